@@ -1,0 +1,76 @@
+"""What the frame store gives out: facts about a source, encoded frame batches, audio."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+AUDIO_RATE_HZ = 16_000
+"""Sample rate of stored audio: what Whisper expects."""
+
+
+@dataclass(frozen=True)
+class SourceFacts:
+    """What decoding a video once has shown about it. Nothing here is taken from a header unchecked."""
+
+    size_bytes: int
+    container: str
+    """The demuxer's name of the container, e.g. `mov,mp4,m4a,3gp,3g2,mj2`."""
+    video_codec: str
+    audio_codec: str | None
+    """None where the video has no audio stream."""
+    width_px: int
+    """Width as shown, after rotation and sample aspect; stored frames may be smaller."""
+    height_px: int
+    rotation_deg: int
+    """Clockwise rotation the container asks for (already applied): 0, 90, 180 or 270."""
+    duration_s: float
+    """From the first presented frame to the end of the last one."""
+    fps: float | None
+    """Frames decoded over duration; None for a single frame."""
+    frames_decoded: int
+    frames_sampled: int
+    sampling_fps: float
+    stored_width_px: int
+    """Width of the stored JPEGs; all frames of a video have one size."""
+    stored_height_px: int
+    audio_start_s: float | None
+    """When the audio begins, from the first presented frame; negative where it begins before it. None without audio."""
+    audio_duration_s: float | None
+    video_streams: int
+    audio_streams: int
+    problems: tuple[str, ...]
+    """What was wrong with the file and survived, e.g. "36 of 75 promised frames decoded"."""
+
+
+@dataclass(frozen=True)
+class EncodedBatch:
+    """Up to 32 stored frames of one video, still as JPEG."""
+
+    frame_index: NDArray[np.int32]
+    """(n,) position among the video's sampled frames, ascending."""
+    source_frame: NDArray[np.int64]
+    """(n,) index among the decoded frames, in presentation order."""
+    time_s: NDArray[np.float64]
+    """(n,) seconds from the first presented frame."""
+    jpegs: tuple[bytes, ...]
+    """n JPEG files, all of one size."""
+
+    def __post_init__(self) -> None:
+        sizes = {len(self.frame_index), len(self.source_frame), len(self.time_s), len(self.jpegs)}
+        if len(sizes) != 1:
+            raise ValueError(f"columns of a batch differ in length: {sorted(sizes)}")
+
+
+@dataclass(frozen=True)
+class Audio:
+    """The audio of one video, decoded once."""
+
+    samples: NDArray[np.int16]
+    """(n,) int16 mono PCM at `AUDIO_RATE_HZ`."""
+    start_s: float
+    """Time of the first sample, from the first presented frame; may be negative."""

@@ -1,0 +1,157 @@
+"""The one protocol all models follow, and what goes in and out of it.
+
+A model is one module with one class: it declares what it consumes, which tables it fills, its settings and its weights,
+and has three verbs: `load`, `predict`, `close`. It keeps no state from one video to the next. Its module is light to
+import: heavy libraries are imported inside `load`, because every actor restart pays for them.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from rumiai_ray.settings import execution
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from rumiai_ray.models.weights import Candidate
+    from rumiai_ray.schema import Table
+
+
+@dataclass(frozen=True)
+class Subset:
+    """Which of a video's sampled frames a model looks at: evenly spread over the whole video, never a prefix."""
+
+    fps: float | None = None
+    """At most this many frames per second; None for every sampled frame."""
+    max_frames: int | None = None
+    """At most this many frames in all; None for no limit."""
+
+
+class ModelSettings(BaseModel):
+    """Settings of one model. Every field is a flag `--<model>-<field>`, a TOML key and a `RUMIAI_<MODEL>_<FIELD>` variable.
+
+    Fields are declared with `settings.result` or `settings.execution`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    threads: int = execution(1, "threads each of the model's libraries may use", ge=1)
+
+    def subset(self, duration_s: float) -> Subset:  # noqa: ARG002 -- overridden by models that choose by duration
+        """The frames this model wants of a video of `duration_s` seconds. Every sampled frame unless overridden."""
+        return Subset()
+
+
+@dataclass(frozen=True)
+class ModelPlan:
+    """What exactly will run: the outcome of choosing among a model's candidates. Printed before a run, written to its manifest."""
+
+    name: str
+    backend: str
+    """What runs: library and network, e.g. `easyocr/craft+english_g2`."""
+    version: str
+    """Version of the library that runs it."""
+    stand_in: bool
+    """True where this is a declared stand-in for the flagship."""
+    files: Mapping[str, Path]
+    """Local path of every weights file (or directory) by its role; their digests have been checked."""
+    digests: Mapping[str, str]
+    """SHA-256 of every file in `files`, by role."""
+    weights_sha256: str
+    """The digest written on rows: the file's own where there is one, else of the sorted digests."""
+    device: str
+    """`cpu` or `cuda:N`."""
+    precision: str
+    settings: ModelSettings = field(default_factory=ModelSettings)
+
+
+@dataclass(frozen=True)
+class FrameBatch:
+    """Decoded frames of one video that one model asked for."""
+
+    frame_index: NDArray[np.int32]
+    """(n,) position among the video's sampled frames, ascending, not necessarily consecutive."""
+    time_s: NDArray[np.float64]
+    """(n,) seconds from the first presented frame."""
+    images: NDArray[np.uint8]
+    """(n, height, width, 3) RGB, read-only; the long side is at most 1280 px by default."""
+    source_width_px: int
+    """Width boxes are given in; multiply stored x by `source_width_px / images.shape[2]`."""
+    source_height_px: int
+
+    def __post_init__(self) -> None:
+        if self.images.ndim != 4 or self.images.shape[3] != 3:
+            raise ValueError(f"images must be (n, height, width, 3), got {self.images.shape}")
+        if not len(self.frame_index) == len(self.time_s) == len(self.images):
+            raise ValueError(f"{len(self.frame_index)} indices, {len(self.time_s)} times, {len(self.images)} images")
+
+    @property
+    def scale(self) -> tuple[float, float]:
+        """(x, y) factors from stored pixels to source pixels."""
+        return self.source_width_px / self.images.shape[2], self.source_height_px / self.images.shape[1]
+
+
+@dataclass(frozen=True)
+class AudioChunk:
+    """A stretch of at most five minutes of one video's audio, cut in silence."""
+
+    samples: NDArray[np.int16]
+    """(n,) int16 mono PCM at 16 kHz, read-only."""
+    start_s: float
+    """Time of the first sample, from the first presented frame; may be negative."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says about one batch."""
+
+    tables: Mapping[str, pa.Table]
+    """Rows by table name, each of that table's `row_schema`; every table of the model, empty ones included."""
+    missed: tuple[str, ...] = ()
+    """What the model could not look at, in words; makes the analysis `degraded`. Never used for "found nothing"."""
+
+
+class Model(ABC):
+    """One model family behind the one protocol. Instances live inside one actor, used by one call at a time."""
+
+    name: ClassVar[str]
+    consumes: ClassVar[Literal["frames", "audio"]]
+    tables: ClassVar[tuple[Table, ...]]
+    settings_type: ClassVar[type[ModelSettings]] = ModelSettings
+
+    def __init__(self, plan: ModelPlan) -> None:
+        self.plan = plan
+
+    @classmethod
+    @abstractmethod
+    def candidates(cls, settings: ModelSettings) -> tuple[Candidate, ...]:
+        """What can run this family under `settings`, best first."""
+
+    @abstractmethod
+    def load(self) -> None:
+        """Import the libraries and load the weights named by `self.plan.files`, onto `self.plan.device`.
+
+        Raises:
+            WeightsError: a file does not load.
+        """
+
+    @abstractmethod
+    def predict(self, batch: FrameBatch | AudioChunk) -> Prediction:
+        """Rows for one batch of one video. Depends on nothing but the batch and the plan.
+
+        Raises:
+            Exception: anything; the engine turns it into this model's typed failure for this video.
+        """
+
+    def close(self) -> None:
+        """Free what `load` took. Called once, before the actor ends in good order."""

@@ -1,0 +1,154 @@
+"""Tables of the MediaPipe family: faces, poses, hands, gestures, gaze."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from rumiai_ray.schema.table import FRAME, Table, box, column
+
+FACE_LANDMARKS = 478
+POSE_LANDMARKS = 33
+HAND_LANDMARKS = 21
+
+BLENDSHAPES = (
+    "_neutral", "browDownLeft", "browDownRight", "browInnerUp", "browOuterUpLeft", "browOuterUpRight", "cheekPuff",
+    "cheekSquintLeft", "cheekSquintRight", "eyeBlinkLeft", "eyeBlinkRight", "eyeLookDownLeft", "eyeLookDownRight",
+    "eyeLookInLeft", "eyeLookInRight", "eyeLookOutLeft", "eyeLookOutRight", "eyeLookUpLeft", "eyeLookUpRight",
+    "eyeSquintLeft", "eyeSquintRight", "eyeWideLeft", "eyeWideRight", "jawForward", "jawLeft", "jawOpen", "jawRight",
+    "mouthClose", "mouthDimpleLeft", "mouthDimpleRight", "mouthFrownLeft", "mouthFrownRight", "mouthFunnel", "mouthLeft",
+    "mouthLowerDownLeft", "mouthLowerDownRight", "mouthPressLeft", "mouthPressRight", "mouthPucker", "mouthRight",
+    "mouthRollLower", "mouthRollUpper", "mouthShrugLower", "mouthShrugUpper", "mouthSmileLeft", "mouthSmileRight",
+    "mouthStretchLeft", "mouthStretchRight", "mouthUpperUpLeft", "mouthUpperUpRight", "noseSneerLeft", "noseSneerRight",
+)  # fmt: skip
+"""The 52 blendshape names in the order of `faces.blendshapes` (MediaPipe's face_landmarker bundle)."""
+
+LOOKS = ("full_frame", "pose_head_crop")
+"""How a face was found, the values of `faces.found_by`: in the whole frame, or on a crop around a pose's head."""
+
+
+def _points(count: int, of: str, space: str) -> pa.Field:
+    return column(
+        "landmarks",
+        pa.list_(pa.float32(), count * 3),
+        f"{count} {of} landmarks as x, y, z, x, y, z, …; z has the scale of x, smaller is nearer to the camera.",
+        unit="px",
+        source=space,
+    )
+
+
+def _world(count: int, of: str) -> pa.Field:
+    return column(
+        "world_landmarks",
+        pa.list_(pa.float32(), count * 3),
+        f"{count} {of} landmarks as x, y, z, … in metres, origin at the {of}'s centre.",
+        unit="m",
+        source="MediaPipe world landmarks",
+    )
+
+
+_FACE_INDEX = column("face_index", pa.int16(), "The face's number within its frame, largest face first.", range_="0..")
+_HAND_INDEX = column("hand_index", pa.int16(), "The hand's number within its frame.", range_="0..")
+_HANDEDNESS = column("handedness", pa.string(), "The person's own left or right hand, image not mirrored.", range_="left|right")
+
+FACES = Table(
+    "faces",
+    1,
+    "One face in one sampled frame.",
+    (
+        *FRAME,
+        _FACE_INDEX,
+        *box("face, hull of its landmarks"),
+        column("found_by", pa.string(), "Which look found the face.", range_="|".join(LOOKS)),
+        _points(FACE_LANDMARKS, "face mesh", "source pixels after rotation"),
+        column(
+            "blendshapes", pa.list_(pa.float32(), len(BLENDSHAPES)),
+            "52 expression coefficients: " + ", ".join(BLENDSHAPES) + ".", range_="0..1",
+        ),
+        column("head_transform", pa.list_(pa.float32(), 16), "4×4 matrix from the canonical face to the camera, row by row.", unit="cm"),
+    ),
+)  # fmt: skip
+
+POSES = Table(
+    "poses",
+    1,
+    "One person's pose in one sampled frame.",
+    (
+        *FRAME,
+        column("pose_index", pa.int16(), "The pose's number within its frame.", range_="0.."),
+        *box("person, hull of the landmarks with visibility ≥ 0.5, of all where there is none"),
+        _points(POSE_LANDMARKS, "pose", "source pixels after rotation; may lie outside the picture"),
+        _world(POSE_LANDMARKS, "hip"),
+        column("visibility", pa.list_(pa.float32(), POSE_LANDMARKS), "Per landmark: in the picture and not hidden.", range_="0..1"),
+        column("presence", pa.list_(pa.float32(), POSE_LANDMARKS), "Per landmark: within the picture.", range_="0..1"),
+    ),
+)
+
+HANDS = Table(
+    "hands",
+    1,
+    "One hand in one sampled frame.",
+    (
+        *FRAME,
+        _HAND_INDEX,
+        _HANDEDNESS,
+        column("handedness_confidence", pa.float32(), "Confidence of the handedness.", range_="0..1"),
+        *box("hand, hull of its landmarks"),
+        _points(HAND_LANDMARKS, "hand", "source pixels after rotation"),
+        _world(HAND_LANDMARKS, "hand"),
+    ),
+)
+
+GESTURES = Table(
+    "gestures",
+    1,
+    "One recognised gesture of one hand in one sampled frame; 'None' is not a gesture and has no row.",
+    (
+        *FRAME,
+        _HAND_INDEX,
+        _HANDEDNESS,
+        column(
+            "gesture", pa.string(), "The gesture's name as MediaPipe gives it.",
+            range_="Closed_Fist|Open_Palm|Pointing_Up|Thumb_Down|Thumb_Up|Victory|ILoveYou",
+        ),
+        column("confidence", pa.float32(), "Confidence of the gesture.", range_="0..1"),
+    ),
+)  # fmt: skip
+
+_OFFSET = "iris centre minus the midpoint of the eye's corners, over the eye's width, mean of both eyes"
+
+GAZE = Table(
+    "gaze",
+    1,
+    "Where one face looks in one sampled frame.",
+    (
+        *FRAME,
+        _FACE_INDEX,
+        column(
+            "gaze_x",
+            pa.float32(),
+            f"Horizontal gaze, positive to the picture's right: {_OFFSET}.",
+            unit="eye widths",
+            range_="about -0.5..0.5",
+        ),
+        column("gaze_y", pa.float32(), f"Vertical gaze, positive downwards: {_OFFSET}.", unit="eye widths", range_="about -0.5..0.5"),
+        column("head_yaw_deg", pa.float32(), "Head turn from `faces.head_transform`, positive to the picture's right.", unit="°"),
+        column("head_pitch_deg", pa.float32(), "Head nod from `faces.head_transform`, positive downwards.", unit="°"),
+        column("eye_contact", pa.bool_(), "Looks at the camera; null where both eyes are shut.", nullable=True),
+        column(
+            "eye_contact_score",
+            pa.float32(),
+            "1 straight into the camera, 0 at or past the limit; null where both eyes are shut.",
+            range_="0..1",
+            nullable=True,
+        ),
+        column(
+            "direction",
+            pa.string(),
+            "Main direction; null where both eyes are shut.",
+            range_="camera|left|right|up|down (picture's sides)",
+            nullable=True,
+        ),
+    ),
+)
+
+TABLES = (FACES, POSES, HANDS, GESTURES, GAZE)

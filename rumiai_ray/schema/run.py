@@ -1,0 +1,123 @@
+"""The tables every run has whatever its models: videos, analyses, dead_letter."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import pyarrow as pa
+
+from rumiai_ray.schema.table import Table, column
+
+
+class Status(StrEnum):
+    """How one model ended on one video."""
+
+    OK = "ok"
+    """Ran on everything planned and found something."""
+    EMPTY = "empty"
+    """Ran on everything planned and found nothing."""
+    DEGRADED = "degraded"
+    """Ran on less than planned; `detail` says what is missing."""
+    FAILED = "failed"
+    """Gave nothing; `error_class` and `error_message` say why."""
+    SKIPPED = "skipped"
+    """Was not run; `detail` says why."""
+
+
+_ENTRY = (
+    column("entry_id", pa.string(), "The manifest row's id; unique in the run."),
+    column("input", pa.string(), "The path or URL as it was given."),
+)
+
+VIDEOS = Table(
+    "videos",
+    1,
+    "One committed entry: a manifest row whose video was read.",
+    (
+        *_ENTRY,
+        column("frame_store", pa.string(), "Whether the frames were already in the store.", range_="hit|miss"),
+        column("frames_key", pa.string(), "Key of the frames in the store: video, sampling spec and decoder."),
+        column("size_bytes", pa.int64(), "Size of the video file.", unit="bytes"),
+        column("container", pa.string(), "Container format as the demuxer names it."),
+        column("video_codec", pa.string(), "Codec of the decoded video stream."),
+        column("audio_codec", pa.string(), "Codec of the decoded audio stream; null where there is none.", nullable=True),
+        column("width_px", pa.int32(), "Width of the picture as shown, after rotation and sample aspect.", unit="px"),
+        column("height_px", pa.int32(), "Height of the picture as shown, after rotation and sample aspect.", unit="px"),
+        column("rotation_deg", pa.int32(), "Rotation the container asks for, clockwise; already applied.", unit="°", range_="0|90|180|270"),
+        column("duration_s", pa.float64(), "From the first presented frame to the end of the last one, as decoded.", unit="s"),
+        column("fps", pa.float64(), "Frames decoded over duration; null for a single frame.", unit="1/s", nullable=True),
+        column("frames_decoded", pa.int64(), "Frames the decoder gave."),
+        column("frames_sampled", pa.int32(), "Frames on the sampling grid, which the models chose from."),
+        column("sampling_fps", pa.float64(), "The sampling grid.", unit="1/s"),
+        column("audio_duration_s", pa.float64(), "Length of the decoded audio; null where there is none.", unit="s", nullable=True),
+        column(
+            "media_problems",
+            pa.list_(pa.string()),
+            "What was wrong with the file and survived, e.g. a truncated end; empty for a sound file.",
+        ),
+        column("title", pa.string(), "Title at the source; null where unknown.", nullable=True),
+        column("description", pa.string(), "Description or caption at the source; null where unknown.", nullable=True),
+        column("author", pa.string(), "Author's handle at the source; null where unknown.", nullable=True),
+        column("hashtags", pa.list_(pa.string()), "Hashtags at the source, without '#'; null where unknown.", nullable=True),
+        column("uploaded_at", pa.timestamp("s", tz="UTC"), "When it was published; null where unknown.", nullable=True),
+        column("view_count", pa.int64(), "Views when it was fetched; null where unknown.", nullable=True),
+        column("like_count", pa.int64(), "Likes when it was fetched; null where unknown.", nullable=True),
+        column("comment_count", pa.int64(), "Comments when it was fetched; null where unknown.", nullable=True),
+        column("share_count", pa.int64(), "Shares or reposts when it was fetched; null where unknown.", nullable=True),
+        column("source_url", pa.string(), "Canonical page at the source; null for files.", nullable=True),
+        column("columns", pa.map_(pa.string(), pa.string()), "The manifest's further columns for this entry."),
+    ),
+)
+
+ANALYSES = Table(
+    "analyses",
+    1,
+    "How one model ended on one video, and what exactly computed its rows.",
+    (
+        column("model_name", pa.string(), "The model family, e.g. mediapipe."),
+        column("model_version", pa.string(), "Version of the library that ran it."),
+        column("backend", pa.string(), "What ran: library and network, e.g. ultralytics/yolo11n-openvino-int8."),
+        column("stand_in", pa.bool_(), "A declared stand-in for the family's flagship ran."),
+        column("weights_sha256", pa.string(), "SHA-256 of the weights file; of the sorted list of digests where there are several."),
+        column("device", pa.string(), "Device it ran on.", range_="cpu|cuda:N"),
+        column("precision", pa.string(), "Arithmetic, e.g. fp32, fp16, int8."),
+        column("settings", pa.string(), "The model's settings as JSON."),
+        column("status", pa.string(), "How it ended.", range_="|".join(Status)),
+        column("detail", pa.string(), "Why it was skipped or degraded; null otherwise.", nullable=True),
+        column("rows", pa.int64(), "Rows it gave, over all its tables."),
+        column("frames_planned", pa.int32(), "Frames its sampling policy picked; null for audio models.", nullable=True),
+        column("frames_analyzed", pa.int32(), "Frames it answered for; null for audio models.", nullable=True),
+        column(
+            "frames_seen", pa.list_(pa.int32()), "The `frame_index` of every frame it answered for; null for audio models.", nullable=True
+        ),
+        column("audio_analyzed_s", pa.float64(), "Audio it answered for; null for frame models.", unit="s", nullable=True),
+        column(
+            "processing_time_s",
+            pa.float64(),
+            "Time inside the model, summed over its calls; null where it never answered.",
+            unit="s",
+            nullable=True,
+        ),
+        column("attempts", pa.int32(), "The most attempts any of its calls took; 0 where it was skipped."),
+        column("error_class", pa.string(), "Class of the failure; null otherwise.", nullable=True),
+        column("error_message", pa.string(), "Message of the failure; null otherwise.", nullable=True),
+    ),
+)
+
+DEAD_LETTER = Table(
+    "dead_letter",
+    1,
+    "One entry that could not be read or assembled.",
+    (
+        column("video_key", pa.string(), "SHA-256 of the video's bytes; null where they were never got.", nullable=True),
+        *_ENTRY,
+        column("stage", pa.string(), "Where it ended.", range_="ingest|frames|assemble"),
+        column("error_class", pa.string(), "Class of the failure."),
+        column("error_message", pa.string(), "Message of the failure."),
+        column("attempts", pa.int32(), "Attempts made."),
+        column("traceback_sha256", pa.string(), "Digest of the last traceback: equal digests are one and the same cause."),
+        column("retryable", pa.bool_(), "Whether a retry can help without anybody changing anything."),
+    ),
+)
+
+TABLES = (VIDEOS, ANALYSES, DEAD_LETTER)

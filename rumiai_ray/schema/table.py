@@ -1,0 +1,135 @@
+"""What a table is: a name, a version and a `pa.Schema` whose fields carry their own data dictionary.
+
+Every table of a run begins with `run_id` and `video_key`. Producers never write these two: a model returns rows without
+them (`Table.row_schema`) and the engine stamps them on, so a model cannot attribute a row to the wrong video.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import pyarrow as pa
+
+
+class SchemaError(ValueError):
+    """Rows do not fit the table they were written to. A programming error, never a user's."""
+
+
+def column(  # noqa: PLR0913 -- one keyword per line of the data dictionary
+    name: str,
+    type_: pa.DataType,
+    definition: str,
+    *,
+    unit: str = "",
+    range_: str = "",
+    source: str = "",
+    nullable: bool = False,
+) -> pa.Field:
+    """One column with its definition, unit, range and source as field metadata; it travels in the Parquet file.
+
+    `nullable=True` means "null where it was not measured"; a measured zero is 0.
+    """
+    facts = {"definition": definition, "unit": unit, "range": range_, "source": source}
+    return pa.field(name, type_, nullable=nullable, metadata={k: v for k, v in facts.items() if v})
+
+
+STAMP = (
+    column("run_id", pa.string(), "The run that computed this row."),
+    column("video_key", pa.string(), "SHA-256 of the video's bytes.", range_="64 hex digits"),
+)
+"""The columns the engine puts in front of every table."""
+
+FRAME = (
+    column("frame_index", pa.int32(), "Position among the video's sampled frames, 0 first.", range_="0..frames_sampled-1"),
+    column("time_s", pa.float64(), "When the frame is shown, from the first presented frame.", unit="s"),
+)
+"""The columns every per-frame table begins with, after the stamp."""
+
+
+def box(of: str) -> tuple[pa.Field, ...]:
+    """The four columns of a bounding box: x1, y1, x2, y2 in source pixels after rotation, origin at the top left."""
+    return tuple(
+        column(name, pa.float32(), f"{side} edge of the {of}.", unit="px", source="source pixels after rotation")
+        for name, side in (("x1", "Left"), ("y1", "Top"), ("x2", "Right"), ("y2", "Bottom"))
+    )
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table of a run."""
+
+    name: str
+    """Directory name under the run and the name in SQL, e.g. `objects`."""
+    version: int
+    """Raised by one whenever a column is added, removed or redefined."""
+    definition: str
+    """One sentence: what one row is."""
+    columns: tuple[pa.Field, ...]
+    """The producer's columns, without the stamp."""
+
+    @cached_property
+    def row_schema(self) -> pa.Schema:
+        """What the producer returns: the columns without `run_id` and `video_key`."""
+        return pa.schema(self.columns)
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """What is written: stamp and columns, with the table's name, version and definition as schema metadata."""
+        facts = {"table": self.name, "version": str(self.version), "definition": self.definition}
+        own = {field.name for field in self.columns}
+        return pa.schema((*(field for field in STAMP if field.name not in own), *self.columns), metadata=facts)
+
+    def rows(self, records: Iterable[Mapping[str, object]]) -> pa.Table:
+        """An Arrow table of `row_schema` from records.
+
+        Raises:
+            SchemaError: a record lacks a column, has one too many, holds a value of another type, or null where null is not allowed.
+        """
+        listed = list(records)
+        names = set(self.row_schema.names)
+        for record in listed:
+            if record.keys() != names:
+                missing, extra = sorted(names - record.keys()), sorted(record.keys() - names)
+                raise SchemaError(f"{self.name}: record lacks {missing} and has unknown {extra}")
+        try:
+            table = pa.Table.from_pylist(listed, schema=self.row_schema)
+        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+            raise SchemaError(f"{self.name}: {error}") from error
+        return self.check(table, self.row_schema)
+
+    def empty(self) -> pa.Table:
+        """No rows of `row_schema`."""
+        return self.row_schema.empty_table()
+
+    def stamp(self, rows: pa.Table, *, run_id: str, video_key: str) -> pa.Table:
+        """Rows of `row_schema` turned into rows of `schema` for one video of one run."""
+        self.check(rows, self.row_schema)
+        values = {"run_id": run_id, "video_key": video_key}
+        arrays = [
+            pa.repeat(pa.scalar(values[name], pa.string()), rows.num_rows) if name not in rows.column_names else rows[name]
+            for name in self.schema.names
+        ]
+        return self.check(pa.Table.from_arrays(arrays, schema=self.schema), self.schema)
+
+    def check(self, table: pa.Table, schema: pa.Schema) -> pa.Table:
+        """`table` itself if it has exactly `schema` and no forbidden null; otherwise SchemaError naming the column."""
+        if not table.schema.equals(schema):
+            raise SchemaError(f"{self.name}: columns differ from schema v{self.version}:\n{_difference(table.schema, schema)}")
+        for field in schema:
+            if not field.nullable and table[field.name].null_count:
+                raise SchemaError(f"{self.name}.{field.name}: null in a column that must always be measured")
+        return table
+
+
+def _difference(got: pa.Schema, want: pa.Schema) -> str:
+    lines = [f"  missing: {name}" for name in want.names if name not in got.names]
+    lines += [f"  unknown: {name}" for name in got.names if name not in want.names]
+    lines += [
+        f"  {name}: {got.field(name).type} (nullable {got.field(name).nullable}), "
+        f"declared {want.field(name).type} (nullable {want.field(name).nullable})"
+        for name in want.names
+        if name in got.names and not got.field(name).equals(want.field(name))
+    ]
+    return "\n".join(lines or ["  the columns are in another order"])

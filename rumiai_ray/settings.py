@@ -1,0 +1,40 @@
+"""How a setting is declared: with its default, what it does, and whether changing it can change a result.
+
+The mark matters on resume: *result* settings are part of a run's fingerprint, *execution* settings (threads, paths, limits
+that only end things early) are not and may change between a run and its resumption.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+Effect = Literal["result", "execution"]
+
+
+def result(default: Any, description: str, **constraints: Any) -> Any:
+    """A setting that can change what a run says. `constraints` are pydantic's (`ge`, `le`, …)."""
+    return _setting("result", default, description, constraints)
+
+
+def execution(default: Any, description: str, **constraints: Any) -> Any:
+    """A setting that changes how a run goes, never what it says. `constraints` are pydantic's (`ge`, `le`, …)."""
+    return _setting("execution", default, description, constraints)
+
+
+def _setting(effect: Effect, default: Any, description: str, constraints: dict[str, Any]) -> Any:
+    return Field(default=default, description=description, json_schema_extra={"effect": effect}, **constraints)
+
+
+def result_settings(model: BaseModel) -> dict[str, Any]:
+    """The values of all fields marked *result*, nested models included, as JSON values."""
+    values = model.model_dump(mode="json")
+    kept: dict[str, Any] = {}
+    for name, info in type(model).model_fields.items():
+        inner = getattr(model, name)
+        if isinstance(inner, BaseModel):
+            kept[name] = result_settings(inner)
+        elif isinstance(info.json_schema_extra, dict) and info.json_schema_extra.get("effect") == "result":
+            kept[name] = values[name]
+    return kept

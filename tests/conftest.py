@@ -1,0 +1,55 @@
+"""Fixtures for the whole suite: real media, weights, and the rule that no model may be left untested in CI."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from rumiai_ray.models.catalogue import MODELS
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+MEDIA = SHARED / "media"
+
+_passed: dict[str, int] = dict.fromkeys(MODELS, 0)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "model(name): runs this model family with real weights on real media")
+
+
+@pytest.fixture(scope="session")
+def media() -> Path:
+    """The folder of real clips with known content; tests that need it are skipped by name where it is absent."""
+    if not MEDIA.is_dir():
+        pytest.skip(f"no real media at {MEDIA}")
+    return MEDIA
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> object:
+    report = yield
+    marker = item.get_closest_marker("model")
+    if marker is not None and report.when == "call" and report.passed:
+        for name in marker.args:
+            _passed[name] += 1
+    return report
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In CI on the whole suite, a model whose real tests were all skipped fails the run."""
+    whole = not session.config.getoption("keyword") and not session.config.getoption("markexpr") and session.config.args == ["tests"]
+    untested = [name for name, count in _passed.items() if not count]
+    if os.environ.get("CI") == "true" and whole and untested:
+        session.config.stash[_UNTESTED] = untested
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+_UNTESTED = pytest.StashKey[list[str]]()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    terminalreporter.write_line("tests that ran a model for real: " + ", ".join(f"{name} {count}" for name, count in _passed.items()))
+    for name in config.stash.get(_UNTESTED, []):
+        terminalreporter.write_line(f"FAILED: no test of {name} was left unskipped", red=True)
