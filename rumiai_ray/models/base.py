@@ -90,7 +90,7 @@ class FrameBatch:
     source_height_px: int
 
     def __post_init__(self) -> None:
-        if self.images.ndim != 4 or self.images.shape[3] != 3:
+        if self.images.ndim != 4 or self.images.shape[3] != 3:  # noqa: PLR2004 -- (n, height, width, RGB)
             raise ValueError(f"images must be (n, height, width, 3), got {self.images.shape}")
         if not len(self.frame_index) == len(self.time_s) == len(self.images):
             raise ValueError(f"{len(self.frame_index)} indices, {len(self.time_s)} times, {len(self.images)} images")
@@ -153,5 +153,5 @@ class Model(ABC):
             Exception: anything; the engine turns it into this model's typed failure for this video.
         """
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 -- most models have nothing to free
         """Free what `load` took. Called once, before the actor ends in good order."""

@@ -23,7 +23,7 @@ def model_class(name: str) -> type[Model]:
         TypeError: the catalogue's line names something else than a model.
     """
     module, _, attribute = MODELS[name].partition(":")
-    found = getattr(import_module(module), attribute)
-    if not issubclass(found, Model):
+    found: object = getattr(import_module(module), attribute)
+    if not (isinstance(found, type) and issubclass(found, Model)):
         raise TypeError(f"{MODELS[name]} is no Model")
     return found

@@ -26,7 +26,7 @@ LOOKS = ("full_frame", "pose_head_crop")
 """How a face was found, the values of `faces.found_by`: in the whole frame, or on a crop around a pose's head."""
 
 
-def _points(count: int, of: str, space: str) -> pa.Field:
+def _points(count: int, of: str, space: str) -> pa.Field[pa.DataType]:
     return column(
         "landmarks",
         pa.list_(pa.float32(), count * 3),
@@ -36,7 +36,7 @@ def _points(count: int, of: str, space: str) -> pa.Field:
     )
 
 
-def _world(count: int, of: str) -> pa.Field:
+def _world(count: int, of: str) -> pa.Field[pa.DataType]:
     return column(
         "world_landmarks",
         pa.list_(pa.float32(), count * 3),

@@ -12,7 +12,7 @@ TEXTS = Table(
     "One sighting of a text in one sampled frame.",
     (
         *FRAME,
-        column("text_index", pa.int16(), "The sighting's number within its frame, in reading order (top to bottom, left to right).", range_="0.."),
+        column("text_index", pa.int16(), "The sighting's number within its frame, in reading order.", range_="0.."),
         column("text", pa.string(), "What was read, as the reader gave it."),
         column("confidence", pa.float32(), "Confidence of the reading.", range_="0..1"),
         column(

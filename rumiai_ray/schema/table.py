@@ -6,18 +6,21 @@ them (`Table.row_schema`) and the engine stamps them on, so a model cannot attri
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 
 class SchemaError(ValueError):
     """Rows do not fit the table they were written to. A programming error, never a user's."""
 
 
-def column(  # noqa: PLR0913 -- one keyword per line of the data dictionary
+def column(
     name: str,
     type_: pa.DataType,
     definition: str,
@@ -26,7 +29,7 @@ def column(  # noqa: PLR0913 -- one keyword per line of the data dictionary
     range_: str = "",
     source: str = "",
     nullable: bool = False,
-) -> pa.Field:
+) -> pa.Field[pa.DataType]:
     """One column with its definition, unit, range and source as field metadata; it travels in the Parquet file.
 
     `nullable=True` means "null where it was not measured"; a measured zero is 0.
@@ -48,7 +51,7 @@ FRAME = (
 """The columns every per-frame table begins with, after the stamp."""
 
 
-def box(of: str) -> tuple[pa.Field, ...]:
+def box(of: str) -> tuple[pa.Field[pa.DataType], ...]:
     """The four columns of a bounding box: x1, y1, x2, y2 in source pixels after rotation, origin at the top left."""
     return tuple(
         column(name, pa.float32(), f"{side} edge of the {of}.", unit="px", source="source pixels after rotation")
@@ -66,7 +69,7 @@ class Table:
     """Raised by one whenever a column is added, removed or redefined."""
     definition: str
     """One sentence: what one row is."""
-    columns: tuple[pa.Field, ...]
+    columns: tuple[pa.Field[pa.DataType], ...]
     """The producer's columns, without the stamp."""
 
     @cached_property
@@ -77,7 +80,7 @@ class Table:
     @cached_property
     def schema(self) -> pa.Schema:
         """What is written: stamp and columns, with the table's name, version and definition as schema metadata."""
-        facts = {"table": self.name, "version": str(self.version), "definition": self.definition}
+        facts: dict[bytes | str, bytes | str] = {"table": self.name, "version": str(self.version), "definition": self.definition}
         own = {field.name for field in self.columns}
         return pa.schema((*(field for field in STAMP if field.name not in own), *self.columns), metadata=facts)
 

@@ -1,0 +1,1 @@
+"""Cells of warm model actors on Ray, and what drives them."""
