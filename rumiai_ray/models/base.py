@@ -11,16 +11,16 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
 from rumiai_ray.settings import execution
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     import numpy as np
-    import pyarrow as pa
     from numpy.typing import NDArray
 
     from rumiai_ray.models.weights import Candidate
@@ -73,6 +73,8 @@ class ModelPlan:
     """`cpu` or `cuda:N`."""
     precision: str
     settings: ModelSettings = field(default_factory=ModelSettings)
+    implementation: str = ""
+    """`module:Class` of a family that is not in the catalogue; empty for one that is."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,8 @@ class Model(ABC):
     consumes: ClassVar[Literal["frames", "audio"]]
     tables: ClassVar[tuple[Table, ...]]
     settings_type: ClassVar[type[ModelSettings]] = ModelSettings
+    uses_gpu: ClassVar[bool] = True
+    """False for a family that runs on the CPU whatever the machine has."""
 
     def __init__(self, plan: ModelPlan) -> None:
         self.plan = plan
@@ -152,6 +156,11 @@ class Model(ABC):
         Raises:
             Exception: anything; the engine turns it into this model's typed failure for this video.
         """
+
+    @classmethod
+    def join(cls, parts: Sequence[Mapping[str, pa.Table]]) -> dict[str, pa.Table]:
+        """One video's tables from the tables of its batches, in order. Overridden where rows are numbered across batches."""
+        return {table.name: pa.concat_tables([table.empty(), *(part[table.name] for part in parts)]) for table in cls.tables}
 
     def close(self) -> None:  # noqa: B027 -- most models have nothing to free
         """Free what `load` took. Called once, before the actor ends in good order."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from rumiai_ray.models.base import Model
+from rumiai_ray.models.base import Model, ModelPlan
 
 MODELS = {
     "mediapipe": "rumiai_ray.models.mediapipe:MediaPipe",
@@ -22,8 +22,22 @@ def model_class(name: str) -> type[Model]:
         KeyError: no such family.
         TypeError: the catalogue's line names something else than a model.
     """
-    module, _, attribute = MODELS[name].partition(":")
+    return _load(MODELS[name])
+
+
+def plan_class(plan: ModelPlan) -> type[Model]:
+    """The class that runs a plan: the catalogue's, or the one the plan itself names.
+
+    Raises:
+        KeyError: the plan names none and its family is not in the catalogue.
+        TypeError: what is named is no model.
+    """
+    return _load(plan.implementation or MODELS[plan.name])
+
+
+def _load(implementation: str) -> type[Model]:
+    module, _, attribute = implementation.partition(":")
     found: object = getattr(import_module(module), attribute)
     if not (isinstance(found, type) and issubclass(found, Model)):
-        raise TypeError(f"{MODELS[name]} is no Model")
+        raise TypeError(f"{implementation} is no Model")
     return found

@@ -1,15 +1,32 @@
 """Where weights come from, what their digests are, and how a model's candidate is chosen.
 
-The catalogue proper stands with each model (`Model.candidates`); here is what it is written in, and the machinery:
-find, fetch, verify, choose. A file is loaded only after its SHA-256 matched.
+The catalogue proper stands with each model (`Model.candidates`); here is what it is written in, and the choice: find,
+hash, choose. A file is loaded only after its SHA-256 matched. Fetching what is missing: `rumiai_ray.models.fetch`.
 """
 
 from __future__ import annotations
 
+import os
+from collections import defaultdict
 from dataclasses import dataclass
-from typing import Literal
+from importlib import metadata
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Literal
+
+from rumiai_ray.errors import ConfigError, WeightsError
+from rumiai_ray.models._digests import WrongDigestError, check, combined, digests_of
+from rumiai_ray.models.base import Model, ModelPlan, ModelSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 Profile = Literal["standard", "offline"]
+
+DIRECTORY_VARIABLE = "RUMIAI_WEIGHTS_DIR"
+
+
+class MissingWeightsError(WeightsError):
+    """No candidate of the profile has all its files in the directories searched."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +84,119 @@ class Candidate:
     files: tuple[WeightFile, ...]
     profiles: tuple[Profile, ...]
     precision: str = "fp32"
+    gpu_precision: str = ""
+    """Arithmetic on a GPU, where it is not `precision`."""
+    runs_on_gpu: bool = True
+    """False where it runs on the CPU whatever the machine has; its plan then says so."""
     stand_in: bool = False
     """True for a declared stand-in for the family's flagship."""
     only_local: bool = False
     """True where nothing can fetch it: it is chosen only if its files are already in a weights directory."""
+
+
+def default_directories() -> tuple[Path, ...]:
+    """Where weights are looked for, in order: `RUMIAI_WEIGHTS_DIR` if set, then the user's cache (where `fetch` puts them)."""
+    named = os.environ.get(DIRECTORY_VARIABLE)
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rumiai_ray" / "weights"
+    return (Path(named).expanduser(), cache) if named else (cache,)
+
+
+def resolve(
+    model: type[Model], settings: ModelSettings, *, profile: Profile, directories: Sequence[Path], device: str = "cpu"
+) -> ModelPlan:
+    """Choose the first of a model's candidates that belongs to `profile` and whose files are all in `directories`.
+
+    Files that share a folder (`whisper/base/…`) are taken from one directory together: libraries are given the folder.
+    Every file is hashed, every time: a file is not trusted because it was right yesterday.
+
+    Raises:
+        MissingWeightsError: no candidate is complete; names each missing file and where it was looked for.
+        WrongDigestError: a file that is there is not the right one, or nobody vouches for it. Never passed over for a stand-in.
+        WeightsError: a file or `pins.toml` cannot be read.
+        ConfigError: the library that runs the candidate is not installed, or the family has no candidate in `profile`.
+    """
+    candidates = [candidate for candidate in model.candidates(settings) if profile in candidate.profiles]
+    if not candidates:
+        raise ConfigError(f"no candidate in the profile {profile}", f"model {model.name}", "choose the other --profile")
+    for candidate in candidates:
+        found = locate(candidate.files, directories)
+        if len(found) < len(candidate.files):
+            continue
+        digests = check(found, directories)
+        runs_on = device if candidate.runs_on_gpu else "cpu"
+        return ModelPlan(
+            name=model.name,
+            backend=candidate.backend,
+            version=_version(candidate.package, model.name),
+            stand_in=candidate.stand_in,
+            files={file.role: path for file, path in found.items()},
+            digests=digests,
+            weights_sha256=combined(digests),
+            device=runs_on,
+            precision=candidate.precision if runs_on == "cpu" else candidate.gpu_precision or candidate.precision,
+            settings=settings,
+        )
+    raise _nothing_complete(model.name, profile, candidates, directories)
+
+
+def verify(plan: ModelPlan) -> None:
+    """Hash a plan's files again, on the node that is about to load them.
+
+    Raises:
+        MissingWeightsError: a file is not on this node.
+        WrongDigestError: a file is not the one that was planned with.
+        WeightsError: a file cannot be read.
+    """
+    hint = f"every node needs the same weights at the same path: `rumiai-ray weights fetch`, or a shared {DIRECTORY_VARIABLE}"
+    for path in plan.files.values():
+        if not path.is_file():
+            raise MissingWeightsError(f"weights of {plan.name} are not on this node", str(path), hint)
+    actual = dict(zip(plan.files, digests_of(plan.files.values()), strict=True))
+    for role, path in plan.files.items():
+        if actual[role] != plan.digests[role]:
+            raise WrongDigestError(f"SHA-256 is {actual[role]}, planned was {plan.digests[role]}", str(path), hint)
+
+
+def locate(files: Sequence[WeightFile], directories: Sequence[Path]) -> dict[WeightFile, Path]:
+    """The local paths of those `files` that are there; each folder's files from the first directory that has most of them.
+
+    Raises:
+        WeightsError: a directory may not be looked into.
+    """
+    folders: defaultdict[PurePosixPath, list[WeightFile]] = defaultdict(list)
+    for file in files:
+        folders[PurePosixPath(file.path).parent].append(file)
+    found: dict[WeightFile, Path] = {}
+    for together in folders.values():
+        most: dict[WeightFile, Path] = {}
+        for directory in directories:
+            present = {file: directory / file.path for file in together if _is_file(directory / file.path)}
+            most = present if len(present) > len(most) else most
+        found |= most
+    return {file: found[file] for file in files if file in found}
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError as error:
+        raise WeightsError(f"cannot be looked up: {error.strerror}", str(path), "see the permissions of its directory") from error
+
+
+def _version(package: str, name: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        raise ConfigError(f"the package {package} is not installed", f"model {name}", "`make venv` installs it") from None
+
+
+def _nothing_complete(name: str, profile: Profile, candidates: Sequence[Candidate], directories: Sequence[Path]) -> MissingWeightsError:
+    lines = [f"weights are missing in the profile {profile}; looked in {', '.join(map(str, directories))}"]
+    for candidate in candidates:
+        found = locate(candidate.files, directories)
+        absent = ", ".join(file.path for file in candidate.files if file not in found)
+        lines.append(f"  {candidate.backend}: no {absent}" + (" (cannot be fetched, only put there)" if candidate.only_local else ""))
+    hint = f"`rumiai-ray weights fetch --profile {profile}`, or name the directory that has them in {DIRECTORY_VARIABLE}"
+    if profile == "standard":
+        hint += "; `--profile offline` runs without them"
+    return MissingWeightsError("\n".join(lines), f"model {name}", hint)

@@ -22,8 +22,9 @@ BLENDSHAPES = (
 )  # fmt: skip
 """The 52 blendshape names in the order of `faces.blendshapes` (MediaPipe's face_landmarker bundle)."""
 
-LOOKS = ("full_frame", "pose_head_crop")
-"""How a face was found, the values of `faces.found_by`: in the whole frame, or on a crop around a pose's head."""
+LOOKS = ("full_frame", "pose_head_crop", "tile")
+"""How a face was found, the values of `faces.found_by`: in the whole frame, on a crop around a pose's head, or, in a group, on one of
+a few overlapping tiles of the frame."""
 
 
 def _points(count: int, of: str, space: str) -> pa.Field[pa.DataType]:
@@ -114,7 +115,10 @@ GESTURES = Table(
     ),
 )  # fmt: skip
 
-_OFFSET = "iris centre minus the midpoint of the eye's corners, over the eye's width, mean of both eyes"
+_OFFSET = (
+    "iris centre minus the midpoint of the eye's corners, along or across the line between them, over its length; "
+    "mean of both eyes, the one seen wider counting more"
+)
 
 GAZE = Table(
     "gaze",
@@ -126,14 +130,35 @@ GAZE = Table(
         column(
             "gaze_x",
             pa.float32(),
-            f"Horizontal gaze, positive to the picture's right: {_OFFSET}.",
+            f"Horizontal gaze, positive to the picture's right on an upright head: {_OFFSET}.",
             unit="eye widths",
             range_="about -0.5..0.5",
         ),
-        column("gaze_y", pa.float32(), f"Vertical gaze, positive downwards: {_OFFSET}.", unit="eye widths", range_="about -0.5..0.5"),
-        column("head_yaw_deg", pa.float32(), "Head turn from `faces.head_transform`, positive to the picture's right.", unit="°"),
-        column("head_pitch_deg", pa.float32(), "Head nod from `faces.head_transform`, positive downwards.", unit="°"),
-        column("eye_contact", pa.bool_(), "Looks at the camera; null where both eyes are shut.", nullable=True),
+        column(
+            "gaze_y",
+            pa.float32(),
+            f"Vertical gaze, positive towards the chin; about -0.07 at a camera seen straight on: {_OFFSET}.",
+            unit="eye widths",
+            range_="about -0.5..0.5",
+        ),
+        column(
+            "head_yaw_deg",
+            pa.float32(),
+            "Head turn against the line of sight, from `faces.head_transform`, positive to the picture's right.",
+            unit="°",
+        ),
+        column(
+            "head_pitch_deg",
+            pa.float32(),
+            "Head nod against the line of sight, from `faces.head_transform`, positive downwards.",
+            unit="°",
+        ),
+        column(
+            "eye_contact",
+            pa.bool_(),
+            "Looks at the camera: head and eyes together, so a turned head may; null where both eyes are shut.",
+            nullable=True,
+        ),
         column(
             "eye_contact_score",
             pa.float32(),

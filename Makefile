@@ -1,0 +1,67 @@
+# Everything a developer or CI does. `make` alone lists it.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help python venv weights demo test lint constraints clean
+
+NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
+PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell $(name) $(NEW_ENOUGH) 2>/dev/null && command -v $(name))))
+BIN := .venv/bin
+STAMP := .venv/installed
+CONSTRAINTS := cluster/constraints.txt
+REQUIREMENTS := -c $(CONSTRAINTS) -e .[dev,demo]
+
+# A Python built elsewhere may look for certificates where this system keeps none.
+SYSTEM_CERTIFICATES := /etc/ssl/certs/ca-certificates.crt
+ifeq ($(SSL_CERT_FILE),)
+ifneq ($(wildcard $(SYSTEM_CERTIFICATES)),)
+export SSL_CERT_FILE := $(SYSTEM_CERTIFICATES)
+endif
+endif
+
+# Weights that no registry carries, where a developer keeps them beside the checkout.
+SHARED_WEIGHTS := $(abspath ../shared/weights)
+ifeq ($(RUMIAI_WEIGHTS_DIR),)
+ifneq ($(wildcard $(SHARED_WEIGHTS)),)
+test: export RUMIAI_WEIGHTS_DIR := $(SHARED_WEIGHTS)
+endif
+endif
+
+python: # for .ci/run
+	@echo $(PYTHON)
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+venv: $(STAMP) ## make .venv with everything at the tested versions (8 GB)
+
+$(STAMP): pyproject.toml $(CONSTRAINTS)
+	@[[ -n "$(PYTHON)" ]] || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet uv || echo "uv is not to be had; pip installs instead, which takes minutes"
+	@if [[ -x $(BIN)/uv ]] && $(BIN)/uv pip install --python $(BIN)/python $(REQUIREMENTS); then :; \
+	else echo "installing with pip"; $(BIN)/python -m pip install $(REQUIREMENTS); fi
+	@touch $@
+
+weights: $(STAMP) ## fetch the weights of the profile `offline` into the user's cache (300 MB)
+	$(BIN)/rumiai-ray weights fetch --profile offline
+
+demo: weights ## make a clip, analyse it, show the tables
+	$(BIN)/rumiai-ray demo
+
+test: weights ## run the whole test suite
+	$(BIN)/python -m pytest tests $(PYTEST_ARGS)
+
+lint: $(STAMP) ## check format, lint and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+constraints: $(STAMP) ## write cluster/constraints.txt from what .venv holds
+	{ sed -n '/^#/p' $(CONSTRAINTS); $(BIN)/python -m pip freeze --all --exclude-editable | grep -vE '^(pip|uv)=='; } > .venv/constraints.txt
+	mv .venv/constraints.txt $(CONSTRAINTS)
+	@touch $(STAMP)
+
+clean: ## remove .venv, caches and build products; runs and weights stay
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,70 @@
+"""Is this machine fit for a run? Each check says what it found and what to do; the quick ones are every run's preflight.
+
+`python -m rumiai_ray.cli.doctor --debian-packages` names what the product needs of Debian. It must run on a bare Python,
+before anything is installed: this module and the checks beside it import the standard library only, the rest where it is used.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from rumiai_ray.cli import _machine_checks, _package_checks, _ray_checks, _weight_checks
+from rumiai_ray.cli._libraries import debian_packages, system_libraries
+from rumiai_ray.cli.finding import Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from rumiai_ray.models.base import ModelSettings
+    from rumiai_ray.models.weights import Profile
+
+__all__ = ["Finding", "debian_packages", "examine"]
+
+
+def examine(
+    profile: Profile,
+    models: Mapping[str, ModelSettings],
+    weights_dirs: Sequence[Path],
+    store: Path,
+    out: str | Path,
+    *,
+    quick: bool,
+) -> list[Finding]:
+    """Look at the machine from the ground up: Python, libraries, packages, weights, disk, GPU, Ray, and what an older system left.
+
+    Args:
+        profile: whose weights.
+        models: settings of the families that will run, by family name.
+        weights_dirs: directories searched for weights, in order.
+        store: directory of the frame store.
+        out: directory that holds runs, or a URI, which is not looked at.
+        quick: leave out what takes more than a blink besides hashing the weights: asking torch for GPUs.
+
+    Returns:
+        One finding or more for every check, those without trouble included, in the order in which troubles are best mended.
+    """
+    return [
+        _machine_checks.python_version(),
+        system_libraries(profile, models),
+        *_package_checks.packages(),
+        *_weight_checks.weights(profile, models, weights_dirs),
+        *_machine_checks.disk_space(store, out),
+        *_machine_checks.gpu(quick=quick),
+        *_ray_checks.ray_usability(quick=quick),
+        _machine_checks.old_outputs(),
+    ]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print what `.ci/run` and a container file ask for. Everything else is the business of `rumiai-ray doctor`."""
+    if list(arguments) != ["--debian-packages"]:
+        sys.stderr.write("usage: python -m rumiai_ray.cli.doctor --debian-packages (all checks: `rumiai-ray doctor`)\n")
+        return 2
+    sys.stdout.write("\n".join(debian_packages()) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

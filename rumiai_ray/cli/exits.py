@@ -1,0 +1,17 @@
+"""Exit codes of every verb."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """What the process ends with."""
+
+    COMPLETE = 0
+    TROUBLED = 1
+    """Some video or model failed; the run says which."""
+    USAGE = 2
+    """Wrong usage, or the preflight found something missing; nothing was started."""
+    ABORTED = 3
+    """Interrupted or stopped by an error of storage; the run holds what was committed before."""

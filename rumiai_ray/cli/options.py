@@ -1,0 +1,96 @@
+"""Every setting as a command-line option, made from the settings themselves: one name, one help text, one truth."""
+
+from __future__ import annotations
+
+import inspect
+import types
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast, get_args, get_origin
+
+import typer
+
+from rumiai_ray.config import ENV_PREFIX, BaseConfig, flat_settings, load_config
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Command = TypeVar("Command", bound="Callable[..., Any]")
+
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option("--config", envvar=f"{ENV_PREFIX}CONFIG", help="TOML file with settings, same names as the flags.", show_default=False),
+]
+
+
+def with_settings(*groups: str) -> Callable[[Command], Command]:
+    """Give a command an option for every setting and `--config`; it receives them as one `config` argument.
+
+    Args:
+        groups: only these top-level names (`store`, `weights_dir`, …); all of them where none is given.
+    """
+
+    def decorate(command: Command) -> Command:
+        own = list(inspect.signature(command, eval_str=True).parameters.values())
+        paths = {_parameter(path): path for path, _ in flat_settings() if not groups or path[0] in groups}
+
+        def wrapped(**values: Any) -> Any:
+            flags: dict[str, Any] = {}
+            for parameter, path in paths.items():
+                value = values.pop(parameter)
+                if value is not None:
+                    _put(flags, path, value)
+            return command(config=load_config(values.pop("config_file"), flags), **values)
+
+        options = [
+            inspect.Parameter(_parameter(path), inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_annotation(path, info))
+            for path, info in flat_settings()
+            if _parameter(path) in paths
+        ]
+        file = inspect.Parameter("config_file", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=ConfigFile)
+        arguments = [parameter for parameter in own if parameter.name != "config"]
+        parameters = [*(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in arguments), file, *options]
+        vars(wrapped)["__signature__"] = inspect.Signature(parameters)  # what typer reads
+        wrapped.__annotations__ = {p.name: p.annotation for p in parameters}
+        wrapped.__doc__ = command.__doc__
+        wrapped.__name__ = command.__name__
+        return cast("Command", wrapped)
+
+    return decorate
+
+
+def _parameter(path: tuple[str, ...]) -> str:
+    return "setting_" + "_".join(path)
+
+
+def _put(flags: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
+    for name in path[:-1]:
+        flags = flags.setdefault(name, {})
+    flags[path[-1]] = value
+
+
+def _annotation(path: tuple[str, ...], info: Any) -> Any:
+    """The option's type: a switch for a bool, else text that pydantic reads, so that limits and messages are the settings' own."""
+    flag = "--" + "-".join(path).replace("_", "-")
+    panel = f"Settings: {path[0]}" if len(path) > 1 else "Settings"
+    default = "" if info.default is None or _is_path(info.annotation) else f" [default: {_shown(info.default)}]"
+    option = typer.Option(
+        f"{flag}/--no-{flag[2:]}" if info.annotation is bool else flag,
+        help=(info.description or "").replace("[", r"\[") + default.replace("[", r"\["),
+        rich_help_panel=panel,
+        show_default=False,
+        metavar=None if info.annotation is bool else "VALUE",
+    )
+    return Annotated[bool | None if info.annotation is bool else str | None, option]
+
+
+def _is_path(annotation: Any) -> bool:
+    if get_origin(annotation) is types.UnionType:
+        return any(_is_path(part) for part in get_args(annotation))
+    return annotation is Path
+
+
+def _shown(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+__all__ = ["BaseConfig", "with_settings"]

@@ -1,0 +1,112 @@
+"""What a run says of itself: tables for people, one JSON document for machines. Both are read from the committed rows."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from rumiai_ray.schema.run import Status
+
+if TYPE_CHECKING:
+    from rumiai_ray.runs.reader import Run
+
+_STYLES = {Status.OK: "green", Status.EMPTY: "cyan", Status.DEGRADED: "yellow", Status.FAILED: "red", Status.SKIPPED: "dim"}
+
+
+def summarise(run: Run) -> dict[str, Any]:
+    """The document of `--json`: run, then one item per entry in order of commitment."""
+    analyses: dict[str, dict[str, Any]] = {}
+    for row in run.table("analyses").to_pylist():
+        analyses.setdefault(row["video_key"], {})[row["model_name"]] = {
+            "status": row["status"],
+            "rows": row["rows"],
+            "processing_time_s": row["processing_time_s"],
+            "backend": row["backend"],
+            "stand_in": row["stand_in"],
+            "weights_sha256": row["weights_sha256"],
+            "frames_planned": row["frames_planned"],
+            "frames_analyzed": row["frames_analyzed"],
+            "detail": row["detail"],
+            "error": _error(row),
+        }
+    videos = [_video(row, analyses[row["video_key"]]) for row in run.table("videos").to_pylist()]
+    dead = [
+        {
+            "input": row["input"],
+            "entry_id": row["entry_id"],
+            "video_key": row["video_key"],
+            "status": "dead_letter",
+            "frame_store": None,
+            "stage": row["stage"],
+            "error": _error(row),
+            "models": {},
+        }
+        for row in run.table("dead_letter").to_pylist()
+    ]
+    return {"run_id": run.run_id, "run_dir": run.store.uri(), "status": run.status, "videos": videos + dead}
+
+
+def _video(row: dict[str, Any], models: dict[str, Any]) -> dict[str, Any]:
+    failed = any(model["status"] == Status.FAILED for model in models.values())
+    return {
+        "input": row["input"],
+        "entry_id": row["entry_id"],
+        "video_key": row["video_key"],
+        "status": "partial" if failed else "complete",
+        "frame_store": row["frame_store"],
+        "duration_s": row["duration_s"],
+        "problems": row["media_problems"],
+        "error": None,
+        "models": models,
+    }
+
+
+def _error(row: dict[str, Any]) -> dict[str, str] | None:
+    return {"class": row["error_class"], "message": row["error_message"]} if row["error_class"] else None
+
+
+def print_json(run: Run) -> None:
+    """The document on stdout, and nothing else."""
+    print(json.dumps(summarise(run), indent=2, ensure_ascii=False))  # noqa: T201 -- this is the output
+
+
+def print_tables(run: Run) -> None:
+    """One table per video, dead letters in words, and the line that opens the rows."""
+    console = Console()
+    document = summarise(run)
+    for video in document["videos"]:
+        if video["status"] == "dead_letter":
+            console.print(Text.assemble((f"{video['input']}\n", "bold"), (f"  dead letter: {video['error']['message']}", "red")))
+            continue
+        facts = f"{video['duration_s']:.2f} s, {'frame store: ' + video['frame_store']}"
+        table = Table(title=Text.assemble((video["input"], "bold"), f"  ({facts})"), title_justify="left")
+        for heading in ("model", "status"):
+            table.add_column(heading)
+        for heading in ("rows", "frames", "seconds"):
+            table.add_column(heading, justify="right")
+        table.add_column("backend")
+        for name, model in video["models"].items():
+            table.add_row(*_cells(name, model))
+        console.print(table)
+        for problem in video["problems"]:
+            console.print(Text(f"  media: {problem}", "yellow"))
+        for name, model in video["models"].items():
+            reason = model["error"]["class"] + ": " + model["error"]["message"] if model["error"] else model["detail"]
+            if reason:
+                console.print(Text(f"  {name}: {reason}", "red" if model["error"] else "yellow"))
+    console.print(Text.assemble("run ", (document["run_id"], "bold"), f": {document['status']}, in {document['run_dir']}"))
+    console.print(
+        Text(f"open it:  duckdb -c \"SELECT * FROM read_parquet('{document['run_dir']}/objects/*.parquet')\"", "dim"), soft_wrap=True
+    )
+
+
+def _cells(name: str, model: dict[str, Any]) -> tuple[Text | str, ...]:
+    seconds = "" if model["processing_time_s"] is None else f"{model['processing_time_s']:.2f}"
+    frames = "" if model["frames_planned"] is None else f"{model['frames_analyzed']}/{model['frames_planned']}"
+    stand_in = " (stand-in)" if model["stand_in"] else ""
+    status = Status(model["status"])
+    return name, Text(status, _STYLES[status]), str(model["rows"]), frames, seconds, model["backend"] + stand_in

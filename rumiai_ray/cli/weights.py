@@ -1,0 +1,93 @@
+"""`rumiai-ray weights …`: what weights there are, fetch them, check them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from rumiai_ray.cli.exits import Exit
+from rumiai_ray.cli.options import with_settings
+from rumiai_ray.config import BaseConfig
+from rumiai_ray.errors import RumiaiError
+from rumiai_ray.models.catalogue import model_class
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from rumiai_ray.models.weights import Candidate
+
+app = typer.Typer(help="Weights: list, fetch, verify.", no_args_is_help=True)
+_SETTINGS = ("profile", "models", "weights_dir", "ocr", "whisper", "yolo", "emotion", "mediapipe")
+
+
+@app.command("ls")
+@with_settings(*_SETTINGS)
+def ls(config: BaseConfig) -> None:
+    """List every candidate of every model, in order of preference, and whether its files are here."""
+    directories = _directories(config)
+    table = Table("model", "backend", "profiles", "here", "licence", "files")
+    for name in config.models:
+        for candidate in model_class(name).candidates(config.model_settings(name)):
+            table.add_row(
+                name,
+                candidate.backend + (" (stand-in)" if candidate.stand_in else ""),
+                ", ".join(candidate.profiles),
+                _present(candidate, directories),
+                ", ".join(dict.fromkeys(file.licence for file in candidate.files)),
+                "\n".join(file.path for file in candidate.files),
+            )
+    Console().print(table)
+
+
+@app.command("fetch")
+@with_settings(*_SETTINGS)
+def fetch(config: BaseConfig) -> None:
+    """Fetch what the profile's models lack, each file checked against its digest before it is put in place."""
+    from rumiai_ray.models.fetch import fetch as fetch_files  # noqa: PLC0415 -- hub and pip are not for `--help`
+
+    directory = _directories(config)[-1]
+    written = fetch_files(
+        [model_class(name) for name in config.models],
+        {name: config.model_settings(name) for name in config.models},
+        config.profile,
+        directory,
+        lambda line: typer.echo(line, err=True),
+    )
+    typer.echo(f"{len(written)} files fetched into {directory}; everything else was there and right", err=True)
+
+
+@app.command("verify")
+@with_settings(*_SETTINGS, "device")
+def verify(config: BaseConfig) -> None:
+    """Check the digests of what would run. Exit code 2 where something is missing or wrong."""
+    from rumiai_ray.models.weights import resolve  # noqa: PLC0415
+
+    broken = False
+    for name in config.models:
+        try:
+            plan = resolve(model_class(name), config.model_settings(name), profile=config.profile, directories=_directories(config))
+        except RumiaiError as error:
+            broken = True
+            typer.echo(f"{type(error).__name__}: {error}", err=True)
+        else:
+            for role, path in plan.files.items():
+                typer.echo(f"ok  {name:10} {plan.digests[role]}  {path}")
+    if broken:
+        raise typer.Exit(Exit.USAGE)
+
+
+def _directories(config: BaseConfig) -> tuple[Path, ...]:
+    from rumiai_ray.engine.prepare import weight_directories  # noqa: PLC0415 -- brings Ray along
+
+    return weight_directories(config)
+
+
+def _present(candidate: Candidate, directories: Sequence[Path]) -> str:
+    from rumiai_ray.models.weights import locate  # noqa: PLC0415
+
+    found = locate(candidate.files, directories)
+    return "yes" if len(found) == len(candidate.files) else f"{len(found)} of {len(candidate.files)}"

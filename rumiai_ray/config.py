@@ -1,0 +1,171 @@
+"""Every setting of a run, from four places: defaults, a TOML file, `RUMIAI_*` variables, flags; the later wins.
+
+A setting has one name everywhere: `ocr.canvas_px` is `[ocr] canvas_px = …` in TOML, `RUMIAI_OCR_CANVAS_PX` in the
+environment and `--ocr-canvas-px` on the command line. The models' own settings are taken from their modules.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from rumiai_ray.errors import ConfigError
+from rumiai_ray.models.base import ModelSettings
+from rumiai_ray.models.catalogue import MODELS, model_class
+from rumiai_ray.models.weights import Profile
+from rumiai_ray.settings import execution, result
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ENV_PREFIX = "RUMIAI_"
+
+
+def user_cache() -> Path:
+    """The per-user cache directory of this package, by the XDG base directory specification."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rumiai_ray"
+
+
+class Group(BaseModel):
+    """A named group of settings, e.g. everything under `[sampling]`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Sampling(Group):
+    """Which frames of a video are kept, and how."""
+
+    fps: float | None = result(
+        None, "sampling grid; by duration where not given: 5 under 30 s, 3 under 60, 2 under 120, else 1", gt=0, le=60
+    )
+    long_side_px: int = result(1280, "longest side of stored frames", ge=64, le=4096)
+    jpeg_quality: int = result(95, "JPEG quality of stored frames", ge=50, le=100)
+
+
+class Limits(Group):
+    """What is too much. A video over a limit is a typed error, never a shortened analysis."""
+
+    input_mb: int = execution(2048, "largest input", ge=1)
+    duration_s: float = execution(1800.0, "longest video", gt=0)
+    pixels: int = execution(8192 * 4320, "largest picture, width times height", ge=1)
+    decode_timeout_s: float = execution(300.0, "wall clock for decoding one video", gt=0)
+    decode_memory_mb: int = execution(4096, "address space of the decoder process", ge=256)
+    download_timeout_s: float = execution(600.0, "wall clock for one download", gt=0)
+    private_hosts: bool = execution(default=False, description="allow URLs on loopback and private networks")
+
+
+class Engine(Group):
+    """How the cell of model actors is run."""
+
+    batch_frames: int = execution(16, "stored frames in one row of work", ge=1, le=32)
+    calls_outstanding: int = execution(2, "calls a model actor has in hand, the executing one included", ge=1, le=8)
+    batches_in_flight: int = execution(3, "frame batches in flight per cell", ge=1, le=16)
+    call_timeout_s: float = execution(600.0, "longest single model call; a longer one is killed", gt=0)
+    start_timeout_s: float = execution(300.0, "longest start of a model actor, weights included", gt=0)
+    attempts: int = execution(3, "attempts for a call that kills or breaks its model", ge=1, le=10)
+    memory_mb: int = execution(6144, "anonymous memory past which a model actor is recycled between calls", ge=512)
+
+
+class BaseConfig(BaseSettings):
+    """The settings that do not belong to one model. `Config` adds a group for each model of the catalogue."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX, env_nested_delimiter="_", env_nested_max_split=1, extra="forbid", frozen=True, env_ignore_empty=True
+    )
+
+    profile: Profile = result("standard", "weights: `standard` (flagships from their hubs) or `offline` (package registries only)")
+    models: tuple[str, ...] = result(tuple(MODELS), "model families to run, comma-separated")
+    device: Literal["auto", "cpu", "cuda"] = result("auto", "where models run; `auto` takes a GPU where there is one")
+    out: str = execution("runs", "directory or URI that holds run directories")
+    store: Path = execution(user_cache() / "frames", "directory of the frame store (of this node)")
+    store_max_gb: float = execution(50.0, "size the frame store is pruned to, least recently used first", gt=0)
+    weights_dir: Path | None = execution(None, "directory searched for weights before the per-user cache")
+    cookies: Path | None = execution(None, "cookies file (Netscape format) for sites that ask for a login")
+    sampling: Sampling = Sampling()
+    limits: Limits = Limits()
+    engine: Engine = Engine()
+
+    @field_validator("models", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("models")
+    @classmethod
+    def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = [name for name in value if name not in MODELS]
+        if unknown or not value:
+            raise ValueError(f"unknown model {', '.join(unknown) or '(none given)'}; there are: {', '.join(MODELS)}")
+        return tuple(name for name in MODELS if name in value)
+
+    @classmethod
+    def settings_customise_sources(  # noqa: D102 -- pydantic-settings' hook
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 -- deliberately unused: no file is read unasked
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+    def model_settings(self, name: str) -> ModelSettings:
+        """The settings of one model family."""
+        settings = getattr(self, name)
+        if not isinstance(settings, ModelSettings):
+            raise TypeError(f"{name} is no model's group of settings")
+        return settings
+
+
+_GROUPS: Any = {name: (model_class(name).settings_type, model_class(name).settings_type()) for name in MODELS}
+
+Config = create_model("Config", __base__=BaseConfig, **_GROUPS)
+"""All settings: `BaseConfig` and a group for each model."""
+
+
+def flat_settings() -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every setting as (path, pydantic field), e.g. (("ocr", "canvas_px"), …); groups are walked."""
+    for name, info in Config.model_fields.items():
+        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
+            for inner, inner_info in info.annotation.model_fields.items():
+                yield (name, inner), inner_info
+        else:
+            yield (name,), info
+
+
+def load_config(toml: Path | None = None, flags: dict[str, Any] | None = None) -> BaseConfig:
+    """All settings from `toml`, the environment and `flags` (nested like the TOML file; absent means not given).
+
+    Raises:
+        ConfigError: the file cannot be read, a name is unknown or a value is not allowed; names the setting and where it came from.
+    """
+    if toml is not None and not toml.is_file():
+        raise ConfigError("no such configuration file", str(toml))
+    _refuse_unknown_variables()
+
+    class Loaded(Config):  # type: ignore[misc, valid-type]  # pydantic-settings takes the file's name from the class
+        model_config = SettingsConfigDict(toml_file=toml)
+
+    try:
+        return Loaded(**(flags or {}))
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(
+            f"{first['msg']} (got {first['input']!r})", f"setting {name}", "`rumiai-ray --help` lists every setting"
+        ) from error
+    except (ValueError, OSError) as error:
+        raise ConfigError(f"cannot read: {error}", str(toml or "configuration")) from error
+
+
+def _refuse_unknown_variables() -> None:
+    """A misspelt variable would otherwise be ignored without a word."""
+    known = {ENV_PREFIX + "_".join(path).upper() for path, _ in flat_settings()}
+    known |= {ENV_PREFIX + name for name in ("CONFIG", "RUN_ID")}
+    unknown = sorted(name for name in os.environ if name.startswith(ENV_PREFIX) and name not in known)
+    if unknown:
+        raise ConfigError("no such setting", f"environment variable {unknown[0]}", "`rumiai-ray --help` lists every setting")

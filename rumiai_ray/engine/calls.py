@@ -1,0 +1,61 @@
+"""What goes between driver, front, lane and model actor: calls, answers, outcomes. Plain values, picklable."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a model gave nothing for a video."""
+
+    error_class: str
+    """Name of the exception's class, or of the signal or limit that ended the actor."""
+    message: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model actor returns from one call."""
+
+    tables: Mapping[str, pa.Table]
+    missed: tuple[str, ...]
+    processing_time_s: float
+    """Time inside `Model.predict`."""
+    memory_bytes: int
+    """The actor's anonymous resident memory after the call (RssAnon): shared pages of the object store not counted."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one model's part of one row of work ended, after all attempts: the small half of what a front returns."""
+
+    attempts: int
+    processing_time_s: float | None
+    """None where the model never answered."""
+    rows: int
+    frames: tuple[int, ...]
+    """`frame_index` of every frame it answered for; empty for audio and for failures."""
+    audio_s: float
+    """Seconds of audio it answered for; 0 for frames and for failures."""
+    missed: tuple[str, ...]
+    failure: Failure | None
+
+
+@dataclass(frozen=True)
+class Index:
+    """The small half of a front's reply: which row of work it answers and how each model ended."""
+
+    video_key: str
+    batch_index: int
+    outcomes: Mapping[str, Outcome]
+
+
+Payload = dict[str, dict[str, "pa.Table"]]
+"""The large half of a front's reply: rows by model, then by table. Models that failed are absent."""

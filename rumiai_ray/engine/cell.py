@@ -1,0 +1,102 @@
+"""A cell: one node-local set of warm model actors and their front, in one placement-group bundle; the unit of scale."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import ray
+from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+from rumiai_ray.engine.actor import ModelActor, thread_environment
+from rumiai_ray.engine.front import Front
+from rumiai_ray.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from rumiai_ray.engine.lane import LanePolicy
+    from rumiai_ray.models.base import ModelPlan
+
+
+@dataclass(frozen=True)
+class CellSpec:
+    """What a cell is made of."""
+
+    plans: Sequence[ModelPlan]
+    code_sha256: str
+    """Source hash of the frozen package; an actor that imports anything else refuses to work."""
+    notes: Path
+    """Directory of the node for the actors' notes."""
+    policy: LanePolicy
+    batches_in_flight: int
+    cpus: float = 1.0
+    """CPUs of the bundle, shared in equal fractions: a cell fits a 2-core machine and leaves one core to extraction and Ray Data."""
+    gpus: float = 0.0
+    """GPUs of the bundle, shared by the models that use one."""
+
+
+@dataclass
+class Cell:
+    """A running cell. `front` answers `analyze`; the rest is for starting, watching and stopping."""
+
+    spec: CellSpec
+    front: Any
+    models: dict[str, Any]
+    group: PlacementGroup = field(repr=False)
+
+    def close(self) -> None:
+        """Kill the actors and give the resources back."""
+        for actor in (self.front, *self.models.values()):
+            ray.kill(actor, no_restart=True)
+        remove_placement_group(self.group)
+
+
+def start(spec: CellSpec, *, timeout_s: float = 60.0) -> Cell:
+    """Start all actors of a cell at the same time. Returns when the front lives; models go on loading.
+
+    Raises:
+        ConfigError: the cluster cannot place the bundle within `timeout_s`.
+    """
+    bundle = {"CPU": spec.cpus} | ({"GPU": spec.gpus} if spec.gpus else {})
+    group = placement_group([bundle], strategy="STRICT_PACK")
+    if not group.wait(timeout_s):
+        remove_placement_group(group)
+        raise ConfigError(f"no node of the cluster has {bundle} free", "cell", "stop other work, add a node, or run fewer models")
+    share = spec.cpus / (len(spec.plans) + 1)
+    strategy = PlacementGroupSchedulingStrategy(placement_group=group, placement_group_bundle_index=0)
+    on_gpu = [plan.name for plan in spec.plans if plan.device.startswith("cuda")]
+    models, notes = {}, {}
+    for plan in spec.plans:
+        notes[plan.name] = spec.notes / f"{group.id.hex()[:12]}-{plan.name}"
+        gpus = spec.gpus / len(on_gpu) if plan.name in on_gpu else 0.0
+        # Ray leaves CUDA_VISIBLE_DEVICES unset for actors without a GPU: they would see all of them.
+        hidden = {} if gpus else {"CUDA_VISIBLE_DEVICES": ""}
+        models[plan.name] = (
+            ray.remote(ModelActor)
+            .options(
+                num_cpus=share,
+                num_gpus=gpus,
+                max_restarts=-1,
+                max_task_retries=0,
+                scheduling_strategy=strategy,
+                runtime_env={"env_vars": thread_environment(plan.settings.threads) | hidden},
+                name=f"{plan.name}-{group.id.hex()[:8]}",
+            )
+            .remote(plan, notes[plan.name], spec.code_sha256)
+        )
+    front = (
+        ray.remote(Front)
+        .options(
+            num_cpus=share,
+            max_restarts=-1,
+            max_task_retries=0,
+            max_concurrency=spec.batches_in_flight + 1,
+            scheduling_strategy=strategy,
+            runtime_env={"env_vars": thread_environment(1) | {"CUDA_VISIBLE_DEVICES": ""}},
+        )
+        .remote(models, notes, spec.policy)
+    )
+    return Cell(spec, front, models, group)

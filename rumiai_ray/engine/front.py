@@ -1,0 +1,95 @@
+"""The front of a cell: decodes a batch once, asks all models at the same time, returns a small index and the rows.
+
+Pixels go no further than this node: the decoded array is put once into the node's object store and the models read it there.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+import ray
+
+from rumiai_ray.engine.calls import Answer, Failure, Index, Outcome, Payload
+from rumiai_ray.engine.lane import Call, Lane, LanePolicy
+from rumiai_ray.engine.work import Work, decode
+from rumiai_ray.errors import MediaError
+from rumiai_ray.frames.types import AUDIO_RATE_HZ
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+
+class Front:
+    """A Ray actor with one thread per batch in flight."""
+
+    def __init__(self, models: Mapping[str, Any], notes: Mapping[str, Path], policy: LanePolicy) -> None:
+        cv2.setNumThreads(1)
+        self._lanes = {name: Lane(name, actor, notes[name], policy) for name, actor in models.items()}
+
+    def ready(self) -> tuple[str, ...]:
+        """The models this front serves; answers as soon as the front lives, models may still be loading."""
+        return tuple(self._lanes)
+
+    def analyze(self, block: pa.Table, row: int) -> tuple[Index, Payload]:
+        """All wanted models' rows for row `row` of a block of `WORK_SCHEMA`. Called with two returns.
+
+        Raises:
+            MediaError: a stored frame does not decode (the store's checksums make that a fault of this node).
+        """
+        work = decode(block, row)
+        calls = _frame_calls(work) if work.kind == "frames" else _audio_calls(work)
+        replies = {name: self._lanes[name].submit(call) for name, call in calls.items()}
+        outcomes: dict[str, Outcome] = {}
+        payload: Payload = {}
+        for name, reply in replies.items():
+            answer, attempts = reply.result()
+            outcomes[name] = _outcome(work, name, answer, attempts)
+            if isinstance(answer, Answer):
+                payload[name] = dict(answer.tables)
+        return Index(work.video_key, work.batch_index, outcomes), payload
+
+
+def _frame_calls(work: Work) -> dict[str, Call]:
+    """One call for each model, on one array that holds every frame any of them wants, each decoded once."""
+    frames = work.frames
+    if frames is None:
+        raise ValueError("a row of frames without frames")
+    union = sorted({position for positions in work.wanted.values() for position in positions})
+    if not union:
+        return {}
+    place = {position: at for at, position in enumerate(union)}
+    images = ray.put(np.stack([_rgb(frames.jpegs[position], work) for position in union]))
+    index, time_s = frames.frame_index[union], frames.time_s[union]
+    size_px = (work.source_width_px, work.source_height_px)
+    return {
+        name: Call(work.video_key, "predict_frames", (images, tuple(place[at] for at in positions), index, time_s, size_px))
+        for name, positions in work.wanted.items()
+        if positions
+    }
+
+
+def _audio_calls(work: Work) -> dict[str, Call]:
+    chunk = ray.put(work.audio)
+    return {name: Call(work.video_key, "predict_audio", (chunk,)) for name in work.wanted}
+
+
+def _rgb(jpeg: bytes, work: Work) -> NDArray[np.uint8]:
+    image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB)
+    if image is None:
+        raise MediaError("a stored frame does not decode", f"video {work.video_key[:12]}", "run `rumiai-ray frames verify`")
+    return np.asarray(image, np.uint8)
+
+
+def _outcome(work: Work, name: str, answer: Answer | Failure, attempts: int) -> Outcome:
+    if isinstance(answer, Failure):
+        return Outcome(attempts, None, 0, (), 0.0, (), answer)
+    frames = tuple(int(work.frames.frame_index[at]) for at in work.wanted[name]) if work.frames else ()
+    audio_s = len(work.audio.samples) / AUDIO_RATE_HZ if work.audio else 0.0
+    rows = sum(table.num_rows for table in answer.tables.values())
+    return Outcome(attempts, answer.processing_time_s, rows, frames, audio_s, answer.missed, None)

@@ -1,0 +1,77 @@
+"""A Ray of our own on loopback, for one command on one machine."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import ray
+
+from rumiai_ray.engine.code import freeze
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_OBJECT_STORE_BYTES = 512 * 2**20
+"""Decoded batches in flight: 3 batches of 32 frames of 720x1280 (85 MB each) and their JPEGs."""
+
+ENVIRONMENT = {
+    # Ray 2.60 writes a token file and turns authentication on for local clusters unless the mode is explicit.
+    "RAY_AUTH_MODE": "disabled",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # Without this `uv run` would make Ray rebuild the driver's environment in every worker.
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+    # 2.60 announces a future default on every start of an actor without a GPU; we set CUDA_VISIBLE_DEVICES ourselves.
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+
+
+@dataclass(frozen=True)
+class LocalRay:
+    """What a run needs to know of the Ray it is on."""
+
+    code_sha256: str
+    """Source hash of the frozen package the workers import."""
+    scratch: Path
+    """Directory of this node for notes; gone with the Ray."""
+
+
+@contextlib.contextmanager
+def local_ray(*, num_cpus: int | None = None, beside: Sequence[Path] = ()) -> Iterator[LocalRay]:
+    """Start a Ray on loopback whose workers import a frozen copy of this package; stop it on the way out.
+
+    Args:
+        num_cpus: CPUs Ray may count with; the machine's, and two at least, where not given.
+        beside: further modules (files) the workers can import, frozen likewise.
+    """
+    os.environ.update(ENVIRONMENT)
+    # Short: a UNIX socket's path holds 107 bytes and Ray's session directory takes most of them.
+    scratch = Path(tempfile.mkdtemp(prefix="rr-", dir="/tmp" if Path("/tmp").is_dir() else None))  # noqa: S108 -- mkdtemp makes it private
+    try:
+        folder, code_sha256 = freeze(scratch / "code")
+        for module in beside:
+            shutil.copy(module, folder)
+        ray.init(
+            address="local",
+            _node_ip_address="127.0.0.1",
+            _temp_dir=str(scratch / "ray"),
+            include_dashboard=False,
+            num_cpus=num_cpus or max(os.cpu_count() or 1, 2),
+            object_store_memory=_OBJECT_STORE_BYTES,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            configure_logging=True,
+            runtime_env={"working_dir": str(folder)},
+        )
+        try:
+            yield LocalRay(code_sha256, scratch)
+        finally:
+            ray.shutdown()
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)

@@ -1,0 +1,64 @@
+"""The note an actor leaves before it starts a call, so that after its death somebody can tell which call it died of.
+
+Every call of a dead actor, executing or queued, fails with the same `ActorUnavailableError` (measured, Ray 2.60); so the
+evidence is written outside the dying process: one small file per model actor, on the node's own disk, overwritten in place.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_WIDTH = 128
+"""Bytes of the one record: fixed, so that one `pwrite` replaces it whole."""
+
+
+@dataclass(frozen=True)
+class Note:
+    """What the actor was doing when it last wrote."""
+
+    call: str
+    """Number of the call that is executing, unique to the front's incarnation; empty where none is."""
+    since_s: float
+    """`time.monotonic()` at its start; the clock is the node's, the same in every process."""
+    starts: int
+    """How often the actor's process has been started."""
+
+
+class NoteBook:
+    """The writing side, held by the actor."""
+
+    def __init__(self, path: Path) -> None:
+        before = read(path)
+        self._starts = (before.starts if before else 0) + 1
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        self.done()
+
+    def begin(self, call: str) -> None:
+        """Note that `call` is executing from now on."""
+        self._write(call)
+
+    def done(self) -> None:
+        """Note that nothing is executing."""
+        self._write("")
+
+    def _write(self, call: str) -> None:
+        record = f"{call or '-'} {time.monotonic():.6f} {self._starts}".encode().ljust(_WIDTH)
+        os.pwrite(self._file, record, 0)
+
+
+def read(path: Path) -> Note | None:
+    """The last note, or None where the actor has not yet written one."""
+    try:
+        fields = path.read_bytes().split()
+    except FileNotFoundError:
+        return None
+    if not fields:
+        return None
+    call, since, starts = fields
+    return Note("" if call == b"-" else call.decode(), float(since), int(starts))

@@ -1,0 +1,110 @@
+"""From a stored video to rows of work: which model looks at which frames, cut into batches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rumiai_ray.engine.work import Work
+from rumiai_ray.frames.sampling import subset
+from rumiai_ray.models.audio import chunks
+from rumiai_ray.models.catalogue import plan_class
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from rumiai_ray.frames.store import StoredVideo
+    from rumiai_ray.frames.types import EncodedBatch, SourceFacts
+    from rumiai_ray.models.base import AudioChunk, ModelPlan
+
+
+@dataclass(frozen=True)
+class VideoPlan:
+    """What is going to be asked about one video."""
+
+    video_key: str
+    frames: Mapping[str, int]
+    """Frames planned, by frame model."""
+    audio: tuple[str, ...]
+    """Audio models that run."""
+    skipped: Mapping[str, str]
+    """Why a model does not run on this video."""
+    problems: tuple[str, ...]
+    """What is wrong with the media: every analysis of it is `degraded`."""
+    batch_count: int
+    """Rows of work."""
+
+
+def plan_video(stored: StoredVideo, plans: Sequence[ModelPlan], batch_frames: int) -> tuple[VideoPlan, Iterator[Work]]:
+    """The plan for one video and its rows of work, in order; rows are read from the store as they are taken."""
+    facts = stored.facts
+    picked = _picked(stored.times_s, facts, plans)
+    audio = stored.audio()
+    listeners = [plan.name for plan in plans if plan_class(plan).consumes == "audio"]
+    reason = None
+    if facts.audio_codec is None:
+        reason = "no audio stream"
+    elif audio is None or not len(audio.samples):
+        reason = "the audio stream holds no samples"
+    stretches = [] if reason or audio is None or not listeners else chunks(audio)
+    starts = [at for at in range(0, len(stored.times_s), batch_frames) if _wanted(picked, at, batch_frames)]
+    plan = VideoPlan(
+        video_key=stored.video_key,
+        frames={name: len(indices) for name, indices in picked.items()},
+        audio=() if reason else tuple(listeners),
+        skipped=dict.fromkeys(listeners, reason) if reason else {},
+        problems=facts.problems,
+        batch_count=len(starts) + len(stretches),
+    )
+    return plan, _rows(plan, stored, picked, stretches, batch_frames)
+
+
+def _picked(times_s: NDArray[np.float64], facts: SourceFacts, plans: Sequence[ModelPlan]) -> dict[str, NDArray[np.intp]]:
+    picked = {}
+    for plan in plans:
+        if plan_class(plan).consumes == "frames":
+            policy = plan.settings.subset(facts.duration_s)
+            picked[plan.name] = subset(times_s, facts.duration_s, fps=policy.fps, max_frames=policy.max_frames)
+    return picked
+
+
+def _wanted(picked: Mapping[str, NDArray[np.intp]], start: int, size: int) -> dict[str, tuple[int, ...]]:
+    """Positions within the batch that begins at `start`, by model; models that want none are absent."""
+    inside = {name: indices[(indices >= start) & (indices < start + size)] - start for name, indices in picked.items()}
+    return {name: tuple(int(at) for at in positions) for name, positions in inside.items() if len(positions)}
+
+
+def _rows(
+    plan: VideoPlan,
+    stored: StoredVideo,
+    picked: Mapping[str, NDArray[np.intp]],
+    stretches: Sequence[AudioChunk],
+    batch_frames: int,
+) -> Iterator[Work]:
+    """Audio first: the speech model then works while frames are still being read."""
+    number = 0
+    for chunk in stretches:
+        yield Work(plan.video_key, number, plan.batch_count, dict.fromkeys(plan.audio, ()), audio=chunk)
+        number += 1
+    start = 0
+    for batch in stored.batches(batch_frames):
+        wanted = _wanted(picked, start, batch_frames)
+        start += len(batch.jpegs)
+        if wanted:
+            yield _frame_work(plan, stored.facts, number, wanted, batch)
+            number += 1
+
+
+def _frame_work(plan: VideoPlan, facts: SourceFacts, number: int, wanted: Mapping[str, tuple[int, ...]], batch: EncodedBatch) -> Work:
+    return Work(
+        plan.video_key,
+        number,
+        plan.batch_count,
+        wanted,
+        frames=batch,
+        source_width_px=facts.width_px,
+        source_height_px=facts.height_px,
+    )

@@ -1,0 +1,141 @@
+"""From settings to everything a run needs, checked before anything slow: weights chosen, store and limits made, run id named."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from rumiai_ray.engine.interactive import Interactive, Reporter
+from rumiai_ray.errors import ConfigError
+from rumiai_ray.frames.limits import DecodeLimits
+from rumiai_ray.frames.sampling import SamplingSpec
+from rumiai_ray.frames.store import FrameStore
+from rumiai_ray.ingest.limits import FetchLimits
+from rumiai_ray.models import weights
+from rumiai_ray.models.catalogue import model_class
+from rumiai_ray.runs.ids import check_run_id, new_run_id
+from rumiai_ray.runs.manifest import RunManifest
+from rumiai_ray.runs.writer import RunWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from rumiai_ray.config import BaseConfig
+    from rumiai_ray.models.base import ModelPlan
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run that is ready to begin. Nothing has been written yet."""
+
+    config: BaseConfig
+    models: tuple[ModelPlan, ...]
+    store: FrameStore
+    limits: FetchLimits
+    manifest: RunManifest
+
+    def create_run(self) -> RunWriter:
+        """Make the run's directory and write its manifest.
+
+        Raises:
+            ConfigError: a run of this id exists.
+            StorageError: the directory cannot be written.
+        """
+        return RunWriter.create(self.config.out, self.manifest)
+
+    def interactive(self, writer: RunWriter, workdir: Path, reporter: Reporter) -> Interactive:
+        """The engine for a few entries. `workdir` holds downloads while they are needed."""
+        return Interactive(self.config, self.models, self.store, self.limits, workdir, writer, reporter)
+
+
+def prepare(config: BaseConfig, *, command: Sequence[str], run_id: str | None = None) -> Prepared:
+    """Choose weights, open the store, name the run.
+
+    Raises:
+        ConfigError: the run id cannot name a run, or the device is not there.
+        WeightsError: weights are missing or not the catalogue's.
+        StorageError: the frame store cannot be written.
+    """
+    name = check_run_id(run_id) if run_id else new_run_id(datetime.now(UTC))
+    models = choose_models(config)
+    manifest = RunManifest.of_now(name, command=command, config=config, plans=models, sampling=asdict(sampling_spec(config)))
+    return Prepared(config, models, open_store(config), fetch_limits(config), manifest)
+
+
+def open_store(config: BaseConfig) -> FrameStore:
+    """The frame store under `config`."""
+    return FrameStore(config.store, spec=sampling_spec(config), limits=decode_limits(config), max_bytes=int(config.store_max_gb * 1e9))
+
+
+def weight_directories(config: BaseConfig) -> tuple[Path, ...]:
+    """Where weights are looked for, in order."""
+    return (*((config.weights_dir,) if config.weights_dir else ()), *weights.default_directories())
+
+
+def choose_models(config: BaseConfig) -> tuple[ModelPlan, ...]:
+    """What exactly will run for each model of `config.models`."""
+    directories = weight_directories(config)
+    device = choose_device(config.device)
+    return tuple(
+        weights.resolve(
+            model_class(name), config.model_settings(name), profile=config.profile, directories=directories, device=device_for(name, device)
+        )
+        for name in config.models
+    )
+
+
+def choose_device(wanted: str) -> str:
+    """`cpu` or `cuda:0`.
+
+    Raises:
+        ConfigError: a GPU was asked for and there is none.
+    """
+    if wanted == "cpu":
+        return "cpu"
+    import ctypes  # noqa: PLC0415 -- asks the driver itself: importing torch would cost seconds
+
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+        count = ctypes.c_int()
+        found = driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
+    except OSError:
+        found = False
+    if wanted == "cuda" and not found:
+        raise ConfigError("no usable CUDA device", "device cuda", "`--device cpu`, or see `rumiai-ray doctor`")
+    return "cuda:0" if found else "cpu"
+
+
+def device_for(name: str, device: str) -> str:
+    """The device of one model: families that cannot use a GPU stay on the CPU."""
+    return device if model_class(name).uses_gpu else "cpu"
+
+
+def sampling_spec(config: BaseConfig) -> SamplingSpec:
+    """The frame store's sampling under `config`."""
+    sampling = config.sampling
+    return SamplingSpec(fps=sampling.fps, long_side_px=sampling.long_side_px, jpeg_quality=sampling.jpeg_quality)
+
+
+def decode_limits(config: BaseConfig) -> DecodeLimits:
+    """The decoder's limits under `config`."""
+    limits = config.limits
+    return DecodeLimits(
+        wall_s=limits.decode_timeout_s,
+        memory_bytes=limits.decode_memory_mb * 2**20,
+        max_pixels=limits.pixels,
+        max_duration_s=limits.duration_s,
+        max_file_bytes=limits.input_mb * 2**20,
+    )
+
+
+def fetch_limits(config: BaseConfig) -> FetchLimits:
+    """The limits of one fetch under `config`."""
+    limits = config.limits
+    return FetchLimits(
+        max_bytes=limits.input_mb * 2**20,
+        total_s=limits.download_timeout_s,
+        allow_private_hosts=limits.private_hosts,
+        cookies_file=config.cookies,
+    )

@@ -1,0 +1,109 @@
+"""One unit of work, as an Arrow row: a batch of a video's frames, or a stretch of its audio, and which models want it.
+
+The same rows travel in both engines: through Ray Data's blocks in a batch run, put by the driver for one video. Every row
+says which video it is of and how many there are (`batch_index` of `batch_count`), so that whoever assembles can tell a
+complete video from one with a hole.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pyarrow as pa
+
+from rumiai_ray.frames.types import EncodedBatch
+from rumiai_ray.models.base import AudioChunk
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_COLUMNS: dict[str, pa.DataType] = {
+    "video_key": pa.string(),
+    "batch_index": pa.int32(),
+    "batch_count": pa.int32(),
+    "kind": pa.string(),
+    "wanted": pa.map_(pa.string(), pa.list_(pa.int32())),
+    "frame_index": pa.list_(pa.int32()),
+    "source_frame": pa.list_(pa.int64()),
+    "time_s": pa.list_(pa.float64()),
+    "jpegs": pa.list_(pa.large_binary()),
+    "source_width_px": pa.int32(),
+    "source_height_px": pa.int32(),
+    "audio_s16": pa.large_binary(),
+    "audio_start_s": pa.float64(),
+}
+
+WORK_SCHEMA = pa.schema([pa.field(name, type_, nullable=False) for name, type_ in _COLUMNS.items()])
+"""Explicit, so that no type is inferred from an empty list."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """One row of work."""
+
+    video_key: str
+    batch_index: int
+    batch_count: int
+    """Rows of work of this video, of both kinds."""
+    wanted: Mapping[str, tuple[int, ...]]
+    """Which models want this row, and which positions of `frames` (empty for audio)."""
+    frames: EncodedBatch | None = None
+    source_width_px: int = 0
+    source_height_px: int = 0
+    audio: AudioChunk | None = None
+
+    @property
+    def kind(self) -> Literal["frames", "audio"]:
+        """What the row carries."""
+        return "frames" if self.frames is not None else "audio"
+
+
+def encode(works: list[Work]) -> pa.Table:
+    """Rows of `WORK_SCHEMA`, in the order given."""
+    return pa.Table.from_pylist([_record(work) for work in works], schema=WORK_SCHEMA)
+
+
+def _record(work: Work) -> dict[str, object]:
+    frames, audio = work.frames, work.audio
+    return {
+        "video_key": work.video_key,
+        "batch_index": work.batch_index,
+        "batch_count": work.batch_count,
+        "kind": work.kind,
+        "wanted": [(name, list(positions)) for name, positions in work.wanted.items()],
+        "frame_index": frames.frame_index.tolist() if frames else [],
+        "source_frame": frames.source_frame.tolist() if frames else [],
+        "time_s": frames.time_s.tolist() if frames else [],
+        "jpegs": list(frames.jpegs) if frames else [],
+        "source_width_px": work.source_width_px,
+        "source_height_px": work.source_height_px,
+        "audio_s16": audio.samples.astype("<i2", copy=False).tobytes() if audio else b"",
+        "audio_start_s": audio.start_s if audio else 0.0,
+    }
+
+
+def decode(block: pa.Table, row: int) -> Work:
+    """Row `row` of a block of `WORK_SCHEMA`."""
+    record = block.slice(row, 1).to_pylist()[0]
+    frames = audio = None
+    if record["kind"] == "frames":
+        frames = EncodedBatch(
+            frame_index=np.asarray(record["frame_index"], np.int32),
+            source_frame=np.asarray(record["source_frame"], np.int64),
+            time_s=np.asarray(record["time_s"], np.float64),
+            jpegs=tuple(record["jpegs"]),
+        )
+    else:
+        audio = AudioChunk(samples=np.frombuffer(record["audio_s16"], "<i2"), start_s=record["audio_start_s"])
+    return Work(
+        video_key=record["video_key"],
+        batch_index=record["batch_index"],
+        batch_count=record["batch_count"],
+        wanted={name: tuple(positions) for name, positions in record["wanted"]},
+        frames=frames,
+        source_width_px=record["source_width_px"],
+        source_height_px=record["source_height_px"],
+        audio=audio,
+    )

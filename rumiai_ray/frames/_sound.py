@@ -1,0 +1,132 @@
+"""The audio of one video as 16 kHz mono samples on the video's own time line. Runs inside the decoding subprocess."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import av
+from av.audio.resampler import AudioResampler
+
+from rumiai_ray.errors import MediaError
+from rumiai_ray.frames.types import AUDIO_RATE_HZ
+
+if TYPE_CHECKING:
+    from fractions import Fraction
+
+    from av.audio.frame import AudioFrame
+
+_BYTES_PER_SAMPLE = 2
+_GAP_S = 0.05
+"""Timestamps may be off by this much before it counts: containers round to milliseconds, and speech 50 ms late is still in sync
+with the picture (EBU R 37 allows 40 to 60 ms)."""
+
+
+class SoundTrack:
+    """Turns decoded audio frames into s16 mono samples; what the timestamps leave out becomes silence.
+
+    Args:
+        time_base: seconds per tick of the audio stream; frames that a decoder held back to the end come without one.
+        max_duration_s: longer audio is refused.
+    """
+
+    def __init__(self, time_base: Fraction, max_duration_s: float) -> None:
+        self._time_base = time_base
+        self._max_samples = int(max_duration_s * AUDIO_RATE_HZ)
+        self._resampler: AudioResampler | None = None
+        self._source: tuple[str, str, int] | None = None
+        self._origin_s = 0.0
+        """What file time the sample number 0 has, as things stand; moves where timestamps jump."""
+        self._taken_s = 0.0
+        """Seconds of source audio taken in since the origin, silence included."""
+        self.start_s: float | None = None
+        """The file's own timestamp of the first sample; None before there is one."""
+        self.samples = 0
+        """Samples given out."""
+        self.silence_s = 0.0
+        """Seconds of silence put into gaps."""
+        self.jumps = 0
+        """Timestamps that made no sense: the audio goes on where it was."""
+
+    def take(self, frame: AudioFrame) -> bytes:
+        """Samples (s16le) that are ready after the next decoded `frame`.
+
+        Raises:
+            MediaError: the audio is longer than allowed.
+        """
+        silence = self._reach(frame)
+        source = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if self._resampler is None or source != self._source:
+            silence = self._drain() + silence
+            self._resampler = AudioResampler(format="s16", layout="mono", rate=AUDIO_RATE_HZ)
+            self._source = source
+        self._taken_s += frame.samples / frame.sample_rate
+        frame.pts = None  # the resampler would warn of jumps that have just been dealt with
+        return silence + self._count(self._resampled(self._resampler, frame))
+
+    def finish(self) -> bytes:
+        """The samples the resampler still holds."""
+        return self._drain()
+
+    def _reach(self, frame: AudioFrame) -> bytes:
+        """Silence up to the beginning of `frame`, where there is a gap."""
+        stamp_s = None if frame.pts is None else float(frame.pts * self._time_base)
+        if self.start_s is None:
+            self.start_s = self._origin_s = stamp_s or 0.0
+        if stamp_s is None:
+            return b""
+        gap_s = stamp_s - self._origin_s - self._taken_s
+        beyond_limit = self._taken_s + gap_s > self._max_samples / AUDIO_RATE_HZ
+        if gap_s < -_GAP_S or beyond_limit:
+            self.jumps += 1
+            self._origin_s += gap_s
+            return b""
+        if gap_s <= _GAP_S:
+            return b""
+        held = self._drain()
+        self._taken_s += gap_s
+        missing = round(self._taken_s * AUDIO_RATE_HZ) - self.samples
+        if missing <= 0:
+            return held
+        self.silence_s += gap_s
+        return held + self._count(bytes(missing * _BYTES_PER_SAMPLE))
+
+    def _drain(self) -> bytes:
+        if self._resampler is None:
+            return b""
+        resampler, self._resampler = self._resampler, None
+        return self._count(self._resampled(resampler, None))
+
+    @staticmethod
+    def _resampled(resampler: AudioResampler, frame: AudioFrame | None) -> bytes:
+        return b"".join(piece.to_ndarray().tobytes() for piece in resampler.resample(frame))
+
+    def _count(self, samples: bytes) -> bytes:
+        count = len(samples) // _BYTES_PER_SAMPLE
+        self.samples += count
+        if self.samples > self._max_samples:
+            limit_s = self._max_samples / AUDIO_RATE_HZ
+            raise MediaError(f"its audio is longer than {limit_s:g} s", hint="raise max_duration_s to allow it")
+        return samples
+
+
+def problems_of(track: SoundTrack, errors: list[str]) -> list[str]:
+    """What was wrong with an audio stream, in words.
+
+    Args:
+        track: after its end.
+        errors: one message per packet that could not be decoded.
+    """
+    found = []
+    if errors:
+        found.append(f"{len(errors)} audio packets could not be decoded: {errors[0]}")
+    if track.silence_s:
+        found.append(f"{track.silence_s:.2f} s of missing audio filled with silence")
+    if track.jumps:
+        found.append(f"audio timestamps jump {track.jumps} times")
+    if track.start_s is None:
+        found.append("the audio stream holds no audio that can be decoded")
+    return found
+
+
+AUDIO_ERRORS = (av.FFmpegError, ValueError)
+"""What PyAV raises for an audio packet or frame it cannot use."""

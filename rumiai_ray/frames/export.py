@@ -1,0 +1,53 @@
+"""An entry of the store as ordinary files: pictures, sound and facts to look at and listen to."""
+
+from __future__ import annotations
+
+import json
+import wave
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from rumiai_ray.frames._files import storage_errors
+from rumiai_ray.frames.types import AUDIO_RATE_HZ
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rumiai_ray.frames.stored import StoredVideo
+
+_BYTES_PER_SAMPLE = 2
+
+
+def export(video: StoredVideo, directory: Path) -> list[Path]:
+    """Write an entry's frames as `frame_<index>_<time>s.jpg`, its audio as `audio.wav`, its facts as `facts.json`.
+
+    The times of audio and video differ by `audio_start_s` of the facts: a WAV file always begins at 0.
+
+    Args:
+        video: open entry.
+        directory: created; files of these names in it are replaced.
+
+    Returns:
+        The files written, in that order; no `audio.wav` where the video has no audio.
+
+    Raises:
+        StorageError: the directory cannot be written.
+    """
+    written = []
+    with storage_errors("exporting", directory):
+        directory.mkdir(parents=True, exist_ok=True)
+        for batch in video.batches():
+            for index, time_s, jpeg in zip(batch.frame_index, batch.time_s, batch.jpegs, strict=True):
+                written.append(directory / f"frame_{index:05d}_{time_s:09.3f}s.jpg")
+                written[-1].write_bytes(jpeg)
+        audio = video.audio()
+        if audio is not None:
+            written.append(directory / "audio.wav")
+            with wave.open(str(written[-1]), "wb") as file:
+                file.setnchannels(1)
+                file.setsampwidth(_BYTES_PER_SAMPLE)
+                file.setframerate(AUDIO_RATE_HZ)
+                file.writeframes(audio.samples.astype("<i2").tobytes())
+        written.append(directory / "facts.json")
+        written[-1].write_text(json.dumps(asdict(video.facts), indent=2, ensure_ascii=False), encoding="utf-8")
+    return written

@@ -1,0 +1,62 @@
+"""What decoding one video may cost. Decoders are large native code fed with strangers' bytes: they hang, crash and balloon."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import os
+import resource
+import signal
+import sys
+from dataclasses import dataclass
+
+_PR_SET_PDEATHSIG = 1
+"""From <linux/prctl.h>."""
+_MAX_OPEN_FILES = 64
+
+
+@dataclass(frozen=True)
+class DecodeLimits:
+    """Bounds of one decoding subprocess. Reaching one ends that video with a `MediaError` that names the setting."""
+
+    wall_s: float = 300.0
+    """Seconds by the clock (setting `decode_timeout_s`)."""
+    cpu_s: float = 300.0
+    """Seconds of CPU (setting `decode_timeout_s`)."""
+    memory_bytes: int = 2048 * 2**20
+    """Address space of the subprocess (setting `decode_memory_mb`); about 300 MiB of it are Python and the libraries."""
+    max_pixels: int = 7680 * 4320
+    """Pixels of one decoded frame (setting `max_pixels`)."""
+    max_duration_s: float = 3600.0
+    """Length of the video (setting `max_duration_s`)."""
+    max_frames: int = 300_000
+    """Decoded frames (setting `max_frames`)."""
+    max_file_bytes: int = 2 * 2**30
+    """Size of the file (setting `max_input_mb`)."""
+
+
+def confine_this_process(limits: DecodeLimits, parent_pid: int) -> None:
+    """Bind the calling process to `limits`, for good, and to the life of its parent.
+
+    The kernel kills it when the thread that started it ends. It can write no file and dump no core.
+
+    Args:
+        limits: of which memory and CPU time are set here; the parent watches the clock.
+        parent_pid: the process that started this one.
+    """
+    cpu_s = max(1, math.ceil(limits.cpu_s))
+    for what, soft, hard in (
+        (resource.RLIMIT_AS, limits.memory_bytes, limits.memory_bytes),
+        (resource.RLIMIT_CPU, cpu_s, cpu_s + 1),
+        (resource.RLIMIT_FSIZE, 0, 0),
+        (resource.RLIMIT_CORE, 0, 0),
+        (resource.RLIMIT_NOFILE, _MAX_OPEN_FILES, _MAX_OPEN_FILES),
+    ):
+        _, allowed = resource.getrlimit(what)
+        if allowed != resource.RLIM_INFINITY:
+            soft, hard = min(soft, allowed), min(hard, allowed)  # noqa: PLW2901 -- a stricter limit set from outside stays
+        resource.setrlimit(what, (soft, hard))
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent_pid:  # it died before the line above
+            os._exit(1)

@@ -1,0 +1,225 @@
+"""The frame store: frames, audio and thumbnails of videos, in a directory of the node, keyed by content and sampling.
+
+Layout: `<root>/<key[:2]>/<key>/` holds one complete entry (`_entry.py`), `<root>/.locks/` one lock file per entry, and
+`<root>/.partial/` what is being made or thrown away. An entry appears by one rename of a finished directory, so nobody ever sees
+half of one. It is the only cache there is: model outputs are never kept here or anywhere else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import shutil
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from rumiai_ray.errors import StorageError
+from rumiai_ray.frames._entry import COMPLETE, CompletionRecord, DamagedEntryError, EntryWriter, check_entry, read_facts
+from rumiai_ray.frames._files import storage_errors
+from rumiai_ray.frames._shelf import Shelf
+from rumiai_ray.frames.decode import DecodedFrame, DecodedSound, DecodedThumbnails, decode
+from rumiai_ray.frames.stored import StoredVideo, StoreEntry
+from rumiai_ray.frames.types import SourceFacts
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rumiai_ray.frames.limits import DecodeLimits
+    from rumiai_ray.frames.sampling import SamplingSpec
+
+_log = logging.getLogger(__name__)
+
+_GRACE_S = 60.0
+"""How much longer than a whole extraction a process waits for another one's: beyond it something is stuck."""
+_ATTEMPTS = 3
+"""A fresh entry may be evicted before it is opened, but hardly twice in a row."""
+
+
+class FrameStore:
+    """Keeps each video's sampled frames once. Safe to use from any number of threads and processes of one node.
+
+    Args:
+        root: the store's directory on a local disk; created.
+        spec: what is kept of a video.
+        limits: what decoding one may cost.
+        max_bytes: least recently used entries go when the store is larger; None for no limit.
+
+    Raises:
+        StorageError: the directory cannot be created or written.
+    """
+
+    def __init__(self, root: Path, *, spec: SamplingSpec, limits: DecodeLimits, max_bytes: int | None = None) -> None:
+        self.root = root
+        self.spec = spec
+        self.limits = limits
+        self.max_bytes = max_bytes
+        with storage_errors("opening the frame store", root):
+            self._shelf = Shelf(root, limits.wall_s + _GRACE_S)
+            self._shelf.sweep()
+
+    def key_of(self, video_key: str) -> str:
+        """The entry's key: SHA-256 (hex) of content and sampling."""
+        return hashlib.sha256(f"{video_key}\n{self.spec.digest()}".encode()).hexdigest()
+
+    def ensure(self, path: Path, video_key: str) -> StoredVideo:
+        """Open a video's entry; decode the video first if there is none, or if it is damaged.
+
+        However many processes ask at once, one decodes and the others wait for it.
+
+        Args:
+            path: where the video's bytes lie; not looked at on a hit.
+            video_key: SHA-256 of those bytes.
+
+        Returns:
+            The entry, to be closed by the caller (it is a context manager).
+
+        Raises:
+            InputError: `path` cannot be read.
+            MediaError: it is no video that can be decoded within the limits.
+            StorageError: the store cannot be written.
+        """
+        key = self.key_of(video_key)
+        decoded = False
+        for _ in range(_ATTEMPTS):
+            stored = self._try_open(key, hit=not decoded)
+            if stored is not None:
+                if decoded and self.max_bytes is not None:
+                    self.prune(self.max_bytes)
+                return stored
+            decoded |= self._make(key, path, video_key)
+        raise StorageError("a finished entry vanishes or changes before it is read", str(self._shelf.directory(key)), "check the disk")
+
+    def open(self, key: str) -> StoredVideo:
+        """Open an entry by its key.
+
+        Raises:
+            StorageError: there is no such entry, or it is damaged.
+        """
+        if not self._shelf.directory(key).is_dir():
+            raise StorageError("no such entry in the frame store", key)
+        stored = self._try_open(key, hit=True)
+        if stored is None:
+            raise StorageError(
+                "the entry is damaged", str(self._shelf.directory(key)), "analyse the video again: its entry is then made anew"
+            )
+        return stored
+
+    def entries(self) -> list[StoreEntry]:
+        """All readable entries, least recently used first. Checksums are not checked; see `verify`."""
+        found = []
+        with storage_errors("listing the frame store", self.root):
+            for last_used_ns, key, size in sorted(self._shelf.listing()):
+                directory = self._shelf.directory(key)
+                try:
+                    record = CompletionRecord.from_json((directory / COMPLETE).read_text(encoding="utf-8"))
+                    facts = read_facts(directory)
+                except (FileNotFoundError, DamagedEntryError, ValueError, TypeError, KeyError):
+                    continue  # evicted meanwhile, or damaged: `verify` says so
+                found.append(StoreEntry(key, record.video_key, size, last_used_ns / 1e9, facts))
+        return found
+
+    def verify(self) -> list[tuple[str, str | None]]:
+        """Read every entry through and compare it with its checksums.
+
+        Returns:
+            (key, what is wrong with it or None) by key; entries just being made are left out.
+        """
+        found = []
+        with storage_errors("verifying the frame store", self.root):
+            for key in sorted(entry.key for entry in self._shelf.listing()):
+                lock = self._shelf.try_lock(key, exclusive=False)
+                if lock is not None:
+                    with lock:
+                        if self._shelf.directory(key).exists():
+                            found.append((key, self._damage(key)))
+        return found
+
+    def prune(self, max_bytes: int) -> list[str]:
+        """Evict least recently used entries until the store is at most `max_bytes` large. Entries in use stay.
+
+        Returns:
+            Keys of the evicted entries, in order.
+        """
+        evicted: list[str] = []
+        # One at a time: two that see the same excess would evict twice as much as needed.
+        with storage_errors("pruning the frame store", self.root), self._shelf.lock("prune", exclusive=True):
+            self._shelf.sweep()
+            listing = sorted(self._shelf.listing())
+            excess = sum(entry.bytes for entry in listing) - max_bytes
+            for entry in listing:
+                if excess <= 0:
+                    break
+                if self._shelf.evict(entry.key):
+                    evicted.append(entry.key)
+                    excess -= entry.bytes
+        return evicted
+
+    def _damage(self, key: str) -> str | None:
+        """What is wrong with an entry whose lock is held; None where all is well."""
+        try:
+            check_entry(self._shelf.directory(key), key)
+        except DamagedEntryError as error:
+            return str(error)
+        return None
+
+    def _try_open(self, key: str, *, hit: bool) -> StoredVideo | None:
+        """The entry, its lock shared, marked as used now; None where it is not there or damaged."""
+        directory = self._shelf.directory(key)
+        with storage_errors("opening an entry", directory):
+            lock = self._shelf.lock(key, exclusive=False)
+            try:
+                record = check_entry(directory, key)
+                os.utime(directory / COMPLETE)
+                return StoredVideo(directory, lock, record.video_key, read_facts(directory), hit=hit)
+            except DamagedEntryError:
+                lock.release()
+                return None
+            except BaseException:
+                lock.release()
+                raise
+
+    def _make(self, key: str, path: Path, video_key: str) -> bool:
+        """Decode a video into its entry, unless somebody else has just done so; True where it was done here."""
+        directory = self._shelf.directory(key)
+        with storage_errors("locking an entry", directory):
+            lock = self._shelf.lock(key, exclusive=True)
+        with lock:
+            damage = self._damage(key)
+            if damage is None:
+                return False
+            if directory.exists():
+                _log.warning("frame store: entry %s is damaged (%s); decoding %s again", key, damage, path)
+            partial = self._shelf.new_partial(key)
+            try:
+                self._extract(partial, key, path, video_key)
+            except BaseException:
+                shutil.rmtree(partial, ignore_errors=True)
+                if not directory.exists():
+                    lock.remove()
+                raise
+            return True
+
+    def _extract(self, partial: Path, key: str, path: Path, video_key: str) -> None:
+        with storage_errors("writing an entry", partial):
+            self._shelf.clear_partials(key)
+            partial.mkdir()
+            writer = EntryWriter(partial, self.spec)
+        try:
+            with closing(decode(path, self.spec, self.limits)) as pieces:
+                for piece in pieces:
+                    with storage_errors("writing an entry", partial):
+                        match piece:
+                            case DecodedFrame():
+                                writer.add_frame(piece.source_frame, piece.time_s, piece.jpeg)
+                            case DecodedThumbnails():
+                                writer.add_thumbnails(piece.time_s, piece.jpegs)
+                            case DecodedSound():
+                                writer.add_sound(piece.samples)
+                            case SourceFacts():
+                                writer.finish(key, video_key, piece)
+        except BaseException:
+            writer.abandon()
+            raise
+        with storage_errors("committing an entry", partial):
+            self._shelf.commit(partial, key)

@@ -1,0 +1,65 @@
+"""From an entry to its video's bytes: local files in place, everything else downloaded for as long as it is needed."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from rumiai_ray.ingest import sites, stores, web
+from rumiai_ray.ingest.limits import FetchLimits
+from rumiai_ray.ingest.local import local_video
+from rumiai_ray.ingest.location import locate
+from rumiai_ray.ingest.network import Network
+from rumiai_ray.ingest.retry import retrying
+from rumiai_ray.ingest.saving import storage_error
+from rumiai_ray.ingest.video import Video, VideoMetadata
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from rumiai_ray.ingest.entries import Entry
+
+__all__ = ["FetchLimits", "Video", "VideoMetadata", "fetch"]
+
+SCRATCH_PREFIX = "fetch-"
+"""Folders of downloads in the work directory begin so. One that is found there was left by a killed process; nothing reads it."""
+
+
+@contextmanager
+def fetch(entry: Entry, limits: FetchLimits, workdir: Path) -> Iterator[Video]:
+    """The video behind `entry`, for as long as the context is open; then what was downloaded is deleted.
+
+    Args:
+        entry: a local path (used in place, never copied), an http(s) URL of a media file or of a post on a site yt-dlp knows,
+            or an object in a store that fsspec has a driver for.
+        limits: sizes, times and attempts.
+        workdir: an existing directory; downloads get a folder with a random name in it.
+
+    Raises:
+        InputError: it cannot be got, and asking again will not help; `outcomes` has the kinds.
+        MediaError: no bytes, or too many.
+        TransientError: it could not be got now, after all attempts.
+        StorageError: the work directory cannot be written.
+    """
+    location = locate(entry.location or entry.input)
+    if location.kind == "file":
+        yield local_video(location.address, limits)
+        return
+    try:
+        scratch = TemporaryDirectory(prefix=SCRATCH_PREFIX, dir=workdir)
+    except OSError as error:
+        raise storage_error(error, str(workdir)) from error
+    with scratch as name:
+        folder, address = Path(name), location.address
+        with Network(limits) as network:
+            download = _downloader(location.kind == "store", address)
+            video = retrying(lambda: download(address, folder, network, limits), limits, network)
+        yield video
+
+
+def _downloader(in_store: bool, address: str) -> Callable[[str, Path, Network, FetchLimits], Video]:  # noqa: FBT001 -- private
+    if in_store:
+        return stores.download
+    return sites.download if sites.knows(address) else web.download

@@ -1,0 +1,99 @@
+"""Local files: opened only when they are regular files, used in place, known by their hash."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rumiai_ray.errors import InputError, MediaError
+from rumiai_ray.ingest.video import Video, VideoMetadata
+
+if TYPE_CHECKING:
+    from io import BufferedReader
+
+    from rumiai_ray.ingest.limits import FetchLimits
+
+_KINDS = (
+    (stat.S_ISDIR, "a directory, not a file", "name its files one by one, or in a manifest"),
+    (stat.S_ISFIFO, "a named pipe, not a file", "write its content to a file first"),
+    (stat.S_ISSOCK, "a socket, not a file", "name a video file"),
+    (stat.S_ISCHR, "a device, not a file", "name a video file"),
+    (stat.S_ISBLK, "a device, not a file", "name a video file"),
+)
+
+_ERRNOS = {
+    errno.ENOENT: ("no such file", "check the path; relative paths start at the working directory"),
+    errno.ENOTDIR: ("no such file: a part of the path is no directory", "check the path"),
+    errno.EACCES: ("no permission to read it", "give the user of this process read permission, also on the directories above"),
+    errno.EPERM: ("no permission to read it", "give the user of this process read permission"),
+    errno.ELOOP: ("symbolic links that lead in a circle", "name the file itself"),
+    errno.ENAMETOOLONG: ("a name longer than the file system allows", "check the path"),
+}
+
+
+def open_regular(path: str) -> BufferedReader:
+    """Open a regular file for reading; symbolic links are followed.
+
+    Raises:
+        InputError: missing, no permission, or no regular file. Pipes and devices are not opened: that can hang or act.
+    """
+    try:
+        _check_kind(os.stat(path).st_mode, path)  # noqa: PTH116 -- a Path would normalise the name that the user must recognise
+        # O_NONBLOCK, and the second look: between the two the file may have become a pipe.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            _check_kind(os.fstat(descriptor).st_mode, path)
+        except InputError:
+            os.close(descriptor)
+            raise
+        return os.fdopen(descriptor, "rb")
+    except OSError as error:
+        what, hint = _ERRNOS.get(error.errno or 0, (f"cannot be read: {error.strerror}", "check the disk and the mount"))
+        if error.errno == errno.ENOENT and os.path.islink(path):  # noqa: PTH114 -- as above
+            what, hint = "a symbolic link to a file that is not there", "mount or restore what it points to"
+        raise InputError(what, path, hint) from error
+
+
+def _check_kind(mode: int, path: str) -> None:
+    for is_kind, what, hint in _KINDS:
+        if is_kind(mode):
+            raise InputError(what, path, hint)
+
+
+def local_video(path: str, limits: FetchLimits, metadata: VideoMetadata | None = None) -> Video:
+    """The video in a local file, left where it is.
+
+    Args:
+        path: absolute.
+        limits: of which only `max_bytes` matters here.
+        metadata: what is known about it; nothing for a file the user named.
+
+    Raises:
+        InputError: it cannot be opened or read.
+        MediaError: it is empty or larger than the limit.
+    """
+    with open_regular(path) as stream:
+        size_bytes = os.fstat(stream.fileno()).st_size
+        check_size(size_bytes, path, limits)
+        try:
+            digest = hashlib.file_digest(stream, "sha256")
+        except OSError as error:
+            raise InputError(f"cannot be read: {error.strerror}", path, "check the disk and the mount") from error
+    return Video(digest.hexdigest(), Path(path), size_bytes, metadata or VideoMetadata())
+
+
+def check_size(size_bytes: int, subject: str, limits: FetchLimits) -> None:
+    """Raises `MediaError` where there are no bytes or more than `limits.max_bytes`."""
+    if size_bytes == 0:
+        raise MediaError("no bytes in it", subject, "fetch or export the video again")
+    if size_bytes > limits.max_bytes:
+        raise too_large(subject, limits)
+
+
+def too_large(subject: str, limits: FetchLimits) -> MediaError:
+    """The error for a video over `limits.max_bytes`."""
+    return MediaError(f"larger than {limits.max_bytes / 1024**2:g} MB", subject, "raise the limit on input size, or cut the video")

@@ -1,0 +1,132 @@
+"""The connections of one fetch: checked addresses, a limit on silence, one deadline for everything."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import threading
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Self
+
+from rumiai_ray.errors import RumiaiError, TransientError
+from rumiai_ray.ingest.addresses import resolve
+
+if TYPE_CHECKING:
+    import ssl
+    from types import TracebackType
+
+    from rumiai_ray.ingest.limits import FetchLimits
+
+
+class Network:
+    """Opens the sockets of one fetch and cuts them all when its time is up.
+
+    A socket's own timeout starts anew with every byte, so a server that drips holds it open for ever, in the body, in a header
+    or in the TLS handshake. Hence a timer that shuts the sockets down; what was being read then ends, and `check` says why.
+    Proxies from the environment are not used: behind one the address could not be checked.
+    """
+
+    def __init__(self, limits: FetchLimits) -> None:
+        self._limits = limits
+        self._end_s = time.monotonic() + limits.total_s
+        self._sockets: list[socket.socket] = []
+        self._lock = threading.Lock()
+        self._timer = threading.Timer(limits.total_s, self._cut)
+        self._timer.daemon = True
+        self.refusal: RumiaiError | None = None
+        """The first connection that was refused here, for callers whose library turns exceptions into its own."""
+
+    def __enter__(self) -> Self:
+        self._timer.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._timer.cancel()
+        with self._lock:
+            for sock in self._sockets:
+                sock.close()
+
+    @property
+    def remaining_s(self) -> float:
+        """Time left, ≥ 0."""
+        return max(0.0, self._end_s - time.monotonic())
+
+    def check(self, subject: str) -> None:
+        """Raises `TransientError` where the time is up. To be asked before anything that was read is believed to be whole."""
+        if not self.remaining_s:
+            raise TransientError(f"not done after {self._limits.total_s:g} s", subject, "try again, or raise the limit on download time")
+
+    def connect(self, host: str, port: int) -> socket.socket:
+        """A connection to one of the checked addresses of `host`.
+
+        Raises:
+            InputError: no such host, or an address that is not allowed.
+            TransientError: the name server or the time.
+            OSError: nobody answers there.
+        """
+        try:
+            self.check(host)
+            addresses = resolve(host, port, allow_private=self._limits.allow_private_hosts)
+        except RumiaiError as error:
+            self.refusal = self.refusal or error
+            raise
+        failure = OSError("no address")
+        for address in addresses:
+            sock = socket.socket(address.family, socket.SOCK_STREAM)
+            try:
+                sock.settimeout(max(0.001, min(self._limits.stall_s, self.remaining_s)))
+                sock.connect(address.sockaddr)
+                sock.settimeout(self._limits.stall_s)
+            except OSError as error:
+                sock.close()
+                failure = error
+            else:
+                self._watch(sock)
+                return sock
+        raise failure
+
+    def secure(self, sock: socket.socket, host: str, context: ssl.SSLContext) -> ssl.SSLSocket:
+        """TLS over `sock`, with the certificate checked against the name `host`."""
+        # The handshake only after the socket is watched: it can be dripped, too.
+        secured = context.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
+        self._watch(secured)
+        secured.do_handshake()
+        return secured
+
+    def _watch(self, sock: socket.socket) -> None:
+        with self._lock:
+            self._sockets = [known for known in self._sockets if known.fileno() >= 0]
+            self._sockets.append(sock)
+        if not self.remaining_s:  # the timer may have gone off just before this one was added
+            self._cut()
+
+    def _cut(self) -> None:
+        with self._lock:
+            for sock in self._sockets:
+                # Not SSLSocket.shutdown, which would hand the rest of the ciphertext to the reader as if it were data.
+                with suppress(OSError):  # closed by the peer or by its user: nothing left to cut
+                    socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+
+class Connection(http.client.HTTPConnection):
+    """Plain HTTP over a `Network`."""
+
+    def __init__(self, host: str, *args: Any, network: Network, **kwargs: Any) -> None:
+        super().__init__(host, *args, **kwargs)
+        self._network = network
+
+    def connect(self) -> None:  # noqa: D102 -- http.client's
+        self.sock = self._network.connect(self.host, self.port)
+
+
+class SecureConnection(http.client.HTTPSConnection):
+    """HTTPS over a `Network`."""
+
+    def __init__(self, host: str, *args: Any, network: Network, context: ssl.SSLContext, **kwargs: Any) -> None:
+        super().__init__(host, *args, context=context, **kwargs)
+        self._network = network
+        self._tls = context
+
+    def connect(self) -> None:  # noqa: D102 -- http.client's
+        self.sock = self._network.secure(self._network.connect(self.host, self.port), self.host, self._tls)

@@ -1,0 +1,37 @@
+"""How getting a video from the web can end, beyond the plain `InputError` and `TransientError`."""
+
+from __future__ import annotations
+
+from rumiai_ray.errors import InputError, TransientError
+
+
+class BlockedError(InputError):
+    """The site answers, but not us: address blocked, region, bot check."""
+
+
+class PrivateError(InputError):
+    """The post or the object is there for people with an account or a permission only."""
+
+
+class RemovedError(InputError):
+    """It is not there any more, or never was."""
+
+
+class NoVideoError(InputError):
+    """What is there is no single video: a photo post, a slideshow, a web page, an error page, a list of videos."""
+
+
+class ExtractorBrokenError(InputError):
+    """The site has changed and the installed yt-dlp no longer understands it."""
+
+
+class RateLimitedError(TransientError):
+    """The server asks for patience (HTTP 429, or 503 with Retry-After).
+
+    Args:
+        retry_after_s: how long the server asks to be left alone; None where it does not say.
+    """
+
+    def __init__(self, what: str, subject: str = "", hint: str = "", retry_after_s: float | None = None) -> None:
+        super().__init__(what, subject, hint)
+        self.retry_after_s = retry_after_s

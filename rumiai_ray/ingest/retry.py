@@ -1,0 +1,43 @@
+"""Trying again what failed through no fault of the input."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, TypeVar
+
+from rumiai_ray.errors import TransientError
+from rumiai_ray.ingest.outcomes import RateLimitedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rumiai_ray.ingest.limits import FetchLimits
+    from rumiai_ray.ingest.network import Network
+
+_log = logging.getLogger(__name__)
+_T = TypeVar("_T")
+
+
+def retrying(call: Callable[[], _T], limits: FetchLimits, network: Network) -> _T:
+    """`call()`, again after a `TransientError`: `limits.attempts` times, with doubling waits or what the server asked for.
+
+    Raises:
+        TransientError: the last attempt's, or that of an attempt after which there is no time left to wait.
+    """
+    for attempt in range(1, limits.attempts + 1):
+        try:
+            return call()
+        except TransientError as error:
+            wait_s = _wait_s(error, attempt, limits)
+            if attempt == limits.attempts or wait_s > min(limits.retry_max_s, network.remaining_s):
+                raise
+            _log.info("attempt %d of %d failed, next in %.1f s: %s", attempt, limits.attempts, wait_s, error)
+            time.sleep(wait_s)
+    raise AssertionError("attempts is at least 1")
+
+
+def _wait_s(error: TransientError, attempt: int, limits: FetchLimits) -> float:
+    if isinstance(error, RateLimitedError) and error.retry_after_s is not None:
+        return error.retry_after_s
+    return min(limits.retry_base_s * 2.0 ** (attempt - 1), limits.retry_max_s)

@@ -1,0 +1,189 @@
+"""A media file straight from a web server: one attempt."""
+
+from __future__ import annotations
+
+import http.client
+import ssl
+from contextlib import contextmanager
+from email.utils import parsedate_to_datetime
+from functools import cache
+from time import time
+from typing import TYPE_CHECKING
+from urllib.parse import SplitResult, quote, urljoin, urlsplit
+
+from rumiai_ray.errors import InputError, TransientError
+from rumiai_ray.ingest.decoding import decoder
+from rumiai_ray.ingest.local import too_large
+from rumiai_ray.ingest.location import locate
+from rumiai_ray.ingest.network import Connection, SecureConnection
+from rumiai_ray.ingest.outcomes import BlockedError, NoVideoError, PrivateError, RateLimitedError, RemovedError
+from rumiai_ray.ingest.saving import saved_video, saving
+from rumiai_ray.ingest.sniffing import page_kind
+from rumiai_ray.ingest.video import Video, VideoMetadata
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from rumiai_ray.ingest.limits import FetchLimits
+    from rumiai_ray.ingest.network import Network
+
+_REDIRECTS = (301, 302, 303, 307, 308)
+_CHUNK_BYTES = 256 * 1024
+_HEAD_BYTES = 512
+_HEADERS = {"User-Agent": "Mozilla/5.0 (compatible; rumiai-ray)", "Accept": "*/*", "Accept-Encoding": "identity", "Connection": "close"}
+_SAFE = "%/:?#[]@!$&'()*+,;=~-._"
+"""RFC 3986's reserved and unreserved characters, and '%': what is encoded already stays as it is."""
+
+
+def download(url: str, folder: Path, network: Network, limits: FetchLimits) -> Video:
+    """Fetch the media file at `url` into `folder`; redirects are followed, every hop's address is checked.
+
+    Raises:
+        InputError: refused address, redirect trouble, certificate, or an HTTP status that will not change by asking again;
+            `RemovedError`, `PrivateError`, `BlockedError` and `NoVideoError` where that is known.
+        MediaError: empty, too large, or encoded in a way that cannot be undone.
+        TransientError: no answer, an answer that broke off, HTTP 5xx, or the time is up; `RateLimitedError` for 429.
+    """
+    with _translated(url, network):
+        target = url
+        for _ in range(limits.max_redirects + 1):
+            response = _get(target, network)
+            try:
+                if response.status in _REDIRECTS:
+                    target = _redirected(target, response)
+                    continue
+                if error := status_error(response.status, url, response.getheader("Retry-After")):
+                    raise error
+                return _save(response, url, folder, network, limits)
+            finally:
+                response.close()
+        raise InputError(f"more than {limits.max_redirects} redirects", url, "open it in a browser and give the address it ends at")
+
+
+_STATUSES: dict[int, tuple[type[InputError | TransientError], str, str]] = {
+    401: (PrivateError, "it asks for a login", "use a signed URL, or fetch the file first"),
+    403: (BlockedError, "access refused", "the link may have expired, or the site refuses this address"),
+    404: (RemovedError, "it is not there", "check the URL; the video may have been removed"),
+    408: (TransientError, "it took too long", "try again later"),
+    410: (RemovedError, "it is gone", "the video has been removed"),
+    425: (TransientError, "too early", "try again later"),
+    451: (BlockedError, "withheld for legal reasons", "it may be available from another country"),
+}
+
+
+def status_error(status: int, subject: str, retry_after: str | None = None) -> InputError | TransientError | None:
+    """What an HTTP status means for the input `subject`; None for 200.
+
+    Args:
+        status: of the final response.
+        subject: the URL that was asked for.
+        retry_after: the Retry-After header.
+    """
+    if status == http.HTTPStatus.OK:
+        return None
+    what, asked_s = f"the server answered HTTP {status}", _seconds(retry_after)
+    if status == http.HTTPStatus.TOO_MANY_REQUESTS or (status == http.HTTPStatus.SERVICE_UNAVAILABLE and asked_s is not None):
+        wait = "" if asked_s is None else f", asking to wait {asked_s:.0f} s"
+        return RateLimitedError(f"{what}{wait}", subject, "try again later, or with fewer downloads at once", asked_s)
+    if status in _STATUSES:
+        error, meaning, hint = _STATUSES[status]
+        return error(f"{what}: {meaning}", subject, hint)
+    if status >= http.HTTPStatus.INTERNAL_SERVER_ERROR:
+        return TransientError(what, subject, "try again later")
+    return InputError(what, subject, "open the URL in a browser to see what it serves")
+
+
+def _get(url: str, network: Network) -> http.client.HTTPResponse:
+    parts = urlsplit(url)
+    host, path = _ascii_host(parts), quote(parts.path or "/", safe=_SAFE)
+    connection: Connection | SecureConnection
+    if parts.scheme.lower() == "https":
+        connection = SecureConnection(host, parts.port, network=network, context=_tls())
+    else:
+        connection = Connection(host, parts.port, network=network)
+    query = f"?{quote(parts.query, safe=_SAFE)}" if parts.query else ""
+    connection.request("GET", path + query, headers=_HEADERS)
+    return connection.getresponse()
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    return ssl.create_default_context()
+
+
+def _ascii_host(parts: SplitResult) -> str:
+    try:
+        return (parts.hostname or "").encode("idna").decode()
+    except UnicodeError as error:
+        raise InputError("no valid host name", parts.hostname or "", "check the URL") from error
+
+
+def _redirected(url: str, response: http.client.HTTPResponse) -> str:
+    location = response.getheader("Location")
+    if not location:
+        raise InputError(f"HTTP {response.status} without a Location", url, "open it in a browser to see what it serves")
+    # Servers send raw UTF-8 in headers; http.client reads headers as Latin-1.
+    target = urljoin(url, location.encode("latin-1").decode("utf-8", errors="replace"))
+    try:
+        is_web = locate(target).kind == "web"
+    except InputError as error:
+        raise InputError(
+            f"redirected to where it must not lead: {error.what}", f"{url} → {target}", "give the video's own address"
+        ) from error
+    if not is_web:
+        raise InputError("redirected to something that is not http(s)", f"{url} → {target}", "give the video's own address")
+    return target
+
+
+def _save(response: http.client.HTTPResponse, url: str, folder: Path, network: Network, limits: FetchLimits) -> Video:
+    expected = response.length
+    if expected is not None and expected > limits.max_bytes:
+        raise too_large(url, limits)
+    received, head = 0, b""
+    decode = decoder(response.getheader("Content-Encoding"), url)
+    with saving(folder, url, limits) as target:
+        # read1, not read, which would wait for a full chunk; and no more than was announced, whatever the server sends after it.
+        while data := response.read1(_CHUNK_BYTES if expected is None else min(_CHUNK_BYTES, expected - received)):
+            received += len(data)
+            for piece in decode.feed(data):
+                target.write(piece)
+                head += piece[: _HEAD_BYTES - len(head)]
+        # Not before the deadline was looked at: a body without a length ends just so when its connection is cut.
+        network.check(url)
+        if expected is not None and received < expected:
+            raise TransientError(f"the connection ended after {received} of {expected} bytes", url, "try again")
+        decode.finish()
+        if kind := page_kind(head, response.getheader("Content-Type") or ""):
+            raise NoVideoError(
+                f"the server sent {kind}, not a video", url, "give the video file's own address, or a page of a site yt-dlp knows"
+            )
+    return saved_video(folder, target, VideoMetadata(source_url=url))
+
+
+@contextmanager
+def _translated(url: str, network: Network) -> Iterator[None]:
+    try:
+        yield
+    except ssl.SSLCertVerificationError as error:
+        raise InputError(
+            f"the server's certificate is not valid: {error.verify_message}", url, "check the URL and this machine's clock"
+        ) from error
+    except http.client.InvalidURL as error:
+        raise InputError(f"no valid URL: {error}", url, "percent-encode special characters") from error
+    except (OSError, http.client.HTTPException) as error:
+        network.check(url)
+        reason = "it went silent" if isinstance(error, TimeoutError) else str(error) or type(error).__name__
+        raise TransientError(f"the connection failed: {reason}", url, "try again; check this machine's network") from error
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    """A Retry-After header in seconds: RFC 9110 allows a number and a date."""
+    if retry_after is None:
+        return None
+    if retry_after.strip().isdecimal():
+        return float(retry_after)
+    try:
+        return max(0.0, parsedate_to_datetime(retry_after).timestamp() - time())
+    except ValueError:
+        return None

@@ -1,0 +1,87 @@
+"""Which recogniser EasyOCR loads for which languages, from EasyOCR's own configuration, without importing EasyOCR.
+
+`easyocr.Reader` decides this inside its constructor, after torch is imported and with files at hand; a plan is made before that.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rumiai_ray.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+_LATIN = "latin_g2"
+_ALONE = {
+    "th": "thai_g1",
+    "ch_tra": "zh_tra_g1",
+    "ch_sim": "zh_sim_g2",
+    "ja": "japanese_g2",
+    "ko": "korean_g2",
+    "ta": "tamil_g1",
+    "te": "telugu_g2",
+    "kn": "kannada_g2",
+}
+"""Languages that go together with English only."""
+_FAMILIES = {
+    "bengali_lang_list": "bengali_g1",
+    "arabic_lang_list": "arabic_g1",
+    "devanagari_lang_list": "devanagari_g1",
+    "cyrillic_lang_list": "cyrillic_g2",
+    "latin_lang_list": _LATIN,
+}
+"""Lists of EasyOCR's configuration, in the order in which `Reader` asks."""
+
+
+def recogniser_file(languages: Collection[str]) -> str:
+    """File name of the recogniser for `languages`, e.g. `english_g2.pth`.
+
+    Args:
+        languages: EasyOCR's language codes.
+
+    Raises:
+        ConfigError: EasyOCR is not installed, does not know a language, or cannot read these together.
+    """
+    config = _config()
+    unknown = sorted(set(languages) - set(config.all_lang_list))
+    if unknown or not languages:
+        known = ", ".join(sorted(config.all_lang_list))
+        raise ConfigError("no such language", f"ocr languages {', '.join(unknown) or '(none)'}", f"EasyOCR knows {known}")
+    name, readable = _recogniser(config, set(languages))
+    if apart := sorted(set(languages) - readable):
+        raise ConfigError(
+            f"EasyOCR cannot read them together with {', '.join(sorted(set(languages) - set(apart)))}",
+            f"ocr languages {', '.join(apart)}",
+            "run them apart",
+        )
+    models = config.recognition_models["gen1"] | config.recognition_models["gen2"]
+    return str(models[name]["filename"])
+
+
+def _recogniser(config: Any, languages: set[str]) -> tuple[str, set[str]]:
+    """The recogniser's name in EasyOCR's configuration, and all languages it reads."""
+    if languages == {"en"}:
+        return "english_g2", {"en"}
+    for language, name in _ALONE.items():
+        if language in languages:
+            return name, {language, "en"}
+    for family, name in _FAMILIES.items():
+        members = set(getattr(config, family))
+        if name == _LATIN or languages & members:
+            return name, members | {"en"}
+    raise AssertionError(languages)
+
+
+def _config() -> Any:
+    package = find_spec("easyocr")
+    if package is None or package.origin is None:
+        raise ConfigError("the package easyocr is not installed", "model ocr", "`make venv` installs it")
+    spec = spec_from_file_location("easyocr_config", Path(package.origin).with_name("config.py"))
+    if spec is None or spec.loader is None:
+        raise ConfigError("has no config.py", f"easyocr in {package.origin}", "install the version this project names")
+    config = module_from_spec(spec)
+    spec.loader.exec_module(config)
+    return config

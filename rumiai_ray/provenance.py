@@ -1,0 +1,99 @@
+"""Which code is running: a hash of the package's own source, package versions, the state of the checkout."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from rumiai_ray.errors import ConfigError
+
+PACKAGES = (
+    "ray", "mediapipe", "ultralytics", "easyocr", "faster-whisper", "ctranslate2", "py-feat", "torch", "torchvision",
+    "opencv-python", "pyarrow", "av", "numpy", "openvino", "yt-dlp",
+)  # fmt: skip
+"""Distributions whose version can change what a run says."""
+
+_GIT_TIMEOUT_S = 10.0
+_PACKAGE_DIR = Path(__file__).resolve().parent
+
+
+@dataclass(frozen=True)
+class GitState:
+    """State of the checkout that holds the package; both None where the package does not come from one."""
+
+    commit: str | None
+    """Full hash of HEAD."""
+    dirty: bool | None
+    """Whether the package's files differ from that commit."""
+
+
+def source_sha256(package_dir: Path | None = None) -> str:
+    """SHA-256 over every Python file of a package: relative path and bytes, in the order of the paths.
+
+    Equal for equal source wherever it lies, so an actor can tell whether a frozen copy is the code it was started from.
+
+    Args:
+        package_dir: directory of the package; this package's own by default.
+
+    Raises:
+        ConfigError: there is no Python source to read.
+    """
+    root = package_dir or _PACKAGE_DIR
+    files = {path.relative_to(root).as_posix(): path for path in root.rglob("*.py")}
+    if not files:
+        raise ConfigError("no Python source found, so nothing can say which code runs", str(root), "install the package unpacked")
+    digest = hashlib.sha256()
+    for name in sorted(files):
+        content = files[name].read_bytes()
+        # Lengths in front keep the hash unambiguous: text moved from one file's end to the next one's name changes it.
+        digest.update(f"{len(name.encode())} {name} {len(content)} ".encode())
+        digest.update(content)
+    return digest.hexdigest()
+
+
+def package_versions() -> dict[str, str]:
+    """Installed version of every distribution in `PACKAGES`, and of Python. What is not installed has no key."""
+    versions = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return versions
+
+
+def git_state(package_dir: Path | None = None) -> GitState:
+    """Commit and dirty flag of the checkout the package is tracked in.
+
+    A package that merely lies inside somebody's checkout (a virtual environment in a repository) is not tracked there, and that
+    repository's commit says nothing about it: both fields are then None, as they are where git is missing or refuses.
+    """
+    root = package_dir or _PACKAGE_DIR
+    if _git(root, "ls-files", "--error-unmatch", "__init__.py") is None:
+        return GitState(None, None)
+    commit = _git(root, "rev-parse", "--verify", "HEAD")
+    changes = _git(root, "status", "--porcelain", "--", ".")
+    return GitState(commit, None if changes is None else bool(changes))
+
+
+def _git(directory: Path, *arguments: str) -> str | None:
+    """Standard output of a git command that only reads; None where git is missing, fails or hangs."""
+    binary = shutil.which("git")
+    if binary is None:
+        return None
+    # GIT_DIR and its like, set inside git hooks, would answer for another repository; optional locks would disturb its owner.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")} | {"GIT_OPTIONAL_LOCKS": "0"}
+    command = [binary, "-C", str(directory), *arguments]
+    try:
+        done = subprocess.run(  # noqa: S603 -- the arguments are this module's own
+            command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_GIT_TIMEOUT_S, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

@@ -1,0 +1,47 @@
+"""One Ray for the engine's tests, and cells of fake models on it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+import fakes
+from rumiai_ray.engine import cell as cells
+from rumiai_ray.engine.lane import LanePolicy
+from rumiai_ray.engine.local import LocalRay, local_ray
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from rumiai_ray.models.base import ModelPlan
+
+FAST = LanePolicy(outstanding=2, attempts=3, call_timeout_s=120.0, start_timeout_s=120.0, memory_bytes=2**40)
+
+
+@pytest.fixture(scope="session")
+def ray_here() -> Iterator[LocalRay]:
+    """A Ray on loopback whose workers can import the fakes."""
+    with local_ray(num_cpus=4, beside=[Path(fakes.__file__)]) as ours:
+        yield ours
+
+
+@pytest.fixture
+def policy() -> LanePolicy:
+    """Limits no healthy fake comes near."""
+    return FAST
+
+
+@pytest.fixture
+def start_cell(ray_here: LocalRay) -> Iterator[Callable[..., cells.Cell]]:
+    """Starts cells of the given plans; all are closed after the test."""
+    started: list[cells.Cell] = []
+
+    def start(*plans: ModelPlan, policy: LanePolicy = FAST) -> cells.Cell:
+        started.append(cells.start(cells.CellSpec(plans, ray_here.code_sha256, ray_here.scratch, policy, batches_in_flight=3)))
+        return started[-1]
+
+    yield start
+    for cell in started:
+        cell.close()

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import json
+import os
+import tracemalloc
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from rumiai_ray.errors import InputError
+from rumiai_ray.ingest.entries import Entry, read_manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[[str, bytes | str], str]:
+    def to(name: str, content: bytes | str) -> str:
+        path = tmp_path / name
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return str(path)
+
+    return to
+
+
+def test_a_csv_gives_entries_with_their_further_columns(write: Callable[[str, str], str]) -> None:
+    uri = write("m.csv", '\ufeffID, Input ,tag\nfirst,/v/a.mp4,"x, y"\r\n\n,https://h/6748451240264420610,\n')
+    assert list(read_manifest(uri)) == [
+        Entry("first", "/v/a.mp4", {"tag": "x, y"}, "/v/a.mp4"),
+        Entry("6748451240264420610", "https://h/6748451240264420610", {"tag": ""}, "https://h/6748451240264420610"),
+    ]
+
+
+@pytest.mark.parametrize("name", ["path", "URL", "input"])
+def test_the_input_column_has_three_names(write: Callable[[str, str], str], name: str) -> None:
+    assert [entry.input for entry in read_manifest(write("m.csv", f"{name}\n/v/a.mp4\n"))] == ["/v/a.mp4"]
+
+
+def test_quoted_names_may_hold_newlines_quotes_and_emoji(write: Callable[[str, str], str]) -> None:
+    entries = list(read_manifest(write("m.csv", 'input\n"/v/two\nlines.mp4"\n"/v/a ""b"".mp4"\n/v/🎬.mp4\n')))
+    assert [entry.input for entry in entries] == ["/v/two\nlines.mp4", '/v/a "b".mp4', "/v/🎬.mp4"]
+
+
+def test_json_lines_carry_values_as_text(write: Callable[[str, str], str]) -> None:
+    row = {"url": "https://h/a.mp4", "id": "1", "views": 12, "ok": True, "tags": ["é"], "gone": None}
+    entries = list(read_manifest(write("m.jsonl", f"{json.dumps(row)}\n\n")))
+    assert entries == [Entry("1", "https://h/a.mp4", {"views": "12", "ok": "true", "tags": '["é"]'}, "https://h/a.mp4")]
+
+
+def test_parquet_rows_become_entries(tmp_path: Path) -> None:
+    path = tmp_path / "m.parquet"
+    when = datetime(2026, 1, 2, tzinfo=UTC)
+    pq.write_table(pa.table({"path": ["/v/a.mp4", "/v/b.mp4"], "id": [1, None], "when": [when, None]}), path)
+    assert list(read_manifest(str(path))) == [
+        Entry("1", "/v/a.mp4", {"when": "2026-01-02T00:00:00+00:00"}, "/v/a.mp4"),
+        Entry("b", "/v/b.mp4", {}, "/v/b.mp4"),
+    ]
+
+
+def test_a_text_list_has_one_input_a_line(write: Callable[[str, str], str]) -> None:
+    entries = list(read_manifest(write("m.txt", "# clips\n/v/a b.mp4\r\n\n  https://h/c.mp4\n/v/a b.mp4")))
+    assert [(entry.entry_id, entry.input) for entry in entries] == [
+        ("a_b", "/v/a b.mp4"),
+        ("c", "https://h/c.mp4"),
+        ("a_b-2", "/v/a b.mp4"),
+    ]
+
+
+def test_a_manifest_may_lie_in_a_store() -> None:
+    with fsspec.open("memory://manifests/m.csv", "wb") as stream:
+        stream.write(b"input\n/v/a.mp4\n")
+    assert [entry.input for entry in read_manifest("memory://manifests/m.csv")] == ["/v/a.mp4"]
+
+
+def test_a_manifest_may_be_a_file_url(write: Callable[[str, str], str]) -> None:
+    assert len(list(read_manifest(Path(write("m 1.txt", "/v/a.mp4")).as_uri()))) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "line", "complaint"),
+    [
+        ("m.csv", "input\n/v/a.mp4\nftp://h/b.mp4\n", 3, "unsupported scheme ftp"),
+        ("m.csv", "id,input\nx,/v/a.mp4\ny,/v/b.mp4\nx,/v/c.mp4\n", 4, "'x' is already taken by .*line 2"),
+        ("m.csv", "input,id\n/v/a.mp4,\n/v/b.mp4,a\n", 3, "'a' is already taken by .*line 2"),
+        ("m.csv", "input,tag\n/v/a.mp4,x\n/v/b.mp4\n", 3, "1 fields where the header has 2"),
+        ("m.csv", "input\n/v/a.mp4\n,\n", 3, "2 fields where the header has 1"),
+        ("m.csv", "input,tag\n,x\n", 2, "empty input"),
+        ("m.csv", "file,tag\n/v/a.mp4,x\n", 2, "no column with the input"),
+        ("m.csv", "input,input\n/v/a.mp4,x\n", 1, "there twice"),
+        ("m.csv", 'input\n"/v/a.mp4\n', 2, "broken CSV"),
+        ("m.csv", b"input\n/v/\xff.mp4\n", 2, "not UTF-8"),
+        ("m.csv", 'id,input\n"a\tb",/v/a.mp4\n', 2, "unusable id"),
+        ("m.jsonl", '{"input": "/v/a.mp4"}\n{"input": \n', 2, "no valid JSON"),
+        ("m.jsonl", '["/v/a.mp4"]\n', 1, "a JSON list"),
+        ("m.jsonl", '{"input": null}\n', 1, "no column with the input"),
+        ("m.txt", "/v/a.mp4\nhttp://\n", 2, "without a host"),
+    ],
+)
+def test_a_bad_row_is_named_by_file_and_line(
+    write: Callable[[str, bytes | str], str], name: str, content: bytes | str, line: int, complaint: str
+) -> None:
+    uri = write(name, content)
+    with pytest.raises(InputError, match=complaint) as caught:
+        list(read_manifest(uri))
+    assert f"{uri}, line {line}" in str(caught.value)
+    assert caught.value.hint
+
+
+def test_rows_before_a_bad_one_are_given_out(write: Callable[[str, str], str]) -> None:
+    entries = read_manifest(write("m.txt", "/v/a.mp4\nftp://h/b\n"))
+    assert next(entries).input == "/v/a.mp4"
+    with pytest.raises(InputError):
+        next(entries)
+
+
+@pytest.mark.parametrize(
+    ("name", "complaint"), [("m.xlsx", "no manifest format"), ("clip.mp4", "no manifest format"), ("no.csv", "no such file")]
+)
+def test_what_is_no_manifest_is_refused(tmp_path: Path, name: str, complaint: str) -> None:
+    with pytest.raises(InputError, match=complaint):
+        list(read_manifest(str(tmp_path / name)))
+
+
+@pytest.mark.parametrize(("name", "complaint"), [("m.csv", "empty CSV"), ("m.parquet", "unreadable Parquet")])
+def test_an_empty_file_is_refused(write: Callable[[str, str], str], name: str, complaint: str) -> None:
+    with pytest.raises(InputError, match=complaint):
+        list(read_manifest(write(name, "")))
+
+
+def test_a_manifest_that_is_a_pipe_does_not_hang(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "m.csv")
+    with pytest.raises(InputError, match="named pipe"):
+        list(read_manifest(str(tmp_path / "m.csv")))
+
+
+def test_a_long_manifest_is_streamed(write: Callable[[str, str], str]) -> None:
+    padding = "x" * 2000
+    uri = write("m.csv", "input,note\n" + "".join(f"/v/{number}.mp4,{padding}\n" for number in range(5000)))
+    tracemalloc.start()
+    assert sum(1 for _ in read_manifest(uri)) == 5000
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak_bytes < 5_000_000, "the file is 10 MB, the ids under 2"

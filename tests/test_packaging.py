@@ -1,0 +1,98 @@
+"""What a newcomer's first two commands, and CI, rest on: the pins, the licence, `make` and `.ci/run`."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from rumiai_ray.cli.doctor import debian_packages
+
+ROOT = Path(__file__).resolve().parents[1]
+AGPL_3 = "0d96a4ff68ad6d4b6f1f30f713b18d5184912ba8dd389f86aa7710db079abcb0"
+"""SHA-256 of the text of the GNU Affero General Public License, version 3, as the Free Software Foundation publishes it."""
+
+needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+
+
+def constraints() -> dict[str, str]:
+    lines = (ROOT / "cluster/constraints.txt").read_text().splitlines()
+    return {canonicalize_name(name): version for name, version in (line.split("==") for line in lines if not line.startswith("#"))}
+
+
+def requirements() -> list[Requirement]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = [line for lines in project["optional-dependencies"].values() for line in lines]
+    return [Requirement(line) for line in [*project["dependencies"], *extras]]
+
+
+def test_constraints_are_names_and_versions_and_nothing_else() -> None:
+    for line in (ROOT / "cluster/constraints.txt").read_text().splitlines():
+        assert line.startswith("# ") or re.fullmatch(r"[A-Za-z0-9._-]+==[0-9][A-Za-z0-9.]*", line), line
+
+
+@pytest.mark.parametrize("path", ["cluster/constraints.txt", "Makefile", ".ci/run", "pyproject.toml"])
+def test_no_registry_is_named_where_packages_are(path: str) -> None:
+    text = (ROOT / path).read_text()
+    assert "://" not in text
+    assert not re.search(r"index-url|find-links|\bpypi\b", text)
+
+
+def test_everything_the_project_asks_for_is_pinned_at_a_version_it_takes() -> None:
+    pinned = constraints()
+    for requirement in requirements():
+        version = pinned[canonicalize_name(requirement.name)]
+        assert requirement.specifier.contains(version), f"{requirement} is pinned to {version}"
+
+
+def test_the_three_opencv_wheels_are_one_version() -> None:
+    pinned = constraints()
+    assert len({pinned[name] for name in ("opencv-python", "opencv-contrib-python", "opencv-python-headless")}) == 1
+
+
+def test_the_licence_is_the_agpl_to_the_letter() -> None:
+    assert hashlib.sha256((ROOT / "LICENSE").read_bytes()).hexdigest() == AGPL_3
+    assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["license"].startswith("AGPL-3.0")
+
+
+@needs_make
+def test_make_alone_lists_the_targets() -> None:
+    said = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout  # noqa: S607 -- make is found on the path
+    for target in ("venv", "weights", "demo", "test", "lint", "clean"):
+        assert re.search(rf"^make {target} +\w", said, re.MULTILINE), target
+
+
+@needs_make
+def test_make_test_runs_the_whole_suite_in_the_form_the_rule_for_untested_models_looks_for() -> None:
+    command = ["make", "--dry-run", "--always-make", "test"]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    fetch, run = said.splitlines()[-2:]
+    assert fetch.endswith("weights fetch --profile offline")
+    assert run.split() == [".venv/bin/python", "-m", "pytest", "tests"]
+
+
+@pytest.mark.parametrize("absent", [(), ("libegl1", "ffmpeg")])
+def test_ci_installs_exactly_the_missing_debian_packages_and_then_tests(tmp_path: Path, absent: tuple[str, ...]) -> None:
+    log = tmp_path / "log"
+    installed = set(debian_packages()) - set(absent)
+    programs = {
+        "dpkg-query": f'case " {" ".join(sorted(installed))} " in *" ${{@: -1}} "*) echo installed;; *) exit 1;; esac',
+        "apt-get": f'echo apt-get "$@" >> {log}',
+        "sudo": 'exec "$@"',
+        "make": f'if [[ "$*" == "--silent python" ]]; then echo {sys.executable}; else echo make "$@" CI=$CI >> {log}; fi',
+    }
+    for name, script in programs.items():
+        (tmp_path / name).write_text(f"#!/bin/bash\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    subprocess.run([ROOT / ".ci/run"], env=environment, cwd=tmp_path, check=True)
+    apt = ["apt-get update", "apt-get install -y --no-install-recommends libegl1 ffmpeg"] if absent else []
+    assert log.read_text().splitlines() == [*apt, "make test CI=true"]

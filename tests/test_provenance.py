@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import rumiai_ray
+from rumiai_ray.errors import ConfigError
+from rumiai_ray.provenance import GitState, git_state, package_versions, source_sha256
+
+needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+
+
+def package(directory: Path, **files: str) -> Path:
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, content in {"__init__": "", **files}.items():
+        (directory / f"{name}.py").write_text(content)
+    return directory
+
+
+def git(directory: Path, *arguments: str) -> str:
+    binary = shutil.which("git")
+    assert binary
+    own = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    who = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"]
+    return subprocess.run([binary, "-C", directory, *who, *arguments], env=own, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def checkout(tmp_path: Path) -> Path:
+    made = package(tmp_path / "repo" / "pkg", a="x = 1\n")
+    git(tmp_path / "repo", "init", "-q")
+    git(tmp_path / "repo", "add", ".")
+    git(tmp_path / "repo", "commit", "-qm", "first")
+    return made
+
+
+def test_a_copy_of_the_package_has_the_hash_of_the_original(tmp_path: Path) -> None:
+    original = Path(rumiai_ray.__file__).parent
+    shutil.copytree(original, tmp_path / "copy", ignore=shutil.ignore_patterns("__pycache__"))
+    assert source_sha256(tmp_path / "copy") == source_sha256()
+
+
+def test_any_change_to_the_source_changes_the_hash(tmp_path: Path) -> None:
+    hashes = {
+        source_sha256(package(tmp_path / "1", a="x = 1\n", b="")),
+        source_sha256(package(tmp_path / "2", a="x = 2\n", b="")),
+        source_sha256(package(tmp_path / "3", a="x = 1\n")),
+        source_sha256(package(tmp_path / "4", a="", b="x = 1\n")),
+        source_sha256(package(tmp_path / "5", c="x = 1\n", b="")),
+    }
+    assert len(hashes) == 5
+
+
+def test_files_that_are_not_source_leave_the_hash_alone(tmp_path: Path) -> None:
+    made = package(tmp_path / "pkg", a="x = 1\n")
+    before = source_sha256(made)
+    (made / "__pycache__").mkdir()
+    (made / "__pycache__" / "a.cpython-311.pyc").write_bytes(b"\0")
+    (made / "notes.txt").write_text("n")
+    assert source_sha256(made) == before
+
+
+def test_no_source_is_an_error_and_not_the_hash_of_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no Python source"):
+        source_sha256(tmp_path)
+
+
+def test_versions_are_those_installed_and_what_is_missing_has_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rumiai_ray.provenance.PACKAGES", ("numpy", "no-such-distribution"))
+    versions = package_versions()
+    assert versions.keys() == {"python", "numpy"}
+    assert versions["numpy"][0].isdigit()
+
+
+@needs_git
+def test_a_clean_checkout_has_its_commit_and_is_not_dirty(tmp_path: Path) -> None:
+    made = checkout(tmp_path)
+    assert git_state(made) == GitState(git(made, "rev-parse", "HEAD"), dirty=False)
+
+
+@needs_git
+@pytest.mark.parametrize("name", ["a.py", "new.py"])
+def test_a_changed_or_a_new_file_makes_the_package_dirty(tmp_path: Path, name: str) -> None:
+    made = checkout(tmp_path)
+    (made / name).write_text("x = 3\n")
+    assert git_state(made).dirty is True
+
+
+@needs_git
+def test_a_package_that_merely_lies_in_somebodys_checkout_has_no_commit(tmp_path: Path) -> None:
+    made = checkout(tmp_path)
+    installed = package(made.parent / ".venv" / "site-packages" / "pkg")
+    assert git_state(installed) == GitState(None, None)
+
+
+def test_outside_a_checkout_there_is_no_commit(tmp_path: Path) -> None:
+    assert git_state(package(tmp_path / "pkg")) == GitState(None, None)
+
+
+def test_without_git_there_is_no_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert git_state() == GitState(None, None)
+
+
+@needs_git
+def test_variables_of_a_git_hook_do_not_answer_for_another_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = checkout(tmp_path)
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "other"))
+    assert git_state(made).commit == git(made, "rev-parse", "HEAD")
