@@ -12,7 +12,7 @@ from rumiai_ray.schema.run import DEAD_LETTER, VIDEOS
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from rumiai_ray.frames.store import StoredVideo
+    from rumiai_ray.frames.stored import StoredVideo
     from rumiai_ray.ingest.entries import Entry
     from rumiai_ray.ingest.fetch import Video
 

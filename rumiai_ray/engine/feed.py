@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rumiai_ray.engine.work import Work
-    from rumiai_ray.frames.store import FrameStore, StoredVideo
+    from rumiai_ray.frames.store import FrameStore
+    from rumiai_ray.frames.stored import StoredVideo
     from rumiai_ray.ingest.entries import Entry
     from rumiai_ray.ingest.fetch import FetchLimits
     from rumiai_ray.models.base import ModelPlan

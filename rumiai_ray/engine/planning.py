@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from rumiai_ray.frames.store import StoredVideo
+    from rumiai_ray.frames.stored import StoredVideo
     from rumiai_ray.frames.types import EncodedBatch, SourceFacts
     from rumiai_ray.models.base import AudioChunk, ModelPlan
 

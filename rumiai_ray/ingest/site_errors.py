@@ -67,7 +67,7 @@ RULES = (
         _UPDATE,
     ),
     Rule(
-        r"timed out|timeout|connection (reset|refused|aborted|broken)|incompleteread|bytes read, \d+ more|giving up after|content too short"
+        r"timed out|timeout|connection (reset|refused|aborted|broken)|incompleteread|bytes read, \d+ more|got error|content too short"
         r"|did not get any data blocks|network error|remote end closed",
         TransientError,
         "try again; check this machine's network",

@@ -84,7 +84,6 @@ def _refuse(info: dict[str, Any], url: str) -> None:
         raise NoVideoError("a list of videos, not a video", url, "give the addresses of its videos one by one")
     if info.get("is_live"):
         raise NoVideoError("a live stream, not a video", url, "wait until there is a recording")
-    formats = info.get("formats") or ()
-    # 'none' is yt-dlp's word for "has none"; a missing value means that it does not know.
-    if info.get("acodec") == "none" and any(other.get("vcodec") == "none" and other.get("acodec") != "none" for other in formats):
-        raise NoVideoError("picture and sound come as separate files only", url, "join them with yt-dlp and ffmpeg, and give the file")
+    # "none" is yt-dlp's word for "has none"; a missing value means that it does not know.
+    if info.get("vcodec") == "none":
+        raise NoVideoError("sound only: a photo post or a slideshow", url, "there is no video in it to analyse")

@@ -29,9 +29,10 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_FORMAT = "b[protocol^=http]/b[protocol^=m3u8]/bv[protocol^=http]/bv[protocol^=m3u8]"
-"""The best file that has picture and sound, else the best picture: to put separate files together takes ffmpeg on downloaded
-data outside the decoder's sandbox. Whoever takes a picture from a post with separate sound must refuse it (`sites`)."""
+_FORMAT = "b[protocol^=http]/b[protocol^=m3u8]"
+"""The best file with picture and sound; where a post's files all lack the same one, the best of those, so that a silent video is
+taken (and a slideshow's music, which `sites` refuses). Picture and sound in separate files are not: to join them takes ffmpeg on
+downloaded data, outside the decoder's limits."""
 
 # Plugins are code in the user's configuration directories and on sys.path, loaded when the first YoutubeDL is made.
 yt_dlp.globals.plugin_dirs.value = []

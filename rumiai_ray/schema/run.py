@@ -59,7 +59,7 @@ VIDEOS = Table(
         column("description", pa.string(), "Description or caption at the source; null where unknown.", nullable=True),
         column("author", pa.string(), "Author's handle at the source; null where unknown.", nullable=True),
         column("hashtags", pa.list_(pa.string()), "Hashtags at the source, without '#'; null where unknown.", nullable=True),
-        column("uploaded_at", pa.timestamp("s", tz="UTC"), "When it was published; null where unknown.", nullable=True),
+        column("uploaded_at", pa.timestamp("ms", tz="UTC"), "When it was published; null where unknown.", nullable=True),
         column("view_count", pa.int64(), "Views when it was fetched; null where unknown.", nullable=True),
         column("like_count", pa.int64(), "Likes when it was fetched; null where unknown.", nullable=True),
         column("comment_count", pa.int64(), "Comments when it was fetched; null where unknown.", nullable=True),

@@ -32,8 +32,39 @@ if TYPE_CHECKING:
     Got = Callable[..., AbstractContextManager[Video]]
 
 FILM = b"\0\0\0\x20ftypisom" + bytes(50_000)
-SOUND = {"vcodec": "none", "acodec": "aac", "format_id": "audio", "ext": "m4a"}
-FILE = {"vcodec": "h264", "acodec": "aac", "format_id": "play", "ext": "mp4"}
+PROBLEMS = {
+    "blocked": ExtractorError("Your IP address is blocked from accessing this post", expected=True),
+    "removed": ExtractorError("Video not available, status code 10211", expected=True),
+    "broken": AttributeError("'NoneType' object has no attribute 'get'"),
+    "keyerror": KeyError("itemStruct"),
+}
+
+SAID = {
+    "title": "Tag #one",
+    "description": "Dance #one #два #one!",
+    "uploader": "someone",
+    "timestamp": 1571246252,
+    "view_count": 5,
+    "like_count": 0,
+    "repost_count": 2,
+}
+
+
+def formats_of(kind: str, base: str) -> list[dict[str, Any]]:
+    file = {"url": f"{base}/media/{kind}.mp4", "vcodec": "h264", "acodec": "aac", "format_id": "play", "ext": "mp4"}
+    silent = {**file, "acodec": "none"}
+    sound = {"url": f"{base}/media/sound.m4a", "vcodec": "none", "acodec": "aac", "format_id": "audio", "ext": "m4a"}
+    special = {
+        "no-formats": [],
+        "slideshow": [sound],
+        "separate": [sound, silent],
+        "silent": [silent],
+        "good": [sound, file],
+        "hls": [{**file, "url": f"{base}/media/list.m3u8", "protocol": "m3u8_native"}],
+        "local-file": [{**file, "url": "file:///etc/hostname"}],
+        "inside": [{**file, "url": "http://169.254.169.254/latest/meta-data"}],
+    }
+    return special.get(kind, [file])
 
 
 class FakeSiteIE(InfoExtractor):  # type: ignore[misc]  # no types in yt-dlp
@@ -42,60 +73,23 @@ class FakeSiteIE(InfoExtractor):  # type: ignore[misc]  # no types in yt-dlp
     IE_NAME = "fakesite"
     _VALID_URL = r"https?://(?:127\.0\.0\.1|localhost)(?::\d+)?/post/(?P<id>[\w-]+)"
 
-    def _real_extract(self, url: str) -> dict[str, Any]:
+    def _real_extract(self, url: str) -> Any:
         kind = self._match_id(url)
         base = url.partition("/post/")[0]
-        media = {**FILE, "url": f"{base}/media/{kind}.mp4"}
-        post = {"id": "../../escape", "title": "T", "webpage_url": f"{base}/post/canonical"}
-        match kind:
-            case "private":
-                self.raise_login_required("You do not have permission to view this post. Log into an account that has access")
-            case "blocked":
-                raise ExtractorError("Your IP address is blocked from accessing this post", expected=True)
-            case "removed":
-                raise ExtractorError("Video not available, status code 10211", expected=True)
-            case "page":
-                self._download_webpage(f"{base}/page", kind)
-            case "short":
-                return dict(self.url_result(self._request_webpage(HEADRequest(f"{base}/short"), kind).url))
-            case "broken":
-                return {**post, "formats": [{"url": None["play"]}]}  # type: ignore[index]
-            case "keyerror":
-                raise KeyError("itemStruct")
-            case "no-formats":
-                return {**post, "formats": []}
-            case "slideshow":
-                return {**post, "formats": [{**SOUND, "url": f"{base}/media/x.m4a"}]}
-            case "separate":
-                silent = {**media, "acodec": "none", "format_id": "v"}
-                return {**post, "formats": [{**SOUND, "url": f"{base}/media/x.m4a"}, silent]}
-            case "silent":
-                return {**post, "formats": [{**media, "acodec": "none"}]}
-            case "live":
-                return {**post, "formats": [media], "is_live": True}
-            case "list":
-                return self.playlist_result([self.url_result(f"{base}/post/good"), self.url_result(f"{base}/post/silent")], "list", "List")
-            case "carousel":
-                return self.playlist_result([{**post, "formats": [media]}, {**post, "formats": [media]}], "c", "C")
-            case "hls":
-                return {**post, "formats": [{**media, "url": f"{base}/media/list.m3u8", "protocol": "m3u8_native"}]}
-            case "local-file":
-                return {**post, "formats": [{**media, "url": "file:///etc/hostname"}]}
-            case "inside":
-                return {**post, "formats": [{**media, "url": "http://169.254.169.254/latest/meta-data"}]}
-            case "good":
-                return {
-                    **post,
-                    "formats": [{**SOUND, "url": f"{base}/media/x.m4a"}, media],
-                    "title": "Tag #one",
-                    "description": "Dance #one #два #one!",
-                    "uploader": "someone",
-                    "timestamp": 1571246252,
-                    "view_count": 5,
-                    "like_count": 0,
-                    "repost_count": 2,
-                }
-        return {**post, "formats": [media]}
+        post = {"id": "../../escape", "title": "T", "webpage_url": f"{base}/post/canonical", "formats": formats_of(kind, base)}
+        if kind in PROBLEMS:
+            raise PROBLEMS[kind]
+        if kind == "private":
+            self.raise_login_required("You do not have permission to view this post. Log into an account that has access")
+        if kind == "page":
+            self._download_webpage(f"{base}/page", kind)
+        if kind == "short":
+            return self.url_result(self._request_webpage(HEADRequest(f"{base}/short"), kind).url)
+        if kind == "list":
+            return self.playlist_result([self.url_result(f"{base}/post/good"), self.url_result(f"{base}/post/silent")], "list", "List")
+        if kind == "carousel":
+            return self.playlist_result([post, post], "carousel", "Carousel")
+        return {**post, **(SAID if kind == "good" else {}), "is_live": kind == "live"}
 
 
 @pytest.fixture(autouse=True)
@@ -131,14 +125,15 @@ def test_a_post_gives_its_video_and_what_the_site_says_about_it(site: Site, got:
     assert not path.exists()
     assert (said.title, said.description, said.author) == ("Tag #one", "Dance #one #два #one!", "someone")
     assert said.hashtags == ("one", "два")
-    assert said.uploaded_at == datetime(2019, 10, 16, 17, 4, 12, tzinfo=UTC)
+    assert said.uploaded_at == datetime(2019, 10, 16, 17, 17, 32, tzinfo=UTC)
     assert (said.view_count, said.like_count, said.share_count) == (5, 0, 2)
     assert said.comment_count is None, "unknown is not zero"
     assert said.source_url == site.url("/post/canonical")
-    assert "/media/x.m4a" not in site.requests
+    assert "/media/sound.m4a" not in site.requests
 
 
 def test_a_short_link_is_followed_to_its_post(site: Site, got: Got) -> None:
+    site.serve("/post/good", body=b"<html>")
     site.serve("/short", 302, Location=site.url("/post/good"))
     with got(site.url("/post/short")) as video:
         assert video.metadata.author == "someone"

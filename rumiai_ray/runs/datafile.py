@@ -1,0 +1,114 @@
+"""Immutable data files: rows of one table of one run in one Parquet file, and the facts a commit record keeps about it.
+
+`write_data_file` depends on nothing but its arguments, so a writer task on any node can call it and return the facts; the file
+becomes part of the run only when the driver's commit record names it.
+"""
+
+import hashlib
+from functools import cache
+from uuid import uuid4
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict, Field
+
+from rumiai_ray.errors import StorageError
+from rumiai_ray.runs.store import Store
+from rumiai_ray.schema import SchemaError, Table
+
+PART = r"part-\d{8}-[0-9a-f]{32}\.parquet"
+"""What a data file's name looks like."""
+
+
+class DataFile(BaseModel):
+    """What a commit record says about one data file."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    table: str
+    path: str = Field(pattern=rf"^[a-z0-9_]+/{PART}$")
+    """Relative to the run's directory. The pattern keeps a record from pointing anywhere else, another run least of all."""
+    rows: int = Field(ge=0)
+    size_bytes: int = Field(gt=0)
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+def check_rows(table: Table, rows: pa.Table, run_id: str) -> pa.Table:
+    """`rows` themselves if they are stamped rows of `table` and of this run.
+
+    Raises:
+        SchemaError: they have other columns, a null where none may be, or another run's id.
+    """
+    table.check(rows, table.schema)
+    strangers = [found for found in pc.unique(rows["run_id"]).to_pylist() if found != run_id]
+    if strangers:
+        raise SchemaError(f"{table.name}: rows of run {strangers[0]!r} offered to run {run_id!r}; nothing is carried from run to run")
+    return rows
+
+
+def write_data_file(run: Store, table: Table, rows: pa.Table, *, run_id: str, sequence: int) -> DataFile:
+    """Write stamped rows to a new file of their own, in the order given.
+
+    Args:
+        run: the run's directory.
+        table: the table the rows belong to.
+        rows: rows of `table.schema`.
+        run_id: the run; every row must carry it.
+        sequence: number of the commit the file is meant for; it only helps people to find their way.
+
+    Returns:
+        The facts for the commit record.
+
+    Raises:
+        SchemaError: the rows are not this table's or not this run's.
+        StorageError: the file cannot be written; nothing is left behind.
+    """
+    check_rows(table, rows, run_id)
+    sink = pa.BufferOutputStream()
+    # The schema is put on again: equality of schemas ignores metadata, and the data dictionary must travel with the rows.
+    pq.write_table(pa.Table.from_arrays(rows.columns, schema=table.schema), sink, compression="zstd")
+    data = sink.getvalue().to_pybytes()
+    path = f"{table.name}/part-{sequence:08d}-{uuid4().hex}.parquet"
+    run.create(path, data)
+    return DataFile(table=table.name, path=path, rows=rows.num_rows, size_bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+
+
+@cache
+def stored_schema(table: Table) -> pa.Schema:
+    """The table's schema as it comes back from Parquet, which has no type for some of Arrow's (seconds come back as milliseconds)."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table.schema.empty_table(), sink)
+    return pq.ParquetFile(pa.BufferReader(sink.getvalue())).schema_arrow
+
+
+def read_data_file(run: Store, facts: DataFile, columns: list[str] | None = None) -> pa.Table:
+    """Rows of a committed file, once they are shown to be the rows that were committed.
+
+    Args:
+        run: the run's directory.
+        facts: what the commit record says about the file.
+        columns: the columns wanted, all by default.
+
+    Raises:
+        StorageError: the file is missing, or is not byte for byte what was committed.
+    """
+
+    def damaged(what: str) -> StorageError:
+        return StorageError(what, run.uri(facts.path), "the run is damaged: restore the file, or analyse anew under a new run id")
+
+    data = run.read_or_none(facts.path)
+    if data is None:
+        raise damaged("a committed file is missing")
+    if len(data) != facts.size_bytes:
+        raise damaged(f"{len(data)} bytes, {facts.size_bytes} were committed")
+    if hashlib.sha256(data).hexdigest() != facts.sha256:
+        raise damaged("its SHA-256 is not the one that was committed")
+    try:
+        file = pq.ParquetFile(pa.BufferReader(data))
+        rows = file.read(columns=columns)
+    except pa.ArrowException as error:
+        raise damaged(f"no readable Parquet file: {error}") from error
+    if rows.num_rows != facts.rows:
+        raise damaged(f"{rows.num_rows} rows, {facts.rows} were committed")
+    return rows

@@ -1,0 +1,39 @@
+"""Finding runs: all of a directory, or one by its id or path."""
+
+from __future__ import annotations
+
+import os
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from rumiai_ray.errors import ConfigError
+from rumiai_ray.runs.reader import Run, run_at
+from rumiai_ray.runs.store import Store, in_parallel
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_SHOWN = 5
+
+
+def list_runs(out: str | os.PathLike[str]) -> list[Run]:
+    """All runs of an output directory, by name, which for ids of this package's making is by age; none where it does not exist."""
+    store = Store.at(out)
+    return [run for run in in_parallel(run_at, map(store.below, store.names())) if run is not None]
+
+
+def find_run(run: str | Path, out: str | os.PathLike[str]) -> Run:
+    """One run, by its id under `out` or by the path or URI of its directory.
+
+    Raises:
+        ConfigError: there is no such run; the message names the ids most like it.
+    """
+    text = os.fspath(run)
+    is_name = "/" not in text and text not in {"", ".", ".."}
+    found = (run_at(Store.at(out).below(text)) if is_name else None) or (run_at(Store.at(text)) if text else None)
+    if found is not None:
+        return found
+    ids = [known.run_id for known in list_runs(out)]
+    near = get_close_matches(text.rstrip("/").rpartition("/")[2], ids, n=_SHOWN, cutoff=0.5) or ids[-_SHOWN:]
+    hint = f"did you mean {', '.join(near)}?" if near else f"there are no runs under {Store.at(out).uri()}"
+    raise ConfigError("no such run", repr(text), hint)

@@ -1,0 +1,173 @@
+"""The manifest of a run: what was asked for, and what exactly computed the answer. Written once, before the first row."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from rumiai_ray.errors import StorageError
+from rumiai_ray.models.base import ModelPlan
+from rumiai_ray.provenance import GitState, git_state, package_versions, source_sha256
+from rumiai_ray.runs.fingerprint import fingerprint
+from rumiai_ray.runs.ids import check_run_id
+from rumiai_ray.schema.registry import TABLES_BY_NAME
+from rumiai_ray.settings import result_settings
+
+FORMAT_VERSION = 1
+
+
+class _Record(BaseModel):
+    # Unknown keys are ignored, so a run written by a later version that only added some can be read.
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class WeightsRecord(_Record):
+    """One weights file a model loaded."""
+
+    role: str
+    name: str
+    """The file's own name; where it lay on the machine is nobody's business later."""
+    sha256: str
+
+
+class ModelRecord(_Record):
+    """What ran as one model family: a `ModelPlan` as plain values."""
+
+    name: str
+    backend: str
+    version: str
+    stand_in: bool
+    files: tuple[WeightsRecord, ...]
+    weights_sha256: str
+    device: str
+    precision: str
+    settings: dict[str, Any]
+    """All settings of the model."""
+    result_settings: dict[str, Any]
+    """Those of them that can change a result."""
+
+    @classmethod
+    def of(cls, plan: ModelPlan) -> Self:
+        """The record of a plan."""
+        return cls(
+            name=plan.name,
+            backend=plan.backend,
+            version=plan.version,
+            stand_in=plan.stand_in,
+            files=tuple(
+                WeightsRecord(role=role, name=Path(path).name, sha256=plan.digests[role]) for role, path in sorted(plan.files.items())
+            ),
+            weights_sha256=plan.weights_sha256,
+            device=plan.device,
+            precision=plan.precision,
+            settings=plan.settings.model_dump(mode="json"),
+            result_settings=result_settings(plan.settings),
+        )
+
+
+class ClusterRecord(_Record):
+    """The Ray cluster a run was started on."""
+
+    ray_version: str
+    nodes: int = Field(ge=1)
+    resources: dict[str, float]
+    """Total resources as Ray counts them, e.g. `{"CPU": 16.0, "GPU": 1.0}`."""
+
+
+class RunManifest(_Record):
+    """Everything needed to say what a run was and whether another would say the same."""
+
+    format_version: int = FORMAT_VERSION
+    run_id: str
+    created_at: AwareDatetime
+    """UTC."""
+    command: tuple[str, ...]
+    """The command line as it was given."""
+    config: dict[str, Any]
+    """All settings, defaults included."""
+    result_settings: dict[str, Any]
+    """Those of them that can change a result."""
+    source_sha256: str
+    git: GitState
+    packages: dict[str, str]
+    models: tuple[ModelRecord, ...]
+    sampling: dict[str, Any]
+    """The sampling specification of the frame store."""
+    cluster: ClusterRecord | None = None
+    """None for a run without Ray."""
+    tables: dict[str, int]
+    """Schema version of every table this run can have."""
+    fingerprint: str = ""
+    """See `runs.fingerprint`; computed where it is not given."""
+
+    @field_validator("run_id")
+    @classmethod
+    def _is_run_id(cls, value: str) -> str:
+        return check_run_id(value)
+
+    @model_validator(mode="after")
+    def _with_fingerprint(self) -> Self:
+        if not self.fingerprint:
+            object.__setattr__(self, "fingerprint", fingerprint(self))
+        return self
+
+    @classmethod
+    def of_now(
+        cls,
+        run_id: str,
+        *,
+        command: Sequence[str],
+        config: BaseModel,
+        plans: Sequence[ModelPlan],
+        sampling: Mapping[str, Any],
+        cluster: ClusterRecord | None = None,
+    ) -> Self:
+        """The manifest of a run that starts now, with this process's code, packages and checkout.
+
+        Raises:
+            ConfigError: `run_id` cannot name a run.
+        """
+        return cls(
+            run_id=run_id,
+            created_at=datetime.now(UTC),
+            command=tuple(command),
+            config=config.model_dump(mode="json"),
+            result_settings=result_settings(config),
+            source_sha256=source_sha256(),
+            git=git_state(),
+            packages=package_versions(),
+            models=tuple(ModelRecord.of(plan) for plan in plans),
+            sampling=dict(sampling),
+            cluster=cluster,
+            tables={name: table.version for name, table in TABLES_BY_NAME.items()},
+        )
+
+    def to_json(self) -> bytes:
+        """The manifest as it is written, indented for people."""
+        return (json.dumps(self.model_dump(mode="json"), indent=2, allow_nan=False) + "\n").encode()
+
+    @classmethod
+    def from_json(cls, data: bytes, subject: str) -> Self:
+        """The manifest that was written.
+
+        Args:
+            data: the file's content.
+            subject: the file's address, for the message.
+
+        Raises:
+            StorageError: it is no manifest this version can read.
+        """
+        try:
+            manifest = cls.model_validate_json(data)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise StorageError(
+                f"unreadable manifest ({where + ': ' if where else ''}{first['msg']})", subject, "the run is damaged; restore the file"
+            ) from error
+        if manifest.format_version > FORMAT_VERSION:
+            raise StorageError(f"written in format {manifest.format_version}, this version reads {FORMAT_VERSION}", subject, "upgrade")
+        return manifest

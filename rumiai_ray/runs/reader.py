@@ -1,0 +1,158 @@
+"""Reading a run: by its commit records only, never by what happens to lie in its directory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+import pyarrow as pa
+
+from rumiai_ray.errors import ConfigError, StorageError
+from rumiai_ray.runs.commits import Log, read_log
+from rumiai_ray.runs.datafile import read_data_file
+from rumiai_ray.runs.manifest import RunManifest
+from rumiai_ray.runs.store import Store, in_parallel
+from rumiai_ray.runs.writer import MANIFEST
+from rumiai_ray.schema.registry import TABLES_BY_NAME
+
+if TYPE_CHECKING:
+    import os
+
+    from rumiai_ray.runs.commits import CommitRecord
+    from rumiai_ray.runs.datafile import DataFile
+
+RunStatus = Literal["complete", "partial", "aborted", "incomplete"]
+"""How a run ended; `incomplete`: it has not, it is still going on or its writer died."""
+
+EntryState = Literal["committed", "dead_lettered"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run as it was when it was first looked at; open it again to see what has been committed since."""
+
+    store: Store
+    """The run's directory."""
+    run_id: str
+
+    @cached_property
+    def manifest(self) -> RunManifest:
+        """What was asked for and what computed the answer.
+
+        Raises:
+            StorageError: the manifest is missing or damaged.
+        """
+        data = self.store.read_or_none(MANIFEST)
+        if data is None:
+            raise StorageError("the manifest is missing", self.store.uri(MANIFEST), "the run is damaged; restore the file")
+        return RunManifest.from_json(data, self.store.uri(MANIFEST))
+
+    @cached_property
+    def log(self) -> Log:
+        """The records with all that is wrong with them; `records` is for those who want to rely on them."""
+        return read_log(self.store, self.run_id)
+
+    @property
+    def records(self) -> tuple[CommitRecord, ...]:
+        """The commit records, in order.
+
+        Raises:
+            StorageError: one is missing or damaged, so that rows would be missing without a word.
+        """
+        if self.log.problems:
+            raise StorageError("; ".join(self.log.problems), self.store.uri(), "the run is damaged: restore the files")
+        return self.log.records
+
+    @property
+    def status(self) -> RunStatus:
+        """How the run ended. A run that was resumed after its end is judged by its last record."""
+        last = self.records[-1] if self.records else None
+        return last.status if last is not None and last.kind == "end" and last.status is not None else "incomplete"
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """The figures of the end record; empty for an incomplete run."""
+        return self.records[-1].summary if self.status != "incomplete" else {}
+
+    def entries(self) -> dict[str, EntryState]:
+        """How each entry the run is done with ended, in the order of the commits; the latest record counts."""
+        states: dict[str, EntryState] = {}
+        for record in self.records:
+            states |= dict.fromkeys(record.dead_lettered, "dead_lettered")
+            states |= dict.fromkeys(record.committed, "committed")
+        return states
+
+    def tables(self) -> list[str]:
+        """Names of the tables this run can have, with rows or without."""
+        return sorted(self.manifest.tables.keys() | {file.table for file in self._files()})
+
+    def table(self, name: str, columns: list[str] | None = None) -> pa.Table:
+        """All committed rows of a table, in the order of the commits, in the schema the run was written in.
+
+        Every file is checked against its record's digest on the way.
+
+        Args:
+            name: the table.
+            columns: the columns wanted, all by default.
+
+        Raises:
+            ConfigError: this run has no such table, or the table no such column.
+            StorageError: the run is damaged.
+        """
+        files = self._files(name)
+        if files:
+            parts = in_parallel(lambda file: read_data_file(self.store, file, columns), files)
+            try:
+                rows = pa.concat_tables(parts)
+            except pa.ArrowInvalid as error:
+                raise StorageError(f"files of {name} differ in schema: {error}", self.store.uri(), "the run is damaged") from error
+        elif name in self.manifest.tables and name in TABLES_BY_NAME:
+            rows = TABLES_BY_NAME[name].schema.empty_table()
+        else:
+            raise ConfigError(f"no table {name!r}", self.store.uri(), f"it has {', '.join(self.tables())}")
+        missing = [column for column in columns or () if column not in rows.column_names]
+        if missing:
+            raise ConfigError(f"table {name} has no column {missing[0]!r}", self.store.uri(), "it was written in another schema version")
+        return rows.select(columns) if columns is not None else rows
+
+    def files(self, name: str) -> list[str]:
+        """Addresses of a table's committed files, for other tools: `read_parquet([...])` in SQL."""
+        return [self.store.uri(file.path) for file in self._files(name)]
+
+    def verify(self) -> list[str]:
+        """Everything that is wrong with the run, in words; nothing for a sound one. Reads every committed byte."""
+        from rumiai_ray.runs.verify import problems  # noqa: PLC0415 -- it reads runs, so it imports this module
+
+        return problems(self)
+
+    def _files(self, name: str | None = None) -> list[DataFile]:
+        return [file for record in self.records for file in record.files if name is None or file.table == name]
+
+
+def open_run(path: str | os.PathLike[str]) -> Run:
+    """The run in a directory.
+
+    Args:
+        path: the run's own directory or URI.
+
+    Raises:
+        ConfigError: there is no run.
+    """
+    store = Store.at(path)
+    run = run_at(store)
+    if run is None:
+        raise ConfigError("no run here", store.uri(), f"a run's directory holds {MANIFEST}")
+    return run
+
+
+def run_at(store: Store) -> Run | None:
+    """The run in a directory, None where there is none. Its id is the manifest's, so a copy under another name stays readable."""
+    data = store.read_or_none(MANIFEST)
+    if data is None:
+        return None
+    try:
+        return Run(store, RunManifest.from_json(data, store.uri(MANIFEST)).run_id)
+    except StorageError:
+        # Its records can still be read and verified; whoever asks for the manifest meets this error again.
+        return Run(store, store.root.rpartition("/")[2])

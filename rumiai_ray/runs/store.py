@@ -1,0 +1,220 @@
+"""Where runs lie: a directory or an object store, through fsspec, with the one thing commits rest on: exclusive creation.
+
+A file is created with mode `xb`: on a disk by the kernel, on S3 by a conditional put; nothing relies on rename. On a disk a
+file is on the platter (file and directory fsynced) when `create` returns.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+from rumiai_ray.errors import ConfigError, StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_PARALLEL_READS = 8
+"""Object stores answer in tens of milliseconds: one at a time, the records of a large run would take half a minute."""
+
+_WHY = {
+    errno.ENOSPC: ("no space left", "free some space or choose another output directory; what is committed stays readable"),
+    errno.EDQUOT: ("the quota is used up", "free some space or choose another output directory; what is committed stays readable"),
+    errno.EFBIG: ("the file would be larger than allowed", "raise the limit (ulimit -f); what is committed stays readable"),
+    errno.EROFS: ("the file system is read-only", "choose another output directory"),
+    errno.EACCES: ("no permission", "change the permissions or choose another output directory"),
+    errno.EPERM: ("no permission", "change the permissions or choose another output directory"),
+}
+
+
+@dataclass(frozen=True)
+class Store:
+    """A directory of a file system that fsspec knows; paths given to methods are relative to it. Can be pickled."""
+
+    fs: Any
+    """An fsspec file system."""
+    root: str
+    """Path without protocol and without a slash at the end."""
+
+    @classmethod
+    def at(cls, location: str | os.PathLike[str]) -> Store:
+        """The store at a local path or a URI such as `s3://bucket/runs`. Nothing is opened or created.
+
+        Raises:
+            ConfigError: no file system is installed for the URI's protocol.
+        """
+        text = os.fspath(location)
+        if "://" not in text:
+            return cls(LocalFileSystem(), str(Path(text).expanduser().absolute()))
+        try:
+            # A run that another process is writing must not be answered from an old listing.
+            fs, path = fsspec.core.url_to_fs(text, use_listings_cache=False)
+        except (ImportError, ValueError) as error:
+            raise ConfigError(str(error), text, "install the file system's package or use a local directory") from error
+        return cls(fs, str(path).rstrip("/"))
+
+    def below(self, name: str) -> Store:
+        """The store of a directory inside this one."""
+        return Store(self.fs, self._full(name))
+
+    def uri(self, path: str = "") -> str:
+        """Address of a file for people and for other tools: a plain path on a disk, else with its protocol."""
+        full = self._full(path)
+        return full if self._local else str(self.fs.unstrip_protocol(full))
+
+    def create(self, path: str, data: bytes) -> None:
+        """Create a file that must not exist yet, durably, with the directories it needs.
+
+        Raises:
+            FileExistsError: there is one already, whoever made it; it is left as it is.
+            StorageError: it cannot be written; nothing is left behind.
+        """
+        with self._failing("write", path):
+            self._create_local(Path(self._full(path)), data) if self._local else self._create_remote(path, data)
+
+    def replace(self, path: str, data: bytes) -> None:
+        """Write a file whether or not it exists: for views only, never for anything a reader trusts.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
+        with self._failing("write", path):
+            if self._local:
+                _make_directories(Path(self._full(path)).parent)
+            self.fs.pipe_file(self._full(path), data)
+
+    def read(self, path: str) -> bytes:
+        """Content of a file.
+
+        Raises:
+            FileNotFoundError: there is none.
+            StorageError: it cannot be read.
+        """
+        with self._failing("read", path, passes=FileNotFoundError):
+            try:
+                return bytes(self.fs.cat_file(self._full(path)))
+            except NotADirectoryError as error:
+                raise FileNotFoundError(errno.ENOENT, "no such file", self._full(path)) from error
+
+    def read_or_none(self, path: str) -> bytes | None:
+        """Content of a file, None where there is none."""
+        try:
+            return self.read(path)
+        except FileNotFoundError:
+            return None
+
+    def exists(self, path: str = "") -> bool:
+        """Whether there is such a file or directory."""
+        with self._failing("look for", path):
+            return bool(self.fs.exists(self._full(path)))
+
+    def names(self, path: str = "") -> list[str]:
+        """Names of the files and directories right under a directory, sorted; none where it does not exist."""
+        with self._failing("list", path, passes=FileNotFoundError), suppress(FileNotFoundError):
+            self.fs.invalidate_cache(self._full(path))
+            listed = self.fs.ls(self._full(path), detail=False)
+            return sorted({str(found).rstrip("/").rpartition("/")[2] for found in listed} - {""})
+        return []
+
+    def remove(self, path: str) -> None:
+        """Remove a file.
+
+        Raises:
+            FileNotFoundError: there is none.
+            StorageError: it cannot be removed.
+        """
+        with self._failing("remove", path, passes=FileNotFoundError):
+            self.fs.rm_file(self._full(path))
+
+    @cached_property
+    def _local(self) -> bool:
+        return isinstance(self.fs, LocalFileSystem)
+
+    def _full(self, path: str) -> str:
+        return f"{self.root}/{path}" if path else self.root
+
+    def _create_local(self, path: Path, data: bytes) -> None:
+        _make_directories(path.parent)
+        with path.open("xb") as file:
+            try:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            except OSError:
+                # Our own creation, so nobody else's file; left there, it would look like a record torn by a crash.
+                path.unlink(missing_ok=True)
+                raise
+        _sync_directory(path.parent)
+
+    def _create_remote(self, path: str, data: bytes) -> None:
+        try:
+            with self.fs.open(self._full(path), "xb") as file:
+                file.write(data)
+        except FileExistsError:
+            raise
+        except OSError as error:
+            # s3fs gives a failed condition (412) as EINVAL, like any bad argument.
+            if self.exists(path):
+                raise FileExistsError(errno.EEXIST, "exists already", self._full(path)) from error
+            raise
+
+    @cached_property
+    def _failures(self) -> tuple[type[Exception], ...]:
+        """What this file system raises for trouble outside this program."""
+        protocols = self.fs.protocol if isinstance(self.fs.protocol, tuple) else (self.fs.protocol,)
+        if "s3" not in protocols:
+            return (OSError,)
+        # s3fs lets trouble before the request (no region, no connection) through as botocore's own.
+        return (OSError, import_module("botocore.exceptions").BotoCoreError)
+
+    @contextmanager
+    def _failing(self, verb: str, path: str, passes: type[OSError] = FileExistsError) -> Iterator[None]:
+        try:
+            yield
+        except passes:
+            raise
+        except self._failures as error:
+            number = error.errno if isinstance(error, OSError) else None
+            if number is None and isinstance(error, PermissionError):
+                number = errno.EACCES
+            why, hint = _WHY.get(number or 0, (str(error) or type(error).__name__, "check the address and that it can be reached"))
+            raise StorageError(f"cannot {verb} it: {why}", self.uri(path), hint) from error
+
+
+def in_parallel(work: Callable[[T], R], items: Iterable[T]) -> list[R]:
+    """`work` of every item, in order, several reads under way at a time."""
+    with ThreadPoolExecutor(_PARALLEL_READS) as pool:
+        return list(pool.map(work, items))
+
+
+def _make_directories(directory: Path) -> None:
+    """Create a directory and its missing parents so that they survive a power cut."""
+    missing = [path for path in (directory, *directory.parents) if not path.exists()]
+    for path in reversed(missing):
+        path.mkdir(exist_ok=True)
+        _sync_directory(path.parent)
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Some network file systems cannot sync a directory; the file's own sync has been done.
+        if error.errno not in {errno.EINVAL, errno.ENOTSUP}:
+            raise
+    finally:
+        os.close(descriptor)

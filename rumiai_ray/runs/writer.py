@@ -1,0 +1,178 @@
+"""The one writer of a run: buffers rows, writes them to data files, commits them."""
+
+from __future__ import annotations
+
+import json
+import re
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Self
+
+import pyarrow as pa
+
+from rumiai_ray.errors import ConfigError, StorageError
+from rumiai_ray.runs.commits import CommitLog, read_log
+from rumiai_ray.runs.datafile import PART, DataFile, check_rows, write_data_file
+from rumiai_ray.runs.fingerprint import differences
+from rumiai_ray.runs.manifest import RunManifest
+from rumiai_ray.runs.store import Store
+from rumiai_ray.schema import SchemaError
+from rumiai_ray.schema.registry import TABLES_BY_NAME
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping, Sequence
+
+    from rumiai_ray.runs.commits import CommitRecord, EndStatus
+    from rumiai_ray.schema import Table
+
+MANIFEST = "manifest.json"
+SUMMARY = "summary.json"
+
+
+class RunWriter:
+    """Writes one run. Made by `create` or `resume`.
+
+    Rows wait in memory between `add` and `commit`; a process that dies loses those and nothing else.
+    """
+
+    def __init__(self, run: Store, manifest: RunManifest, log: CommitLog, tables: Mapping[str, Table]) -> None:
+        self.run = run
+        """The run's directory."""
+        self.manifest = manifest
+        self._log = log
+        self._tables = tables
+        self._buffers: dict[str, list[pa.Table]] = {}
+
+    @classmethod
+    def create(cls, out: str | os.PathLike[str], manifest: RunManifest, tables: Mapping[str, Table] = TABLES_BY_NAME) -> Self:
+        """Start a new run in `<out>/<run id>/`.
+
+        Args:
+            out: directory or URI that holds runs.
+            manifest: what will run; written before anything else.
+            tables: the tables the run can have.
+
+        Raises:
+            ConfigError: there is a run, or anything but an empty directory, of that name already.
+            StorageError: the directory cannot be written.
+        """
+        run = Store.at(out).below(manifest.run_id)
+        taken = ConfigError("a run of this name exists already", run.uri(), "choose another run id; nothing is ever written over a run")
+        if run.names():
+            raise taken
+        try:
+            run.create(MANIFEST, manifest.to_json())
+        except FileExistsError as error:
+            raise taken from error
+        return cls(run, manifest, CommitLog(run, manifest.run_id), tables)
+
+    @classmethod
+    def resume(cls, out: str | os.PathLike[str], manifest: RunManifest, tables: Mapping[str, Table] = TABLES_BY_NAME) -> Self:
+        """Take over an existing run whose writer is gone, under the fingerprint it was started with.
+
+        Args:
+            out: directory or URI that holds runs.
+            manifest: what would run now, with the run's id.
+            tables: the tables the run can have.
+
+        Raises:
+            ConfigError: there is no such run, or it was started with something else; the message shows both sides.
+            StorageError: the run is damaged.
+        """
+        run = Store.at(out).below(manifest.run_id)
+        written = run.read_or_none(MANIFEST)
+        if written is None:
+            raise ConfigError("no such run", run.uri(), "check the run id and the output directory")
+        before = RunManifest.from_json(written, run.uri(MANIFEST))
+        if before.fingerprint != manifest.fingerprint:
+            shown = "\n".join(f"  {line}" for line in differences(before, manifest))
+            raise ConfigError(
+                f"cannot be resumed, something changed since it was started (then | now):\n{shown}\n", run.uri(), "start a new run"
+            )
+        return cls(run, before, CommitLog.resumed(run, before.run_id), tables)
+
+    @property
+    def buffered_bytes(self) -> int:
+        """Size in memory of the rows that wait for the next commit."""
+        return sum(rows.nbytes for parts in self._buffers.values() for rows in parts)
+
+    def add(self, rows: Mapping[str, pa.Table]) -> None:
+        """Take stamped rows, by table name, into the next commit. All of them or, on an error, none.
+
+        Raises:
+            SchemaError: rows that are not of a table of this run, or carry another run's id.
+        """
+        for name, table in rows.items():
+            if name not in self._tables:
+                raise SchemaError(f"no table is named {name!r}")
+            check_rows(self._tables[name], table, self.manifest.run_id)
+        for name, table in rows.items():
+            if table.num_rows:
+                self._buffers.setdefault(name, []).append(table)
+
+    def commit(self, committed: Sequence[str], dead_lettered: Sequence[str] = ()) -> CommitRecord:
+        """Write the buffered rows and commit them with the entries they belong to.
+
+        After a StorageError the rows are still buffered and nothing of them is in the run, so the call can be repeated.
+
+        Args:
+            committed: ids of the entries whose rows these are.
+            dead_lettered: ids of the entries whose `dead_letter` rows these are.
+
+        Raises:
+            ConfigError: another writer has taken the run over.
+            StorageError: a file cannot be written.
+        """
+        files: list[DataFile] = []
+        try:
+            for name, parts in self._buffers.items():
+                files.append(self._write(name, pa.concat_tables(parts)))
+            record = self._log.append(files, committed, dead_lettered)
+        except (ConfigError, StorageError):
+            self._discard([file.path for file in files])
+            raise
+        self._buffers.clear()
+        return record
+
+    def finish(self, status: EndStatus, summary: dict[str, Any]) -> CommitRecord:
+        """Write the end record, then clear up: remove files that no record names, write `summary.json` for people.
+
+        Every table that got no rows gets a file without rows first, so that one SQL line opens any table of a finished run.
+
+        Args:
+            status: how the run ended.
+            summary: figures as JSON values; kept in the end record too.
+
+        Raises:
+            ValueError: rows were added and not committed.
+            ConfigError: another writer has taken the run over.
+            StorageError: a file cannot be written, or records have been damaged since they were written.
+        """
+        if self._buffers:
+            raise ValueError(f"rows of {sorted(self._buffers)} were added and not committed")
+        log = read_log(self.run, self.manifest.run_id)
+        if log.problems:
+            raise StorageError("; ".join(log.problems), self.run.uri(), "the run was damaged while it went on: start a new run")
+        named = {file.path for record in log.records for file in record.files}
+        filled = {path.partition("/")[0] for path in named}
+        # Listed before the end record: whatever appears later belongs to a process that resumes the run.
+        found = [f"{name}/{file}" for name in self._tables for file in self.run.names(name) if re.fullmatch(PART, file)]
+        empty = [self._write(name, table.schema.empty_table()) for name, table in self._tables.items() if name not in filled]
+        try:
+            record = self._log.end(status, summary, empty)
+        except (ConfigError, StorageError):
+            self._discard([file.path for file in empty])
+            raise
+        self._discard([path for path in found if path not in named])
+        view = {"run_id": self.manifest.run_id, "status": status, **summary}
+        self.run.replace(SUMMARY, (json.dumps(view, indent=2, allow_nan=False) + "\n").encode())
+        return record
+
+    def _write(self, name: str, rows: pa.Table) -> DataFile:
+        return write_data_file(self.run, self._tables[name], rows, run_id=self.manifest.run_id, sequence=self._log.next_sequence)
+
+    def _discard(self, paths: Sequence[str]) -> None:
+        for path in paths:
+            # Garbage by definition, no reader follows it: not worth hiding the error that made it so, or failing a good end.
+            with suppress(FileNotFoundError, StorageError):
+                self.run.remove(path)

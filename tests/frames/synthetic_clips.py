@@ -1,0 +1,98 @@
+"""Small clips made on the spot. Each picture carries its own number, so a test can tell which frame it was given."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import av
+import cv2
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from av.container import OutputContainer
+    from numpy.typing import NDArray
+
+WIDTH_PX, HEIGHT_PX = 96, 64
+_BITS = 12
+_TICKS_A_SECOND = 90_000
+
+
+def picture(number: int, width_px: int = WIDTH_PX, height_px: int = HEIGHT_PX) -> NDArray[np.uint8]:
+    """(height, width, 3) RGB: four columns and three rows of black and white cells, the binary digits of `number`."""
+    bits = np.array([number >> bit & 1 for bit in range(_BITS)], np.uint8).reshape(3, 4) * 255
+    return np.repeat(cv2.resize(bits, (width_px, height_px), interpolation=cv2.INTER_NEAREST)[..., None], 3, axis=2)
+
+
+def number_in(jpeg: bytes) -> int:
+    """The number that `picture` drew."""
+    grey = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_GRAYSCALE)
+    assert grey is not None
+    height, width = grey.shape
+    cells = grey[height // 6 :: height // 3, width // 8 :: width // 4][:3, :4]
+    return sum(1 << bit for bit, value in enumerate(cells.reshape(-1)) if value > 127)
+
+
+def grid_times_s(fps: Fraction | float, duration_s: float) -> list[float]:
+    return [float(number / fps) for number in range(int(duration_s * fps))]
+
+
+def make_clip(
+    path: Path,
+    times_s: Sequence[float],
+    *,
+    sound_from_to_s: Sequence[tuple[float, float]] = (),
+    size_px: tuple[int, int] = (WIDTH_PX, HEIGHT_PX),
+    container: str = "mp4",
+) -> Path:
+    """Write a clip.
+
+    Args:
+        path: of the file.
+        times_s: when each frame is presented; picture n carries the number n.
+        sound_from_to_s: when there is a tone of 440 Hz; what lies between is missing, not silent.
+        size_px: width and height.
+        container: a muxer's name.
+    """
+    with av.open(str(path), "w", format=container) as output:
+        video = output.add_stream("libx264", rate=25, options={"preset": "ultrafast", "threads": "1", "crf": "10"})
+        video.width, video.height = size_px
+        video.pix_fmt = "yuv420p"
+        video.time_base = video.codec_context.time_base = Fraction(1, _TICKS_A_SECOND)
+        sound = _Tone(output) if sound_from_to_s else None
+        for number, time_s in enumerate(times_s):
+            frame = av.VideoFrame.from_ndarray(picture(number, *size_px), format="rgb24")
+            frame.pts = round(time_s * _TICKS_A_SECOND)
+            frame.time_base = Fraction(1, _TICKS_A_SECOND)
+            output.mux(video.encode(frame))
+        output.mux(video.encode(None))
+        if sound is not None:
+            for from_s, to_s in sound_from_to_s:
+                sound.play(from_s, to_s)
+    return path
+
+
+class _Tone:
+    _RATE_HZ = 48_000
+    _SAMPLES_A_FRAME = 1024
+
+    def __init__(self, output: OutputContainer) -> None:
+        self._output = output
+        self._stream = output.add_stream(
+            "pcm_s16le" if output.format.name in ("matroska", "mov") else "aac", rate=self._RATE_HZ, layout="mono"
+        )
+
+    def play(self, from_s: float, to_s: float) -> None:
+        first, last = round(from_s * self._RATE_HZ), round(to_s * self._RATE_HZ)
+        for start in range(first, last, self._SAMPLES_A_FRAME):
+            at = np.arange(start, min(last, start + self._SAMPLES_A_FRAME))
+            tone = (0.5 * np.sin(2 * np.pi * 440 * at / self._RATE_HZ)).astype(np.float32)
+            if self._stream.codec_context.name == "aac":
+                frame = av.AudioFrame.from_ndarray(tone[None], format="fltp", layout="mono")
+            else:
+                frame = av.AudioFrame.from_ndarray((tone * 32767).astype(np.int16)[None], format="s16", layout="mono")
+            frame.rate, frame.pts, frame.time_base = self._RATE_HZ, start, Fraction(1, self._RATE_HZ)
+            self._output.mux(self._stream.encode(frame))

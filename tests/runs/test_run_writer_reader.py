@@ -1,0 +1,422 @@
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+from uuid import uuid4
+
+import duckdb
+import pyarrow as pa
+import pytest
+
+import synthetic_run
+from fake_s3 import fake_s3
+from rumiai_ray.errors import ConfigError, StorageError
+from rumiai_ray.runs.commits import CommitLog, record_path
+from rumiai_ray.runs.datafile import write_data_file
+from rumiai_ray.runs.find import find_run, list_runs
+from rumiai_ray.runs.reader import open_run
+from rumiai_ray.runs.store import Store
+from rumiai_ray.runs.writer import RunWriter
+from rumiai_ray.schema import SchemaError
+from rumiai_ray.schema.registry import TABLES_BY_NAME
+from synthetic_run import RUN_ID, dead_letter_row, manifest, object_row, rewrite, rows_of, stamped, video_key
+
+
+def write_run(out: Path, run_id: str = RUN_ID, entries: tuple[str, ...] = ("a", "b")) -> Path:
+    writer = RunWriter.create(out, manifest(run_id))
+    for entry in entries:
+        writer.add(rows_of(entry, run_id=run_id))
+        writer.commit([entry])
+    writer.finish("complete", {"videos": len(entries)})
+    return out / run_id
+
+
+def test_what_was_committed_is_what_is_read(tmp_path: Path) -> None:
+    writer = RunWriter.create(tmp_path, manifest())
+    writer.add(rows_of("a", objects=2))
+    writer.add(rows_of("b", objects=1))
+    assert writer.buffered_bytes > 0
+    writer.commit(["a", "b"])
+    writer.add({"dead_letter": stamped("dead_letter", [dead_letter_row("c")], "c")})
+    writer.commit([], ["c"])
+    writer.finish("partial", {"videos": 2})
+    run = open_run(tmp_path / RUN_ID)
+    assert run.manifest == manifest()
+    assert (run.status, run.summary) == ("partial", {"videos": 2})
+    assert run.entries() == {"a": "committed", "b": "committed", "c": "dead_lettered"}
+    objects = run.table("objects")
+    assert objects["video_key"].to_pylist() == [video_key("a"), video_key("a"), video_key("b")]
+    assert objects["time_s"].to_pylist() == [0.0, 0.2, 0.0]
+    assert run.table("objects", ["label"]).column_names == ["label"]
+    assert run.verify() == []
+
+
+def test_the_data_dictionary_travels_with_the_rows(tmp_path: Path) -> None:
+    objects = open_run(write_run(tmp_path)).table("objects")
+    assert objects.schema.equals(TABLES_BY_NAME["objects"].schema, check_metadata=True)
+    assert (objects.schema.field("confidence").metadata or {})[b"range"] == b"0..1"
+
+
+@pytest.mark.parametrize("finished", [False, True])
+def test_a_table_without_rows_has_its_columns(tmp_path: Path, *, finished: bool) -> None:
+    writer = RunWriter.create(tmp_path, manifest())
+    if finished:
+        writer.finish("complete", {})
+    texts = open_run(tmp_path / RUN_ID).table("texts")
+    assert texts.num_rows == 0
+    assert texts.schema.equals(TABLES_BY_NAME["texts"].schema)
+
+
+def test_an_unknown_table_or_column_is_named_in_the_error(tmp_path: Path) -> None:
+    run = open_run(write_run(tmp_path))
+    with pytest.raises(ConfigError, match=r"no table 'objcts' \(it has analyses, "):
+        run.table("objcts")
+    with pytest.raises(ConfigError, match="no column 'colour'"):
+        run.table("objects", ["colour"])
+    assert set(run.tables()) == set(TABLES_BY_NAME)
+
+
+def sql(statement: str) -> duckdb.DuckDBPyRelation:
+    answer = duckdb.sql(statement)
+    assert answer is not None
+    return answer
+
+
+def test_one_line_of_sql_opens_every_table_of_a_finished_run(tmp_path: Path) -> None:
+    run = write_run(tmp_path)
+    assert len(sql(f"FROM read_parquet('{run}/objects/*.parquet')").fetchall()) == 6
+    for table in TABLES_BY_NAME:
+        assert sql(f"FROM read_parquet('{run}/{table}/*.parquet')").columns == open_run(run).table(table).column_names
+
+
+def test_the_committed_files_can_be_given_to_sql_while_a_run_goes_on(tmp_path: Path) -> None:
+    writer = RunWriter.create(tmp_path, manifest())
+    writer.add(rows_of("a"))
+    writer.commit(["a"])
+    run = open_run(tmp_path / RUN_ID)
+    assert run.status == "incomplete"
+    assert run.summary == {}
+    assert len(sql(f"FROM read_parquet({run.files('objects')})").fetchall()) == 3
+
+
+def test_files_no_record_names_are_ignored_and_cleared_away_at_the_end(tmp_path: Path) -> None:
+    writer = RunWriter.create(tmp_path, manifest())
+    writer.add(rows_of("a"))
+    writer.commit(["a"])
+    objects = tmp_path / RUN_ID / "objects"
+    (objects / f"part-00000001-{uuid4().hex}.parquet").write_bytes(b"torn")
+    write_data_file(Store.at(tmp_path / RUN_ID), TABLES_BY_NAME["objects"], rows_of("b")["objects"], run_id=RUN_ID, sequence=1)
+    (objects / "notes.txt").write_text("somebody's own")
+    assert open_run(tmp_path / RUN_ID).table("objects").num_rows == 3
+    assert open_run(tmp_path / RUN_ID).verify() == []
+    writer.finish("complete", {})
+    assert sorted(path.suffix for path in objects.iterdir()) == [".parquet", ".txt"]
+
+
+def test_a_crash_between_data_file_and_record_leaves_the_run_without_those_rows(tmp_path: Path) -> None:
+    writer = RunWriter.create(tmp_path, manifest())
+    writer.add(rows_of("a"))
+    writer.commit(["a"])
+    script = f"""
+import os, sys
+sys.path.insert(0, {str(Path(synthetic_run.__file__).parent)!r})
+from synthetic_run import manifest, rows_of
+from rumiai_ray.runs.writer import RunWriter
+from rumiai_ray.runs.commits import CommitLog
+writer = RunWriter.resume({str(tmp_path)!r}, manifest())
+writer.add(rows_of("b"))
+CommitLog.append = lambda *_: os._exit(9)
+writer.commit(["b"])
+"""
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 9
+    assert len(list((tmp_path / RUN_ID / "objects").iterdir())) == 2
+    run = open_run(tmp_path / RUN_ID)
+    assert (run.entries(), run.table("objects").num_rows, run.verify()) == ({"a": "committed"}, 3, [])
+
+
+def test_an_existing_run_is_never_written_over(tmp_path: Path) -> None:
+    run = write_run(tmp_path)
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    with pytest.raises(ConfigError, match=f"{RUN_ID}: a run of this name exists already"):
+        RunWriter.create(tmp_path, manifest())
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+
+def test_a_directory_with_anything_in_it_is_not_taken_for_a_new_run(tmp_path: Path) -> None:
+    (tmp_path / RUN_ID).mkdir()
+    (tmp_path / RUN_ID / "thesis.txt").write_text("x")
+    with pytest.raises(ConfigError, match="exists already"):
+        RunWriter.create(tmp_path, manifest())
+
+
+def test_a_second_writer_is_refused_and_leaves_no_trace(tmp_path: Path) -> None:
+    first = RunWriter.create(tmp_path, manifest())
+    second = RunWriter.resume(tmp_path, manifest())
+    first.add(rows_of("a"))
+    first.commit(["a"])
+    second.add(rows_of("b"))
+    with pytest.raises(ConfigError, match="another writer"):
+        second.commit(["b"])
+    assert len(list((tmp_path / RUN_ID / "objects").iterdir())) == 1
+    first.finish("complete", {})
+    assert open_run(tmp_path / RUN_ID).entries() == {"a": "committed"}
+
+
+def test_a_run_that_was_broken_off_is_resumed_and_ends_well(tmp_path: Path) -> None:
+    writer = RunWriter.create(tmp_path, manifest())
+    writer.add(rows_of("a"))
+    writer.commit(["a"])
+    writer.finish("aborted", {"videos": 1})
+    assert open_run(tmp_path / RUN_ID).status == "aborted"
+    writer = RunWriter.resume(tmp_path, manifest(config={"cells": 8}))
+    writer.add(rows_of("b"))
+    writer.commit(["b"])
+    assert open_run(tmp_path / RUN_ID).status == "incomplete"
+    writer.finish("complete", {"videos": 2})
+    run = open_run(tmp_path / RUN_ID)
+    assert (run.status, run.summary, list(run.entries())) == ("complete", {"videos": 2}, ["a", "b"])
+    assert run.verify() == []
+
+
+def test_a_run_is_not_resumed_with_other_code_and_both_sides_are_shown(tmp_path: Path) -> None:
+    write_run(tmp_path)
+    with pytest.raises(ConfigError, match=f"source_sha256: {'a' * 64} | {'b' * 64}"):
+        RunWriter.resume(tmp_path, manifest(source_sha256="b" * 64))
+    with pytest.raises(ConfigError, match="no such run"):
+        RunWriter.resume(tmp_path, manifest("other"))
+
+
+def test_rows_of_another_run_are_refused(tmp_path: Path) -> None:
+    writer = RunWriter.create(tmp_path, manifest())
+    with pytest.raises(SchemaError, match="rows of run 'other' offered"):
+        writer.add(rows_of("a", run_id="other"))
+    assert writer.buffered_bytes == 0
+
+
+def test_rows_that_do_not_fit_their_table_are_refused(tmp_path: Path) -> None:
+    writer = RunWriter.create(tmp_path, manifest())
+    with pytest.raises(SchemaError, match="missing: label"):
+        writer.add({"objects": rows_of("a")["objects"].drop_columns(["label"])})
+    with pytest.raises(SchemaError, match="no table"):
+        writer.add({"stickers": rows_of("a")["objects"]})
+
+
+def test_a_run_does_not_end_with_rows_uncommitted(tmp_path: Path) -> None:
+    writer = RunWriter.create(tmp_path, manifest())
+    writer.add(rows_of("a"))
+    with pytest.raises(ValueError, match="not committed"):
+        writer.finish("complete", {})
+
+
+def test_a_file_size_limit_loses_nothing_of_earlier_commits_and_the_commit_can_be_repeated(tmp_path: Path) -> None:
+    writer = RunWriter.create(tmp_path, manifest())
+    writer.add(rows_of("a"))
+    writer.commit(["a"])
+    writer.add({"objects": stamped("objects", [object_row(frame, confidence=frame / 50_000) for frame in range(50_000)], "b")})
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    try:
+        with pytest.raises(StorageError, match=r"larger than allowed \(raise the limit"):
+            writer.commit(["b"])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    run = open_run(tmp_path / RUN_ID)
+    assert (run.entries(), run.verify()) == ({"a": "committed"}, [])
+    assert len(list((tmp_path / RUN_ID / "objects").iterdir())) == 1
+    writer.commit(["b"])
+    assert open_run(tmp_path / RUN_ID).table("objects").num_rows == 50_003
+
+
+def test_a_full_disk_while_the_record_is_written_commits_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = RunWriter.create(tmp_path, manifest())
+    writer.add(rows_of("a"))
+    write = os.fsync
+
+    def full(descriptor: int) -> None:
+        if "/commits/" in str(Path(f"/proc/self/fd/{descriptor}").readlink()):
+            raise OSError(28, "No space left on device")
+        write(descriptor)
+
+    with monkeypatch.context() as broken:
+        broken.setattr("rumiai_ray.runs.store.os.fsync", full)
+        with pytest.raises(StorageError, match="no space left"):
+            writer.commit(["a"])
+    run = open_run(tmp_path / RUN_ID)
+    assert (run.entries(), run.verify(), run.table("objects").num_rows) == ({}, [], 0)
+    writer.commit(["a"])
+    assert open_run(tmp_path / RUN_ID).table("objects").num_rows == 3
+
+
+class TestVerify:
+    @pytest.fixture
+    def run(self, tmp_path: Path) -> Path:
+        return write_run(tmp_path)
+
+    @pytest.fixture
+    def victim(self, run: Path) -> Path:
+        return Path(open_run(run).files("objects")[0])
+
+    def test_a_missing_file_is_found(self, run: Path, victim: Path) -> None:
+        victim.unlink()
+        (found,) = open_run(run).verify()
+        assert found.startswith(f"{victim}: a committed file is missing")
+        with pytest.raises(StorageError, match="missing"):
+            open_run(run).table("objects")
+
+    def test_a_truncated_file_is_found(self, run: Path, victim: Path) -> None:
+        victim.write_bytes(victim.read_bytes()[:-1])
+        (found,) = open_run(run).verify()
+        assert "were committed" in found
+
+    def test_a_flipped_bit_is_found_and_its_rows_are_never_read(self, run: Path, victim: Path) -> None:
+        content = bytearray(victim.read_bytes())
+        content[len(content) // 3] ^= 1
+        victim.write_bytes(content)
+        (found,) = open_run(run).verify()
+        assert "SHA-256" in found
+        with pytest.raises(StorageError, match="SHA-256"):
+            open_run(run).table("objects")
+
+    def test_a_wrong_row_count_is_found(self, run: Path) -> None:
+        record = open_run(run).records[0]
+        files = tuple(file.model_copy(update={"rows": file.rows + 1}) if file.table == "objects" else file for file in record.files)
+        rewrite(run, record.model_copy(update={"files": files}))
+        (found,) = open_run(run).verify()
+        assert "3 rows, 4 were committed" in found
+
+    def test_a_hole_in_the_records_is_found_and_nobody_reads_over_it(self, run: Path) -> None:
+        (run / record_path(1)).unlink()
+        assert "commits/00000001.json is missing" in open_run(run).verify()
+        with pytest.raises(StorageError, match=r"00000001\.json is missing"):
+            open_run(run).table("objects")
+
+    def test_a_changed_record_is_found(self, run: Path) -> None:
+        path = run / record_path(0)
+        path.write_bytes(path.read_bytes().replace(b'"committed": ["a"]', b'"committed": ["x"]'))
+        assert any("00000000.json is damaged" in found for found in open_run(run).verify())
+
+    def test_an_end_record_that_was_cut_short_is_found(self, run: Path) -> None:
+        path = run / record_path(2)
+        path.write_bytes(path.read_bytes()[:-9])
+        assert open_run(run).status == "incomplete"
+        assert any("00000002.json was cut short" in found for found in open_run(run).verify())
+
+    def test_an_unreadable_manifest_is_found_and_the_rows_stay_readable(self, run: Path) -> None:
+        (run / "manifest.json").write_text("{")
+        assert any("unreadable manifest" in found for found in open_run(run).verify())
+        assert open_run(run).table("objects").num_rows == 6
+
+    def test_an_entry_committed_twice_is_found(self, tmp_path: Path) -> None:
+        writer = RunWriter.create(tmp_path, manifest("twice"))
+        for _ in range(2):
+            writer.add(rows_of("a", run_id="twice"))
+            writer.commit(["a"])
+        assert open_run(tmp_path / "twice").verify() == ["entry a was committed 2 times"]
+
+    def test_an_entry_without_its_row_is_found(self, tmp_path: Path) -> None:
+        writer = RunWriter.create(tmp_path, manifest("rowless"))
+        writer.commit(["a"])
+        assert open_run(tmp_path / "rowless").verify() == ["entry a has 0 rows in videos and is named 1 times by the records"]
+
+    def test_a_file_of_another_table_is_found(self, run: Path) -> None:
+        record = open_run(run).records[0]
+        texts = TABLES_BY_NAME["texts"]
+        stray = write_data_file(Store.at(run), texts, texts.schema.empty_table(), run_id=RUN_ID, sequence=0)
+        rewrite(run, record.model_copy(update={"files": (*record.files, stray.model_copy(update={"table": "words"}))}))
+        assert any("says it is of table 'texts'" in found for found in open_run(run).verify())
+
+
+def test_a_run_of_an_older_schema_is_read_in_its_own_columns(tmp_path: Path) -> None:
+    writer = RunWriter.create(tmp_path, manifest(tables=manifest().tables | {"objects": 0}))
+    old = pa.schema([("run_id", pa.string()), ("video_key", pa.string()), ("klass", pa.string())], {"table": "objects", "version": "0"})
+    rows = pa.Table.from_pylist([{"run_id": RUN_ID, "video_key": video_key("a"), "klass": "person"}], schema=old)
+    declared = type(TABLES_BY_NAME["objects"])("objects", 0, "as it was", tuple(old)[2:])
+    facts = write_data_file(Store.at(tmp_path / RUN_ID), declared, rows.cast(declared.schema), run_id=RUN_ID, sequence=0)
+    CommitLog(Store.at(tmp_path / RUN_ID), RUN_ID).append([facts], [])
+    run = open_run(tmp_path / RUN_ID)
+    assert run.table("objects")["klass"].to_pylist() == ["person"]
+    assert run.verify() == []
+    assert writer.manifest == run.manifest
+
+
+def test_a_copy_of_a_run_under_another_name_is_the_same_run(tmp_path: Path) -> None:
+    write_run(tmp_path).rename(tmp_path / "backup")
+    run = open_run(tmp_path / "backup")
+    assert (run.run_id, run.verify(), run.table("objects").num_rows) == (RUN_ID, [], 6)
+
+
+def test_runs_are_listed_in_order_and_what_is_no_run_is_left_out(tmp_path: Path) -> None:
+    for run_id in ("b-run", "a-run"):
+        write_run(tmp_path, run_id)
+    (tmp_path / "frames").mkdir()
+    (tmp_path / "README").write_text("x")
+    assert [run.run_id for run in list_runs(tmp_path)] == ["a-run", "b-run"]
+    assert list_runs(tmp_path / "nowhere") == []
+
+
+def test_a_run_is_found_by_id_and_by_path(tmp_path: Path) -> None:
+    path = write_run(tmp_path)
+    assert find_run(RUN_ID, tmp_path).table("objects").num_rows == 6
+    assert find_run(path, "nowhere").run_id == RUN_ID
+    assert find_run(f"{path}/", "nowhere").run_id == RUN_ID
+
+
+def test_a_run_that_is_not_there_is_answered_with_the_ids_nearby(tmp_path: Path) -> None:
+    write_run(tmp_path)
+    for wrong in (RUN_ID[:-1], "x", str(tmp_path / "nowhere")):
+        with pytest.raises(ConfigError, match=f"no such run .*{RUN_ID}"):
+            find_run(wrong, tmp_path)
+    with pytest.raises(ConfigError, match="there are no runs under"):
+        find_run("x", tmp_path / "nowhere")
+    with pytest.raises(ConfigError, match="no run here"):
+        open_run(tmp_path)
+
+
+def test_damaged_neighbours_do_not_touch_a_run(tmp_path: Path) -> None:
+    run = write_run(tmp_path)
+    poison = write_run(tmp_path, "poison")
+    for path in poison.rglob("*"):
+        if path.is_file():
+            path.write_bytes(b"\0")
+    assert open_run(run).table("objects").num_rows == 6
+    assert [found.run_id for found in list_runs(tmp_path)] == [RUN_ID, "poison"]
+
+
+def test_a_run_in_memory_is_written_and_read_like_one_on_a_disk() -> None:
+    out = f"memory://{uuid4().hex}"
+    writer = RunWriter.create(out, manifest())
+    writer.add(rows_of("a"))
+    writer.commit(["a"])
+    writer.finish("complete", {})
+    run = find_run(RUN_ID, out)
+    assert (run.status, run.table("objects").num_rows, run.verify()) == ("complete", 3, [])
+    assert run.files("objects")[0].startswith("memory://")
+    with pytest.raises(ConfigError, match="exists already"):
+        RunWriter.create(out, manifest())
+
+
+def test_a_run_on_s3_is_written_read_and_kept_from_a_second_writer(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("s3fs", reason="s3fs is not installed")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    with fake_s3() as (address, objects):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+        first = RunWriter.create("s3://bucket/runs", manifest())
+        second = RunWriter.resume("s3://bucket/runs", manifest())
+        first.add(rows_of("a"))
+        first.commit(["a"])
+        held = set(objects)
+        second.add(rows_of("b"))
+        with pytest.raises(ConfigError, match="another writer"):
+            second.commit(["b"])
+        assert set(objects) == held
+        first.finish("complete", {})
+        run = find_run(RUN_ID, "s3://bucket/runs")
+        assert (run.status, run.entries(), run.table("objects").num_rows, run.verify()) == ("complete", {"a": "committed"}, 3, [])
+        assert run.files("objects")[0].startswith(f"s3://bucket/runs/{RUN_ID}/objects/part-")
+        with pytest.raises(ConfigError, match="exists already"):
+            RunWriter.create("s3://bucket/runs", manifest())
