@@ -50,14 +50,17 @@ def analyze_inputs(inputs: list[str], config: BaseConfig, *, run_id: str | None 
     Raises:
         RumiaiError: usage or preflight; nothing was started and nothing was written.
     """
+    from rumiai_ray.cli.doctor_verb import preflight  # noqa: PLC0415
     from rumiai_ray.cli.progress import progress_to_stderr  # noqa: PLC0415 -- `--help` must not wait for rich and Ray
     from rumiai_ray.cli.summary import print_json, print_tables  # noqa: PLC0415
+    from rumiai_ray.cli.weights import choose_or_fetch  # noqa: PLC0415
     from rumiai_ray.engine.prepare import prepare  # noqa: PLC0415
     from rumiai_ray.ingest.entries import entries_from_inputs  # noqa: PLC0415
     from rumiai_ray.runs.reader import open_run  # noqa: PLC0415
 
     entries = entries_from_inputs(inputs)
-    prepared = prepare(config, command=sys.argv, run_id=run_id)
+    preflight(config)
+    prepared = prepare(config, choose_or_fetch(config), command=sys.argv, run_id=run_id)
     with (
         progress_to_stderr(prepared.models) as reporter,
         tempfile.TemporaryDirectory(prefix="rumiai-", ignore_cleanup_errors=True) as workdir,

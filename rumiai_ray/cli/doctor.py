@@ -40,7 +40,7 @@ def examine(
         weights_dirs: directories searched for weights, in order.
         store: directory of the frame store.
         out: directory that holds runs, or a URI, which is not looked at.
-        quick: leave out what takes more than a blink besides hashing the weights: asking torch for GPUs.
+        quick: leave out what takes more than a blink (asking torch for GPUs) and the weights, which a run hashes itself right after.
 
     Returns:
         One finding or more for every check, those without trouble included, in the order in which troubles are best mended.
@@ -49,7 +49,7 @@ def examine(
         _machine_checks.python_version(),
         system_libraries(profile, models),
         *_package_checks.packages(),
-        *_weight_checks.weights(profile, models, weights_dirs),
+        *([] if quick else _weight_checks.weights(profile, models, weights_dirs)),
         *_machine_checks.disk_space(store, out),
         *_machine_checks.gpu(quick=quick),
         *_ray_checks.ray_usability(quick=quick),

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from rumiai_ray.models.weights import Candidate
+    from rumiai_ray.models.base import ModelPlan
+    from rumiai_ray.models.weights import Candidate, WeightFile
 
 app = typer.Typer(help="Weights: list, fetch, verify.", no_args_is_help=True)
 _SETTINGS = ("profile", "models", "weights_dir", "ocr", "whisper", "yolo", "emotion", "mediapipe")
@@ -47,6 +48,10 @@ def ls(config: BaseConfig) -> None:
 @with_settings(*_SETTINGS)
 def fetch(config: BaseConfig) -> None:
     """Fetch what the profile's models lack, each file checked against its digest before it is put in place."""
+    _fetch(config)
+
+
+def _fetch(config: BaseConfig) -> None:
     from rumiai_ray.models.fetch import fetch as fetch_files  # noqa: PLC0415 -- hub and pip are not for `--help`
 
     directory = _directories(config)[-1]
@@ -58,6 +63,36 @@ def fetch(config: BaseConfig) -> None:
         lambda line: typer.echo(line, err=True),
     )
     typer.echo(f"{len(written)} files fetched into {directory}; everything else was there and right", err=True)
+
+
+def choose_or_fetch(config: BaseConfig) -> tuple[ModelPlan, ...]:
+    """What will run, after fetching weights that are missing and can be had from here.
+
+    Raises:
+        WeightsError: weights are missing and unreachable, or not the catalogue's; says which, where to put them, and what runs without.
+    """
+    from rumiai_ray.engine.prepare import choose_models  # noqa: PLC0415 -- brings Ray along
+    from rumiai_ray.models.fetch import fetchable, reachable  # noqa: PLC0415
+    from rumiai_ray.models.weights import MissingWeightsError  # noqa: PLC0415
+
+    try:
+        return choose_models(config)
+    except MissingWeightsError as error:
+        candidates = [fetchable(model_class(name), config.model_settings(name), config.profile) for name in config.models]
+        dead = sorted(host for host, answers in reachable(_lacking(candidates, config)).items() if not answers)
+        if dead:
+            raise MissingWeightsError(
+                f"{error.what}\n  cannot be fetched from here: {', '.join(dead)} does not answer", error.subject, error.hint
+            ) from error
+    _fetch(config)
+    return choose_models(config)
+
+
+def _lacking(candidates: Sequence[Candidate | None], config: BaseConfig) -> list[WeightFile]:
+    from rumiai_ray.models.weights import locate  # noqa: PLC0415
+
+    files = [file for candidate in candidates if candidate is not None for file in candidate.files]
+    return [file for file in files if file not in locate(files, _directories(config))]
 
 
 @app.command("verify")

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _POLL_S = 0.25
 """How often a waiting lane looks at the clock; results wake it at once."""
+_MESSAGE_LENGTH = 1000
 _REMEMBERED_FAILURES = 4096
 """Videos whose failure is remembered; a batch of a forgotten one is merely tried again."""
 
@@ -218,4 +219,9 @@ class Lane:
 
 def _failure_of(error: RayTaskError) -> Failure:
     cause = error.cause if isinstance(error.cause, BaseException) else error
-    return Failure(type(cause).__name__, str(cause).strip() or repr(cause))
+    return Failure(type(cause).__name__, shortened(str(cause).strip() or repr(cause)))
+
+
+def shortened(message: str) -> str:
+    """A message fit for a table: some libraries put whole weight tensors into theirs."""
+    return message if len(message) <= _MESSAGE_LENGTH else f"{message[:_MESSAGE_LENGTH]} … ({len(message)} characters)"

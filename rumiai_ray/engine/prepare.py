@@ -50,18 +50,16 @@ class Prepared:
         return Interactive(self.config, self.models, self.store, self.limits, workdir, writer, reporter)
 
 
-def prepare(config: BaseConfig, *, command: Sequence[str], run_id: str | None = None) -> Prepared:
-    """Choose weights, open the store, name the run.
+def prepare(config: BaseConfig, models: Sequence[ModelPlan], *, command: Sequence[str], run_id: str | None = None) -> Prepared:
+    """Name the run, open the store, write down what is going to run.
 
     Raises:
-        ConfigError: the run id cannot name a run, or the device is not there.
-        WeightsError: weights are missing or not the catalogue's.
+        ConfigError: the run id cannot name a run.
         StorageError: the frame store cannot be written.
     """
     name = check_run_id(run_id) if run_id else new_run_id(datetime.now(UTC))
-    models = choose_models(config)
     manifest = RunManifest.of_now(name, command=command, config=config, plans=models, sampling=asdict(sampling_spec(config)))
-    return Prepared(config, models, open_store(config), fetch_limits(config), manifest)
+    return Prepared(config, tuple(models), open_store(config), fetch_limits(config), manifest)
 
 
 def open_store(config: BaseConfig) -> FrameStore:
@@ -71,17 +69,21 @@ def open_store(config: BaseConfig) -> FrameStore:
 
 def weight_directories(config: BaseConfig) -> tuple[Path, ...]:
     """Where weights are looked for, in order."""
-    return (*((config.weights_dir,) if config.weights_dir else ()), *weights.default_directories())
+    named = (config.weights_dir,) if config.weights_dir else ()
+    return tuple(dict.fromkeys((*named, *weights.default_directories())))
 
 
 def choose_models(config: BaseConfig) -> tuple[ModelPlan, ...]:
-    """What exactly will run for each model of `config.models`."""
+    """What exactly will run for each model of `config.models`.
+
+    Raises:
+        WeightsError: weights are missing or not the catalogue's.
+        ConfigError: the device is not there.
+    """
     directories = weight_directories(config)
     device = choose_device(config.device)
     return tuple(
-        weights.resolve(
-            model_class(name), config.model_settings(name), profile=config.profile, directories=directories, device=device_for(name, device)
-        )
+        weights.resolve(model_class(name), config.model_settings(name), profile=config.profile, directories=directories, device=device)
         for name in config.models
     )
 
@@ -105,11 +107,6 @@ def choose_device(wanted: str) -> str:
     if wanted == "cuda" and not found:
         raise ConfigError("no usable CUDA device", "device cuda", "`--device cpu`, or see `rumiai-ray doctor`")
     return "cuda:0" if found else "cpu"
-
-
-def device_for(name: str, device: str) -> str:
-    """The device of one model: families that cannot use a GPU stay on the CPU."""
-    return device if model_class(name).uses_gpu else "cpu"
 
 
 def sampling_spec(config: BaseConfig) -> SamplingSpec:

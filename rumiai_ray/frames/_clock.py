@@ -9,12 +9,15 @@ if TYPE_CHECKING:
 
     from av.video.frame import VideoFrame
 
+_GONE_BACK_FOR_GOOD = 3
+"""Frames in a row without a usable timestamp after which it was no slip of a single one."""
+
 
 class PresentationClock:
     """Gives each frame its own timestamp, strictly increasing, in seconds from the first presented frame.
 
     A frame without a timestamp, or with one that does not lie after its predecessor's, is placed one frame period after it and
-    counted in `repaired`.
+    counted in `repaired`. Where timestamps have gone back for good (two recordings in one file), the later ones are moved.
 
     Args:
         time_base: seconds per tick of the video stream; frames that a decoder held back to the end come without one.
@@ -30,6 +33,8 @@ class PresentationClock:
         self.origin_s = 0.0
         """The file's own timestamp of the first presented frame."""
         self.repaired = 0
+        self._shift_s = 0.0
+        self._in_a_row = 0
 
     def time_of(self, frame: VideoFrame) -> float:
         """Presentation time of the next frame in order of presentation."""
@@ -40,13 +45,18 @@ class PresentationClock:
         raw_s = None if stamp is None else float(stamp * self._time_base)
         if self._last_s is None:
             self.origin_s = raw_s or 0.0
+            self._shift_s = -self.origin_s
             self.repaired += raw_s is None
             time_s = 0.0
-        elif raw_s is None or raw_s - self.origin_s <= self._last_s:
+        elif raw_s is None or raw_s + self._shift_s <= self._last_s:
             time_s = self._last_s + self._period_s
             self.repaired += 1
+            self._in_a_row += 1
+            if raw_s is not None and self._in_a_row == _GONE_BACK_FOR_GOOD:
+                self._shift_s = time_s - raw_s
         else:
-            time_s = raw_s - self.origin_s
+            time_s = raw_s + self._shift_s
+            self._in_a_row = 0
         if frame.duration:
             self._last_duration_s = float(frame.duration * self._time_base)
         else:

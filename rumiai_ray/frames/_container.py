@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import av
+import numpy as np
 from av.stream import Discard, Disposition
 
 from rumiai_ray.errors import MediaError
@@ -76,6 +77,8 @@ class Survey:
     """Time from one frame to the next, where a frame itself does not say."""
     promised_frames: int
     """What the header claims, less what an edit list hides; 0 where it claims nothing."""
+    promised_s: float
+    """How long the whole file is by its header, of whichever stream is the longest; 0 where it claims nothing."""
 
 
 def open_media(descriptor: int) -> Media:
@@ -146,7 +149,8 @@ def survey(media: Media) -> Survey:
 
     Leaves `media` at its end; open it again to decode.
     """
-    first_s, last_s, end_s = float("inf"), float("-inf"), float("-inf")
+    times_s: list[float] = []
+    end_s = float("-inf")
     count = hidden = 0
     for packet in packets(media, (media.video,), []):
         if packet.is_discard:
@@ -154,17 +158,20 @@ def survey(media: Media) -> Survey:
             continue
         count += 1
         stamp = packet.dts if packet.pts is None else packet.pts
-        if stamp is None:
-            continue
-        time_s = float(stamp * packet.time_base)
-        first_s, last_s = min(first_s, time_s), max(last_s, time_s)
-        end_s = max(end_s, time_s + float((packet.duration or 0) * packet.time_base))
-    period_s = 1 / _plausible_fps(media.video)
-    if last_s > first_s and count > 1 and end_s == last_s:
-        period_s = (last_s - first_s) / (count - 1)
-    duration_s = max(end_s, last_s + period_s) - first_s if count and end_s > float("-inf") else count * period_s
-    promised = max(0, media.video.frames - hidden) if media.video.frames > 0 else 0
-    return Survey(duration_s, period_s, promised)
+        if stamp is not None:
+            times_s.append(float(stamp * packet.time_base))
+            end_s = max(end_s, times_s[-1] + float((packet.duration or 0) * packet.time_base))
+    gaps_s = np.diff(np.sort(times_s))
+    gaps_s = gaps_s[gaps_s > 0]
+    period_s = float(np.median(gaps_s)) if len(gaps_s) else 1 / _plausible_fps(media.video)
+    if not times_s:
+        duration_s = count * period_s
+    else:
+        last_s = max(times_s)
+        duration_s = (end_s if end_s > last_s else last_s + period_s) - min(times_s)
+    promised_frames = max(0, media.video.frames - hidden)
+    promised_s = (media.container.duration or 0) / av.time_base
+    return Survey(duration_s, period_s, promised_frames, promised_s)
 
 
 def _plausible_fps(video: VideoStream) -> float:

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 _FALLBACK_TIME_BASE = Fraction(1, 1_000_000)
 """libav's own, for streams without one."""
+_BROKEN_OFF = 0.9
+"""A file that ends a second and this share before the end its header promises has been cut; headers are not exact."""
 _THUMBNAILS_A_MESSAGE = 64
 _SOUND_BYTES_A_MESSAGE = 2 * AUDIO_RATE_HZ
 
@@ -181,6 +183,8 @@ class Extraction:
         found = list(self._problems)
         if self._decoded < self._survey.promised_frames:
             found.append(f"{self._decoded} of {self._survey.promised_frames} promised frames decoded")
+        elif self._reached_s() < _BROKEN_OFF * self._survey.promised_s - 1:
+            found.append(f"the file ends after {self._reached_s():.1f} of {self._survey.promised_s:.1f} promised seconds")
         if self._video_errors:
             found.append(f"{len(self._video_errors)} video packets could not be decoded: {self._video_errors[0]}")
         if self._damaged:
@@ -194,6 +198,11 @@ class Extraction:
         if self._media.audio is not None:
             found += problems_of(self._track, self._audio_errors)
         return found
+
+    def _reached_s(self) -> float:
+        """The end of whichever of the two chosen streams ends last."""
+        sound_s = (self._track.start_s or 0) - self._clock.origin_s + self._track.samples / AUDIO_RATE_HZ
+        return max(self._clock.end_s, sound_s)
 
     def _refuse_too_many_pixels(self, width: int, height: int) -> None:
         allowed = self._job.limits.max_pixels

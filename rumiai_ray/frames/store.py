@@ -11,6 +11,7 @@ import hashlib
 import logging
 import os
 import shutil
+import time
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -170,7 +171,8 @@ class FrameStore:
             lock = self._shelf.lock(key, exclusive=False)
             try:
                 record = check_entry(directory, key)
-                os.utime(directory / COMPLETE)
+                now_ns = time.time_ns()  # the kernel's own idea of now is some milliseconds coarse
+                os.utime(directory / COMPLETE, ns=(now_ns, now_ns))
                 return StoredVideo(directory, lock, record.video_key, read_facts(directory), hit=hit)
             except DamagedEntryError:
                 lock.release()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
@@ -14,9 +14,9 @@ Kind = Literal["file", "web", "store"]
 
 WEB_SCHEMES = ("http", "https")
 
-STORE_SCHEMES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oci", "oss", "hf", "hdfs", "memory")
+STORE_SCHEMES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oci", "oss", "hf", "memory")
 """fsspec protocols taken as inputs: stores whose server is the operator's configuration. Left out are those whose URI names any
-host (ftp, sftp, smb, webhdfs), for which nobody would check the address, and those that wrap others (zip, simplecache, reference)."""
+host (ftp, sftp, smb, hdfs), for which nobody would check the address, and those that wrap others (zip, simplecache, reference)."""
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -50,7 +50,7 @@ def locate(text: str) -> Location:
         raise InputError("the name contains a NUL character", repr(text), "no file can have such a name; check where it came from")
     match = _SCHEME.match(text)
     if not match:
-        return Location("file", os.path.abspath(text))  # noqa: PTH100 -- Path.resolve() would follow links, absolute() keeps ".."
+        return Location("file", str(Path.cwd() / text))
     scheme = match[1].lower()
     if scheme == "file":
         return Location("file", _file_path(text))

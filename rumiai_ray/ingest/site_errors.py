@@ -30,7 +30,11 @@ class Rule:
 
 
 RULES = (
-    Rule(r"unsupported url", NoVideoError, "no post that yt-dlp takes videos from; an expired short link leads to the home page"),
+    Rule(
+        r"unsupported url|no suitable extractor",
+        NoVideoError,
+        "no post that yt-dlp takes videos from; an expired short link leads to the home page",
+    ),
     Rule(r"rate-limit reached or login required|empty media response", PrivateError, _COOKIES),
     Rule(r"rate.?limit|too many requests|try again later", RateLimitedError, "try again later, or with fewer downloads at once"),
     Rule(

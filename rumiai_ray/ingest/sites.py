@@ -25,9 +25,9 @@ _LISTS = ("playlist", "multi_video")
 
 def knows(url: str) -> bool:
     """Whether one of yt-dlp's extractors other than the generic one takes `url`. About 10 ms; 1.5 s the first time."""
-    from yt_dlp.extractor import gen_extractor_classes  # noqa: PLC0415 -- yt-dlp is slow to import
+    from rumiai_ray.ingest.ytdlp import known_sites  # noqa: PLC0415 -- yt-dlp is slow to import
 
-    return any(site.IE_NAME != "generic" and site.suitable(url) for site in gen_extractor_classes())
+    return any(site.suitable(url) for site in known_sites())
 
 
 def download(url: str, folder: Path, network: Network, limits: FetchLimits) -> Video:

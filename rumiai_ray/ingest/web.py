@@ -97,11 +97,12 @@ def status_error(status: int, subject: str, retry_after: str | None = None) -> I
 def _get(url: str, network: Network) -> http.client.HTTPResponse:
     parts = urlsplit(url)
     host, path = _ascii_host(parts), quote(parts.path or "/", safe=_SAFE)
+    # The port is always given: without one http.client takes the end of an IPv6 address for it.
     connection: Connection | SecureConnection
     if parts.scheme.lower() == "https":
-        connection = SecureConnection(host, parts.port, network=network, context=_tls())
+        connection = SecureConnection(host, parts.port or http.client.HTTPS_PORT, network=network, context=_tls())
     else:
-        connection = Connection(host, parts.port, network=network)
+        connection = Connection(host, parts.port or http.client.HTTP_PORT, network=network)
     query = f"?{quote(parts.query, safe=_SAFE)}" if parts.query else ""
     connection.request("GET", path + query, headers=_HEADERS)
     return connection.getresponse()

@@ -54,6 +54,8 @@ class TextReader:
         cv2.setNumThreads(settings.threads)
         # EasyOCR asks for pinned memory whatever the device, and torch says so for every text read.
         warnings.filterwarnings("ignore", message=".*pin_memory.*")
+        # EasyOCR quantises CRAFT, which has nothing that could be, whatever it is told.
+        warnings.filterwarnings("ignore", message=".*torch.ao.quantization", category=DeprecationWarning)
         if detector.parent != recogniser.parent:
             raise WeightsError("EasyOCR reads both files from one directory", f"{detector}, {recogniser}", "put them together")
         on_cpu = device == "cpu"

@@ -46,10 +46,12 @@ def recogniser_file(languages: Collection[str]) -> str:
         ConfigError: EasyOCR is not installed, does not know a language, or cannot read these together.
     """
     config = _config()
-    unknown = sorted(set(languages) - set(config.all_lang_list))
+    # EasyOCR 1.7.2 lists languages (Sanskrit is one) of which it lacks the characters.
+    known = {language for language in config.all_lang_list if (_folder() / "character" / f"{language}_char.txt").is_file()}
+    unknown = sorted(set(languages) - known)
     if unknown or not languages:
-        known = ", ".join(sorted(config.all_lang_list))
-        raise ConfigError("no such language", f"ocr languages {', '.join(unknown) or '(none)'}", f"EasyOCR knows {known}")
+        hint = f"EasyOCR knows {', '.join(sorted(known))}"
+        raise ConfigError("no such language", f"ocr languages {', '.join(unknown) or '(none)'}", hint)
     name, readable = _recogniser(config, set(languages))
     if apart := sorted(set(languages) - readable):
         raise ConfigError(
@@ -76,12 +78,16 @@ def _recogniser(config: Any, languages: set[str]) -> tuple[str, set[str]]:
 
 
 def _config() -> Any:
-    package = find_spec("easyocr")
-    if package is None or package.origin is None:
-        raise ConfigError("the package easyocr is not installed", "model ocr", "`make venv` installs it")
-    spec = spec_from_file_location("easyocr_config", Path(package.origin).with_name("config.py"))
+    spec = spec_from_file_location("easyocr_config", _folder() / "config.py")
     if spec is None or spec.loader is None:
-        raise ConfigError("has no config.py", f"easyocr in {package.origin}", "install the version this project names")
+        raise ConfigError("has no config.py", f"easyocr in {_folder()}", "install the version this project names")
     config = module_from_spec(spec)
     spec.loader.exec_module(config)
     return config
+
+
+def _folder() -> Path:
+    package = find_spec("easyocr")
+    if package is None or package.origin is None:
+        raise ConfigError("the package easyocr is not installed", "model ocr", "`make venv` installs it")
+    return Path(package.origin).parent

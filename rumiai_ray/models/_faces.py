@@ -41,6 +41,8 @@ _SMALL = 0.2
 0.3 % of the face's width, of 0.12 by 2 to 21 %; half a road sign and a cat's eye did not show again."""
 _CLOSE_UP = 2.5
 """Side of a close-up in sides of the face's box; 1.6 to 3 give the same landmarks."""
+_PROPOSALS = 10
+"""MediaPipe keeps the likeliest faces, not the largest: it is asked for at least so many, whatever the caller's limit."""
 _MIN_CROP_PX = 16
 """A smaller crop holds no face worth measuring."""
 _SAME_FACE = 0.5
@@ -71,7 +73,7 @@ class FaceFinder:
     Args:
         face_landmarker: MediaPipe's face_landmarker bundle.
         pose_landmarker: MediaPipe's pose_landmarker bundle.
-        max_faces: at most this many faces an image.
+        max_faces: at most this many faces an image, the largest.
         max_poses: at most this many persons an image, whose heads are looked at more closely.
         min_detection_confidence: of the face detector, 0 to 1. Low, because it only proposes.
         min_presence_confidence: of the face mesh network, 0 to 1, which decides; it is what keeps cats and logos out.
@@ -96,7 +98,7 @@ class FaceFinder:
         self._task = Task(
             "FaceLandmarker",
             face_landmarker,
-            num_faces=max_faces,
+            num_faces=max(max_faces, _PROPOSALS),
             min_face_detection_confidence=min_detection_confidence,
             min_face_presence_confidence=min_presence_confidence,
             output_face_blendshapes=True,

@@ -32,7 +32,6 @@ class Fer:
 
     Args:
         files: the bundles `face_landmarker` and `pose_landmarker` and the network `emotion_model`.
-        device: torch's name of the device the network runs on.
         threads: of torch and OpenCV.
         max_faces: at most this many faces an image.
 
@@ -40,10 +39,10 @@ class Fer:
         WeightsError: a file does not load.
     """
 
-    def __init__(self, files: Mapping[str, Path], *, device: str, threads: int, max_faces: int) -> None:
+    def __init__(self, files: Mapping[str, Path], *, threads: int, max_faces: int) -> None:
         torch.set_num_threads(threads)
         cv2.setNumThreads(threads)
-        self._network = MiniXception(files["emotion_model"], device)
+        self._network = MiniXception(files["emotion_model"])
         self._faces = FaceFinder(
             files["face_landmarker"], files["pose_landmarker"], max_faces=max_faces, min_detection_confidence=_DETECTION_CONFIDENCE
         )
@@ -84,4 +83,5 @@ def face_crop(grey: NDArray[np.uint8], box: Box) -> NDArray[np.float32]:
     rows, columns = np.clip(np.arange(top, top + side), 0, height - 1), np.clip(np.arange(left, left + side), 0, width - 1)
     # INTER_AREA averages: a large face must not be sampled at every tenth pixel
     small = cv2.resize(grey[np.ix_(rows, columns)], (FACE_PX, FACE_PX), interpolation=cv2.INTER_AREA)
-    return np.subtract(small / _HALF_RANGE, 1, dtype=np.float32)
+    scaled: NDArray[np.float32] = small.astype(np.float32) / _HALF_RANGE - 1
+    return scaled

@@ -130,8 +130,6 @@ class Model(ABC):
     consumes: ClassVar[Literal["frames", "audio"]]
     tables: ClassVar[tuple[Table, ...]]
     settings_type: ClassVar[type[ModelSettings]] = ModelSettings
-    uses_gpu: ClassVar[bool] = True
-    """False for a family that runs on the CPU whatever the machine has."""
 
     def __init__(self, plan: ModelPlan) -> None:
         self.plan = plan

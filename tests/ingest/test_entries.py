@@ -4,7 +4,7 @@ import pickle
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rumiai_ray.errors import InputError
@@ -38,6 +38,7 @@ def test_an_input_suggests_a_readable_id(text: str, entry_id: str) -> None:
     assert entries_from_inputs([text])[0].entry_id == entry_id
 
 
+@settings(deadline=None)
 @given(st.text(min_size=1).filter(lambda text: "://" not in text))
 def test_an_id_is_always_short_and_plain(text: str) -> None:
     stem = stem_of(text)

@@ -139,6 +139,13 @@ def test_a_short_link_is_followed_to_its_post(site: Site, got: Got) -> None:
         assert video.metadata.author == "someone"
 
 
+def test_a_short_link_that_has_expired_is_no_video(site: Site, got: Got) -> None:
+    site.serve("/home", body=b"<html>")
+    site.serve("/short", 302, Location=site.url("/home"))
+    with pytest.raises(NoVideoError, match="Unsupported URL"), got(site.url("/post/short")):
+        pass
+
+
 def test_a_short_link_to_an_inside_address_is_refused(site: Site, got: Got, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(addresses, "is_public", lambda address: address == "127.0.0.1")
     site.serve("/short", 302, Location="http://169.254.169.254/latest/meta-data")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -38,10 +40,7 @@ def test_full_scale_samples_do_not_overflow_the_search_for_silence() -> None:
 def test_chunks_carry_the_time_of_their_first_sample_even_if_the_audio_begins_before_the_picture() -> None:
     cut = chunks(Audio(LOUD, -0.5), 6)
     assert cut[0].start_s == -0.5
-    assert all(
-        later.start_s == pytest.approx(sooner.start_s + len(sooner.samples) / AUDIO_RATE_HZ)
-        for sooner, later in zip(cut, cut[1:], strict=False)
-    )
+    assert all(later.start_s == pytest.approx(sooner.start_s + len(sooner.samples) / AUDIO_RATE_HZ) for sooner, later in pairwise(cut))
 
 
 def test_short_audio_is_one_chunk_and_no_audio_is_none() -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Transcribe = Callable[[str], "Transcript"]
 
-DIGITS = dict(zip("0123456789", "zero one two three four five six seven eight nine".split(), strict=True))
+DIGITS = dict(zip("0123456789", ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"], strict=True))
 CLOCK_VOICE = "a_speech/autoeditor_example_voice_timecode.mp4"
 GRID = "c_text_derived/tt_grid4_captions_720x1280.mp4"
 GRID_SENTENCES = ("bin blue at f two now", "bin red by k seven now", "lay white by s zero again", "set white in z three now")

@@ -6,16 +6,15 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import av
 import numpy as np
 import pytest
-from PIL import Image
 
+from pictures import batch, clip, still
 from rumiai_ray.errors import ConfigError, WeightsError
 from rumiai_ray.models._coco import COCO_CLASSES
 from rumiai_ray.models._ultralytics import import_ultralytics
-from rumiai_ray.models.base import FrameBatch, ModelPlan
-from rumiai_ray.models.weights import resolve
+from rumiai_ray.models.base import FrameBatch, ModelPlan, ModelSettings
+from rumiai_ray.models.weights import Candidate, MissingWeightsError, default_directories, resolve
 from rumiai_ray.models.yolo import Yolo, YoloSettings
 from rumiai_ray.schema.yolo import OBJECTS
 
@@ -43,39 +42,32 @@ def yolo(plan_for: Plans) -> Iterator[Yolo]:
     model.close()
 
 
+class StandInOnly(Yolo):
+    """The family on a machine where nobody put the export."""
+
+    @classmethod
+    def candidates(cls, settings: ModelSettings) -> tuple[Candidate, ...]:
+        return super().candidates(settings)[-1:]
+
+
 @pytest.fixture(scope="module")
-def stand_in(plan_for: Plans) -> Iterator[Yolo]:
-    plan = plan_for("yolo")
-    if not plan.stand_in:
-        _, _, efficientdet = Yolo.candidates(YoloSettings())
-        found = [plan_for("mediapipe").files["pose"].parents[1]]
-        plan = resolve(Yolo, YoloSettings(), profile="offline", directories=found)
-        assert plan.backend == efficientdet.backend
+def stand_in() -> Iterator[Yolo]:
+    try:
+        plan = resolve(StandInOnly, YoloSettings(), profile="offline", directories=default_directories())
+    except MissingWeightsError as error:
+        pytest.skip(str(error))
     model = Yolo(plan)
     model.load()
     yield model
     model.close()
 
 
-def _batch(images: NDArray[np.uint8], width_px: int = 0, height_px: int = 0) -> FrameBatch:
-    n, height, width, _ = images.shape
-    return FrameBatch(np.arange(n, dtype=np.int32), np.arange(n) / 5, images, width_px or width, height_px or height)
-
-
-def _still(path: Path, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
-    with Image.open(path) as image:
-        rgb = image.convert("RGB")
-        return np.asarray(rgb.resize(size) if size else rgb)
-
-
-def _frames(path: Path, every: int) -> NDArray[np.uint8]:
-    with av.open(str(path)) as container:
-        decoded = container.decode(video=0)
-        return np.stack([frame.to_ndarray(format="rgb24") for at, frame in enumerate(decoded) if at % every == 0])
-
-
 def _objects(model: Yolo, batch: FrameBatch) -> pa.Table:
     return model.predict(batch).tables["objects"]
+
+
+def _values(objects: pa.Table, column: str) -> NDArray[np.float32]:
+    return objects[column].to_numpy()
 
 
 def _count(objects: pa.Table, label: str) -> int:
@@ -84,25 +76,24 @@ def _count(objects: pa.Table, label: str) -> int:
 
 @pytest.mark.model("yolo")
 def test_four_persons_and_a_bus_are_seen_in_madrid(yolo: Yolo, media: Path) -> None:
-    objects = _objects(yolo, _batch(_still(media / "b_objects/ultralytics_bus.jpg")[None]))
+    objects = _objects(yolo, batch(still(media / "b_objects/ultralytics_bus.jpg")[None]))
     assert _count(objects, "person") == 4
     assert _count(objects, "bus") == 1
     assert objects.schema.equals(OBJECTS.row_schema)
-    confidence = objects["confidence"].to_pylist()
-    assert confidence == sorted(confidence, reverse=True)
+    assert (np.diff(_values(objects, "confidence")) <= 0).all()
     assert objects["object_index"].to_pylist() == list(range(len(objects)))
 
 
 @pytest.mark.model("yolo")
 def test_two_persons_and_a_tie_are_seen_at_the_stadium(yolo: Yolo, media: Path) -> None:
-    objects = _objects(yolo, _batch(_still(media / "b_objects/ultralytics_zidane.jpg")[None]))
+    objects = _objects(yolo, batch(still(media / "b_objects/ultralytics_zidane.jpg")[None]))
     assert (_count(objects, "person"), _count(objects, "tie")) == (2, 1)
 
 
 @pytest.mark.model("yolo")
 def test_the_person_and_the_dog_are_seen_throughout_the_clip(yolo: Yolo, media: Path) -> None:
-    frames = _frames(media / "b_objects/sam2_dog_fetch.mp4", every=12)
-    objects = _objects(yolo, _batch(frames))
+    frames = clip(media / "b_objects/sam2_dog_fetch.mp4", [at / 2 for at in range(18)])
+    objects = _objects(yolo, batch(frames))
     seen = {label: {row["frame_index"] for row in objects.to_pylist() if row["label"] == label} for label in ("person", "dog")}
     assert len(seen["person"]) >= 0.95 * len(frames)
     assert len(seen["dog"]) >= 0.80 * len(frames)
@@ -110,35 +101,35 @@ def test_the_person_and_the_dog_are_seen_throughout_the_clip(yolo: Yolo, media: 
 
 @pytest.mark.model("yolo")
 def test_nobody_is_seen_on_text_cards(yolo: Yolo, media: Path) -> None:
-    objects = _objects(yolo, _batch(_frames(media / "c_text_derived/tt_textcards_no_person_720x1280.mp4", every=30)))
+    objects = _objects(yolo, batch(clip(media / "c_text_derived/tt_textcards_no_person_720x1280.mp4", [0.5, 1, 3, 5])))
     assert _count(objects, "person") == 0
 
 
 @pytest.mark.model("yolo")
 def test_boxes_are_in_source_pixels_when_the_stored_picture_is_smaller(yolo: Yolo, media: Path) -> None:
     path = media / "b_objects/ultralytics_bus.jpg"
-    full = _objects(yolo, _batch(_still(path)[None]))
-    small = _objects(yolo, _batch(_still(path, (600, 800))[None], width_px=810, height_px=1080))
+    full = _objects(yolo, batch(still(path)[None]))
+    small = _objects(yolo, batch(still(path, (600, 800))[None], source_px=(810, 1080)))
     for name in ("x1", "y1", "x2", "y2"):
         assert small[name][0].as_py() == pytest.approx(full[name][0].as_py(), abs=15)
     for objects in (full, small):
-        assert max(objects["x2"].to_pylist()) <= 810
-        assert min(objects["x1"].to_pylist()) >= 0
-        assert max(objects["y2"].to_pylist()) <= 1080
+        assert _values(objects, "x1").min() >= 0
+        assert _values(objects, "x2").max() <= 810
+        assert _values(objects, "y2").max() <= 1080
 
 
 @pytest.mark.model("yolo")
-def test_the_same_frames_give_the_same_rows_in_any_batch(yolo: Yolo, media: Path) -> None:
-    frames = _frames(media / "b_objects/sam2_juggle.mp4", every=60)[:3]
-    together = _objects(yolo, _batch(frames))
-    alone = [_objects(yolo, _batch(frame[None])) for frame in frames]
+def test_the_same_frames_give_the_same_rows_in_anybatch(yolo: Yolo, media: Path) -> None:
+    frames = clip(media / "b_objects/sam2_juggle.mp4", [0, 1, 2])
+    together = _objects(yolo, batch(frames))
+    alone = [_objects(yolo, batch(frame[None])) for frame in frames]
     assert together.num_rows == sum(map(len, alone)) > 0
     assert together["x1"].to_pylist() == [x1 for objects in alone for x1 in objects["x1"].to_pylist()]
 
 
 @pytest.mark.model("yolo")
 def test_a_blank_frame_gives_an_empty_table(yolo: Yolo) -> None:
-    objects = _objects(yolo, _batch(np.zeros((2, 320, 180, 3), np.uint8)))
+    objects = _objects(yolo, batch(np.zeros((2, 320, 180, 3), np.uint8)))
     assert objects.num_rows == 0
     assert objects.schema.equals(OBJECTS.row_schema)
 
@@ -149,17 +140,19 @@ def test_an_export_of_fixed_size_is_not_run_at_another(plan_for: Plans, yolo: Yo
         Yolo(plan_for("yolo", image_size_px=1280)).load()
 
 
+@pytest.mark.model("yolo")
 def test_the_stand_in_is_declared_and_sees_the_bus_and_its_passengers(stand_in: Yolo, media: Path) -> None:
     assert stand_in.plan.stand_in
     assert stand_in.plan.backend == "mediapipe/efficientdet-lite0"
-    objects = _objects(stand_in, _batch(_still(media / "b_objects/ultralytics_bus.jpg")[None]))
+    objects = _objects(stand_in, batch(still(media / "b_objects/ultralytics_bus.jpg")[None]))
     assert _count(objects, "bus") == 1
     assert 3 <= _count(objects, "person") <= 5
     assert all(COCO_CLASSES[row["class_id"]] == row["label"] for row in objects.to_pylist())
 
 
+@pytest.mark.model("yolo")
 def test_the_stand_in_sees_nothing_in_a_blank_frame(stand_in: Yolo) -> None:
-    assert _objects(stand_in, _batch(np.zeros((1, 320, 180, 3), np.uint8))).num_rows == 0
+    assert _objects(stand_in, batch(np.zeros((1, 320, 180, 3), np.uint8))).num_rows == 0
 
 
 @pytest.fixture(scope="module")
@@ -186,10 +179,11 @@ def test_wiring_only_a_checkpoint_is_computed_in_batches_and_gives_what_single_f
     sizes: list[int] = []
     model._detector._network.backend.model.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))  # type: ignore[attr-defined]
     frames = np.random.default_rng(0).integers(0, 255, (6, 128, 72, 3)).astype(np.uint8)
-    objects = _objects(model, _batch(frames, 720, 1280))
+    objects = _objects(model, batch(frames, (720, 1280)))
     assert sizes == [4, 2]
-    assert 0 <= min(objects["x1"].to_pylist()) <= max(objects["x2"].to_pylist()) <= 720
-    alone = _objects(model, _batch(frames[5:], 720, 1280))
+    assert _values(objects, "x1").min() >= 0
+    assert 600 < _values(objects, "x2").max() <= 720
+    alone = _objects(model, batch(frames[5:], (720, 1280)))
     last = objects.filter([index == 5 for index in objects["frame_index"].to_pylist()])
     assert last["confidence"].to_pylist() == pytest.approx(alone["confidence"].to_pylist(), abs=1e-5)
     model.close()

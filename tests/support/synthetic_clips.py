@@ -27,10 +27,16 @@ def picture(number: int, width_px: int = WIDTH_PX, height_px: int = HEIGHT_PX) -
     return np.repeat(cv2.resize(bits, (width_px, height_px), interpolation=cv2.INTER_NEAREST)[..., None], 3, axis=2)
 
 
+def pixels(jpeg: bytes) -> NDArray[np.uint8]:
+    """(height, width, 3) BGR."""
+    decoded = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    assert decoded is not None
+    return np.asarray(decoded, np.uint8)
+
+
 def number_in(jpeg: bytes) -> int:
     """The number that `picture` drew."""
-    grey = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_GRAYSCALE)
-    assert grey is not None
+    grey = cv2.cvtColor(pixels(jpeg), cv2.COLOR_BGR2GRAY)
     height, width = grey.shape
     cells = grey[height // 6 :: height // 3, width // 8 :: width // 4][:3, :4]
     return sum(1 << bit for bit, value in enumerate(cells.reshape(-1)) if value > 127)
@@ -72,6 +78,7 @@ def make_clip(
         if sound is not None:
             for from_s, to_s in sound_from_to_s:
                 sound.play(from_s, to_s)
+            sound.finish()
     return path
 
 
@@ -96,3 +103,6 @@ class _Tone:
                 frame = av.AudioFrame.from_ndarray((tone * 32767).astype(np.int16)[None], format="s16", layout="mono")
             frame.rate, frame.pts, frame.time_base = self._RATE_HZ, start, Fraction(1, self._RATE_HZ)
             self._output.mux(self._stream.encode(frame))
+
+    def finish(self) -> None:
+        self._output.mux(self._stream.encode(None))

@@ -1,0 +1,51 @@
+"""One run of the product over real clips, shared by the tests that look at it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from product import ROOT, Ran, analyse, rumiai_ray
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(scope="session")
+def weights(media: Path) -> None:
+    """The offline weights and the YOLO for tests are here; what needs them is skipped by name where they are not."""
+    ran = rumiai_ray("weights", "verify", "--profile", "offline", cwd=ROOT)
+    if ran.code:
+        pytest.skip(f"weights are missing: {ran.stderr}")
+    shared = media.parent / "weights"
+    if "yolo11n" not in ran.stdout:
+        pytest.skip(f"no YOLO weights: set RUMIAI_WEIGHTS_DIR to {shared}")
+
+
+@pytest.fixture(scope="session")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with a frame store and runs that the session's calls share."""
+    return tmp_path_factory.mktemp("acceptance")
+
+
+CLIPS = (
+    "c_text_derived/tt_grid4_captions_720x1280.mp4",
+    "b_objects/sam2_dog_fetch.mp4",
+    "b_objects/sam2_juggle.mp4",
+    "c_text_derived/tt_textcards_no_person_720x1280.mp4",
+    "d_emotion/pyfeat_sad_to_happy_pexels.mp4",
+    "d_emotion/pyfeat_single_face_happy.jpg",
+    "d_gesture/asl_thanks.mkv",
+    "d_gesture/asl_walk.mkv",
+    "d_gesture/asl_yes.mkv",
+)
+
+
+@pytest.fixture(scope="session")
+def real(media: Path, weights: None, workplace: Path) -> Ran:
+    """All five models on nine real clips, in one run."""
+    del weights
+    ran = analyse(workplace, [media / clip for clip in CLIPS])
+    assert ran.stdout, ran.stderr
+    return ran

@@ -1,0 +1,344 @@
+"""The store's promises: one decode per content and spec, nothing half there, nothing damaged served, nothing in use evicted."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from rumiai_ray.errors import InputError, MediaError, StorageError
+from rumiai_ray.frames import decode as decode_module
+from rumiai_ray.frames import store as store_module
+from rumiai_ray.frames.limits import DecodeLimits
+from rumiai_ray.frames.sampling import SamplingSpec
+from rumiai_ray.frames.store import FrameStore
+from synthetic_clips import grid_times_s, make_clip, number_in
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from rumiai_ray.frames.stored import StoredVideo
+
+SPEC = SamplingSpec(fps=25)  # 75 of the clip's 150 frames: three row groups
+ENTRY_FILES = ["COMPLETE.json", "audio.parquet", "facts.json", "frames.parquet", "thumbnails.parquet"]
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_clip(tmp_path_factory.mktemp("clips") / "clip.mp4", grid_times_s(50, 3), sound_from_to_s=[(0, 3)])
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FrameStore:
+    return FrameStore(tmp_path / "store", spec=SPEC, limits=DecodeLimits())
+
+
+@pytest.fixture
+def no_decoding(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Call it, and from then on any decoding is an error."""
+
+    def forbid(*_: object) -> None:
+        raise AssertionError("the decoder was called")
+
+    return lambda: monkeypatch.setattr(store_module, "decode", forbid)
+
+
+def directory_of(store: FrameStore, video: StoredVideo) -> Path:
+    return store.root / video.key[:2] / video.key
+
+
+def left_in_partial(store: FrameStore) -> list[str]:
+    return os.listdir(store.root / ".partial")  # noqa: PTH208 -- names are enough
+
+
+def contents(video: StoredVideo) -> tuple[list[int], list[float], list[bytes], bytes, int]:
+    batches = list(video.batches())
+    audio = video.audio()
+    assert audio is not None
+    return (
+        [int(number) for batch in batches for number in batch.source_frame],
+        video.times_s.tolist(),
+        [jpeg for batch in batches for jpeg in batch.jpegs],
+        audio.samples.tobytes(),
+        len(video.thumbnails()[0]),
+    )
+
+
+def test_a_second_request_decodes_nothing_and_gives_the_same(store: FrameStore, clip: Path, no_decoding: Callable[[], None]) -> None:
+    with store.ensure(clip, "video") as first:
+        assert not first.hit
+        expected = contents(first)
+    no_decoding()
+    with store.ensure(clip.with_name("moved away"), "video") as second:
+        assert second.hit
+        assert contents(second) == expected
+        assert (second.key, second.video_key, second.facts) == (first.key, "video", first.facts)
+
+
+def test_batches_hold_every_sampled_frame_once_and_in_order(store: FrameStore, clip: Path) -> None:
+    with store.ensure(clip, "video") as video:
+        assert video.facts.frames_sampled == 75
+        for size in (1, 10, 32, 50, 200):
+            batches = list(video.batches(size))
+            assert [len(batch.jpegs) for batch in batches[:-1]] == [size] * (len(batches) - 1)
+            assert np.concatenate([batch.frame_index for batch in batches]).tolist() == list(range(75))
+            assert np.concatenate([batch.time_s for batch in batches]).tolist() == video.times_s.tolist()
+        for batch in video.batches():
+            assert [number_in(jpeg) for jpeg in batch.jpegs] == batch.source_frame.tolist()
+
+
+def test_audio_and_thumbnails_come_back_as_decoded(store: FrameStore, clip: Path) -> None:
+    with store.ensure(clip, "video") as video:
+        audio = video.audio()
+        assert audio is not None
+        assert audio.samples.dtype == np.int16
+        assert len(audio.samples) / 16_000 == pytest.approx(3, abs=0.05)
+        assert video.facts.audio_duration_s == pytest.approx(len(audio.samples) / 16_000)
+        jpegs, time_s = video.thumbnails()
+        assert len(jpegs) == len(time_s) == video.facts.frames_decoded == 150
+        assert time_s == pytest.approx(np.arange(150) / 50, abs=1e-3)
+
+
+def test_frames_lie_uncompressed_in_row_groups_of_32(store: FrameStore, clip: Path) -> None:
+    with store.ensure(clip, "video") as video:
+        assert sorted(path.name for path in directory_of(store, video).iterdir()) == ENTRY_FILES
+        metadata = pq.read_metadata(directory_of(store, video) / "frames.parquet")
+    assert [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)] == [32, 32, 11]
+    column = metadata.row_group(0).column(3)
+    assert (column.path_in_schema, column.compression) == ("jpeg", "UNCOMPRESSED")
+
+
+def test_another_sampling_or_another_content_is_another_entry(tmp_path: Path, clip: Path) -> None:
+    root = tmp_path / "store"
+    keys = set()
+    for spec in (SPEC, SamplingSpec(fps=2)):
+        store = FrameStore(root, spec=spec, limits=DecodeLimits())
+        for video_key in ("one", "two"):
+            with store.ensure(clip, video_key) as video:
+                assert not video.hit
+                keys.add(video.key)
+    assert len(keys) == 4
+    assert {entry.key for entry in store.entries()} == keys
+
+
+def flip_a_byte(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def cut_in_half(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def remove(path: Path) -> None:
+    path.unlink()
+
+
+@pytest.fixture(scope="module")
+def sound_store(tmp_path_factory: pytest.TempPathFactory, clip: Path) -> FrameStore:
+    """Holds the clip; to be copied, not to be harmed."""
+    store = FrameStore(tmp_path_factory.mktemp("sound") / "store", spec=SPEC, limits=DecodeLimits())
+    store.ensure(clip, "video").close()
+    return store
+
+
+@pytest.mark.parametrize("name", ENTRY_FILES)
+@pytest.mark.parametrize("harm", [flip_a_byte, cut_in_half, remove])
+def test_a_damaged_entry_is_never_served_but_made_anew(
+    sound_store: FrameStore, clip: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, harm: Callable[[Path], None]
+) -> None:
+    shutil.copytree(sound_store.root, tmp_path / "store")
+    store = FrameStore(tmp_path / "store", spec=SPEC, limits=DecodeLimits())
+    with store.ensure(clip, "video") as video:
+        assert video.hit
+        expected = contents(video)
+    harm(directory_of(store, video) / name)
+    assert [bool(problem) for _, problem in store.verify()] == [True]
+    with pytest.raises(StorageError, match="damaged"):
+        store.open(video.key)
+    with caplog.at_level(logging.WARNING, logger="rumiai_ray"), store.ensure(clip, "video") as again:
+        assert not again.hit
+        assert contents(again) == expected
+    assert [record.getMessage().count(name) for record in caplog.records] == [1]
+    assert store.verify() == [(video.key, None)]
+    assert left_in_partial(store) == []
+
+
+def test_a_forged_checksum_does_not_help(store: FrameStore, clip: Path) -> None:
+    with store.ensure(clip, "video") as video:
+        record_path = directory_of(store, video) / "COMPLETE.json"
+    record = json.loads(record_path.read_text())
+    record["files"]["facts.json"]["sha256"] = "0" * 64
+    record_path.write_text(json.dumps(record))
+    assert store.verify() == [(video.key, "COMPLETE.json was changed")]
+
+
+def test_an_entry_put_in_another_ones_place_is_noticed(store: FrameStore, clip: Path) -> None:
+    with store.ensure(clip, "one") as one, store.ensure(clip, "two") as two:
+        pass
+    for name in ENTRY_FILES:
+        (directory_of(store, two) / name).write_bytes((directory_of(store, one) / name).read_bytes())
+    assert dict(store.verify())[two.key] == "COMPLETE.json belongs to another entry"
+
+
+def test_an_unreadable_video_leaves_nothing_behind(store: FrameStore, tmp_path: Path) -> None:
+    path = tmp_path / "text.mp4"
+    path.write_text("no video at all")
+    with pytest.raises(MediaError, match=r"text\.mp4"):
+        store.ensure(path, "video")
+    with pytest.raises(InputError):
+        store.ensure(tmp_path / "nowhere.mp4", "video")
+    assert left_in_partial(store) == []
+    assert [path for path in store.root.rglob("*") if path.is_file()] == []
+
+
+def test_an_unknown_key_is_an_error_that_creates_nothing(store: FrameStore) -> None:
+    with pytest.raises(StorageError, match="no such entry"):
+        store.open("0" * 64)
+    assert [path for path in store.root.rglob("*") if path.is_file()] == []
+
+
+def test_an_entry_opens_by_its_key(store: FrameStore, clip: Path) -> None:
+    with store.ensure(clip, "video") as made, store.open(made.key) as opened:
+        assert opened.hit
+        assert opened.times_s.tolist() == made.times_s.tolist()
+
+
+def test_the_least_recently_used_entries_go_first(store: FrameStore, clip: Path) -> None:
+    keys = {}
+    for name in ("a", "b", "c"):
+        with store.ensure(clip, name) as video:
+            keys[name] = video.key
+    store.open(keys["a"]).close()
+    assert [entry.video_key for entry in store.entries()] == ["b", "c", "a"]
+    size = sum(entry.bytes for entry in store.entries())
+    assert store.prune(size) == []
+    assert store.prune(size - 1) == [keys["b"]]
+    assert store.prune(0) == [keys["c"], keys["a"]]
+    assert store.entries() == []
+    assert left_in_partial(store) == []
+
+
+def test_a_size_limit_is_kept_while_the_store_grows(tmp_path: Path, clip: Path) -> None:
+    root = tmp_path / "store"
+    with FrameStore(root, spec=SPEC, limits=DecodeLimits()).ensure(clip, "0"):
+        pass
+    size = FrameStore(root, spec=SPEC, limits=DecodeLimits()).entries()[0].bytes
+    store = FrameStore(root, spec=SPEC, limits=DecodeLimits(), max_bytes=size * 5 // 2)
+    for number in range(1, 4):
+        store.ensure(clip, str(number)).close()
+    assert [entry.video_key for entry in store.entries()] == ["2", "3"]
+
+
+def test_an_entry_in_use_is_never_evicted(store: FrameStore, clip: Path) -> None:
+    with store.ensure(clip, "used") as used, store.ensure(clip, "idle") as idle:
+        idle.close()
+        assert store.prune(0) == [idle.key]
+        assert len(contents(used)[2]) == 75
+    assert store.prune(0) == [used.key]
+
+
+def run(program: str, *arguments: object) -> subprocess.Popen[str]:
+    head = (
+        "import sys; from pathlib import Path\n"
+        "from rumiai_ray.frames.store import FrameStore\n"
+        "from rumiai_ray.frames.sampling import SamplingSpec\n"
+        "from rumiai_ray.frames.limits import DecodeLimits\n"
+        "store = FrameStore(Path(sys.argv[1]), spec=SamplingSpec(fps=25), limits=DecodeLimits())\n"
+    )
+    return subprocess.Popen([sys.executable, "-c", head + program, *map(str, arguments)], stdout=subprocess.PIPE, text=True)
+
+
+def test_two_processes_that_want_one_video_decode_it_once(store: FrameStore, clip: Path, tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    program = (
+        "import time\nprint('ready', flush=True)\n"
+        "while not Path(sys.argv[3]).exists(): time.sleep(0.001)\n"
+        "video = store.ensure(Path(sys.argv[2]), 'video')\n"
+        "print(video.hit, sum(len(batch.jpegs) for batch in video.batches()))\n"
+    )
+    processes = [run(program, store.root, clip, go) for _ in range(2)]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    go.touch()
+    assert sorted(process.communicate()[0] for process in processes) == ["False 75\n", "True 75\n"]
+
+
+def test_what_a_killed_extraction_leaves_is_never_read_and_swept(store: FrameStore, clip: Path) -> None:
+    program = (
+        "from rumiai_ray.frames import decode\n"
+        "decode._DECODER = ('-c', 'import time; time.sleep(600)')\n"
+        "store.ensure(Path(sys.argv[2]), 'video')\n"
+    )
+    process = run(program, store.root, clip)
+    deadline = time.monotonic() + 30
+    while not left_in_partial(store) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert left_in_partial(store)
+    FrameStore(store.root, spec=SPEC, limits=DecodeLimits())
+    assert left_in_partial(store), "an extraction under way was swept"
+    process.kill()
+    process.communicate()
+    assert store.entries() == []
+    FrameStore(store.root, spec=SPEC, limits=DecodeLimits())
+    assert left_in_partial(store) == []
+    with store.ensure(clip, "video") as video:
+        assert not video.hit
+
+
+def test_a_full_disk_is_told_and_leaves_nothing_half_done(store: FrameStore, clip: Path) -> None:
+    program = (
+        "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))\n"
+        "try: store.ensure(Path(sys.argv[2]), 'video')\n"
+        "except Exception as error: print(type(error).__name__, error)\n"
+    )
+    output, _ = run(program, store.root, clip).communicate()
+    assert output.startswith("StorageError")
+    assert "free space" in output
+    assert left_in_partial(store) == []
+    assert store.entries() == []
+    with store.ensure(clip, "video") as video:
+        assert not video.hit
+
+
+def test_a_place_that_cannot_be_written_is_a_storage_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match="another directory"):
+        FrameStore(tmp_path / "file" / "store", spec=SPEC, limits=DecodeLimits())
+
+
+def test_a_stuck_lock_holder_is_named_instead_of_waited_for_for_ever(
+    store: FrameStore, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "_GRACE_S", 0.0)
+    impatient = FrameStore(store.root, spec=SPEC, limits=DecodeLimits(wall_s=0.3))
+    with store.ensure(clip, "video") as video:
+        (directory_of(store, video) / "COMPLETE.json").unlink()
+        with pytest.raises(StorageError, match="stuck process"):
+            impatient.ensure(clip, "video")
+
+
+def test_a_decoder_that_fails_half_way_commits_nothing(store: FrameStore, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dies_after_one_frame = (
+        "import json, os, signal, sys; from rumiai_ray.frames._wire import send\n"
+        "pipe = os.fdopen(json.loads(sys.argv[1])['output_fd'], 'wb')\n"
+        "send(pipe, {'kind': 'frame', 'source_frame': 0, 'time_s': 0.0, 'width_px': 2, 'height_px': 2}, bytes(12))\n"
+        "os.kill(os.getpid(), signal.SIGSEGV)\n"
+    )
+    monkeypatch.setattr(decode_module, "_DECODER", ("-c", dies_after_one_frame))
+    with pytest.raises(MediaError, match="SIGSEGV"):
+        store.ensure(clip, "video")
+    assert left_in_partial(store) == []
+    assert store.entries() == []

@@ -1,0 +1,259 @@
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from pictures import batch, clip, still
+from rumiai_ray.errors import ConfigError, WeightsError
+from rumiai_ray.models._easyocr_models import recogniser_file
+from rumiai_ray.models._reading_order import reading_order
+from rumiai_ray.models.ocr import Ocr, OcrSettings
+from rumiai_ray.schema.ocr import TEXTS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from rumiai_ray.models.base import FrameBatch, ModelPlan
+
+    Plans = Callable[..., ModelPlan]
+
+CAPTIONS = {
+    1: ["SAY IT WITH ME", "BIN BLUE AT F TWO NOW"],
+    4: ["SAY IT WITH ME", "BIN RED BY K SEVEN NOW"],
+    7: ["SAY IT WITH ME", "LAY WHITE BY S ZERO AGAIN"],
+    10: ["SAY IT WITH ME", "SET WHITE IN Z THREE NOW", "FOLLOW FOR MORE"],
+}
+POSTER = (
+    "Reduce your risk of coronavirus infection: Clean hands with soap and water or alcohol-based hand rub "
+    "Cover nose and mouth when coughing and sneezing with tissue or flexed elbow Avoid close contact with anyone with "
+    "cold or flu-like symptoms Thoroughly cook meat and eggs No unprotected contact with live wild or farm animals "
+)
+
+
+@pytest.fixture(scope="module")
+def ocr(plan_for: Plans) -> Iterator[Ocr]:
+    model = Ocr(plan_for("ocr"))
+    model.load()
+    yield model
+    model.close()
+
+
+@pytest.fixture(scope="module")
+def captions(ocr: Ocr, media: Path) -> pa.Table:
+    """What is read on four frames of the clip with captions, one of each shot."""
+    return _texts(ocr, batch(clip(media / "c_text_derived/tt_grid4_captions_720x1280.mp4", list(CAPTIONS))))
+
+
+def _texts(model: Ocr, frames: FrameBatch) -> pa.Table:
+    return model.predict(frames).tables["texts"]
+
+
+def _joined(texts: pa.Table, frame_index: int) -> str:
+    return " ".join(row["text"] for row in texts.to_pylist() if row["frame_index"] == frame_index)
+
+
+def _distance(read: str, truth: str) -> int:
+    """Levenshtein distance, letter case aside."""
+    row = list(range(len(truth) + 1))
+    for i, mine in enumerate(read.lower(), 1):
+        diagonal, row[0] = row[0], i
+        for j, theirs in enumerate(truth.lower(), 1):
+            diagonal, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, diagonal + (mine != theirs))
+    return row[-1]
+
+
+@pytest.mark.model("ocr")
+def test_captions_are_read_in_reading_order_with_few_wrong_letters(captions: pa.Table) -> None:
+    for frame_index, truth in enumerate(CAPTIONS.values()):
+        shown = " ".join(truth)
+        assert _distance(_joined(captions, frame_index), shown) <= 0.15 * len(shown)
+
+
+@pytest.mark.model("ocr")
+def test_sightings_are_numbered_in_order_and_their_box_is_the_hull_of_their_polygon(captions: pa.Table) -> None:
+    assert captions.schema.equals(TEXTS.row_schema)
+    rows = captions.to_pylist()
+    for frame_index in range(len(CAPTIONS)):
+        mine = [row for row in rows if row["frame_index"] == frame_index]
+        assert [row["text_index"] for row in mine] == list(range(len(mine)))
+    for row in rows:
+        assert 0 <= row["x1"] == min(row["polygon"][::2]) < row["x2"] == max(row["polygon"][::2]) <= 720
+        assert 0 <= row["y1"] == min(row["polygon"][1::2]) < row["y2"] == max(row["polygon"][1::2]) <= 1280
+        assert 0 <= row["confidence"] <= 1
+
+
+@pytest.mark.model("ocr")
+def test_short_texts_over_moving_pictures_are_read(ocr: Ocr, media: Path) -> None:
+    texts = _texts(ocr, batch(clip(media / "c_text_derived/tt_dog_voiceover_720x1280.mp4", [1, 4, 7])))
+    for frame_index, truth in enumerate(("POV my dog loves fetch", "wait for it", "LINK IN BIO")):
+        assert _distance(_joined(texts, frame_index), truth) <= 0.15 * len(truth)
+
+
+@pytest.mark.model("ocr")
+def test_a_poster_in_two_columns_is_read_line_by_line(ocr: Ocr, media: Path) -> None:
+    texts = _texts(ocr, batch(still(media / "c_text/easyocr_english.png")[None])).to_pylist()
+    read = {row["text"].lower().strip(".,:;") for row in texts}
+    wanted = ("clean hands with soap and water", "thoroughly cook meat and eggs", "cold or flu-like symptoms", "world health")
+    assert {line for line in wanted if line in read} == set(wanted)
+    words = {word for row in texts for word in row["text"].lower().split()}
+    assert len([word for word in POSTER.lower().split() if word in words]) >= 0.9 * len(POSTER.split())
+
+
+@pytest.mark.model("ocr")
+def test_boxes_are_in_source_pixels_when_the_stored_picture_is_smaller(ocr: Ocr, captions: pa.Table, media: Path) -> None:
+    full = clip(media / "c_text_derived/tt_grid4_captions_720x1280.mp4", [10])
+    texts = _texts(ocr, batch(_halved(full), source_px=(720, 1280)))
+    expected = [row for row in captions.to_pylist() if row["frame_index"] == 3]
+    assert texts.num_rows == len(expected)
+    for row, other in zip(texts.to_pylist(), expected, strict=True):
+        assert [row[side] for side in ("x1", "y1", "x2", "y2")] == pytest.approx([other[side] for side in ("x1", "y1", "x2", "y2")], abs=16)
+
+
+def _halved(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    n, height, width, _ = images.shape
+    halved: NDArray[np.uint8] = images.reshape(n, height // 2, 2, width // 2, 2, 3).mean(axis=(2, 4)).astype(np.uint8)
+    return halved
+
+
+@pytest.mark.model("ocr")
+def test_a_blank_frame_gives_an_empty_table(ocr: Ocr) -> None:
+    texts = _texts(ocr, batch(np.zeros((1, 128, 64, 3), np.uint8)))
+    assert texts.num_rows == 0
+    assert texts.schema.equals(TEXTS.row_schema)
+
+
+@pytest.mark.model("ocr")
+def test_a_frame_that_equals_the_one_before_is_not_read_again_but_has_its_rows(
+    ocr: Ocr, media: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = clip(media / "c_text_derived/tt_textcards_no_person_720x1280.mp4", [3])[0, 500:780]
+    looks: list[int] = []
+    network = ocr._reader._reader.detector
+
+    def counted(images: Any) -> Any:
+        looks.append(len(images))
+        return network(images)
+
+    monkeypatch.setattr(ocr._reader._reader, "detector", counted)
+    other = np.zeros_like(card)
+    texts = _texts(ocr, batch(np.stack([card, card, other, card])))
+    assert looks == [1, 1, 1]
+    assert [_joined(texts, at) for at in range(4)] == ["NO PHONE AFTER 10 PM", "NO PHONE AFTER 10 PM", "", "NO PHONE AFTER 10 PM"]
+
+
+@pytest.mark.model("ocr")
+def test_openvino_and_torch_read_the_same(ocr: Ocr, plan_for: Plans, media: Path) -> None:
+    poster = batch(still(media / "c_text/easyocr_english.png", (452, 240))[None])
+    torch = Ocr(plan_for("ocr", runtime="torch"))
+    torch.load()
+    ours, theirs = _texts(ocr, poster), _texts(torch, poster)
+    torch.close()
+    assert ours["text"].to_pylist() == theirs["text"].to_pylist()
+    assert ours["polygon"].to_pylist() == theirs["polygon"].to_pylist()
+    assert ours.num_rows >= 10
+
+
+@pytest.mark.model("ocr")
+def test_readings_below_the_confidence_asked_for_are_not_kept(ocr: Ocr, plan_for: Plans, media: Path) -> None:
+    strict = Ocr(plan_for("ocr", min_confidence=0.9))
+    strict._reader = ocr._reader
+    poster = batch(still(media / "c_text/easyocr_english.png", (452, 240))[None])
+    kept = _texts(strict, poster)["confidence"].to_pylist()
+    assert kept == [confidence for confidence in _texts(ocr, poster)["confidence"].to_pylist() if (confidence or 0) >= 0.9]
+
+
+@pytest.mark.model("ocr")
+def test_loading_leaves_nothing_in_the_home_directory(plan_for: Plans, tmp_path: Path) -> None:
+    plan = tmp_path / "plan"
+    plan.write_bytes(pickle.dumps(plan_for("ocr")))
+    home = tmp_path / "home"
+    home.mkdir()
+    program = f"""
+import pickle, sys
+from rumiai_ray.models.ocr import Ocr
+before = list(sys.path)
+Ocr(pickle.load(open({str(plan)!r}, "rb"))).load()
+assert sys.path == before
+"""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("XDG_")}
+    subprocess.run([sys.executable, "-c", program], check=True, env=environment | {"HOME": str(home)})
+    assert not list(home.iterdir())
+
+
+@pytest.mark.model("ocr")
+def test_a_damaged_file_is_a_weights_error(plan_for: Plans, tmp_path: Path) -> None:
+    plan = plan_for("ocr")
+    damaged = {role: tmp_path / path.name for role, path in plan.files.items()}
+    damaged["detector"].symlink_to(plan.files["detector"])
+    damaged["recogniser"].write_bytes(plan.files["recogniser"].read_bytes()[:100_000])
+    with pytest.raises(WeightsError, match="EasyOCR cannot load it"):
+        Ocr(replace(plan, files=damaged)).load()
+
+
+@pytest.mark.model("ocr")
+def test_files_in_two_directories_are_refused(plan_for: Plans, tmp_path: Path) -> None:
+    plan = plan_for("ocr")
+    apart = {**plan.files, "detector": tmp_path / plan.files["detector"].name}
+    with pytest.raises(WeightsError, match="from one directory"):
+        Ocr(replace(plan, files=apart)).load()
+
+
+def test_every_language_is_read_by_the_recogniser_that_easyocr_would_take(tmp_path: Path) -> None:
+    import easyocr  # noqa: PLC0415 -- heavy
+    from easyocr import config  # noqa: PLC0415
+
+    languages = [language for language in config.all_lang_list if language != "sa"]  # EasyOCR lists it and cannot read it
+    for asked in [[language] for language in languages] + [["en", "fr"], ["ja", "en"], ["ru", "en"]]:
+        reader = easyocr.Reader(
+            asked, gpu=False, model_storage_directory=str(tmp_path), user_network_directory=str(tmp_path),
+            detector=False, recognizer=False, download_enabled=False, verbose=False,
+        )  # fmt: skip
+        assert _characters(config, recogniser_file(asked)) == reader.character, asked
+    with pytest.raises(ConfigError, match="no such language"):
+        recogniser_file(["sa"])
+
+
+def _characters(config: Any, filename: str) -> str:
+    models = [*config.recognition_models["gen1"].values(), *config.recognition_models["gen2"].values()]
+    (characters,) = (model["characters"] for model in models if model["filename"] == filename)
+    return str(characters)
+
+
+def test_languages_easyocr_does_not_know_or_cannot_read_together_are_refused_before_anything_runs() -> None:
+    with pytest.raises(ConfigError, match="ocr languages xx: no such language"):
+        Ocr.candidates(OcrSettings(languages=("en", "xx")))
+    with pytest.raises(ConfigError, match="ocr languages fr: EasyOCR cannot read them together with ja"):
+        Ocr.candidates(OcrSettings(languages=("ja", "fr")))
+
+
+def test_a_recogniser_this_release_does_not_know_has_to_be_pinned_and_put_there() -> None:
+    (candidate,) = Ocr.candidates(OcrSettings.model_validate({"languages": "en, fr"}))
+    assert candidate.backend == "easyocr/craft+latin_g2"
+    assert [file.sha256 is None for file in candidate.files] == [False, True]
+    assert candidate.only_local
+
+
+def test_words_of_a_line_are_read_from_left_to_right_and_lines_from_the_top() -> None:
+    boxes = [(300, 12, 400, 52), (10, 100, 90, 140), (10, 10, 90, 50), (100, 8, 290, 60)]
+    assert reading_order(boxes) == [2, 3, 0, 1]
+    assert reading_order(boxes, right_to_left=True) == [0, 3, 2, 1]
+
+
+def test_lines_that_touch_stay_lines() -> None:
+    boxes = [(10, 50, 200, 100), (50, 4, 150, 55), (30, 96, 120, 140)]
+    assert reading_order(boxes) == [1, 0, 2]
+
+
+def test_nothing_is_in_order() -> None:
+    assert reading_order([]) == []
