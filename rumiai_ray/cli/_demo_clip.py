@@ -35,7 +35,7 @@ _FONT_PX = 72
 _CODECS = ("libx264", "libopenh264", "mpeg4")
 """In order of preference: H.264, and what every build of libav can write."""
 # With mbtree on, x264's assembly reads memory that nobody wrote, and every file is another.
-_OPTIONS = {"libx264": {"preset": "veryfast", "crf": "20", "mbtree": "0"}}
+_OPTIONS = {"libx264": {"preset": "superfast", "crf": "20", "mbtree": "0"}}
 _BIT_RATE = 3_000_000
 
 

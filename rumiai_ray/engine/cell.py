@@ -68,9 +68,10 @@ def start(spec: CellSpec, *, timeout_s: float = 60.0) -> Cell:
     share = spec.cpus / (len(spec.plans) + 1)
     strategy = PlacementGroupSchedulingStrategy(placement_group=group, placement_group_bundle_index=0)
     on_gpu = [plan.name for plan in spec.plans if plan.device.startswith("cuda")]
-    models, notes = {}, {}
+    models, names, notes = {}, {}, {}
     for plan in spec.plans:
-        notes[plan.name] = spec.notes / f"{group.id.hex()[:12]}-{plan.name}"
+        names[plan.name] = f"{plan.name}-{group.id.hex()[:12]}"
+        notes[plan.name] = spec.notes / names[plan.name]
         gpus = spec.gpus / len(on_gpu) if plan.name in on_gpu else 0.0
         # Ray leaves CUDA_VISIBLE_DEVICES unset for actors without a GPU: they would see all of them.
         hidden = {} if gpus else {"CUDA_VISIBLE_DEVICES": ""}
@@ -83,7 +84,7 @@ def start(spec: CellSpec, *, timeout_s: float = 60.0) -> Cell:
                 max_task_retries=0,
                 scheduling_strategy=strategy,
                 runtime_env={"env_vars": thread_environment(plan.settings.threads) | hidden},
-                name=f"{plan.name}-{group.id.hex()[:8]}",
+                name=names[plan.name],
             )
             .remote(plan, notes[plan.name], spec.code_sha256)
         )
@@ -97,6 +98,6 @@ def start(spec: CellSpec, *, timeout_s: float = 60.0) -> Cell:
             scheduling_strategy=strategy,
             runtime_env={"env_vars": thread_environment(1) | {"CUDA_VISIBLE_DEVICES": ""}},
         )
-        .remote(models, notes, spec.policy)
+        .remote(names, notes, spec.policy)
     )
     return Cell(spec, front, models, group)

@@ -5,7 +5,7 @@ Pixels go no further than this node: the decoded array is put once into the node
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -26,11 +26,18 @@ if TYPE_CHECKING:
 
 
 class Front:
-    """A Ray actor with one thread per batch in flight."""
+    """A Ray actor with one thread per batch in flight.
 
-    def __init__(self, models: Mapping[str, Any], notes: Mapping[str, Path], policy: LanePolicy) -> None:
+    Args:
+        actors: the model actors' names in Ray, by model. Names, because a handle among the arguments of an actor that may be
+            restarted makes Ray warn that the restart can fail.
+        notes: the model actors' notes, by model.
+        policy: limits of the lanes.
+    """
+
+    def __init__(self, actors: Mapping[str, str], notes: Mapping[str, Path], policy: LanePolicy) -> None:
         cv2.setNumThreads(1)
-        self._lanes = {name: Lane(name, actor, notes[name], policy) for name, actor in models.items()}
+        self._lanes = {name: Lane(name, ray.get_actor(actor), notes[name], policy) for name, actor in actors.items()}
 
     def ready(self) -> tuple[str, ...]:
         """The models this front serves; answers as soon as the front lives, models may still be loading."""

@@ -9,72 +9,55 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import asdict
-from fractions import Fraction
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import av
 import av.logging
 
 from rumiai_ray.errors import MediaError
-from rumiai_ray.frames._clock import PresentationClock
 from rumiai_ray.frames._container import open_media, packets, survey
 from rumiai_ray.frames._job import Job
-from rumiai_ray.frames._picture import Geometry, Painter
-from rumiai_ray.frames._sound import AUDIO_ERRORS, SoundTrack, problems_of
+from rumiai_ray.frames._picture_track import MICROSECOND, PictureTrack, refuse_too_long, refuse_too_many_pixels
+from rumiai_ray.frames._sound import AUDIO_ERRORS, SoundTrack
 from rumiai_ray.frames._wire import send
 from rumiai_ray.frames.limits import confine_this_process
-from rumiai_ray.frames.sampling import GridSampler
 from rumiai_ray.frames.types import AUDIO_RATE_HZ, SourceFacts
 
 if TYPE_CHECKING:
-    from typing import BinaryIO
-
-    from av.audio.frame import AudioFrame
     from av.audio.stream import AudioStream
     from av.packet import Packet
-    from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
-    from rumiai_ray.frames.sampling import Sample
+    from rumiai_ray.frames._picture_track import Send
 
-_FALLBACK_TIME_BASE = Fraction(1, 1_000_000)
-"""libav's own, for streams without one."""
 _BROKEN_OFF = 0.9
 """A file that ends a second and this share before the end its header promises has been cut; headers are not exact."""
-_THUMBNAILS_A_MESSAGE = 64
 _SOUND_BYTES_A_MESSAGE = 2 * AUDIO_RATE_HZ
 
 
 class Extraction:
-    """One decode pass over one file."""
+    """One decode pass over one file: a survey of its packets first, then everything at once."""
 
-    def __init__(self, job: Job, pipe: BinaryIO) -> None:
+    def __init__(self, job: Job, send_message: Send) -> None:
         self._job = job
-        self._pipe = pipe
+        self._send = send_message
         self._problems: list[str] = []
         self._video_errors: list[str] = []
         self._audio_errors: list[str] = []
         media = open_media(job.input_fd)
-        self._refuse_too_many_pixels(media.video.codec_context.width, media.video.codec_context.height)
+        refuse_too_many_pixels(media.video.codec_context.width, media.video.codec_context.height, job.limits.max_pixels)
         self._survey = survey(media)
-        self._refuse_too_long(self._survey.duration_s)
+        refuse_too_long(self._survey.duration_s, job.limits.max_duration_s)
         media.container.close()
         self._media = open_media(job.input_fd)
-        self._fps = job.spec.fps_for(self._survey.duration_s)
-        self._sampler: GridSampler[VideoFrame] = GridSampler(self._fps)
-        video, audio = self._media.video, self._media.audio
-        self._clock = PresentationClock(video.time_base or _FALLBACK_TIME_BASE, self._survey.period_s)
-        audio_time_base = audio.time_base if audio is not None else None
-        self._track = SoundTrack(audio_time_base or _FALLBACK_TIME_BASE, job.limits.max_duration_s)
+        self._pictures: PictureTrack | None = None
+        audio = self._media.audio
+        self._track = None if audio is None else SoundTrack(audio.time_base or MICROSECOND, job.limits.max_duration_s)
         self._sound = bytearray()
-        self._thumbnails: list[bytes] = []
-        self._thumbnail_times_s: list[float] = []
-        self._decoded = self._sampled = self._damaged = 0
-        self._first_size_px: tuple[int, int] | None = None
-        self._sizes_differ = False
 
-    def run(self) -> None:
-        """Decode everything and send it.
+    def run(self) -> SourceFacts:
+        """Decode everything and send it, but for the facts.
 
         Raises:
             MediaError: nothing could be decoded, or a limit was reached.
@@ -86,133 +69,82 @@ class Extraction:
             else:
                 self._decode_audio(packet)
         self._decode_video(None)
-        if audio is not None:
-            self._decode_audio(None)
-            self._send_sound(self._track.finish(), last=True)
-        if not self._decoded:
+        self._decode_audio(None)
+        if self._pictures is None:
             why = self._video_errors[0] if self._video_errors else "the file holds no picture data"
             raise MediaError(f"not one frame can be decoded: {why}", hint="the file is damaged or not complete")
-        for sample in self._sampler.finish(self._clock.end_s):
-            self._send_frame(sample)
-        self._send_thumbnails()
-        send(self._pipe, {"kind": "done", "facts": asdict(self._facts())})
+        self._pictures.finish()
+        if self._track is not None:
+            self._send_sound(self._track.finish(), last=True)
+        return self._facts(self._pictures)
 
     def _decode_video(self, packet: Packet[VideoStream] | None) -> None:
         for frame in _decoded(self._media.video, packet, self._video_errors):
-            self._take_frame(frame)
+            if self._pictures is None:
+                self._pictures = PictureTrack(self._media.video, frame, self._survey, self._job, self._send)
+            self._pictures.take(frame)
 
     def _decode_audio(self, packet: Packet[AudioStream] | None) -> None:
-        if self._media.audio is None:
+        if self._track is None:
             return
         for frame in _decoded(self._media.audio, packet, self._audio_errors):
-            self._take_sound(frame)
-
-    def _take_frame(self, frame: VideoFrame) -> None:
-        limits = self._job.limits
-        self._refuse_too_many_pixels(frame.width, frame.height)
-        if self._first_size_px is None:
-            self._first_size_px = frame.width, frame.height
-            self._geometry = Geometry.of(frame, self._media.video.sample_aspect_ratio)
-            self._painter = Painter(self._geometry, self._job.spec.long_side_px)
-            self._thumbnail_painter = Painter(self._geometry, self._job.spec.thumbnail_long_side_px)
-        self._sizes_differ |= self._first_size_px != (frame.width, frame.height)
-        time_s = self._clock.time_of(frame)
-        self._refuse_too_long(time_s)
-        self._damaged += frame.is_corrupt
-        for sample in self._sampler.push(self._decoded, time_s, frame):
-            self._send_frame(sample)
-        self._thumbnails.append(self._thumbnail_painter.paint(frame, tone_map=False).tobytes())
-        self._thumbnail_times_s.append(time_s)
-        if len(self._thumbnails) == _THUMBNAILS_A_MESSAGE:
-            self._send_thumbnails()
-        self._decoded += 1
-        if self._decoded > limits.max_frames:
-            raise MediaError(f"more than {limits.max_frames} frames", hint="raise max_frames to allow it")
-
-    def _take_sound(self, frame: AudioFrame) -> None:
-        try:
-            self._send_sound(self._track.take(frame))
-        except MemoryError:
-            raise
-        except AUDIO_ERRORS as error:
-            self._audio_errors.append(str(error))
-
-    def _send_frame(self, sample: Sample[VideoFrame]) -> None:
-        picture = self._painter.paint(sample.frame)
-        header = {"kind": "frame", "source_frame": sample.source_frame, "time_s": sample.time_s, **_size_of(self._painter)}
-        send(self._pipe, header, picture.data.cast("B"))
-        self._sampled += 1
-
-    def _send_thumbnails(self) -> None:
-        header = {"kind": "thumbnails", "time_s": self._thumbnail_times_s, **_size_of(self._thumbnail_painter)}
-        send(self._pipe, header, b"".join(self._thumbnails))
-        self._thumbnails, self._thumbnail_times_s = [], []
+            try:
+                samples = self._track.take(frame)
+            except MemoryError:
+                raise
+            except AUDIO_ERRORS as error:
+                self._audio_errors.append(str(error))
+            else:
+                self._send_sound(samples)
 
     def _send_sound(self, samples: bytes, *, last: bool = False) -> None:
         self._sound += samples
         if len(self._sound) >= _SOUND_BYTES_A_MESSAGE or (last and self._sound):
-            send(self._pipe, {"kind": "sound"}, bytes(self._sound))
+            self._send({"kind": "sound"}, bytes(self._sound))
             self._sound.clear()
 
-    def _facts(self) -> SourceFacts:
-        media, duration_s = self._media, self._clock.end_s
-        has_audio = self._track.start_s is not None
+    def _facts(self, pictures: PictureTrack) -> SourceFacts:
+        media, track, duration_s = self._media, self._track, pictures.clock.end_s
+        audio_start_s = None if track is None or track.start_s is None else track.start_s - pictures.clock.origin_s
+        audio_duration_s = None if track is None or track.start_s is None else track.samples / AUDIO_RATE_HZ
+        reached_s = max(duration_s, (audio_start_s or 0.0) + (audio_duration_s or 0.0))
         return SourceFacts(
             size_bytes=os.fstat(self._job.input_fd).st_size,
             container=media.container.format.name,
             video_codec=media.video.codec_context.codec.canonical_name,
             audio_codec=None if media.audio is None else media.audio.codec_context.codec.canonical_name,
-            width_px=self._geometry.shown_width_px,
-            height_px=self._geometry.shown_height_px,
-            rotation_deg=self._geometry.rotation_deg,
+            width_px=pictures.geometry.shown_width_px,
+            height_px=pictures.geometry.shown_height_px,
+            rotation_deg=pictures.geometry.rotation_deg,
             duration_s=duration_s,
-            fps=self._decoded / duration_s if self._decoded > 1 else None,
-            frames_decoded=self._decoded,
-            frames_sampled=self._sampled,
-            sampling_fps=self._fps,
-            stored_width_px=self._painter.width_px,
-            stored_height_px=self._painter.height_px,
-            audio_start_s=self._track.start_s - self._clock.origin_s if self._track.start_s is not None else None,
-            audio_duration_s=self._track.samples / AUDIO_RATE_HZ if has_audio else None,
+            fps=pictures.decoded / duration_s if pictures.decoded > 1 else None,
+            frames_decoded=pictures.decoded,
+            frames_sampled=pictures.sampled,
+            sampling_fps=pictures.sampling_fps,
+            stored_width_px=pictures.painter.width_px,
+            stored_height_px=pictures.painter.height_px,
+            audio_start_s=audio_start_s,
+            audio_duration_s=audio_duration_s,
             video_streams=media.video_streams,
             audio_streams=media.audio_streams,
-            problems=tuple(self._all_problems()),
+            problems=(*self._problems, *self._losses(pictures.decoded, reached_s), *pictures.problems(), *self._sound_problems()),
         )
 
-    def _all_problems(self) -> list[str]:
-        found = list(self._problems)
-        if self._decoded < self._survey.promised_frames:
-            found.append(f"{self._decoded} of {self._survey.promised_frames} promised frames decoded")
-        elif self._reached_s() < _BROKEN_OFF * self._survey.promised_s - 1:
-            found.append(f"the file ends after {self._reached_s():.1f} of {self._survey.promised_s:.1f} promised seconds")
+    def _losses(self, frames: int, reached_s: float) -> list[str]:
+        """What the header promised and the file does not hold, and what it holds in vain."""
+        found = []
+        if frames < self._survey.promised_frames:
+            found.append(f"{frames} of {self._survey.promised_frames} promised frames decoded")
+        elif reached_s < _BROKEN_OFF * self._survey.promised_s - 1:
+            found.append(f"the file ends after {reached_s:.1f} of {self._survey.promised_s:.1f} promised seconds")
         if self._video_errors:
             found.append(f"{len(self._video_errors)} video packets could not be decoded: {self._video_errors[0]}")
-        if self._damaged:
-            found.append(f"{self._damaged} frames decoded with damage")
-        if self._clock.repaired:
-            found.append(f"{self._clock.repaired} frames without a usable timestamp, placed by the frame rate")
-        if self._sizes_differ:
-            found.append("frames differ in size; all were scaled to the first one's")
-        if self._media.audio is None and self._media.audio_streams:
-            found.append("no audio stream has a codec that is known here")
-        if self._media.audio is not None:
-            found += problems_of(self._track, self._audio_errors)
         return found
 
-    def _reached_s(self) -> float:
-        """The end of whichever of the two chosen streams ends last."""
-        sound_s = (self._track.start_s or 0) - self._clock.origin_s + self._track.samples / AUDIO_RATE_HZ
-        return max(self._clock.end_s, sound_s)
-
-    def _refuse_too_many_pixels(self, width: int, height: int) -> None:
-        allowed = self._job.limits.max_pixels
-        if width * height > allowed:
-            raise MediaError(f"{width}×{height} is more than {allowed} pixels", hint="raise max_pixels to allow it")
-
-    def _refuse_too_long(self, duration_s: float) -> None:
-        allowed_s = self._job.limits.max_duration_s
-        if duration_s > allowed_s:
-            raise MediaError(f"its length, {duration_s:.1f} s, is above {allowed_s:g} s", hint="raise max_duration_s to allow it")
+    def _sound_problems(self) -> list[str]:
+        if self._track is not None:
+            return self._track.problems(self._audio_errors)
+        return ["no audio stream has a codec that is known here"] if self._media.audio_streams else []
 
 
 def _decoded(stream: Any, packet: Packet[Any] | None, errors: list[str]) -> list[Any]:
@@ -229,31 +161,25 @@ def _decoded(stream: Any, packet: Packet[Any] | None, errors: list[str]) -> list
     return frames
 
 
-def _size_of(painter: Painter) -> dict[str, int]:
-    return {"width_px": painter.width_px, "height_px": painter.height_px}
-
-
-def main(argument: str) -> int:
-    """Do one job; the outcome goes through the pipe, the exit status is 0 unless the process is killed."""
+def main(argument: str) -> None:
+    """Do one job; its outcome goes through the pipe."""
     job = Job.from_json(argument)
     confine_this_process(job.limits, job.parent_pid)
     av.logging.set_level(None)
     av.logging.set_libav_level(av.logging.PANIC)
-    with os.fdopen(job.output_fd, "wb", buffering=2**16) as pipe:
+    with os.fdopen(job.output_fd, "wb") as pipe:
         try:
-            Extraction(job, pipe).run()
+            facts = Extraction(job, partial(send, pipe)).run()
+            send(pipe, {"kind": "done", "facts": asdict(facts)})
         except MediaError as error:
             send(pipe, {"kind": "error", "what": error.what, "hint": error.hint})
         except MemoryError:
             megabytes = job.limits.memory_bytes // 2**20
             send(pipe, {"kind": "error", "what": f"decoding takes more than {megabytes} MB of memory", "hint": "raise decode_memory_mb"})
-        except BrokenPipeError:
-            return 0  # the parent has lost interest
         except Exception as error:  # noqa: BLE001 -- the one boundary: whatever strangers' bytes make PyAV raise is this video's error
             what = f"the decoder failed: {type(error).__name__}: {error}"
             send(pipe, {"kind": "error", "what": what, "hint": "the file is damaged, or please report it"})
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    main(sys.argv[1])

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from av.audio.frame import AudioFrame
 
+AUDIO_ERRORS = (av.FFmpegError, ValueError)
+"""What PyAV raises for an audio packet or frame it cannot use."""
 _BYTES_PER_SAMPLE = 2
 _GAP_S = 0.05
 """Timestamps may be off by this much before it counts: containers round to milliseconds, and speech 50 ms late is still in sync
@@ -42,10 +44,8 @@ class SoundTrack:
         """The file's own timestamp of the first sample; None before there is one."""
         self.samples = 0
         """Samples given out."""
-        self.silence_s = 0.0
-        """Seconds of silence put into gaps."""
-        self.jumps = 0
-        """Timestamps that made no sense: the audio goes on where it was."""
+        self._silence_s = 0.0
+        self._jumps = 0
 
     def take(self, frame: AudioFrame) -> bytes:
         """Samples (s16le) that are ready after the next decoded `frame`.
@@ -67,6 +67,23 @@ class SoundTrack:
         """The samples the resampler still holds."""
         return self._drain()
 
+    def problems(self, errors: list[str]) -> list[str]:
+        """What was wrong with the audio, in words.
+
+        Args:
+            errors: one message per packet that could not be decoded.
+        """
+        found = []
+        if errors:
+            found.append(f"{len(errors)} audio packets could not be decoded: {errors[0]}")
+        if self._silence_s:
+            found.append(f"{self._silence_s:.2f} s of missing audio filled with silence")
+        if self._jumps:
+            found.append(f"audio timestamps jump {self._jumps} times")
+        if self.start_s is None:
+            found.append("the audio stream holds no audio that can be decoded")
+        return found
+
     def _reach(self, frame: AudioFrame) -> bytes:
         """Silence up to the beginning of `frame`, where there is a gap."""
         stamp_s = None if frame.pts is None else float(frame.pts * self._time_base)
@@ -77,7 +94,7 @@ class SoundTrack:
         gap_s = stamp_s - self._origin_s - self._taken_s
         beyond_limit = self._taken_s + gap_s > self._max_samples / AUDIO_RATE_HZ
         if gap_s < -_GAP_S or beyond_limit:
-            self.jumps += 1
+            self._jumps += 1
             self._origin_s += gap_s
             return b""
         if gap_s <= _GAP_S:
@@ -87,7 +104,7 @@ class SoundTrack:
         missing = round(self._taken_s * AUDIO_RATE_HZ) - self.samples
         if missing <= 0:
             return held
-        self.silence_s += gap_s
+        self._silence_s += gap_s
         return held + self._count(bytes(missing * _BYTES_PER_SAMPLE))
 
     def _drain(self) -> bytes:
@@ -107,26 +124,3 @@ class SoundTrack:
             limit_s = self._max_samples / AUDIO_RATE_HZ
             raise MediaError(f"its audio is longer than {limit_s:g} s", hint="raise max_duration_s to allow it")
         return samples
-
-
-def problems_of(track: SoundTrack, errors: list[str]) -> list[str]:
-    """What was wrong with an audio stream, in words.
-
-    Args:
-        track: after its end.
-        errors: one message per packet that could not be decoded.
-    """
-    found = []
-    if errors:
-        found.append(f"{len(errors)} audio packets could not be decoded: {errors[0]}")
-    if track.silence_s:
-        found.append(f"{track.silence_s:.2f} s of missing audio filled with silence")
-    if track.jumps:
-        found.append(f"audio timestamps jump {track.jumps} times")
-    if track.start_s is None:
-        found.append("the audio stream holds no audio that can be decoded")
-    return found
-
-
-AUDIO_ERRORS = (av.FFmpegError, ValueError)
-"""What PyAV raises for an audio packet or frame it cannot use."""

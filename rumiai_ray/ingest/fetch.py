@@ -48,7 +48,7 @@ def fetch(entry: Entry, limits: FetchLimits, workdir: Path) -> Iterator[Video]:
         yield local_video(location.address, limits)
         return
     try:
-        scratch = TemporaryDirectory(prefix=SCRATCH_PREFIX, dir=workdir)
+        scratch = TemporaryDirectory(prefix=SCRATCH_PREFIX, dir=workdir.absolute())
     except OSError as error:
         raise storage_error(error, str(workdir)) from error
     with scratch as name:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from rumiai_ray.models._openvino import cpu_properties, import_openvino
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -27,20 +29,15 @@ def craft_on_openvino(network: Any, threads: int) -> Callable[[torch.Tensor], tu
         A function from images, (n, 3, height, width) float32 with sides that are multiples of 32, to (scores, None): scores are
         (n, height / 2, width / 2, 2) float32, text and link. EasyOCR ignores the second.
     """
-    import openvino  # noqa: PLC0415 -- heavy
     import torch  # noqa: PLC0415 -- heavy
-    from openvino.frontend import FrontEndManager  # noqa: PLC0415
-    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder  # noqa: PLC0415
 
-    # Not `openvino.convert_model`: it reports its use to Intel and leaves a client id in the home directory.
-    frontend = FrontEndManager().load_by_framework("pytorch")
+    openvino = import_openvino()
+
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # the decoder traces with torch.jit, which torch calls old
+        warnings.simplefilter("ignore", FutureWarning)  # OpenVINO traces with torch.jit, which torch calls old
         # Traced on a tiny picture; the graph keeps batch and sides dynamic, which measured no slower than fixed sides.
-        graph = frontend.convert(frontend.load(TorchScriptPythonDecoder(network, example_input=torch.zeros(1, 3, 64, 64))))
-    # f32: on CPUs with AMX OpenVINO would choose bf16, and answers would depend on the node.
-    properties = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": openvino.Type.f32}
-    compiled = openvino.Core().compile_model(graph, "CPU", properties)
+        graph = openvino.convert_model(network, example_input=torch.zeros(1, 3, 64, 64))
+    compiled = openvino.Core().compile_model(graph, "CPU", cpu_properties(openvino, threads))
 
     def detect(images: torch.Tensor) -> tuple[torch.Tensor, None]:
         # Copied: OpenVINO hands out its output buffer and writes the next answer into it.

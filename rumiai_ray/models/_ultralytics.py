@@ -15,6 +15,7 @@ import numpy as np
 
 from rumiai_ray.errors import ConfigError, RumiaiError, WeightsError
 from rumiai_ray.models._coco import COCO_CLASSES
+from rumiai_ray.models._openvino import cpu_properties, import_openvino
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,6 +84,8 @@ class UltralyticsDetector:
 
     def __init__(self, weights: Path, options: UltralyticsOptions) -> None:
         ultralytics = import_ultralytics()
+        if weights.is_dir():
+            import_openvino()  # before Ultralytics does
         # Ultralytics would let OpenVINO pick any device; `intel:cpu` pins it to the CPU.
         device = "intel:cpu" if weights.is_dir() else options.device
         self._arguments = {
@@ -137,10 +140,8 @@ def _cap_threads(network: Any, weights: Path, threads: int) -> None:
     cv2.setNumThreads(threads)
     backend = network.backend
     if network.format == "openvino":
-        import openvino  # noqa: PLC0415 -- heavy
-
-        # f32: on CPUs with AMX OpenVINO would compute what is not int8 in bf16, and answers would depend on the node.
-        backend.compile_model.keywords["config"].update(INFERENCE_NUM_THREADS=threads, INFERENCE_PRECISION_HINT=openvino.Type.f32)
+        openvino = import_openvino()
+        backend.compile_model.keywords["config"].update(cpu_properties(openvino, threads))
         backend.ov_compiled_model = backend.compile_model(openvino.Core().read_model(next(weights.glob("*.xml"))))
     elif network.format == "onnx":
         import onnxruntime  # type: ignore[import-untyped] # noqa: PLC0415 -- heavy

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from rumiai_ray.frames.stored import StoredVideo
 
-SPEC = SamplingSpec(fps=25)  # 75 of the clip's 150 frames: three row groups
+SPEC = SamplingSpec(fps=25)  # 76 of the clip's 150 frames: three row groups
 ENTRY_FILES = ["COMPLETE.json", "audio.parquet", "facts.json", "frames.parquet", "thumbnails.parquet"]
 
 
@@ -87,11 +87,11 @@ def test_a_second_request_decodes_nothing_and_gives_the_same(store: FrameStore, 
 
 def test_batches_hold_every_sampled_frame_once_and_in_order(store: FrameStore, clip: Path) -> None:
     with store.ensure(clip, "video") as video:
-        assert video.facts.frames_sampled == 75
+        assert video.facts.frames_sampled == 76
         for size in (1, 10, 32, 50, 200):
             batches = list(video.batches(size))
             assert [len(batch.jpegs) for batch in batches[:-1]] == [size] * (len(batches) - 1)
-            assert np.concatenate([batch.frame_index for batch in batches]).tolist() == list(range(75))
+            assert np.concatenate([batch.frame_index for batch in batches]).tolist() == list(range(76))
             assert np.concatenate([batch.time_s for batch in batches]).tolist() == video.times_s.tolist()
         for batch in video.batches():
             assert [number_in(jpeg) for jpeg in batch.jpegs] == batch.source_frame.tolist()
@@ -113,7 +113,7 @@ def test_frames_lie_uncompressed_in_row_groups_of_32(store: FrameStore, clip: Pa
     with store.ensure(clip, "video") as video:
         assert sorted(path.name for path in directory_of(store, video).iterdir()) == ENTRY_FILES
         metadata = pq.read_metadata(directory_of(store, video) / "frames.parquet")
-    assert [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)] == [32, 32, 11]
+    assert [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)] == [32, 32, 12]
     column = metadata.row_group(0).column(3)
     assert (column.path_in_schema, column.compression) == ("jpeg", "UNCOMPRESSED")
 
@@ -245,7 +245,7 @@ def test_an_entry_in_use_is_never_evicted(store: FrameStore, clip: Path) -> None
     with store.ensure(clip, "used") as used, store.ensure(clip, "idle") as idle:
         idle.close()
         assert store.prune(0) == [idle.key]
-        assert len(contents(used)[2]) == 75
+        assert len(contents(used)[2]) == 76
     assert store.prune(0) == [used.key]
 
 
@@ -273,7 +273,7 @@ def test_two_processes_that_want_one_video_decode_it_once(store: FrameStore, cli
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
     go.touch()
-    assert sorted(process.communicate()[0] for process in processes) == ["False 75\n", "True 75\n"]
+    assert sorted(process.communicate()[0] for process in processes) == ["False 76\n", "True 76\n"]
 
 
 def test_what_a_killed_extraction_leaves_is_never_read_and_swept(store: FrameStore, clip: Path) -> None:

@@ -5,9 +5,11 @@ import gzip
 import hashlib
 import http.client
 import os
+import shutil
 import socket
 import ssl
 import struct
+import subprocess
 import threading
 import time
 import zlib
@@ -17,7 +19,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rumiai_ray.errors import InputError, MediaError, RumiaiError, StorageError, TransientError
-from rumiai_ray.ingest import addresses, network
+from rumiai_ray.ingest import addresses, web
 from rumiai_ray.ingest.fetch import FetchLimits
 from rumiai_ray.ingest.outcomes import BlockedError, NoVideoError, PrivateError, RateLimitedError, RemovedError
 from rumiai_ray.ingest.saving import Saving
@@ -382,17 +384,36 @@ def test_a_server_that_does_not_speak_tls_is_transient_and_drips_no_handshake(si
     assert isinstance(error, TransientError)
 
 
-def test_a_certificate_nobody_signed_is_refused(got: Got, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> None:
-        error = ssl.SSLCertVerificationError("self-signed certificate")
-        error.verify_message = "self-signed certificate"
-        raise error
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A self-signed certificate for 127.0.0.1 with its key, in one file."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("no openssl to make a certificate with")
+    both = tmp_path / "certificate.pem"
+    kind = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+    name = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run([openssl, "req", *kind, *name, "-keyout", both, "-out", f"{both}.crt"], check=True, capture_output=True)
+    both.write_bytes(both.read_bytes() + both.with_name("certificate.pem.crt").read_bytes())
+    return both
 
-    monkeypatch.setattr(network.Network, "connect", lambda *_: None)
-    monkeypatch.setattr(network.Network, "secure", refuse)
-    error = failure(got, "https://127.0.0.1/a.mp4")
+
+def test_https_works_and_a_certificate_nobody_signed_is_refused(
+    site: Site, got: Got, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server_side.load_cert_chain(certificate)
+    site.socket = server_side.wrap_socket(site.socket, server_side=True)
+    site.serve("/a.mp4", body=FILM)
+    site.on("/drip.mp4", drip)
+    url = site.url("/a.mp4").replace("http:", "https:")
+    error = failure(got, url)
     assert type(error) is InputError
-    assert "certificate" in str(error)
+    assert "certificate is not valid" in str(error)
+    monkeypatch.setattr(web, "_tls", lambda: ssl.create_default_context(cafile=str(certificate)))
+    with got(url) as video:
+        assert video.path.read_bytes() == FILM
+    assert "not done after" in str(failure(got, url.replace("a.mp4", "drip.mp4"), FetchLimits(total_s=0.5, allow_private_hosts=True)))
 
 
 def test_a_full_disk_is_a_storage_error(limits: FetchLimits) -> None:

@@ -1,0 +1,27 @@
+"""OpenVINO without its telemetry."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+
+def import_openvino() -> Any:
+    """The `openvino` package, which otherwise reports each import to Intel's analytics and leaves a client id in the home directory.
+
+    No variable switches that off (2026.4 heeds `CI=true` only), but without the package `openvino_telemetry`, a dependency of
+    its, it takes a stub; None in `sys.modules` is how Python is told that there is no such package.
+    """
+    if "openvino" not in sys.modules:
+        sys.modules["openvino_telemetry"] = None  # type: ignore[assignment] # typeshed does not know this use
+    import openvino  # noqa: PLC0415 -- heavy
+
+    return openvino
+
+
+def cpu_properties(openvino: Any, threads: int) -> dict[str, Any]:
+    """How graphs are compiled for the CPU: with `threads` threads, in f32.
+
+    Said aloud, since on CPUs with AMX OpenVINO would choose bf16, and answers would depend on the node.
+    """
+    return {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": openvino.Type.f32}
