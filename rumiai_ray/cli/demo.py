@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from collections import Counter, defaultdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -14,9 +13,6 @@ from rumiai_ray.cli.exits import Exit
 from rumiai_ray.cli.options import with_settings
 from rumiai_ray.config import BaseConfig  # noqa: TC001 -- typer reads the annotations
 from rumiai_ray.errors import ConfigError
-
-if TYPE_CHECKING:
-    from rumiai_ray.runs.reader import Run
 
 Keep = Annotated[
     Path | None,
@@ -97,7 +93,8 @@ def make_clip(path: Path) -> bool:
 
 
 def _analyse(clip: Path, config: BaseConfig, *, spoken: bool) -> Exit:
-    from rumiai_ray.cli.analyze import analyze_inputs  # noqa: PLC0415 -- Ray
+    from rumiai_ray.cli._demo_comparison import print_comparison  # noqa: PLC0415 -- PyAV, pyarrow
+    from rumiai_ray.cli.analyze import analyze_inputs  # noqa: PLC0415
     from rumiai_ray.runs.find import find_run  # noqa: PLC0415
     from rumiai_ray.runs.ids import new_run_id  # noqa: PLC0415
 
@@ -106,51 +103,6 @@ def _analyse(clip: Path, config: BaseConfig, *, spoken: bool) -> Exit:
     if exit_code is not Exit.ABORTED:
         print_comparison(find_run(run_id, config.out), spoken=spoken)
     return exit_code
-
-
-def print_comparison(run: Run, *, spoken: bool) -> None:
-    """One table on stdout: every caption beside what was read, every sentence beside what was heard."""
-    from rich.console import Console  # noqa: PLC0415 -- not for `--help`
-    from rich.table import Table  # noqa: PLC0415
-
-    from rumiai_ray.cli._demo_clip import SCENE_S, SCENES  # noqa: PLC0415
-
-    read, heard = captions_read(run), sentences_heard(run)
-    table = Table("seconds", "", "put in", "came out", title="The demo clip", title_justify="left")
-    for number, scene in enumerate(SCENES):
-        table.add_row(f"{number * SCENE_S:.1f} to {(number + 1) * SCENE_S:.1f}", "picture", scene.shows, "", style="dim")
-        table.add_row("", "caption", scene.caption, read.get(number, "(nothing)"))
-        if spoken:
-            table.add_row("", "speech", scene.sentence, heard.get(number, "(nothing)"), end_section=True)
-    Console().print(table)
-
-
-def captions_read(run: Run) -> dict[int, str]:
-    """By scene, what the text reader saw where the caption is, in most of the frames; nothing where it did not run."""
-    from rumiai_ray.cli._demo_clip import CAPTION_BOTTOM_PX, CAPTION_TOP_PX, SCENE_S  # noqa: PLC0415
-
-    if "texts" not in run.tables():
-        return {}
-    frames: defaultdict[float, list[tuple[float, str]]] = defaultdict(list)
-    for row in run.table("texts", ["time_s", "text", "x1", "y1", "y2"]).to_pylist():
-        if CAPTION_TOP_PX < (row["y1"] + row["y2"]) / 2 < CAPTION_BOTTOM_PX:
-            frames[row["time_s"]].append((row["x1"], row["text"]))
-    scenes: defaultdict[int, Counter[str]] = defaultdict(Counter)
-    for time_s, texts in sorted(frames.items()):
-        scenes[int(time_s / SCENE_S)][" ".join(text for _, text in sorted(texts))] += 1
-    return {number: counter.most_common(1)[0][0] for number, counter in scenes.items()}
-
-
-def sentences_heard(run: Run) -> dict[int, str]:
-    """By scene, the words whose middle lies in it; nothing where Whisper did not run."""
-    from rumiai_ray.cli._demo_clip import SCENE_S  # noqa: PLC0415
-
-    if "words" not in run.tables():
-        return {}
-    scenes: defaultdict[int, list[str]] = defaultdict(list)
-    for row in run.table("words", ["word_index", "start_s", "end_s", "word"]).sort_by("word_index").to_pylist():
-        scenes[int((row["start_s"] + row["end_s"]) / 2 / SCENE_S)].append(row["word"])
-    return {number: " ".join(words) for number, words in scenes.items()}
 
 
 def _say(line: str) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from rumiai_ray.engine.planning import VideoPlan
+    from rumiai_ray.engine.work import VideoPlan
     from rumiai_ray.ingest.entries import Entry
     from rumiai_ray.models.base import ModelPlan
 
@@ -52,7 +52,7 @@ class ProgressBars:
         """Move one bar."""
         task = self._tasks.get((video_key, model))
         if task is not None:
-            self.bars.update(task, completed=answered)
+            self.bars.advance(task, answered)
 
     def ended(self, entry: Entry, tables: Mapping[str, pa.Table]) -> None:
         """Remove the bars of videos that are done; a dead letter is said at once."""

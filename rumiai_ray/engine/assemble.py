@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from rumiai_ray.engine.calls import Index, Outcome, Payload
-    from rumiai_ray.engine.planning import VideoPlan
+    from rumiai_ray.engine.work import VideoPlan
     from rumiai_ray.models.base import ModelPlan
 
 

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from rumiai_ray.engine.work import Header
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -52,9 +54,15 @@ class Outcome:
 class Index:
     """The small half of a front's reply: which row of work it answers and how each model ended."""
 
+    entry_id: str
     video_key: str
     batch_index: int
+    batch_count: int
     outcomes: Mapping[str, Outcome]
+    payload_bytes: int = 0
+    """Size of the large half in memory."""
+    header: Header | None = None
+    """The row's header, handed on."""
 
 
 Payload = dict[str, dict[str, "pa.Table"]]

@@ -29,11 +29,9 @@ _FRONT_RESTART_S = 60.0
 class Row:
     """One row of work on its way."""
 
-    video_key: str
-    batch_index: int
     block: Any
     """Reference to a block of `WORK_SCHEMA`."""
-    row: int
+    row: int = 0
     attempts: int = 0
 
 
@@ -100,7 +98,7 @@ class Dispatcher:
             return self._again(row, cause)
         except RayActorError:
             self._await_front()
-            return self._again(row, ModelError("the front of the cell died", f"video {row.video_key[:12]}", "see Ray's logs"))
+            return self._again(row, ModelError("the front of the cell died", "cell", "see Ray's logs"))
 
     def _again(self, row: Row, error: Exception) -> Done | None:
         if row.attempts >= self._attempts:

@@ -50,7 +50,7 @@ class Front:
             MediaError: a stored frame does not decode (the store's checksums make that a fault of this node).
         """
         work = decode(block, row)
-        calls = _frame_calls(work) if work.kind == "frames" else _audio_calls(work)
+        calls = _calls(work)
         replies = {name: self._lanes[name].submit(call) for name, call in calls.items()}
         outcomes: dict[str, Outcome] = {}
         payload: Payload = {}
@@ -59,7 +59,18 @@ class Front:
             outcomes[name] = _outcome(work, name, answer, attempts)
             if isinstance(answer, Answer):
                 payload[name] = dict(answer.tables)
-        return Index(work.video_key, work.batch_index, outcomes), payload
+        size_bytes = sum(table.nbytes for tables in payload.values() for table in tables.values())
+        return Index(work.entry_id, work.video_key, work.batch_index, work.batch_count, outcomes, size_bytes, work.header), payload
+
+
+def _calls(work: Work) -> dict[str, Call]:
+    match work.kind:
+        case "frames":
+            return _frame_calls(work)
+        case "audio":
+            return _audio_calls(work)
+        case "none":
+            return {}
 
 
 def _frame_calls(work: Work) -> dict[str, Call]:

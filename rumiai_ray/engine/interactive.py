@@ -5,38 +5,34 @@ A Ray Data execution costs 2 to 12 s (measured), which a batch of thousands does
 
 from __future__ import annotations
 
-import queue
 import threading
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import ray
 
 from rumiai_ray.engine import cell as cells
 from rumiai_ray.engine.assemble import assemble
+from rumiai_ray.engine.calls import Index
 from rumiai_ray.engine.dispatch import Dispatcher, Done, Row
-from rumiai_ray.engine.entries import dead_letter_row, video_row
-from rumiai_ray.engine.feed import Dead, Ended, Event, Feed, Fetched, Planned
+from rumiai_ray.engine.entries import dead_letter_row
+from rumiai_ray.engine.feed import Feed
 from rumiai_ray.engine.lane import LanePolicy
+from rumiai_ray.engine.ledger import Ledger, Settled
 from rumiai_ray.engine.local import local_ray
-from rumiai_ray.engine.work import Work, encode
+from rumiai_ray.engine.work import decode, encode
 from rumiai_ray.schema.run import ANALYSES, DEAD_LETTER, VIDEOS, Status
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     import pyarrow as pa
 
     from rumiai_ray.config import BaseConfig
-    from rumiai_ray.engine.calls import Index, Payload
-    from rumiai_ray.engine.planning import VideoPlan
-    from rumiai_ray.frames.store import FrameStore
+    from rumiai_ray.engine.stage import Stage
+    from rumiai_ray.engine.work import VideoPlan, Work
     from rumiai_ray.ingest.entries import Entry
-    from rumiai_ray.ingest.fetch import FetchLimits
-    from rumiai_ray.models.base import ModelPlan
     from rumiai_ray.runs.writer import RunWriter
 
 _QUIET_S = 1.5
@@ -54,7 +50,7 @@ class Reporter(Protocol):
         """A video is about to be analysed."""
 
     def progress(self, video_key: str, model: str, answered: int) -> None:
-        """A model has answered for so many frames (or stretches of audio) of a video so far."""
+        """A model has answered for that many more frames (or stretches of audio) of a video."""
 
     def ended(self, entry: Entry, tables: Mapping[str, pa.Table]) -> None:
         """An entry was committed or dead-lettered; `tables` are the rows it left."""
@@ -64,53 +60,32 @@ class Stopped(Exception):  # noqa: N818 -- an order, not an error
     """The run was told to stop; everything committed stays."""
 
 
-@dataclass
-class _Pending:
-    plan: VideoPlan
-    owners: list[tuple[Entry, pa.Table]]
-    """Entries with this content and their `videos` rows; the first one's analysis serves all."""
-    answers: list[tuple[Index, Payload]] = field(default_factory=list)
-    error: Exception | None = None
-    returned: int = 0
-
-
 class Interactive:
     """One run over a few entries."""
 
-    def __init__(
-        self,
-        config: BaseConfig,
-        models: Sequence[ModelPlan],
-        store: FrameStore,
-        limits: FetchLimits,
-        workdir: Path,
-        writer: RunWriter,
-        reporter: Reporter,
-    ) -> None:
+    def __init__(self, config: BaseConfig, stage: Stage, writer: RunWriter, reporter: Reporter) -> None:
         self._config = config
-        self._models = models
-        self._store = store
-        self._limits = limits
-        self._workdir = workdir
+        self._stage = stage
         self._writer = writer
         self._reporter = reporter
-        self._run_id = writer.manifest.run_id
-        self._cell: cells.Cell | None = None
         self._dispatcher: Dispatcher | None = None
-        self._pending: dict[str, _Pending] = {}
-        self._broken: dict[str, Exception] = {}
+        self._ledger = Ledger()
         self._stopped = threading.Event()
         self._troubled = False
 
     def run(self, entries: Sequence[Entry], cell: cells.Cell | None = None) -> Literal["complete", "partial"]:
-        """Analyse `entries`, commit each as it ends; returns the run's status, `complete` or `partial`.
+        """Analyse `entries`, commit each as it ends; returns the run's status.
 
         Args:
             entries: what to analyse.
             cell: a warm cell to use; without one a Ray on loopback is started, if any video gets as far as needing it.
+
+        Raises:
+            Stopped: `stop` was called.
+            RumiaiError: the run as a whole cannot go on.
         """
         with ExitStack() as held:
-            feed = Feed(entries, self._store, self._limits, self._workdir, self._models, self._config.engine.batch_frames)
+            feed = Feed(self._stage, entries)
             held.callback(feed.stop)
             if cell is not None:
                 self._use(cell)
@@ -122,134 +97,98 @@ class Interactive:
         self._stopped.set()
 
     def _loop(self, feed: Feed, held: ExitStack) -> None:
-        waiting_since: float | None = None
-        ended = False
-        while not ended or self._pending or (self._dispatcher and self._dispatcher.open):
+        began = time.monotonic()
+        self._reporter.stage("reading")
+        while not feed.ended or (self._dispatcher and self._dispatcher.open):
             if self._stopped.is_set():
                 raise Stopped
-            event = None if ended or not self._has_room() else self._next(feed)
-            if isinstance(event, Fetched):
-                waiting_since = waiting_since or time.monotonic()
-                self._reporter.stage(f"decoding {event.entry.input}")
-            elif isinstance(event, Ended):
-                ended = True
-                if event.error is not None:
-                    raise event.error
-            elif event is not None:
-                waiting_since = None
-                self._take(event, held)
-            elif waiting_since and self._cell is None and time.monotonic() - waiting_since > _QUIET_S:
+            busy = self._dispatcher is not None and self._dispatcher.open > 0
+            work = None
+            if not feed.ended and (self._dispatcher is None or self._dispatcher.wants_more):
+                work = feed.take(0.001 if busy else _TICK_S)
+            if work is not None:
+                self._take(work, held)
+            elif self._dispatcher is None and not feed.ended and time.monotonic() - began > _QUIET_S:
                 self._start(held)
             if self._dispatcher is not None:
-                for done in self._dispatcher.collect(_TICK_S if event is None else 0):
+                for done in self._dispatcher.collect(_TICK_S if work is None else 0):
                     self._returned(done)
 
-    def _has_room(self) -> bool:
-        return self._dispatcher is None or self._dispatcher.wants_more
-
-    def _next(self, feed: Feed) -> Event | Work | None:
-        busy = self._dispatcher is not None and self._dispatcher.open
-        try:
-            return feed.events.get(timeout=0.001 if busy else _TICK_S)
-        except queue.Empty:
-            return None
-
-    def _take(self, event: Event | Work, held: ExitStack) -> None:
-        if isinstance(event, Work):
-            dispatcher = self._start(held)
-            dispatcher.submit(Row(event.video_key, event.batch_index, ray.put(encode([event])), 0))
-        elif isinstance(event, Planned):
-            self._plan(event)
-        elif isinstance(event, Dead):
-            self._bury(event.entry, event.video_key, event.stage, event.error)
+    def _take(self, work: Work, held: ExitStack) -> None:
+        if work.header is not None and work.header.plan is not None and not work.header.repeats:
+            self._reporter.planned(work.header.entry, work.header.plan)
+        if work.kind == "none":
+            # Nothing to ask a model: a dead letter, a repeat, or a video no model wants anything of.
+            self._settle(self._ledger.add(answer_without_models(work), None))
+        else:
+            self._start(held).submit(Row(ray.put(encode([work]))))
 
     def _start(self, held: ExitStack) -> Dispatcher:
         """The dispatcher of the cell, started now if there is none."""
-        if self._dispatcher is None:
-            self._reporter.stage("starting Ray and loading models")
-            ours = held.enter_context(local_ray())
-            spec = cells.CellSpec(
-                plans=self._models,
-                code_sha256=ours.code_sha256,
-                notes=ours.scratch,
-                policy=lane_policy(self._config),
-                batches_in_flight=self._config.engine.batches_in_flight,
-            )
-            self._use(cells.start(spec))
-        if self._dispatcher is None:
-            raise RuntimeError("a started cell has a dispatcher")
+        if self._dispatcher is not None:
+            return self._dispatcher
+        self._reporter.stage("starting Ray and loading models")
+        ours = held.enter_context(local_ray())
+        engine = self._config.engine
+        spec = cells.CellSpec(self._stage.models, ours.code_sha256, ours.scratch, lane_policy(self._config), engine.batches_in_flight)
+        return self._use(cells.start(spec))
+
+    def _use(self, cell: cells.Cell) -> Dispatcher:
+        self._dispatcher = dispatcher_of(cell, self._config)
         return self._dispatcher
 
-    def _use(self, cell: cells.Cell) -> None:
-        self._cell = cell
-        engine = self._config.engine
-        slowest_s = engine.start_timeout_s + engine.call_timeout_s
-        self._dispatcher = Dispatcher(
-            cell.front,
-            in_flight=engine.batches_in_flight,
-            attempts=engine.attempts,
-            # The lanes end every call themselves; this is for a front that hangs with them.
-            deadline_s=engine.batches_in_flight * engine.attempts * slowest_s,
-        )
-
-    def _plan(self, event: Planned) -> None:
-        row = video_row(self._run_id, event.entry, event.video, event.stored)
-        known = self._pending.get(event.plan.video_key)
-        if event.plan.video_key in self._broken:
-            return self._bury(event.entry, event.plan.video_key, "assemble", self._broken[event.plan.video_key])
-        if event.repeated and known is None:
-            return self._commit({VIDEOS.name: row}, event.entry)
-        if known is not None:
-            known.owners.append((event.entry, row))
-            return None
-        self._reporter.planned(event.entry, event.plan)
-        self._pending[event.plan.video_key] = _Pending(event.plan, [(event.entry, row)])
-        if not event.plan.batch_count:
-            self._finish(event.plan.video_key)
-        return None
-
     def _returned(self, done: Done) -> None:
-        pending = self._pending[done.row.video_key]
-        pending.returned += 1
         if done.index is None:
-            pending.error = pending.error or done.error
-        else:
-            payload: Any = ray.get(done.payload)
-            pending.answers.append((done.index, payload))
-            self._report(pending)
-        if pending.returned == pending.plan.batch_count:
-            self._finish(done.row.video_key)
-
-    def _report(self, pending: _Pending) -> None:
-        for model in (*pending.plan.frames, *pending.plan.audio):
-            outcomes = [index.outcomes[model] for index, _ in pending.answers if model in index.outcomes]
-            self._reporter.progress(pending.plan.video_key, model, sum(len(outcome.frames) or 1 for outcome in outcomes))
-
-    def _finish(self, video_key: str) -> None:
-        pending = self._pending.pop(video_key)
-        if pending.error is not None:
-            self._broken[video_key] = pending.error
-            for entry, _ in pending.owners:
-                self._bury(entry, video_key, "assemble", pending.error)
+            work = decode(ray.get(done.row.block), done.row.row)
+            error = done.error or RuntimeError("a row came back with neither answer nor error")
+            self._settle(self._ledger.fail(work.entry_id, work.batch_index, work.batch_count, work.header, error))
             return
-        tables = assemble(self._run_id, pending.plan, self._models, pending.answers)
+        for model, outcome in done.index.outcomes.items():
+            self._reporter.progress(done.index.video_key, model, len(outcome.frames) or 1)
+        self._settle(self._ledger.add(done.index, done.payload))
+
+    def _settle(self, settled: Sequence[Settled]) -> None:
+        for one in settled:
+            header = one.header
+            if header.plan is None:
+                self._bury(header.entry, header.row)
+            elif one.error is not None:
+                self._bury(header.entry, dead_letter_row(self._stage.run_id, header.entry, header.plan.video_key, "assemble", one.error))
+            elif header.repeats:
+                self._commit(header.entry, {VIDEOS.name: header.row})
+            else:
+                self._assemble(one, header.plan)
+
+    def _assemble(self, settled: Settled, plan: VideoPlan) -> None:
+        answers = [(index, ray.get(payload)) for index, payload in settled.answers]
+        tables = assemble(self._stage.run_id, plan, self._stage.models, answers)
         if Status.FAILED in tables[ANALYSES.name]["status"].to_pylist():
             self._troubled = True
-        for entry, row in pending.owners:
-            self._commit({VIDEOS.name: row, **tables}, entry)
-            tables = {}
+        self._commit(settled.header.entry, {VIDEOS.name: settled.header.row, **tables})
 
-    def _bury(self, entry: Entry, video_key: str | None, stage: str, error: Exception) -> None:
+    def _bury(self, entry: Entry, row: pa.Table) -> None:
         self._troubled = True
-        row = {DEAD_LETTER.name: dead_letter_row(self._run_id, entry, video_key, stage, error)}
-        self._writer.add(row)
+        self._writer.add({DEAD_LETTER.name: row})
         self._writer.commit([], [entry.entry_id])
-        self._reporter.ended(entry, row)
+        self._reporter.ended(entry, {DEAD_LETTER.name: row})
 
-    def _commit(self, tables: dict[str, pa.Table], entry: Entry) -> None:
+    def _commit(self, entry: Entry, tables: dict[str, pa.Table]) -> None:
         self._writer.add(tables)
         self._writer.commit([entry.entry_id])
         self._reporter.ended(entry, tables)
+
+
+def answer_without_models(work: Work) -> Index:
+    """The index of a row that asks nothing of any model."""
+    return Index(work.entry_id, work.video_key, work.batch_index, work.batch_count, {}, header=work.header)
+
+
+def dispatcher_of(cell: cells.Cell, config: BaseConfig) -> Dispatcher:
+    """A dispatcher for one cell under `config`."""
+    engine = config.engine
+    # The lanes end every call themselves; the deadline is for a front that hangs with them.
+    deadline_s = engine.batches_in_flight * engine.attempts * (engine.start_timeout_s + engine.call_timeout_s)
+    return Dispatcher(cell.front, in_flight=engine.batches_in_flight, attempts=engine.attempts, deadline_s=deadline_s)
 
 
 def lane_policy(config: BaseConfig) -> LanePolicy:

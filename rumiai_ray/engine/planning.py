@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rumiai_ray.engine.work import Work
+from rumiai_ray.engine.work import VideoPlan, Work
 from rumiai_ray.frames.sampling import subset
 from rumiai_ray.models.audio import chunks
 from rumiai_ray.models.catalogue import plan_class
@@ -21,24 +20,7 @@ if TYPE_CHECKING:
     from rumiai_ray.models.base import AudioChunk, ModelPlan
 
 
-@dataclass(frozen=True)
-class VideoPlan:
-    """What is going to be asked about one video."""
-
-    video_key: str
-    frames: Mapping[str, int]
-    """Frames planned, by frame model."""
-    audio: tuple[str, ...]
-    """Audio models that run."""
-    skipped: Mapping[str, str]
-    """Why a model does not run on this video."""
-    problems: tuple[str, ...]
-    """What is wrong with the media: every analysis of it is `degraded`."""
-    batch_count: int
-    """Rows of work."""
-
-
-def plan_video(stored: StoredVideo, plans: Sequence[ModelPlan], batch_frames: int) -> tuple[VideoPlan, Iterator[Work]]:
+def plan_video(entry_id: str, stored: StoredVideo, plans: Sequence[ModelPlan], batch_frames: int) -> tuple[VideoPlan, Iterator[Work]]:
     """The plan for one video and its rows of work, in order; rows are read from the store as they are taken."""
     facts = stored.facts
     picked = _picked(stored.times_s, facts, plans)
@@ -59,7 +41,7 @@ def plan_video(stored: StoredVideo, plans: Sequence[ModelPlan], batch_frames: in
         problems=facts.problems,
         batch_count=len(starts) + len(stretches),
     )
-    return plan, _rows(plan, stored, picked, stretches, batch_frames)
+    return plan, _rows(entry_id, plan, stored, picked, stretches, batch_frames)
 
 
 def _picked(times_s: NDArray[np.float64], facts: SourceFacts, plans: Sequence[ModelPlan]) -> dict[str, NDArray[np.intp]]:
@@ -78,6 +60,7 @@ def _wanted(picked: Mapping[str, NDArray[np.intp]], start: int, size: int) -> di
 
 
 def _rows(
+    entry_id: str,
     plan: VideoPlan,
     stored: StoredVideo,
     picked: Mapping[str, NDArray[np.intp]],
@@ -87,19 +70,22 @@ def _rows(
     """Audio first: the speech model then works while frames are still being read."""
     number = 0
     for chunk in stretches:
-        yield Work(plan.video_key, number, plan.batch_count, dict.fromkeys(plan.audio, ()), audio=chunk)
+        yield Work(entry_id, plan.video_key, number, plan.batch_count, dict.fromkeys(plan.audio, ()), audio=chunk)
         number += 1
     start = 0
     for batch in stored.batches(batch_frames):
         wanted = _wanted(picked, start, batch_frames)
         start += len(batch.jpegs)
         if wanted:
-            yield _frame_work(plan, stored.facts, number, wanted, batch)
+            yield _frame_work(entry_id, plan, stored.facts, number, wanted, batch)
             number += 1
 
 
-def _frame_work(plan: VideoPlan, facts: SourceFacts, number: int, wanted: Mapping[str, tuple[int, ...]], batch: EncodedBatch) -> Work:
+def _frame_work(
+    entry_id: str, plan: VideoPlan, facts: SourceFacts, number: int, wanted: Mapping[str, tuple[int, ...]], batch: EncodedBatch
+) -> Work:
     return Work(
+        entry_id,
         plan.video_key,
         number,
         plan.batch_count,

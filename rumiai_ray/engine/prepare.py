@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from rumiai_ray.engine.interactive import Interactive, Reporter
+from rumiai_ray.engine.stage import Stage
 from rumiai_ray.errors import ConfigError
 from rumiai_ray.frames.limits import DecodeLimits
 from rumiai_ray.frames.sampling import SamplingSpec
@@ -47,7 +48,8 @@ class Prepared:
 
     def interactive(self, writer: RunWriter, workdir: Path, reporter: Reporter) -> Interactive:
         """The engine for a few entries. `workdir` holds downloads while they are needed."""
-        return Interactive(self.config, self.models, self.store, self.limits, workdir, writer, reporter)
+        stage = Stage(self.manifest.run_id, self.models, self.store, self.limits, workdir, self.config.engine.batch_frames)
+        return Interactive(self.config, stage, writer, reporter)
 
 
 def prepare(config: BaseConfig, models: Sequence[ModelPlan], *, command: Sequence[str], run_id: str | None = None) -> Prepared:

@@ -1,12 +1,13 @@
 """One unit of work, as an Arrow row: a batch of a video's frames, or a stretch of its audio, and which models want it.
 
 The same rows travel in both engines: through Ray Data's blocks in a batch run, put by the driver for one video. Every row
-says which video it is of and how many there are (`batch_index` of `batch_count`), so that whoever assembles can tell a
-complete video from one with a hole.
+says which entry it is of and how many there are (`batch_index` of `batch_count`), so that whoever assembles can tell a
+complete video from one with a hole. An entry's first row carries its header: what is known of the entry as a whole.
 """
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -19,10 +20,14 @@ from rumiai_ray.models.base import AudioChunk
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from rumiai_ray.ingest.entries import Entry
+
 _COLUMNS: dict[str, pa.DataType] = {
+    "entry_id": pa.string(),
     "video_key": pa.string(),
     "batch_index": pa.int32(),
     "batch_count": pa.int32(),
+    "header": pa.large_binary(),
     "kind": pa.string(),
     "wanted": pa.map_(pa.string(), pa.list_(pa.int32())),
     "frame_index": pa.list_(pa.int32()),
@@ -40,24 +45,60 @@ WORK_SCHEMA = pa.schema([pa.field(name, type_, nullable=False) for name, type_ i
 
 
 @dataclass(frozen=True)
+class VideoPlan:
+    """What is going to be asked about one video."""
+
+    video_key: str
+    frames: Mapping[str, int]
+    """Frames planned, by frame model."""
+    audio: tuple[str, ...]
+    """Audio models that run."""
+    skipped: Mapping[str, str]
+    """Why a model does not run on this video."""
+    problems: tuple[str, ...]
+    """What is wrong with the media: every analysis of it is `degraded`."""
+    batch_count: int
+    """Rows of work."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """What is known of an entry as a whole once its frames are in the store, or once it is clear that they never will be."""
+
+    entry: Entry
+    row: pa.Table
+    """Its stamped row: of `videos`, or of `dead_letter` where it could not be read."""
+    plan: VideoPlan | None
+    """None for a dead letter."""
+    repeats: bool = False
+    """Another entry of this run has the same bytes and is analysed for both."""
+
+
+@dataclass(frozen=True)
 class Work:
     """One row of work."""
 
+    entry_id: str
     video_key: str
+    """Empty for an entry whose bytes were never got."""
     batch_index: int
     batch_count: int
-    """Rows of work of this video, of both kinds."""
+    """Rows of work of this entry, of all kinds."""
     wanted: Mapping[str, tuple[int, ...]]
     """Which models want this row, and which positions of `frames` (empty for audio)."""
+    header: Header | None = None
+    """On the first row of an entry, and there only."""
     frames: EncodedBatch | None = None
     source_width_px: int = 0
     source_height_px: int = 0
     audio: AudioChunk | None = None
 
     @property
-    def kind(self) -> Literal["frames", "audio"]:
-        """What the row carries."""
-        return "frames" if self.frames is not None else "audio"
+    def kind(self) -> Literal["frames", "audio", "none"]:
+        """What the row carries besides its header."""
+        if self.frames is not None:
+            return "frames"
+        return "none" if self.audio is None else "audio"
 
 
 def encode(works: list[Work]) -> pa.Table:
@@ -68,9 +109,12 @@ def encode(works: list[Work]) -> pa.Table:
 def _record(work: Work) -> dict[str, object]:
     frames, audio = work.frames, work.audio
     return {
+        "entry_id": work.entry_id,
         "video_key": work.video_key,
         "batch_index": work.batch_index,
         "batch_count": work.batch_count,
+        # Pickle: it goes from one process of this run to another through Ray's own store, and no further.
+        "header": pickle.dumps(work.header) if work.header else b"",
         "kind": work.kind,
         "wanted": [(name, list(positions)) for name, positions in work.wanted.items()],
         "frame_index": frames.frame_index.tolist() if frames else [],
@@ -95,13 +139,15 @@ def decode(block: pa.Table, row: int) -> Work:
             time_s=np.asarray(record["time_s"], np.float64),
             jpegs=tuple(record["jpegs"]),
         )
-    else:
+    elif record["kind"] == "audio":
         audio = AudioChunk(samples=np.frombuffer(record["audio_s16"], "<i2"), start_s=record["audio_start_s"])
     return Work(
+        entry_id=record["entry_id"],
         video_key=record["video_key"],
         batch_index=record["batch_index"],
         batch_count=record["batch_count"],
         wanted={name: tuple(positions) for name, positions in record["wanted"]},
+        header=pickle.loads(record["header"]) if record["header"] else None,  # noqa: S301 -- see `_record`
         frames=frames,
         source_width_px=record["source_width_px"],
         source_height_px=record["source_height_px"],

@@ -52,9 +52,9 @@ class Extraction:
         media.container.close()
         self._media = open_media(job.input_fd)
         self._pictures: PictureTrack | None = None
-        audio = self._media.audio
-        self._track = None if audio is None else SoundTrack(audio.time_base or MICROSECOND, job.limits.max_duration_s)
-        self._sound = bytearray()
+        self._track: SoundTrack | None = None
+        if self._media.audio is not None:
+            self._track = SoundTrack(self._media.audio.time_base or MICROSECOND, self._survey.duration_s, job.limits.max_duration_s)
 
     def run(self) -> SourceFacts:
         """Decode everything and send it, but for the facts.
@@ -75,7 +75,8 @@ class Extraction:
             raise MediaError(f"not one frame can be decoded: {why}", hint="the file is damaged or not complete")
         self._pictures.finish()
         if self._track is not None:
-            self._send_sound(self._track.finish(), last=True)
+            self._track.finish()
+            self._send_sound(self._track)
         return self._facts(self._pictures)
 
     def _decode_video(self, packet: Packet[VideoStream] | None) -> None:
@@ -89,19 +90,18 @@ class Extraction:
             return
         for frame in _decoded(self._media.audio, packet, self._audio_errors):
             try:
-                samples = self._track.take(frame)
+                self._track.take(frame)
             except MemoryError:
                 raise
             except AUDIO_ERRORS as error:
                 self._audio_errors.append(str(error))
-            else:
-                self._send_sound(samples)
+        if len(self._track.ready) >= _SOUND_BYTES_A_MESSAGE:
+            self._send_sound(self._track)
 
-    def _send_sound(self, samples: bytes, *, last: bool = False) -> None:
-        self._sound += samples
-        if len(self._sound) >= _SOUND_BYTES_A_MESSAGE or (last and self._sound):
-            self._send({"kind": "sound"}, bytes(self._sound))
-            self._sound.clear()
+    def _send_sound(self, track: SoundTrack) -> None:
+        if track.ready:
+            self._send({"kind": "sound"}, bytes(track.ready))
+            track.ready.clear()
 
     def _facts(self, pictures: PictureTrack) -> SourceFacts:
         media, track, duration_s = self._media, self._track, pictures.clock.end_s

@@ -28,11 +28,13 @@ class SoundTrack:
 
     Args:
         time_base: seconds per tick of the audio stream; frames that a decoder held back to the end come without one.
+        longest_gap_s: a longer one, longer than the video for instance, is no gap but a broken timestamp.
         max_duration_s: longer audio is refused.
     """
 
-    def __init__(self, time_base: Fraction, max_duration_s: float) -> None:
+    def __init__(self, time_base: Fraction, longest_gap_s: float, max_duration_s: float) -> None:
         self._time_base = time_base
+        self._longest_gap_s = max(longest_gap_s, _GAP_S)
         self._max_samples = int(max_duration_s * AUDIO_RATE_HZ)
         self._resampler: AudioResampler | None = None
         self._source: tuple[str, str, int] | None = None
@@ -43,29 +45,33 @@ class SoundTrack:
         self.start_s: float | None = None
         """The file's own timestamp of the first sample; None before there is one."""
         self.samples = 0
-        """Samples given out."""
+        """Samples made so far."""
+        self.ready = bytearray()
+        """The latest of them, s16le; the caller takes them out."""
         self._silence_s = 0.0
         self._jumps = 0
 
-    def take(self, frame: AudioFrame) -> bytes:
-        """Samples (s16le) that are ready after the next decoded `frame`.
+    def take(self, frame: AudioFrame) -> None:
+        """Take the next decoded frame; what is ready of it goes into `ready`.
 
         Raises:
             MediaError: the audio is longer than allowed.
         """
-        silence = self._reach(frame)
+        self._reach(frame)
         source = (frame.format.name, frame.layout.name, frame.sample_rate)
         if self._resampler is None or source != self._source:
-            silence = self._drain() + silence
+            self.finish()
             self._resampler = AudioResampler(format="s16", layout="mono", rate=AUDIO_RATE_HZ)
             self._source = source
         self._taken_s += frame.samples / frame.sample_rate
-        frame.pts = None  # the resampler would warn of jumps that have just been dealt with
-        return silence + self._count(self._resampled(self._resampler, frame))
+        frame.pts = None  # gaps and jumps have just been dealt with
+        self._resample(self._resampler, frame)
 
-    def finish(self) -> bytes:
-        """The samples the resampler still holds."""
-        return self._drain()
+    def finish(self) -> None:
+        """Put the samples the resampler still holds into `ready`."""
+        if self._resampler is not None:
+            resampler, self._resampler = self._resampler, None
+            self._resample(resampler, None)
 
     def problems(self, errors: list[str]) -> list[str]:
         """What was wrong with the audio, in words.
@@ -84,43 +90,31 @@ class SoundTrack:
             found.append("the audio stream holds no audio that can be decoded")
         return found
 
-    def _reach(self, frame: AudioFrame) -> bytes:
-        """Silence up to the beginning of `frame`, where there is a gap."""
+    def _reach(self, frame: AudioFrame) -> None:
+        """Fill the gap before `frame` with silence, where there is one."""
         stamp_s = None if frame.pts is None else float(frame.pts * self._time_base)
         if self.start_s is None:
             self.start_s = self._origin_s = stamp_s or 0.0
         if stamp_s is None:
-            return b""
+            return
         gap_s = stamp_s - self._origin_s - self._taken_s
-        beyond_limit = self._taken_s + gap_s > self._max_samples / AUDIO_RATE_HZ
-        if gap_s < -_GAP_S or beyond_limit:
+        if not -_GAP_S <= gap_s <= self._longest_gap_s:
             self._jumps += 1
             self._origin_s += gap_s
-            return b""
-        if gap_s <= _GAP_S:
-            return b""
-        held = self._drain()
-        self._taken_s += gap_s
-        missing = round(self._taken_s * AUDIO_RATE_HZ) - self.samples
-        if missing <= 0:
-            return held
-        self._silence_s += gap_s
-        return held + self._count(bytes(missing * _BYTES_PER_SAMPLE))
+        elif gap_s > _GAP_S:
+            self.finish()
+            self._taken_s += gap_s
+            self._silence_s += gap_s
+            missing = max(0, round(self._taken_s * AUDIO_RATE_HZ) - self.samples)
+            self._give(bytes(missing * _BYTES_PER_SAMPLE))
 
-    def _drain(self) -> bytes:
-        if self._resampler is None:
-            return b""
-        resampler, self._resampler = self._resampler, None
-        return self._count(self._resampled(resampler, None))
+    def _resample(self, resampler: AudioResampler, frame: AudioFrame | None) -> None:
+        for piece in resampler.resample(frame):
+            self._give(piece.to_ndarray().tobytes())
 
-    @staticmethod
-    def _resampled(resampler: AudioResampler, frame: AudioFrame | None) -> bytes:
-        return b"".join(piece.to_ndarray().tobytes() for piece in resampler.resample(frame))
-
-    def _count(self, samples: bytes) -> bytes:
-        count = len(samples) // _BYTES_PER_SAMPLE
-        self.samples += count
+    def _give(self, samples: bytes) -> None:
+        self.ready += samples
+        self.samples += len(samples) // _BYTES_PER_SAMPLE
         if self.samples > self._max_samples:
             limit_s = self._max_samples / AUDIO_RATE_HZ
             raise MediaError(f"its audio is longer than {limit_s:g} s", hint="raise max_duration_s to allow it")
-        return samples

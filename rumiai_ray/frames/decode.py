@@ -96,9 +96,12 @@ def decode(path: Path, spec: SamplingSpec, limits: DecodeLimits) -> Generator[Pi
             raise MediaError(f"its size, {size_bytes / 2**20:.1f} MB, is above {megabytes:g} MB", subject, "raise max_input_mb to allow it")
         with _Child(input_fd, subject, spec, limits) as child:
             while (message := child.next_message()) is not None:
-                header, payload = message
-                yield from _understood(header, payload, spec, subject)
-                if header["kind"] == "done":
+                try:
+                    pieces = list(_understood(*message, spec, subject))
+                except (KeyError, TypeError, ValueError) as error:
+                    raise MediaError("the decoder talks nonsense", subject, "the file may be made to take decoders over") from error
+                yield from pieces
+                if isinstance(pieces[-1], SourceFacts):
                     return
             raise child.death()
 
@@ -200,11 +203,13 @@ class _Child:
 
     def death(self) -> MediaError:
         """Why the subprocess ended without finishing, as an error to raise."""
-        status = self._process.wait()  # it has closed its pipe: it is gone, or going
-        if status == -signal.SIGXCPU or (status == -signal.SIGKILL and self._limits.cpu_s < self._limits.wall_s):
+        status = self._end()  # it has closed its pipe, so it is gone and the signal comes too late, or it only pretends to be
+        if status == -signal.SIGXCPU:
             return MediaError(f"decoding took more than {self._limits.cpu_s:g} s of CPU", self._subject, "raise decode_timeout_s")
+        if status == -signal.SIGKILL:
+            return MediaError("the decoder was killed with SIGKILL", self._subject, "the machine may be short of memory")
         if status < 0:
-            how = signal.Signals(-status).name
+            how = next((known.name for known in signal.Signals if known == -status), f"signal {-status}")
             return MediaError(f"the decoder crashed with {how}", self._subject, "the file is damaged, or made to crash decoders")
         return MediaError(f"the decoder ended early with status {status}", self._subject, "the file is damaged, or please report it")
 
@@ -227,10 +232,12 @@ class _Child:
         if remaining_s <= 0 or not self._poll.poll(remaining_s * 1000):
             raise MediaError(f"decoding took longer than {self._limits.wall_s:g} s", self._subject, "raise decode_timeout_s")
 
-    def _end(self) -> None:
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+    def _end(self) -> int:
+        """Kill the group, if that has not been done, and return the subprocess's status."""
+        if self._process.returncode is None:  # once it is reaped, its number may be another process's
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+        return self._process.wait()
 
 
 def _environment() -> dict[str, str]:

@@ -85,6 +85,11 @@ class UltralyticsDetector:
     def __init__(self, weights: Path, options: UltralyticsOptions) -> None:
         ultralytics = import_ultralytics()
         if weights.is_dir():
+            if len(graphs := sorted(weights.glob("*.xml"))) != 1:
+                # Ultralytics loads whichever it sees first, and only one has been held against its digest.
+                raise WeightsError(
+                    f"holds {len(graphs)} graphs (*.xml), must hold one", str(weights), "keep an export in a directory of its own"
+                )
             import_openvino()  # before Ultralytics does
         # Ultralytics would let OpenVINO pick any device; `intel:cpu` pins it to the CPU.
         device = "intel:cpu" if weights.is_dir() else options.device

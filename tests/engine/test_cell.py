@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 def _answers(cell: Cell, works: list[Work], *, in_flight: int = 3) -> dict[tuple[str, int], Done]:
     dispatcher = Dispatcher(cell.front, in_flight=in_flight, attempts=3, deadline_s=120)
     for work in works:
-        dispatcher.submit(Row(work.video_key, work.batch_index, ray.put(encode([work])), 0))
+        dispatcher.submit(Row(ray.put(encode([work]))))
     done: dict[tuple[str, int], Done] = {}
     while dispatcher.open:
-        done |= {(one.row.video_key, one.row.batch_index): one for one in dispatcher.collect()}
+        done |= {(one.index.video_key, one.index.batch_index): one for one in dispatcher.collect() if one.index}
     return done
 
 
@@ -107,7 +107,7 @@ def test_a_killed_front_loses_no_row(start_cell: StartCell) -> None:
     works = [frames_work([number], {"a": (0,)}, video_key=f"v{number}") for number in range(10, 130, 10)]
     dispatcher = Dispatcher(cell.front, in_flight=3, attempts=3, deadline_s=60)
     for work in works:
-        dispatcher.submit(Row(work.video_key, 0, ray.put(encode([work])), 0))
+        dispatcher.submit(Row(ray.put(encode([work]))))
     ray.kill(cell.front, no_restart=False)
     numbers = []
     while dispatcher.open:

@@ -90,7 +90,24 @@ def test_a_crash_is_named_after_its_signal(clip: Path, decoder_is: Callable[[str
         facts_of(clip)
 
 
-@pytest.mark.parametrize("program", ["pass", "import os, json, sys; os.write(json.loads(sys.argv[1])['output_fd'], b'\\xff' * 99)"])
+def saying(header: str) -> str:
+    return (
+        "import json, os, sys; from rumiai_ray.frames._wire import send\n"
+        f"send(os.fdopen(json.loads(sys.argv[1])['output_fd'], 'wb'), {header}, b'xyz')"
+    )
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "pass",
+        "import os, json, sys; os.write(json.loads(sys.argv[1])['output_fd'], b'\\xff' * 99)",
+        saying("{}"),
+        saying("{'kind': 'frame', 'width_px': 1000, 'height_px': 1000}"),
+        saying("{'kind': 'done', 'facts': {}}"),
+        saying("{'kind': 'thumbnails', 'time_s': 3, 'width_px': 1, 'height_px': 1}"),
+    ],
+)
 def test_a_decoder_that_says_nothing_or_nonsense_is_an_error_too(clip: Path, decoder_is: Callable[[str], None], program: str) -> None:
     decoder_is(program)
     with pytest.raises(MediaError, match=r"clip\.mp4"):

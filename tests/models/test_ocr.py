@@ -35,10 +35,11 @@ CAPTIONS = {
     10: ["SAY IT WITH ME", "SET WHITE IN Z THREE NOW", "FOLLOW FOR MORE"],
 }
 POSTER = (
-    "Reduce your risk of coronavirus infection: Clean hands with soap and water or alcohol-based hand rub "
-    "Cover nose and mouth when coughing and sneezing with tissue or flexed elbow Avoid close contact with anyone with "
-    "cold or flu-like symptoms Thoroughly cook meat and eggs No unprotected contact with live wild or farm animals "
-)
+    "Reduce your risk of coronavirus infection:", "Clean hands with soap and water", "or alcohol-based hand rub",
+    "Cover nose and mouth when coughing and", "sneezing with tissue or flexed elbow", "Avoid close contact with anyone with",
+    "cold or flu-like symptoms", "Thoroughly cook meat and eggs", "No unprotected contact with live wild", "or farm animals",
+    "World Health", "Organization",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -101,13 +102,10 @@ def test_short_texts_over_moving_pictures_are_read(ocr: Ocr, media: Path) -> Non
 
 
 @pytest.mark.model("ocr")
-def test_a_poster_in_two_columns_is_read_line_by_line(ocr: Ocr, media: Path) -> None:
-    texts = _texts(ocr, batch(still(media / "c_text/easyocr_english.png")[None])).to_pylist()
-    read = {row["text"].lower().strip(".,:;") for row in texts}
-    wanted = ("clean hands with soap and water", "thoroughly cook meat and eggs", "cold or flu-like symptoms", "world health")
-    assert {line for line in wanted if line in read} == set(wanted)
-    words = {word for row in texts for word in row["text"].lower().split()}
-    assert len([word for word in POSTER.lower().split() if word in words]) >= 0.9 * len(POSTER.split())
+def test_the_small_print_of_a_poster_is_read(ocr: Ocr, media: Path) -> None:
+    read = _texts(ocr, batch(still(media / "c_text/easyocr_english.png")[None]))["text"].to_pylist()
+    best = [min(_distance(str(text), line) for text in read) / len(line) for line in POSTER]
+    assert len([rate for rate in best if rate <= 0.15]) >= 11
 
 
 @pytest.mark.model("ocr")
@@ -152,25 +150,37 @@ def test_a_frame_that_equals_the_one_before_is_not_read_again_but_has_its_rows(
     assert [_joined(texts, at) for at in range(4)] == ["NO PHONE AFTER 10 PM", "NO PHONE AFTER 10 PM", "", "NO PHONE AFTER 10 PM"]
 
 
-@pytest.mark.model("ocr")
-def test_openvino_and_torch_read_the_same(ocr: Ocr, plan_for: Plans, media: Path) -> None:
-    poster = batch(still(media / "c_text/easyocr_english.png", (452, 240))[None])
-    torch = Ocr(plan_for("ocr", runtime="torch"))
-    torch.load()
-    ours, theirs = _texts(ocr, poster), _texts(torch, poster)
-    torch.close()
-    assert ours["text"].to_pylist() == theirs["text"].to_pylist()
-    assert ours["polygon"].to_pylist() == theirs["polygon"].to_pylist()
-    assert ours.num_rows >= 10
+@pytest.fixture(scope="module")
+def poster(media: Path) -> FrameBatch:
+    return batch(still(media / "c_text/easyocr_english.png", (452, 240))[None])
+
+
+@pytest.fixture(scope="module")
+def poster_texts(ocr: Ocr, poster: FrameBatch) -> pa.Table:
+    return _texts(ocr, poster)
 
 
 @pytest.mark.model("ocr")
-def test_readings_below_the_confidence_asked_for_are_not_kept(ocr: Ocr, plan_for: Plans, media: Path) -> None:
-    strict = Ocr(plan_for("ocr", min_confidence=0.9))
+def test_openvino_and_torch_read_the_same(poster_texts: pa.Table, poster: FrameBatch, plan_for: Plans) -> None:
+    on_torch = Ocr(plan_for("ocr", runtime="torch"))
+    on_torch.load()
+    theirs = _texts(on_torch, poster)
+    on_torch.close()
+    assert poster_texts["text"].to_pylist() == theirs["text"].to_pylist()
+    assert poster_texts["polygon"].to_pylist() == theirs["polygon"].to_pylist()
+    assert theirs.num_rows >= 10
+
+
+@pytest.mark.model("ocr")
+def test_readings_below_the_confidence_asked_for_are_not_kept(
+    ocr: Ocr, poster_texts: pa.Table, poster: FrameBatch, plan_for: Plans
+) -> None:
+    limit = float(np.median(poster_texts["confidence"].to_numpy()))
+    strict = Ocr(plan_for("ocr", min_confidence=limit))
     strict._reader = ocr._reader
-    poster = batch(still(media / "c_text/easyocr_english.png", (452, 240))[None])
-    kept = _texts(strict, poster)["confidence"].to_pylist()
-    assert kept == [confidence for confidence in _texts(ocr, poster)["confidence"].to_pylist() if (confidence or 0) >= 0.9]
+    sure = [row["text"] for row in poster_texts.to_pylist() if row["confidence"] >= limit]
+    assert 0 < len(sure) < poster_texts.num_rows
+    assert _texts(strict, poster)["text"].to_pylist() == sure
 
 
 @pytest.mark.model("ocr")

@@ -203,6 +203,15 @@ def test_a_damaged_stand_in_is_a_weights_error(tmp_path: Path) -> None:
         Yolo(replace(_own(damaged), files={"efficientdet": damaged})).load()
 
 
+def test_an_export_beside_another_graph_is_refused_as_the_other_is_unchecked(tmp_path: Path) -> None:
+    graphs = [tmp_path / "mine_openvino_model" / name for name in ("mine.xml", "other.xml")]
+    graphs[0].parent.mkdir()
+    for graph in graphs:
+        graph.touch()
+    with pytest.raises(WeightsError, match="holds 2 graphs"):
+        Yolo(replace(_own(graphs[0]), files={"xml": graphs[0]})).load()
+
+
 def test_a_network_of_other_classes_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "digits.pt"
     import_ultralytics().YOLO("yolo11n.yaml", task="detect").save(str(path))

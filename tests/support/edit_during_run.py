@@ -46,9 +46,9 @@ def _ask(cell: cells.Cell, picture: Path) -> dict[str, Any]:
     height, width = image.shape[:2]
     jpeg = cv2.imencode(".jpg", image)[1].tobytes()
     batch = EncodedBatch(np.zeros(1, np.int32), np.zeros(1, np.int64), np.zeros(1), (jpeg,))
-    work = Work("v", 0, 1, {"yolo": (0,)}, frames=batch, source_width_px=width, source_height_px=height)
+    work = Work("e", "v", 0, 1, {"yolo": (0,)}, frames=batch, source_width_px=width, source_height_px=height)
     dispatcher = Dispatcher(cell.front, in_flight=1, attempts=3, deadline_s=300)
-    dispatcher.submit(Row("v", 0, ray.put(encode([work])), 0))
+    dispatcher.submit(Row(ray.put(encode([work]))))
     done: list[Done] = []
     while not done:
         done = dispatcher.collect()

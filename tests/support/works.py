@@ -24,13 +24,13 @@ def frames_work(numbers: list[int], wanted: Mapping[str, tuple[int, ...]], *, vi
         time_s=np.arange(len(numbers), dtype=np.float64) / 5,
         jpegs=tuple(_jpeg(number) for number in numbers),
     )
-    return Work(video_key, index, count, wanted, frames=batch, source_width_px=32, source_height_px=32)
+    return Work(video_key, video_key, index, count, wanted, frames=batch, source_width_px=32, source_height_px=32)
 
 
 def audio_work(number: int, wanted: tuple[str, ...], *, video_key: str = "v", index: int = 0, count: int = 1) -> Work:
     """A row of work whose first sample is `number`."""
     chunk = AudioChunk(np.full(1600, number, np.int16), 0.0)
-    return Work(video_key, index, count, dict.fromkeys(wanted, ()), audio=chunk)
+    return Work(video_key, video_key, index, count, dict.fromkeys(wanted, ()), audio=chunk)
 
 
 def _jpeg(number: int) -> bytes:

@@ -1,0 +1,68 @@
+"""From an entry to its rows of work: fetch, ensure frames, plan. The one stage before the cells, the same in both engines.
+
+Its rows come in input order, the first with the entry's header; an entry that cannot be read gives one row, a dead letter.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from rumiai_ray.engine.entries import dead_letter_row, video_row
+from rumiai_ray.engine.planning import plan_video
+from rumiai_ray.engine.work import Header, Work
+from rumiai_ray.errors import RumiaiError, StorageError
+from rumiai_ray.ingest.fetch import fetch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from rumiai_ray.frames.store import FrameStore
+    from rumiai_ray.ingest.entries import Entry
+    from rumiai_ray.ingest.limits import FetchLimits
+    from rumiai_ray.models.base import ModelPlan
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What the stage needs to know; the same for every entry of a run."""
+
+    run_id: str
+    models: tuple[ModelPlan, ...]
+    store: FrameStore
+    limits: FetchLimits
+    workdir: Path
+    """An existing directory for downloads."""
+    batch_frames: int
+
+    def work_of(self, entry: Entry, claim: Callable[[str, str], bool]) -> Iterator[Work]:
+        """The rows of work of one entry; its frames stay leased until the last row was taken.
+
+        Args:
+            entry: what to read.
+            claim: called with (video_key, entry_id); False where another entry of the run has claimed these bytes.
+
+        Raises:
+            StorageError: the frame store cannot be written: the run's trouble, not this entry's.
+        """
+        video_key, at = "", "ingest"
+        with ExitStack() as held:
+            try:
+                video = held.enter_context(fetch(entry, self.limits, self.workdir))
+                video_key, at = video.video_key, "frames"
+                stored = held.enter_context(self.store.ensure(video.path, video_key))
+                plan, works = plan_video(entry.entry_id, stored, self.models, self.batch_frames)
+            except StorageError:
+                raise
+            except RumiaiError as error:
+                row = dead_letter_row(self.run_id, entry, video_key or None, at, error)
+                yield Work(entry.entry_id, video_key, 0, 1, {}, Header(entry, row, None))
+                return
+            header = Header(entry, video_row(self.run_id, entry, video, stored), plan, repeats=not claim(video_key, entry.entry_id))
+            if header.repeats or not plan.batch_count:
+                yield Work(entry.entry_id, video_key, 0, 1, {}, header)
+                return
+            for number, work in enumerate(works):
+                yield replace(work, header=header) if number == 0 else work
