@@ -41,6 +41,8 @@ $(STAMP): pyproject.toml $(CONSTRAINTS)
 	@$(BIN)/python -m pip install --quiet uv || echo "uv is not to be had; pip installs instead, which takes minutes"
 	@if [[ -x $(BIN)/uv ]] && $(BIN)/uv pip install --python $(BIN)/python $(REQUIREMENTS); then :; \
 	else echo "installing with pip"; $(BIN)/python -m pip install $(REQUIREMENTS); fi
+	@# Every actor of every run imports these; uncompiled (PYTHONDONTWRITEBYTECODE is set on many a machine) a start took twice as long.
+	@$(BIN)/python -m compileall -q -j 0 .venv/lib >/dev/null || true
 	@touch $@
 
 weights: $(STAMP) ## fetch the weights of the profile `offline` into the user's cache (300 MB)

@@ -49,9 +49,10 @@ class Sampling(Group):
 class Limits(Group):
     """What is too much. A video over a limit is a typed error, never a shortened analysis."""
 
-    input_mb: int = execution(2048, "largest input", ge=1)
-    duration_s: float = execution(1800.0, "longest video", gt=0)
-    pixels: int = execution(8192 * 4320, "largest picture, width times height", ge=1)
+    max_input_mb: int = execution(2048, "largest input", ge=1)
+    max_duration_s: float = execution(1800.0, "longest video", gt=0)
+    max_pixels: int = execution(8192 * 4320, "largest picture, width times height", ge=1)
+    max_frames: int = execution(300_000, "most decoded frames", ge=1)
     decode_timeout_s: float = execution(300.0, "wall clock for decoding one video", gt=0)
     decode_memory_mb: int = execution(4096, "address space of the decoder process", ge=256)
     download_timeout_s: float = execution(600.0, "wall clock for one download", gt=0)
@@ -153,7 +154,8 @@ def load_config(toml: Path | None = None, flags: dict[str, Any] | None = None) -
     try:
         loaded = Loaded(**(flags or {}))
         # Not the local class: settings travel to workers, and only what a module names can be pickled.
-        return Config.model_construct(**{name: getattr(loaded, name) for name in Config.model_fields})
+        values = {name: getattr(loaded, name) for name in Config.model_fields}
+        return Config.model_construct(_fields_set=set(loaded.model_fields_set), **values)
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])

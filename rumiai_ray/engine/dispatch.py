@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import ray
-from ray.exceptions import RayActorError, RayTaskError
+from ray.exceptions import ActorDiedError, GetTimeoutError, RayActorError, RayTaskError
 
 from rumiai_ray.errors import ModelError
 
@@ -123,9 +123,10 @@ def _until_alive(ask: Callable[[], object]) -> None:
     while True:
         try:
             ask()
-        except RayActorError as error:
-            if time.monotonic() > deadline:
-                raise ModelError("the front of the cell does not come back", "cell", "see Ray's logs") from error
+        except (RayActorError, GetTimeoutError) as error:
+            # A dead actor is final, e.g. one whose constructor raised; the rest is a restart under way.
+            if isinstance(error, ActorDiedError) or time.monotonic() > deadline:
+                raise ModelError(f"the front does not come back: {error}", "cell", "see Ray's logs") from error
             time.sleep(_POLL_S)
         else:
             return

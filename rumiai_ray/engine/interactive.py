@@ -68,6 +68,7 @@ class Interactive:
         self._stage = stage
         self._writer = writer
         self._reporter = reporter
+        self._cell: cells.Cell | None = None
         self._dispatcher: Dispatcher | None = None
         self._ledger = Ledger()
         self._stopped = threading.Event()
@@ -134,6 +135,7 @@ class Interactive:
         return self._use(cells.start(spec))
 
     def _use(self, cell: cells.Cell) -> Dispatcher:
+        self._cell = cell  # its handles keep the model actors alive: Ray ends an actor nobody holds
         self._dispatcher = dispatcher_of(cell, self._config)
         return self._dispatcher
 

@@ -123,9 +123,10 @@ def decode_limits(config: BaseConfig) -> DecodeLimits:
     return DecodeLimits(
         wall_s=limits.decode_timeout_s,
         memory_bytes=limits.decode_memory_mb * 2**20,
-        max_pixels=limits.pixels,
-        max_duration_s=limits.duration_s,
-        max_file_bytes=limits.input_mb * 2**20,
+        max_pixels=limits.max_pixels,
+        max_duration_s=limits.max_duration_s,
+        max_frames=limits.max_frames,
+        max_file_bytes=limits.max_input_mb * 2**20,
     )
 
 
@@ -133,7 +134,7 @@ def fetch_limits(config: BaseConfig) -> FetchLimits:
     """The limits of one fetch under `config`."""
     limits = config.limits
     return FetchLimits(
-        max_bytes=limits.input_mb * 2**20,
+        max_bytes=limits.max_input_mb * 2**20,
         total_s=limits.download_timeout_s,
         allow_private_hosts=limits.private_hosts,
         cookies_file=config.cookies,

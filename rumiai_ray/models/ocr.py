@@ -45,6 +45,8 @@ class OcrSettings(ModelSettings):
     costs 480 a rate of 0.11, the others 0.02 and 0.01.
     """
 
+    # Reading is 60 % of a run's CPU time: with one thread the other models wait for it (a 12 s clip on 2 cores: 60 s, 48 s with two).
+    threads: int = execution(2, "threads each of the model's libraries may use", ge=1)
     languages: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = result(
         ("en",), "EasyOCR's language codes, comma-separated; scripts other than Latin go together with en only"
     )

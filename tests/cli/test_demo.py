@@ -63,8 +63,9 @@ def pictures(clip: Path) -> list[np.ndarray[Any, Any]]:
 
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Scenes of four frames."""
+    """One scene of four frames."""
     monkeypatch.setattr(_demo_clip, "SCENE_FRAMES", 4)
+    monkeypatch.setattr(_demo_clip, "SCENES", SCENES[:1])
 
 
 def test_the_clip_is_an_upright_short_video_with_sound(clip: Path) -> None:
@@ -217,13 +218,12 @@ class Calls:
 
 
 @pytest.fixture
-def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
+def calls(short: None, monkeypatch: pytest.MonkeyPatch) -> Calls:  # noqa: ARG001 -- the clip's content is not what these tests are about
     calls = Calls()
     monkeypatch.setattr(analyze, "analyze_inputs", calls.analyse)
     monkeypatch.setattr(weights, "resolve", calls.resolve)
     monkeypatch.setattr(fetch, "fetch", calls.fetch)
     monkeypatch.setattr(_demo_speech, "find_spec", lambda _: None)
-    monkeypatch.setattr(_demo_clip, "SCENE_FRAMES", 4)
     return calls
 
 
