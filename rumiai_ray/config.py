@@ -68,6 +68,13 @@ class Engine(Group):
     call_timeout_s: float = execution(600.0, "longest single model call; a longer one is killed", gt=0)
     start_timeout_s: float = execution(300.0, "longest start of a model actor, weights included", gt=0)
     attempts: int = execution(3, "attempts for a call that kills or breaks its model", ge=1, le=10)
+    cells: int = execution(1, "cells of a batch run", ge=1)
+    extract_tasks: int = execution(1, "videos read and decoded at a time in a batch run", ge=1)
+    rounds: int = execution(3, "times a batch run reads an entry whose rows were lost", ge=1)
+    group_mb: float = execution(64.0, "rows a batch run gathers before it writes files", gt=0)
+    group_age_s: float = execution(30.0, "time after which a batch run writes files however few rows it has", gt=0)
+    stall_timeout_s: float = execution(1800.0, "time without any news after which a batch run ends", gt=0)
+    drain_s: float = execution(25.0, "time a stopped batch run has to finish what is in hand", ge=0)
     memory_mb: int = execution(6144, "anonymous memory past which a model actor is recycled between calls", ge=512)
 
 

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
 import sys
-import tempfile
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rumiai_ray.cli.exits import Exit
 from rumiai_ray.cli.options import with_settings
 from rumiai_ray.config import BaseConfig  # noqa: TC001 -- typer reads the annotations
-from rumiai_ray.errors import RumiaiError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from rumiai_ray.engine.interactive import Interactive
-    from rumiai_ray.runs.writer import RunWriter
+    from rumiai_ray.cli.exits import Exit
 
 Inputs = Annotated[
     list[str],
@@ -51,6 +42,7 @@ def analyze_inputs(inputs: list[str], config: BaseConfig, *, run_id: str | None 
         RumiaiError: usage or preflight; nothing was started and nothing was written.
     """
     from rumiai_ray.cli.doctor_verb import preflight  # noqa: PLC0415
+    from rumiai_ray.cli.endings import noise_to_stderr, run_to_the_end, scratch_directory  # noqa: PLC0415
     from rumiai_ray.cli.progress import progress_to_stderr  # noqa: PLC0415 -- `--help` must not wait for rich and Ray
     from rumiai_ray.cli.summary import print_json, print_tables  # noqa: PLC0415
     from rumiai_ray.cli.weights import choose_or_fetch  # noqa: PLC0415
@@ -59,52 +51,16 @@ def analyze_inputs(inputs: list[str], config: BaseConfig, *, run_id: str | None 
     from rumiai_ray.runs.reader import open_run  # noqa: PLC0415
 
     entries = entries_from_inputs(inputs)
-    preflight(config)
-    prepared = prepare(config, choose_or_fetch(config), command=sys.argv, run_id=run_id)
-    with (
-        progress_to_stderr(prepared.models) as reporter,
-        tempfile.TemporaryDirectory(prefix="rumiai-", ignore_cleanup_errors=True) as workdir,
-    ):
-        writer = prepared.create_run()
-        engine = prepared.interactive(writer, Path(workdir), reporter)
-        with _stopping(engine):
-            exit_code = _to_the_end(lambda: engine.run(entries), writer)
+    with noise_to_stderr():
+        preflight(config)
+        prepared = prepare(config, choose_or_fetch(config), entries, command=sys.argv, run_id=run_id)
+        with progress_to_stderr(prepared.models) as reporter, scratch_directory() as workdir:
+            writer = prepared.create_run()
+            engine = prepared.interactive(writer, workdir, reporter)
+            exit_code = run_to_the_end(engine, lambda: engine.run(entries), writer)
     run = open_run(writer.run.uri())
     if as_json:
         print_json(run)
     else:
         print_tables(run)
     return exit_code
-
-
-def _to_the_end(run: Callable[[], Literal["complete", "partial"]], writer: RunWriter) -> Exit:
-    """Run, and write the end record: a run that was begun says how it ended, unless the disk itself refuses."""
-    from rumiai_ray.engine.interactive import Stopped  # noqa: PLC0415
-
-    try:
-        status = run()
-        writer.finish(status, {})
-    except Stopped:
-        writer.finish("aborted", {})
-        typer.echo("aborted; what was committed before stays readable", err=True)
-        return Exit.ABORTED
-    except RumiaiError as error:
-        typer.echo(f"{type(error).__name__}: {error}", err=True)
-        return Exit.ABORTED
-    return Exit.COMPLETE if status == "complete" else Exit.TROUBLED
-
-
-@contextlib.contextmanager
-def _stopping(engine: Interactive) -> Iterator[None]:
-    """The first Ctrl-C or SIGTERM stops between two steps; a second one ends the process at once."""
-
-    def stop(number: int, _frame: object) -> None:
-        engine.stop()
-        signal.signal(number, signal.default_int_handler)
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

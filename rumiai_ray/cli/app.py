@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from rumiai_ray import __version__
-from rumiai_ray.cli import analyze, demo, doctor_verb, frames, runs, weights
+from rumiai_ray.cli import analyze, batch, demo, doctor_verb, frames, runs, weights
 from rumiai_ray.cli.exits import Exit
 from rumiai_ray.errors import RumiaiError
 
@@ -51,6 +51,7 @@ def _common(
 
 
 analyze.add_to(app)
+batch.add_to(app)
 demo.add_to(app)
 doctor_verb.add_to(app)
 app.add_typer(frames.app, name="frames")

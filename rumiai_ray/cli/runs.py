@@ -1,4 +1,4 @@
-"""`rumiai-ray runs …`: list runs, show one, export one."""
+"""`rumiai-ray runs …`: list, show, verify, export; resume what was stopped, retry what failed."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from rumiai_ray.cli.exits import Exit
 from rumiai_ray.cli.options import with_settings
 from rumiai_ray.config import BaseConfig
 
-app = typer.Typer(help="Runs: list, show, export.", no_args_is_help=True)
+app = typer.Typer(help="Runs: list, show, verify, export, resume, retry.", no_args_is_help=True)
 
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run id under --out, or a path.", show_default=False)]
 
@@ -55,3 +56,37 @@ def show(
     if export_json is not None:
         written = export(found, export_json)
         typer.echo(f"{len(written)} documents under {export_json}", err=True)
+
+
+@app.command("verify")
+@with_settings("out")
+def verify(run: RunName, config: BaseConfig) -> None:
+    """Check every committed file of a run: there, checksum, rows, schema. Exit code 1 where something is wrong."""
+    from rumiai_ray.runs.find import find_run  # noqa: PLC0415
+
+    problems = find_run(run, config.out).verify()
+    for problem in problems:
+        typer.echo(problem)
+    if problems:
+        raise typer.Exit(Exit.TROUBLED)
+    typer.echo("sound")
+
+
+@app.command("resume")
+@with_settings()
+def resume(run: RunName, config: BaseConfig) -> None:
+    """Go on with a run that was stopped or killed; refused where code, weights or result settings have changed."""
+    from rumiai_ray.cli.batch import resume as go_on  # noqa: PLC0415
+    from rumiai_ray.runs.find import find_run  # noqa: PLC0415
+
+    raise typer.Exit(go_on(find_run(run, config.out), config))
+
+
+@app.command("retry")
+@with_settings()
+def retry(run: RunName, config: BaseConfig) -> None:
+    """Start a new run of a run's dead letters and of its videos with a failed model."""
+    from rumiai_ray.cli.batch import retry as again  # noqa: PLC0415
+    from rumiai_ray.runs.find import find_run  # noqa: PLC0415
+
+    raise typer.Exit(again(find_run(run, config.out), config))

@@ -56,16 +56,21 @@ class Dispatcher:
         self._deadline_s = deadline_s
         self._waiting: deque[Row] = deque()
         self._sent: dict[Any, tuple[Row, Any, float]] = {}
+        self._done: list[Done] = []
 
     @property
     def open(self) -> int:
         """Rows taken and not yet given back."""
-        return len(self._waiting) + len(self._sent)
+        return len(self._waiting) + len(self._sent) + len(self._done)
 
     @property
     def wants_more(self) -> bool:
         """Whether another row would be in flight at once."""
-        return self.open < self._in_flight
+        return len(self._waiting) + len(self._sent) < self._in_flight
+
+    def rows(self) -> list[Row]:
+        """All rows taken and not yet given back, for another dispatcher to take over."""
+        return [*(row for row, _, _ in self._sent.values()), *self._waiting]
 
     def submit(self, row: Row) -> None:
         """Take a row; it is sent as soon as there is room."""
@@ -73,13 +78,22 @@ class Dispatcher:
         self._send()
 
     def collect(self, timeout_s: float = _POLL_S) -> list[Done]:
-        """What has come back since; waits up to `timeout_s` for the first."""
-        if not self._sent:
-            return []
-        ready, _ = ray.wait(list(self._sent), timeout=timeout_s)
-        done = [result for reference in ready if (result := self._take(reference)) is not None]
-        self._end_overdue()
-        self._send()
+        """What has come back since; waits up to `timeout_s` for the first.
+
+        Raises:
+            ModelError: the front is gone for good. Nothing is lost: see `rows` and `finished`.
+        """
+        if self._sent:
+            ready, _ = ray.wait(list(self._sent), timeout=0 if self._done else timeout_s)
+            for reference in ready:
+                self._take(reference)
+            self._end_overdue()
+            self._send()
+        return self.finished()
+
+    def finished(self) -> list[Done]:
+        """What has come back and was not collected yet; asks nobody."""
+        done, self._done = self._done, []
         return done
 
     def _send(self) -> None:
@@ -88,23 +102,24 @@ class Dispatcher:
             index, payload = self._front.analyze.options(num_returns=2).remote(row.block, row.row)
             self._sent[index] = (row, payload, time.monotonic() + self._deadline_s)
 
-    def _take(self, reference: Any) -> Done | None:
+    def _take(self, reference: Any) -> None:
         row, payload, _ = self._sent.pop(reference)
         row.attempts += 1
         try:
-            return Done(row, ray.get(reference), payload, None)
+            index: Index = ray.get(reference)
         except RayTaskError as error:
-            cause = error.cause if isinstance(error.cause, Exception) else error
-            return self._again(row, cause)
+            self._again(row, error.cause if isinstance(error.cause, Exception) else error)
         except RayActorError:
+            self._again(row, ModelError("the front of the cell died", "cell", "see Ray's logs"))
             self._await_front()
-            return self._again(row, ModelError("the front of the cell died", "cell", "see Ray's logs"))
+        else:
+            self._done.append(Done(row, index, payload, None))
 
-    def _again(self, row: Row, error: Exception) -> Done | None:
+    def _again(self, row: Row, error: Exception) -> None:
         if row.attempts >= self._attempts:
-            return Done(row, None, None, error)
-        self._waiting.appendleft(row)
-        return None
+            self._done.append(Done(row, None, None, error))
+        else:
+            self._waiting.appendleft(row)
 
     def _end_overdue(self) -> None:
         """Kill the front where a row outran its deadline: its own limits have failed to end the call."""

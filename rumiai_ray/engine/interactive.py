@@ -151,15 +151,18 @@ class Interactive:
 
     def _settle(self, settled: Sequence[Settled]) -> None:
         for one in settled:
-            header = one.header
-            if header.plan is None:
+            header, plan = one.header, one.header.plan
+            if plan is None:
                 self._bury(header.entry, header.row)
-            elif one.error is not None:
-                self._bury(header.entry, dead_letter_row(self._stage.run_id, header.entry, header.plan.video_key, "assemble", one.error))
-            elif header.repeats:
+                continue
+            if one.error is not None:
+                self._bury(header.entry, dead_letter_row(self._stage.run_id, header.entry, plan.video_key, "assemble", one.error))
+            elif one.repeat:
                 self._commit(header.entry, {VIDEOS.name: header.row})
             else:
-                self._assemble(one, header.plan)
+                self._assemble(one, plan)
+            if not one.repeat:
+                self._settle(self._ledger.ended(plan.video_key, one.error))
 
     def _assemble(self, settled: Settled, plan: VideoPlan) -> None:
         answers = [(index, ray.get(payload)) for index, payload in settled.answers]

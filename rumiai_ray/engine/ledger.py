@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from rumiai_ray.engine.calls import Index
     from rumiai_ray.engine.work import Header
 
@@ -15,8 +17,10 @@ class Settled:
     """An entry all of whose rows are back."""
 
     header: Header
-    answers: tuple[tuple[Index, Any], ...]
+    answers: tuple[tuple[Index, Any], ...] = ()
     """(index, reference to the payload) of every row, in order; empty for dead letters and repeats."""
+    repeat: bool = False
+    """Its bytes were analysed for another entry of the run: only its own `videos` row is to be written."""
     error: Exception | None = None
     """Why its rows could not be had; the entry is to be dead-lettered."""
 
@@ -25,39 +29,51 @@ class Settled:
 class _Open:
     header: Header | None = None
     count: int | None = None
-    answers: dict[int, tuple[Index, Any]] = field(default_factory=dict)
+    answers: dict[int, tuple[Index, Any] | None] = field(default_factory=dict)
+    """None for a row no front could answer."""
     error: Exception | None = None
 
 
 class Ledger:
-    """Rows in, settled entries out. A row that comes twice counts once."""
+    """Rows in, settled entries out. A row that comes twice counts once.
 
-    def __init__(self) -> None:
+    Args:
+        analysed: keys of videos whose analysis is in the run already.
+    """
+
+    def __init__(self, analysed: Iterable[str] = ()) -> None:
         self._open: dict[str, _Open] = {}
         self._waiting: dict[str, list[Header]] = {}
-        self._analysed: dict[str, Exception | None] = {}
-
-    @property
-    def open(self) -> list[str]:
-        """Ids of the entries with rows missing, and of those that wait for another entry's analysis."""
-        return [*self._open, *(header.entry.entry_id for headers in self._waiting.values() for header in headers)]
+        self._ended: dict[str, Exception | None] = dict.fromkeys(analysed)
 
     def add(self, index: Index, payload: Any) -> list[Settled]:
-        """Book one answered row; returns what is settled by it."""
-        opened = self._open.setdefault(index.entry_id, _Open())
-        opened.header = opened.header or index.header
-        opened.count = index.batch_count
+        """Book one answered row; returns the entry if that settles it."""
+        opened = self._opened(index.entry_id, index.batch_count, index.header)
         opened.answers[index.batch_index] = (index, payload)
         return self._settle(index.entry_id, opened)
 
     def fail(self, entry_id: str, batch_index: int, batch_count: int, header: Header | None, error: Exception) -> list[Settled]:
         """Book a row that no front could answer: its entry cannot be assembled. Settled once its other rows are back."""
-        opened = self._open.setdefault(entry_id, _Open())
-        opened.header = opened.header or header
-        opened.count = batch_count
+        opened = self._opened(entry_id, batch_count, header)
         opened.error = opened.error or error
-        opened.answers.setdefault(batch_index, (None, None))  # type: ignore[arg-type]  # never read: the entry has an error
+        opened.answers.setdefault(batch_index, None)
         return self._settle(entry_id, opened)
+
+    def ended(self, video_key: str, error: Exception | None = None) -> list[Settled]:
+        """Book that a video's analysis is committed, or that it never will be; returns the entries that waited for it."""
+        self._ended[video_key] = error
+        return [Settled(header, repeat=True, error=error) for header in self._waiting.pop(video_key, [])]
+
+    def forget(self) -> None:
+        """Drop what is incomplete: a new round reads those entries again from the start."""
+        self._open.clear()
+        self._waiting.clear()
+
+    def _opened(self, entry_id: str, count: int, header: Header | None) -> _Open:
+        opened = self._open.setdefault(entry_id, _Open())
+        opened.count = count
+        opened.header = opened.header or header
+        return opened
 
     def _settle(self, entry_id: str, opened: _Open) -> list[Settled]:
         header = opened.header
@@ -65,14 +81,13 @@ class Ledger:
             return []
         del self._open[entry_id]
         if header.plan is None:
-            return [Settled(header, ())]
+            return [Settled(header)]
         key = header.plan.video_key
-        if header.repeats or key in self._analysed:
-            if key in self._analysed:
-                return [Settled(header, (), self._analysed[key])]
+        if key in self._ended:
+            return [Settled(header, repeat=True, error=self._ended[key])]
+        if header.repeats:
             self._waiting.setdefault(key, []).append(header)
             return []
-        self._analysed[key] = opened.error
-        answers = () if opened.error else tuple(opened.answers[number] for number in sorted(opened.answers) if header.plan.batch_count)
-        repeats = [Settled(repeat, (), opened.error) for repeat in self._waiting.pop(key, [])]
-        return [Settled(header, answers, opened.error), *repeats]
+        asked = header.plan.batch_count > 0 and opened.error is None
+        answers = tuple(answer for _, answer in sorted(opened.answers.items()) if asked and answer is not None)
+        return [Settled(header, answers, error=opened.error)]

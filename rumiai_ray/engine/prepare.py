@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from rumiai_ray.frames.limits import DecodeLimits
 from rumiai_ray.frames.sampling import SamplingSpec
 from rumiai_ray.frames.store import FrameStore
 from rumiai_ray.ingest.limits import FetchLimits
+from rumiai_ray.ingest.table import to_parquet
 from rumiai_ray.models import weights
 from rumiai_ray.models.catalogue import model_class
 from rumiai_ray.runs.ids import check_run_id, new_run_id
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rumiai_ray.config import BaseConfig
+    from rumiai_ray.ingest.entries import Entry
     from rumiai_ray.models.base import ModelPlan
 
 
@@ -35,6 +38,7 @@ class Prepared:
     models: tuple[ModelPlan, ...]
     store: FrameStore
     limits: FetchLimits
+    entries: tuple[Entry, ...]
     manifest: RunManifest
 
     def create_run(self) -> RunWriter:
@@ -44,15 +48,29 @@ class Prepared:
             ConfigError: a run of this id exists.
             StorageError: the directory cannot be written.
         """
-        return RunWriter.create(self.config.out, self.manifest)
+        return RunWriter.create(self.config.out, self.manifest, entries=to_parquet(self.entries))
+
+    def resume_run(self) -> RunWriter:
+        """Take over the run of this id whose writer is gone.
+
+        Raises:
+            ConfigError: there is none, or it was started with other code, weights or settings; shows the difference.
+            StorageError: the run is damaged.
+        """
+        return RunWriter.resume(self.config.out, self.manifest)
+
+    def stage(self, workdir: Path) -> Stage:
+        """What turns entries into rows of work. `workdir` holds downloads while they are needed."""
+        return Stage(self.manifest.run_id, self.models, self.store, self.limits, workdir, self.config.engine.batch_frames)
 
     def interactive(self, writer: RunWriter, workdir: Path, reporter: Reporter) -> Interactive:
         """The engine for a few entries. `workdir` holds downloads while they are needed."""
-        stage = Stage(self.manifest.run_id, self.models, self.store, self.limits, workdir, self.config.engine.batch_frames)
-        return Interactive(self.config, stage, writer, reporter)
+        return Interactive(self.config, self.stage(workdir), writer, reporter)
 
 
-def prepare(config: BaseConfig, models: Sequence[ModelPlan], *, command: Sequence[str], run_id: str | None = None) -> Prepared:
+def prepare(
+    config: BaseConfig, models: Sequence[ModelPlan], entries: Sequence[Entry], *, command: Sequence[str], run_id: str | None = None
+) -> Prepared:
     """Name the run, open the store, write down what is going to run.
 
     Raises:
@@ -60,8 +78,15 @@ def prepare(config: BaseConfig, models: Sequence[ModelPlan], *, command: Sequenc
         StorageError: the frame store cannot be written.
     """
     name = check_run_id(run_id) if run_id else new_run_id(datetime.now(UTC))
-    manifest = RunManifest.of_now(name, command=command, config=config, plans=models, sampling=asdict(sampling_spec(config)))
-    return Prepared(config, tuple(models), open_store(config), fetch_limits(config), manifest)
+    manifest = RunManifest.of_now(
+        name,
+        command=command,
+        config=config,
+        plans=models,
+        sampling=asdict(sampling_spec(config)),
+        entries=(len(entries), hashlib.sha256(to_parquet(entries)).hexdigest()),
+    )
+    return Prepared(config, tuple(models), open_store(config), fetch_limits(config), tuple(entries), manifest)
 
 
 def open_store(config: BaseConfig) -> FrameStore:

@@ -98,6 +98,10 @@ class RunManifest(_Record):
     """The sampling specification of the frame store."""
     cluster: ClusterRecord | None = None
     """None for a run without Ray."""
+    entries: int = 0
+    """How many entries the run was given; they are kept beside the manifest."""
+    entries_sha256: str = ""
+    """Digest of the run's own copy of its entries."""
     tables: dict[str, int]
     """Schema version of every table this run can have."""
     fingerprint: str = ""
@@ -123,9 +127,12 @@ class RunManifest(_Record):
         config: BaseModel,
         plans: Sequence[ModelPlan],
         sampling: Mapping[str, Any],
+        entries: tuple[int, str] = (0, ""),
         cluster: ClusterRecord | None = None,
     ) -> Self:
         """The manifest of a run that starts now, with this process's code, packages and checkout.
+
+        `entries` is how many there are and the digest of the run's copy of them.
 
         Raises:
             ConfigError: `run_id` cannot name a run.
@@ -141,6 +148,8 @@ class RunManifest(_Record):
             packages=package_versions(),
             models=tuple(ModelRecord.of(plan) for plan in plans),
             sampling=dict(sampling),
+            entries=entries[0],
+            entries_sha256=entries[1],
             cluster=cluster,
             tables={name: table.version for name, table in TABLES_BY_NAME.items()},
         )

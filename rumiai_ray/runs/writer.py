@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from rumiai_ray.schema import Table
 
 MANIFEST = "manifest.json"
+ENTRIES = "entries.parquet"
 SUMMARY = "summary.json"
 
 
@@ -44,13 +45,16 @@ class RunWriter:
         self._buffers: dict[str, list[pa.Table]] = {}
 
     @classmethod
-    def create(cls, out: str | os.PathLike[str], manifest: RunManifest, tables: Mapping[str, Table] = TABLES_BY_NAME) -> Self:
+    def create(
+        cls, out: str | os.PathLike[str], manifest: RunManifest, tables: Mapping[str, Table] = TABLES_BY_NAME, *, entries: bytes = b""
+    ) -> Self:
         """Start a new run in `<out>/<run id>/`.
 
         Args:
             out: directory or URI that holds runs.
             manifest: what will run; written before anything else.
             tables: the tables the run can have.
+            entries: the run's own copy of its entries, a Parquet file; the manifest has its digest.
 
         Raises:
             ConfigError: there is a run, or anything but an empty directory, of that name already.
@@ -62,6 +66,8 @@ class RunWriter:
             raise taken
         try:
             run.create(MANIFEST, manifest.to_json())
+            if entries:
+                run.create(ENTRIES, entries)
         except FileExistsError as error:
             raise taken from error
         return cls(run, manifest, CommitLog(run, manifest.run_id), tables)
@@ -133,6 +139,25 @@ class RunWriter:
             raise
         self._buffers.clear()
         return record
+
+    def commit_files(self, files: Sequence[DataFile], committed: Sequence[str], dead_lettered: Sequence[str] = ()) -> CommitRecord:
+        """Commit data files that tasks have written elsewhere, with the entries they belong to.
+
+        Raises:
+            ConfigError: another writer has taken the run over.
+            StorageError: the record cannot be written; the files are still in no record.
+        """
+        return self._log.append(list(files), committed, dead_lettered)
+
+    @property
+    def next_sequence(self) -> int:
+        """Number of the next commit record; data files written for it carry it in their names."""
+        return self._log.next_sequence
+
+    @property
+    def tables(self) -> Mapping[str, Table]:
+        """The tables this run can have."""
+        return self._tables
 
     def finish(self, status: EndStatus, summary: dict[str, Any]) -> CommitRecord:
         """Write the end record, then clear up: remove files that no record names, write `summary.json` for people.

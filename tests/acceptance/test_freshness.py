@@ -152,7 +152,7 @@ def test_an_actor_restarted_during_a_run_answers_with_the_code_the_run_started_w
         timeout=600,
     )
     assert process.returncode == 0, process.stderr
-    before, after = json.loads(process.stdout)
+    before, after = json.loads(process.stdout.splitlines()[-1])
     assert before["pid"] != after["pid"], "the actor was not restarted"
     assert before["labels"] == after["labels"]
     assert "person" in before["labels"]

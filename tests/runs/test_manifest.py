@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from pydantic import BaseModel
-from synthetic_run import manifest
 
 from rumiai_ray.errors import ConfigError, StorageError
 from rumiai_ray.models.base import ModelPlan, ModelSettings
@@ -12,6 +11,7 @@ from rumiai_ray.provenance import source_sha256
 from rumiai_ray.runs.fingerprint import differences
 from rumiai_ray.runs.manifest import ClusterRecord, RunManifest
 from rumiai_ray.settings import execution, result
+from synthetic_run import manifest
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,6 +17,9 @@ from rumiai_ray.schema.table import FRAME, Table, column
 from rumiai_ray.settings import result
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from rumiai_ray.models.weights import Candidate
 
 
@@ -31,6 +34,7 @@ _ECHO = (column("number", pa.int64(), "The number read."), column("pid", pa.int6
 SEEN = Table("seen", 1, "One frame as the fake saw it.", (*FRAME, *_ECHO))
 HEARD = Table("heard", 1, "One chunk as the fake heard it.", _ECHO)
 _LEAK: list[bytearray] = []
+_WHITE = 127
 
 
 class Fake(Model):
@@ -53,7 +57,7 @@ class Fake(Model):
     def predict(self, batch: FrameBatch | AudioChunk) -> Prediction:
         if isinstance(batch, AudioChunk):
             raise TypeError("frames, please")
-        numbers = [round(float(image[..., 0].mean())) for image in batch.images]
+        numbers = [self._read(image) for image in batch.images]
         self._misbehave(numbers)
         records = [
             {"frame_index": int(index), "time_s": float(at), "number": number, "pid": os.getpid()}
@@ -62,6 +66,9 @@ class Fake(Model):
         if self._settings.behave == "lie":
             return Prediction({"seen": pa.table({"frame_index": [1]})})
         return Prediction({"seen": SEEN.rows(records)})
+
+    def _read(self, image: NDArray[np.uint8]) -> int:
+        return round(float(image[..., 0].mean()))
 
     @property
     def _settings(self) -> FakeSettings:
@@ -83,6 +90,17 @@ class Fake(Model):
                 time.sleep(3600)
             case "leak":
                 _LEAK.append(bytearray(os.urandom(1)) * 80_000_000)
+
+
+class Reader(Fake):
+    """Reads the digits of `synthetic_clips.picture`."""
+
+    name = "reader"
+
+    def _read(self, image: NDArray[np.uint8]) -> int:
+        height, width = image.shape[:2]
+        cells = image[height // 6 :: height // 3, width // 8 :: width // 4, 0][:3, :4]
+        return sum(1 << bit for bit, value in enumerate(cells.reshape(-1)) if value > _WHITE)
 
 
 class Listener(Fake):

@@ -1,0 +1,154 @@
+"""`rumiai-ray batch --manifest FILE`: thousands of videos in one run. Also what `jobs/batch.py` calls, and resume and retry."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rumiai_ray.cli.exits import Exit  # noqa: TC001 -- typer reads the annotations
+from rumiai_ray.cli.options import with_settings
+from rumiai_ray.config import BaseConfig  # noqa: TC001 -- typer reads the annotations
+from rumiai_ray.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rumiai_ray.engine.prepare import Prepared
+    from rumiai_ray.engine.writing import Tally
+    from rumiai_ray.ingest.entries import Entry
+    from rumiai_ray.runs.reader import Run
+    from rumiai_ray.runs.writer import RunWriter
+
+Manifest = Annotated[
+    str,
+    typer.Option("--manifest", help="CSV, JSONL, Parquet or text list of videos: a path or an fsspec URI.", show_default=False),
+]
+RunId = Annotated[str | None, typer.Option("--run-id", envvar="RUMIAI_RUN_ID", help="Name of the run; made up where not given.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the verb."""
+    app.command("batch")(with_settings()(batch))
+
+
+def batch(manifest: Manifest, config: BaseConfig, run_id: RunId = None) -> None:
+    """Analyse every video of a manifest in one run."""
+    from rumiai_ray.ingest.entries import read_manifest  # noqa: PLC0415 -- `--help` must not wait for pyarrow
+
+    raise typer.Exit(start(list(read_manifest(manifest)), config, run_id=run_id))
+
+
+def start(entries: Sequence[Entry], config: BaseConfig, *, run_id: str | None = None) -> Exit:
+    """A new run over `entries`.
+
+    Raises:
+        RumiaiError: usage or preflight; nothing was started and nothing was written.
+    """
+    from rumiai_ray.cli.endings import noise_to_stderr  # noqa: PLC0415
+
+    with noise_to_stderr():
+        prepared = _prepare(config, entries, run_id)
+        return _run(prepared, prepared.create_run(), entries)
+
+
+def resume(run: Run, config: BaseConfig) -> Exit:
+    """Do what a run's records do not have yet, under the fingerprint it was started with.
+
+    Raises:
+        ConfigError: the run was started with something else; shows what.
+        StorageError: the run is damaged.
+    """
+    from rumiai_ray.cli.endings import noise_to_stderr  # noqa: PLC0415
+
+    entries = given_entries(run)
+    done = run.entries()
+    with noise_to_stderr():
+        prepared = _prepare(config, entries, run.run_id)
+        left = [entry for entry in entries if entry.entry_id not in done]
+        return _run(prepared, prepared.resume_run(), left, before=run)
+
+
+def retry(run: Run, config: BaseConfig) -> Exit:
+    """A new run of a run's dead letters and of its videos with a failed model, all models fresh.
+
+    Raises:
+        ConfigError: there is nothing to retry.
+    """
+    from rumiai_ray.schema.run import Status  # noqa: PLC0415
+
+    dead = {entry_id for entry_id, state in run.entries().items() if state == "dead_lettered"}
+    analyses = run.table("analyses", ["video_key", "status"]).to_pylist()
+    failed = {row["video_key"] for row in analyses if row["status"] == Status.FAILED}
+    dead |= {row["entry_id"] for row in run.table("videos", ["entry_id", "video_key"]).to_pylist() if row["video_key"] in failed}
+    entries = [entry for entry in given_entries(run) if entry.entry_id in dead]
+    if not entries:
+        raise ConfigError("has neither dead letters nor failed models", f"run {run.run_id}", "there is nothing to retry")
+    return start(entries, config)
+
+
+def given_entries(run: Run) -> list[Entry]:
+    """The run's own copy of its entries.
+
+    Raises:
+        StorageError: the copy is missing or not the one the manifest has the digest of.
+    """
+    import hashlib  # noqa: PLC0415
+
+    from rumiai_ray.errors import StorageError  # noqa: PLC0415
+    from rumiai_ray.ingest.table import from_parquet  # noqa: PLC0415
+    from rumiai_ray.runs.writer import ENTRIES  # noqa: PLC0415
+
+    data = run.store.read_or_none(ENTRIES)
+    if data is None or hashlib.sha256(data).hexdigest() != run.manifest.entries_sha256:
+        raise StorageError(
+            "the run's copy of its entries is missing or altered", run.store.uri(ENTRIES), "start a new run from the manifest"
+        )
+    return from_parquet(data)
+
+
+def _prepare(config: BaseConfig, entries: Sequence[Entry], run_id: str | None) -> Prepared:
+    from rumiai_ray.cli.doctor_verb import preflight  # noqa: PLC0415
+    from rumiai_ray.cli.weights import choose_or_fetch  # noqa: PLC0415
+    from rumiai_ray.engine.prepare import prepare  # noqa: PLC0415
+
+    preflight(config)
+    return prepare(config, choose_or_fetch(config), entries, command=sys.argv, run_id=run_id)
+
+
+def _run(prepared: Prepared, writer: RunWriter, entries: Sequence[Entry], before: Run | None = None) -> Exit:
+    from rumiai_ray.cli.batch_progress import BatchProgress  # noqa: PLC0415
+    from rumiai_ray.cli.endings import run_to_the_end, scratch_directory  # noqa: PLC0415
+    from rumiai_ray.engine.batch import Batch  # noqa: PLC0415
+    from rumiai_ray.engine.connect import connected  # noqa: PLC0415
+
+    analysed: set[Any] = set(before.table("videos", ["video_key"])["video_key"].to_pylist()) if before else set()
+    typer.echo(f"run {prepared.manifest.run_id}: {len(entries)} entries", err=True)
+    with scratch_directory() as workdir, connected(prepared.config) as here, BatchProgress(prepared.models) as progress:
+        engine = Batch(prepared.config, prepared.stage(workdir), writer, here, progress)
+        return run_to_the_end(
+            engine,
+            lambda: engine.run(entries, sorted(analysed)),
+            writer,
+            summary=lambda: summary_of(engine.tally, progress.elapsed_s),
+            resumable=True,
+        )
+
+
+def summary_of(tally: Tally, elapsed_s: float) -> dict[str, Any]:
+    """The figures of a batch for `summary.json`; throughputs are over `elapsed_s`, start-up included."""
+    figures = asdict(tally)
+    videos = tally.entries["committed"]
+    return {
+        "entries": dict(tally.entries),
+        "analyses": {f"{model}.{status}": count for (model, status), count in sorted(tally.statuses.items())},
+        "failures": dict(tally.failures),
+        "model_seconds": {model: round(seconds, 3) for model, seconds in sorted(figures["seconds"].items())},
+        "model_frames": dict(sorted(tally.frames.items())),
+        "elapsed_s": round(elapsed_s, 3),
+        "video_s": round(tally.video_s, 3),
+        "videos_per_hour": round(3600 * videos / elapsed_s, 1),
+        "video_hours_per_day": round(24 * tally.video_s / elapsed_s, 1),
+    }

@@ -1,0 +1,100 @@
+"""How a run ends, whatever ends it: done, stopped by a signal, or by an error; and what may be printed where meanwhile."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import typer
+
+from rumiai_ray.cli.exits import Exit
+from rumiai_ray.engine.interactive import Stopped
+from rumiai_ray.errors import RumiaiError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from rumiai_ray.runs.writer import RunWriter
+
+
+class Stoppable(Protocol):
+    """An engine."""
+
+    def stop(self) -> None:
+        """End between two steps, by raising `Stopped` where it runs."""
+
+
+def run_to_the_end(
+    engine: Stoppable,
+    run: Callable[[], Literal["complete", "partial"]],
+    writer: RunWriter,
+    *,
+    summary: Callable[[], dict[str, Any]] = dict,
+    resumable: bool = False,
+) -> Exit:
+    """Run, and write the end record.
+
+    Args:
+        engine: what a signal stops.
+        run: does the work and says how it went.
+        writer: of the run.
+        summary: figures for the end record, asked for when the run is done.
+        resumable: a run that is stopped gets no end record, so that it can be resumed; otherwise it is marked aborted.
+    """
+    try:
+        with _stopping(engine):
+            status = run()
+        writer.finish(status, summary())
+    except Stopped:
+        if resumable:
+            typer.echo(f"stopped; go on with: rumiai-ray runs resume {writer.manifest.run_id}", err=True)
+        else:
+            writer.finish("aborted", {})
+            typer.echo("aborted; what was committed before stays readable", err=True)
+        return Exit.ABORTED
+    except RumiaiError as error:
+        typer.echo(f"{type(error).__name__}: {error}", err=True)
+        return Exit.ABORTED
+    return Exit.COMPLETE if status == "complete" else Exit.TROUBLED
+
+
+@contextlib.contextmanager
+def noise_to_stderr() -> Iterator[None]:
+    """Send everything that is printed to stderr. Ray reports a died worker on stdout, where a machine reads our JSON."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+@contextlib.contextmanager
+def scratch_directory() -> Iterator[Path]:
+    """A directory for downloads, removed at the end."""
+    with tempfile.TemporaryDirectory(prefix="rumiai-", ignore_cleanup_errors=True) as name:
+        yield Path(name)
+
+
+@contextlib.contextmanager
+def _stopping(engine: Stoppable) -> Iterator[None]:
+    """The first Ctrl-C or SIGTERM stops between two steps; a second one ends the process at once."""
+
+    def stop(number: int, _frame: object) -> None:
+        engine.stop()
+        signal.signal(number, signal.default_int_handler)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,150 @@
+"""Groups of settled entries, and the task that turns a group into data files: assembly and writing, away from the driver.
+
+The rows come as references and are fetched in the task; the driver sees counts and file facts. A task that is retried writes new
+files under new names; what its first attempt left behind no record names.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import ray
+
+from rumiai_ray.engine.assemble import assemble
+from rumiai_ray.engine.entries import dead_letter_row
+from rumiai_ray.errors import StorageError
+from rumiai_ray.runs.datafile import DataFile, write_data_file
+from rumiai_ray.schema.run import ANALYSES, DEAD_LETTER, VIDEOS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from rumiai_ray.engine.ledger import Settled
+    from rumiai_ray.models.base import ModelPlan
+    from rumiai_ray.runs.store import Store
+    from rumiai_ray.schema import Table
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a run's files go and what may be in them."""
+
+    run: Store
+    run_id: str
+    models: tuple[ModelPlan, ...]
+    tables: Mapping[str, Table]
+
+
+def _zeros() -> defaultdict[str, float]:
+    return defaultdict(float)  # not a lambda in the dataclass: tallies are pickled
+
+
+@dataclass
+class Tally:
+    """Counts of what became of entries: adds up over a run."""
+
+    entries: Counter[str] = field(default_factory=Counter)
+    """Entries by ending: `committed`, `dead_letter`."""
+    statuses: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Analyses by (model, status)."""
+    seconds: defaultdict[str, float] = field(default_factory=_zeros)
+    """Time inside each model."""
+    frames: Counter[str] = field(default_factory=Counter)
+    """Frames each model answered for."""
+    video_s: float = 0.0
+    """Length of all analysed videos, each counted once."""
+    failures: Counter[str] = field(default_factory=Counter)
+    """Failures and dead letters by `<where>: <error class>`."""
+
+    def add(self, other: Tally) -> None:
+        """Count `other`'s counts too."""
+        self.entries.update(other.entries)
+        self.statuses.update(other.statuses)
+        for model, seconds in other.seconds.items():
+            self.seconds[model] += seconds
+        self.frames.update(other.frames)
+        self.failures.update(other.failures)
+        self.video_s += other.video_s
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a group left: facts for its commit record."""
+
+    files: tuple[DataFile, ...]
+    committed: tuple[str, ...]
+    dead_lettered: tuple[str, ...]
+    tally: Tally
+    lost: tuple[str, ...] = ()
+    """Entries whose rows were lost on the way (a node died with them): nothing of them was written, they go round again."""
+
+
+def write_group(target: Target, group: Sequence[Settled], sequence: int) -> Written:
+    """Assemble a group's videos and write one data file for each table that has rows. Runs as a Ray task.
+
+    Raises:
+        StorageError: a file cannot be written; those written before are garbage that no record names.
+    """
+    parts: dict[str, list[pa.Table]] = {}
+    committed: list[str] = []
+    dead: list[str] = []
+    lost: list[str] = []
+    tally = Tally()
+    for settled in group:
+        entry_id = settled.header.entry.entry_id
+        tables = _tables(target, settled)
+        if tables is None:
+            lost.append(entry_id)
+            continue
+        (dead if DEAD_LETTER.name in tables else committed).append(entry_id)
+        _count(tally, settled, tables)
+        for name, rows in tables.items():
+            if rows.num_rows:
+                parts.setdefault(name, []).append(rows)
+    files = tuple(
+        write_data_file(target.run, target.tables[name], pa.concat_tables(rows), run_id=target.run_id, sequence=sequence)
+        for name, rows in parts.items()
+    )
+    return Written(files, tuple(committed), tuple(dead), tally, tuple(lost))
+
+
+def _tables(target: Target, settled: Settled) -> dict[str, pa.Table] | None:
+    """All rows of one entry; None where its payloads are lost."""
+    header, plan = settled.header, settled.header.plan
+    if plan is None:
+        return {DEAD_LETTER.name: header.row}
+    error = settled.error
+    if error is None and settled.repeat:
+        return {VIDEOS.name: header.row}
+    if error is None:
+        try:
+            answers: list[Any] = [(index, ray.get(payload)) for index, payload in settled.answers]
+            return {VIDEOS.name: header.row, **assemble(target.run_id, plan, target.models, answers)}
+        except ray.exceptions.ObjectLostError:
+            return None
+        except StorageError:
+            raise
+        except Exception as caught:  # noqa: BLE001 -- the boundary of assembly: a video that cannot be assembled is a dead letter
+            error = caught
+    return {DEAD_LETTER.name: dead_letter_row(target.run_id, header.entry, plan.video_key, "assemble", error)}
+
+
+def _count(tally: Tally, settled: Settled, tables: Mapping[str, pa.Table]) -> None:
+    if DEAD_LETTER.name in tables:
+        tally.entries["dead_letter"] += 1
+        row = tables[DEAD_LETTER.name].to_pylist()[0]
+        tally.failures[f"{row['stage']}: {row['error_class']}"] += 1
+        return
+    tally.entries["committed"] += 1
+    if ANALYSES.name not in tables:
+        return
+    tally.video_s += settled.header.row["duration_s"][0].as_py()
+    for row in tables[ANALYSES.name].to_pylist():
+        tally.statuses[row["model_name"], row["status"]] += 1
+        tally.seconds[row["model_name"]] += row["processing_time_s"] or 0.0
+        tally.frames[row["model_name"]] += row["frames_analyzed"] or 0
+        if row["error_class"]:
+            tally.failures[f"{row['model_name']}: {row['error_class']}"] += 1
