@@ -8,26 +8,23 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from rumiai_ray.errors import ConfigError
 from rumiai_ray.models.base import ModelSettings
 from rumiai_ray.models.catalogue import MODELS, model_class
-from rumiai_ray.models.weights import Profile
+from rumiai_ray.models.weights import Profile, user_cache
 from rumiai_ray.settings import execution, result
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+__all__ = ["ENV_PREFIX", "BaseConfig", "Config", "Engine", "Group", "Limits", "Sampling", "flat_settings", "load_config", "user_cache"]
+
 ENV_PREFIX = "RUMIAI_"
-
-
-def user_cache() -> Path:
-    """The per-user cache directory of this package, by the XDG base directory specification."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rumiai_ray"
 
 
 class Group(BaseModel):
@@ -86,7 +83,7 @@ class BaseConfig(BaseSettings):
     )
 
     profile: Profile = result("standard", "weights: `standard` (flagships from their hubs) or `offline` (package registries only)")
-    models: tuple[str, ...] = result(tuple(MODELS), "model families to run, comma-separated")
+    models: Annotated[tuple[str, ...], NoDecode] = result(tuple(MODELS), "model families to run, comma-separated")
     device: Literal["auto", "cpu", "cuda"] = result("auto", "where models run; `auto` takes a GPU where there is one")
     out: str = execution("runs", "directory or URI that holds run directories")
     store: Path = execution(user_cache() / "frames", "directory of the frame store (of this node)")
@@ -109,6 +106,15 @@ class BaseConfig(BaseSettings):
         if unknown or not value:
             raise ValueError(f"unknown model {', '.join(unknown) or '(none given)'}; there are: {', '.join(MODELS)}")
         return tuple(name for name in MODELS if name in value)
+
+    @field_validator("store", "weights_dir", "cookies")
+    @classmethod
+    def _home(cls, value: Path | None) -> Path | None:
+        """A shell expands `~` in a flag's value if a blank precedes it, and nobody does in TOML or in a container's environment."""
+        try:
+            return value and value.expanduser()
+        except RuntimeError as error:
+            raise ValueError(f"nobody's home directory: {value}") from error
 
     @classmethod
     def settings_customise_sources(  # noqa: D102 -- pydantic-settings' hook

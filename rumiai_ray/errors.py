@@ -22,6 +22,8 @@ class RumiaiError(Exception):
 
     def __init__(self, what: str, subject: str = "", hint: str = "") -> None:
         super().__init__(what, subject, hint)
+        self.attempts = 1
+        """How often it was tried before it was raised for good."""
         self.what = what
         self.subject = subject
         self.hint = hint

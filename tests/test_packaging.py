@@ -72,7 +72,7 @@ def test_make_alone_lists_the_targets() -> None:
 
 @needs_make
 def test_make_test_runs_the_whole_suite_in_the_form_the_rule_for_untested_models_looks_for() -> None:
-    command = ["make", "--dry-run", "--always-make", "test"]
+    command = ["make", "--no-print-directory", "--dry-run", "--always-make", "test"]
     said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     fetch, run = said.splitlines()[-2:]
     assert fetch.endswith("weights fetch --profile offline")

@@ -43,8 +43,8 @@ def _said(error: RumiaiError) -> str:
 
 def _unreachable(model: type[Model], settings: ModelSettings, profile: Profile) -> str:
     """A line on the hosts the missing files come from, where they cannot be reached from here."""
-    from rumiai_ray.models.fetch import fetchable, reachable  # noqa: PLC0415
+    from rumiai_ray.models.fetch import fetchable, unreachable  # noqa: PLC0415
 
     candidate = fetchable(model, settings, profile)
-    dead = [host for host, answers in reachable(candidate.files).items() if not answers] if candidate else []
-    return f"\n  cannot be fetched from here: {', '.join(dead)} does not answer" if dead else ""
+    dead = unreachable(candidate.files, profile) if candidate else []
+    return f"\n  cannot be fetched from here: no answer from {', '.join(dead)}" if dead else ""

@@ -17,12 +17,15 @@ from rumiai_ray.cli import analyze, batch, demo, doctor_verb, frames, runs, weig
 from rumiai_ray.cli.exits import Exit
 from rumiai_ray.errors import RumiaiError
 
+_INTERRUPTED = 130
+"""What typer makes of a KeyboardInterrupt, for itself to exit with."""
+
 
 class _DefaultsToAnalyze(TyperGroup):
     """`rumiai-ray VIDEO` means `rumiai-ray analyze VIDEO`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        if args and args[0] not in self.commands and args[0] not in {"--help", "--version", "--install-completion", "--show-completion"}:
+        if args and args[0] not in self.commands and args[0] not in {"-h", "--help", "--version"}:
             args = ["analyze", *args]
         return super().parse_args(ctx, args)
 
@@ -61,15 +64,28 @@ app.add_typer(runs.app, name="runs")
 
 def main() -> None:
     """Run the command line; every error of ours becomes one line on stderr and an exit code."""
+    sys.exit(_run())
+
+
+def _run() -> int:
     try:
-        app()
+        ended = app(standalone_mode=False)
     except RumiaiError as error:
-        _say(error)
-        sys.exit(Exit.USAGE)
-    except KeyboardInterrupt:
+        typer.echo(f"{type(error).__name__}: {error}", err=True)
+        return Exit.USAGE
+    except (typer.Abort, KeyboardInterrupt):
+        ended = _INTERRUPTED
+    except typer.TyperException as error:
+        _show(error)
+        return Exit.USAGE
+    if ended == _INTERRUPTED:
         typer.echo("aborted", err=True)
-        sys.exit(Exit.ABORTED)
+        return Exit.ABORTED
+    return ended or Exit.COMPLETE
 
 
-def _say(error: RumiaiError) -> None:
-    typer.echo(f"{type(error).__name__}: {error}", err=True)
+def _show(error: typer.TyperException) -> None:
+    """What typer itself would print of wrong usage."""
+    from typer.rich_utils import rich_format_error  # noqa: PLC0415 -- only needed here
+
+    rich_format_error(error)  # type: ignore[arg-type]  # wants the private class below the public one that can be caught

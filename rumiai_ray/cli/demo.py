@@ -11,6 +11,7 @@ import typer
 
 from rumiai_ray.cli.exits import Exit
 from rumiai_ray.cli.options import with_settings
+from rumiai_ray.cli.weights import fetch_missing
 from rumiai_ray.config import BaseConfig  # noqa: TC001 -- typer reads the annotations
 from rumiai_ray.errors import ConfigError
 
@@ -34,7 +35,7 @@ def demo(config: BaseConfig, keep: Keep = None) -> None:
         config = config.model_copy(update={"profile": "offline"})
     if keep is not None:
         _refuse_unfit(keep)
-    fetch_missing_weights(config)
+    fetch_missing(config)
     with tempfile.TemporaryDirectory(prefix="rumiai-demo-") as folder:
         clip = keep or Path(folder) / "demo.mp4"
         spoken = make_clip(clip)
@@ -47,29 +48,6 @@ def _refuse_unfit(keep: Path) -> None:
         raise ConfigError("exists already", str(keep), "name another place for the clip")
     if not keep.parent.is_dir():
         raise ConfigError("no such directory", str(keep.parent), "make it first")
-
-
-def fetch_missing_weights(config: BaseConfig) -> None:
-    """Fetch what is needed to run every family of `config.models`; a family that can run already is left alone.
-
-    Raises:
-        WeightsError: something cannot be fetched, or a file that is there is not the right one.
-    """
-    from rumiai_ray.engine.prepare import weight_directories  # noqa: PLC0415 -- brings Ray along
-    from rumiai_ray.models.catalogue import model_class  # noqa: PLC0415
-    from rumiai_ray.models.fetch import fetch  # noqa: PLC0415
-    from rumiai_ray.models.weights import MissingWeightsError, resolve  # noqa: PLC0415
-
-    directories = weight_directories(config)
-    missing = []
-    for name in config.models:
-        try:
-            resolve(model_class(name), config.model_settings(name), profile=config.profile, directories=directories)
-        except MissingWeightsError:
-            missing.append(name)
-    if missing:
-        settings = {name: config.model_settings(name) for name in missing}
-        fetch([model_class(name) for name in missing], settings, config.profile, directories[-1], _say)
 
 
 def make_clip(path: Path) -> bool:

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from rumiai_ray.cli.exits import Exit
 from rumiai_ray.cli.options import with_settings
+from rumiai_ray.cli.tables import folding
 from rumiai_ray.config import BaseConfig  # noqa: TC001 -- typer reads the annotations
 from rumiai_ray.errors import ConfigError
 
@@ -28,7 +29,7 @@ def add_to(app: typer.Typer) -> None:
 def doctor(config: BaseConfig) -> None:
     """Check Python, system libraries, packages, weights, disk, GPU and Ray; every finding says what to do."""
     findings = examine_for(config, quick=False)
-    table = Table("", "check", "finding", "what to do")
+    table = Table(*folding("", "check", "finding", "what to do"))
     for finding in findings:
         table.add_row(Text(finding.status, _STYLES[finding.status]), finding.check, Text(finding.message), Text(finding.remedy))
     Console().print(table)

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import tempfile
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -14,7 +15,7 @@ import typer
 
 from rumiai_ray.cli.exits import Exit
 from rumiai_ray.engine.interactive import Stopped
-from rumiai_ray.errors import RumiaiError
+from rumiai_ray.errors import RumiaiError, StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -54,13 +55,29 @@ def run_to_the_end(
         if resumable:
             typer.echo(f"stopped; go on with: rumiai-ray runs resume {writer.manifest.run_id}", err=True)
         else:
+            writer.drop()
             writer.finish("aborted", {})
             typer.echo("aborted; what was committed before stays readable", err=True)
         return Exit.ABORTED
-    except RumiaiError as error:
-        typer.echo(f"{type(error).__name__}: {error}", err=True)
+    except Exception as error:  # noqa: BLE001 -- the command's boundary: a run that was begun says how it ended, whatever happened
+        said = f"{type(error).__name__}: {error}"
+        typer.echo(
+            said if isinstance(error, RumiaiError) else f"{said} (a bug of ours; the traceback is in {_keep_traceback(writer)})", err=True
+        )
+        if not resumable:
+            # A full disk may refuse this too: then the run stays `incomplete`, and the line above is all there is to say.
+            with contextlib.suppress(StorageError):
+                writer.drop()
+                writer.finish("aborted", {"error": said})
         return Exit.ABORTED
     return Exit.COMPLETE if status == "complete" else Exit.TROUBLED
+
+
+def _keep_traceback(writer: RunWriter) -> str:
+    """Write the traceback being handled into the run's directory; returns where it is."""
+    with contextlib.suppress(StorageError):
+        writer.run.replace("traceback.txt", traceback.format_exc().encode())
+    return writer.run.uri("traceback.txt")
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from rumiai_ray.cli.exits import Exit
 from rumiai_ray.cli.options import with_settings
+from rumiai_ray.cli.tables import folding
 from rumiai_ray.config import BaseConfig
 from rumiai_ray.errors import ConfigError
 
@@ -32,7 +33,7 @@ def _store(config: BaseConfig) -> FrameStore:
 @with_settings(*_SETTINGS)
 def ls(config: BaseConfig) -> None:
     """List the stored videos, least recently used first."""
-    table = Table("key", "video", "MB", "duration", "frames", "last used")
+    table = Table(*folding("key", "video", "MB", "duration", "frames", "last used"))
     total = 0
     for entry in _store(config).entries():
         total += entry.bytes
@@ -47,7 +48,7 @@ def ls(config: BaseConfig) -> None:
         )
     console = Console()
     console.print(table)
-    console.print(f"{total / 1e9:.2f} GB of at most {config.store_max_gb:g} GB, in {config.store}")
+    console.print(f"{total / 1e9:.2f} GB of at most {config.store_max_gb:g} GB, in {config.store}", markup=False, soft_wrap=True)
 
 
 @app.command("verify")
@@ -64,9 +65,15 @@ def verify(config: BaseConfig) -> None:
 
 @app.command("prune")
 @with_settings(*_SETTINGS)
-def prune(config: BaseConfig, to_gb: Annotated[float, typer.Option("--to-gb", min=0.0, help="Size to prune to.")] = 0.0) -> None:
+def prune(
+    config: BaseConfig,
+    to_gb: Annotated[
+        float | None,
+        typer.Option("--to-gb", min=0.0, help="Size to prune to, 0 for nothing left; else --store-max-gb counts.", show_default=False),
+    ] = None,
+) -> None:
     """Remove least recently used videos until the store is small enough; videos in use stay."""
-    evicted = _store(config).prune(int(to_gb * 1e9))
+    evicted = _store(config).prune(int((config.store_max_gb if to_gb is None else to_gb) * 1e9))
     typer.echo(f"{len(evicted)} stored videos removed")
 
 

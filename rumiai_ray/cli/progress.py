@@ -34,7 +34,7 @@ class ProgressBars:
     def stage(self, text: str) -> None:
         """One line that is replaced by the next stage."""
         if not self._console.is_terminal:
-            self._console.print(text, markup=False, highlight=False)
+            self._console.print(text, markup=False, highlight=False, soft_wrap=True)
         elif self._stage is None:
             self._stage = self.bars.add_task(text, total=None)
         else:
@@ -58,7 +58,7 @@ class ProgressBars:
         """Remove the bars of videos that are done; a dead letter is said at once."""
         if DEAD_LETTER.name in tables:
             row = tables[DEAD_LETTER.name].to_pylist()[0]
-            self._console.print(f"{row['error_class']}: {row['error_message']}", markup=False, highlight=False, style="red")
+            self._console.print(f"{row['error_class']}: {row['error_message']}", markup=False, highlight=False, style="red", soft_wrap=True)
         for table in tables.values():
             for key in set(table["video_key"].to_pylist()):
                 for pair in [pair for pair in self._tasks if pair[0] == key]:
@@ -73,7 +73,10 @@ def progress_to_stderr(models: Sequence[ModelPlan]) -> Iterator[ProgressBars]:
     for model in models:
         note = "  (declared stand-in)" if model.stand_in else ""
         console.print(
-            f"{model.name:10} {model.backend} {model.version}, {model.device} {model.precision}{note}", markup=False, highlight=False
+            f"{model.name:10} {model.backend} {model.version}, {model.device} {model.precision}{note}",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
         )
     reporter = ProgressBars(console)
     with reporter.bars:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from rumiai_ray.cli.exits import Exit
 from rumiai_ray.cli.options import with_settings
+from rumiai_ray.cli.tables import folding
 from rumiai_ray.config import BaseConfig
+from rumiai_ray.errors import StorageError
+
+if TYPE_CHECKING:
+    from rumiai_ray.runs.reader import Run
 
 app = typer.Typer(help="Runs: list, show, verify, export, resume, retry.", no_args_is_help=True)
 
@@ -24,10 +30,17 @@ def ls(config: BaseConfig) -> None:
     """List the runs under --out, oldest first."""
     from rumiai_ray.runs.find import list_runs  # noqa: PLC0415 -- pyarrow's import is not for `--help`
 
-    table = Table("run", "status", "entries", "command")
+    table = Table(*folding("run", "status", "entries", "command"))
     for run in list_runs(config.out):
-        table.add_row(run.run_id, run.status, str(len(run.entries())), " ".join(run.manifest.command[1:]))
+        table.add_row(*_cells(run))
     Console().print(table)
+
+
+def _cells(run: Run) -> tuple[str | Text, ...]:
+    try:
+        return run.run_id, run.status, str(len(run.entries())), Text(" ".join(run.manifest.command[1:]))
+    except StorageError:
+        return run.run_id, Text("damaged", "red"), "", Text(f"`rumiai-ray runs verify {run.run_id}` says what is wrong")
 
 
 @app.command("show")

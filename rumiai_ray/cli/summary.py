@@ -80,25 +80,26 @@ def print_tables(run: Run) -> None:
     document = summarise(run)
     for video in document["videos"]:
         if video["status"] == "dead_letter":
-            console.print(Text.assemble((f"{video['input']}\n", "bold"), (f"  dead letter: {video['error']['message']}", "red")))
+            text = Text.assemble((f"{video['input']}\n", "bold"), (f"  dead letter: {video['error']['message']}", "red"))
+            console.print(text, soft_wrap=True)
             continue
         facts = f"{video['duration_s']:.2f} s, {'frame store: ' + video['frame_store']}"
         table = Table(title=Text.assemble((video["input"], "bold"), f"  ({facts})"), title_justify="left")
         for heading in ("model", "status"):
-            table.add_column(heading)
+            table.add_column(heading, overflow="fold")
         for heading in ("rows", "frames", "seconds"):
             table.add_column(heading, justify="right")
-        table.add_column("backend")
+        table.add_column("backend", overflow="fold")
         for name, model in video["models"].items():
             table.add_row(*_cells(name, model))
         console.print(table)
         for problem in video["problems"]:
-            console.print(Text(f"  media: {problem}", "yellow"))
+            console.print(Text(f"  media: {problem}", "yellow"), soft_wrap=True)
         for name, model in video["models"].items():
             reason = model["error"]["class"] + ": " + model["error"]["message"] if model["error"] else model["detail"]
             if reason:
-                console.print(Text(f"  {name}: {reason}", "red" if model["error"] else "yellow"))
-    console.print(Text.assemble("run ", (document["run_id"], "bold"), f": {document['status']}, in {document['run_dir']}"))
+                console.print(Text(f"  {name}: {reason}", "red" if model["error"] else "yellow"), soft_wrap=True)
+    console.print(Text.assemble("run ", (document["run_id"], "bold"), f": {document['status']}, in {document['run_dir']}"), soft_wrap=True)
     query = f"SELECT * FROM read_parquet('{document['run_dir']}/objects/*.parquet')"  # noqa: S608 -- shown, never run
     console.print(Text(f'open it:  duckdb -c "{query}"', "dim"), soft_wrap=True)
 

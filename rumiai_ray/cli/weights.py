@@ -10,6 +10,7 @@ from rich.table import Table
 
 from rumiai_ray.cli.exits import Exit
 from rumiai_ray.cli.options import with_settings
+from rumiai_ray.cli.tables import folding
 from rumiai_ray.config import BaseConfig
 from rumiai_ray.errors import RumiaiError
 from rumiai_ray.models.catalogue import model_class
@@ -30,7 +31,7 @@ _SETTINGS = ("profile", "models", "weights_dir", "ocr", "whisper", "yolo", "emot
 def ls(config: BaseConfig) -> None:
     """List every candidate of every model, in order of preference, and whether its files are here."""
     directories = _directories(config)
-    table = Table("model", "backend", "profiles", "here", "licence", "files")
+    table = Table(*folding("model", "backend", "profiles", "here", "licence", "files"))
     for name in config.models:
         for candidate in model_class(name).candidates(config.model_settings(name)):
             table.add_row(
@@ -48,19 +49,20 @@ def ls(config: BaseConfig) -> None:
 @with_settings(*_SETTINGS)
 def fetch(config: BaseConfig) -> None:
     """Fetch what the profile's models lack, each file checked against its digest before it is put in place."""
-    _fetch(config)
+    _fetch(config, config.models)
 
 
-def _fetch(config: BaseConfig) -> None:
+def _fetch(config: BaseConfig, models: Sequence[str]) -> None:
     from rumiai_ray.models.fetch import fetch as fetch_files  # noqa: PLC0415 -- hub and pip are not for `--help`
 
-    directory = _directories(config)[-1]
+    *others, directory = _directories(config)
     written = fetch_files(
-        [model_class(name) for name in config.models],
-        {name: config.model_settings(name) for name in config.models},
+        [model_class(name) for name in models],
+        {name: config.model_settings(name) for name in models},
         config.profile,
         directory,
         lambda line: typer.echo(line, err=True),
+        others,
     )
     typer.echo(f"{len(written)} files fetched into {directory}; everything else was there and right", err=True)
 
@@ -72,27 +74,53 @@ def choose_or_fetch(config: BaseConfig) -> tuple[ModelPlan, ...]:
         WeightsError: weights are missing and unreachable, or not the catalogue's; says which, where to put them, and what runs without.
     """
     from rumiai_ray.engine.prepare import choose_models  # noqa: PLC0415 -- brings Ray along
-    from rumiai_ray.models.fetch import fetchable, reachable  # noqa: PLC0415
+    from rumiai_ray.models.fetch import fetchable, unreachable  # noqa: PLC0415
     from rumiai_ray.models.weights import MissingWeightsError  # noqa: PLC0415
 
     try:
         return choose_models(config)
     except MissingWeightsError as error:
-        candidates = [fetchable(model_class(name), config.model_settings(name), config.profile) for name in config.models]
-        dead = sorted(host for host, answers in reachable(_lacking(candidates, config)).items() if not answers)
+        models = _incomplete(config)
+        candidates = [fetchable(model_class(name), config.model_settings(name), config.profile) for name in models]
+        dead = unreachable(_lacking(candidates, config), config.profile)
         if dead:
             raise MissingWeightsError(
-                f"{error.what}\n  cannot be fetched from here: {', '.join(dead)} does not answer", error.subject, error.hint
+                f"{error.what}\n  cannot be fetched from here: no answer from {', '.join(dead)}", error.subject, error.hint
             ) from error
-    _fetch(config)
+    _fetch(config, models)
     return choose_models(config)
+
+
+def fetch_missing(config: BaseConfig) -> None:
+    """Fetch what is needed to run every family of `config.models`; a family that can run already is left alone.
+
+    Raises:
+        WeightsError: something cannot be fetched, or a file that is there is not the right one.
+    """
+    models = _incomplete(config)
+    if models:
+        _fetch(config, models)
+
+
+def _incomplete(config: BaseConfig) -> list[str]:
+    """The families that nothing can run yet."""
+    from rumiai_ray.models.weights import MissingWeightsError, resolve  # noqa: PLC0415
+
+    incomplete = []
+    for name in config.models:
+        try:
+            resolve(model_class(name), config.model_settings(name), profile=config.profile, directories=_directories(config))
+        except MissingWeightsError:
+            incomplete.append(name)
+    return incomplete
 
 
 def _lacking(candidates: Sequence[Candidate | None], config: BaseConfig) -> list[WeightFile]:
     from rumiai_ray.models.weights import locate  # noqa: PLC0415
 
     files = [file for candidate in candidates if candidate is not None for file in candidate.files]
-    return [file for file in files if file not in locate(files, _directories(config))]
+    found = locate(files, _directories(config))
+    return [file for file in files if file not in found]
 
 
 @app.command("verify")

@@ -58,7 +58,7 @@ def _analysis(plan: VideoPlan, model: ModelPlan, outcomes: Sequence[Outcome]) ->
     seen = [index for outcome in outcomes for index in outcome.frames]
     listens = plan_class(model).consumes == "audio"
     skipped = model.name in plan.skipped
-    status, detail = _status(plan, model.name, outcomes, failed=failure is not None)
+    status, detail = _status(plan, model, outcomes, failed=failure is not None)
     return {
         "model_name": model.name,
         "model_version": model.version,
@@ -82,12 +82,14 @@ def _analysis(plan: VideoPlan, model: ModelPlan, outcomes: Sequence[Outcome]) ->
     }
 
 
-def _status(plan: VideoPlan, name: str, outcomes: Sequence[Outcome], *, failed: bool) -> tuple[Status, str | None]:
+def _status(plan: VideoPlan, model: ModelPlan, outcomes: Sequence[Outcome], *, failed: bool) -> tuple[Status, str | None]:
+    name = model.name
     if name in plan.skipped:
         return Status.SKIPPED, plan.skipped[name]
     if failed:
         return Status.FAILED, None
-    short = [*plan.problems, *(missed for outcome in outcomes for missed in outcome.missed)]
+    lost = plan.lost_audio if plan_class(model).consumes == "audio" else plan.lost_video
+    short = [*lost, *(missed for outcome in outcomes for missed in outcome.missed)]
     seen = sum(len(outcome.frames) for outcome in outcomes)
     if name in plan.frames and seen < plan.frames[name]:
         short.append(f"{seen} of {plan.frames[name]} frames answered")

@@ -15,12 +15,11 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import ray
 from ray.exceptions import RayError, RayTaskError
 
-from rumiai_ray.engine import cell as cells
 from rumiai_ray.engine.claims import Claims
 from rumiai_ray.engine.dataset import WorkStream
 from rumiai_ray.engine.dispatch import Done, Row
 from rumiai_ray.engine.entries import dead_letter_row
-from rumiai_ray.engine.interactive import Stopped, dispatcher_of, lane_policy
+from rumiai_ray.engine.interactive import Stopped, cell_spec, check_code, dispatcher_of
 from rumiai_ray.engine.ledger import Ledger, Settled
 from rumiai_ray.engine.pool import Pool
 from rumiai_ray.engine.work import Header, decode
@@ -98,9 +97,8 @@ class Batch:
         self._total = len(self._left)
         claims = ray.remote(num_cpus=0, max_restarts=-1)(Claims).remote(dict.fromkeys(analysed, ""))
         engine = self._config.engine
-        spec = cells.CellSpec(
-            self._stage.models, self._here.code_sha256, self._here.scratch, lane_policy(self._config), engine.batches_in_flight
-        )
+        check_code(self._writer, self._here)
+        spec = cell_spec(self._config, self._stage.models, self._here)
         pool = Pool(engine.cells, spec, lambda cell: dispatcher_of(cell, self._config))
         with contextlib.closing(pool):
             for _ in range(engine.rounds):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import ray
-from ray.exceptions import ActorDiedError, GetTimeoutError, RayActorError, RayTaskError
+from ray.exceptions import ActorDiedError, GetTimeoutError, RayActorError, RayError, RayTaskError
 
 from rumiai_ray.errors import ModelError
 
@@ -33,6 +33,8 @@ class Row:
     """Reference to a block of `WORK_SCHEMA`."""
     row: int = 0
     attempts: int = 0
+    suspect: bool = False
+    """It was in flight with others when the front died: it travels alone until it is known what killed it."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,8 @@ class Dispatcher:
         if self._sent:
             ready, _ = ray.wait(list(self._sent), timeout=0 if self._done else timeout_s)
             for reference in ready:
-                self._take(reference)
+                if reference in self._sent:
+                    self._take(reference)
             self._end_overdue()
             self._send()
         return self.finished()
@@ -97,23 +100,37 @@ class Dispatcher:
         return done
 
     def _send(self) -> None:
-        while self._waiting and len(self._sent) < self._in_flight:
+        # One at a time while there are suspects, so that innocents are not charged for what another row did to the front.
+        suspects = any(row.suspect for row in self._waiting) or any(row.suspect for row, _, _ in self._sent.values())
+        while self._waiting and len(self._sent) < (1 if suspects else self._in_flight):
             row = self._waiting.popleft()
             index, payload = self._front.analyze.options(num_returns=2).remote(row.block, row.row)
             self._sent[index] = (row, payload, time.monotonic() + self._deadline_s)
 
     def _take(self, reference: Any) -> None:
         row, payload, _ = self._sent.pop(reference)
-        row.attempts += 1
         try:
             index: Index = ray.get(reference)
         except RayTaskError as error:
+            row.attempts += 1
             self._again(row, error.cause if isinstance(error.cause, Exception) else error)
         except RayActorError:
-            self._again(row, ModelError("the front of the cell died", "cell", "see Ray's logs"))
+            self._suspect([row, *(other for other, _, _ in self._sent.values())])
             self._await_front()
+        except RayError as error:
+            row.attempts += 1
+            self._again(row, error)
         else:
             self._done.append(Done(row, index, payload, None))
+
+    def _suspect(self, rows: list[Row]) -> None:
+        """The front died: everything that was in flight is lost with it. Only a row that was alone is charged."""
+        self._sent.clear()
+        if len(rows) == 1:
+            rows[0].attempts += 1
+        for row in reversed(rows):
+            row.suspect = True
+            self._again(row, ModelError("the front of the cell died of this row", "cell", "see Ray's logs"))
 
     def _again(self, row: Row, error: Exception) -> None:
         if row.attempts >= self._attempts:

@@ -64,7 +64,7 @@ def dead_letter_row(run_id: str, entry: Entry, video_key: str | None, stage: str
         "stage": stage,
         "error_class": type(error).__name__,
         "error_message": str(error),
-        "attempts": 1,
+        "attempts": error.attempts if isinstance(error, RumiaiError) else 1,
         "traceback_sha256": hashlib.sha256("\n".join([*frames, type(error).__name__]).encode()).hexdigest(),
         "retryable": isinstance(error, RumiaiError) and error.retryable,
     }

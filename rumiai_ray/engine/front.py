@@ -37,7 +37,7 @@ class Front:
 
     def __init__(self, actors: Mapping[str, str], notes: Mapping[str, Path], policy: LanePolicy) -> None:
         cv2.setNumThreads(1)
-        self._lanes = {name: Lane(name, ray.get_actor(actor), notes[name], policy) for name, actor in actors.items()}
+        self._lanes = {name: Lane(name, actor, notes[name], policy) for name, actor in actors.items()}
 
     def ready(self) -> tuple[str, ...]:
         """The models this front serves; answers as soon as the front lives, models may still be loading."""
@@ -86,7 +86,7 @@ def _frame_calls(work: Work) -> dict[str, Call]:
     index, time_s = frames.frame_index[union], frames.time_s[union]
     size_px = (work.source_width_px, work.source_height_px)
     return {
-        name: Call(work.video_key, "predict_frames", (images, tuple(place[at] for at in positions), index, time_s, size_px))
+        name: Call((work.run_id, work.video_key), "predict_frames", (images, tuple(place[at] for at in positions), index, time_s, size_px))
         for name, positions in work.wanted.items()
         if positions
     }
@@ -94,7 +94,7 @@ def _frame_calls(work: Work) -> dict[str, Call]:
 
 def _audio_calls(work: Work) -> dict[str, Call]:
     chunk = ray.put(work.audio)
-    return {name: Call(work.video_key, "predict_audio", (chunk,)) for name in work.wanted}
+    return {name: Call((work.run_id, work.video_key), "predict_audio", (chunk,)) for name in work.wanted}
 
 
 def _rgb(jpeg: bytes, work: Work) -> NDArray[np.uint8]:

@@ -20,8 +20,9 @@ from rumiai_ray.engine.entries import dead_letter_row
 from rumiai_ray.engine.feed import Feed
 from rumiai_ray.engine.lane import LanePolicy
 from rumiai_ray.engine.ledger import Ledger, Settled
-from rumiai_ray.engine.local import local_ray
+from rumiai_ray.engine.local import LocalRay, local_ray
 from rumiai_ray.engine.work import decode, encode
+from rumiai_ray.errors import ConfigError
 from rumiai_ray.schema.run import ANALYSES, DEAD_LETTER, VIDEOS, Status
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from rumiai_ray.engine.stage import Stage
     from rumiai_ray.engine.work import VideoPlan, Work
     from rumiai_ray.ingest.entries import Entry
+    from rumiai_ray.models.base import ModelPlan
     from rumiai_ray.runs.writer import RunWriter
 
 _QUIET_S = 1.5
@@ -130,9 +132,8 @@ class Interactive:
             return self._dispatcher
         self._reporter.stage("starting Ray and loading models")
         ours = held.enter_context(local_ray())
-        engine = self._config.engine
-        spec = cells.CellSpec(self._stage.models, ours.code_sha256, ours.scratch, lane_policy(self._config), engine.batches_in_flight)
-        return self._use(cells.start(spec))
+        check_code(self._writer, ours)
+        return self._use(cells.start(cell_spec(self._config, self._stage.models, ours)))
 
     def _use(self, cell: cells.Cell) -> Dispatcher:
         self._cell = cell  # its handles keep the model actors alive: Ray ends an actor nobody holds
@@ -165,11 +166,16 @@ class Interactive:
                 self._settle(self._ledger.ended(plan.video_key, one.error))
 
     def _assemble(self, settled: Settled, plan: VideoPlan) -> None:
-        answers = [(index, ray.get(payload)) for index, payload in settled.answers]
-        tables = assemble(self._stage.run_id, plan, self._stage.models, answers)
+        entry = settled.header.entry
+        try:
+            answers = [(index, ray.get(payload)) for index, payload in settled.answers]
+            tables = assemble(self._stage.run_id, plan, self._stage.models, answers)
+        except Exception as error:  # noqa: BLE001 -- the boundary of assembly: a video that cannot be assembled is a dead letter
+            self._bury(entry, dead_letter_row(self._stage.run_id, entry, plan.video_key, "assemble", error))
+            return
         if Status.FAILED in tables[ANALYSES.name]["status"].to_pylist():
             self._troubled = True
-        self._commit(settled.header.entry, {VIDEOS.name: settled.header.row, **tables})
+        self._commit(entry, {VIDEOS.name: settled.header.row, **tables})
 
     def _bury(self, entry: Entry, row: pa.Table) -> None:
         self._troubled = True
@@ -186,6 +192,28 @@ class Interactive:
 def answer_without_models(work: Work) -> Index:
     """The index of a row that asks nothing of any model."""
     return Index(work.entry_id, work.video_key, work.batch_index, work.batch_count, {}, header=work.header)
+
+
+def cell_spec(config: BaseConfig, models: tuple[ModelPlan, ...], here: LocalRay) -> cells.CellSpec:
+    """What a cell is made of under `config`: the whole of one GPU where any model runs on one."""
+    return cells.CellSpec(
+        plans=models,
+        code_sha256=here.code_sha256,
+        notes=here.scratch,
+        policy=lane_policy(config),
+        batches_in_flight=config.engine.batches_in_flight,
+        gpus=1.0 if any(plan.device.startswith("cuda") for plan in models) else 0.0,
+    )
+
+
+def check_code(writer: RunWriter, here: LocalRay) -> None:
+    """Refuse to run other code than the run's manifest names.
+
+    Raises:
+        ConfigError: the package was edited between the start of the command and the start of Ray.
+    """
+    if here.code_sha256 != writer.manifest.source_sha256:
+        raise ConfigError("the package's source changed while the run was starting", f"run {writer.manifest.run_id}", "start it again")
 
 
 def dispatcher_of(cell: cells.Cell, config: BaseConfig) -> Dispatcher:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import ray
-from ray.exceptions import ActorDiedError, GetTimeoutError, RayActorError, RayTaskError
+from ray.exceptions import ActorDiedError, GetTimeoutError, OutOfMemoryError, RayActorError, RayError, RayTaskError, WorkerCrashedError
 
 from rumiai_ray.engine import note
 from rumiai_ray.engine.calls import Answer, Failure
@@ -54,7 +54,8 @@ class LanePolicy:
 class Call:
     """One question to the model, with how often it was charged so far."""
 
-    video_key: str
+    video: tuple[str, str]
+    """Run id and video key: a warm cell must not answer for one run what another has seen."""
     method: str
     """`predict_frames` or `predict_audio`."""
     arguments: tuple[Any, ...]
@@ -67,9 +68,10 @@ class Call:
 class Lane:
     """The thread and its queue."""
 
-    def __init__(self, name: str, actor: Any, note_path: Path, policy: LanePolicy) -> None:
+    def __init__(self, name: str, actor_name: str, note_path: Path, policy: LanePolicy) -> None:
         self.name = name
-        self._actor = actor
+        self._actor_name = actor_name
+        self._actor: Any = None
         self._note_path = note_path
         self._policy = policy
         self._incarnation = uuid.uuid4().hex[:12]
@@ -77,9 +79,9 @@ class Lane:
         self._queue: queue.SimpleQueue[Call] = queue.SimpleQueue()
         self._again: deque[Call] = deque()
         self._sent: OrderedDict[str, tuple[Any, Call]] = OrderedDict()
-        self._failed: OrderedDict[str, Failure] = OrderedDict()
+        self._failed: OrderedDict[tuple[str, str], Failure] = OrderedDict()
         self._given_up: Failure | None = None
-        self._starts_ready = 0
+        self._starts_ready = max(self._starts() - 1, 0)  # a restarted front takes over an actor with a history
         self._hung: str | None = None
         self._recycle = False
         threading.Thread(target=self._guarded, name=f"lane-{name}", daemon=True).start()
@@ -94,6 +96,8 @@ class Lane:
             self._run()
         except BaseException as error:  # noqa: BLE001 -- the thread's boundary: waiting callers must get an ending
             self._given_up = Failure(type(error).__name__, f"the lane of {self.name} broke: {error}")
+            for _, call in self._sent.values():
+                self._end(call, self._given_up)
             while True:
                 self._end(self._next(block=True) or self._queue.get(), self._given_up)
 
@@ -111,8 +115,11 @@ class Lane:
             except RayTaskError as error:
                 del self._sent[number]
                 self._charge(call, _failure_of(error))
-            except RayActorError:
+            except (RayActorError, OutOfMemoryError, WorkerCrashedError):
                 self._bury()
+            except RayError as error:
+                del self._sent[number]
+                self._charge(call, Failure(type(error).__name__, shortened(str(error))))
             else:
                 del self._sent[number]
                 call.reply.set_result((answer, call.attempts + 1))
@@ -121,14 +128,15 @@ class Lane:
     def _fill(self) -> None:
         """Send until the actor has enough in hand; a recycling waits for what it has, then restarts it."""
         if self._recycle and not self._sent:
-            ray.kill(self._actor, no_restart=False)
             self._recycle = False
-            self._await_start()
+            before = self._starts()
+            ray.kill(self._actor, no_restart=False)
+            self._await_start(after=before)
         while not self._recycle and len(self._sent) < self._policy.outstanding:
             call = self._next(block=not self._sent)
             if call is None:
                 return
-            known = self._given_up or self._failed.get(call.video_key)
+            known = self._given_up or self._failed.get(call.video)
             if known is not None:
                 self._end(call, known)
                 continue
@@ -164,10 +172,11 @@ class Lane:
                 self._charge(call, Failure("Crash", f"the process of {self.name} died while it worked on this video"), again.append)
             else:
                 again.append(call)
+        after = seen.starts if self._hung is not None and seen is not None else 0
         self._sent.clear()
         self._hung = None
         self._again.extendleft(reversed(again))
-        self._await_start()
+        self._await_start(after=after)
 
     def _charge(self, call: Call, failure: Failure, again: Callable[[Call], object] | None = None) -> None:
         call.attempts += 1
@@ -175,7 +184,7 @@ class Lane:
         if call.attempts < self._policy.attempts:
             (again or self._again.append)(call)
             return
-        self._failed[call.video_key] = failure
+        self._failed[call.video] = failure
         while len(self._failed) > _REMEMBERED_FAILURES:
             self._failed.popitem(last=False)
         self._end(call, failure)
@@ -184,29 +193,49 @@ class Lane:
     def _end(call: Call, failure: Failure) -> None:
         call.reply.set_result((failure, max(call.attempts, 1)))
 
-    def _await_start(self) -> None:
-        """Wait until the actor's model is loaded; give the model up where that cannot be."""
+    def _await_start(self, *, after: int = 0) -> None:
+        """Wait until the actor's model is loaded; give the model up where that cannot be.
+
+        `after` is the number of starts before a kill the lane ordered: until it has risen the old process may still answer
+        (seen in 8 of 15 trials), and calls sent to it would die with it.
+        """
+        known = note.given_up(self._note_path)
+        if known is not None:
+            self._given_up = Failure(*known)
+            return None
         deadline = time.monotonic() + self._policy.start_timeout_s
         while (left_s := deadline - time.monotonic()) > 0:
             if self._starts() - self._starts_ready > self._policy.fruitless_starts:
                 return self._give_up(Failure("Crash", f"{self.name} died {self._policy.fruitless_starts} times in a row while it loaded"))
-            try:
-                ray.get(self._actor.ready.remote(), timeout=left_s)
-            except GetTimeoutError:
-                break
-            except RayTaskError as error:
-                return self._give_up(_failure_of(error))
-            except ActorDiedError as error:
+            if self._starts() > after or not after:
+                try:
+                    self._actor = self._actor or ray.get_actor(self._actor_name)
+                    ray.get(self._actor.ready.remote(), timeout=left_s)
+                except (RayError, ValueError) as error:
+                    final = self._final(error)
+                    if final is not None:
+                        return self._give_up(final)
+                else:
+                    self._starts_ready = self._starts()
+                    return None
+            time.sleep(_POLL_S)
+        return self._give_up(self._timed_out())
+
+    def _final(self, error: Exception) -> Failure | None:
+        """Why a start has failed for good; None where it may yet succeed: the name is not registered, or a restart is under way."""
+        match error:
+            case GetTimeoutError():
+                return self._timed_out()
+            case RayTaskError():
+                return _failure_of(error)
+            case ActorDiedError():
                 lines = str(error).strip().splitlines()
-                return self._give_up(
-                    Failure("StartFailed", f"{self.name} could not be started: {lines[-1] if lines else 'no reason given'}")
-                )
-            except RayActorError:
-                time.sleep(_POLL_S)  # it is being restarted: calls fail until its constructor runs
-            else:
-                self._starts_ready = self._starts()
+                return Failure("StartFailed", f"{self.name} could not be started: {lines[-1] if lines else 'no reason given'}")
+            case _:
                 return None
-        return self._give_up(Failure("StartTimeout", f"{self.name} did not load within {self._policy.start_timeout_s:g} s"))
+
+    def _timed_out(self) -> Failure:
+        return Failure("StartTimeout", f"{self.name} did not load within {self._policy.start_timeout_s:g} s")
 
     def _starts(self) -> int:
         seen = note.read(self._note_path)
@@ -214,7 +243,9 @@ class Lane:
 
     def _give_up(self, failure: Failure) -> None:
         self._given_up = failure
-        ray.kill(self._actor, no_restart=True)
+        note.give_up(self._note_path, failure.error_class, failure.message)
+        if self._actor is not None:
+            ray.kill(self._actor, no_restart=True)
 
 
 def _failure_of(error: RayTaskError) -> Failure:

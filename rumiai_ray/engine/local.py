@@ -18,6 +18,7 @@ from rumiai_ray.engine.code import freeze
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+_LOG = logging.getLogger(__name__)
 _OBJECT_STORE_BYTES = 512 * 2**20
 """Decoded batches in flight: 3 batches of 32 frames of 720x1280 (85 MB each) and their JPEGs."""
 
@@ -73,5 +74,8 @@ def local_ray(*, num_cpus: int | None = None, beside: Sequence[Path] = ()) -> It
             yield LocalRay(code_sha256, scratch)
         finally:
             ray.shutdown()
-    finally:
+    except Exception:
+        _LOG.warning("Ray's logs are kept in %s", scratch / "ray" / "session_latest" / "logs")
+        raise
+    else:
         shutil.rmtree(scratch, ignore_errors=True)

@@ -6,6 +6,7 @@ evidence is written outside the dying process: one small file per model actor, o
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from dataclasses import dataclass
@@ -37,7 +38,9 @@ class NoteBook:
         before = read(path)
         self._starts = (before.starts if before else 0) + 1
         self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        self.done()
+        # What the process before this one died of stays on record until the next call begins: a lane that is slow to look
+        # would otherwise find nobody to blame, and send the killer again free of charge, for ever.
+        self._write(before.call if before else "")
 
     def begin(self, call: str) -> None:
         """Note that `call` is executing from now on."""
@@ -50,6 +53,24 @@ class NoteBook:
     def _write(self, call: str) -> None:
         record = f"{call or '-'} {time.monotonic():.6f} {self._starts}".encode().ljust(_WIDTH)
         os.pwrite(self._file, record, 0)
+
+
+def give_up(path: Path, error_class: str, message: str) -> None:
+    """Leave word that this actor is given up and why: a front that is restarted must neither wait for it nor forget the reason."""
+    _grave(path).write_text(json.dumps([error_class, message]), encoding="utf-8")
+
+
+def given_up(path: Path) -> tuple[str, str] | None:
+    """(error class, message) of an actor that was given up, or None."""
+    try:
+        error_class, message = json.loads(_grave(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    return error_class, message
+
+
+def _grave(path: Path) -> Path:
+    return path.with_name(f"{path.name}.given-up")
 
 
 def read(path: Path) -> Note | None:

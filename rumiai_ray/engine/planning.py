@@ -28,7 +28,7 @@ def plan_video(entry_id: str, stored: StoredVideo, plans: Sequence[ModelPlan], b
     listeners = [plan.name for plan in plans if plan_class(plan).consumes == "audio"]
     reason = None
     if facts.audio_codec is None:
-        reason = "no audio stream"
+        reason = "no audio stream has a codec that is known here" if facts.audio_streams else "no audio stream"
     elif audio is None or not len(audio.samples):
         reason = "the audio stream holds no samples"
     stretches = [] if reason or audio is None or not listeners else chunks(audio)
@@ -38,7 +38,8 @@ def plan_video(entry_id: str, stored: StoredVideo, plans: Sequence[ModelPlan], b
         frames={name: len(indices) for name, indices in picked.items()},
         audio=() if reason else tuple(listeners),
         skipped=dict.fromkeys(listeners, reason) if reason else {},
-        problems=facts.problems,
+        lost_video=facts.lost_video,
+        lost_audio=facts.lost_audio,
         batch_count=len(starts) + len(stretches),
     )
     return plan, _rows(entry_id, plan, stored, picked, stretches, batch_frames)

@@ -96,23 +96,19 @@ def open_store(config: BaseConfig) -> FrameStore:
 
 def weight_directories(config: BaseConfig) -> tuple[Path, ...]:
     """Where weights are looked for, in order."""
-    named = (config.weights_dir,) if config.weights_dir else ()
-    return tuple(dict.fromkeys((*named, *weights.default_directories())))
+    return weights.default_directories(config.weights_dir)
 
 
 def choose_models(config: BaseConfig) -> tuple[ModelPlan, ...]:
     """What exactly will run for each model of `config.models`.
 
     Raises:
-        WeightsError: weights are missing or not the catalogue's.
+        WeightsError: weights are missing or not the catalogue's; names all models that lack some.
         ConfigError: the device is not there.
     """
-    directories = weight_directories(config)
+    wanted = [weights.Wanted(model_class(name), config.model_settings(name)) for name in config.models]
     device = choose_device(config.device)
-    return tuple(
-        weights.resolve(model_class(name), config.model_settings(name), profile=config.profile, directories=directories, device=device)
-        for name in config.models
-    )
+    return weights.resolve_all(wanted, profile=config.profile, directories=weight_directories(config), device=device)
 
 
 def choose_device(wanted: str) -> str:
@@ -147,6 +143,7 @@ def decode_limits(config: BaseConfig) -> DecodeLimits:
     limits = config.limits
     return DecodeLimits(
         wall_s=limits.decode_timeout_s,
+        cpu_s=int(limits.decode_timeout_s),
         memory_bytes=limits.decode_memory_mb * 2**20,
         max_pixels=limits.max_pixels,
         max_duration_s=limits.max_duration_s,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from rumiai_ray.engine.entries import dead_letter_row, video_row
 from rumiai_ray.engine.planning import plan_video
 from rumiai_ray.engine.work import Header, Work
-from rumiai_ray.errors import RumiaiError, StorageError
+from rumiai_ray.errors import StorageError
 from rumiai_ray.ingest.fetch import fetch
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Stage:
                 plan, works = plan_video(entry.entry_id, stored, self.models, self.batch_frames)
             except StorageError:
                 raise
-            except RumiaiError as error:
+            except Exception as error:  # noqa: BLE001 -- the boundary of an entry: whatever it is, it costs this entry and no other
                 row = dead_letter_row(self.run_id, entry, video_key or None, at, error)
                 yield Work(entry.entry_id, video_key, 0, 1, {}, Header(entry, row, None))
                 return
@@ -65,4 +65,4 @@ class Stage:
                 yield Work(entry.entry_id, video_key, 0, 1, {}, header)
                 return
             for number, work in enumerate(works):
-                yield replace(work, header=header) if number == 0 else work
+                yield replace(work, run_id=self.run_id, header=header if number == 0 else None)

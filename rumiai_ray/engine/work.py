@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rumiai_ray.ingest.entries import Entry
 
 _COLUMNS: dict[str, pa.DataType] = {
+    "run_id": pa.string(),
     "entry_id": pa.string(),
     "video_key": pa.string(),
     "batch_index": pa.int32(),
@@ -55,8 +56,10 @@ class VideoPlan:
     """Audio models that run."""
     skipped: Mapping[str, str]
     """Why a model does not run on this video."""
-    problems: tuple[str, ...]
-    """What is wrong with the media: every analysis of it is `degraded`."""
+    lost_video: tuple[str, ...]
+    """What of the pictures is missing: every analysis of frames is `degraded`."""
+    lost_audio: tuple[str, ...]
+    """What of the sound is missing: every analysis of audio is `degraded`."""
     batch_count: int
     """Rows of work."""
 
@@ -88,6 +91,7 @@ class Work:
     """Which models want this row, and which positions of `frames` (empty for audio)."""
     header: Header | None = None
     """On the first row of an entry, and there only."""
+    run_id: str = ""
     frames: EncodedBatch | None = None
     source_width_px: int = 0
     source_height_px: int = 0
@@ -109,6 +113,7 @@ def encode(works: list[Work]) -> pa.Table:
 def _record(work: Work) -> dict[str, object]:
     frames, audio = work.frames, work.audio
     return {
+        "run_id": work.run_id,
         "entry_id": work.entry_id,
         "video_key": work.video_key,
         "batch_index": work.batch_index,
@@ -142,6 +147,7 @@ def decode(block: pa.Table, row: int) -> Work:
     elif record["kind"] == "audio":
         audio = AudioChunk(samples=np.frombuffer(record["audio_s16"], "<i2"), start_s=record["audio_start_s"])
     return Work(
+        run_id=record["run_id"],
         entry_id=record["entry_id"],
         video_key=record["video_key"],
         batch_index=record["batch_index"],

@@ -79,6 +79,8 @@ class Survey:
     """What the header claims, less what an edit list hides; 0 where it claims nothing."""
     promised_s: float
     """How long the whole file is by its header, of whichever stream is the longest; 0 where it claims nothing."""
+    promised_audio_s: float
+    """How long the chosen audio stream is by its header; 0 where there is none or it claims nothing."""
 
 
 def open_media(descriptor: int) -> Media:
@@ -171,7 +173,9 @@ def survey(media: Media) -> Survey:
         duration_s = (end_s if end_s > last_s else last_s + period_s) - min(times_s)
     promised_frames = max(0, media.video.frames - hidden)
     promised_s = (media.container.duration or 0) / av.time_base
-    return Survey(duration_s, period_s, promised_frames, promised_s)
+    audio = media.audio
+    promised_audio_s = float(audio.duration * audio.time_base) if audio and audio.duration and audio.time_base else 0.0
+    return Survey(duration_s, period_s, promised_frames, promised_s, promised_audio_s)
 
 
 def _plausible_fps(video: VideoStream) -> float:

@@ -42,7 +42,7 @@ class Extraction:
     def __init__(self, job: Job, send_message: Send) -> None:
         self._job = job
         self._send = send_message
-        self._problems: list[str] = []
+        self._broken_off: list[str] = []
         self._video_errors: list[str] = []
         self._audio_errors: list[str] = []
         media = open_media(job.input_fd)
@@ -63,7 +63,7 @@ class Extraction:
             MediaError: nothing could be decoded, or a limit was reached.
         """
         video, audio = self._media.video, self._media.audio
-        for packet in packets(self._media, (video,) if audio is None else (video, audio), self._problems):
+        for packet in packets(self._media, (video,) if audio is None else (video, audio), self._broken_off):
             if packet.stream_index == video.index:
                 self._decode_video(packet)
             else:
@@ -108,6 +108,13 @@ class Extraction:
         audio_start_s = None if track is None or track.start_s is None else track.start_s - pictures.clock.origin_s
         audio_duration_s = None if track is None or track.start_s is None else track.samples / AUDIO_RATE_HZ
         reached_s = max(duration_s, (audio_start_s or 0.0) + (audio_duration_s or 0.0))
+        cut = self._cut(reached_s)
+        lost_video = [*self._broken_off, *([] if self._survey.promised_frames else cut)]
+        lost_video += [*self._lost_frames(pictures.decoded), *pictures.lost()]
+        lost_audio = [*self._broken_off, *([] if self._survey.promised_audio_s else cut), *self._lost_sound()]
+        if not media.audio_streams:
+            lost_audio = []
+        repaired = [*pictures.repaired(), *(track.repaired() if track else ())]
         return SourceFacts(
             size_bytes=os.fstat(self._job.input_fd).st_size,
             container=media.container.format.name,
@@ -127,24 +134,30 @@ class Extraction:
             audio_duration_s=audio_duration_s,
             video_streams=media.video_streams,
             audio_streams=media.audio_streams,
-            problems=(*self._problems, *self._losses(pictures.decoded, reached_s), *pictures.problems(), *self._sound_problems()),
+            problems=tuple(dict.fromkeys((*lost_video, *lost_audio, *repaired))),
+            lost_video=tuple(lost_video),
+            lost_audio=tuple(lost_audio),
         )
 
-    def _losses(self, frames: int, reached_s: float) -> list[str]:
+    def _cut(self, reached_s: float) -> list[str]:
+        """Whether the file ends before its header's end; for streams that promise nothing of their own."""
+        if reached_s < _BROKEN_OFF * self._survey.promised_s - 1:
+            return [f"the file ends after {reached_s:.1f} of {self._survey.promised_s:.1f} promised seconds"]
+        return []
+
+    def _lost_frames(self, frames: int) -> list[str]:
         """What the header promised and the file does not hold, and what it holds in vain."""
         found = []
         if frames < self._survey.promised_frames:
             found.append(f"{frames} of {self._survey.promised_frames} promised frames decoded")
-        elif reached_s < _BROKEN_OFF * self._survey.promised_s - 1:
-            found.append(f"the file ends after {reached_s:.1f} of {self._survey.promised_s:.1f} promised seconds")
         if self._video_errors:
             found.append(f"{len(self._video_errors)} video packets could not be decoded: {self._video_errors[0]}")
         return found
 
-    def _sound_problems(self) -> list[str]:
-        if self._track is not None:
-            return self._track.problems(self._audio_errors)
-        return ["no audio stream has a codec that is known here"] if self._media.audio_streams else []
+    def _lost_sound(self) -> list[str]:
+        if self._track is None:
+            return ["no audio stream has a codec that is known here"]
+        return self._track.lost(self._audio_errors, self._survey.promised_audio_s)
 
 
 def _decoded(stream: Any, packet: Packet[Any] | None, errors: list[str]) -> list[Any]:
@@ -175,7 +188,10 @@ def main(argument: str) -> None:
             send(pipe, {"kind": "error", "what": error.what, "hint": error.hint})
         except MemoryError:
             megabytes = job.limits.memory_bytes // 2**20
-            send(pipe, {"kind": "error", "what": f"decoding takes more than {megabytes} MB of memory", "hint": "raise decode_memory_mb"})
+            send(
+                pipe,
+                {"kind": "error", "what": f"decoding takes more than {megabytes} MB of memory", "hint": "raise --limits-decode-memory-mb"},
+            )
         except Exception as error:  # noqa: BLE001 -- the one boundary: whatever strangers' bytes make PyAV raise is this video's error
             what = f"the decoder failed: {type(error).__name__}: {error}"
             send(pipe, {"kind": "error", "what": what, "hint": "the file is damaged, or please report it"})

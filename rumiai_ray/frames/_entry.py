@@ -195,9 +195,15 @@ def check_entry(directory: Path, key: str) -> CompletionRecord:
 
 
 def read_facts(directory: Path) -> SourceFacts:
-    """The facts of an entry that has been checked."""
-    fields = json.loads((directory / FACTS).read_text(encoding="utf-8"))
-    return SourceFacts(**{**fields, "problems": tuple(fields["problems"])})
+    """The facts of an entry that has been checked.
+
+    Raises:
+        DamagedEntryError: they are not what this code writes: another version of it, or none, has made the entry.
+    """
+    try:
+        return SourceFacts.of(json.loads((directory / FACTS).read_text(encoding="utf-8")))
+    except (ValueError, TypeError, KeyError) as error:
+        raise DamagedEntryError(f"{FACTS} was written by another version of this package") from error
 
 
 def _digest(body: dict[str, Any]) -> str:

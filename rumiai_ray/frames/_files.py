@@ -33,11 +33,11 @@ def storage_errors(what: str, path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in _FULL:
-            hint = "the disk is full or a size limit was reached: free space, or set a smaller store size"
+            hint = "the disk is full or a size limit was reached: free space, or set a smaller --store-max-gb"
         elif error.errno in _REFUSED:
-            hint = "no permission to write there: choose another directory for the frame store"
+            hint = "no permission to write there: choose another directory with --store"
         else:
-            hint = "choose another directory for the frame store, or check the disk"
+            hint = "choose another directory with --store, or check the disk"
         raise StorageError(f"{what} failed: {error.strerror or error}", str(path), hint) from error
 
 

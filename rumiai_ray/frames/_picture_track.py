@@ -79,7 +79,7 @@ class PictureTrack:
             self._send_thumbnails()
         self.decoded += 1
         if self.decoded > self._limits.max_frames:
-            raise MediaError(f"more than {self._limits.max_frames} frames", hint="raise max_frames to allow it")
+            raise MediaError(f"more than {self._limits.max_frames} frames", hint="raise --limits-max-frames to allow it")
 
     def finish(self) -> None:
         """There are no more frames: send what was held back."""
@@ -88,11 +88,13 @@ class PictureTrack:
         if self._thumbnails:
             self._send_thumbnails()
 
-    def problems(self) -> list[str]:
-        """What was wrong with the pictures, in words."""
+    def lost(self) -> list[str]:
+        """What of the pictures taken cannot be seen, in words."""
+        return [f"{self._damaged} frames decoded with damage"] if self._damaged else []
+
+    def repaired(self) -> list[str]:
+        """What was wrong with the pictures and was made good, in words."""
         found = []
-        if self._damaged:
-            found.append(f"{self._damaged} frames decoded with damage")
         if self.clock.repaired:
             found.append(f"{self.clock.repaired} frames without a usable timestamp, placed by the frame rate")
         if self._sizes_differ:
@@ -114,13 +116,13 @@ class PictureTrack:
 def refuse_too_many_pixels(width: int, height: int, allowed: int) -> None:
     """Raise `MediaError` for a picture of more than `allowed` pixels."""
     if width * height > allowed:
-        raise MediaError(f"{width}×{height} is more than {allowed} pixels", hint="raise max_pixels to allow it")
+        raise MediaError(f"{width}×{height} is more than {allowed} pixels", hint="raise --limits-max-pixels to allow it")
 
 
 def refuse_too_long(duration_s: float, allowed_s: float) -> None:
     """Raise `MediaError` for a video of more than `allowed_s` seconds."""
     if duration_s > allowed_s:
-        raise MediaError(f"its length, {duration_s:.1f} s, is above {allowed_s:g} s", hint="raise max_duration_s to allow it")
+        raise MediaError(f"its length, {duration_s:.1f} s, is above {allowed_s:g} s", hint="raise --limits-max-duration-s to allow it")
 
 
 def _size_of(painter: Painter) -> dict[str, int]:

@@ -21,6 +21,8 @@ _BYTES_PER_SAMPLE = 2
 _GAP_S = 0.05
 """Timestamps may be off by this much before it counts: containers round to milliseconds, and speech 50 ms late is still in sync
 with the picture (EBU R 37 allows 40 to 60 ms)."""
+_ENCODER_SLACK_S = 0.3
+"""Headers count an encoder's priming and padding or do not: up to two frames, of 0.128 s each for AAC at 8 kHz."""
 
 
 class SoundTrack:
@@ -73,21 +75,30 @@ class SoundTrack:
             resampler, self._resampler = self._resampler, None
             self._resample(resampler, None)
 
-    def problems(self, errors: list[str]) -> list[str]:
-        """What was wrong with the audio, in words.
+    def lost(self, errors: list[str], promised_s: float) -> list[str]:
+        """What of the audio is missing, in words.
 
         Args:
             errors: one message per packet that could not be decoded.
+            promised_s: how long the stream is by its header; 0 where it claims nothing.
         """
         found = []
+        reached_s = self.samples / AUDIO_RATE_HZ
         if errors:
             found.append(f"{len(errors)} audio packets could not be decoded: {errors[0]}")
+        if self.start_s is None:
+            found.append("the audio stream holds no audio that can be decoded")
+        elif reached_s < promised_s - _ENCODER_SLACK_S:
+            found.append(f"{reached_s:.2f} of {promised_s:.2f} promised seconds of audio decoded")
+        return found
+
+    def repaired(self) -> list[str]:
+        """What was wrong with the audio's timestamps and was made good, in words."""
+        found = []
         if self._silence_s:
             found.append(f"{self._silence_s:.2f} s of missing audio filled with silence")
         if self._jumps:
             found.append(f"audio timestamps jump {self._jumps} times")
-        if self.start_s is None:
-            found.append("the audio stream holds no audio that can be decoded")
         return found
 
     def _reach(self, frame: AudioFrame) -> None:
@@ -117,4 +128,4 @@ class SoundTrack:
         self.samples += len(samples) // _BYTES_PER_SAMPLE
         if self.samples > self._max_samples:
             limit_s = self._max_samples / AUDIO_RATE_HZ
-            raise MediaError(f"its audio is longer than {limit_s:g} s", hint="raise max_duration_s to allow it")
+            raise MediaError(f"its audio is longer than {limit_s:g} s", hint="raise --limits-max-duration-s to allow it")

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias
 import numpy as np
 
 from rumiai_ray.errors import InputError, MediaError, TransientError
+from rumiai_ray.frames._changed import ChangedError, has_changed
 from rumiai_ray.frames._job import Job
 from rumiai_ray.frames._wire import WireError, receive
 from rumiai_ray.frames.types import SourceFacts
@@ -70,13 +71,15 @@ class DecodedSound:
 Piece: TypeAlias = DecodedFrame | DecodedThumbnails | DecodedSound | SourceFacts
 
 
-def decode(path: Path, spec: SamplingSpec, limits: DecodeLimits) -> Generator[Piece, None, None]:
+def decode(path: Path, spec: SamplingSpec, limits: DecodeLimits, *, sha256: str | None = None) -> Generator[Piece, None, None]:
     """Decode a video once, from its first frame to its last.
 
     Args:
         path: the video; its name plays no part in how it is read.
         spec: which frames, at what size.
         limits: what this may cost.
+        sha256: of the bytes that are meant. What has been decoded is compared with it before the facts are given; None for
+            whatever lies there.
 
     Yields:
         Frames, thumbnails and sound, each in order of presentation; last of all, and only if all went well, the facts.
@@ -84,26 +87,47 @@ def decode(path: Path, spec: SamplingSpec, limits: DecodeLimits) -> Generator[Pi
     Raises:
         InputError: there is no such file, or it may not be read.
         MediaError: it is no video that can be read within `limits`.
+        ChangedError: the file does not hold the bytes of `sha256`.
         TransientError: no subprocess can be started now.
     """
     subject = printable(path)
     with _opened(path, subject) as input_fd:
         size_bytes = os.fstat(input_fd).st_size
-        if size_bytes == 0:
-            raise MediaError("the file is empty", subject, "get it again")
-        if size_bytes > limits.max_file_bytes:
-            megabytes = limits.max_file_bytes / 2**20
-            raise MediaError(f"its size, {size_bytes / 2**20:.1f} MB, is above {megabytes:g} MB", subject, "raise max_input_mb to allow it")
-        with _Child(input_fd, subject, spec, limits) as child:
-            while (message := child.next_message()) is not None:
-                try:
-                    pieces = list(_understood(*message, spec, subject))
-                except (KeyError, TypeError, ValueError) as error:
-                    raise MediaError("the decoder talks nonsense", subject, "the file may be made to take decoders over") from error
-                yield from pieces
-                if isinstance(pieces[-1], SourceFacts):
-                    return
-            raise child.death()
+        try:
+            _refuse_size(size_bytes, limits, subject)
+            with _Child(input_fd, subject, spec, limits) as child:
+                facts = yield from _pieces(child, spec, subject)
+        except MediaError as error:
+            if has_changed(input_fd, size_bytes, sha256):  # damage in half a copy says nothing about the video
+                raise ChangedError.of(subject) from error
+            raise
+        if has_changed(input_fd, size_bytes, sha256):
+            raise ChangedError.of(subject)
+        yield facts
+
+
+def _refuse_size(size_bytes: int, limits: DecodeLimits, subject: str) -> None:
+    if size_bytes == 0:
+        raise MediaError("the file is empty", subject, "get it again")
+    if size_bytes > limits.max_file_bytes:
+        megabytes = limits.max_file_bytes / 2**20
+        raise MediaError(
+            f"its size, {size_bytes / 2**20:.1f} MB, is above {megabytes:g} MB", subject, "raise --limits-max-input-mb to allow it"
+        )
+
+
+def _pieces(child: _Child, spec: SamplingSpec, subject: str) -> Generator[Piece, None, SourceFacts]:
+    """Everything the subprocess sends before the facts; returns them."""
+    while (message := child.next_message()) is not None:
+        try:
+            pieces = list(_understood(*message, spec, subject))
+        except (KeyError, TypeError, ValueError) as error:
+            raise MediaError("the decoder talks nonsense", subject, "the file may be made to take decoders over") from error
+        for piece in pieces:
+            if isinstance(piece, SourceFacts):
+                return piece
+            yield piece
+    raise child.death()
 
 
 def printable(path: Path) -> str:
@@ -142,8 +166,7 @@ def _understood(
         case "sound":
             yield DecodedSound(bytes(payload))
         case "done":
-            facts = header["facts"]
-            yield SourceFacts(**{**facts, "problems": tuple(facts["problems"])})
+            yield SourceFacts.of(header["facts"])
         case _:
             raise MediaError(header["what"], subject, header["hint"])
 
@@ -205,7 +228,7 @@ class _Child:
         """Why the subprocess ended without finishing, as an error to raise."""
         status = self._end()  # it has closed its pipe, so it is gone and the signal comes too late, or it only pretends to be
         if status == -signal.SIGXCPU:
-            return MediaError(f"decoding took more than {self._limits.cpu_s:g} s of CPU", self._subject, "raise decode_timeout_s")
+            return MediaError(f"decoding took more than {self._limits.cpu_s:g} s of CPU", self._subject, "raise --limits-decode-timeout-s")
         if status == -signal.SIGKILL:
             return MediaError("the decoder was killed with SIGKILL", self._subject, "the machine may be short of memory")
         if status < 0:
@@ -230,7 +253,7 @@ class _Child:
     def _wait_readable(self) -> None:
         remaining_s = self._deadline - time.monotonic()
         if remaining_s <= 0 or not self._poll.poll(remaining_s * 1000):
-            raise MediaError(f"decoding took longer than {self._limits.wall_s:g} s", self._subject, "raise decode_timeout_s")
+            raise MediaError(f"decoding took longer than {self._limits.wall_s:g} s", self._subject, "raise --limits-decode-timeout-s")
 
     def _end(self) -> int:
         """Kill the group, if that has not been done, and return the subprocess's status."""

@@ -15,12 +15,10 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import numpy as np
 
 from rumiai_ray.errors import ConfigError
+from rumiai_ray.frames._decoder_version import decoder_digest
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-DECODER_VERSION = "1"
-"""Raised whenever the same video and the same spec would be stored differently: old entries are then never found again."""
 
 _GRID_BY_DURATION = ((30.0, 5.0), (60.0, 3.0), (120.0, 2.0))
 """(below this many seconds, frames per second); see `grid_fps`."""
@@ -66,8 +64,8 @@ class SamplingSpec:
         return grid_fps(duration_s) if self.fps is None else self.fps
 
     def digest(self) -> str:
-        """SHA-256 (hex) of everything that decides what is stored: this spec and `DECODER_VERSION`."""
-        text = json.dumps({"decoder": DECODER_VERSION, **asdict(self)}, sort_keys=True)
+        """SHA-256 (hex) of everything that decides what is stored: this spec and the decoder's code and libraries."""
+        text = json.dumps({"decoder": decoder_digest(), **asdict(self)}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -70,14 +70,14 @@ class FrameStore:
 
         Args:
             path: where the video's bytes lie; not looked at on a hit.
-            video_key: SHA-256 of those bytes.
+            video_key: SHA-256 (hex) of those bytes; on a miss, what was decoded is compared with it.
 
         Returns:
             The entry, to be closed by the caller (it is a context manager).
 
         Raises:
             InputError: `path` cannot be read.
-            MediaError: it is no video that can be decoded within the limits.
+            MediaError: it is no video that can be decoded within the limits, or not the bytes of `video_key` any more.
             StorageError: the store cannot be written.
         """
         key = self.key_of(video_key)
@@ -160,6 +160,7 @@ class FrameStore:
         """What is wrong with an entry whose lock is held; None where all is well."""
         try:
             check_entry(self._shelf.directory(key), key)
+            read_facts(self._shelf.directory(key))
         except DamagedEntryError as error:
             return str(error)
         return None
@@ -208,7 +209,7 @@ class FrameStore:
             partial.mkdir()
             writer = EntryWriter(partial, self.spec)
         try:
-            with closing(decode(path, self.spec, self.limits)) as pieces:
+            with closing(decode(path, self.spec, self.limits, sha256=video_key)) as pieces:
                 for piece in pieces:
                     with storage_errors("writing an entry", partial):
                         match piece:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -44,7 +46,22 @@ class SourceFacts:
     video_streams: int
     audio_streams: int
     problems: tuple[str, ...]
-    """What was wrong with the file and survived, e.g. "36 of 75 promised frames decoded"."""
+    """Everything that was wrong with the file and survived, lost or repaired, e.g. "36 of 75 promised frames decoded"."""
+    lost_video: tuple[str, ...]
+    """Those of `problems` that mean pictures are missing or damaged: nobody can see what was there."""
+    lost_audio: tuple[str, ...]
+    """Those of `problems` that mean sound is missing. Empty where the file never had any."""
+
+    @classmethod
+    def of(cls, fields: Mapping[str, Any]) -> Self:
+        """The facts from what JSON made of them.
+
+        Raises:
+            TypeError: fields are missing or unknown.
+            KeyError: likewise.
+        """
+        lists = {name: tuple(fields[name]) for name in ("problems", "lost_video", "lost_audio")}
+        return cls(**{**fields, **lists})
 
 
 @dataclass(frozen=True)

@@ -67,5 +67,5 @@ def resolve(host: str, port: int, *, allow_private: bool) -> list[Address]:
     for address in addresses:
         if not allow_private and not is_public(str(address.sockaddr[0])):
             what = f"its address {address.sockaddr[0]} is not on the public internet"
-            raise InputError(what, host, "if you trust the input, allow private hosts")
+            raise InputError(what, host, "if you trust the input: --limits-private-hosts")
     return addresses

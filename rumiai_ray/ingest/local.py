@@ -96,4 +96,4 @@ def check_size(size_bytes: int, subject: str, limits: FetchLimits) -> None:
 
 def too_large(subject: str, limits: FetchLimits) -> MediaError:
     """The error for a video over `limits.max_bytes`."""
-    return MediaError(f"larger than {limits.max_bytes / 1024**2:g} MB", subject, "raise the limit on input size, or cut the video")
+    return MediaError(f"larger than {limits.max_bytes / 1024**2:g} MB", subject, "raise --limits-max-input-mb, or cut the video")

@@ -55,7 +55,7 @@ class Network:
     def check(self, subject: str) -> None:
         """Raises `TransientError` where the time is up. To be asked before anything that was read is believed to be whole."""
         if not self.remaining_s:
-            raise TransientError(f"not done after {self._limits.total_s:g} s", subject, "try again, or raise the limit on download time")
+            raise TransientError(f"not done after {self._limits.total_s:g} s", subject, "try again, or raise --limits-download-timeout-s")
 
     def connect(self, host: str, port: int) -> socket.socket:
         """A connection to one of the checked addresses of `host`.

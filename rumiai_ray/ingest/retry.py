@@ -29,6 +29,7 @@ def retrying(call: Callable[[], _T], limits: FetchLimits, network: Network) -> _
         try:
             return call()
         except TransientError as error:
+            error.attempts = attempt
             wait_s = _wait_s(error, attempt, limits)
             if attempt == limits.attempts or wait_s > min(limits.retry_max_s, network.remaining_s):
                 raise

@@ -6,6 +6,7 @@ import hashlib
 import re
 import tomllib
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from rumiai_ray.errors import WeightsError
@@ -35,15 +36,27 @@ def check(found: Mapping[WeightFile, Path], directories: Sequence[Path]) -> dict
         WeightsError: a file or `pins.toml` cannot be read.
     """
     pins = pinned(directories) if any(file.sha256 is None for file in found) else {}
+    unvouched: dict[WeightFile, str] = {}
     for (file, path), actual in zip(found.items(), digests := digests_of(found.values()), strict=True):
         expected = file.sha256 or pins.get(file.path)
         if expected is None:
-            hint = f'if you trust the file, add this line to {PINS} beside it: "{file.path}" = "{actual}"'
-            raise WrongDigestError("nobody vouches for this file: this release knows no digest of it", str(path), hint)
-        if actual != expected:
+            unvouched[file] = actual
+        elif actual != expected:
             hint = "remove it, then `rumiai-ray weights fetch`"
             raise WrongDigestError(f"wrong file: SHA-256 is {actual}, must be {expected}", str(path), hint)
+    if unvouched:
+        raise _nobody_vouches(unvouched, found)
     return {file.role: actual for file, actual in zip(found, digests, strict=True)}
+
+
+def _nobody_vouches(unvouched: Mapping[WeightFile, str], found: Mapping[WeightFile, Path]) -> WrongDigestError:
+    """All lines to paste at once: whoever is told of one file at a time comes back as often as there are files."""
+    first = next(iter(unvouched))
+    directory = found[first].parents[len(PurePosixPath(first.path).parts) - 1]
+    lines = "\n".join(f'"{file.path}" = "{digest}"' for file, digest in unvouched.items())
+    # On lines of their own, so that no bracket or full stop is pasted with them.
+    hint = f"if you trust them, add to {directory / PINS}:\n{lines}\n"
+    return WrongDigestError("this release knows no digest of them", ", ".join(file.path for file in unvouched), hint)
 
 
 def digests_of(paths: Iterable[Path]) -> list[str]:

@@ -10,7 +10,7 @@ import urllib.request
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from rumiai_ray.models.weights import PackageSource, Source, UrlSource
+from rumiai_ray.models.weights import HubSource, PackageSource, Source, UrlSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,8 +23,7 @@ def answering(sources: Iterable[Source], timeout_s: float = 3.0) -> dict[str, bo
 
     Packages are left out: only the package manager knows its registry's host.
     """
-    urls = {source.url if isinstance(source, UrlSource) else hub_endpoint() for source in sources if not isinstance(source, PackageSource)}
-    doors = {urlsplit(url).hostname or url: _door(url) for url in urls}
+    doors = {host_of(source): _door(_url_of(source)) for source in sources if not isinstance(source, PackageSource)}
     answers = dict.fromkeys(doors, False)
 
     def knock(host: str, door: tuple[str, int]) -> None:
@@ -42,6 +41,16 @@ def answering(sources: Iterable[Source], timeout_s: float = 3.0) -> dict[str, bo
     for thread in threads:
         thread.join(max(0.0, deadline_s - time.monotonic()))
     return dict(answers)
+
+
+def host_of(source: UrlSource | HubSource) -> str:
+    """Name of the host a source is asked of."""
+    url = _url_of(source)
+    return urlsplit(url).hostname or url
+
+
+def _url_of(source: UrlSource | HubSource) -> str:
+    return source.url if isinstance(source, UrlSource) else hub_endpoint()
 
 
 def hub_endpoint() -> str:

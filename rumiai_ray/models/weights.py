@@ -11,14 +11,14 @@ from collections import defaultdict
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from rumiai_ray.errors import ConfigError, WeightsError
 from rumiai_ray.models._digests import WrongDigestError, check, combined, digests_of
 from rumiai_ray.models.base import Model, ModelPlan, ModelSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 Profile = Literal["standard", "offline"]
 
@@ -94,49 +94,84 @@ class Candidate:
     """True where nothing can fetch it: it is chosen only if its files are already in a weights directory."""
 
 
-def default_directories() -> tuple[Path, ...]:
-    """Where weights are looked for, in order: `RUMIAI_WEIGHTS_DIR` if set, then the user's cache (where `fetch` puts them)."""
-    named = os.environ.get(DIRECTORY_VARIABLE)
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rumiai_ray" / "weights"
-    return (Path(named).expanduser(), cache) if named else (cache,)
+def user_cache() -> Path:
+    """The per-user cache directory of this package, by the XDG base directory specification."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rumiai_ray"
+
+
+def default_directories(named: Path | None = None) -> tuple[Path, ...]:
+    """Where weights are looked for, in order: the directory named, then the user's cache (where `fetch` puts them).
+
+    Args:
+        named: None for the one in `RUMIAI_WEIGHTS_DIR`, if any.
+    """
+    variable = os.environ.get(DIRECTORY_VARIABLE)
+    first = named or (Path(variable).expanduser() if variable else None)
+    cache = user_cache() / "weights"
+    return (cache,) if first in {None, cache} else (first, cache)
+
+
+class Wanted(NamedTuple):
+    """A family that is to run."""
+
+    model: type[Model]
+    settings: ModelSettings
 
 
 def resolve(
     model: type[Model], settings: ModelSettings, *, profile: Profile, directories: Sequence[Path], device: str = "cpu"
 ) -> ModelPlan:
-    """Choose the first of a model's candidates that belongs to `profile` and whose files are all in `directories`.
+    """`resolve_all` for one model."""
+    (plan,) = resolve_all([Wanted(model, settings)], profile=profile, directories=directories, device=device)
+    return plan
+
+
+def resolve_all(wanted: Sequence[Wanted], *, profile: Profile, directories: Sequence[Path], device: str = "cpu") -> tuple[ModelPlan, ...]:
+    """Choose for each model the first of its candidates that belongs to `profile` and whose files are all in `directories`.
 
     Files that share a folder (`whisper/base/…`) are taken from one directory together: libraries are given the folder.
     Every file is hashed, every time: a file is not trusted because it was right yesterday.
 
     Raises:
-        MissingWeightsError: no candidate is complete; names each missing file and where it was looked for.
+        MissingWeightsError: no candidate of some models is complete; names each such model, each missing file, and where it was looked for.
         WrongDigestError: a file that is there is not the right one, or nobody vouches for it. Never passed over for a stand-in.
         WeightsError: a file or `pins.toml` cannot be read.
-        ConfigError: the library that runs the candidate is not installed, or the family has no candidate in `profile`.
+        ConfigError: the library that runs a candidate is not installed, or a family has no candidate in `profile`.
     """
-    candidates = [candidate for candidate in model.candidates(settings) if profile in candidate.profiles]
-    if not candidates:
-        raise ConfigError(f"no candidate in the profile {profile}", f"model {model.name}", "choose the other --profile")
-    for candidate in candidates:
-        found = locate(candidate.files, directories)
-        if len(found) < len(candidate.files):
-            continue
-        digests = check(found, directories)
-        runs_on = device if candidate.runs_on_gpu else "cpu"
-        return ModelPlan(
-            name=model.name,
-            backend=candidate.backend,
-            version=_version(candidate.package, model.name),
-            stand_in=candidate.stand_in,
-            files={file.role: path for file, path in found.items()},
-            digests=digests,
-            weights_sha256=combined(digests),
-            device=runs_on,
-            precision=candidate.precision if runs_on == "cpu" else candidate.gpu_precision or candidate.precision,
-            settings=settings,
-        )
-    raise _nothing_complete(model.name, profile, candidates, directories)
+    plans: list[ModelPlan] = []
+    incomplete: dict[str, list[Candidate]] = {}
+    for model, settings in wanted:
+        candidates = [candidate for candidate in model.candidates(settings) if profile in candidate.profiles]
+        if not candidates:
+            raise ConfigError(f"no candidate in the profile {profile}", f"model {model.name}", "choose the other --profile")
+        for candidate in candidates:
+            found = locate(candidate.files, directories)
+            if len(found) == len(candidate.files):
+                plans.append(_plan(model.name, candidate, settings, found, check(found, directories), device))
+                break
+        else:
+            incomplete[model.name] = candidates
+    if incomplete:
+        raise _nothing_complete(incomplete, profile, directories)
+    return tuple(plans)
+
+
+def _plan(
+    name: str, candidate: Candidate, settings: ModelSettings, found: Mapping[WeightFile, Path], digests: dict[str, str], device: str
+) -> ModelPlan:
+    runs_on = device if candidate.runs_on_gpu else "cpu"
+    return ModelPlan(
+        name=name,
+        backend=candidate.backend,
+        version=_version(candidate.package, name),
+        stand_in=candidate.stand_in,
+        files={file.role: path for file, path in found.items()},
+        digests=digests,
+        weights_sha256=combined(digests),
+        device=runs_on,
+        precision=candidate.precision if runs_on == "cpu" else candidate.gpu_precision or candidate.precision,
+        settings=settings,
+    )
 
 
 def verify(plan: ModelPlan) -> None:
@@ -190,13 +225,14 @@ def _version(package: str, name: str) -> str:
         raise ConfigError(f"the package {package} is not installed", f"model {name}", "`make venv` installs it") from None
 
 
-def _nothing_complete(name: str, profile: Profile, candidates: Sequence[Candidate], directories: Sequence[Path]) -> MissingWeightsError:
+def _nothing_complete(incomplete: Mapping[str, Sequence[Candidate]], profile: Profile, directories: Sequence[Path]) -> MissingWeightsError:
     lines = [f"weights are missing in the profile {profile}; looked in {', '.join(map(str, directories))}"]
-    for candidate in candidates:
+    for candidate in (candidate for candidates in incomplete.values() for candidate in candidates):
         found = locate(candidate.files, directories)
         absent = ", ".join(file.path for file in candidate.files if file not in found)
         lines.append(f"  {candidate.backend}: no {absent}" + (" (cannot be fetched, only put there)" if candidate.only_local else ""))
     hint = f"`rumiai-ray weights fetch --profile {profile}`, or name the directory that has them in {DIRECTORY_VARIABLE}"
     if profile == "standard":
         hint += "; `--profile offline` runs without them"
-    return MissingWeightsError("\n".join(lines), f"model {name}", hint)
+    subject = f"model{'s' if len(incomplete) > 1 else ''} {', '.join(incomplete)}"
+    return MissingWeightsError("\n".join(lines), subject, hint)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, Self
 
@@ -98,7 +99,7 @@ class Yolo(Model):
         chosen = _settings(settings)
         if chosen.weights:
             return (_named_by_user(chosen),)
-        return (_YOLO11N, _YOLO11N_INT8, _EFFICIENTDET)
+        return (_YOLO11N, _YOLO11N_OFFLINE, _YOLO11N_INT8, _EFFICIENTDET)
 
     def load(self) -> None:
         """See `Model.load`."""
@@ -192,6 +193,9 @@ _YOLO11N = Candidate(
     profiles=("standard",),
     gpu_precision="fp16",
 )
+
+_YOLO11N_OFFLINE = replace(_YOLO11N, profiles=("offline",), only_local=True)
+"""No package has it, but who put it into a weights directory means it."""
 
 _YOLO11N_INT8 = Candidate(
     backend="ultralytics/yolo11n-openvino-int8",

@@ -140,6 +140,10 @@ class RunWriter:
         self._buffers.clear()
         return record
 
+    def drop(self) -> None:
+        """Forget rows that were added and not committed: the run is being given up."""
+        self._buffers.clear()
+
     def commit_files(self, files: Sequence[DataFile], committed: Sequence[str], dead_lettered: Sequence[str] = ()) -> CommitRecord:
         """Commit data files that tasks have written elsewhere, with the entries they belong to.
 

@@ -80,7 +80,7 @@ def closed_port() -> int:
 
 def test_every_finding_that_is_not_ok_says_what_to_do(diagnose: Callable[..., dict[str, Finding]], tmp_path: Path) -> None:
     (tmp_path / "insights").mkdir()
-    findings = diagnose(out="/proc/nowhere")
+    findings = diagnose(out="/proc/nowhere", quick=False)
     troubled = [finding for finding in findings.values() if finding.status != "ok"]
     assert {finding.check for finding in troubled} >= {"weights of fake", "runs", "old outputs"}
     assert all(finding.remedy for finding in troubled)
@@ -178,7 +178,7 @@ def test_missing_weights_say_what_to_fetch_and_that_the_host_does_not_answer(
 ) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.setattr(Fake, "url", f"http://127.0.0.1:{closed_port()}/foo.bin")
-    finding = diagnose()["weights of fake"]
+    finding = diagnose(quick=False)["weights of fake"]
     assert finding.status == "error"
     assert "fake/foo.bin" in finding.message
     assert "127.0.0.1 does not answer" in finding.message
@@ -191,11 +191,11 @@ def test_weights_that_are_there_are_hashed_and_a_stand_in_is_called_one(
     path = tmp_path / "weights/fake/foo.bin"
     path.parent.mkdir(parents=True)
     path.write_bytes(b"foo")
-    finding = diagnose()["weights of fake"]
+    finding = diagnose(quick=False)["weights of fake"]
     assert finding.status == "ok"
     assert "stand-in" in finding.message
     path.write_bytes(b"bar")
-    finding = diagnose()["weights of fake"]
+    finding = diagnose(quick=False)["weights of fake"]
     assert finding.status == "error"
     assert str(path) in finding.message
 

@@ -57,7 +57,9 @@ class Kit:
         config = self.config
         spec = asdict(sampling_spec(config))
         manifest = RunManifest.of_now(run_id, command=["test"], config=config, plans=self.models, sampling=spec)
-        manifest = manifest.model_copy(update={"tables": {name: table.version for name, table in TABLES.items()}})
+        # The session's Ray froze the code when the session began.
+        versions = {name: table.version for name, table in TABLES.items()}
+        manifest = manifest.model_copy(update={"tables": versions, "source_sha256": self.here.code_sha256})
         writer = (RunWriter.resume if again else RunWriter.create)(config.out, manifest, TABLES)
         stage = Stage(run_id, self.models, open_store(config), fetch_limits(config), self.place / "work", config.engine.batch_frames)
         watcher = _Watcher(on_tick)

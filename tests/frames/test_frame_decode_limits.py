@@ -70,7 +70,7 @@ def test_a_hanging_decoder_and_its_children_are_killed_at_the_time_limit(
         "import os, subprocess, time; child = subprocess.Popen(['sleep', '600']);"
         f"open({str(pids)!r}, 'w').write(f'{{os.getpid()}} {{child.pid}}'); time.sleep(600)"
     )
-    with pytest.raises(MediaError, match=r"clip\.mp4.*longer than 1\.5 s.*decode_timeout_s"):
+    with pytest.raises(MediaError, match=r"clip\.mp4.*longer than 1\.5 s.*--limits-decode-timeout-s"):
         facts_of(clip, replace(LIMITS, wall_s=1.5))
     assert all(dies(int(pid)) for pid in pids.read_text().split())
 
@@ -79,7 +79,7 @@ def test_a_decoder_that_computes_for_ever_is_stopped_at_the_cpu_limit(clip: Path
     decoder_is(
         "import os; from rumiai_ray.frames.limits import *; confine_this_process(DecodeLimits(cpu_s=1), os.getppid())\nwhile True: pass"
     )
-    with pytest.raises(MediaError, match=r"clip\.mp4.*1 s of CPU.*decode_timeout_s"):
+    with pytest.raises(MediaError, match=r"clip\.mp4.*1 s of CPU.*--limits-decode-timeout-s"):
         facts_of(clip, replace(LIMITS, cpu_s=1))
 
 
@@ -115,7 +115,7 @@ def test_a_decoder_that_says_nothing_or_nonsense_is_an_error_too(clip: Path, dec
 
 
 def test_a_memory_limit_is_named(clip: Path) -> None:
-    with pytest.raises(MediaError, match=r"clip\.mp4.*150 MB.*decode_memory_mb"):
+    with pytest.raises(MediaError, match=r"clip\.mp4.*150 MB.*--limits-decode-memory-mb"):
         facts_of(clip, replace(LIMITS, memory_bytes=150 * 2**20))
 
 
@@ -130,7 +130,7 @@ def test_a_picture_bomb_is_refused_before_it_goes_off(tmp_path: Path) -> None:
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0))
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", rows) + chunk(b"IEND", b""))
     assert path.stat().st_size < 100_000
-    with pytest.raises(MediaError, match=r"bomb\.png.*15360×15360.*max_pixels"):
+    with pytest.raises(MediaError, match=r"bomb\.png.*15360×15360.*--limits-max-pixels"):
         facts_of(path)
 
 

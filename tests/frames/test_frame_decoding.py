@@ -65,7 +65,7 @@ def test_each_sampled_picture_is_the_source_frame_it_says_it_is(tmp_path: Path, 
     assert max(b.time_s - a.time_s for a, b in pairwise(result.frames)) <= 0.3
     assert result.facts.frames_decoded == len(times_s)
     assert result.facts.fps == pytest.approx(float(rate), rel=1e-2)  # the muxer guesses the last frame's length
-    assert result.facts.problems == ()
+    assert result.facts.problems == result.facts.lost_video == result.facts.lost_audio == ()
 
 
 def test_every_frame_has_a_thumbnail_whether_sampled_or_not(tmp_path: Path) -> None:
@@ -142,6 +142,7 @@ def test_audio_starts_where_it_starts_and_gaps_are_silent(tmp_path: Path) -> Non
     assert loudness(1.55, 2.45) < 5
     assert loudness(2.55, 3.45) == pytest.approx(0.5 * 32767 / np.sqrt(2), rel=0.05)
     assert any("filled with silence" in problem for problem in result.facts.problems)
+    assert result.facts.lost_audio == ()
 
 
 def test_audio_keeps_its_pitch_and_length_through_a_lossy_codec(tmp_path: Path) -> None:
@@ -270,3 +271,27 @@ def test_timestamps_that_jump_back_are_put_in_order(tmp_path: Path) -> None:
     assert times_s[-1] == pytest.approx(4, abs=0.3)
     assert np.median(np.diff(times_s)) == pytest.approx(0.1, abs=0.01)
     assert any("timestamp" in problem for problem in result.facts.problems)
+    assert result.facts.lost_video == ()
+
+
+def test_sound_that_was_cut_off_is_no_loss_of_pictures(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "clip.mp4", grid_times_s(10, 2), sound_from_to_s=[(0, 2)])
+    data = path.read_bytes()
+    start = data.index(b"mdat")
+    media_bytes = int.from_bytes(data[start - 4 : start])
+    # the clip's pictures were written first, its sound last: noise there is no sound, and the pictures are whole
+    noisy = data[: start + media_bytes * 2 // 3] + b"\xff" * (media_bytes // 3 - 8) + data[start - 4 + media_bytes :]
+    path.write_bytes(noisy)
+    facts = decoded(path).facts
+    assert facts.frames_decoded == 20
+    assert facts.lost_video == ()
+    assert facts.lost_audio
+    assert set(facts.lost_audio) <= set(facts.problems)
+
+
+def test_pictures_without_sound_lose_no_sound(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "clip.mkv", grid_times_s(25, 4), container="matroska")
+    path.write_bytes(path.read_bytes()[:-3000])
+    facts = decoded(path).facts
+    assert facts.lost_video
+    assert facts.lost_audio == ()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rumiai_ray.errors import StorageError
+from rumiai_ray.frames._files import sha256_of
 from rumiai_ray.frames.export import export
 from rumiai_ray.frames.limits import DecodeLimits
 from rumiai_ray.frames.sampling import SamplingSpec
@@ -24,7 +25,7 @@ def store(tmp_path: Path) -> FrameStore:
 
 def test_an_entry_becomes_pictures_sound_and_facts(store: FrameStore, tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "clip.mp4", grid_times_s(10, 2), sound_from_to_s=[(0, 2)])
-    with store.ensure(clip, "video") as video:
+    with store.ensure(clip, sha256_of(clip)) as video:
         written = export(video, tmp_path / "out" / "deep")
         expected = [number for batch in video.batches() for number in batch.source_frame]
         audio = video.audio()
@@ -38,12 +39,14 @@ def test_an_entry_becomes_pictures_sound_and_facts(store: FrameStore, tmp_path: 
 
 
 def test_a_silent_entry_has_no_sound_file(store: FrameStore, tmp_path: Path) -> None:
-    with store.ensure(make_clip(tmp_path / "clip.mp4", [0.0, 0.5]), "video") as video:
+    clip = make_clip(tmp_path / "clip.mp4", [0.0, 0.5])
+    with store.ensure(clip, sha256_of(clip)) as video:
         written = export(video, tmp_path / "out")
     assert [path.name for path in written] == ["frame_00000_00000.000s.jpg", "frame_00001_00000.500s.jpg", "facts.json"]
 
 
 def test_a_place_that_cannot_be_written_is_told(store: FrameStore, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with store.ensure(make_clip(tmp_path / "clip.mp4", [0.0]), "video") as video, pytest.raises(StorageError, match="exporting failed"):
+    clip = make_clip(tmp_path / "clip.mp4", [0.0])
+    with store.ensure(clip, sha256_of(clip)) as video, pytest.raises(StorageError, match="exporting failed"):
         export(video, tmp_path / "file" / "out")

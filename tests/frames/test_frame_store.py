@@ -6,10 +6,11 @@ import json
 import logging
 import os
 import shutil
+import struct
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -17,16 +18,21 @@ import pytest
 
 from rumiai_ray.errors import InputError, MediaError, StorageError
 from rumiai_ray.frames import decode as decode_module
+from rumiai_ray.frames import sampling as sampling_module
 from rumiai_ray.frames import store as store_module
+from rumiai_ray.frames._changed import ChangedError
+from rumiai_ray.frames._entry import CompletionRecord
+from rumiai_ray.frames._files import sha256_of
 from rumiai_ray.frames.limits import DecodeLimits
 from rumiai_ray.frames.sampling import SamplingSpec
 from rumiai_ray.frames.store import FrameStore
 from synthetic_clips import grid_times_s, make_clip, number_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from rumiai_ray.frames.decode import Piece
     from rumiai_ray.frames.stored import StoredVideo
 
 SPEC = SamplingSpec(fps=25)  # 76 of the clip's 150 frames: three row groups
@@ -53,6 +59,13 @@ def no_decoding(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     return lambda: monkeypatch.setattr(store_module, "decode", forbid)
 
 
+def variant(clip: Path, directory: Path, name: str) -> Path:
+    """A clip of the same pictures and sound but other bytes: a box is added that no player looks into."""
+    path = directory / f"{name}.mp4"
+    path.write_bytes(clip.read_bytes() + struct.pack(">I4s", 8 + len(name), b"free") + name.encode())
+    return path
+
+
 def directory_of(store: FrameStore, video: StoredVideo) -> Path:
     return store.root / video.key[:2] / video.key
 
@@ -75,18 +88,18 @@ def contents(video: StoredVideo) -> tuple[list[int], list[float], list[bytes], b
 
 
 def test_a_second_request_decodes_nothing_and_gives_the_same(store: FrameStore, clip: Path, no_decoding: Callable[[], None]) -> None:
-    with store.ensure(clip, "video") as first:
+    with store.ensure(clip, sha256_of(clip)) as first:
         assert not first.hit
         expected = contents(first)
     no_decoding()
-    with store.ensure(clip.with_name("moved away"), "video") as second:
+    with store.ensure(clip.with_name("moved away"), sha256_of(clip)) as second:
         assert second.hit
         assert contents(second) == expected
-        assert (second.key, second.video_key, second.facts) == (first.key, "video", first.facts)
+        assert (second.key, second.video_key, second.facts) == (first.key, sha256_of(clip), first.facts)
 
 
 def test_batches_hold_every_sampled_frame_once_and_in_order(store: FrameStore, clip: Path) -> None:
-    with store.ensure(clip, "video") as video:
+    with store.ensure(clip, sha256_of(clip)) as video:
         assert video.facts.frames_sampled == 76
         for size in (1, 10, 32, 50, 200):
             batches = list(video.batches(size))
@@ -98,7 +111,7 @@ def test_batches_hold_every_sampled_frame_once_and_in_order(store: FrameStore, c
 
 
 def test_audio_and_thumbnails_come_back_as_decoded(store: FrameStore, clip: Path) -> None:
-    with store.ensure(clip, "video") as video:
+    with store.ensure(clip, sha256_of(clip)) as video:
         audio = video.audio()
         assert audio is not None
         assert audio.samples.dtype == np.int16
@@ -110,7 +123,7 @@ def test_audio_and_thumbnails_come_back_as_decoded(store: FrameStore, clip: Path
 
 
 def test_frames_lie_uncompressed_in_row_groups_of_32(store: FrameStore, clip: Path) -> None:
-    with store.ensure(clip, "video") as video:
+    with store.ensure(clip, sha256_of(clip)) as video:
         assert sorted(path.name for path in directory_of(store, video).iterdir()) == ENTRY_FILES
         metadata = pq.read_metadata(directory_of(store, video) / "frames.parquet")
     assert [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)] == [32, 32, 12]
@@ -123,12 +136,78 @@ def test_another_sampling_or_another_content_is_another_entry(tmp_path: Path, cl
     keys = set()
     for spec in (SPEC, SamplingSpec(fps=2)):
         store = FrameStore(root, spec=spec, limits=DecodeLimits())
-        for video_key in ("one", "two"):
-            with store.ensure(clip, video_key) as video:
+        for path in (clip, variant(clip, tmp_path, "other")):
+            with store.ensure(path, sha256_of(path)) as video:
                 assert not video.hit
                 keys.add(video.key)
     assert len(keys) == 4
     assert {entry.key for entry in store.entries()} == keys
+
+
+def test_another_decoder_never_serves_what_the_old_one_made(store: FrameStore, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with store.ensure(clip, sha256_of(clip)) as old:
+        pass
+    monkeypatch.setattr(sampling_module, "decoder_digest", lambda: "av 99")
+    with store.ensure(clip, sha256_of(clip)) as new:
+        assert not new.hit
+        assert new.key != old.key
+
+
+def test_a_file_that_was_still_being_written_when_it_was_hashed_is_refused_and_not_kept(
+    store: FrameStore, clip: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "copying.mp4"
+    path.write_bytes(clip.read_bytes()[:-100])
+    hashed = sha256_of(path)
+    path.write_bytes(clip.read_bytes())
+    with pytest.raises(MediaError, match=r"copying\.mp4.*changed while it was read.*again") as caught:
+        store.ensure(path, hashed)
+    assert caught.value.retryable
+    assert store.entries() == []
+    assert left_in_partial(store) == []
+    with store.ensure(path, sha256_of(path)) as video:
+        assert not video.hit
+
+
+def test_a_file_that_changes_after_it_was_decoded_is_refused(
+    store: FrameStore, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = variant(clip, tmp_path, "changing")
+    hashed = sha256_of(path)
+    understood = decode_module._understood
+
+    def and_meanwhile(*message: Any) -> Iterator[Piece]:
+        flip_a_byte(path)
+        monkeypatch.setattr(decode_module, "_understood", understood)
+        return understood(*message)
+
+    monkeypatch.setattr(decode_module, "_understood", and_meanwhile)
+    with pytest.raises(ChangedError):
+        store.ensure(path, hashed)
+    assert store.entries() == []
+
+
+def test_a_file_replaced_by_no_video_is_said_to_have_changed_not_to_be_damaged(store: FrameStore, clip: Path, tmp_path: Path) -> None:
+    path = variant(clip, tmp_path, "replaced")
+    hashed = sha256_of(path)
+    path.write_text("no video at all")
+    with pytest.raises(ChangedError):
+        store.ensure(path, hashed)
+
+
+def test_an_entry_of_another_version_is_named_not_a_traceback(store: FrameStore, clip: Path) -> None:
+    with store.ensure(clip, sha256_of(clip)) as video:
+        directory = directory_of(store, video)
+    facts = json.loads((directory / "facts.json").read_text())
+    del facts["lost_video"]
+    (directory / "facts.json").write_text(json.dumps(facts))
+    record = CompletionRecord.from_json((directory / "COMPLETE.json").read_text())
+    size, digest = (directory / "facts.json").stat().st_size, sha256_of(directory / "facts.json")
+    record.files["facts.json"] = {"bytes": size, "sha256": digest}
+    (directory / "COMPLETE.json").write_text(record.to_json())
+    assert store.verify() == [(video.key, "facts.json was written by another version of this package")]
+    with pytest.raises(StorageError, match="damaged"):
+        store.open(video.key)
 
 
 def flip_a_byte(path: Path) -> None:
@@ -149,7 +228,7 @@ def remove(path: Path) -> None:
 def sound_store(tmp_path_factory: pytest.TempPathFactory, clip: Path) -> FrameStore:
     """Holds the clip; to be copied, not to be harmed."""
     store = FrameStore(tmp_path_factory.mktemp("sound") / "store", spec=SPEC, limits=DecodeLimits())
-    store.ensure(clip, "video").close()
+    store.ensure(clip, sha256_of(clip)).close()
     return store
 
 
@@ -160,14 +239,14 @@ def test_a_damaged_entry_is_never_served_but_made_anew(
 ) -> None:
     shutil.copytree(sound_store.root, tmp_path / "store")
     store = FrameStore(tmp_path / "store", spec=SPEC, limits=DecodeLimits())
-    with store.ensure(clip, "video") as video:
+    with store.ensure(clip, sha256_of(clip)) as video:
         assert video.hit
         expected = contents(video)
     harm(directory_of(store, video) / name)
     assert [bool(problem) for _, problem in store.verify()] == [True]
     with pytest.raises(StorageError, match="damaged"):
         store.open(video.key)
-    with caplog.at_level(logging.WARNING, logger="rumiai_ray"), store.ensure(clip, "video") as again:
+    with caplog.at_level(logging.WARNING, logger="rumiai_ray"), store.ensure(clip, sha256_of(clip)) as again:
         assert not again.hit
         assert contents(again) == expected
     assert [record.getMessage().count(name) for record in caplog.records] == [1]
@@ -176,7 +255,7 @@ def test_a_damaged_entry_is_never_served_but_made_anew(
 
 
 def test_a_forged_checksum_does_not_help(store: FrameStore, clip: Path) -> None:
-    with store.ensure(clip, "video") as video:
+    with store.ensure(clip, sha256_of(clip)) as video:
         record_path = directory_of(store, video) / "COMPLETE.json"
     record = json.loads(record_path.read_text())
     record["files"]["facts.json"]["sha256"] = "0" * 64
@@ -184,8 +263,9 @@ def test_a_forged_checksum_does_not_help(store: FrameStore, clip: Path) -> None:
     assert store.verify() == [(video.key, "COMPLETE.json was changed")]
 
 
-def test_an_entry_put_in_another_ones_place_is_noticed(store: FrameStore, clip: Path) -> None:
-    with store.ensure(clip, "one") as one, store.ensure(clip, "two") as two:
+def test_an_entry_put_in_another_ones_place_is_noticed(store: FrameStore, clip: Path, tmp_path: Path) -> None:
+    other = variant(clip, tmp_path, "other")
+    with store.ensure(clip, sha256_of(clip)) as one, store.ensure(other, sha256_of(other)) as two:
         pass
     for name in ENTRY_FILES:
         (directory_of(store, two) / name).write_bytes((directory_of(store, one) / name).read_bytes())
@@ -196,9 +276,9 @@ def test_an_unreadable_video_leaves_nothing_behind(store: FrameStore, tmp_path: 
     path = tmp_path / "text.mp4"
     path.write_text("no video at all")
     with pytest.raises(MediaError, match=r"text\.mp4"):
-        store.ensure(path, "video")
+        store.ensure(path, sha256_of(path))
     with pytest.raises(InputError):
-        store.ensure(tmp_path / "nowhere.mp4", "video")
+        store.ensure(tmp_path / "nowhere.mp4", "0" * 64)
     assert left_in_partial(store) == []
     assert [path for path in store.root.rglob("*") if path.is_file()] == []
 
@@ -210,18 +290,20 @@ def test_an_unknown_key_is_an_error_that_creates_nothing(store: FrameStore) -> N
 
 
 def test_an_entry_opens_by_its_key(store: FrameStore, clip: Path) -> None:
-    with store.ensure(clip, "video") as made, store.open(made.key) as opened:
+    with store.ensure(clip, sha256_of(clip)) as made, store.open(made.key) as opened:
         assert opened.hit
         assert opened.times_s.tolist() == made.times_s.tolist()
 
 
-def test_the_least_recently_used_entries_go_first(store: FrameStore, clip: Path) -> None:
-    keys = {}
+def test_the_least_recently_used_entries_go_first(store: FrameStore, clip: Path, tmp_path: Path) -> None:
+    keys, hashes = {}, {}
     for name in ("a", "b", "c"):
-        with store.ensure(clip, name) as video:
+        path = variant(clip, tmp_path, name)
+        hashes[name] = sha256_of(path)
+        with store.ensure(path, hashes[name]) as video:
             keys[name] = video.key
     store.open(keys["a"]).close()
-    assert [entry.video_key for entry in store.entries()] == ["b", "c", "a"]
+    assert [entry.video_key for entry in store.entries()] == [hashes[name] for name in ("b", "c", "a")]
     size = sum(entry.bytes for entry in store.entries())
     assert store.prune(size) == []
     assert store.prune(size - 1) == [keys["b"]]
@@ -232,17 +314,19 @@ def test_the_least_recently_used_entries_go_first(store: FrameStore, clip: Path)
 
 def test_a_size_limit_is_kept_while_the_store_grows(tmp_path: Path, clip: Path) -> None:
     root = tmp_path / "store"
-    with FrameStore(root, spec=SPEC, limits=DecodeLimits()).ensure(clip, "0"):
+    paths = [variant(clip, tmp_path, str(number)) for number in range(4)]
+    with FrameStore(root, spec=SPEC, limits=DecodeLimits()).ensure(paths[0], sha256_of(paths[0])):
         pass
     size = FrameStore(root, spec=SPEC, limits=DecodeLimits()).entries()[0].bytes
     store = FrameStore(root, spec=SPEC, limits=DecodeLimits(), max_bytes=size * 5 // 2)
-    for number in range(1, 4):
-        store.ensure(clip, str(number)).close()
-    assert [entry.video_key for entry in store.entries()] == ["2", "3"]
+    for path in paths[1:]:
+        store.ensure(path, sha256_of(path)).close()
+    assert [entry.video_key for entry in store.entries()] == [sha256_of(path) for path in paths[2:]]
 
 
-def test_an_entry_in_use_is_never_evicted(store: FrameStore, clip: Path) -> None:
-    with store.ensure(clip, "used") as used, store.ensure(clip, "idle") as idle:
+def test_an_entry_in_use_is_never_evicted(store: FrameStore, clip: Path, tmp_path: Path) -> None:
+    other = variant(clip, tmp_path, "other")
+    with store.ensure(clip, sha256_of(clip)) as used, store.ensure(other, sha256_of(other)) as idle:
         idle.close()
         assert store.prune(0) == [idle.key]
         assert len(contents(used)[2]) == 76
@@ -255,6 +339,7 @@ def run(program: str, *arguments: object) -> subprocess.Popen[str]:
         "from rumiai_ray.frames.store import FrameStore\n"
         "from rumiai_ray.frames.sampling import SamplingSpec\n"
         "from rumiai_ray.frames.limits import DecodeLimits\n"
+        "from rumiai_ray.frames._files import sha256_of\n"
         "store = FrameStore(Path(sys.argv[1]), spec=SamplingSpec(fps=25), limits=DecodeLimits())\n"
     )
     return subprocess.Popen([sys.executable, "-c", head + program, *map(str, arguments)], stdout=subprocess.PIPE, text=True)
@@ -265,7 +350,7 @@ def test_two_processes_that_want_one_video_decode_it_once(store: FrameStore, cli
     program = (
         "import time\nprint('ready', flush=True)\n"
         "while not Path(sys.argv[3]).exists(): time.sleep(0.001)\n"
-        "video = store.ensure(Path(sys.argv[2]), 'video')\n"
+        "video = store.ensure(Path(sys.argv[2]), sha256_of(Path(sys.argv[2])))\n"
         "print(video.hit, sum(len(batch.jpegs) for batch in video.batches()))\n"
     )
     processes = [run(program, store.root, clip, go) for _ in range(2)]
@@ -280,7 +365,7 @@ def test_what_a_killed_extraction_leaves_is_never_read_and_swept(store: FrameSto
     program = (
         "from rumiai_ray.frames import decode\n"
         "decode._DECODER = ('-c', 'import time; time.sleep(600)')\n"
-        "store.ensure(Path(sys.argv[2]), 'video')\n"
+        "store.ensure(Path(sys.argv[2]), sha256_of(Path(sys.argv[2])))\n"
     )
     process = run(program, store.root, clip)
     deadline = time.monotonic() + 30
@@ -294,14 +379,14 @@ def test_what_a_killed_extraction_leaves_is_never_read_and_swept(store: FrameSto
     assert store.entries() == []
     FrameStore(store.root, spec=SPEC, limits=DecodeLimits())
     assert left_in_partial(store) == []
-    with store.ensure(clip, "video") as video:
+    with store.ensure(clip, sha256_of(clip)) as video:
         assert not video.hit
 
 
 def test_a_full_disk_is_told_and_leaves_nothing_half_done(store: FrameStore, clip: Path) -> None:
     program = (
         "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))\n"
-        "try: store.ensure(Path(sys.argv[2]), 'video')\n"
+        "try: store.ensure(Path(sys.argv[2]), sha256_of(Path(sys.argv[2])))\n"
         "except Exception as error: print(type(error).__name__, error)\n"
     )
     output, _ = run(program, store.root, clip).communicate()
@@ -309,7 +394,7 @@ def test_a_full_disk_is_told_and_leaves_nothing_half_done(store: FrameStore, cli
     assert "free space" in output
     assert left_in_partial(store) == []
     assert store.entries() == []
-    with store.ensure(clip, "video") as video:
+    with store.ensure(clip, sha256_of(clip)) as video:
         assert not video.hit
 
 
@@ -324,10 +409,10 @@ def test_a_stuck_lock_holder_is_named_instead_of_waited_for_for_ever(
 ) -> None:
     monkeypatch.setattr(store_module, "_GRACE_S", 0.0)
     impatient = FrameStore(store.root, spec=SPEC, limits=DecodeLimits(wall_s=0.3))
-    with store.ensure(clip, "video") as video:
+    with store.ensure(clip, sha256_of(clip)) as video:
         (directory_of(store, video) / "COMPLETE.json").unlink()
         with pytest.raises(StorageError, match="stuck process"):
-            impatient.ensure(clip, "video")
+            impatient.ensure(clip, sha256_of(clip))
 
 
 def test_a_decoder_that_fails_half_way_commits_nothing(store: FrameStore, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -339,6 +424,6 @@ def test_a_decoder_that_fails_half_way_commits_nothing(store: FrameStore, clip: 
     )
     monkeypatch.setattr(decode_module, "_DECODER", ("-c", dies_after_one_frame))
     with pytest.raises(MediaError, match="SIGSEGV"):
-        store.ensure(clip, "video")
+        store.ensure(clip, sha256_of(clip))
     assert left_in_partial(store) == []
     assert store.entries() == []

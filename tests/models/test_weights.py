@@ -12,9 +12,11 @@ from rumiai_ray.models.base import FrameBatch, Model, ModelSettings, Prediction
 from rumiai_ray.models.weights import (
     Candidate,
     MissingWeightsError,
+    Wanted,
     WeightFile,
     default_directories,
     resolve,
+    resolve_all,
     verify,
 )
 
@@ -35,11 +37,11 @@ def candidate(backend: str, *files: WeightFile, profiles: tuple[Profile, ...] = 
     return Candidate(backend=backend, package="numpy", files=files, profiles=profiles, **rest)
 
 
-def family(*candidates: Candidate) -> type[Model]:
+def family(*candidates: Candidate, called: str = "fake") -> type[Model]:
     offered = candidates
 
     class Fake(Model):
-        name = "fake"
+        name = called
         consumes = "frames"
         tables = ()
 
@@ -100,6 +102,18 @@ def test_a_candidate_of_another_profile_is_never_chosen(tmp_path: Path) -> None:
     ):
         assert said in message
     assert "small.bin" not in message
+
+
+def test_all_models_that_lack_weights_are_named_at_once(tmp_path: Path) -> None:
+    put(tmp_path, "there.bin", b"there")
+    names = ("absent", "there", "gone")
+    wanted = [Wanted(family(candidate(f"lib/{name}", weight(f"{name}.bin", name.encode())), called=name), SETTINGS) for name in names]
+    with pytest.raises(MissingWeightsError) as caught:
+        resolve_all(wanted, profile="standard", directories=[tmp_path])
+    assert caught.value.subject == "models absent, gone"
+    assert all(said in caught.value.what for said in ("lib/absent: no absent.bin", "lib/gone: no gone.bin"))
+    assert "there.bin" not in str(caught.value)
+    assert [plan.name for plan in resolve_all(wanted[1:2], profile="standard", directories=[tmp_path])] == ["there"]
 
 
 def test_a_profile_without_any_candidate_is_a_configuration_error(tmp_path: Path) -> None:
@@ -208,6 +222,7 @@ def test_the_named_directory_comes_before_the_cache(tmp_path: Path, monkeypatch:
     assert default_directories() == (cache,)
     monkeypatch.setenv("RUMIAI_WEIGHTS_DIR", str(tmp_path / "mine"))
     assert default_directories() == (tmp_path / "mine", cache)
+    assert default_directories(tmp_path / "named") == (tmp_path / "named", cache)
 
 
 def test_a_candidate_that_cannot_use_a_gpu_is_planned_for_the_cpu(tmp_path: Path) -> None:

@@ -11,9 +11,11 @@ import pytest
 
 from pictures import batch, clip, still
 from rumiai_ray.errors import ConfigError, WeightsError
+from rumiai_ray.models import weights
 from rumiai_ray.models._coco import COCO_CLASSES
 from rumiai_ray.models._ultralytics import import_ultralytics
 from rumiai_ray.models.base import FrameBatch, ModelPlan, ModelSettings
+from rumiai_ray.models.fetch import fetchable
 from rumiai_ray.models.weights import Candidate, MissingWeightsError, default_directories, resolve
 from rumiai_ray.models.yolo import Yolo, YoloSettings
 from rumiai_ray.schema.yolo import OBJECTS
@@ -242,8 +244,25 @@ def test_weights_named_by_the_user_are_loaded_only_if_they_are_those(untrained: 
         resolve(Yolo, YoloSettings(weights="random.pt", weights_sha256=DIGEST), profile="standard", directories=[untrained.parent])
 
 
+@pytest.mark.parametrize("export_too", [False, True])
+def test_offline_too_the_published_network_runs_where_somebody_put_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, export_too: bool
+) -> None:
+    monkeypatch.setattr(weights, "check", lambda found, _: {file.role: DIGEST for file in found})
+    for candidate in Yolo.candidates(YoloSettings())[1 : 4 if export_too else 2]:
+        for file in candidate.files:
+            (tmp_path / file.path).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / file.path).touch()
+    plan = resolve(Yolo, YoloSettings(), profile="offline", directories=[tmp_path])
+    assert (plan.backend, plan.stand_in) == ("ultralytics/yolo11n", False)
+    fetched = fetchable(Yolo, YoloSettings(), "offline")
+    assert fetched is not None
+    assert fetched.stand_in
+
+
 def test_half_precision_is_planned_on_a_gpu_only() -> None:
-    published, export, stand_in = Yolo.candidates(YoloSettings())
+    published, put_there, export, stand_in = Yolo.candidates(YoloSettings())
+    assert put_there.gpu_precision == "fp16"
     assert (published.precision, published.gpu_precision, published.runs_on_gpu) == ("fp32", "fp16", True)
     assert not export.runs_on_gpu
     assert not stand_in.runs_on_gpu

@@ -1,0 +1,106 @@
+"""Fill the frame store from a manifest, without models: `python jobs/prefetch.py --manifest FILE`.
+
+A run over the same videos with the same sampling, on the same node, then decodes nothing.
+
+Exit codes: 0 all stored, 1 some video could not be had or was evicted again, 2 wrong usage, 3 the store cannot be written any more.
+"""  # noqa: INP001 -- a script
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+# The package need not be installed: it lies beside this folder.
+sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from rumiai_ray.cli.endings import scratch_directory  # noqa: E402 -- found on the path just set
+from rumiai_ray.cli.exits import Exit  # noqa: E402
+from rumiai_ray.cli.options import with_settings  # noqa: E402
+from rumiai_ray.config import BaseConfig  # noqa: E402 -- typer reads the annotations
+from rumiai_ray.engine.prepare import fetch_limits, open_store  # noqa: E402
+from rumiai_ray.errors import RumiaiError, StorageError  # noqa: E402
+from rumiai_ray.ingest.entries import read_manifest  # noqa: E402
+from rumiai_ray.ingest.fetch import fetch  # noqa: E402
+
+if TYPE_CHECKING:
+    from rumiai_ray.frames.store import FrameStore
+    from rumiai_ray.ingest.entries import Entry
+    from rumiai_ray.ingest.limits import FetchLimits
+
+Manifest = Annotated[
+    str, typer.Option("--manifest", help="CSV, JSONL, Parquet or text list of videos: a path or an fsspec URI.", show_default=False)
+]
+AtOnce = Annotated[int, typer.Option("--at-once", min=1, help="Videos fetched and decoded at a time.")]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one entry ended."""
+
+    kind: Literal["decoded", "there already", "failed"]
+    text: str
+    """The entry's key in the store, or the failure in words."""
+
+
+@with_settings("store", "store_max_gb", "sampling", "limits", "cookies")
+def prefetch(manifest: Manifest, config: BaseConfig, at_once: AtOnce = 1) -> None:
+    """Fetch and decode every video of a manifest into the frame store; no model is loaded."""
+    entries = list(read_manifest(manifest))
+    store, limits = open_store(config), fetch_limits(config)
+    counts: Counter[str] = Counter()
+    keys: set[str] = set()
+    try:
+        with scratch_directory() as workdir, ThreadPoolExecutor(at_once) as pool:
+            for outcome in pool.map(lambda entry: _store(entry, store, limits, workdir), entries):
+                counts[outcome.kind] += 1
+                if outcome.kind == "failed":
+                    typer.echo(outcome.text, err=True)
+                else:
+                    keys.add(outcome.text)
+        evicted = len(keys - {entry.key for entry in store.entries()})
+    except StorageError as error:
+        _say(error)
+        raise typer.Exit(Exit.ABORTED) from error
+    typer.echo(
+        f"{len(entries)} entries: {counts['decoded']} decoded, {counts['there already']} there already, {counts['failed']} failed; "
+        f"{len(keys) - evicted} videos in {config.store}"
+    )
+    if evicted:
+        typer.echo(f"{evicted} videos were evicted again: the store holds at most {config.store_max_gb:g} GB (--store-max-gb)", err=True)
+    if evicted or counts["failed"]:
+        raise typer.Exit(Exit.TROUBLED)
+
+
+def _store(entry: Entry, store: FrameStore, limits: FetchLimits, workdir: Path) -> Outcome:
+    """Make sure of one entry's frames.
+
+    Raises:
+        StorageError: the store or the work directory cannot be written: not this entry's trouble.
+    """
+    try:
+        with fetch(entry, limits, workdir) as video, store.ensure(video.path, video.video_key) as stored:
+            return Outcome("there already" if stored.hit else "decoded", store.key_of(video.video_key))
+    except StorageError:
+        raise
+    except RumiaiError as error:
+        return Outcome("failed", f"{entry.entry_id}: {type(error).__name__}: {error}")
+
+
+def _say(error: RumiaiError) -> None:
+    typer.echo(f"{type(error).__name__}: {error}", err=True)
+
+
+if __name__ == "__main__":
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(prefetch)
+    try:
+        app()
+    except RumiaiError as error:
+        _say(error)
+        sys.exit(Exit.USAGE)
