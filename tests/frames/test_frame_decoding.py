@@ -274,14 +274,14 @@ def test_timestamps_that_jump_back_are_put_in_order(tmp_path: Path) -> None:
     assert result.facts.lost_video == ()
 
 
-def test_sound_that_was_cut_off_is_no_loss_of_pictures(tmp_path: Path) -> None:
+def test_damaged_sound_is_no_loss_of_pictures(tmp_path: Path) -> None:
     path = make_clip(tmp_path / "clip.mp4", grid_times_s(10, 2), sound_from_to_s=[(0, 2)])
-    data = path.read_bytes()
-    start = data.index(b"mdat")
-    media_bytes = int.from_bytes(data[start - 4 : start])
-    # the clip's pictures were written first, its sound last: noise there is no sound, and the pictures are whole
-    noisy = data[: start + media_bytes * 2 // 3] + b"\xff" * (media_bytes // 3 - 8) + data[start - 4 + media_bytes :]
-    path.write_bytes(noisy)
+    data = bytearray(path.read_bytes())
+    with av.open(str(path)) as container:
+        sound = [(packet.pos, packet.size) for packet in container.demux(audio=0) if packet.size]
+    for start, size in sound[len(sound) // 2 :]:
+        data[start : start + size] = b"\xff" * size
+    path.write_bytes(data)
     facts = decoded(path).facts
     assert facts.frames_decoded == 20
     assert facts.lost_video == ()
@@ -289,9 +289,17 @@ def test_sound_that_was_cut_off_is_no_loss_of_pictures(tmp_path: Path) -> None:
     assert set(facts.lost_audio) <= set(facts.problems)
 
 
-def test_pictures_without_sound_lose_no_sound(tmp_path: Path) -> None:
+def test_half_a_file_without_sound_lost_pictures_and_no_sound(tmp_path: Path) -> None:
     path = make_clip(tmp_path / "clip.mkv", grid_times_s(25, 4), container="matroska")
-    path.write_bytes(path.read_bytes()[:-3000])
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     facts = decoded(path).facts
     assert facts.lost_video
     assert facts.lost_audio == ()
+
+
+def test_half_a_file_whose_streams_promise_nothing_lost_both(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "clip.mkv", grid_times_s(25, 4), container="matroska", sound_from_to_s=[(0, 4)])
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    facts = decoded(path).facts
+    assert facts.lost_video
+    assert facts.lost_audio

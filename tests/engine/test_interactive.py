@@ -1,0 +1,100 @@
+"""The interactive engine on a warm cell of fakes: every entry ends, everything is computed again in every run."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import ray
+
+import fakes
+from numbered_clips import numbered_clip
+from rumiai_ray.config import load_config
+from rumiai_ray.engine.interactive import Interactive
+from rumiai_ray.engine.prepare import fetch_limits, open_store, sampling_spec
+from rumiai_ray.engine.stage import Stage
+from rumiai_ray.ingest.entries import entries_from_inputs
+from rumiai_ray.runs.manifest import RunManifest
+from rumiai_ray.runs.reader import Run, open_run
+from rumiai_ray.runs.writer import RunWriter
+from rumiai_ray.schema.registry import TABLES_BY_NAME
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from rumiai_ray.engine.cell import Cell
+    from rumiai_ray.engine.work import VideoPlan
+    from rumiai_ray.ingest.entries import Entry
+
+TABLES = {**TABLES_BY_NAME, "seen": fakes.SEEN, "heard": fakes.HEARD}
+MODELS = (fakes.plan("reader", "Reader"), fakes.plan("ears", "Listener"))
+
+
+class _Quiet:
+    """A reporter that remembers who ended."""
+
+    def __init__(self) -> None:
+        self.ended_ids: list[str] = []
+
+    def stage(self, text: str) -> None:
+        assert text
+
+    def planned(self, entry: Entry, plan: VideoPlan) -> None:
+        assert entry.entry_id
+        assert plan.batch_count
+
+    def progress(self, video_key: str, model: str, answered: int) -> None:
+        assert video_key
+        assert model
+        assert answered
+
+    def ended(self, entry: Entry, tables: Mapping[str, pa.Table]) -> None:
+        assert tables
+        self.ended_ids.append(entry.entry_id)
+
+
+def _run(cell: Cell, place: Path, run_id: str, inputs: list[str]) -> tuple[Run, _Quiet]:
+    config = load_config(flags={"store": str(place / "store"), "out": str(place / "runs"), "engine": {"batch_frames": 4}})
+    manifest = RunManifest.of_now(run_id, command=["test"], config=config, plans=MODELS, sampling=asdict(sampling_spec(config)))
+    manifest = manifest.model_copy(update={"tables": {name: table.version for name, table in TABLES.items()}})
+    writer = RunWriter.create(config.out, manifest, TABLES)
+    stage = Stage(run_id, MODELS, open_store(config), fetch_limits(config), place, config.engine.batch_frames)
+    reporter = _Quiet()
+    engine = Interactive(config, stage, writer, reporter)
+    writer.finish(engine.run(entries_from_inputs(inputs), cell), {})
+    return open_run(writer.run.uri()), reporter
+
+
+def _calls(cell: Cell, model: str) -> int:
+    ready: Any = ray.get(cell.models[model].ready.remote())
+    return int(ready.calls)
+
+
+def test_a_good_a_repeated_and_a_broken_input_each_end_once(start_cell: Callable[..., Cell], tmp_path: Path) -> None:
+    cell = start_cell(*MODELS)
+    clip = numbered_clip(tmp_path / "a.mkv", 42)
+    shutil.copy(clip, tmp_path / "b.mkv")
+    (tmp_path / "c.mkv").write_bytes(b"nothing of the kind")
+    run, reporter = _run(cell, tmp_path, "mixed", [str(tmp_path / name) for name in ("a.mkv", "b.mkv", "c.mkv")])
+    assert sorted(reporter.ended_ids) == ["a", "b", "c"]
+    assert run.status == "partial"
+    assert run.entries() == {"a": "committed", "b": "committed", "c": "dead_lettered"}
+    assert {row["number"] for row in run.table("seen").to_pylist()} == {42}
+    assert len(run.table("analyses")) == 2
+    assert run.verify() == []
+
+
+def test_a_second_run_on_a_warm_cell_asks_every_model_again(start_cell: Callable[..., Cell], tmp_path: Path) -> None:
+    cell = start_cell(*MODELS)
+    clip = numbered_clip(tmp_path / "a.mkv", 7, frames=6)
+    first, _ = _run(cell, tmp_path, "one", [str(clip)])
+    calls = _calls(cell, "reader"), _calls(cell, "ears")
+    second, _ = _run(cell, tmp_path, "two", [str(clip)])
+    assert calls == (2, 1), "six frames in batches of four, and one stretch of audio"
+    assert (_calls(cell, "reader"), _calls(cell, "ears")) == (4, 2)
+    assert [run.table("videos")["frame_store"].to_pylist() for run in (first, second)] == [["miss"], ["hit"]]
+    assert first.table("seen").drop_columns(["run_id"]).equals(second.table("seen").drop_columns(["run_id"]))

@@ -1,0 +1,70 @@
+"""The driver's book: when is an entry complete, and who waits for whom."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from rumiai_ray.engine.calls import Index
+from rumiai_ray.engine.ledger import Ledger
+from rumiai_ray.engine.work import Header, VideoPlan
+from rumiai_ray.ingest.entries import Entry
+
+
+def _header(entry_id: str, key: str = "v", count: int = 2, *, repeats: bool = False) -> Header:
+    return Header(Entry(entry_id, f"{entry_id}.mp4"), pa.table({}), VideoPlan(key, {}, (), {}, (), (), count), repeats)
+
+
+def _row(entry_id: str, number: int, count: int, header: Header | None = None) -> Index:
+    return Index(entry_id, "v", number, count, {}, header=header)
+
+
+def test_an_entry_is_settled_when_its_last_row_is_back_and_its_answers_are_in_order() -> None:
+    ledger = Ledger()
+    assert ledger.add(_row("e", 1, 2), "second") == []
+    (settled,) = ledger.add(_row("e", 0, 2, _header("e")), "first")
+    assert [payload for _, payload in settled.answers] == ["first", "second"]
+
+
+def test_a_row_that_comes_twice_counts_once() -> None:
+    ledger = Ledger()
+    assert ledger.add(_row("e", 0, 2, _header("e")), "first") == []
+    assert ledger.add(_row("e", 0, 2, _header("e")), "first again") == []
+    (settled,) = ledger.add(_row("e", 1, 2), "second")
+    assert len(settled.answers) == 2
+
+
+def test_an_entry_without_its_header_is_never_settled() -> None:
+    ledger = Ledger()
+    assert ledger.add(_row("e", 1, 2), "a") == []
+    assert ledger.add(_row("e", 2, 2), "b") == []
+
+
+def test_a_row_no_front_could_answer_makes_the_entry_a_dead_letter_once_the_rest_is_back() -> None:
+    ledger = Ledger()
+    error = ValueError("no")
+    assert ledger.fail("e", 1, 2, None, error) == []
+    (settled,) = ledger.add(_row("e", 0, 2, _header("e")), "first")
+    assert (settled.error, settled.answers) == (error, ())
+
+
+def test_a_repeat_waits_until_the_first_entry_is_in_the_run() -> None:
+    ledger = Ledger()
+    assert ledger.add(_row("copy", 0, 1, _header("copy", repeats=True)), None) == []
+    (first,) = ledger.add(_row("e", 0, 1, _header("e", count=1)), "rows")
+    assert not first.repeat
+    (copy,) = ledger.ended("v")
+    assert (copy.header.entry.entry_id, copy.repeat, copy.error) == ("copy", True, None)
+
+
+def test_a_repeat_shares_the_end_of_a_video_that_could_not_be_assembled() -> None:
+    ledger = Ledger()
+    error = ValueError("no")
+    ledger.ended("v", error)
+    (copy,) = ledger.add(_row("copy", 0, 1, _header("copy", repeats=True)), None)
+    assert (copy.repeat, copy.error) == (True, error)
+
+
+def test_a_resumed_run_does_not_analyse_again_what_it_has() -> None:
+    ledger = Ledger(analysed=["v"])
+    (late,) = ledger.add(_row("late", 0, 1, _header("late", count=1)), "rows")
+    assert (late.repeat, late.answers) == (True, ())
