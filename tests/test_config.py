@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
@@ -9,6 +10,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+import rumiai_ray
 from rumiai_ray.cli.options import with_settings
 from rumiai_ray.config import BaseConfig, flat_settings, load_config
 from rumiai_ray.errors import ConfigError
@@ -153,6 +155,13 @@ def test_values_that_are_not_allowed_are_refused_by_the_setting_s_name(tmp_path:
     monkeypatch.setenv("RUMIAI_STORE_MAX_GB", "much")
     with pytest.raises(ConfigError, match="store_max_gb"):
         load_config()
+
+
+def test_messages_name_the_flag_of_the_limit_that_was_met() -> None:
+    package = Path(rumiai_ray.__file__).parent
+    sources = "\n".join(path.read_text() for folder in ("ingest", "frames") for path in (package / folder).rglob("*.py"))
+    known = {f"--{'-'.join(path).replace('_', '-')}" for path in SETTINGS if path[0] == "limits"}
+    assert set(re.findall("--limits-[a-z-]+", sources)) == known
 
 
 def test_empty_variables_are_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,7 +57,7 @@ def analyze_inputs(inputs: list[str], config: BaseConfig, *, run_id: str | None 
         with progress_to_stderr(prepared.models) as reporter, scratch_directory() as workdir:
             writer = prepared.create_run()
             engine = prepared.interactive(writer, workdir, reporter)
-            exit_code = run_to_the_end(engine, lambda: engine.run(entries), writer)
+            exit_code = run_to_the_end(engine, lambda: engine.run(entries), writer, summary=lambda: engine.figures)
     run = open_run(writer.run.uri())
     if as_json:
         print_json(run)

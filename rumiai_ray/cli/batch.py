@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from pydantic import BaseModel
 
 from rumiai_ray.cli.exits import Exit  # noqa: TC001 -- typer reads the annotations
 from rumiai_ray.cli.options import with_settings
@@ -63,6 +63,7 @@ def resume(run: Run, config: BaseConfig) -> Exit:
     """
     from rumiai_ray.cli.endings import noise_to_stderr  # noqa: PLC0415
 
+    config = config_of_run(run, config)
     entries = given_entries(run)
     done = run.entries()
     with noise_to_stderr():
@@ -86,7 +87,21 @@ def retry(run: Run, config: BaseConfig) -> Exit:
     entries = [entry for entry in given_entries(run) if entry.entry_id in dead]
     if not entries:
         raise ConfigError("has neither dead letters nor failed models", f"run {run.run_id}", "there is nothing to retry")
-    return start(entries, config)
+    return start(entries, config_of_run(run, config))
+
+
+def config_of_run(run: Run, config: BaseConfig) -> BaseConfig:
+    """The settings a run was started with, except those that were given now."""
+    from rumiai_ray.config import load_config  # noqa: PLC0415
+
+    values = {name: value for name, value in run.manifest.config.items() if value is not None}
+    for name in config.model_fields_set:
+        given = getattr(config, name)
+        if isinstance(given, BaseModel):
+            values[name] = values.get(name, {}) | given.model_dump(include=given.model_fields_set)
+        else:
+            values[name] = given
+    return load_config(flags=values)
 
 
 def given_entries(run: Run) -> list[Entry]:
@@ -123,6 +138,7 @@ def _run(prepared: Prepared, writer: RunWriter, entries: Sequence[Entry], before
     from rumiai_ray.cli.endings import run_to_the_end, scratch_directory  # noqa: PLC0415
     from rumiai_ray.engine.batch import Batch  # noqa: PLC0415
     from rumiai_ray.engine.connect import connected  # noqa: PLC0415
+    from rumiai_ray.engine.interactive import cluster_of_now  # noqa: PLC0415
 
     analysed: set[Any] = set(before.table("videos", ["video_key"])["video_key"].to_pylist()) if before else set()
     typer.echo(f"run {prepared.manifest.run_id}: {len(entries)} entries", err=True)
@@ -132,20 +148,19 @@ def _run(prepared: Prepared, writer: RunWriter, entries: Sequence[Entry], before
             engine,
             lambda: engine.run(entries, sorted(analysed)),
             writer,
-            summary=lambda: summary_of(engine.tally, progress.elapsed_s),
+            summary=lambda: {"cluster": cluster_of_now().model_dump(), **summary_of(engine.tally, progress.elapsed_s)},
             resumable=True,
         )
 
 
 def summary_of(tally: Tally, elapsed_s: float) -> dict[str, Any]:
     """The figures of a batch for `summary.json`; throughputs are over `elapsed_s`, start-up included."""
-    figures = asdict(tally)
     videos = tally.entries["committed"]
     return {
         "entries": dict(tally.entries),
         "analyses": {f"{model}.{status}": count for (model, status), count in sorted(tally.statuses.items())},
         "failures": dict(tally.failures),
-        "model_seconds": {model: round(seconds, 3) for model, seconds in sorted(figures["seconds"].items())},
+        "model_seconds": {model: round(seconds, 3) for model, seconds in sorted(tally.seconds.items())},
         "model_frames": dict(sorted(tally.frames.items())),
         "elapsed_s": round(elapsed_s, 3),
         "video_s": round(tally.video_s, 3),

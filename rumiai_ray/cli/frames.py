@@ -33,7 +33,7 @@ def _store(config: BaseConfig) -> FrameStore:
 @with_settings(*_SETTINGS)
 def ls(config: BaseConfig) -> None:
     """List the stored videos, least recently used first."""
-    table = Table(*folding("key", "video", "MB", "duration", "frames", "last used"))
+    table = Table(*folding("key", "video", "MB", "duration", "frames", "last used", whole="key"))
     total = 0
     for entry in _store(config).entries():
         total += entry.bytes

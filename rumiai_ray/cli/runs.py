@@ -30,7 +30,7 @@ def ls(config: BaseConfig) -> None:
     """List the runs under --out, oldest first."""
     from rumiai_ray.runs.find import list_runs  # noqa: PLC0415 -- pyarrow's import is not for `--help`
 
-    table = Table(*folding("run", "status", "entries", "command"))
+    table = Table(*folding("run", "status", "entries", "command", whole="run"))
     for run in list_runs(config.out):
         table.add_row(*_cells(run))
     Console().print(table)

@@ -101,7 +101,7 @@ def print_tables(run: Run) -> None:
                 console.print(Text(f"  {name}: {reason}", "red" if model["error"] else "yellow"), soft_wrap=True)
     console.print(Text.assemble("run ", (document["run_id"], "bold"), f": {document['status']}, in {document['run_dir']}"), soft_wrap=True)
     query = f"SELECT * FROM read_parquet('{document['run_dir']}/objects/*.parquet')"  # noqa: S608 -- shown, never run
-    console.print(Text(f'open it:  duckdb -c "{query}"', "dim"), soft_wrap=True)
+    console.print(Text(f"open it in DuckDB:  {query}", "dim"), soft_wrap=True)
 
 
 def _cells(name: str, model: dict[str, Any]) -> tuple[Text | str, ...]:

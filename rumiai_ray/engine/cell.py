@@ -75,6 +75,8 @@ def start(spec: CellSpec, *, timeout_s: float = 60.0) -> Cell:
         gpus = spec.gpus / len(on_gpu) if plan.name in on_gpu else 0.0
         # Ray leaves CUDA_VISIBLE_DEVICES unset for actors without a GPU: they would see all of them.
         hidden = {} if gpus else {"CUDA_VISIBLE_DEVICES": ""}
+        # onnxruntime (in faster-whisper's VAD) reports home unless this is set before it is imported.
+        hidden["ORT_DISABLE_TELEMETRY"] = "1"
         models[plan.name] = (
             ray.remote(ModelActor)
             .options(

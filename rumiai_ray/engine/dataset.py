@@ -18,6 +18,7 @@ import ray.data
 from ray.data import DataContext, ExecutionOptions, ExecutionResources, TaskPoolStrategy
 
 from rumiai_ray.engine.work import encode
+from rumiai_ray.errors import RumiaiError
 from rumiai_ray.ingest.table import entries_of, entry_table
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class WorkStream:
                     if block.metadata.num_rows and not self._put((block.ref, block.metadata.num_rows)):
                         return
         except BaseException as error:  # noqa: BLE001 -- the thread's boundary: `take` raises it
-            self._error = error
+            self._error = _cause(error)
         self._put(None)
 
     def _put(self, block: tuple[Any, int] | None) -> bool:
@@ -97,10 +98,20 @@ class WorkStream:
         return False
 
 
+def _cause(error: BaseException) -> BaseException:
+    """Our own error under Ray's wrapping, where it is one."""
+    inner: BaseException | None = error
+    while inner is not None:
+        if isinstance(inner, RumiaiError):
+            return inner
+        inner = getattr(inner, "cause", None) or inner.__cause__
+    return error
+
+
 def _dataset(entries: Sequence[Entry], stage: Stage, claims: Any, tasks: int, cells: int) -> ray.data.Dataset:
     size = max(1, min(_ENTRIES_PER_BLOCK, len(entries) // (4 * tasks)))
     blocks: list[pa.Table | bytes] = [entry_table(entries[at : at + size]) for at in range(0, len(entries), size)]
-    logging.getLogger("ray.data").setLevel(logging.WARNING)
+    logging.getLogger("ray.data").setLevel(logging.ERROR)  # it warns that the bars are off, on every run
     context = DataContext.get_current()
     context.target_max_block_size = _BLOCK_BYTES
     context.enable_progress_bars = False

@@ -23,6 +23,7 @@ from rumiai_ray.engine.ledger import Ledger, Settled
 from rumiai_ray.engine.local import LocalRay, local_ray
 from rumiai_ray.engine.work import decode, encode
 from rumiai_ray.errors import ConfigError
+from rumiai_ray.runs.manifest import ClusterRecord
 from rumiai_ray.schema.run import ANALYSES, DEAD_LETTER, VIDEOS, Status
 
 if TYPE_CHECKING:
@@ -75,6 +76,8 @@ class Interactive:
         self._ledger = Ledger()
         self._stopped = threading.Event()
         self._troubled = False
+        self.figures: dict[str, object] = {}
+        """What the run's summary says of the machine it ran on."""
 
     def run(self, entries: Sequence[Entry], cell: cells.Cell | None = None) -> Literal["complete", "partial"]:
         """Analyse `entries`, commit each as it ends; returns the run's status.
@@ -133,6 +136,7 @@ class Interactive:
         self._reporter.stage("starting Ray and loading models")
         ours = held.enter_context(local_ray())
         check_code(self._writer, ours)
+        self.figures["cluster"] = cluster_of_now().model_dump()
         return self._use(cells.start(cell_spec(self._config, self._stage.models, ours)))
 
     def _use(self, cell: cells.Cell) -> Dispatcher:
@@ -214,6 +218,15 @@ def check_code(writer: RunWriter, here: LocalRay) -> None:
     """
     if here.code_sha256 != writer.manifest.source_sha256:
         raise ConfigError("the package's source changed while the run was starting", f"run {writer.manifest.run_id}", "start it again")
+
+
+def cluster_of_now() -> ClusterRecord:
+    """The Ray this process is connected to."""
+    total: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    nodes: list[object] = ray.nodes()  # type: ignore[no-untyped-call]
+    wanted: tuple[str, ...] = ("CPU", "GPU", "memory", "object_store_memory")
+    resources = {name: float(total[name]) for name in wanted if name in total}
+    return ClusterRecord(ray_version=ray.__version__, nodes=len(nodes), resources=resources)
 
 
 def dispatcher_of(cell: cells.Cell, config: BaseConfig) -> Dispatcher:

@@ -91,7 +91,12 @@ def prepare(
 
 def open_store(config: BaseConfig) -> FrameStore:
     """The frame store under `config`."""
-    return FrameStore(config.store, spec=sampling_spec(config), limits=decode_limits(config), max_bytes=int(config.store_max_gb * 1e9))
+    return FrameStore(
+        config.store.expanduser().absolute(),
+        spec=sampling_spec(config),
+        limits=decode_limits(config),
+        max_bytes=int(config.store_max_gb * 1e9),
+    )
 
 
 def weight_directories(config: BaseConfig) -> tuple[Path, ...]:

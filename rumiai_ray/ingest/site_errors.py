@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _UPDATE = "update yt-dlp (pip install -U yt-dlp); if that does not help, the site has changed again"
-_COOKIES = "give a cookies file of an account that can see it: --cookies FILE"
+_COOKIES = "give a cookies file of an account that can see it"
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ RULES = (
     Rule(
         r"ip address is blocked|not a bot|captcha|not available (in|from) your|geo.?restrict|access denied|unable to solve js challenge",
         BlockedError,
-        "the site refuses this address; try from another network, or give a cookies file: --cookies FILE",
+        "the site refuses this address; try from another network, or give a cookies file",
     ),
     Rule(
         r"\bprivate\b|\blog.?in|sign in|logged.in|do not have permission|not be comfortable|members.only|subscribers? only|age.?restricted"

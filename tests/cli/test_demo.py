@@ -210,11 +210,14 @@ class Calls:
         if model.name in self.missing:
             raise weights.MissingWeightsError("missing")
 
-    def fetch(self, models: list[Any], settings: dict[str, Any], profile: str, directory: Path, progress: Callable[[str], None]) -> None:
+    def fetch(
+        self, models: list[Any], settings: dict[str, Any], profile: str, directory: Path, progress: Callable[[str], None], _: list[Path]
+    ) -> tuple[Path, ...]:
         assert set(settings) == {model.name for model in models}
         assert directory.is_absolute()
         progress(f"{profile} weights are fetched")
         self.fetched += [model.name for model in models]
+        return ()
 
 
 @pytest.fixture

@@ -181,7 +181,7 @@ def test_missing_weights_say_what_to_fetch_and_that_the_host_does_not_answer(
     finding = diagnose(quick=False)["weights of fake"]
     assert finding.status == "error"
     assert "fake/foo.bin" in finding.message
-    assert "127.0.0.1 does not answer" in finding.message
+    assert "no answer from 127.0.0.1" in finding.message
     assert "rumiai-ray weights fetch" in finding.remedy
 
 

@@ -23,7 +23,8 @@ from rumiai_ray.engine.prepare import open_store, weight_directories
 from rumiai_ray.frames._files import sha256_of
 from rumiai_ray.ingest import entries
 from rumiai_ray.models import fetch
-from rumiai_ray.models.weights import MissingWeightsError
+from rumiai_ray.models._reach import host_of
+from rumiai_ray.models.weights import MissingWeightsError, PackageSource
 from rumiai_ray.runs.writer import RunWriter
 from synthetic_clips import make_clip
 from synthetic_run import RUN_ID, analysis_row, dead_letter_row, manifest, rows_of, stamped, video_key
@@ -48,7 +49,6 @@ class Ended:
     def cells(self) -> str:
         """What is printed in tables, without lines and blanks: long words go on in the next line of their cell."""
         return "".join(character for character in self.out if character not in "│┃─━┏┓┡┩└┘┳╇┴ \n")
-
 
 
 @pytest.fixture
@@ -171,17 +171,14 @@ def test_runs_are_listed_with_their_commands(rumiai: Callable[..., Ended], run: 
 
 
 @pytest.mark.parametrize("damaged", ["manifest.json", "commits"])
-def test_a_damaged_run_is_listed_as_such_and_hides_no_other(
-    rumiai: Callable[..., Ended], run: Path, tmp_path: Path, damaged: str
-) -> None:
+def test_a_damaged_run_is_listed_as_such_and_hides_no_other(rumiai: Callable[..., Ended], run: Path, tmp_path: Path, damaged: str) -> None:
     RunWriter.create(tmp_path / "runs", manifest("another-run"))
     victim = next(path for path in sorted(run.rglob("*.json")) if damaged in str(path.relative_to(run)))
     victim.write_text("{")
     ended = rumiai("runs", "ls")
     assert ended.code == Exit.COMPLETE
     assert "another-runincomplete" in ended.cells
-    assert f"`rumiai-rayrunsverify{RUN_ID}`sayswhatiswrong" not in rumiai("--version").cells
-    assert "damaged" in ended.cells
+    assert f"{RUN_ID}damaged" in ended.cells
 
 
 def test_a_run_is_shown_with_its_dead_letter_unbroken(rumiai: Callable[..., Ended], run: Path) -> None:
@@ -211,8 +208,7 @@ def test_weights_are_listed_whether_they_are_here_or_not(rumiai: Callable[..., E
     assert ended.code == Exit.COMPLETE
     assert "…" not in ended.out
     assert "0of1" in ended.cells
-    for backend in ("ultralytics/yolo11n", "mediapipe/efficientdet-lite0(stand-in)", "faster-whisper/base"):
-        assert any(all(part in ended.cells for part in (backend[:6], backend[-4:])) for _ in (0,))
+    assert all(name in ended.cells for name in load_config().models)
 
 
 def test_weights_are_verified_by_their_digests(rumiai: Callable[..., Ended], tmp_path: Path) -> None:
@@ -253,7 +249,7 @@ def fetched(rumiai: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch) -> li
         return ()
 
     def nobody_answers(sources: Any, _timeout_s: float) -> dict[str, bool]:
-        return {fetch.host_of(source): False for source in sources if not isinstance(source, fetch.PackageSource)}
+        return {host_of(source): False for source in sources if not isinstance(source, PackageSource)}
 
     monkeypatch.setattr(fetch, "fetch", fetch_nothing)
     monkeypatch.setattr(fetch, "answering", nobody_answers)

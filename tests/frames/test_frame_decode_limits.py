@@ -137,11 +137,11 @@ def test_a_picture_bomb_is_refused_before_it_goes_off(tmp_path: Path) -> None:
 def test_each_limit_names_the_file_itself_and_its_setting(clip: Path, tmp_path: Path) -> None:
     endless = make_clip(tmp_path / "endless.mp4", [0.0, 2 * 3600.0])
     cases = [
-        (endless, LIMITS, r"endless\.mp4.*3600 s.*max_duration_s"),
-        (clip, replace(LIMITS, max_duration_s=1.5), r"clip\.mp4.*1\.5 s.*max_duration_s"),
-        (clip, replace(LIMITS, max_frames=10), r"clip\.mp4.*10 frames.*max_frames"),
-        (clip, replace(LIMITS, max_pixels=1000), r"clip\.mp4.*1000 pixels.*max_pixels"),
-        (clip, replace(LIMITS, max_file_bytes=1024), r"clip\.mp4.*size.*max_input_mb"),
+        (endless, LIMITS, r"endless\.mp4.*3600 s.*--limits-max-duration-s"),
+        (clip, replace(LIMITS, max_duration_s=1.5), r"clip\.mp4.*1\.5 s.*--limits-max-duration-s"),
+        (clip, replace(LIMITS, max_frames=10), r"clip\.mp4.*10 frames.*--limits-max-frames"),
+        (clip, replace(LIMITS, max_pixels=1000), r"clip\.mp4.*1000 pixels.*--limits-max-pixels"),
+        (clip, replace(LIMITS, max_file_bytes=1024), r"clip\.mp4.*size.*--limits-max-input-mb"),
     ]
     for path, limits, message in cases:
         with pytest.raises(MediaError, match=message):

@@ -278,7 +278,7 @@ def test_damaged_sound_is_no_loss_of_pictures(tmp_path: Path) -> None:
     path = make_clip(tmp_path / "clip.mp4", grid_times_s(10, 2), sound_from_to_s=[(0, 2)])
     data = bytearray(path.read_bytes())
     with av.open(str(path)) as container:
-        sound = [(packet.pos, packet.size) for packet in container.demux(audio=0) if packet.size]
+        sound = [(packet.pos, packet.size) for packet in container.demux(audio=0) if packet.pos is not None and packet.size]
     for start, size in sound[len(sound) // 2 :]:
         data[start : start + size] = b"\xff" * size
     path.write_bytes(data)
