@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 from product import ROOT, analyse, rumiai_ray
 from rumiai_ray.config import user_cache
+from rumiai_ray.runs.reader import open_run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,6 +43,27 @@ def test_a_missing_file_and_a_directory_are_dead_letters_said_in_one_line(workpl
         assert name in _one_line(ran.stderr)
         assert ran.video(name)["status"] == "dead_letter"
         assert ran.document["status"] == "partial"
+
+
+def test_a_name_with_a_leading_dash_goes_after_two_dashes(workplace: Path, weights: None) -> None:
+    del weights
+    ran = analyse(workplace, ["-missing.mp4"])
+    assert ran.code == 1
+    assert ran.video("-missing.mp4")["error"]["class"] == "InputError"
+
+
+def test_a_full_disk_is_said_in_one_line_and_leaves_no_half_entry(workplace: Path, media: Path, weights: None, tmp_path: Path) -> None:
+    """RLIMIT_FSIZE stands for the full disk: 30 KB hold a manifest, but no clip's frames."""
+    del weights
+    clip = media / "d_emotion" / "pyfeat_single_face_neutral_to_smile.mp4"
+    places = ("--profile", "offline", "--store", str(tmp_path / "store"), "--out", str(workplace / "runs"), "--run-id", "full")
+    command = f"ulimit -f 30; exec {shlex.join([sys.executable, '-m', 'rumiai_ray', *places, str(clip)])}"
+    ran = subprocess.run(["/bin/bash", "-c", command], capture_output=True, text=True, check=False, cwd=ROOT, timeout=300)
+    assert ran.returncode == 3, ran.stderr
+    assert "StorageError" in _one_line(ran.stderr)
+    assert open_run(workplace / "runs" / "full").status == "aborted"
+    assert not list((tmp_path / "store").rglob("COMPLETE.json"))
+    assert not list((tmp_path / "store").rglob("*.parquet"))
 
 
 def test_a_taken_run_id_is_refused(workplace: Path, weights: None) -> None:

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from product import analyse
 from text_metrics import best_reading, word_error_rate
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from product import Ran
 
 GRID = "tt_grid4_captions_720x1280.mp4"
@@ -90,6 +93,17 @@ def test_each_caption_is_read_in_its_time_and_never_outside_it(real: Ran, captio
 def test_the_captioned_clip_has_exactly_one_face_in_every_sampled_frame(real: Ran) -> None:
     frames = [row["frame_index"] for row in real.rows("faces", GRID)]
     assert sorted(frames) == _sampled(real, GRID)
+
+
+@pytest.mark.model("yolo")
+def test_a_second_run_of_the_captioned_clip_takes_its_frames_from_the_store(real: Ran, media: Path, workplace: Path) -> None:
+    again = analyse(workplace, [media / "c_text_derived" / GRID], "--models", "yolo")
+    assert (real.video(GRID)["frame_store"], again.video(GRID)["frame_store"]) == ("miss", "hit")
+    assert again.document["run_id"] != real.document["run_id"]
+    first, second = (
+        [{key: value for key, value in row.items() if key != "run_id"} for row in ran.rows("objects", GRID)] for ran in (real, again)
+    )
+    assert first == second
 
 
 @pytest.mark.model("yolo")
