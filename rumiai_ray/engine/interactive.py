@@ -59,7 +59,7 @@ class Reporter(Protocol):
         """An entry was committed or dead-lettered; `tables` are the rows it left."""
 
 
-class Stopped(Exception):  # noqa: N818 -- an order, not an error
+class Stopped(BaseException):
     """The run was told to stop; everything committed stays."""
 
 

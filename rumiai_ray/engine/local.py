@@ -54,6 +54,7 @@ def local_ray(*, num_cpus: int | None = None, beside: Sequence[Path] = ()) -> It
     os.environ.update(ENVIRONMENT)
     # Short: a UNIX socket's path holds 107 bytes and Ray's session directory takes most of them.
     scratch = Path(tempfile.mkdtemp(prefix="rr-", dir="/tmp" if Path("/tmp").is_dir() else None))  # noqa: S108 -- mkdtemp makes it private
+    keep = False
     try:
         folder, code_sha256 = freeze(scratch / "code")
         for module in beside:
@@ -75,7 +76,9 @@ def local_ray(*, num_cpus: int | None = None, beside: Sequence[Path] = ()) -> It
         finally:
             ray.shutdown()
     except Exception:
+        keep = True
         _LOG.warning("Ray's logs are kept in %s", scratch / "ray" / "session_latest" / "logs")
         raise
-    else:
-        shutil.rmtree(scratch, ignore_errors=True)
+    finally:
+        if not keep:
+            shutil.rmtree(scratch, ignore_errors=True)
