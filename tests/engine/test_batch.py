@@ -7,113 +7,26 @@ import shutil
 import signal
 import threading
 import time
-from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import ray
 
 import fakes
-from numbered_clips import numbered_clip
-from rumiai_ray.config import load_config
-from rumiai_ray.engine.batch import Batch
+from batches import WELL, Kit, check_attribution, clips, ray_processes
 from rumiai_ray.engine.interactive import Stopped
-from rumiai_ray.engine.prepare import fetch_limits, open_store, sampling_spec
-from rumiai_ray.engine.stage import Stage
 from rumiai_ray.ingest.entries import Entry
-from rumiai_ray.runs.manifest import RunManifest
-from rumiai_ray.runs.reader import Run, open_run
-from rumiai_ray.runs.writer import RunWriter
-from rumiai_ray.schema.registry import TABLES_BY_NAME
+from rumiai_ray.runs.reader import open_run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from rumiai_ray.config import BaseConfig
+    from rumiai_ray.engine.batch import Batch
     from rumiai_ray.engine.local import LocalRay
-    from rumiai_ray.engine.writing import Tally
-    from rumiai_ray.models.base import ModelPlan
-
-TABLES = {**TABLES_BY_NAME, "seen": fakes.SEEN, "heard": fakes.HEARD}
-WELL = (fakes.plan("reader", "Reader"), fakes.plan("ears", "Listener"))
-
-
-@dataclass
-class Kit:
-    """What a test needs to start runs in one place."""
-
-    here: LocalRay
-    place: Path
-    models: tuple[ModelPlan, ...] = WELL
-    settings: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def config(self) -> BaseConfig:
-        engine = {"batch_frames": 4, "group_age_s": 0.5, "stall_timeout_s": 240, "attempts": 2, **self.settings}
-        return load_config(flags={"store": str(self.place / "store"), "out": str(self.place / "runs"), "engine": engine})
-
-    def batch(self, run_id: str, on_tick: Callable[[Batch, int], None] | None = None, *, again: bool = False) -> tuple[Batch, RunWriter]:
-        config = self.config
-        spec = asdict(sampling_spec(config))
-        manifest = RunManifest.of_now(run_id, command=["test"], config=config, plans=self.models, sampling=spec)
-        # The session's Ray froze the code when the session began.
-        versions = {name: table.version for name, table in TABLES.items()}
-        manifest = manifest.model_copy(update={"tables": versions, "source_sha256": self.here.code_sha256})
-        writer = (RunWriter.resume if again else RunWriter.create)(config.out, manifest, TABLES)
-        stage = Stage(run_id, self.models, open_store(config), fetch_limits(config), self.place / "work", config.engine.batch_frames)
-        watcher = _Watcher(on_tick)
-        batch = Batch(config, stage, writer, self.here, watcher)
-        watcher.batch = batch
-        return batch, writer
-
-    def run(self, run_id: str, entries: Sequence[Entry], on_tick: Callable[[Batch, int], None] | None = None) -> Run:
-        batch, writer = self.batch(run_id, on_tick)
-        writer.finish(batch.run(entries), {})
-        return open_run(writer.run.uri())
-
-
-class _Watcher:
-    def __init__(self, on_tick: Callable[[Batch, int], None] | None) -> None:
-        self.batch: Batch | None = None
-        self._on_tick = on_tick
-
-    def tick(self, done: int, total: int, tally: Tally) -> None:
-        del total, tally
-        if self._on_tick and self.batch:
-            self._on_tick(self.batch, done)
 
 
 @pytest.fixture
 def kit(ray_here: LocalRay, tmp_path: Path) -> Kit:
     return Kit(ray_here, tmp_path)
-
-
-def clips(place: Path, count: int, seed: int = 7) -> list[Entry]:
-    """Entries of numbered clips of random lengths, in random order; clip n carries the number n."""
-    dice = random.Random(seed)
-    entries = []
-    for number in range(1, count + 1):
-        path = numbered_clip(place / f"clip{number}.mkv", number, frames=dice.randint(1, 14))
-        entries.append(Entry(f"e{number}", str(path), {"number": str(number)}, str(path)))
-    dice.shuffle(entries)
-    return entries
-
-
-def check_attribution(run: Run, entries: Sequence[Entry]) -> None:
-    """Every entry once; every row of every video carries the number of that video's clip and of no other."""
-    videos = run.table("videos").to_pylist()
-    assert sorted(row["entry_id"] for row in videos) == sorted(entry.entry_id for entry in entries)
-    numbers = {row["video_key"]: int(dict(row["columns"])["number"]) for row in videos}
-    frames = {row["video_key"]: row["frames_sampled"] for row in videos}
-    seen: dict[str, list[int]] = {key: [] for key in numbers}
-    for row in run.table("seen").to_pylist():
-        assert row["number"] == numbers[row["video_key"]], "a row was attributed to another video"
-        seen[row["video_key"]].append(row["frame_index"])
-    assert {key: sorted(found) for key, found in seen.items()} == {key: list(range(count)) for key, count in frames.items()}
-    heard = {row["video_key"]: row["number"] for row in run.table("heard").to_pylist()}
-    assert heard == numbers
-    assert run.verify() == []
 
 
 def test_every_row_of_a_batch_belongs_to_its_own_video(kit: Kit) -> None:
@@ -181,7 +94,7 @@ def test_kills_of_models_fronts_and_ray_data_workers_lose_and_double_nothing(kit
     def kill_now_and_then() -> None:
         dice = random.Random(11)
         while not finished.wait(4.0):
-            victims = _ray_processes()
+            victims = ray_processes()
             if victims:
                 name, process = dice.choice(victims)
                 killed.append(name)
@@ -197,25 +110,3 @@ def test_kills_of_models_fronts_and_ray_data_workers_lose_and_double_nothing(kit
     assert killed, "nothing was killed"
     assert run.status == "complete", run.table("analyses").to_pylist()
     check_attribution(run, entries)
-
-
-def _ray_processes() -> list[tuple[str, Any]]:
-    """Working processes of this Ray: model actors, fronts, and the tasks of Ray Data and of the writer."""
-    import psutil  # noqa: PLC0415 -- Ray brings it
-
-    node = ray._private.worker._global_node
-    assert node is not None
-    raylet = next(
-        process
-        for process in psutil.process_iter()
-        if process.name() == "raylet" and node.get_session_dir_path() in " ".join(process.cmdline())
-    )
-    titles = ("ray::ModelActor", "ray::Front", "ray::MapBatches", "ray::write_group")
-    found = []
-    for process in raylet.children(recursive=True):
-        try:
-            title = process.cmdline()[0]
-        except (psutil.Error, IndexError):
-            continue
-        found += [(title, process) for start in titles if title.startswith(start)]
-    return found
