@@ -70,6 +70,8 @@ class Engine(Group):
     rounds: int = execution(3, "times a batch run reads an entry whose rows were lost", ge=1)
     group_mb: float = execution(64.0, "rows a batch run gathers before it writes files", gt=0)
     group_age_s: float = execution(30.0, "time after which a batch run writes files however few rows it has", gt=0)
+    entry_timeout_s: float = execution(1200.0, "longest wait for the next frames of one video in a batch run; its process is ended", gt=0)
+    write_timeout_s: float = execution(600.0, "longest time to assemble and write one group of videos; its process is ended", gt=0)
     stall_timeout_s: float = execution(1800.0, "time without any news after which a batch run ends", gt=0)
     drain_s: float = execution(25.0, "time a stopped batch run has to finish what is in hand", ge=0)
     memory_mb: int = execution(6144, "anonymous memory past which a model actor is recycled between calls", ge=512)

@@ -48,12 +48,13 @@ def analyze_inputs(inputs: list[str], config: BaseConfig, *, run_id: str | None 
     from rumiai_ray.cli.weights import choose_or_fetch  # noqa: PLC0415
     from rumiai_ray.engine.prepare import prepare  # noqa: PLC0415
     from rumiai_ray.ingest.entries import entries_from_inputs  # noqa: PLC0415
+    from rumiai_ray.ingest.table import EntryFile  # noqa: PLC0415
     from rumiai_ray.runs.reader import open_run  # noqa: PLC0415
 
     entries = entries_from_inputs(inputs)
     with noise_to_stderr():
         preflight(config)
-        prepared = prepare(config, choose_or_fetch(config), entries, command=sys.argv, run_id=run_id)
+        prepared = prepare(config, choose_or_fetch(config), EntryFile.of(entries), command=sys.argv, run_id=run_id)
         with progress_to_stderr(prepared.models) as reporter, scratch_directory() as workdir:
             writer = prepared.create_run()
             engine = prepared.interactive(writer, workdir, reporter)

@@ -14,11 +14,12 @@ from rumiai_ray.config import BaseConfig  # noqa: TC001 -- typer reads the annot
 from rumiai_ray.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
     from rumiai_ray.engine.prepare import Prepared
     from rumiai_ray.engine.writing import Tally
     from rumiai_ray.ingest.entries import Entry
+    from rumiai_ray.ingest.table import EntryFile
     from rumiai_ray.runs.reader import Run
     from rumiai_ray.runs.writer import RunWriter
 
@@ -37,11 +38,12 @@ def add_to(app: typer.Typer) -> None:
 def batch(manifest: Manifest, config: BaseConfig, run_id: RunId = None) -> None:
     """Analyse every video of a manifest in one run."""
     from rumiai_ray.ingest.entries import read_manifest  # noqa: PLC0415 -- `--help` must not wait for pyarrow
+    from rumiai_ray.ingest.table import EntryFile  # noqa: PLC0415
 
-    raise typer.Exit(start(list(read_manifest(manifest)), config, run_id=run_id))
+    raise typer.Exit(start(EntryFile.of(read_manifest(manifest)), config, run_id=run_id))
 
 
-def start(entries: Sequence[Entry], config: BaseConfig, *, run_id: str | None = None) -> Exit:
+def start(entries: EntryFile, config: BaseConfig, *, run_id: str | None = None) -> Exit:
     """A new run over `entries`.
 
     Raises:
@@ -51,7 +53,7 @@ def start(entries: Sequence[Entry], config: BaseConfig, *, run_id: str | None = 
 
     with noise_to_stderr():
         prepared = _prepare(config, entries, run_id)
-        return _run(prepared, prepared.create_run(), entries)
+        return _run(prepared, prepared.create_run(), entries, len(entries))
 
 
 def resume(run: Run, config: BaseConfig) -> Exit:
@@ -68,8 +70,8 @@ def resume(run: Run, config: BaseConfig) -> Exit:
     done = run.entries()
     with noise_to_stderr():
         prepared = _prepare(config, entries, run.run_id)
-        left = [entry for entry in entries if entry.entry_id not in done]
-        return _run(prepared, prepared.resume_run(), left, before=run)
+        left = (entry for entry in entries if entry.entry_id not in done)
+        return _run(prepared, prepared.resume_run(), left, len(entries) - len(done), before=run)
 
 
 def retry(run: Run, config: BaseConfig) -> Exit:
@@ -78,14 +80,15 @@ def retry(run: Run, config: BaseConfig) -> Exit:
     Raises:
         ConfigError: there is nothing to retry.
     """
+    from rumiai_ray.ingest.table import EntryFile  # noqa: PLC0415
     from rumiai_ray.schema.run import Status  # noqa: PLC0415
 
     dead = {entry_id for entry_id, state in run.entries().items() if state == "dead_lettered"}
     analyses = run.table("analyses", ["video_key", "status"]).to_pylist()
     failed = {row["video_key"] for row in analyses if row["status"] == Status.FAILED}
     dead |= {row["entry_id"] for row in run.table("videos", ["entry_id", "video_key"]).to_pylist() if row["video_key"] in failed}
-    entries = [entry for entry in given_entries(run) if entry.entry_id in dead]
-    if not entries:
+    entries = EntryFile.of(entry for entry in given_entries(run) if entry.entry_id in dead)
+    if not len(entries):
         raise ConfigError("has neither dead letters nor failed models", f"run {run.run_id}", "there is nothing to retry")
     return start(entries, config_of_run(run, config))
 
@@ -104,7 +107,7 @@ def config_of_run(run: Run, config: BaseConfig) -> BaseConfig:
     return load_config(flags=values)
 
 
-def given_entries(run: Run) -> list[Entry]:
+def given_entries(run: Run) -> EntryFile:
     """The run's own copy of its entries.
 
     Raises:
@@ -113,7 +116,7 @@ def given_entries(run: Run) -> list[Entry]:
     import hashlib  # noqa: PLC0415
 
     from rumiai_ray.errors import StorageError  # noqa: PLC0415
-    from rumiai_ray.ingest.table import from_parquet  # noqa: PLC0415
+    from rumiai_ray.ingest.table import EntryFile  # noqa: PLC0415
     from rumiai_ray.runs.writer import ENTRIES  # noqa: PLC0415
 
     data = run.store.read_or_none(ENTRIES)
@@ -121,10 +124,10 @@ def given_entries(run: Run) -> list[Entry]:
         raise StorageError(
             "the run's copy of its entries is missing or altered", run.store.uri(ENTRIES), "start a new run from the manifest"
         )
-    return from_parquet(data)
+    return EntryFile.read(data)
 
 
-def _prepare(config: BaseConfig, entries: Sequence[Entry], run_id: str | None) -> Prepared:
+def _prepare(config: BaseConfig, entries: EntryFile, run_id: str | None) -> Prepared:
     from rumiai_ray.cli.doctor_verb import preflight  # noqa: PLC0415
     from rumiai_ray.cli.weights import choose_or_fetch  # noqa: PLC0415
     from rumiai_ray.engine.prepare import prepare  # noqa: PLC0415
@@ -133,7 +136,7 @@ def _prepare(config: BaseConfig, entries: Sequence[Entry], run_id: str | None) -
     return prepare(config, choose_or_fetch(config), entries, command=sys.argv, run_id=run_id)
 
 
-def _run(prepared: Prepared, writer: RunWriter, entries: Sequence[Entry], before: Run | None = None) -> Exit:
+def _run(prepared: Prepared, writer: RunWriter, entries: Iterable[Entry], total: int, before: Run | None = None) -> Exit:
     from rumiai_ray.cli.batch_progress import BatchProgress  # noqa: PLC0415
     from rumiai_ray.cli.endings import run_to_the_end, scratch_directory  # noqa: PLC0415
     from rumiai_ray.engine.batch import Batch  # noqa: PLC0415
@@ -141,12 +144,12 @@ def _run(prepared: Prepared, writer: RunWriter, entries: Sequence[Entry], before
     from rumiai_ray.engine.interactive import cluster_of_now  # noqa: PLC0415
 
     analysed: set[Any] = set(before.table("videos", ["video_key"])["video_key"].to_pylist()) if before else set()
-    typer.echo(f"run {prepared.manifest.run_id}: {len(entries)} entries", err=True)
+    typer.echo(f"run {prepared.manifest.run_id}: {total} entries", err=True)
     with scratch_directory() as workdir, connected(prepared.config) as here, BatchProgress(prepared.models) as progress:
         engine = Batch(prepared.config, prepared.stage(workdir), writer, here, progress)
         return run_to_the_end(
             engine,
-            lambda: engine.run(entries, sorted(analysed)),
+            lambda: engine.run(entries, total, sorted(analysed)),
             writer,
             summary=lambda: {"cluster": cluster_of_now().model_dump(), **summary_of(engine.tally, progress.elapsed_s)},
             resumable=True,

@@ -16,7 +16,7 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 
 from rumiai_ray.engine.claims import Claims
-from rumiai_ray.engine.dataset import WorkStream
+from rumiai_ray.engine.dataset import ReadPolicy, WorkStream
 from rumiai_ray.engine.dispatch import Done, Row
 from rumiai_ray.engine.entries import dead_letter_row
 from rumiai_ray.engine.interactive import Stopped, cell_spec, check_code, dispatcher_of
@@ -28,7 +28,7 @@ from rumiai_ray.errors import ModelError, StorageError, TransientError
 from rumiai_ray.schema.run import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from rumiai_ray.config import BaseConfig
     from rumiai_ray.engine.local import LocalRay
@@ -79,11 +79,12 @@ class Batch:
         self.tally = Tally()
         """What has become of the entries so far."""
 
-    def run(self, entries: Sequence[Entry], analysed: Sequence[str] = ()) -> Literal["complete", "partial"]:
+    def run(self, entries: Iterable[Entry], total: int, analysed: Sequence[str] = ()) -> Literal["complete", "partial"]:
         """Analyse `entries`; returns how the run as a whole has gone, counting only these entries.
 
         Args:
-            entries: what is not in the run yet.
+            entries: what is not in the run yet; taken as they are needed.
+            total: how many there are.
             analysed: keys of the videos whose analysis is in the run already.
 
         Raises:
@@ -93,17 +94,18 @@ class Batch:
             ModelError: cells die again and again.
         """
         self._ledger = Ledger(analysed)
-        self._left = {entry.entry_id: entry for entry in entries}
-        self._total = len(self._left)
+        self._left = {}
+        self._total = total
         claims = ray.remote(num_cpus=0, max_restarts=-1)(Claims).remote(dict.fromkeys(analysed, ""))
         engine = self._config.engine
         check_code(self._writer, self._here)
         spec = cell_spec(self._config, self._stage.models, self._here)
         pool = Pool(engine.cells, spec, lambda cell: dispatcher_of(cell, self._config))
         with contextlib.closing(pool):
-            for _ in range(engine.rounds):
+            self._round(pool, claims, entries)
+            for _ in range(engine.rounds - 1):
                 if self._left:
-                    self._round(pool, claims)
+                    self._round(pool, claims, list(self._left.values()))
             for entry in list(self._left.values()):
                 lost = TransientError("its rows were lost in every round", entry.input, "`rumiai-ray runs retry` tries again")
                 row = dead_letter_row(self._stage.run_id, entry, None, "assemble", lost)
@@ -116,9 +118,10 @@ class Batch:
         """Take nothing new, finish what is in hand, then raise `Stopped` from `run`. Callable from a signal handler."""
         self._stopped.set()
 
-    def _round(self, pool: Pool, claims: Any) -> None:
+    def _round(self, pool: Pool, claims: Any, entries: Iterable[Entry]) -> None:
         engine = self._config.engine
-        stream = WorkStream(list(self._left.values()), self._stage, claims, tasks=engine.extract_tasks, cells=engine.cells)
+        policy = ReadPolicy(engine.extract_tasks, engine.cells, engine.attempts, engine.entry_timeout_s)
+        stream = WorkStream(entries, self._stage, claims, policy, self._begun)
         rows: list[Row] = []
         self._news()
         try:
@@ -132,11 +135,15 @@ class Batch:
                 for done in pool.collect(_TICK_S if pool.open else 0):
                     self._returned(done)
                 self._flush(everything=stream.ended and not rows and not pool.open)
-                self._watcher.tick(self._total - len(self._left), self._total, self.tally)
+                self._watcher.tick(self.tally.entries.total(), self._total, self.tally)
                 self._check_stall()
         finally:
             stream.stop()
         self._ledger.forget()
+
+    def _begun(self, wave: Sequence[Entry]) -> None:
+        """Open a wave of entries; called by the stream's thread."""
+        self._left.update((entry.entry_id, entry) for entry in wave)
 
     def _block(self, stream: WorkStream, *, busy: bool) -> list[Row]:
         block = stream.take(0.001 if busy else _TICK_S)
@@ -183,7 +190,7 @@ class Batch:
     def _write(self, settled: list[Settled]) -> None:
         target = Target(self._writer.run, self._stage.run_id, self._stage.models, self._writer.tables)
         task = ray.remote(num_cpus=0.1, max_retries=2)(write_group)
-        self._writing.append(_Group(settled, task.remote(target, settled, self._writer.next_sequence)))
+        self._writing.append(_Group(settled, task.remote(target, settled, self._writer.next_sequence, self._config.engine.write_timeout_s)))
 
     def _commit(self, group: _Group) -> None:
         self._news()
@@ -199,8 +206,11 @@ class Batch:
         for entry_id in (*written.committed, *written.dead_lettered):
             self._left.pop(entry_id, None)
         for one in group.settled:
-            owner = one.header.plan is not None and not one.repeat and one.header.entry.entry_id not in written.lost
-            if owner and one.header.plan is not None:
+            if one.header.plan is None or one.repeat:
+                continue
+            if one.header.entry.entry_id in written.lost:
+                self._ledger.lost(one.header.plan.video_key)
+            else:
                 self._settle(self._ledger.ended(one.header.plan.video_key, one.error))
         return None
 

@@ -1,7 +1,8 @@
-"""Who analyses a video that several entries of a run share: the first entry that claims its bytes, and only that one."""
+"""What the extraction tasks of a batch run must agree on: who analyses shared bytes, and which entry keeps killing its worker."""
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -9,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Claims:
-    """A small Ray actor of a batch run. Claiming is idempotent: a retried task gets the answer its first attempt got.
+    """A small Ray actor of a batch run. Where it dies it starts with what it was made with: the ledger still lets nothing be done twice.
 
     Args:
         owners: claims known from before, by video key: those of a run that is being resumed.
@@ -17,7 +18,24 @@ class Claims:
 
     def __init__(self, owners: Mapping[str, str]) -> None:
         self._owners = dict(owners)
+        self._begun: Counter[str] = Counter()
+
+    def begin(self, entry_id: str, before: str | None = None) -> int:
+        """Note that a worker begins with an entry, and has ended with the one before.
+
+        Returns how often it was begun and never ended. Ray repeats the task of a worker that died for ever, and all of the
+        task's entries with it: only the one that was being read then is charged.
+        """
+        if before is not None:
+            self.end(before)
+        unended = self._begun[entry_id]
+        self._begun[entry_id] += 1
+        return unended
+
+    def end(self, entry_id: str) -> None:
+        """Note that a worker is done with an entry, whatever came of it."""
+        self._begun.pop(entry_id, None)
 
     def claim(self, video_key: str, entry_id: str) -> bool:
-        """Whether `entry_id` is the one that analyses `video_key`."""
+        """Whether `entry_id` is the one that analyses `video_key`. Idempotent: a retried task gets its first attempt's answer."""
         return self._owners.setdefault(video_key, entry_id) == entry_id

@@ -11,18 +11,21 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import ray
 import ray.data
 from ray.data import DataContext, ExecutionOptions, ExecutionResources, TaskPoolStrategy
 
+from rumiai_ray.engine.deadline import ended_after
 from rumiai_ray.engine.work import encode
 from rumiai_ray.errors import RumiaiError
-from rumiai_ray.ingest.table import entries_of, entry_table
+from rumiai_ray.ingest.table import batched, entries_of, entry_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     import pyarrow as pa
 
@@ -33,23 +36,45 @@ _BLOCK_BYTES = 8 * 2**20
 _STORE_BYTES_PER_CELL = 64 * 10**6
 _ENTRIES_PER_BLOCK = 16
 """Fewer where there are few entries, so that every extraction task gets some."""
+_WAVE = 4096
 _AHEAD = 4
 """Bundles taken from Ray Data before the cells want them; its own backpressure does the rest."""
+
+
+@dataclass(frozen=True)
+class ReadPolicy:
+    """How entries are read."""
+
+    tasks: int
+    """Extraction tasks at a time."""
+    cells: int
+    """Cells that take the rows; sets what Ray Data may hold in the object store."""
+    attempts: int
+    """Times an entry may end its worker process."""
+    timeout_s: float
+    """Longest time to the next row; a worker that takes longer is ended."""
 
 
 class WorkStream:
     """Blocks of rows of work, as references, in a queue filled by a thread; the bytes stay where they are.
 
+    The entries go through Ray Data in waves, one execution after the other, so that what the driver and the executor hold does not
+    grow with the manifest. The rows of one wave keep the cells busy while the next execution starts (1 to 2 s).
+
     Args:
-        entries: what to read, in order.
+        entries: what to read, in order; taken a wave at a time, by the thread.
         stage: what turns an entry into rows.
         claims: handle of the run's `Claims` actor.
-        tasks: extraction tasks at a time.
-        cells: cells that will take the rows; sets what Ray Data may hold in the object store.
+        policy: how.
+        begun: told of each wave before its rows come, by the thread.
     """
 
-    def __init__(self, entries: Sequence[Entry], stage: Stage, claims: Any, *, tasks: int, cells: int) -> None:
-        self._dataset = _dataset(entries, stage, claims, tasks, cells)
+    def __init__(
+        self, entries: Iterable[Entry], stage: Stage, claims: Any, policy: ReadPolicy, begun: Callable[[Sequence[Entry]], object]
+    ) -> None:
+        self._waves = batched(entries, _WAVE)
+        self._begun = begun
+        self._dataset = partial(_dataset, stage=stage, claims=claims, policy=policy)
         self._blocks: queue.Queue[tuple[Any, int] | None] = queue.Queue(maxsize=_AHEAD)
         self._stopped = threading.Event()
         self._error: BaseException | None = None
@@ -79,11 +104,13 @@ class WorkStream:
 
     def _run(self) -> None:
         try:
-            # A DeveloperAPI: references instead of bytes is what keeps the driver small. Pinned by a test.
-            for bundle in self._dataset.iter_internal_ref_bundles():
-                for block in bundle.blocks:
-                    if block.metadata.num_rows and not self._put((block.ref, block.metadata.num_rows)):
-                        return
+            for wave in self._waves:
+                self._begun(wave)
+                # A DeveloperAPI: references instead of bytes is what keeps the driver small. Pinned by a test.
+                for bundle in self._dataset(wave).iter_internal_ref_bundles():
+                    for block in bundle.blocks:
+                        if block.metadata.num_rows and not self._put((block.ref, block.metadata.num_rows)):
+                            return
         except BaseException as error:  # noqa: BLE001 -- the thread's boundary: `take` raises it
             self._error = _cause(error)
         self._put(None)
@@ -108,22 +135,42 @@ def _cause(error: BaseException) -> BaseException:
     return error
 
 
-def _dataset(entries: Sequence[Entry], stage: Stage, claims: Any, tasks: int, cells: int) -> ray.data.Dataset:
-    size = max(1, min(_ENTRIES_PER_BLOCK, len(entries) // (4 * tasks)))
-    blocks: list[pa.Table | bytes] = [entry_table(entries[at : at + size]) for at in range(0, len(entries), size)]
+def _dataset(entries: Sequence[Entry], stage: Stage, claims: Any, policy: ReadPolicy) -> ray.data.Dataset:
+    size = max(1, min(_ENTRIES_PER_BLOCK, len(entries) // (4 * policy.tasks)))
+    blocks: list[pa.Table | bytes] = [entry_table(part) for part in batched(entries, size)]
     logging.getLogger("ray.data").setLevel(logging.ERROR)  # it warns that the bars are off, on every run
     context = DataContext.get_current()
     context.target_max_block_size = _BLOCK_BYTES
     context.enable_progress_bars = False
     context.print_on_execution_start = False
-    context.execution_options = ExecutionOptions(resource_limits=ExecutionResources(object_store_memory=cells * _STORE_BYTES_PER_CELL))
-
-    def rows(batch: Any) -> Iterator[Any]:
-        stage.workdir.mkdir(parents=True, exist_ok=True)
-        for entry in entries_of(batch):
-            for work in stage.work_of(entry, lambda key, owner: bool(ray.get(claims.claim.remote(key, owner)))):
-                yield encode([work])
-
+    context.execution_no_progress_timeout_s = -1  # cells that are busy with long videos are no reason to end; the driver has its own
+    store_bytes = policy.cells * _STORE_BYTES_PER_CELL
+    context.execution_options = ExecutionOptions(resource_limits=ExecutionResources(object_store_memory=store_bytes))
     return ray.data.from_arrow(blocks).map_batches(
-        rows, batch_size=None, batch_format="pyarrow", compute=TaskPoolStrategy(size=tasks), num_cpus=1
+        lambda batch: _rows(batch, stage, claims, policy),
+        batch_size=None,
+        batch_format="pyarrow",
+        compute=TaskPoolStrategy(size=policy.tasks),
+        num_cpus=1,
     )
+
+
+def _rows(batch: pa.Table, stage: Stage, claims: Any, policy: ReadPolicy) -> Iterator[pa.Table]:
+    """The extraction task: rows of one input block, one to a table. Runs in a Ray worker."""
+    stage.workdir.mkdir(parents=True, exist_ok=True)
+    before = None
+    for entry in entries_of(batch):
+        deaths = ray.get(claims.begin.remote(entry.entry_id, before))
+        before = entry.entry_id
+        if deaths >= policy.attempts:
+            yield encode([stage.given_up(entry, deaths)])
+            continue
+        works = stage.work_of(entry, lambda key, owner: bool(ray.get(claims.claim.remote(key, owner))))
+        while True:
+            with ended_after(policy.timeout_s):
+                work = next(works, None)
+            if work is None:
+                break
+            yield encode([work])
+    if before is not None:
+        ray.get(claims.end.remote(before))

@@ -44,6 +44,7 @@ class Ledger:
     def __init__(self, analysed: Iterable[str] = ()) -> None:
         self._open: dict[str, _Open] = {}
         self._waiting: dict[str, list[Header]] = {}
+        self._settled: set[str] = set()
         self._ended: dict[str, Exception | None] = dict.fromkeys(analysed)
 
     def add(self, index: Index, payload: Any) -> list[Settled]:
@@ -59,8 +60,13 @@ class Ledger:
         opened.answers.setdefault(batch_index, None)
         return self._settle(entry_id, opened)
 
+    def lost(self, video_key: str) -> None:
+        """Book that a settled video's rows were lost before they were written: its entry has to be read again."""
+        self._settled.discard(video_key)
+
     def ended(self, video_key: str, error: Exception | None = None) -> list[Settled]:
         """Book that a video's analysis is committed, or that it never will be; returns the entries that waited for it."""
+        self._settled.discard(video_key)
         self._ended[video_key] = error
         return [Settled(header, repeat=True, error=error) for header in self._waiting.pop(video_key, [])]
 
@@ -68,6 +74,7 @@ class Ledger:
         """Drop what is incomplete: a new round reads those entries again from the start."""
         self._open.clear()
         self._waiting.clear()
+        self._settled.clear()
 
     def _opened(self, entry_id: str, count: int, header: Header | None) -> _Open:
         opened = self._open.setdefault(entry_id, _Open())
@@ -85,9 +92,10 @@ class Ledger:
         key = header.plan.video_key
         if key in self._ended:
             return [Settled(header, repeat=True, error=self._ended[key])]
-        if header.repeats:
+        if header.repeats or key in self._settled:  # the latter where the claims were forgotten: two entries were analysed
             self._waiting.setdefault(key, []).append(header)
             return []
+        self._settled.add(key)
         asked = header.plan.batch_count > 0 and opened.error is None
         answers = tuple(answer for _, answer in sorted(opened.answers.items()) if asked and answer is not None)
         return [Settled(header, answers, error=opened.error)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -14,7 +13,6 @@ from rumiai_ray.frames.limits import DecodeLimits
 from rumiai_ray.frames.sampling import SamplingSpec
 from rumiai_ray.frames.store import FrameStore
 from rumiai_ray.ingest.limits import FetchLimits
-from rumiai_ray.ingest.table import to_parquet
 from rumiai_ray.models import weights
 from rumiai_ray.models.catalogue import model_class
 from rumiai_ray.runs.ids import check_run_id, new_run_id
@@ -26,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rumiai_ray.config import BaseConfig
-    from rumiai_ray.ingest.entries import Entry
+    from rumiai_ray.ingest.table import EntryFile
     from rumiai_ray.models.base import ModelPlan
 
 
@@ -38,7 +36,7 @@ class Prepared:
     models: tuple[ModelPlan, ...]
     store: FrameStore
     limits: FetchLimits
-    entries: tuple[Entry, ...]
+    entries: EntryFile
     manifest: RunManifest
 
     def create_run(self) -> RunWriter:
@@ -48,7 +46,7 @@ class Prepared:
             ConfigError: a run of this id exists.
             StorageError: the directory cannot be written.
         """
-        return RunWriter.create(self.config.out, self.manifest, entries=to_parquet(self.entries))
+        return RunWriter.create(self.config.out, self.manifest, entries=self.entries.data)
 
     def resume_run(self) -> RunWriter:
         """Take over the run of this id whose writer is gone.
@@ -69,7 +67,7 @@ class Prepared:
 
 
 def prepare(
-    config: BaseConfig, models: Sequence[ModelPlan], entries: Sequence[Entry], *, command: Sequence[str], run_id: str | None = None
+    config: BaseConfig, models: Sequence[ModelPlan], entries: EntryFile, *, command: Sequence[str], run_id: str | None = None
 ) -> Prepared:
     """Name the run, open the store, write down what is going to run.
 
@@ -84,9 +82,9 @@ def prepare(
         config=config,
         plans=models,
         sampling=asdict(sampling_spec(config)),
-        entries=(len(entries), hashlib.sha256(to_parquet(entries)).hexdigest()),
+        entries=(len(entries), entries.sha256),
     )
-    return Prepared(config, tuple(models), open_store(config), fetch_limits(config), tuple(entries), manifest)
+    return Prepared(config, tuple(models), open_store(config), fetch_limits(config), entries, manifest)
 
 
 def open_store(config: BaseConfig) -> FrameStore:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from rumiai_ray.engine.entries import dead_letter_row, video_row
 from rumiai_ray.engine.planning import plan_video
 from rumiai_ray.engine.work import Header, Work
-from rumiai_ray.errors import StorageError
+from rumiai_ray.errors import MediaError, StorageError
 from rumiai_ray.ingest.fetch import fetch
 
 if TYPE_CHECKING:
@@ -66,3 +66,9 @@ class Stage:
                 return
             for number, work in enumerate(works):
                 yield replace(work, run_id=self.run_id, header=header if number == 0 else None)
+
+    def given_up(self, entry: Entry, attempts: int) -> Work:
+        """The one row of an entry whose reading has ended its process so many times."""
+        error = MediaError("reading it ended its process every time: a crash, a hang or its memory", entry.input, "see Ray's logs")
+        error.attempts = attempts
+        return Work(entry.entry_id, "", 0, 1, {}, Header(entry, dead_letter_row(self.run_id, entry, None, "frames", error), None))

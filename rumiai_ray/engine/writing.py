@@ -14,6 +14,7 @@ import pyarrow as pa
 import ray
 
 from rumiai_ray.engine.assemble import assemble
+from rumiai_ray.engine.deadline import ended_after
 from rumiai_ray.engine.entries import dead_letter_row
 from rumiai_ray.errors import StorageError
 from rumiai_ray.runs.datafile import DataFile, write_data_file
@@ -82,12 +83,17 @@ class Written:
     """Entries whose rows were lost on the way (a node died with them): nothing of them was written, they go round again."""
 
 
-def write_group(target: Target, group: Sequence[Settled], sequence: int) -> Written:
+def write_group(target: Target, group: Sequence[Settled], sequence: int, timeout_s: float) -> Written:
     """Assemble a group's videos and write one data file for each table that has rows. Runs as a Ray task.
 
     Raises:
         StorageError: a file cannot be written; those written before are garbage that no record names.
     """
+    with ended_after(timeout_s):
+        return _write_group(target, group, sequence)
+
+
+def _write_group(target: Target, group: Sequence[Settled], sequence: int) -> Written:
     parts: dict[str, list[pa.Table]] = {}
     committed: list[str] = []
     dead: list[str] = []

@@ -72,14 +72,15 @@ def test_a_stopped_run_resumes_to_what_an_undisturbed_one_would_be(kit: Kit) -> 
 
     batch, writer = kit.batch("stopped", stop_early)
     with pytest.raises(Stopped):
-        batch.run(entries)
+        batch.run(entries, len(entries))
     half = open_run(writer.run.uri())
     done = half.entries()
     assert half.status == "incomplete"
     assert 3 <= len(done) < len(entries)
     batch, writer = kit.batch("stopped", again=True)
     analysed: list[Any] = half.table("videos", ["video_key"])["video_key"].to_pylist()
-    writer.finish(batch.run([entry for entry in entries if entry.entry_id not in done], analysed), {})
+    left = [entry for entry in entries if entry.entry_id not in done]
+    writer.finish(batch.run(left, len(left), analysed), {})
     run = open_run(writer.run.uri())
     assert run.status == "complete"
     check_attribution(run, entries)

@@ -64,7 +64,7 @@ class Kit:
 
     def run(self, run_id: str, entries: Sequence[Entry], on_tick: Callable[[Batch, int], None] | None = None) -> Run:
         batch, writer = self.batch(run_id, on_tick)
-        writer.finish(batch.run(entries), {})
+        writer.finish(batch.run(entries, len(entries)), {})
         return open_run(writer.run.uri())
 
 
