@@ -209,7 +209,7 @@ class Batch:
             if one.header.plan is None or one.repeat:
                 continue
             if one.header.entry.entry_id in written.lost:
-                self._ledger.lost(one.header.plan.video_key)
+                self._ledger.lost(one.header.entry.entry_id, one.header.plan.video_key)
             else:
                 self._settle(self._ledger.ended(one.header.plan.video_key, one.error))
         return None
