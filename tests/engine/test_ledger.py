@@ -6,12 +6,13 @@ import pyarrow as pa
 
 from rumiai_ray.engine.calls import Index
 from rumiai_ray.engine.ledger import Ledger
+from rumiai_ray.engine.packed import pack
 from rumiai_ray.engine.work import Header, VideoPlan
 from rumiai_ray.ingest.entries import Entry
 
 
 def _header(entry_id: str, key: str = "v", count: int = 2, *, repeats: bool = False) -> Header:
-    return Header(Entry(entry_id, f"{entry_id}.mp4"), pa.table({}), VideoPlan(key, {}, (), {}, (), (), count), repeats)
+    return Header(Entry(entry_id, f"{entry_id}.mp4"), pack(pa.table({})), VideoPlan(key, {}, (), {}, (), (), count), repeats)
 
 
 def _row(entry_id: str, number: int, count: int, header: Header | None = None) -> Index:
