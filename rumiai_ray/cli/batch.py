@@ -114,13 +114,12 @@ def given_entries(run: Run) -> list[Entry]:
 
     from rumiai_ray.errors import StorageError  # noqa: PLC0415
     from rumiai_ray.ingest.table import from_parquet  # noqa: PLC0415
-    from rumiai_ray.runs.writer import ENTRIES  # noqa: PLC0415
+    from rumiai_ray.runs.writer import entries_path  # noqa: PLC0415
 
-    data = run.store.read_or_none(ENTRIES)
+    path = entries_path(run.manifest.entries_sha256)
+    data = run.store.read_or_none(path)
     if data is None or hashlib.sha256(data).hexdigest() != run.manifest.entries_sha256:
-        raise StorageError(
-            "the run's copy of its entries is missing or altered", run.store.uri(ENTRIES), "start a new run from the manifest"
-        )
+        raise StorageError("the run's copy of its entries is missing or altered", run.store.uri(path), "start a new run from the manifest")
     return from_parquet(data)
 
 
