@@ -80,6 +80,7 @@ def test_a_writer_that_was_overtaken_stops_and_stays_stopped(out: str) -> None:
     assert committed(read_log(store, RUN)) == ["a", "b", "d"]
 
 
+@pytest.mark.usefixtures("one_try")
 def test_a_put_whose_answer_was_lost_is_recognised_as_ones_own(s3: S3Server, bucket: str) -> None:
     store = Store.at(f"{bucket}/runs")
     puts = []

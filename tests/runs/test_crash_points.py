@@ -145,10 +145,8 @@ class OnS3:
 
 
 @pytest.fixture
-def on_s3(s3: S3Server, bucket: str, tmp_path: Path, write: Write, monkeypatch: pytest.MonkeyPatch) -> OnS3:
-    # s3fs tries again after 0.1 s, botocore after up to a second.
-    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    fsspec.get_filesystem_class("s3").clear_instance_cache()
+def on_s3(s3: S3Server, bucket: str, tmp_path: Path, write: Write, one_try: None) -> OnS3:
+    del one_try
     return OnS3(s3, bucket, tmp_path, write)
 
 
