@@ -113,18 +113,16 @@ def given_entries(run: Run) -> EntryFile:
     Raises:
         StorageError: the copy is missing or not the one the manifest has the digest of.
     """
-    import hashlib  # noqa: PLC0415
-
     from rumiai_ray.errors import StorageError  # noqa: PLC0415
     from rumiai_ray.ingest.table import EntryFile  # noqa: PLC0415
-    from rumiai_ray.runs.writer import ENTRIES  # noqa: PLC0415
+    from rumiai_ray.runs.writer import entries_path  # noqa: PLC0415
 
-    data = run.store.read_or_none(ENTRIES)
-    if data is None or hashlib.sha256(data).hexdigest() != run.manifest.entries_sha256:
-        raise StorageError(
-            "the run's copy of its entries is missing or altered", run.store.uri(ENTRIES), "start a new run from the manifest"
-        )
-    return EntryFile.read(data)
+    path = entries_path(run.manifest.entries_sha256)
+    data = run.store.read_or_none(path)
+    entries = None if data is None else EntryFile(data)
+    if entries is None or entries.sha256 != run.manifest.entries_sha256:
+        raise StorageError("the run's copy of its entries is missing or altered", run.store.uri(path), "start a new run from the manifest")
+    return entries
 
 
 def _prepare(config: BaseConfig, entries: EntryFile, run_id: str | None) -> Prepared:
