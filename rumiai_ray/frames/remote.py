@@ -119,6 +119,7 @@ def _probe(store: Store) -> bool:
     """Write a file, read it back and remove it; False where writing is refused and reading is not."""
     name, said = f".probe-{secrets.token_hex(8)}", b"written by rumiai_ray to see whether it can"
     with remote_errors():
+        store.read_or_none(name)  # S3 refuses it, instead of saying "no such key", to who may not list
         try:
             store.create(name, said)
             writable = True
