@@ -148,7 +148,7 @@ def send(store: Store, key: str, directory: Path, deadline: Deadline) -> None:
                     file.write(block)
         deadline.check()  # once the time is up, `directory` may be another entry's or gone
         with suppress(FileExistsError):
-            store.create(_object(key, COMPLETE), json.dumps(body).encode())
+            store.publish(_object(key, COMPLETE), json.dumps(body).encode())
         # "Exists" may mean ours: a driver that misses the answer to its request sends it again.
         found = store.read_or_none(_object(key, COMPLETE))
         if found is not None and _Completion.parse(found).upload != upload:

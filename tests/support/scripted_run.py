@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from typing import TYPE_CHECKING
 
@@ -13,10 +12,11 @@ from rumiai_ray.cli.batch import given_entries
 from rumiai_ray.engine.assemble import assemble
 from rumiai_ray.engine.calls import Index, Outcome, Payload
 from rumiai_ray.engine.ledger import Settled
+from rumiai_ray.engine.packed import pack
 from rumiai_ray.engine.work import Header, VideoPlan
 from rumiai_ray.engine.writing import Target, write_group
 from rumiai_ray.ingest.entries import Entry
-from rumiai_ray.ingest.table import to_parquet
+from rumiai_ray.ingest.table import EntryFile
 from rumiai_ray.runs.datafile import PART
 from rumiai_ray.runs.reader import open_run, run_at
 from rumiai_ray.runs.store import Store
@@ -49,21 +49,21 @@ def in_the_driver(writer: RunWriter, names: Sequence[str]) -> None:
 def in_a_task(writer: RunWriter, names: Sequence[str]) -> None:
     """Write and commit a group as `batch` does. `ray.get` in `engine.writing` must hand payloads through: no Ray is running."""
     target = Target(writer.run, RUN_ID, (MODEL,), writer.tables)
-    written = write_group(target, [_settled(name) for name in names], writer.next_sequence)
+    written = write_group(target, [_settled(name) for name in names], writer.next_sequence, 60)
     writer.commit_files(written.files, written.committed, written.dead_lettered)
 
 
 def go_on(out: Path | str, write: Callable[[RunWriter, Sequence[str]], None]) -> None:
     """Start the run, or go on with it where there is one, and bring it to its end."""
-    entries = to_parquet(ENTRIES)
+    entries = EntryFile.of(ENTRIES)
     versions = {name: table.version for name, table in TABLES.items()}
-    now = manifest(entries=len(ENTRIES), entries_sha256=hashlib.sha256(entries).hexdigest(), tables=versions)
+    now = manifest(entries=len(ENTRIES), entries_sha256=entries.sha256, tables=versions)
     before = run_at(Store.at(out).below(RUN_ID))
     done: set[str] = set()
     if before is None:
-        writer = RunWriter.create(out, now, TABLES, entries=entries)
+        writer = RunWriter.create(out, now, TABLES, entries=entries.data)
     else:
-        assert given_entries(before) == ENTRIES
+        assert list(given_entries(before)) == ENTRIES
         done = set(before.entries())
         writer = RunWriter.resume(out, now, TABLES)
     for group in GROUPS:
@@ -78,7 +78,7 @@ def check_interrupted(out: Path | str) -> None:
     run = run_at(Store.at(out).below(RUN_ID))
     if run is None:
         return
-    assert given_entries(run) == ENTRIES
+    assert list(given_entries(run)) == ENTRIES
     assert all("was cut short: its writer died" in problem for problem in run.verify())
     done = list(run.entries())
     assert done in [[name for group in GROUPS[:count] for name in group] for count in range(len(GROUPS) + 1)]
@@ -105,12 +105,12 @@ def check_finished(out: Path | str) -> None:
 
 def _settled(name: str) -> Settled:
     if name == "bad":
-        return Settled(Header(Entry(name, "bad.mp4"), stamped("dead_letter", [dead_letter_row(name)], name), None))
+        return Settled(Header(Entry(name, "bad.mp4"), pack(stamped("dead_letter", [dead_letter_row(name)], name)), None))
     key = video_key(name)
     outcome = Outcome(1, 0.1, rows=2, frames=(0, 1), audio_s=0.0, missed=(), failure=None)
-    payload: Payload = {MODEL.name: {"seen": _rows(name)}}
+    payload: Payload = {MODEL.name: {"seen": pack(_rows(name))}}
     plan = VideoPlan(key, {MODEL.name: 2}, (), {}, (), (), batch_count=1)
-    header = Header(Entry(name, f"{name}.mp4"), stamped("videos", [video_row(name)], name), plan)
+    header = Header(Entry(name, f"{name}.mp4"), pack(stamped("videos", [video_row(name)], name)), plan)
     return Settled(header, ((Index(name, key, 0, 1, {MODEL.name: outcome}), payload),))
 
 
