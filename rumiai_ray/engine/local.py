@@ -52,9 +52,12 @@ def start_ray(**options: Any) -> None:
     before = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(**options)
+    except SystemExit as end:  # halfway through, Ray puts a handler of SIGTERM there that does this
+        if end.code != signal.SIGTERM:
+            raise
+        raise KeyboardInterrupt from end
     finally:
         if signal.getsignal(signal.SIGTERM) is not before:
-            # Ray's own handler ends the process with a traceback and code 15.
             signal.signal(signal.SIGTERM, before)
     # A thread of Ray Data that outlives `ray.shutdown` would start another Ray by asking for anything.
     auto_init_hook.enable_auto_connect = False
