@@ -41,6 +41,14 @@ def thread_environment(threads: int) -> dict[str, str]:
     return dict.fromkeys(names, str(threads))
 
 
+def worker_environment(threads: int, *, gpu: bool) -> dict[str, str]:
+    """The variables a model's process starts with."""
+    # Ray leaves CUDA_VISIBLE_DEVICES unset for actors without a GPU: they would see all of them.
+    hidden = {} if gpu else {"CUDA_VISIBLE_DEVICES": ""}
+    # onnxruntime (in faster-whisper's VAD) reports home unless this is set before it is imported.
+    return thread_environment(threads) | hidden | {"ORT_DISABLE_TELEMETRY": "1"}
+
+
 def anonymous_memory_bytes() -> int:
     """Resident memory that is this process's own. Plain RSS counts the object store's shared pages (102 of 390 MB, measured)."""
     for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
