@@ -99,11 +99,15 @@ class ModelActor:
         """Rows for one stretch of audio."""
         return self._predict(call, chunk)
 
+    def close(self) -> None:
+        """Free the model. A Ray actor is killed instead."""
+        self._model.close()
+
     def _predict(self, call: str, batch: FrameBatch | AudioChunk) -> Answer:
         self._notes.begin(call)
-        started = time.perf_counter()
+        started, cpu_started = time.perf_counter(), time.process_time()
         prediction = self._model.predict(batch)
-        elapsed_s = time.perf_counter() - started
+        elapsed_s, cpu_s = time.perf_counter() - started, time.process_time() - cpu_started
         try:
             _check(self._model, prediction.tables.keys())
             for table in self._model.tables:
@@ -112,7 +116,7 @@ class ModelActor:
             raise ModelError(str(error), self._model.name, "a programming error in the model's module") from error
         self._calls += 1
         self._notes.done()
-        return Answer(prediction.tables, prediction.missed, elapsed_s, anonymous_memory_bytes())
+        return Answer(prediction.tables, prediction.missed, elapsed_s, anonymous_memory_bytes(), cpu_s)
 
 
 def _load(plan: ModelPlan, code_sha256: str) -> Model:

@@ -115,4 +115,4 @@ def _outcome(work: Work, name: str, answer: Answer | Failure, attempts: int) -> 
     frames = tuple(int(work.frames.frame_index[at]) for at in work.wanted[name]) if work.frames else ()
     audio_s = len(work.audio.samples) / AUDIO_RATE_HZ if work.audio else 0.0
     rows = sum(table.num_rows for table in answer.tables.values())
-    return Outcome(attempts, answer.processing_time_s, rows, frames, audio_s, answer.missed, None)
+    return Outcome(attempts, answer.processing_time_s, rows, frames, audio_s, answer.missed, None, answer.cpu_s)

@@ -73,9 +73,10 @@ class Meter:
 
     def _run(self) -> None:
         while not self._over.wait(_EVERY_S):
-            self.sights.append(self._look())
+            self.sights.append(self.look())
 
-    def _look(self) -> Sight:
+    def look(self) -> Sight:
+        """Look now."""
         begun: defaultdict[str, int] = defaultdict(int)
         answered: defaultdict[str, int] = defaultdict(int)
         for path in self.notes.glob("*-*"):
