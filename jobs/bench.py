@@ -14,8 +14,9 @@ Counted videos are that share of all calls times the videos: of the calls of the
 it, of all models' calls, each weighed with its model's CPU-seconds. **Throughput** is counted videos over the time on the clock, and the
 **share** is throughput over ceiling.
 
-The figures mean something on a machine that does nothing else; how much other programs used meanwhile is printed beside them.
-Exit codes: 0 measured; 1 a video or a model failed, so that there is nothing to compare; 2 wrong usage.
+A busy machine slows the models alone as well, which lowers the ceiling. So where other programs used more than 5 % of the cores in any
+part, there is no share: CPU-seconds are all that can be believed then, and the exit code is 1.
+Exit codes: 0 measured; 1 not measured: the machine was not quiet, or a video or a model failed; 2 wrong usage.
 """  # noqa: INP001 -- a script
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ from rumiai_ray.engine.alone import Alone, measure_alone  # noqa: E402
 from rumiai_ray.engine.batch import Batch  # noqa: E402
 from rumiai_ray.engine.ceiling import CORES, ceiling  # noqa: E402
 from rumiai_ray.engine.connect import connected  # noqa: E402
-from rumiai_ray.engine.meter import Meter, Sight  # noqa: E402
+from rumiai_ray.engine.meter import Meter, Sight, machine_cpu_s  # noqa: E402
 from rumiai_ray.engine.prepare import choose_models, prepare  # noqa: E402
 from rumiai_ray.errors import ConfigError, ModelError, RumiaiError  # noqa: E402
 from rumiai_ray.ingest.entries import read_manifest  # noqa: E402
@@ -57,6 +58,8 @@ if TYPE_CHECKING:
 
 Manifest = Annotated[str, typer.Option("--manifest", help="CSV, JSONL, Parquet or text list of videos.", show_default=False)]
 Report = Annotated[Path | None, typer.Option("--report", help="File for all figures, as JSON.", show_default=False)]
+QUIET = 0.05
+"""Share of the cores that other programs may use."""
 CORES_HERE = len(os.sched_getaffinity(0))
 
 
@@ -100,17 +103,24 @@ def bench(manifest: Manifest, config: BaseConfig, report: Report = None) -> None
         with console.status("reading the frame store"):
             works, videos = rows_of(prepared, Path(folder))
         alone: dict[str, Alone] = {}
+        others = {}
         for plan in prepared.models:
             with console.status(f"{plan.name} alone"):
+                began_s, before_s = time.monotonic(), machine_cpu_s() - sum(os.times()[:4])
                 alone[plan.name] = measure_alone(plan, works, prepared.manifest.source_sha256)
+                after_s = machine_cpu_s() - sum(os.times()[:4])  # children that have ended are counted as ours
+                others[plan.name] = (after_s - before_s) / (time.monotonic() - began_s) / CORES_HERE
         calls = {name: cost.calls for name, cost in alone.items()}
         with console.status("all models in one batch"):
             watched = watch(prepared, Path(folder), calls)
-    figures = compare(alone, watched, videos, config.engine.cells)
+    others["batch"] = watched.others_cpu_s / watched.clock_s / CORES_HERE
+    figures = compare(alone, watched, videos, config.engine.cells, others)
     figures["settings"] = {"engine": config.engine.model_dump(), "threads": {plan.name: plan.settings.threads for plan in prepared.models}}
     show(figures)
     if report is not None:
         report.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    if figures["share_of_ceiling"] is None:
+        raise typer.Exit(Exit.TROUBLED)
 
 
 def rows_of(prepared: Prepared, folder: Path) -> tuple[list[Work], int]:
@@ -164,8 +174,8 @@ def _others(start: Sight, stop: Sight) -> float:
     return stop.machine_cpu_s - start.machine_cpu_s - (sum(stop.cpu_s.values()) - sum(start.cpu_s.values()))
 
 
-def compare(alone: Mapping[str, Alone], watched: Watched, videos: int, cells: int) -> dict[str, Any]:
-    """All figures: what was measured, and what follows from it."""
+def compare(alone: Mapping[str, Alone], watched: Watched, videos: int, cells: int, others: Mapping[str, float]) -> dict[str, Any]:
+    """All figures: what was measured, and what follows from it; no share where `others`, their share of the cores by part, is too much."""
     seconds = {name: cost.seconds for name, cost in alone.items()}
     cpu_s = {name: cost.cpu_s for name, cost in alone.items()}
     limit = ceiling(seconds, cpu_s, videos, actors=cells, cores=CORES_HERE)
@@ -185,7 +195,8 @@ def compare(alone: Mapping[str, Alone], watched: Watched, videos: int, cells: in
         "ceiling_videos_per_s": limit.videos_per_s,
         "bound_by": limit.bound_by,
         "throughput_videos_per_s": throughput,
-        "share_of_ceiling": throughput / limit.videos_per_s,
+        "share_of_ceiling": throughput / limit.videos_per_s if max(others.values()) <= QUIET else None,
+        "used_by_others": dict(others),
         "batch": asdict(watched),
     }
 
@@ -193,7 +204,7 @@ def compare(alone: Mapping[str, Alone], watched: Watched, videos: int, cells: in
 def show(figures: Mapping[str, Any]) -> None:
     """The figures, for people."""
     console, videos, batch = Console(), figures["videos"], figures["batch"]
-    counted, clock_s = figures["videos_counted"], batch["clock_s"]
+    counted, clock_s, share = figures["videos_counted"], batch["clock_s"], figures["share_of_ceiling"]
     table = Table(
         "", "alone: s", "CPU-s", "in the batch: CPU-s", "load s", title=f"A video's cost ({videos} videos, {figures['cores']} cores)"
     )
@@ -206,10 +217,11 @@ def show(figures: Mapping[str, Any]) -> None:
     ours, everything = sum(batch["cpu_s"].values()), clock_s * figures["cores"]
     console.print(table)
     console.print(f"start-up {batch['start_up_s']:.1f} s, then {counted:.1f} of {videos} videos on the clock in {clock_s:.1f} s")
-    console.print(f"cores: {ours / everything:.1%} used by the batch, {batch['others_cpu_s'] / everything:.1%} by other programs")
+    console.print(f"the batch used {ours / everything:.1%} of the cores")
+    console.print("other programs: " + ", ".join(f"{part} {used:.1%}" for part, used in figures["used_by_others"].items()))
     console.print(
         f"throughput {figures['throughput_videos_per_s']:.4f} videos/s, ceiling {figures['ceiling_videos_per_s']:.4f} "
-        f"(bound by {figures['bound_by']}): share {figures['share_of_ceiling']:.3f}"
+        f"(bound by {figures['bound_by']}): " + ("not quiet, no share" if share is None else f"share {share:.3f}")
     )
 
 

@@ -40,6 +40,12 @@ class Sight:
     """CPU time of every process of the machine."""
 
 
+def machine_cpu_s() -> float:
+    """CPU time of every process of the machine since it was started, and what its host took from it."""
+    used = psutil.cpu_times()
+    return float(used.user + used.nice + used.system + used.irq + used.softirq + used.steal)
+
+
 @dataclass
 class _Seen:
     kind: str = "Ray"
@@ -92,9 +98,7 @@ class Meter:
         cpu_s: defaultdict[str, float] = defaultdict(float)
         for used in self._processes.values():
             cpu_s[used.kind] += used.cpu_s
-        machine = psutil.cpu_times()
-        busy_s = machine.user + machine.nice + machine.system + machine.irq + machine.softirq + machine.steal
-        return Sight(time.monotonic(), dict(begun), dict(answered), dict(cpu_s), busy_s)
+        return Sight(time.monotonic(), dict(begun), dict(answered), dict(cpu_s), machine_cpu_s())
 
     def _account(self, process: psutil.Process, *, own: bool) -> None:
         """Processes come and go between two looks: one that is gone keeps what it was last seen with."""

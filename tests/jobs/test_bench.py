@@ -30,12 +30,14 @@ def bench() -> Any:
     return module
 
 
-def figures(bench: Any, monkeypatch: pytest.MonkeyPatch, alone: dict[str, Alone], begun_before: dict[str, int]) -> dict[str, Any]:
+def figures(
+    bench: Any, monkeypatch: pytest.MonkeyPatch, alone: dict[str, Alone], begun_before: dict[str, int], others: float = 0.01
+) -> dict[str, Any]:
     monkeypatch.setattr(bench, "CORES_HERE", 2)
     watched = bench.Watched(
         start_up_s=30.0, clock_s=100.0, begun_before=begun_before, cpu_s={"quick": 20.0, "slow": 110.0, "front": 9.0}, others_cpu_s=1.0
     )
-    compared = bench.compare(alone, watched, 10, 1)
+    compared = bench.compare(alone, watched, 10, 1, {"quick": 0.0, "batch": others})
     bench.show(compared | {"settings": {}})
     assert isinstance(compared, dict)
     return compared
@@ -56,6 +58,12 @@ def test_where_a_model_binds_its_calls_alone_are_counted(bench: Any, monkeypatch
     assert (found["bound_by"], found["ceiling_videos_per_s"]) == ("slow", pytest.approx(10 / 90))
     assert found["videos_counted"] == pytest.approx(9.0)
     assert found["share_of_ceiling"] == pytest.approx(9.0 / 100 * 9.0)
+
+
+def test_a_machine_that_is_not_quiet_gives_no_share(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = figures(bench, monkeypatch, {"slow": Alone(1.0, 20, 90.0, 20.0)}, {"slow": 2}, others=0.2)
+    assert found["share_of_ceiling"] is None
+    assert found["throughput_videos_per_s"] > 0
 
 
 @pytest.mark.parametrize(("variables", "said"), [({}, "none.csv"), ({"RAY_ADDRESS": "127.0.0.1:1"}, "RAY_ADDRESS")])
