@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help python venv weights demo test attribution scale lint constraints clean
+.PHONY: help python venv weights demo test attribution scale bench soak-real lint constraints clean
 
 NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell $(name) $(NEW_ENOUGH) 2>/dev/null && command -v $(name))))
@@ -23,7 +23,7 @@ endif
 SHARED_WEIGHTS := $(abspath ../shared/weights)
 ifeq ($(RUMIAI_WEIGHTS_DIR),)
 ifneq ($(wildcard $(SHARED_WEIGHTS)),)
-test: export RUMIAI_WEIGHTS_DIR := $(SHARED_WEIGHTS)
+test bench soak-real: export RUMIAI_WEIGHTS_DIR := $(SHARED_WEIGHTS)
 endif
 endif
 
@@ -31,7 +31,7 @@ python: # for .ci/run
 	@echo $(PYTHON)
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 venv: $(STAMP) ## make .venv with everything at the tested versions (8 GB)
 
@@ -54,11 +54,22 @@ demo: weights ## make a clip, analyse it, show the tables
 test: weights ## run the whole test suite
 	$(BIN)/python -m pytest tests $(PYTEST_ARGS)
 
+MEDIA ?= ../shared/media
+BENCH := build/bench
+
 attribution: $(STAMP) ## 2,000 numbered clips in batches of random shape while processes are killed (an hour)
 	$(BIN)/python -m pytest tests/soak/test_attribution.py -s $(PYTEST_ARGS)
 
 scale: $(STAMP) ## 100,000 videos that cost nothing: what the driver spends on each (an hour)
 	$(BIN)/python tests/soak/scale.py --videos 100000
+
+bench: weights ## measure the batch engine beside its models alone, on short real clips cut from MEDIA
+	$(BIN)/python tests/benchmarks/cut_clips.py $(MEDIA) $(BENCH)/clips
+	$(BIN)/python jobs/bench.py --manifest $(BENCH)/clips/clips.txt --profile offline --store $(BENCH)/store \
+	  --report $(BENCH)/bench.json $(BENCH_ARGS)
+
+soak-real: weights ## every video of MEDIA three times in one batch; results equal to one-by-one runs
+	PYTHONPATH=.:tests/support $(BIN)/python tests/soak/real.py $(MEDIA) build/soak-real $(SOAK_ARGS)
 
 lint: $(STAMP) ## check format, lint and types
 	$(BIN)/ruff format --check .

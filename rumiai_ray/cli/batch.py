@@ -156,7 +156,11 @@ def _run(prepared: Prepared, writer: RunWriter, entries: Iterable[Entry], total:
             engine,
             lambda: engine.run(entries, total, sorted(analysed)),
             writer,
-            summary=lambda: {"cluster": cluster_of_now().model_dump(), **summary_of(engine.tally, progress.elapsed_s)},
+            summary=lambda: {
+                "cluster": (cluster := cluster_of_now()).model_dump(),
+                **summary_of(engine.tally, progress.elapsed_s),
+                "speed_of_light": speed_of_light(engine.tally, prepared, cluster.resources["CPU"], progress.elapsed_s),
+            },
             resumable=True,
         )
 
@@ -169,9 +173,33 @@ def summary_of(tally: Tally, elapsed_s: float) -> dict[str, Any]:
         "analyses": {f"{model}.{status}": count for (model, status), count in sorted(tally.statuses.items())},
         "failures": dict(tally.failures),
         "model_seconds": {model: round(seconds, 3) for model, seconds in sorted(tally.seconds.items())},
+        "model_cpu_seconds": {model: round(cpu_s, 3) for model, cpu_s in sorted(tally.cpu_s.items())},
         "model_frames": dict(sorted(tally.frames.items())),
         "elapsed_s": round(elapsed_s, 3),
         "video_s": round(tally.video_s, 3),
         "videos_per_hour": round(3600 * videos / elapsed_s, 1),
         "video_hours_per_day": round(24 * tally.video_s / elapsed_s, 1),
+    }
+
+
+def speed_of_light(tally: Tally, prepared: Prepared, cores: float, elapsed_s: float) -> dict[str, Any] | None:
+    """The ceiling as far as a batch can tell, and the share of it that was reached over `elapsed_s`, start-up and decoding included.
+
+    A model's time alone is not known here. On a CPU its CPU time over its threads stands for it, on a GPU the time inside its calls;
+    both have in them what the models cost each other. `jobs/bench.py` measures each model alone. None where no model was asked anything.
+    """
+    from rumiai_ray.engine.ceiling import ceiling  # noqa: PLC0415
+
+    alone_s = {
+        plan.name: tally.cpu_s[plan.name] / plan.settings.threads if plan.device == "cpu" else tally.seconds[plan.name]
+        for plan in prepared.models
+    }
+    videos = tally.entries["committed"]
+    limit = ceiling(alone_s, tally.cpu_s, videos, actors=prepared.config.engine.cells, cores=cores)
+    if limit is None:
+        return None
+    return {
+        "videos_per_hour": round(3600 * limit.videos_per_s, 1),
+        "bound_by": limit.bound_by,
+        "share_reached": round(videos / elapsed_s / limit.videos_per_s, 3),
     }

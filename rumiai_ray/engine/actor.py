@@ -42,6 +42,14 @@ def thread_environment(threads: int) -> dict[str, str]:
     return dict.fromkeys(names, str(threads))
 
 
+def worker_environment(threads: int, *, gpu: bool) -> dict[str, str]:
+    """The variables a model's process starts with."""
+    # Ray leaves CUDA_VISIBLE_DEVICES unset for actors without a GPU: they would see all of them.
+    hidden = {} if gpu else {"CUDA_VISIBLE_DEVICES": ""}
+    # onnxruntime (in faster-whisper's VAD) reports home unless this is set before it is imported.
+    return thread_environment(threads) | hidden | {"ORT_DISABLE_TELEMETRY": "1"}
+
+
 def anonymous_memory_bytes() -> int:
     """Resident memory that is this process's own. Plain RSS counts the object store's shared pages (102 of 390 MB, measured)."""
     for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
@@ -92,11 +100,15 @@ class ModelActor:
         """Rows for one stretch of audio."""
         return self._predict(call, chunk)
 
+    def close(self) -> None:
+        """Free the model. A Ray actor is killed instead."""
+        self._model.close()
+
     def _predict(self, call: str, batch: FrameBatch | AudioChunk) -> Answer:
         self._notes.begin(call)
-        started = time.perf_counter()
+        started, cpu_started = time.perf_counter(), time.process_time()
         prediction = self._model.predict(batch)
-        elapsed_s = time.perf_counter() - started
+        elapsed_s, cpu_s = time.perf_counter() - started, time.process_time() - cpu_started
         try:
             _check(self._model, prediction.tables.keys())
             for table in self._model.tables:
@@ -107,7 +119,7 @@ class ModelActor:
         self._notes.done()
         tables = {name: pack(table) for name, table in prediction.tables.items()}
         rows = sum(table.num_rows for table in prediction.tables.values())
-        return Answer(tables, rows, prediction.missed, elapsed_s, anonymous_memory_bytes())
+        return Answer(tables, rows, prediction.missed, elapsed_s, anonymous_memory_bytes(), cpu_s)
 
 
 def _load(plan: ModelPlan, code_sha256: str) -> Model:

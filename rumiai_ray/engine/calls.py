@@ -33,6 +33,8 @@ class Answer:
     """Time inside `Model.predict`."""
     memory_bytes: int
     """The actor's anonymous resident memory after the call (RssAnon): shared pages of the object store not counted."""
+    cpu_s: float
+    """CPU time of the actor's process, all threads, inside `Model.predict`."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ class Outcome:
     """Seconds of audio it answered for; 0 for frames and for failures."""
     missed: tuple[str, ...]
     failure: Failure | None
+    cpu_s: float = 0.0
+    """CPU time of the last attempt, if it was answered."""
 
 
 @dataclass(frozen=True)

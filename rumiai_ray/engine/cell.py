@@ -9,7 +9,7 @@ import ray
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from rumiai_ray.engine.actor import ModelActor, thread_environment
+from rumiai_ray.engine.actor import ModelActor, worker_environment
 from rumiai_ray.engine.front import Front
 from rumiai_ray.errors import ConfigError
 
@@ -73,10 +73,6 @@ def start(spec: CellSpec, *, timeout_s: float = 60.0) -> Cell:
         names[plan.name] = f"{plan.name}-{group.id.hex()[:12]}"
         notes[plan.name] = spec.notes / names[plan.name]
         gpus = spec.gpus / len(on_gpu) if plan.name in on_gpu else 0.0
-        # Ray leaves CUDA_VISIBLE_DEVICES unset for actors without a GPU: they would see all of them.
-        hidden = {} if gpus else {"CUDA_VISIBLE_DEVICES": ""}
-        # onnxruntime (in faster-whisper's VAD) reports home unless this is set before it is imported.
-        hidden["ORT_DISABLE_TELEMETRY"] = "1"
         models[plan.name] = (
             ray.remote(ModelActor)
             .options(
@@ -85,7 +81,7 @@ def start(spec: CellSpec, *, timeout_s: float = 60.0) -> Cell:
                 max_restarts=-1,
                 max_task_retries=0,
                 scheduling_strategy=strategy,
-                runtime_env={"env_vars": thread_environment(plan.settings.threads) | hidden},
+                runtime_env={"env_vars": worker_environment(plan.settings.threads, gpu=gpus > 0)},
                 name=names[plan.name],
             )
             .remote(plan, notes[plan.name], spec.code_sha256)
@@ -98,7 +94,7 @@ def start(spec: CellSpec, *, timeout_s: float = 60.0) -> Cell:
             max_task_retries=0,
             max_concurrency=spec.batches_in_flight + 1,
             scheduling_strategy=strategy,
-            runtime_env={"env_vars": thread_environment(1) | {"CUDA_VISIBLE_DEVICES": ""}},
+            runtime_env={"env_vars": worker_environment(1, gpu=False)},
         )
         .remote(names, notes, spec.policy)
     )

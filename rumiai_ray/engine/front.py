@@ -82,7 +82,7 @@ def _frame_calls(work: Work) -> dict[str, Call]:
     if not union:
         return {}
     place = {position: at for at, position in enumerate(union)}
-    images = ray.put(np.stack([_rgb(frames.jpegs[position], work) for position in union]))
+    images = ray.put(np.stack([rgb(frames.jpegs[position], work) for position in union]))
     index, time_s = frames.frame_index[union], frames.time_s[union]
     size_px = (work.source_width_px, work.source_height_px)
     return {
@@ -97,7 +97,12 @@ def _audio_calls(work: Work) -> dict[str, Call]:
     return {name: Call((work.run_id, work.video_key), "predict_audio", (chunk,)) for name in work.wanted}
 
 
-def _rgb(jpeg: bytes, work: Work) -> NDArray[np.uint8]:
+def rgb(jpeg: bytes, work: Work) -> NDArray[np.uint8]:
+    """(height, width, 3) of one stored frame of `work`.
+
+    Raises:
+        MediaError: it does not decode.
+    """
     image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB)
     if image is None:
         raise MediaError("a stored frame does not decode", f"video {work.video_key[:12]}", "run `rumiai-ray frames verify`")
@@ -109,4 +114,4 @@ def _outcome(work: Work, name: str, answer: Answer | Failure, attempts: int) -> 
         return Outcome(attempts, None, 0, (), 0.0, (), answer)
     frames = tuple(int(work.frames.frame_index[at]) for at in work.wanted[name]) if work.frames else ()
     audio_s = len(work.audio.samples) / AUDIO_RATE_HZ if work.audio else 0.0
-    return Outcome(attempts, answer.processing_time_s, answer.rows, frames, audio_s, answer.missed, None)
+    return Outcome(attempts, answer.processing_time_s, answer.rows, frames, audio_s, answer.missed, None, answer.cpu_s)

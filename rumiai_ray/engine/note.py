@@ -29,6 +29,8 @@ class Note:
     """`time.monotonic()` at its start; the clock is the node's, the same in every process."""
     starts: int
     """How often the actor's process has been started."""
+    begun: int = 0
+    """Calls begun since it was started last."""
 
 
 class NoteBook:
@@ -38,6 +40,7 @@ class NoteBook:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # the driver made it on its own node only
         before = read(path)
         self._starts = (before.starts if before else 0) + 1
+        self._begun = 0
         self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         # What the process before this one died of stays on record until the next call begins: a lane that is slow to look
         # would otherwise find nobody to blame, and send the killer again free of charge, for ever.
@@ -45,6 +48,7 @@ class NoteBook:
 
     def begin(self, call: str) -> None:
         """Note that `call` is executing from now on."""
+        self._begun += 1
         self._write(call)
 
     def done(self) -> None:
@@ -52,7 +56,7 @@ class NoteBook:
         self._write("")
 
     def _write(self, call: str) -> None:
-        record = f"{call or '-'} {time.monotonic():.6f} {self._starts}".encode().ljust(_WIDTH)
+        record = f"{call or '-'} {time.monotonic():.6f} {self._starts} {self._begun}".encode().ljust(_WIDTH)
         os.pwrite(self._file, record, 0)
 
 
@@ -82,5 +86,5 @@ def read(path: Path) -> Note | None:
         return None
     if not fields:
         return None
-    call, since, starts = fields
-    return Note("" if call == b"-" else call.decode(), float(since), int(starts))
+    call, since, starts, begun = fields
+    return Note("" if call == b"-" else call.decode(), float(since), int(starts), int(begun))

@@ -53,6 +53,8 @@ class Tally:
     """Analyses by (model, status)."""
     seconds: defaultdict[str, float] = field(default_factory=_zeros)
     """Time inside each model."""
+    cpu_s: defaultdict[str, float] = field(default_factory=_zeros)
+    """CPU time inside each model, all its threads."""
     frames: Counter[str] = field(default_factory=Counter)
     """Frames each model answered for."""
     video_s: float = 0.0
@@ -66,6 +68,8 @@ class Tally:
         self.statuses.update(other.statuses)
         for model, seconds in other.seconds.items():
             self.seconds[model] += seconds
+        for model, cpu_s in other.cpu_s.items():
+            self.cpu_s[model] += cpu_s
         self.frames.update(other.frames)
         self.failures.update(other.failures)
         self.video_s += other.video_s
@@ -147,6 +151,9 @@ def _count(tally: Tally, settled: Settled, tables: Mapping[str, pa.Table]) -> No
     tally.entries["committed"] += 1
     if ANALYSES.name not in tables:
         return
+    for index, _ in settled.answers:
+        for model, outcome in index.outcomes.items():
+            tally.cpu_s[model] += outcome.cpu_s
     tally.video_s += settled.header.row["duration_s"][0].as_py()
     for row in tables[ANALYSES.name].to_pylist():
         tally.statuses[row["model_name"], row["status"]] += 1

@@ -20,7 +20,7 @@ def tally(elapsed_s: float) -> Tally:
         Counter(committed=6, dead_letter=2),
         Counter({("eye", "ok"): 6, ("ear", "ok"): 5, ("ear", "failed"): 1}),
         defaultdict(float, eye=elapsed_s / 2, ear=elapsed_s / 4),
-        Counter(eye=round(elapsed_s * 30), ear=0),
+        frames=Counter(eye=round(elapsed_s * 30), ear=0),
         failures=Counter({"ingest: MediaError": 2, "ear: ModelError": 1}),
     )
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class FakeSettings(ModelSettings):
     """What the fake does, and on which number."""
 
-    behave: str = result("well", "well, raise, exit, segfault, hang, leak, lie or unloadable")
+    behave: str = result("well", "well, raise, exit, segfault, hang, leak, burn, lie or unloadable")
     on: int = result(-1, "the number it misbehaves on; -1 for every number")
 
 
@@ -35,6 +35,8 @@ SEEN = Table("seen", 1, "One frame as the fake saw it.", (*FRAME, *_ECHO))
 HEARD = Table("heard", 1, "One chunk as the fake heard it.", _ECHO)
 _LEAK: list[bytearray] = []
 _WHITE = 127
+BURNT_S = 0.2
+"""CPU time that `burn` uses up in one call."""
 
 
 class Fake(Model):
@@ -88,6 +90,10 @@ class Fake(Model):
                 os.kill(os.getpid(), signal.SIGSEGV)
             case "hang":
                 time.sleep(3600)
+            case "burn":
+                began = time.process_time()
+                while time.process_time() - began < BURNT_S:
+                    pass
             case "leak":
                 _LEAK.append(bytearray(os.urandom(1)) * 80_000_000)
 

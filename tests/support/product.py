@@ -52,7 +52,9 @@ class Ran:
         return [row for row in rows if row["video_key"] == key]
 
 
-def rumiai_ray(*arguments: str | Path, cwd: Path, package: Path = ROOT, variables: Mapping[str, str] | None = None) -> Ran:
+def rumiai_ray(
+    *arguments: str | Path, cwd: Path, package: Path = ROOT, variables: Mapping[str, str] | None = None, timeout_s: float = 1800
+) -> Ran:
     """Run `python -m rumiai_ray` with these arguments; `package` is the checkout whose code runs."""
     environment = {**os.environ, "PYTHONPATH": str(package), **(variables or {})}
     process = subprocess.run(
@@ -62,7 +64,7 @@ def rumiai_ray(*arguments: str | Path, cwd: Path, package: Path = ROOT, variable
         capture_output=True,
         text=True,
         check=False,
-        timeout=1800,
+        timeout=timeout_s,
         stdin=subprocess.DEVNULL,
     )
     return Ran(process.returncode, process.stdout, process.stderr)

@@ -1,0 +1,86 @@
+"""Speed of light: the arithmetic, and the measurements it rests on, with fakes whose cost is known."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import ray
+
+import fakes
+from fakes import plan
+from rumiai_ray.engine.alone import measure_alone
+from rumiai_ray.engine.ceiling import CORES, ceiling
+from rumiai_ray.engine.dispatch import Dispatcher, Row
+from rumiai_ray.engine.meter import Meter
+from rumiai_ray.engine.work import encode
+from rumiai_ray.provenance import source_sha256
+from works import audio_work, frames_work
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from rumiai_ray.engine.cell import Cell
+    from rumiai_ray.engine.local import LocalRay
+
+BURNER = plan("burner", behave="burn")
+WORKS = [
+    *(frames_work([number, number], {"burner": (0,), "reader": (0, 1)}, video_key=f"v{number}") for number in (10, 50, 90, 130)),
+    audio_work(7, ("ears",), video_key="v10", index=1, count=2),
+]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "cpu_s", "actors", "bound_by", "videos_per_s"),
+    [
+        ({"a": 30.0, "b": 10.0}, {"a": 3.0, "b": 3.0}, 1, "a", 10 / 30),  # a GPU's model: slow, but not by its CPU time
+        ({"a": 30.0, "b": 10.0}, {"a": 3.0, "b": 3.0}, 3, "a", 10 / 10),
+        ({"a": 30.0, "b": 28.0}, {"a": 60.0, "b": 28.0}, 1, CORES, 10 / 44),  # `a` on both cores leaves none to `b`
+        ({"a": 30.0, "b": 28.0}, {"a": 60.0, "b": 28.0}, 9, CORES, 10 / 44),
+    ],
+)
+def test_the_ceiling_is_what_the_slowest_model_or_all_cores_allow(
+    seconds: Mapping[str, float], cpu_s: Mapping[str, float], actors: int, bound_by: str, videos_per_s: float
+) -> None:
+    limit = ceiling(seconds, cpu_s, 10, actors=actors, cores=2)
+    assert limit is not None
+    assert limit.bound_by == bound_by
+    assert limit.videos_per_s == pytest.approx(videos_per_s)
+
+
+def test_models_that_were_asked_nothing_have_no_ceiling() -> None:
+    assert ceiling({"a": 0.0}, {"a": 0.0}, 3, actors=1, cores=2) is None
+    assert ceiling({}, {}, 0, actors=1, cores=2) is None
+
+
+def test_a_model_alone_is_asked_once_about_every_row_that_wants_it_and_its_cpu_time_is_seen() -> None:
+    cost = measure_alone(BURNER, WORKS, source_sha256())
+    assert cost.calls == 4
+    assert cost.cpu_s >= 4 * fakes.BURNT_S
+    assert cost.seconds >= 4 * fakes.BURNT_S
+    assert cost.load_s > 0
+
+
+def test_a_model_nobody_asks_costs_nothing() -> None:
+    cost = measure_alone(plan("idle"), WORKS, source_sha256())
+    assert (cost.calls, cost.seconds, cost.cpu_s) == (0, 0.0, 0.0)
+
+
+def test_calls_and_cpu_time_are_seen_from_outside_by_model(start_cell: Callable[..., Cell], ray_here: LocalRay) -> None:
+    with Meter(ray_here.scratch) as meter:
+        cell = start_cell(BURNER, plan("reader"), plan("ears", "Listener"))
+        dispatcher = Dispatcher(cell.front, in_flight=3, attempts=3, deadline_s=120)
+        for work in WORKS:
+            dispatcher.submit(Row(ray.put(encode([work]))))
+        answered: dict[str, float] = {}
+        while dispatcher.open:
+            for done in dispatcher.collect():
+                assert done.index is not None
+                answered |= {name: answered.get(name, 0.0) + outcome.cpu_s for name, outcome in done.index.outcomes.items()}
+    ended = meter.look()
+    assert (ended.begun["burner"], ended.begun["reader"], ended.begun["ears"]) == (4, 4, 1)
+    assert ended.answered["burner"] == 4
+    assert answered["burner"] >= 4 * fakes.BURNT_S
+    assert ended.cpu_s["burner"] >= 4 * fakes.BURNT_S
+    assert ended.cpu_s["front"] > 0
+    assert ended.machine_cpu_s >= sum(ended.cpu_s.values())
