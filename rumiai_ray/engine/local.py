@@ -16,6 +16,7 @@ import ray
 from ray._private import auto_init_hook, ray_constants
 
 from rumiai_ray.engine.code import freeze
+from rumiai_ray.errors import TransientError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -48,7 +49,11 @@ class LocalRay:
 
 
 def start_ray(**options: Any) -> None:
-    """`ray.init` without two of its surprises."""
+    """`ray.init` without three of its surprises.
+
+    Raises:
+        TransientError: Ray's processes did not come up in time; Ray allows them 30 s.
+    """
     before = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(**options)
@@ -56,6 +61,11 @@ def start_ray(**options: Any) -> None:
         if end.code != signal.SIGTERM:
             raise
         raise KeyboardInterrupt from end
+    except Exception as error:
+        if type(error) is not Exception:  # what Ray raises for a node that did not come up has no class of its own
+            raise
+        hint = "the machine is very busy or short of memory: try again when it is not"
+        raise TransientError(f"did not start: {str(error).partition(chr(10))[0]}", "Ray", hint) from error
     finally:
         if signal.getsignal(signal.SIGTERM) is not before:
             signal.signal(signal.SIGTERM, before)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import signal
 from typing import TYPE_CHECKING
 
+import pytest
 import ray
 
 from ray_head import psutil
+from rumiai_ray.engine import local
 from rumiai_ray.engine.note import NoteBook, read
+from rumiai_ray.errors import TransientError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,6 +36,15 @@ def test_it_listens_on_loopback_only(ray_here: LocalRay) -> None:
 def test_it_leaves_the_handler_of_sigterm_alone(ray_here: LocalRay) -> None:
     del ray_here
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_a_ray_that_does_not_come_up_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def too_slow(**_: object) -> None:
+        raise Exception("The current node timed out during startup.\nDetails")  # noqa: TRY002 -- as Ray does
+
+    monkeypatch.setattr(local.ray, "init", too_slow)
+    with pytest.raises(TransientError, match=r"Ray: did not start: The current node timed out during startup\. \(the machine"):
+        local.start_ray()
 
 
 def test_an_actor_makes_the_folder_of_its_notes_where_the_driver_could_not(tmp_path: Path) -> None:
