@@ -42,7 +42,7 @@ def test_a_ray_that_does_not_come_up_is_named(monkeypatch: pytest.MonkeyPatch) -
     def too_slow(**_: object) -> None:
         raise Exception("The current node timed out during startup.\nDetails")  # noqa: TRY002 -- as Ray does
 
-    monkeypatch.setattr(local.ray, "init", too_slow)
+    monkeypatch.setattr(ray, "init", too_slow)
     with pytest.raises(TransientError, match=r"Ray: did not start: The current node timed out during startup\. \(the machine"):
         local.start_ray()
 
