@@ -87,6 +87,13 @@ class S3Server:
             self.fate_of = _answered
 
 
+class _Handler(MotoRequestHandler):  # type: ignore[misc]  # moto is not typed here
+    def connection_dropped(self, error: BaseException, environ: dict[str, Any] | None = None) -> None:
+        """Hang up where no answer was given; else the client would wait for it, 15 s by default."""
+        del error, environ
+        self.close_connection = True
+
+
 def _answered(method: str, path: str) -> Fate:
     del method, path
     return "answered"
@@ -101,7 +108,7 @@ def s3_server() -> Iterator[S3Server]:
     """A server on a free port, until the end of the block."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     ours = S3Server()
-    server = make_server("127.0.0.1", 0, ours, threaded=True, request_handler=MotoRequestHandler)
+    server = make_server("127.0.0.1", 0, ours, threaded=True, request_handler=_Handler)
     ours.address = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
