@@ -23,10 +23,11 @@ if TYPE_CHECKING:
     from rumiai_ray.engine.cell import Cell
     from rumiai_ray.engine.local import LocalRay
 
+# Names of their own: the notes of the session's other actors lie in the same folder.
 BURNER = plan("burner", behave="burn")
 WORKS = [
-    *(frames_work([number, number], {"burner": (0,), "reader": (0, 1)}, video_key=f"v{number}") for number in (10, 50, 90, 130)),
-    audio_work(7, ("ears",), video_key="v10", index=1, count=2),
+    *(frames_work([number, number], {"burner": (0,), "spectacles": (0, 1)}, video_key=f"v{number}") for number in (10, 50, 90, 130)),
+    audio_work(7, ("trumpet",), video_key="v10", index=1, count=2),
 ]
 
 
@@ -68,7 +69,7 @@ def test_a_model_nobody_asks_costs_nothing() -> None:
 
 def test_calls_and_cpu_time_are_seen_from_outside_by_model(start_cell: Callable[..., Cell], ray_here: LocalRay) -> None:
     with Meter(ray_here.scratch) as meter:
-        cell = start_cell(BURNER, plan("reader"), plan("ears", "Listener"))
+        cell = start_cell(BURNER, plan("spectacles"), plan("trumpet", "Listener"))
         dispatcher = Dispatcher(cell.front, in_flight=3, attempts=3, deadline_s=120)
         for work in WORKS:
             dispatcher.submit(Row(ray.put(encode([work]))))
@@ -78,7 +79,7 @@ def test_calls_and_cpu_time_are_seen_from_outside_by_model(start_cell: Callable[
                 assert done.index is not None
                 answered |= {name: answered.get(name, 0.0) + outcome.cpu_s for name, outcome in done.index.outcomes.items()}
     ended = meter.look()
-    assert (ended.begun["burner"], ended.begun["reader"], ended.begun["ears"]) == (4, 4, 1)
+    assert (ended.begun["burner"], ended.begun["spectacles"], ended.begun["trumpet"]) == (4, 4, 1)
     assert ended.answered["burner"] == 4
     assert answered["burner"] >= 4 * fakes.BURNT_S
     assert ended.cpu_s["burner"] >= 4 * fakes.BURNT_S
