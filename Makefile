@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help python venv weights demo test chaos soak lint constraints clean
+.PHONY: help python venv weights demo test chaos soak attribution scale lint constraints clean
 
 NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell $(name) $(NEW_ENOUGH) 2>/dev/null && command -v $(name))))
@@ -59,6 +59,12 @@ chaos: $(STAMP) ## run the kill matrix (20 minutes; CHAOS_SEED repeats one)
 
 soak: $(STAMP) ## analyse 500 small clips while processes are killed at random (10 minutes)
 	$(BIN)/python -m pytest tests/soak/test_soak.py -s $(PYTEST_ARGS)
+
+attribution: $(STAMP) ## 2,000 numbered clips in batches of random shape while processes are killed (an hour)
+	$(BIN)/python -m pytest tests/soak/test_attribution.py -s $(PYTEST_ARGS)
+
+scale: $(STAMP) ## 100,000 videos that cost nothing: what the driver spends on each (an hour)
+	$(BIN)/python tests/soak/scale.py --videos 100000
 
 lint: $(STAMP) ## check format, lint and types
 	$(BIN)/ruff format --check .

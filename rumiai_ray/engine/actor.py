@@ -12,6 +12,7 @@ import cv2
 
 from rumiai_ray.engine.calls import Answer
 from rumiai_ray.engine.note import NoteBook
+from rumiai_ray.engine.packed import pack
 from rumiai_ray.errors import ModelError
 from rumiai_ray.models import weights
 from rumiai_ray.models.base import AudioChunk, FrameBatch, Model, ModelPlan
@@ -104,7 +105,9 @@ class ModelActor:
             raise ModelError(str(error), self._model.name, "a programming error in the model's module") from error
         self._calls += 1
         self._notes.done()
-        return Answer(prediction.tables, prediction.missed, elapsed_s, anonymous_memory_bytes())
+        tables = {name: pack(table) for name, table in prediction.tables.items()}
+        rows = sum(table.num_rows for table in prediction.tables.values())
+        return Answer(tables, rows, prediction.missed, elapsed_s, anonymous_memory_bytes())
 
 
 def _load(plan: ModelPlan, code_sha256: str) -> Model:

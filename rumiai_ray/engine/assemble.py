@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from rumiai_ray.engine.packed import unpack
 from rumiai_ray.errors import ModelError
 from rumiai_ray.models.catalogue import plan_class
 from rumiai_ray.schema.run import ANALYSES, Status
@@ -46,7 +47,8 @@ def assemble(run_id: str, plan: VideoPlan, models: Sequence[ModelPlan], answers:
         if record["status"] in {Status.FAILED, Status.SKIPPED}:
             continue
         kind = plan_class(model)
-        joined = kind.join([payload[model.name] for _, payload in ordered if model.name in payload])
+        parts = [payload[model.name] for _, payload in ordered if model.name in payload]
+        joined = kind.join([{name: unpack(packed) for name, packed in part.items()} for part in parts])
         tables |= {table.name: table.stamp(joined[table.name], run_id=run_id, video_key=plan.video_key) for table in kind.tables}
     tables[ANALYSES.name] = ANALYSES.stamp(ANALYSES.rows(records), run_id=run_id, video_key=plan.video_key)
     return tables

@@ -21,6 +21,7 @@ from rumiai_ray.engine.dispatch import Done, Row
 from rumiai_ray.engine.entries import dead_letter_row
 from rumiai_ray.engine.interactive import Stopped, cell_spec, check_code, dispatcher_of
 from rumiai_ray.engine.ledger import Ledger, Settled
+from rumiai_ray.engine.packed import pack
 from rumiai_ray.engine.pool import Pool
 from rumiai_ray.engine.work import Header, decode
 from rumiai_ray.engine.writing import Tally, Target, Written, write_group
@@ -109,7 +110,7 @@ class Batch:
             for entry in list(self._left.values()):
                 lost = TransientError("its rows were lost in every round", entry.input, "`rumiai-ray runs retry` tries again")
                 row = dead_letter_row(self._stage.run_id, entry, None, "assemble", lost)
-                self._settle([Settled(Header(entry, row, None))])
+                self._settle([Settled(Header(entry, pack(row), None))])
             self._flush(everything=True)
         failed = sum(count for (_, status), count in self.tally.statuses.items() if status == Status.FAILED)
         return "partial" if failed or self.tally.entries["dead_letter"] else "complete"
@@ -209,7 +210,7 @@ class Batch:
             if one.header.plan is None or one.repeat:
                 continue
             if one.header.entry.entry_id in written.lost:
-                self._ledger.lost(one.header.plan.video_key)
+                self._ledger.lost(one.header.entry.entry_id, one.header.plan.video_key)
             else:
                 self._settle(self._ledger.ended(one.header.plan.video_key, one.error))
         return None

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import pyarrow as pa
-
     from rumiai_ray.engine.work import Header
 
 
@@ -26,7 +24,10 @@ class Failure:
 class Answer:
     """What a model actor returns from one call."""
 
-    tables: Mapping[str, pa.Table]
+    tables: Mapping[str, bytes]
+    """Packed, by table."""
+    rows: int
+    """In all tables together."""
     missed: tuple[str, ...]
     processing_time_s: float
     """Time inside `Model.predict`."""
@@ -65,5 +66,5 @@ class Index:
     """The row's header, handed on."""
 
 
-Payload = dict[str, dict[str, "pa.Table"]]
-"""The large half of a front's reply: rows by model, then by table. Models that failed are absent."""
+Payload = dict[str, dict[str, bytes]]
+"""The large half of a front's reply: packed rows by model, then by table. Models that failed are absent."""

@@ -59,7 +59,7 @@ class Front:
             outcomes[name] = _outcome(work, name, answer, attempts)
             if isinstance(answer, Answer):
                 payload[name] = dict(answer.tables)
-        size_bytes = sum(table.nbytes for tables in payload.values() for table in tables.values())
+        size_bytes = sum(len(table) for tables in payload.values() for table in tables.values())
         return Index(work.entry_id, work.video_key, work.batch_index, work.batch_count, outcomes, size_bytes, work.header), payload
 
 
@@ -109,5 +109,4 @@ def _outcome(work: Work, name: str, answer: Answer | Failure, attempts: int) -> 
         return Outcome(attempts, None, 0, (), 0.0, (), answer)
     frames = tuple(int(work.frames.frame_index[at]) for at in work.wanted[name]) if work.frames else ()
     audio_s = len(work.audio.samples) / AUDIO_RATE_HZ if work.audio else 0.0
-    rows = sum(table.num_rows for table in answer.tables.values())
-    return Outcome(attempts, answer.processing_time_s, rows, frames, audio_s, answer.missed, None)
+    return Outcome(attempts, answer.processing_time_s, answer.rows, frames, audio_s, answer.missed, None)

@@ -35,7 +35,7 @@ class _Open:
 
 
 class Ledger:
-    """Rows in, settled entries out. A row that comes twice counts once.
+    """Rows in, settled entries out. A row that comes twice counts once, and so does an entry all of whose rows come twice.
 
     Args:
         analysed: keys of videos whose analysis is in the run already.
@@ -43,8 +43,12 @@ class Ledger:
 
     def __init__(self, analysed: Iterable[str] = ()) -> None:
         self._open: dict[str, _Open] = {}
-        self._waiting: dict[str, list[Header]] = {}
-        self._settled: set[str] = set()
+        self._done: set[str] = set()
+        """Entries handed out as settled."""
+        self._waiting: dict[str, dict[str, Header]] = {}
+        """Repeats by the video they wait for, then by entry."""
+        self._owned: set[str] = set()
+        """Videos handed out to be assembled and written."""
         self._ended: dict[str, Exception | None] = dict.fromkeys(analysed)
 
     def add(self, index: Index, payload: Any) -> list[Settled]:
@@ -60,21 +64,24 @@ class Ledger:
         opened.answers.setdefault(batch_index, None)
         return self._settle(entry_id, opened)
 
-    def lost(self, video_key: str) -> None:
+    def lost(self, entry_id: str, video_key: str) -> None:
         """Book that a settled video's rows were lost before they were written: its entry has to be read again."""
-        self._settled.discard(video_key)
+        self._done.discard(entry_id)
+        self._owned.discard(video_key)
 
     def ended(self, video_key: str, error: Exception | None = None) -> list[Settled]:
         """Book that a video's analysis is committed, or that it never will be; returns the entries that waited for it."""
-        self._settled.discard(video_key)
+        self._owned.discard(video_key)
         self._ended[video_key] = error
-        return [Settled(header, repeat=True, error=error) for header in self._waiting.pop(video_key, [])]
+        waiting = self._waiting.pop(video_key, {})
+        self._done.update(waiting)
+        return [Settled(header, repeat=True, error=error) for header in waiting.values()]
 
     def forget(self) -> None:
         """Drop what is incomplete: a new round reads those entries again from the start."""
         self._open.clear()
         self._waiting.clear()
-        self._settled.clear()
+        self._owned.clear()
 
     def _opened(self, entry_id: str, count: int, header: Header | None) -> _Open:
         opened = self._open.setdefault(entry_id, _Open())
@@ -87,15 +94,23 @@ class Ledger:
         if header is None or set(opened.answers) != set(range(opened.count or 0)):
             return []
         del self._open[entry_id]
-        if header.plan is None:
-            return [Settled(header)]
-        key = header.plan.video_key
-        if key in self._ended:
-            return [Settled(header, repeat=True, error=self._ended[key])]
-        if header.repeats or key in self._settled:  # the latter where the claims were forgotten: two entries were analysed
-            self._waiting.setdefault(key, []).append(header)
+        if entry_id in self._done:
             return []
-        self._settled.add(key)
+        plan = header.plan
+        if plan is not None and plan.video_key not in self._ended:
+            # The claims actor may have died and forgotten: then two entries own the same bytes, and the second waits as well.
+            if header.repeats or plan.video_key in self._owned:
+                self._waiting.setdefault(plan.video_key, {})[entry_id] = header
+                return []
+            self._owned.add(plan.video_key)
+        self._done.add(entry_id)
+        return [self._settled(header, opened)]
+
+    def _settled(self, header: Header, opened: _Open) -> Settled:
+        if header.plan is None:
+            return Settled(header)
+        if header.plan.video_key in self._ended:
+            return Settled(header, repeat=True, error=self._ended[header.plan.video_key])
         asked = header.plan.batch_count > 0 and opened.error is None
         answers = tuple(answer for _, answer in sorted(opened.answers.items()) if asked and answer is not None)
-        return [Settled(header, answers, error=opened.error)]
+        return Settled(header, answers, error=opened.error)

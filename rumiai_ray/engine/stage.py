@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rumiai_ray.engine.entries import dead_letter_row, video_row
+from rumiai_ray.engine.packed import pack
 from rumiai_ray.engine.planning import plan_video
 from rumiai_ray.engine.work import Header, Work
 from rumiai_ray.errors import MediaError, StorageError
@@ -58,9 +59,10 @@ class Stage:
                 raise
             except Exception as error:  # noqa: BLE001 -- the boundary of an entry: whatever it is, it costs this entry and no other
                 row = dead_letter_row(self.run_id, entry, video_key or None, at, error)
-                yield Work(entry.entry_id, video_key, 0, 1, {}, Header(entry, row, None))
+                yield Work(entry.entry_id, video_key, 0, 1, {}, Header(entry, pack(row), None))
                 return
-            header = Header(entry, video_row(self.run_id, entry, video, stored), plan, repeats=not claim(video_key, entry.entry_id))
+            row = video_row(self.run_id, entry, video, stored)
+            header = Header(entry, pack(row), plan, repeats=not claim(video_key, entry.entry_id))
             if header.repeats or not plan.batch_count:
                 yield Work(entry.entry_id, video_key, 0, 1, {}, header)
                 return
@@ -71,4 +73,5 @@ class Stage:
         """The one row of an entry whose reading has ended its process so many times."""
         error = MediaError("reading it ended its process every time: a crash, a hang or its memory", entry.input, "see Ray's logs")
         error.attempts = attempts
-        return Work(entry.entry_id, "", 0, 1, {}, Header(entry, dead_letter_row(self.run_id, entry, None, "frames", error), None))
+        row = dead_letter_row(self.run_id, entry, None, "frames", error)
+        return Work(entry.entry_id, "", 0, 1, {}, Header(entry, pack(row), None))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pyarrow as pa
 
+from rumiai_ray.engine.packed import unpack
 from rumiai_ray.frames.types import EncodedBatch
 from rumiai_ray.models.base import AudioChunk
 
@@ -69,12 +70,17 @@ class Header:
     """What is known of an entry as a whole once its frames are in the store, or once it is clear that they never will be."""
 
     entry: Entry
-    row: pa.Table
+    packed_row: bytes
     """Its stamped row: of `videos`, or of `dead_letter` where it could not be read."""
     plan: VideoPlan | None
     """None for a dead letter."""
     repeats: bool = False
     """Another entry of this run has the same bytes and is analysed for both."""
+
+    @property
+    def row(self) -> pa.Table:
+        """`packed_row`, unpacked."""
+        return unpack(self.packed_row)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import fakes
 from fakes import HEARD, SEEN
 from rumiai_ray.engine.assemble import assemble
 from rumiai_ray.engine.calls import Failure, Index, Outcome
+from rumiai_ray.engine.packed import pack
 from rumiai_ray.engine.work import VideoPlan
 from rumiai_ray.errors import ModelError
 
@@ -39,12 +40,12 @@ def failed(attempts: int = 3) -> Outcome:
     return saw(failure=CRASH, processing_time_s=None, attempts=attempts)
 
 
-def seen_rows(*frames: int) -> dict[str, pa.Table]:
-    return {"seen": SEEN.rows([{"frame_index": at, "time_s": at / 5, "number": 10 * at, "pid": 1} for at in frames])}
+def seen_rows(*frames: int) -> dict[str, bytes]:
+    return {"seen": pack(SEEN.rows([{"frame_index": at, "time_s": at / 5, "number": 10 * at, "pid": 1} for at in frames]))}
 
 
-def heard_rows(number: int) -> dict[str, pa.Table]:
-    return {"heard": HEARD.rows([{"number": number, "pid": 1}])}
+def heard_rows(number: int) -> dict[str, bytes]:
+    return {"heard": pack(HEARD.rows([{"number": number, "pid": 1}]))}
 
 
 def answer(number: int, outcomes: dict[str, Outcome], payload: Payload, *, video_key: str = "v", count: int = 3) -> tuple[Index, Payload]:

@@ -12,6 +12,7 @@ import ray
 
 from fakes import plan
 from rumiai_ray.engine.dispatch import Dispatcher, Done, Row
+from rumiai_ray.engine.packed import unpack
 from rumiai_ray.engine.work import Work, encode
 from works import audio_work, frames_work
 
@@ -36,7 +37,7 @@ def _answers(cell: Cell, works: list[Work], *, in_flight: int = 3) -> dict[tuple
 
 def _rows(done: Done, model: str, table: str = "seen") -> list[dict[str, Any]]:
     payload: Any = ray.get(done.payload)
-    return payload[model][table].to_pylist()  # type: ignore[no-any-return]
+    return unpack(payload[model][table]).to_pylist()
 
 
 def _outcome(done: Done, model: str) -> Any:

@@ -6,12 +6,13 @@ import pyarrow as pa
 
 from rumiai_ray.engine.calls import Index
 from rumiai_ray.engine.ledger import Ledger
+from rumiai_ray.engine.packed import pack
 from rumiai_ray.engine.work import Header, VideoPlan
 from rumiai_ray.ingest.entries import Entry
 
 
 def _header(entry_id: str, key: str = "v", count: int = 2, *, repeats: bool = False) -> Header:
-    return Header(Entry(entry_id, f"{entry_id}.mp4"), pa.table({}), VideoPlan(key, {}, (), {}, (), (), count), repeats)
+    return Header(Entry(entry_id, f"{entry_id}.mp4"), pack(pa.table({})), VideoPlan(key, {}, (), {}, (), (), count), repeats)
 
 
 def _row(entry_id: str, number: int, count: int, header: Header | None = None) -> Index:
@@ -68,3 +69,44 @@ def test_a_resumed_run_does_not_analyse_again_what_it_has() -> None:
     ledger = Ledger(analysed=["v"])
     (late,) = ledger.add(_row("late", 0, 1, _header("late", count=1)), "rows")
     assert (late.repeat, late.answers) == (True, ())
+
+
+def test_an_entry_all_of_whose_rows_come_twice_is_settled_once() -> None:
+    ledger = Ledger()
+    assert len(ledger.add(_row("e", 0, 1, _header("e", count=1)), "rows")) == 1
+    assert ledger.add(_row("e", 0, 1, _header("e", count=1)), "rows again") == []
+    ledger.ended("v")
+    assert ledger.add(_row("e", 0, 1, _header("e", count=1)), "rows again") == []
+
+
+def test_a_repeat_whose_row_comes_twice_is_settled_once() -> None:
+    ledger = Ledger()
+    for _ in range(2):
+        assert ledger.add(_row("copy", 0, 1, _header("copy", repeats=True)), None) == []
+    assert len(ledger.ended("v")) == 1
+    assert ledger.add(_row("copy", 0, 1, _header("copy", repeats=True)), None) == []
+
+
+def test_of_two_owners_of_one_video_the_second_waits_for_the_first() -> None:
+    ledger = Ledger()
+    (first,) = ledger.add(_row("a", 0, 1, _header("a", count=1)), "rows")
+    assert ledger.add(_row("b", 0, 1, _header("b", count=1)), "rows as well") == []
+    (second,) = ledger.ended("v")
+    assert (first.repeat, second.repeat, second.header.entry.entry_id) == (False, True, "b")
+
+
+def test_a_settled_video_whose_rows_were_lost_is_settled_again_when_it_was_read_again() -> None:
+    ledger = Ledger()
+    assert len(ledger.add(_row("e", 0, 1, _header("e", count=1)), "lost")) == 1
+    ledger.lost("e", "v")
+    (again,) = ledger.add(_row("e", 0, 1, _header("e", count=1)), "rows")
+    assert [payload for _, payload in again.answers] == ["rows"]
+
+
+def test_what_waits_when_a_round_ends_is_read_again() -> None:
+    ledger = Ledger()
+    assert ledger.add(_row("copy", 0, 1, _header("copy", repeats=True)), None) == []
+    ledger.forget()
+    assert ledger.ended("v") == []
+    (copy,) = ledger.add(_row("copy", 0, 1, _header("copy", repeats=True)), None)
+    assert copy.repeat

@@ -21,6 +21,7 @@ from rumiai_ray.engine import cell as cells
 from rumiai_ray.engine.dispatch import Dispatcher, Done, Row
 from rumiai_ray.engine.interactive import lane_policy
 from rumiai_ray.engine.local import local_ray
+from rumiai_ray.engine.packed import unpack
 from rumiai_ray.engine.prepare import choose_models
 from rumiai_ray.engine.work import Work, encode
 from rumiai_ray.frames.types import EncodedBatch
@@ -54,7 +55,7 @@ def _ask(cell: cells.Cell, picture: Path) -> dict[str, Any]:
         done = dispatcher.collect()
     payload: Any = ray.get(done[0].payload)
     ready = ray.get(cell.models["yolo"].ready.remote())
-    return {"pid": ready.pid, "labels": payload["yolo"]["objects"]["label"].to_pylist()}
+    return {"pid": ready.pid, "labels": unpack(payload["yolo"]["objects"])["label"].to_pylist()}
 
 
 if __name__ == "__main__":

@@ -1,0 +1,29 @@
+"""What extraction tasks agree on."""
+
+from __future__ import annotations
+
+from rumiai_ray.engine.claims import Claims
+
+
+def test_the_first_entry_that_claims_a_video_owns_it_and_may_ask_again() -> None:
+    claims = Claims({"known": ""})
+    assert claims.claim("v", "a")
+    assert not claims.claim("v", "b")
+    assert claims.claim("v", "a")
+    assert not claims.claim("known", "a")
+
+
+def test_only_the_entry_that_was_being_read_when_the_worker_died_is_charged() -> None:
+    claims = Claims({})
+    for deaths in range(3):
+        assert claims.begin("innocent") == 0
+        assert claims.begin("killer", "innocent") == deaths
+    assert claims.begin("next", "killer") == 0
+    assert claims.begin("killer", "next") == 0
+
+
+def test_an_entry_that_was_ended_is_not_charged() -> None:
+    claims = Claims({})
+    assert claims.begin("last") == 0
+    claims.end("last")
+    assert claims.begin("last") == 0

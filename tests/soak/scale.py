@@ -1,0 +1,167 @@
+"""How far one driver goes: very many videos that cost nothing, through the same Dataset, cells, assembly and commit as any other.
+
+`make scale` runs 100,000; `python tests/soak/scale.py --videos N` any number. Prints what a video costs, in time and in the driver's
+memory, which processes spend it, and whether Ray spilled; ends with 1 where a limit is broken.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import hashlib
+import re
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "support"), str(Path(__file__).resolve().parents[2])]
+
+import numpy as np  # noqa: E402 -- found on the path just set
+import psutil  # noqa: E402
+import ray  # noqa: E402
+from ray._private.internal_api import memory_summary  # noqa: E402
+
+import fakes  # noqa: E402
+import nulls  # noqa: E402
+from numbered_clips import numbered_clip  # noqa: E402
+from rumiai_ray.config import load_config  # noqa: E402
+from rumiai_ray.engine.actor import anonymous_memory_bytes  # noqa: E402
+from rumiai_ray.engine.batch import Batch  # noqa: E402
+from rumiai_ray.engine.local import local_ray  # noqa: E402
+from rumiai_ray.engine.prepare import fetch_limits, open_store, sampling_spec  # noqa: E402
+from rumiai_ray.ingest.entries import read_manifest  # noqa: E402
+from rumiai_ray.ingest.table import EntryFile  # noqa: E402
+from rumiai_ray.runs.manifest import RunManifest  # noqa: E402
+from rumiai_ray.runs.reader import open_run  # noqa: E402
+from rumiai_ray.runs.writer import RunWriter  # noqa: E402
+from rumiai_ray.schema.registry import TABLES_BY_NAME  # noqa: E402
+
+if TYPE_CHECKING:
+    from rumiai_ray.engine.local import LocalRay
+    from rumiai_ray.engine.writing import Tally
+
+MAX_BYTES_A_VIDEO = 2048
+"""Growth of the driver's anonymous memory that is allowed."""
+_SETTLED = 0.2
+"""Share of the videos after which the driver's memory is measured: imports, pools and caches are filled by then."""
+
+
+@dataclass
+class Samples:
+    """An `engine.batch.Watcher` that keeps (videos done, seconds, the driver's anonymous bytes), at most one a second."""
+
+    rows: list[tuple[int, float, int]] = field(default_factory=list)
+    cpu_s: list[dict[str, float]] = field(default_factory=list)
+    """CPU time spent so far, by kind of process."""
+
+    def tick(self, done: int, total: int, tally: Tally) -> None:
+        """Take a sample where a second has gone by."""
+        del total, tally
+        now = time.monotonic()
+        if not self.rows or now - self.rows[-1][1] >= 1.0:
+            self.rows.append((done, now, anonymous_memory_bytes()))
+            self.cpu_s.append(_cpu_seconds())
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What was measured."""
+
+    videos: int
+    wall_s: float
+    """From the first commit to the last: start-up is not in it."""
+    videos_per_s: float
+    cpu_ms_per_video: dict[str, float]
+    """By kind of process."""
+    driver_bytes_per_video: float
+    """Slope of the driver's anonymous memory over the videos done."""
+    driver_peak_mb: float
+    spilled_mb: float
+
+
+def measure(here: LocalRay, place: Path, videos: int, models: int = 1, cells: int = 1) -> Figures:
+    """Run `videos` null videos through `models` null models; checks that the run holds every one of them once."""
+    manifest_file = place / "videos.csv"
+    with manifest_file.open("w") as file:
+        file.write("id,input,views\n")
+        file.writelines(f"video-{number:07},clips/{number:07}.mp4,{number}\n" for number in range(videos))
+    flags: dict[str, Any] = {"store": str(place / "store"), "out": str(place / "runs"), "engine": {"cells": cells}}
+    config = load_config(flags=flags)
+    plans = tuple(nulls.null_plan(f"null{number}") for number in range(models))
+    tables = {**TABLES_BY_NAME, "nothing": nulls.NOTHING}
+    entries = EntryFile.of(read_manifest(str(manifest_file)))
+    manifest = RunManifest.of_now("scale", command=["scale"], config=config, plans=plans, sampling=asdict(sampling_spec(config)))
+    versions = {name: table.version for name, table in tables.items()}
+    manifest = manifest.model_copy(update={"tables": versions, "source_sha256": here.code_sha256})
+    writer = RunWriter.create(config.out, manifest, tables, entries=entries.data)
+    clip = numbered_clip(place / "clip.mkv", 7, frames=4, audio=False)
+    key = hashlib.sha256(clip.read_bytes()).hexdigest()
+    store = open_store(config)
+    store.ensure(clip, key).close()
+    stage = nulls.OneClip("scale", plans, store, fetch_limits(config), place / "work", config.engine.batch_frames, clip, key)
+    samples = Samples()
+    status = Batch(config, stage, writer, here, samples).run(entries, len(entries))
+    writer.finish(status, {})
+    run = open_run(writer.run.uri())
+    committed = run.entries()
+    assert (status, len(committed), set(committed.values())) == ("complete", videos, {"committed"})
+    assert run.table("nothing", ["zero"]).num_rows == 4 * videos
+    return _figures(samples, videos)
+
+
+def _figures(samples: Samples, videos: int) -> Figures:
+    done, seconds, memory = (np.array(column, float) for column in zip(*samples.rows, strict=True))
+    begun = done > 0
+    late = done >= _SETTLED * videos
+    wall_s = float(seconds[begun][-1] - seconds[begun][0])
+    summary: str = memory_summary(ray.get_runtime_context().gcs_address, stats_only=True)  # type: ignore[no-untyped-call]
+    spilled = re.search(r"Spilled (\d+) MiB", summary)
+    first = int(begun.argmax())
+    spent = {kind: cpu_s - samples.cpu_s[first].get(kind, 0.0) for kind, cpu_s in samples.cpu_s[-1].items()}
+    return Figures(
+        videos=videos,
+        wall_s=wall_s,
+        videos_per_s=float(done[-1] - done[begun][0]) / wall_s,
+        cpu_ms_per_video={kind: 1000 * cpu_s / (done[-1] - done[first]) for kind, cpu_s in sorted(spent.items())},
+        driver_bytes_per_video=float(np.polyfit(done[late], memory[late], 1)[0]),
+        driver_peak_mb=float(memory.max() / 1e6),
+        spilled_mb=float(spilled[1]) if spilled else 0.0,
+    )
+
+
+def _cpu_seconds() -> dict[str, float]:
+    """CPU time of this process and of all of its Ray's, by kind: the driver, Ray's own daemons, and workers by what they do."""
+    spent = defaultdict[str, float](float, driver=time.process_time())
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            title = process.cmdline()[0].removeprefix("ray::")
+            times = process.cpu_times()
+            spent[re.split(r"[^\w-]", title.rpartition("/")[2])[0]] += times.user + times.system
+    return spent
+
+
+def main() -> None:
+    """Measure, print, judge."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--videos", type=int, default=100_000)
+    parser.add_argument("--models", type=int, default=1)
+    parser.add_argument("--cells", type=int, default=1)
+    arguments = parser.parse_args()
+    with ExitStack() as held:
+        place = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="scale-")))
+        here = held.enter_context(local_ray(beside=[Path(fakes.__file__), Path(nulls.__file__)]))
+        figures = measure(here, place, arguments.videos, arguments.models, arguments.cells)
+    for name, value in asdict(figures).items():
+        for label, figure in value.items() if isinstance(value, dict) else [("", value)]:
+            print(f"{name} {label}".ljust(44), f"{figure:,.2f}")
+    if figures.driver_bytes_per_video > MAX_BYTES_A_VIDEO or figures.spilled_mb:
+        sys.exit(f"too much: the driver may grow by {MAX_BYTES_A_VIDEO} bytes a video, and nothing may spill")
+
+
+if __name__ == "__main__":
+    main()
