@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from batches import TABLES, ray_processes
-from chaos import ChaosKit, check_equal, deal, endure
+from chaos import ChaosKit, check_equal, dead_letter_of, deal, endure
 from faults import ALWAYS, DEATHS, HANGS, KINDS, Fault, Kind
+from faulty import number_of
 
 if TYPE_CHECKING:
     import random
@@ -122,3 +123,21 @@ def test_the_claims_may_die_and_shared_bytes_are_still_analysed_once(ground: Gro
         wanted = [row for row in ground.undisturbed.table(name).to_pylist() if row["video_key"] in keys]
         assert run.table(name).num_rows == len(wanted), f"{name}: rows lost or doubled"
     assert run.verify() == []
+
+
+def test_copies_of_a_clip_that_cannot_be_read_are_dead_letters_too_and_wait_for_nobody(
+    ground: Ground, tmp_path: Path, dice: random.Random
+) -> None:
+    cases = [*_all(DEATHS[:1], "worker", ("middle",), (ALWAYS,)), *_all(RAISED[:1], "worker", ("middle",), (ALWAYS,))]
+    fates, entries = deal(cases, ground.entries, 4, dice)
+    struck = {fault.on for fault in fates}
+    copies = [
+        type(entry)(f"{entry.entry_id}-again", entry.input, entry.columns, entry.location)
+        for entry in entries
+        if number_of(entry.input) in struck
+    ]
+    run = endure(ChaosKit(ground.here, tmp_path), "copied", [*entries, *copies], fates)
+    dead = {row["entry_id"]: row["error_class"] for row in run.table("dead_letter").to_pylist()}
+    endings = {fault.on: (dead_letter_of(fault) or ("", ""))[1] for fault in fates}
+    both = [entry for entry in (*entries, *copies) if number_of(entry.input) in struck]
+    assert dead == {entry.entry_id: endings[number_of(entry.input)] for entry in both}

@@ -88,9 +88,9 @@ def test_a_long_run_under_random_kills_is_complete_and_exact(tmp_path: Path) -> 
         writer.finish(status, {})
     run = open_run(writer.run.uri())
     rate = VIDEOS / wall_s
-    print(f"\nseed {SEED}: {VIDEOS} videos in {wall_s:.0f} s, {rate:.2f} a second, {rounds} round(s), status {status}")  # noqa: T201
+    print(f"\nseed {SEED}: {VIDEOS} videos in {wall_s:.0f} s, {rate:.2f} a second, {rounds} round(s), status {status}")
     told = ", ".join(f"{kind} {count}" for kind, count in sorted(killer.kills.items()))
-    print(f"killed: {told}, every {wall_s / max(killer.kills.total(), 1):.1f} s; driver at most {peak_bytes / 2**20:.0f} MB")  # noqa: T201
+    print(f"killed: {told}, every {wall_s / max(killer.kills.total(), 1):.1f} s; driver at most {peak_bytes / 2**20:.0f} MB")
     assert killer.kills, "nothing was killed"
     assert status == "complete", batch.tally.failures
     check_attribution(run, entries)
