@@ -10,8 +10,10 @@ import random
 import threading
 import time
 from collections import Counter
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 
 from batches import WORKING, Kit, check_attribution, clips, ray_processes
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 VIDEOS = int(os.environ.get("SOAK_VIDEOS", "500"))
 MEAN_S = float(os.environ.get("SOAK_MEAN_S", "8"))
 """Longer than a restart and the longest call, or nothing could finish."""
+_PATIENCE_S = 3.0
+"""How long to wait for a process of the chosen kind to be at work."""
 SEED = int(os.environ.get("SOAK_SEED", time.time_ns() % 10_000))
 
 
@@ -47,14 +51,16 @@ class Killer:
 
     def _run(self) -> None:
         while not self._ended.wait(self._dice.expovariate(1 / self._mean_s)):
-            # One kind after the other: most are writing or reading for a short while only, and would hardly ever be hit.
+            # The kind first: reading and writing take a short while each, and would hardly ever be hit.
             kind = self._dice.choice(WORKING)
-            victims: list[object] = []
-            while not victims and not self._ended.wait(0.02):
-                victims = [process for _, process in ray_processes((kind,))]
+            deadline = time.monotonic() + _PATIENCE_S
+            victims: list[tuple[str, Any]] = []
+            while not victims and time.monotonic() < deadline and not self._ended.wait(0.02):
+                victims = ray_processes((kind,))
             if victims:
-                self._dice.choice(victims).kill()  # type: ignore[attr-defined]  # psutil has no types here
-                self.kills[kind.removeprefix("ray::")] += 1
+                with suppress(psutil.NoSuchProcess):  # it has ended by itself
+                    self._dice.choice(victims)[1].kill()
+                    self.kills[kind.removeprefix("ray::")] += 1
 
 
 @pytest.mark.timeout(3600)

@@ -115,8 +115,8 @@ def ray_processes(titles: Sequence[str] = WORKING) -> list[tuple[str, Any]]:
     assert node is not None
     raylet = next(
         process
-        for process in psutil.process_iter()
-        if process.name() == "raylet" and node.get_session_dir_path() in " ".join(process.cmdline())
+        for process in psutil.process_iter(["name", "cmdline"])  # read at once: a process that has ended since raises nothing
+        if process.info["name"] == "raylet" and node.get_session_dir_path() in " ".join(process.info["cmdline"] or [])
     )
     found = []
     for process in raylet.children(recursive=True):

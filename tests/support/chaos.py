@@ -137,9 +137,11 @@ def endure(kit: ChaosKit, run_id: str, entries: Sequence[Entry], fates: Sequence
         assert not drive(kit, run_id, entries), f"the run went to its end; struck so far: {_told()}"
     assert drive(kit, run_id, entries), f"the run ended once more than its faults; struck so far: {_told()}"
     idle = [str(fault) for fault, times in faults.struck().items() if times < max(fault.times, 1)]
-    assert not idle, f"these never struck: {idle}"
     faults.arm([])
-    return open_run(kit.place / "runs" / run_id)
+    run = open_run(kit.place / "runs" / run_id)
+    told = [f"{row['model_name']}: {row['error_message']}" for row in run.table("analyses").to_pylist() if row["error_message"]]
+    assert not idle, f"these never struck: {idle}; what failed: {told}"
+    return run
 
 
 def _told() -> dict[str, int]:
