@@ -1,8 +1,9 @@
 """Fill the frame store from a manifest, without models: `python jobs/prefetch.py --manifest FILE`.
 
-A run over the same videos with the same sampling, on the same node, then decodes nothing.
+A run over the same videos with the same sampling, on the same node, then decodes nothing; with `--store-remote`, on any node.
 
-Exit codes: 0 all stored, 1 some video could not be had or was evicted again, 2 wrong usage, 3 the store cannot be written any more.
+Exit codes: 0 all stored, 1 some video could not be had or uploaded, or was evicted again, 2 wrong usage, 3 the store cannot be
+written any more.
 """  # noqa: INP001 -- a script
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from rumiai_ray.ingest.fetch import fetch  # noqa: E402
 
 if TYPE_CHECKING:
     from rumiai_ray.frames.store import FrameStore
+    from rumiai_ray.frames.stored import Origin
     from rumiai_ray.ingest.entries import Entry
     from rumiai_ray.ingest.limits import FetchLimits
 
@@ -43,18 +45,21 @@ AtOnce = Annotated[int, typer.Option("--at-once", min=1, help="Videos fetched an
 class Outcome:
     """How one entry ended."""
 
-    kind: Literal["decoded", "there already", "failed"]
+    kind: Origin | Literal["failed"]
     text: str
     """The entry's key in the store, or the failure in words."""
+    shared: bool = False
+    """Whether the shared store has it."""
 
 
-@with_settings("store", "store_max_gb", "sampling", "limits", "cookies")
+@with_settings("store", "store_remote", "store_max_gb", "sampling", "limits", "cookies")
 def prefetch(manifest: Manifest, config: BaseConfig, at_once: AtOnce = 1) -> None:
     """Fetch and decode every video of a manifest into the frame store; no model is loaded."""
     entries = list(read_manifest(manifest))
     store, limits = open_store(config), fetch_limits(config)
     counts: Counter[str] = Counter()
     keys: set[str] = set()
+    shared: set[str] = set()
     try:
         with scratch_directory() as workdir, ThreadPoolExecutor(at_once) as pool:
             for outcome in pool.map(lambda entry: _store(entry, store, limits, workdir), entries):
@@ -63,17 +68,23 @@ def prefetch(manifest: Manifest, config: BaseConfig, at_once: AtOnce = 1) -> Non
                     typer.echo(outcome.text, err=True)
                 else:
                     keys.add(outcome.text)
+                    shared |= {outcome.text} if outcome.shared else set()
         evicted = len(keys - {entry.key for entry in store.entries()})
     except StorageError as error:
         _say(error)
         raise typer.Exit(Exit.ABORTED) from error
+    fetched = f"{counts['remote']} fetched, " if store.remote else ""
+    in_both = f", {len(shared)} in {config.store_remote}" if store.remote else ""
     typer.echo(
-        f"{len(entries)} entries: {counts['decoded']} decoded, {counts['there already']} there already, {counts['failed']} failed; "
-        f"{len(keys) - evicted} videos in {config.store}"
+        f"{len(entries)} entries: {counts['miss']} decoded, {fetched}{counts['hit']} there already, {counts['failed']} failed; "
+        f"{len(keys) - evicted} videos in {config.store}{in_both}"
     )
+    unshared = len(keys - shared) if store.remote and store.remote.writable else 0
+    if unshared:
+        typer.echo(f"{unshared} videos could not be uploaded to {config.store_remote}; the same command tries again", err=True)
     if evicted:
         typer.echo(f"{evicted} videos were evicted again: the store holds at most {config.store_max_gb:g} GB (--store-max-gb)", err=True)
-    if evicted or counts["failed"]:
+    if evicted or unshared or counts["failed"]:
         raise typer.Exit(Exit.TROUBLED)
 
 
@@ -85,7 +96,7 @@ def _store(entry: Entry, store: FrameStore, limits: FetchLimits, workdir: Path) 
     """
     try:
         with fetch(entry, limits, workdir) as video, store.ensure(video.path, video.video_key) as stored:
-            return Outcome("there already" if stored.hit else "decoded", store.key_of(video.video_key))
+            return Outcome(stored.origin, stored.key, shared=stored.origin == "remote" or store.share(stored))
     except StorageError:
         raise
     except RumiaiError as error:

@@ -90,6 +90,9 @@ class BaseConfig(BaseSettings):
     out: str = execution("runs", "directory or URI that holds run directories")
     store: Path = execution(user_cache() / "frames", "directory of the frame store (of this node)")
     store_max_gb: float = execution(50.0, "size the frame store is pruned to, least recently used first", gt=0)
+    store_remote: str | None = execution(
+        None, "directory or URI of a frame store that nodes share, read before a video is decoded and written after", min_length=1
+    )
     weights_dir: Path | None = execution(None, "directory searched for weights before the per-user cache")
     cookies: Path | None = execution(None, "cookies file (Netscape format) for sites that ask for a login")
     sampling: Sampling = Sampling()

@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
+import fsspec
 import pytest
 
 from rumiai_ray.models.catalogue import MODELS
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterator
+
+    from s3_server import S3Server
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 MEDIA = SHARED / "media"
@@ -29,6 +33,33 @@ def media() -> Path:
     if not MEDIA.is_dir():
         pytest.skip(f"no real media at {MEDIA}")
     return MEDIA
+
+
+@pytest.fixture(scope="session")
+def _s3_server() -> Iterator[S3Server]:
+    from s3_server import s3_server  # noqa: PLC0415 -- moto takes a second to import
+
+    with s3_server() as server:
+        yield server
+
+
+@pytest.fixture
+def s3(_s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
+    """An S3-compatible server that this process and those it starts find through the environment, as an operator's would be."""
+    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in _s3_server.variables.items():
+        monkeypatch.setenv(name, value)
+    return _s3_server
+
+
+@pytest.fixture
+def bucket(s3: S3Server) -> str:
+    """URI of a new bucket on that server."""
+    del s3
+    name = f"bucket-{uuid4().hex}"
+    fsspec.filesystem("s3", use_listings_cache=False).mkdir(name)
+    return f"s3://{name}"
 
 
 @pytest.hookimpl(wrapper=True)

@@ -18,6 +18,7 @@ from rumiai_ray.errors import ConfigError
 SETTINGS = dict(flat_settings())
 CHOSEN: dict[tuple[str, ...], Any] = {
     ("models",): ["yolo", "ocr"],
+    ("store_remote",): "s3://bucket/frames",
     ("weights_dir",): "/weights",
     ("cookies",): "/cookies.txt",
     ("sampling", "fps"): 2.5,

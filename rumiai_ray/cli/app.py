@@ -6,6 +6,7 @@ Exit codes: 0 complete, 1 some video or model failed, 2 usage or preflight, 3 ab
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 from typing import Any
 
@@ -63,7 +64,8 @@ app.add_typer(runs.app, name="runs")
 
 
 def main() -> None:
-    """Run the command line; every error of ours becomes one line on stderr and an exit code."""
+    """Run the command line; every error of ours becomes one line on stderr and an exit code, and SIGTERM means what Ctrl-C does."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(_run())
 
 

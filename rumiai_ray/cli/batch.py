@@ -65,7 +65,8 @@ def resume(run: Run, config: BaseConfig) -> Exit:
     """
     from rumiai_ray.cli.endings import noise_to_stderr  # noqa: PLC0415
 
-    config = config_of_run(run, config)
+    # The run goes on where it lies: its own `out` may have been relative to another directory, or it may have been moved.
+    config = config_of_run(run, config).model_copy(update={"out": run.store.uri().rpartition("/")[0]})
     entries = given_entries(run)
     done = run.entries()
     with noise_to_stderr():
@@ -113,25 +114,25 @@ def given_entries(run: Run) -> EntryFile:
     Raises:
         StorageError: the copy is missing or not the one the manifest has the digest of.
     """
-    import hashlib  # noqa: PLC0415
-
     from rumiai_ray.errors import StorageError  # noqa: PLC0415
     from rumiai_ray.ingest.table import EntryFile  # noqa: PLC0415
-    from rumiai_ray.runs.writer import ENTRIES  # noqa: PLC0415
+    from rumiai_ray.runs.writer import entries_path  # noqa: PLC0415
 
-    data = run.store.read_or_none(ENTRIES)
-    if data is None or hashlib.sha256(data).hexdigest() != run.manifest.entries_sha256:
-        raise StorageError(
-            "the run's copy of its entries is missing or altered", run.store.uri(ENTRIES), "start a new run from the manifest"
-        )
-    return EntryFile.read(data)
+    path = entries_path(run.manifest.entries_sha256)
+    data = run.store.read_or_none(path)
+    entries = None if data is None else EntryFile(data)
+    if entries is None or entries.sha256 != run.manifest.entries_sha256:
+        raise StorageError("the run's copy of its entries is missing or altered", run.store.uri(path), "start a new run from the manifest")
+    return entries
 
 
 def _prepare(config: BaseConfig, entries: EntryFile, run_id: str | None) -> Prepared:
     from rumiai_ray.cli.doctor_verb import preflight  # noqa: PLC0415
     from rumiai_ray.cli.weights import choose_or_fetch  # noqa: PLC0415
+    from rumiai_ray.engine.connect import check_address  # noqa: PLC0415
     from rumiai_ray.engine.prepare import prepare  # noqa: PLC0415
 
+    check_address()
     preflight(config)
     return prepare(config, choose_or_fetch(config), entries, command=sys.argv, run_id=run_id)
 
@@ -145,7 +146,11 @@ def _run(prepared: Prepared, writer: RunWriter, entries: Iterable[Entry], total:
 
     analysed: set[Any] = set(before.table("videos", ["video_key"])["video_key"].to_pylist()) if before else set()
     typer.echo(f"run {prepared.manifest.run_id}: {total} entries", err=True)
-    with scratch_directory() as workdir, connected(prepared.config) as here, BatchProgress(prepared.models) as progress:
+    with (
+        scratch_directory() as workdir,
+        connected(prepared.config) as here,
+        BatchProgress(prepared.models, prepared.config.engine.cells) as progress,
+    ):
         engine = Batch(prepared.config, prepared.stage(workdir), writer, here, progress)
         return run_to_the_end(
             engine,

@@ -1,34 +1,49 @@
-"""Progress of a batch: one line that is redrawn on a terminal, one line every 30 s in a log."""
+"""Progress of a batch, on stderr: bars on a terminal, one line of key=value every 30 s in a log."""
 
 from __future__ import annotations
 
 import time
+from datetime import timedelta
 from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+
+from rumiai_ray.schema.run import Status
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rich.status import Status
-
     from rumiai_ray.engine.writing import Tally
     from rumiai_ray.models.base import ModelPlan
 
-_LOG_EVERY_S = 30.0
-_DRAW_EVERY_S = 1.0
-
 
 class BatchProgress:
-    """An `engine.batch.Watcher` that writes to stderr. A context: the last line is written when it closes."""
+    """An `engine.batch.Watcher`. A context: bars are drawn while it is open, the last line is written when it closes.
 
-    def __init__(self, models: Sequence[ModelPlan]) -> None:
-        self._console = Console(stderr=True)
+    A model's busy share is the time inside it over the time since the context was made, start-up included; what is
+    analysed and not yet committed does not count.
+
+    Args:
+        models: what runs.
+        cells: copies of each model; a share is of all of them.
+        console: where to.
+        log_every_s: between two lines where there is no terminal.
+    """
+
+    def __init__(self, models: Sequence[ModelPlan], cells: int = 1, *, console: Console | None = None, log_every_s: float = 30.0) -> None:
+        self._console = console or Console(stderr=True)
         self._models = models
+        self._cells = cells
+        self._log_every_s = log_every_s
         self._began = time.monotonic()
-        self._last = self._began
+        self._logged = self._began
         self._line = ""
-        self._status: Status | None = None
+        self._bars = Progress(
+            TextColumn("{task.description}"), BarColumn(30), TextColumn("{task.fields[figures]}"),
+            console=self._console, transient=True, refresh_per_second=2, disable=not self._console.is_terminal,
+        )  # fmt: skip
+        self._tasks: dict[str, TaskID] = {}
 
     @property
     def elapsed_s(self) -> float:
@@ -38,40 +53,63 @@ class BatchProgress:
     def tick(self, done: int, total: int, tally: Tally) -> None:
         """Say where the run is, not more often than a person or a log wants."""
         self._line = self._describe(done, total, tally)
-        every_s = _DRAW_EVERY_S if self._status else _LOG_EVERY_S
-        if time.monotonic() - self._last < every_s:
-            return
-        self._last = time.monotonic()
-        if self._status:
-            self._status.update(self._line)
-        else:
-            self._console.print(self._line, markup=False, highlight=False, soft_wrap=True)
+        if self._console.is_terminal:
+            self._draw(done, total, tally)
+        elif time.monotonic() - self._logged >= self._log_every_s:
+            self._logged = time.monotonic()
+            self._print(self._line)
 
     def __enter__(self) -> Self:
         for model in self._models:
             note = "  (declared stand-in)" if model.stand_in else ""
-            self._console.print(
-                f"{model.name:10} {model.backend} {model.version}, {model.device} {model.precision}{note}", markup=False, highlight=False
-            )
-        if self._console.is_terminal:
-            self._status = self._console.status("starting")
-            self._status.start()
+            self._print(f"{model.name:10} {model.backend} {model.version}, {model.device} {model.precision}{note}")
+        self._tasks = {name: self._bars.add_task(name, total=None, figures="starting") for name in ("videos",)}
+        self._tasks |= {model.name: self._bars.add_task(f"  {model.name}", total=1.0, figures="") for model in self._models}
+        self._bars.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._status:
-            self._status.stop()
+        self._bars.stop()
         if self._line:
-            self._console.print(self._line, markup=False, highlight=False, soft_wrap=True)
+            self._print(self._line)
+
+    def _draw(self, done: int, total: int, tally: Tally) -> None:
+        left_s = self._left_s(done, total)
+        figures = [f"{done}/{total}", f"{tally.entries['dead_letter']} dead letters", f"{_failed(tally)} failed models"]
+        figures += [f"{self._frames_per_s(tally):.1f} frames/s", "" if left_s is None else f"{timedelta(seconds=round(left_s))} left"]
+        self._bars.update(self._tasks["videos"], completed=done, total=total, figures="  ".join(figures))
+        for model in self._models:
+            busy = self._busy(model.name, tally)
+            self._bars.update(self._tasks[model.name], completed=busy, figures=f"{busy:.0%} busy")
 
     def _describe(self, done: int, total: int, tally: Tally) -> str:
-        elapsed_s = self.elapsed_s
-        failed = sum(count for (_, status), count in tally.statuses.items() if status == "failed")
-        busy = " ".join(f"{model.name}={tally.seconds[model.name] / elapsed_s:.2f}" for model in self._models)
-        left_s = (total - done) * elapsed_s / done if done else None
-        eta = "?" if left_s is None else f"{left_s:.0f}"
-        frames = max(tally.frames.values(), default=0) / elapsed_s
-        return (
-            f"elapsed_s={elapsed_s:.0f} done={done} total={total} dead_letter={tally.entries['dead_letter']} failed_models={failed} "
-            f"frames_per_s={frames:.1f} busy: {busy} eta_s={eta}"
-        )
+        left_s = self._left_s(done, total)
+        pairs: dict[str, object] = {
+            "elapsed_s": f"{self.elapsed_s:.0f}",
+            "done": done,
+            "total": total,
+            "dead_letter": tally.entries["dead_letter"],
+            "failed_models": _failed(tally),
+            "frames_per_s": f"{self._frames_per_s(tally):.1f}",
+            "eta_s": "?" if left_s is None else f"{left_s:.0f}",
+        }
+        pairs |= {f"busy_{model.name}": f"{self._busy(model.name, tally):.2f}" for model in self._models}
+        pairs |= {f"failure_{name.replace(': ', '_')}": count for name, count in sorted(tally.failures.items())}
+        return " ".join(f"{name}={value}" for name, value in pairs.items())
+
+    def _busy(self, model: str, tally: Tally) -> float:
+        return tally.seconds[model] / max(self.elapsed_s, 1e-3) / self._cells
+
+    def _frames_per_s(self, tally: Tally) -> float:
+        """Of the model that has seen most frames: the others see some of them."""
+        return max(tally.frames.values(), default=0) / max(self.elapsed_s, 1e-3)
+
+    def _left_s(self, done: int, total: int) -> float | None:
+        return (total - done) * self.elapsed_s / done if done else None
+
+    def _print(self, line: str) -> None:
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _failed(tally: Tally) -> int:
+    return sum(count for (_, status), count in tally.statuses.items() if status == Status.FAILED)

@@ -26,11 +26,12 @@ _SETTINGS = ("store", "store_max_gb", "sampling", "limits")
 def _store(config: BaseConfig) -> FrameStore:
     from rumiai_ray.engine.prepare import open_store  # noqa: PLC0415 -- brings Ray along
 
-    return open_store(config)
+    # These verbs look after the node's own store; the shared one is not asked.
+    return open_store(config.model_copy(update={"store_remote": None}))
 
 
 @app.command("ls")
-@with_settings(*_SETTINGS)
+@with_settings(*_SETTINGS, "store_remote")
 def ls(config: BaseConfig) -> None:
     """List the stored videos, least recently used first."""
     table = Table(*folding("key", "video", "MB", "duration", "frames", "last used", whole="key"))
@@ -49,6 +50,8 @@ def ls(config: BaseConfig) -> None:
     console = Console()
     console.print(table)
     console.print(f"{total / 1e9:.2f} GB of at most {config.store_max_gb:g} GB, in {config.store}", markup=False, soft_wrap=True)
+    if config.store_remote is not None:
+        console.print(f"shared between nodes through {config.store_remote}", markup=False, soft_wrap=True)
 
 
 @app.command("verify")

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
-import shutil
 import socket
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import ray
+from ray._private.runtime_env.constants import RAY_JOB_CONFIG_JSON_ENV_VAR
 
 from rumiai_ray.engine.code import freeze
-from rumiai_ray.engine.local import LocalRay, local_ray
+from rumiai_ray.engine.local import LocalRay, local_ray, start_ray
 from rumiai_ray.errors import ConfigError
 from rumiai_ray.provenance import source_sha256
 
@@ -33,30 +34,26 @@ def connected(config: BaseConfig) -> Iterator[LocalRay]:
     a driver outside a job uploads a frozen copy itself.
 
     Raises:
-        ConfigError: RAY_ADDRESS names a cluster that does not answer (`ray.init` would block on it for minutes).
+        ConfigError: see `check_address`.
     """
+    check_address()
     address = os.environ.get("RAY_ADDRESS", "")
     if not address:
         with local_ray(num_cpus=_cpus(config)) as ours:
             yield ours
         return
-    submitted = "RAY_JOB_ID" in os.environ or "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ
-    if not submitted:
-        _probe(address)
-    scratch = Path(tempfile.mkdtemp(prefix="rr-"))
-    try:
-        if submitted:
-            ray.init(address=address, log_to_driver=False)
-            code_sha256 = source_sha256()
+    with tempfile.TemporaryDirectory(prefix="rr-", ignore_cleanup_errors=True) as name:
+        scratch = Path(name)
+        if RAY_JOB_CONFIG_JSON_ENV_VAR in os.environ:  # set by the job's supervisor, for the driver only
+            code_sha256, environment = source_sha256(), None
         else:
             folder, code_sha256 = freeze(scratch / "code")
-            ray.init(address=address, log_to_driver=False, runtime_env={"working_dir": str(folder)})
+            environment = {"working_dir": str(folder)}
+        start_ray(address=address, log_to_driver=False, logging_level=logging.WARNING, runtime_env=environment)
         try:
             yield LocalRay(code_sha256, scratch)
         finally:
             ray.shutdown()
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _cpus(config: BaseConfig) -> int:
@@ -65,9 +62,19 @@ def _cpus(config: BaseConfig) -> int:
     return max(os.cpu_count() or 1, engine.cells + engine.extract_tasks)
 
 
-def _probe(address: str) -> None:
-    host, _, port = address.rpartition("://")[2].rpartition(":")
+def check_address() -> None:
+    """See that something listens where RAY_ADDRESS says: `ray.init` on a dead address blocked for more than 120 s.
+
+    Raises:
+        ConfigError: nothing does, or RAY_ADDRESS is not HOST:PORT.
+    """
+    address = os.environ.get("RAY_ADDRESS", "")
+    if not address or RAY_JOB_CONFIG_JSON_ENV_VAR in os.environ:
+        return
+    host, _, port = address.rpartition(":")
+    if not port.isdigit() or "/" in host:
+        raise ConfigError("is not HOST:PORT of a cluster's head", f"RAY_ADDRESS {address!r}", "the head's port is usually 6379")
     try:
-        socket.create_connection((host, int(port)), timeout=_PROBE_S).close()
-    except (OSError, ValueError) as error:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_PROBE_S).close()
+    except OSError as error:
         raise ConfigError(f"no Ray answers there: {error}", f"RAY_ADDRESS {address}", "start the cluster, or unset RAY_ADDRESS") from error

@@ -39,6 +39,8 @@ _ENTRIES_PER_BLOCK = 16
 _WAVE = 4096
 _AHEAD = 4
 """Bundles taken from Ray Data before the cells want them; its own backpressure does the rest."""
+_STOP_S = 5.0
+"""An executor that is closed after `ray.shutdown` prints a traceback."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,8 @@ class WorkStream:
         self._error: BaseException | None = None
         self.ended = False
         """The last block has been taken."""
-        threading.Thread(target=self._run, name="work-stream", daemon=True).start()
+        self._thread = threading.Thread(target=self._run, name="work-stream", daemon=True)
+        self._thread.start()
 
     def take(self, timeout_s: float) -> tuple[Any, int] | None:
         """The next block as (reference, rows), or None where there is none within `timeout_s`; see `ended`.
@@ -99,8 +102,9 @@ class WorkStream:
         return block
 
     def stop(self) -> None:
-        """Nobody wants any more blocks."""
+        """Nobody wants any more blocks. Waits until Ray Data has let go, or for as long as it may hang in somebody's download."""
         self._stopped.set()
+        self._thread.join(_STOP_S)
 
     def _run(self) -> None:
         try:

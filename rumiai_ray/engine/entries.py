@@ -23,7 +23,7 @@ def video_row(run_id: str, entry: Entry, video: Video, stored: StoredVideo) -> p
     record = {
         "entry_id": entry.entry_id,
         "input": entry.input,
-        "frame_store": "hit" if stored.hit else "miss",
+        "frame_store": stored.origin,
         "frames_key": stored.key,
         "size_bytes": facts.size_bytes,
         "container": facts.container,

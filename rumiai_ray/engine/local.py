@@ -6,12 +6,14 @@ import contextlib
 import logging
 import os
 import shutil
+import signal
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import ray
+from ray._private import auto_init_hook, ray_constants
 
 from rumiai_ray.engine.code import freeze
 
@@ -25,6 +27,8 @@ _OBJECT_STORE_BYTES = 512 * 2**20
 ENVIRONMENT = {
     # Ray 2.60 writes a token file and turns authentication on for local clusters unless the mode is explicit.
     "RAY_AUTH_MODE": "disabled",
+    # With "1", Linux's default, 127.0.0.1 is replaced by the machine's routable address, and all of Ray listens to the network.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     # Without this `uv run` would make Ray rebuild the driver's environment in every worker.
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
@@ -40,7 +44,23 @@ class LocalRay:
     code_sha256: str
     """Source hash of the frozen package the workers import."""
     scratch: Path
-    """Directory of this node for notes; gone with the Ray."""
+    """Directory for the actors' notes, at the same place on every node; on this one it is gone with the Ray."""
+
+
+def start_ray(**options: Any) -> None:
+    """`ray.init` without two of its surprises."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        ray.init(**options)
+    except SystemExit as end:  # halfway through, Ray puts a handler of SIGTERM there that does this
+        if end.code != signal.SIGTERM:
+            raise
+        raise KeyboardInterrupt from end
+    finally:
+        if signal.getsignal(signal.SIGTERM) is not before:
+            signal.signal(signal.SIGTERM, before)
+    # A thread of Ray Data that outlives `ray.shutdown` would start another Ray by asking for anything.
+    auto_init_hook.enable_auto_connect = False
 
 
 @contextlib.contextmanager
@@ -52,6 +72,7 @@ def local_ray(*, num_cpus: int | None = None, beside: Sequence[Path] = ()) -> It
         beside: further modules (files) the workers can import, frozen likewise.
     """
     os.environ.update(ENVIRONMENT)
+    ray_constants.ENABLE_RAY_CLUSTER = False  # this process read the variable when it imported Ray
     # Short: a UNIX socket's path holds 107 bytes and Ray's session directory takes most of them.
     scratch = Path(tempfile.mkdtemp(prefix="rr-", dir="/tmp" if Path("/tmp").is_dir() else None))  # noqa: S108 -- mkdtemp makes it private
     keep = False
@@ -59,7 +80,7 @@ def local_ray(*, num_cpus: int | None = None, beside: Sequence[Path] = ()) -> It
         folder, code_sha256 = freeze(scratch / "code")
         for module in beside:
             shutil.copy(module, folder)
-        ray.init(
+        start_ray(
             address="local",
             _node_ip_address="127.0.0.1",
             _temp_dir=str(scratch / "ray"),

@@ -35,6 +35,7 @@ class NoteBook:
     """The writing side, held by the actor."""
 
     def __init__(self, path: Path) -> None:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # the driver made it on its own node only
         before = read(path)
         self._starts = (before.starts if before else 0) + 1
         self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)

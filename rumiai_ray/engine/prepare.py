@@ -10,6 +10,7 @@ from rumiai_ray.engine.interactive import Interactive, Reporter
 from rumiai_ray.engine.stage import Stage
 from rumiai_ray.errors import ConfigError
 from rumiai_ray.frames.limits import DecodeLimits
+from rumiai_ray.frames.remote import Remote
 from rumiai_ray.frames.sampling import SamplingSpec
 from rumiai_ray.frames.store import FrameStore
 from rumiai_ray.ingest.limits import FetchLimits
@@ -72,8 +73,8 @@ def prepare(
     """Name the run, open the store, write down what is going to run.
 
     Raises:
-        ConfigError: the run id cannot name a run.
-        StorageError: the frame store cannot be written.
+        ConfigError: the run id cannot name a run, or the shared frame store is no place.
+        StorageError: the frame store cannot be written, or the shared one cannot be used.
     """
     name = check_run_id(run_id) if run_id else new_run_id(datetime.now(UTC))
     manifest = RunManifest.of_now(
@@ -88,12 +89,18 @@ def prepare(
 
 
 def open_store(config: BaseConfig) -> FrameStore:
-    """The frame store under `config`."""
+    """The frame store under `config`, and the shared one behind it, tried out.
+
+    Raises:
+        ConfigError: there is no such shared directory, or no driver for its URI.
+        StorageError: the store cannot be written, or the shared one cannot be used.
+    """
     return FrameStore(
         config.store.expanduser().absolute(),
         spec=sampling_spec(config),
         limits=decode_limits(config),
         max_bytes=int(config.store_max_gb * 1e9),
+        remote=None if config.store_remote is None else Remote.at(config.store_remote).checked(),
     )
 
 

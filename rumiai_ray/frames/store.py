@@ -2,7 +2,8 @@
 
 Layout: `<root>/<key[:2]>/<key>/` holds one complete entry (`_entry.py`), `<root>/.locks/` one lock file per entry, and
 `<root>/.partial/` what is being made or thrown away. An entry appears by one rename of a finished directory, so nobody ever sees
-half of one. It is the only cache there is: model outputs are never kept here or anywhere else.
+half of one. It is the only cache there is: model outputs are never kept here or anywhere else. A second store may stand behind it that
+nodes share (`remote.py`): it is asked before a video is decoded, and given what was.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from rumiai_ray.errors import StorageError
 from rumiai_ray.frames._entry import COMPLETE, CompletionRecord, DamagedEntryError, EntryWriter, check_entry, read_facts
 from rumiai_ray.frames._files import storage_errors
 from rumiai_ray.frames._shelf import Shelf
+from rumiai_ray.frames._trouble import LIMIT_S
 from rumiai_ray.frames.decode import DecodedFrame, DecodedSound, DecodedThumbnails, decode
 from rumiai_ray.frames.stored import StoredVideo, StoreEntry
 from rumiai_ray.frames.types import SourceFacts
@@ -27,7 +29,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rumiai_ray.frames.limits import DecodeLimits
+    from rumiai_ray.frames.remote import Remote
     from rumiai_ray.frames.sampling import SamplingSpec
+    from rumiai_ray.frames.stored import Origin
 
 _log = logging.getLogger(__name__)
 
@@ -45,18 +49,22 @@ class FrameStore:
         spec: what is kept of a video.
         limits: what decoding one may cost.
         max_bytes: least recently used entries go when the store is larger; None for no limit.
+        remote: a store that nodes share; None for none.
 
     Raises:
         StorageError: the directory cannot be created or written.
     """
 
-    def __init__(self, root: Path, *, spec: SamplingSpec, limits: DecodeLimits, max_bytes: int | None = None) -> None:
+    def __init__(
+        self, root: Path, *, spec: SamplingSpec, limits: DecodeLimits, max_bytes: int | None = None, remote: Remote | None = None
+    ) -> None:
         self.root = root
         self.spec = spec
         self.limits = limits
         self.max_bytes = max_bytes
+        self.remote = remote
         with storage_errors("opening the frame store", root):
-            self._shelf = Shelf(root, limits.wall_s + _GRACE_S)
+            self._shelf = Shelf(root, limits.wall_s + _GRACE_S + (LIMIT_S if remote else 0.0))
             self._shelf.sweep()
 
     def key_of(self, video_key: str) -> str:
@@ -64,12 +72,13 @@ class FrameStore:
         return hashlib.sha256(f"{video_key}\n{self.spec.digest()}".encode()).hexdigest()
 
     def ensure(self, path: Path, video_key: str) -> StoredVideo:
-        """Open a video's entry; decode the video first if there is none, or if it is damaged.
+        """Open a video's entry; if there is none, or if it is damaged, fetch it from the remote store or decode the video first.
 
-        However many processes ask at once, one decodes and the others wait for it.
+        However many processes of a node ask at once, one fetches or decodes and the others wait for it. Trouble with the remote
+        store is logged, and costs at most `LIMIT_S`.
 
         Args:
-            path: where the video's bytes lie; not looked at on a hit.
+            path: where the video's bytes lie; looked at only to decode them.
             video_key: SHA-256 (hex) of those bytes; on a miss, what was decoded is compared with it.
 
         Returns:
@@ -81,15 +90,26 @@ class FrameStore:
             StorageError: the store cannot be written.
         """
         key = self.key_of(video_key)
-        decoded = False
+        origin: Origin = "hit"
         for _ in range(_ATTEMPTS):
-            stored = self._try_open(key, hit=not decoded)
+            stored = self._try_open(key, origin)
             if stored is not None:
-                if decoded and self.max_bytes is not None:
-                    self.prune(self.max_bytes)
+                try:
+                    if origin == "miss":
+                        self.share(stored)
+                    if origin != "hit" and self.max_bytes is not None:
+                        self.prune(self.max_bytes)
+                except BaseException:
+                    stored.close()
+                    raise
                 return stored
-            decoded |= self._make(key, path, video_key)
+            made = self._make(key, path, video_key)
+            origin = origin if made == "hit" else made
         raise StorageError("a finished entry vanishes or changes before it is read", str(self._shelf.directory(key)), "check the disk")
+
+    def share(self, stored: StoredVideo) -> bool:
+        """Upload an open entry to the remote store unless it is there; True where that store has it now."""
+        return self.remote is not None and self.remote.upload(stored.key, self._shelf.directory(stored.key))
 
     def open(self, key: str) -> StoredVideo:
         """Open an entry by its key.
@@ -99,7 +119,7 @@ class FrameStore:
         """
         if not self._shelf.directory(key).is_dir():
             raise StorageError("no such entry in the frame store", key)
-        stored = self._try_open(key, hit=True)
+        stored = self._try_open(key, "hit")
         if stored is None:
             raise StorageError(
                 "the entry is damaged", str(self._shelf.directory(key)), "analyse the video again: its entry is then made anew"
@@ -165,7 +185,7 @@ class FrameStore:
             return str(error)
         return None
 
-    def _try_open(self, key: str, *, hit: bool) -> StoredVideo | None:
+    def _try_open(self, key: str, origin: Origin) -> StoredVideo | None:
         """The entry, its lock shared, marked as used now; None where it is not there or damaged."""
         directory = self._shelf.directory(key)
         with storage_errors("opening an entry", directory):
@@ -174,7 +194,7 @@ class FrameStore:
                 record = check_entry(directory, key)
                 now_ns = time.time_ns()  # the kernel's own idea of now is some milliseconds coarse
                 os.utime(directory / COMPLETE, ns=(now_ns, now_ns))
-                return StoredVideo(directory, lock, record.video_key, read_facts(directory), hit=hit)
+                return StoredVideo(directory, lock, record.video_key, read_facts(directory), origin=origin)
             except DamagedEntryError:
                 lock.release()
                 return None
@@ -182,26 +202,41 @@ class FrameStore:
                 lock.release()
                 raise
 
-    def _make(self, key: str, path: Path, video_key: str) -> bool:
-        """Decode a video into its entry, unless somebody else has just done so; True where it was done here."""
+    def _make(self, key: str, path: Path, video_key: str) -> Origin:
+        """Fetch or decode a video's entry; "hit" where somebody else has just done so."""
         directory = self._shelf.directory(key)
         with storage_errors("locking an entry", directory):
             lock = self._shelf.lock(key, exclusive=True)
         with lock:
             damage = self._damage(key)
             if damage is None:
-                return False
+                return "hit"
             if directory.exists():
-                _log.warning("frame store: entry %s is damaged (%s); decoding %s again", key, damage, path)
+                _log.warning("frame store: entry %s is damaged (%s); making it again, of %s", key, damage, path)
             partial = self._shelf.new_partial(key)
             try:
+                if self._fetch(partial, key, video_key):
+                    return "remote"
+                # Another name: a fetch that was given up may still write a last block.
+                partial = self._shelf.new_partial(key)
                 self._extract(partial, key, path, video_key)
             except BaseException:
                 shutil.rmtree(partial, ignore_errors=True)
                 if not directory.exists():
                     lock.remove()
                 raise
-            return True
+            return "miss"
+
+    def _fetch(self, partial: Path, key: str, video_key: str) -> bool:
+        if self.remote is None:
+            return False
+        with storage_errors("fetching an entry", partial):
+            self._shelf.clear_partials(key)
+        fetched = self.remote.fetch(key, video_key, partial)
+        if fetched:
+            with storage_errors("committing an entry", partial):
+                self._shelf.commit(partial, key)
+        return fetched
 
     def _extract(self, partial: Path, key: str, path: Path, video_key: str) -> None:
         with storage_errors("writing an entry", partial):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from rumiai_ray.frames._locks import FileLock
 
 
+Origin = Literal["hit", "remote", "miss"]
+"""Where an entry came from: this node's store, the store that nodes share, or decoding."""
+
+
 @dataclass(frozen=True)
 class StoreEntry:
     """One line of the store's table of contents."""
@@ -38,7 +42,7 @@ class StoreEntry:
 class StoredVideo:
     """What the store holds of one video. Checked against its checksums when opened; not evicted before it is closed."""
 
-    def __init__(self, directory: Path, lock: FileLock, video_key: str, facts: SourceFacts, *, hit: bool) -> None:
+    def __init__(self, directory: Path, lock: FileLock, video_key: str, facts: SourceFacts, *, origin: Origin) -> None:
         self._directory = directory
         self._lock = lock
         self.key = directory.name
@@ -46,8 +50,13 @@ class StoredVideo:
         self.video_key = video_key
         """Of the content alone."""
         self.facts = facts
-        self.hit = hit
-        """False where this call had to decode the video."""
+        self.origin = origin
+        """`miss` where this call had to decode the video."""
+
+    @property
+    def hit(self) -> bool:
+        """Whether the entry lay in this node's store already."""
+        return self.origin == "hit"
 
     def batches(self, size: int = FRAMES_A_ROW_GROUP) -> Iterator[EncodedBatch]:
         """The sampled frames in order, `size` at a time; the last batch may be smaller. Holds one row group in memory.

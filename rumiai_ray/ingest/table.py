@@ -46,22 +46,15 @@ class EntryFile:
     """The entries of a run as one Parquet file: what a run keeps, and what a driver holds instead of a list (30 bytes an entry)."""
 
     data: bytes
-    count: int
 
     @classmethod
     def of(cls, entries: Iterable[Entry]) -> EntryFile:
         """Pack entries, which are read one by one."""
-        sink, count = pa.BufferOutputStream(), 0
+        sink = pa.BufferOutputStream()
         with pq.ParquetWriter(sink, ENTRY_SCHEMA, compression="zstd") as writer:
             for part in batched(entries, _ROWS):
                 writer.write_table(entry_table(part))
-                count += len(part)
-        return cls(sink.getvalue().to_pybytes(), count)
-
-    @classmethod
-    def read(cls, data: bytes) -> EntryFile:
-        """The inverse of `data`."""
-        return cls(data, pq.read_metadata(pa.BufferReader(data)).num_rows)
+        return cls(sink.getvalue().to_pybytes())
 
     @cached_property
     def sha256(self) -> str:
@@ -69,7 +62,7 @@ class EntryFile:
         return hashlib.sha256(self.data).hexdigest()
 
     def __len__(self) -> int:
-        return self.count
+        return int(pq.read_metadata(pa.BufferReader(self.data)).num_rows)
 
     def __iter__(self) -> Iterator[Entry]:
         for batch in pq.ParquetFile(pa.BufferReader(self.data)).iter_batches(batch_size=_ROWS):

@@ -149,7 +149,8 @@ class CommitLog:
 
         Raises:
             ConfigError: another writer has taken the number; nothing was committed.
-            StorageError: the record cannot be written; nothing was committed.
+            StorageError: the record cannot be written. On a disk nothing was committed; on an object store it may have been, so the
+                files have to stay.
         """
         return self._create(
             CommitRecord(**self._head(), files=tuple(files), committed=tuple(committed), dead_lettered=tuple(dead_lettered))
@@ -173,13 +174,11 @@ class CommitLog:
         try:
             self._run.create(path, data)
         except FileExistsError as error:
-            # An object store's client sends a put again when the answer was lost, and then finds its own record.
-            if self._run.read_or_none(path) != data:
-                raise ConfigError(
-                    f"another writer has written record {record.sequence} of this run",
-                    self._run.uri(),
-                    "one process at a time may write a run; this one stops, what the other commits is safe",
-                ) from error
+            raise ConfigError(
+                f"another writer has written record {record.sequence} of this run",
+                self._run.uri(),
+                "one process at a time may write a run; this one stops, what the other commits is safe",
+            ) from error
         self.next_sequence += 1
         self._void = ()
         return record

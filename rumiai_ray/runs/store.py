@@ -1,7 +1,7 @@
 """Where runs lie: a directory or an object store, through fsspec, with the one thing commits rest on: exclusive creation.
 
-A file is created with mode `xb`: on a disk by the kernel, on S3 by a conditional put; nothing relies on rename. On a disk a
-file is on the platter (file and directory fsynced) when `create` returns.
+A file is created exclusively: on a disk by the kernel (mode `xb`), on S3 by a conditional put; nothing relies on rename. On a
+disk a file is on the platter (file and directory fsynced) when `create` returns.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+from uuid import uuid4
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
@@ -29,6 +30,9 @@ R = TypeVar("R")
 
 _PARALLEL_READS = 8
 """Object stores answer in tens of milliseconds: one at a time, the records of a large run would take half a minute."""
+
+_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
+"""What a file system without hard links says to one (FAT: EPERM)."""
 
 _WHY = {
     errno.ENOSPC: ("no space left", "free some space or choose another output directory; what is committed stays readable"),
@@ -78,12 +82,37 @@ class Store:
     def create(self, path: str, data: bytes) -> None:
         """Create a file that must not exist yet, durably, with the directories it needs.
 
+        An object that is there with exactly this content counts as created: a client sends a put again whose answer was lost, and
+        then finds its own. So path or content must hold something that nobody else has, a random name for instance.
+
         Raises:
             FileExistsError: there is one already, whoever made it; it is left as it is.
-            StorageError: it cannot be written; nothing is left behind.
+            StorageError: it cannot be written. On a disk nothing is left behind; on an object store it may be there all the same.
         """
         with self._failing("write", path):
-            self._create_local(Path(self._full(path)), data) if self._local else self._create_remote(path, data)
+            _create_local(Path(self._full(path)), data) if self._local else self._create_remote(path, data)
+
+    def publish(self, path: str, data: bytes) -> None:
+        """As `create`, and a crash leaves the file whole or not at all (on a disk without hard links: as `create` does).
+
+        Beside it a file `<path>.<random>.part` may be left. Raises as `create` does.
+        """
+        if not self._local:
+            self.create(path, data)
+            return
+        part = f"{path}.{uuid4().hex}.part"
+        self.create(part, data)
+        whole = Path(self._full(path))
+        try:
+            with self._failing("write", path):
+                os.link(self._full(part), whole)
+                _sync_directory(whole.parent)
+        except StorageError as error:
+            if not isinstance(error.__cause__, OSError) or error.__cause__.errno not in _NO_LINKS:
+                raise
+            self.create(path, data)
+        finally:
+            self.remove(part)
 
     def replace(self, path: str, data: bytes) -> None:
         """Write a file whether or not it exists: for views only, never for anything a reader trusts.
@@ -133,7 +162,7 @@ class Store:
         """Remove a file.
 
         Raises:
-            FileNotFoundError: there is none.
+            FileNotFoundError: there is none; an object store does not say.
             StorageError: it cannot be removed.
         """
         with self._failing("remove", path, passes=FileNotFoundError):
@@ -146,28 +175,26 @@ class Store:
     def _full(self, path: str) -> str:
         return f"{self.root}/{path}" if path else self.root
 
-    def _create_local(self, path: Path, data: bytes) -> None:
-        _make_directories(path.parent)
-        with path.open("xb") as file:
-            try:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            except OSError:
-                # Our own creation, so nobody else's file; left there, it would look like a record torn by a crash.
-                path.unlink(missing_ok=True)
-                raise
-        _sync_directory(path.parent)
-
     def _create_remote(self, path: str, data: bytes) -> None:
         try:
-            with self.fs.open(self._full(path), "xb") as file:
+            file = self.fs.open(self._full(path), "xb")
+            try:
                 file.write(data)
-        except FileExistsError:
-            raise
-        except OSError as error:
-            # s3fs gives a failed condition (412) as EINVAL, like any bad argument.
-            if self.exists(path):
+            except BaseException:
+                # Closing it, which its finaliser would do, would publish what was uploaded so far.
+                file.discard()
+                file.closed = True
+                raise
+            file.close()
+        except self._failures as error:
+            # s3fs gives a failed condition (412) as EINVAL, like any bad argument; and what failed may have arrived, only its answer not.
+            try:
+                held = self.read_or_none(path)
+            except StorageError:
+                raise error from None
+            if held == data:
+                return
+            if held is not None:
                 raise FileExistsError(errno.EEXIST, "exists already", self._full(path)) from error
             raise
 
@@ -198,6 +225,20 @@ def in_parallel(work: Callable[[T], R], items: Iterable[T]) -> list[R]:
     """`work` of every item, in order, several reads under way at a time."""
     with ThreadPoolExecutor(_PARALLEL_READS) as pool:
         return list(pool.map(work, items))
+
+
+def _create_local(path: Path, data: bytes) -> None:
+    _make_directories(path.parent)
+    with path.open("xb") as file:
+        try:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+            _sync_directory(path.parent)
+        except OSError:
+            # Our own creation, so nobody else's file; left there, it would look like a record torn by a crash, or be one that counts.
+            path.unlink(missing_ok=True)
+            raise
 
 
 def _make_directories(directory: Path) -> None:

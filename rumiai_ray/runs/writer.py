@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from contextlib import suppress
@@ -26,8 +27,15 @@ if TYPE_CHECKING:
     from rumiai_ray.schema import Table
 
 MANIFEST = "manifest.json"
-ENTRIES = "entries.parquet"
 SUMMARY = "summary.json"
+
+_BEGUN = re.compile(r"entries-[0-9a-f]{16}\.parquet(\.[0-9a-f]{32}\.part)?|manifest\.json\.[0-9a-f]{32}\.part")
+"""What a creation leaves that was broken off before there was a manifest: not a run yet, and in nobody's way."""
+
+
+def entries_path(sha256: str) -> str:
+    """Path of a run's copy of its entries. Named by content, so that one left by a broken-off creation is right or not looked at."""
+    return f"entries-{sha256[:16]}.parquet"
 
 
 class RunWriter:
@@ -52,22 +60,24 @@ class RunWriter:
 
         Args:
             out: directory or URI that holds runs.
-            manifest: what will run; written before anything else.
+            manifest: what will run. Once it is there, there is a run.
             tables: the tables the run can have.
             entries: the run's own copy of its entries, a Parquet file; the manifest has its digest.
 
         Raises:
-            ConfigError: there is a run, or anything but an empty directory, of that name already.
+            ConfigError: there is a run of that name already, or a directory with anything but what a broken-off creation leaves.
             StorageError: the directory cannot be written.
         """
         run = Store.at(out).below(manifest.run_id)
-        taken = ConfigError("a run of this name exists already", run.uri(), "choose another run id; nothing is ever written over a run")
-        if run.names():
+        hint = f"choose another run id, or go on with it: `rumiai-ray runs resume {manifest.run_id}`; nothing is ever written over a run"
+        taken = ConfigError("a run of this name exists already", run.uri(), hint)
+        if not all(_BEGUN.fullmatch(name) for name in run.names()):
             raise taken
         try:
-            run.create(MANIFEST, manifest.to_json())
             if entries:
-                run.create(ENTRIES, entries)
+                with suppress(FileExistsError):
+                    run.publish(entries_path(hashlib.sha256(entries).hexdigest()), entries)
+            run.publish(MANIFEST, manifest.to_json())
         except FileExistsError as error:
             raise taken from error
         return cls(run, manifest, CommitLog(run, manifest.run_id), tables)
@@ -119,7 +129,8 @@ class RunWriter:
     def commit(self, committed: Sequence[str], dead_lettered: Sequence[str] = ()) -> CommitRecord:
         """Write the buffered rows and commit them with the entries they belong to.
 
-        After a StorageError the rows are still buffered and nothing of them is in the run, so the call can be repeated.
+        After a StorageError the rows are still buffered. Nothing of them is in the run, so the call can be repeated; only where an object
+        store took the record and was never heard again may they be in, and then the repeated call meets its own record and is refused.
 
         Args:
             committed: ids of the entries whose rows these are.
@@ -133,8 +144,13 @@ class RunWriter:
         try:
             for name, parts in self._buffers.items():
                 files.append(self._write(name, pa.concat_tables(parts)))
+        except StorageError:
+            self._discard([file.path for file in files])
+            raise
+        try:
             record = self._log.append(files, committed, dead_lettered)
-        except (ConfigError, StorageError):
+        except ConfigError:
+            # Not after a StorageError: the record may be there all the same, and it names the files.
             self._discard([file.path for file in files])
             raise
         self._buffers.clear()
@@ -189,7 +205,7 @@ class RunWriter:
         empty = [self._write(name, table.schema.empty_table()) for name, table in self._tables.items() if name not in filled]
         try:
             record = self._log.end(status, summary, empty)
-        except (ConfigError, StorageError):
+        except ConfigError:
             self._discard([file.path for file in empty])
             raise
         self._discard([path for path in found if path not in named])

@@ -35,7 +35,9 @@ VIDEOS = Table(
     "One committed entry: a manifest row whose video was read.",
     (
         *_ENTRY,
-        column("frame_store", pa.string(), "Whether the frames were already in the store.", range_="hit|miss"),
+        column(
+            "frame_store", pa.string(), "Where the frames were: in the node's store, in the shared one, in none.", range_="hit|remote|miss"
+        ),
         column("frames_key", pa.string(), "Key of the frames in the store: video, sampling spec and decoder."),
         column("size_bytes", pa.int64(), "Size of the video file.", unit="bytes"),
         column("container", pa.string(), "Container format as the demuxer names it."),

@@ -146,6 +146,13 @@ def test_the_frame_store_is_listed_and_verified(rumiai: Callable[..., Ended], st
     assert f"damaged  {stored}: {largest.name}" in ended.out
 
 
+def test_the_frame_verbs_show_the_shared_store_and_leave_it_alone(rumiai: Callable[..., Ended], stored: str, tmp_path: Path) -> None:
+    ended = rumiai("frames", "ls", "--store-remote", str(tmp_path / "not mounted"))
+    assert ended.code == Exit.COMPLETE
+    assert stored[:16] in ended.cells
+    assert ended.out.endswith(f"shared between nodes through {tmp_path / 'not mounted'}\n")
+
+
 def test_prune_keeps_to_the_size_of_the_store_unless_another_is_named(rumiai: Callable[..., Ended], stored: str) -> None:
     assert rumiai("frames", "prune").out == "0 stored videos removed\n"
     assert stored[:16] in rumiai("frames", "ls").cells

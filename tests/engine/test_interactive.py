@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pyarrow as pa
+    import pytest
 
     from rumiai_ray.engine.cell import Cell
     from rumiai_ray.engine.work import VideoPlan
@@ -98,3 +99,16 @@ def test_a_second_run_on_a_warm_cell_asks_every_model_again(start_cell: Callable
     assert (_calls(cell, "reader"), _calls(cell, "ears")) == (4, 2)
     assert [run.table("videos")["frame_store"].to_pylist() for run in (first, second)] == [["miss"], ["hit"]]
     assert first.table("seen").drop_columns(["run_id"]).equals(second.table("seen").drop_columns(["run_id"]))
+
+
+def test_frames_that_another_node_decoded_are_said_to_come_from_the_shared_store(
+    start_cell: Callable[..., Cell], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cell = start_cell(*MODELS)
+    clip = numbered_clip(tmp_path / "a.mkv", 7, frames=6)
+    for name in ("shared", "one", "two"):
+        (tmp_path / name).mkdir()
+    monkeypatch.setenv("RUMIAI_STORE_REMOTE", str(tmp_path / "shared"))
+    runs = [_run(cell, tmp_path / name, name, [str(clip)])[0] for name in ("one", "two")]
+    assert [run.table("videos")["frame_store"].to_pylist() for run in runs] == [["miss"], ["remote"]]
+    assert runs[0].table("seen").drop_columns(["run_id"]).equals(runs[1].table("seen").drop_columns(["run_id"]))

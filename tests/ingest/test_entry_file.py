@@ -14,7 +14,7 @@ def test_entries_come_back_in_order_and_one_by_one() -> None:
     file = EntryFile.of(iter(_entries(2500)))
     assert len(file) == 2500
     assert list(file) == _entries(2500)
-    again = EntryFile.read(file.data)
+    again = EntryFile(file.data)
     assert (len(again), again.sha256, next(iter(again))) == (2500, file.sha256, _entries(1)[0])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -23,8 +24,8 @@ def manifest(tmp_path: Path) -> Path:
     return path
 
 
-def prefetch(manifest: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    store = manifest.parent / "store"
+def prefetch(manifest: Path, *options: str, node: str = "store") -> subprocess.CompletedProcess[str]:
+    store = manifest.parent / node
     command = [sys.executable, str(PREFETCH), "--manifest", str(manifest), "--store", str(store), *options]
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=manifest.parent)
 
@@ -59,6 +60,37 @@ def test_a_store_too_small_for_the_manifest_is_not_called_filled(manifest: Path)
     ended = prefetch(manifest, "--store-max-gb", "1e-6")
     assert ended.returncode == 1
     assert "evicted again" in ended.stderr
+
+
+def test_one_node_fills_the_shared_store_for_all(manifest: Path) -> None:
+    shared = manifest.parent / "shared"
+    shared.mkdir()
+    alone = prefetch(manifest)
+    sharing = [prefetch(manifest, "--store-remote", str(shared), node=node) for node in ("store", "another")]
+    assert [ended.returncode for ended in (alone, *sharing)] == [0, 0, 0], [ended.stderr for ended in sharing]
+    assert sharing[0].stdout.startswith("3 entries: 0 decoded, 0 fetched, 3 there already, 0 failed; 2 videos in ")
+    assert sharing[1].stdout.startswith("3 entries: 0 decoded, 2 fetched, 1 there already, 0 failed; 2 videos in ")
+    assert [ended.stdout.endswith(f", 2 in {shared}\n") for ended in sharing] == [True, True]
+
+
+def test_a_shared_store_that_cannot_take_a_video_is_not_called_filled(manifest: Path) -> None:
+    shared = manifest.parent / "shared"
+    shared.mkdir()
+    prefetch(manifest, "--store-remote", str(shared))
+    for shard in shared.iterdir():
+        shutil.rmtree(shard)
+        shard.touch()  # where the next upload needs a directory
+    ended = prefetch(manifest, "--store-remote", str(shared))
+    assert ended.returncode == 1
+    assert ended.stdout.endswith(f"2 videos in {manifest.parent}/store, 0 in {shared}\n")
+    assert f"2 videos could not be uploaded to {shared}" in ended.stderr
+
+
+def test_a_shared_store_that_is_not_there_is_wrong_usage(manifest: Path) -> None:
+    ended = prefetch(manifest, "--store-remote", str(manifest.parent / "not mounted"))
+    assert ended.returncode == 2
+    assert "not mounted: no such directory" in ended.stderr
+    assert ended.stdout == ""
 
 
 def test_a_manifest_that_is_not_there_is_wrong_usage(manifest: Path) -> None:

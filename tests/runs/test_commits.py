@@ -19,6 +19,8 @@ from rumiai_ray.runs.store import Store
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from s3_server import Fate, S3Server
+
 RUN = "run-1"
 
 
@@ -33,8 +35,8 @@ def run_with(store: Store, *entries: str) -> CommitLog:
     return log
 
 
-def test_records_come_back_in_order(tmp_path: Path) -> None:
-    store = Store.at(tmp_path)
+def test_records_come_back_in_order(out: str) -> None:
+    store = Store.at(out)
     file = DataFile(table="objects", path=f"objects/part-00000000-{uuid4().hex}.parquet", rows=3, size_bytes=9, sha256="0" * 64)
     log = CommitLog(store, RUN)
     log.append([file], ["a"], ["b"])
@@ -44,8 +46,8 @@ def test_records_come_back_in_order(tmp_path: Path) -> None:
     assert (last.kind, last.status, last.summary, last.sequence) == ("end", "partial", {"videos": 1}, 1)
 
 
-def test_of_two_writers_that_race_for_a_number_one_wins(tmp_path: Path) -> None:
-    store = Store.at(tmp_path)
+def test_of_two_writers_that_race_for_a_number_one_wins(out: str) -> None:
+    store = Store.at(out)
     logs = [CommitLog(store, RUN) for _ in range(8)]
     barrier, outcomes = threading.Barrier(len(logs)), []
 
@@ -66,8 +68,8 @@ def test_of_two_writers_that_race_for_a_number_one_wins(tmp_path: Path) -> None:
     assert len(committed(read_log(store, RUN))) == 1
 
 
-def test_a_writer_that_was_overtaken_stops_and_stays_stopped(tmp_path: Path) -> None:
-    store = Store.at(tmp_path)
+def test_a_writer_that_was_overtaken_stops_and_stays_stopped(out: str) -> None:
+    store = Store.at(out)
     old = run_with(store, "a")
     new = CommitLog.resumed(store, RUN)
     new.append([], ["b"])
@@ -78,16 +80,20 @@ def test_a_writer_that_was_overtaken_stops_and_stays_stopped(tmp_path: Path) -> 
     assert committed(read_log(store, RUN)) == ["a", "b", "d"]
 
 
-def test_a_put_whose_answer_was_lost_is_recognised_as_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = Store.at(tmp_path)
-    create = Store.create
+@pytest.mark.usefixtures("one_try")
+def test_a_put_whose_answer_was_lost_is_recognised_as_ones_own(s3: S3Server, bucket: str) -> None:
+    store = Store.at(f"{bucket}/runs")
+    puts = []
 
-    def twice(self: Store, path: str, data: bytes) -> None:
-        create(self, path, data)
-        create(self, path, data)
+    def lose_first_answer(method: str, path: str) -> Fate:
+        if method != "PUT":
+            return "answered"
+        puts.append(path)
+        return "unanswered" if puts.count(path) == 1 else "answered"
 
-    monkeypatch.setattr(Store, "create", twice)
-    assert run_with(store, "a", "b").next_sequence == 2
+    with s3.with_fates(lose_first_answer):
+        assert run_with(store, "a", "b").next_sequence == 2
+    assert len(puts) == 4
     assert committed(read_log(store, RUN)) == ["a", "b"]
 
 
@@ -108,8 +114,8 @@ def test_a_record_torn_by_a_crash_commits_nothing_and_the_run_goes_on(cut: int, 
     assert log.problems == ()
 
 
-def test_a_slow_writers_record_stays_void_once_the_run_was_taken_over(tmp_path: Path) -> None:
-    store = Store.at(tmp_path)
+def test_a_slow_writers_record_stays_void_once_the_run_was_taken_over(out: str) -> None:
+    store = Store.at(out)
     run_with(store, "a", "slow")
     whole = store.read(record_path(1))
     store.replace(record_path(1), whole[:20])
@@ -118,8 +124,8 @@ def test_a_slow_writers_record_stays_void_once_the_run_was_taken_over(tmp_path: 
     assert committed(read_log(store, RUN)) == ["a", "slow"]
 
 
-def test_a_torn_record_that_was_cleaned_away_after_the_takeover_leaves_no_hole(tmp_path: Path) -> None:
-    store = Store.at(tmp_path)
+def test_a_torn_record_that_was_cleaned_away_after_the_takeover_leaves_no_hole(out: str) -> None:
+    store = Store.at(out)
     run_with(store, "a", "torn")
     store.replace(record_path(1), b"{")
     CommitLog.resumed(store, RUN).append([], ["b"])

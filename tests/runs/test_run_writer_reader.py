@@ -1,18 +1,20 @@
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
 import duckdb
+import fsspec
 import pyarrow as pa
 import pytest
 
 import synthetic_run
-from fake_s3 import fake_s3
 from rumiai_ray.errors import ConfigError, StorageError
 from rumiai_ray.runs.commits import CommitLog, record_path
 from rumiai_ray.runs.datafile import write_data_file
@@ -25,17 +27,24 @@ from rumiai_ray.schema.registry import TABLES_BY_NAME
 from synthetic_run import RUN_ID, dead_letter_row, manifest, object_row, rewrite, rows_of, stamped, video_key
 
 
-def write_run(out: Path, run_id: str = RUN_ID, entries: tuple[str, ...] = ("a", "b")) -> Path:
+def write_run(out: Path | str, run_id: str = RUN_ID, entries: tuple[str, ...] = ("a", "b")) -> str:
+    """A finished run; returns its address."""
     writer = RunWriter.create(out, manifest(run_id))
     for entry in entries:
         writer.add(rows_of(entry, run_id=run_id))
         writer.commit([entry])
     writer.finish("complete", {"videos": len(entries)})
-    return out / run_id
+    return writer.run.uri()
 
 
-def test_what_was_committed_is_what_is_read(tmp_path: Path) -> None:
-    writer = RunWriter.create(tmp_path, manifest())
+def content(address: str) -> dict[str, bytes]:
+    """Every file under an address, past this package."""
+    files, root = fsspec.core.url_to_fs(address, use_listings_cache=False)
+    return {path: files.cat_file(path) for path in files.find(root)}
+
+
+def test_what_was_committed_is_what_is_read(out: str) -> None:
+    writer = RunWriter.create(out, manifest())
     writer.add(rows_of("a", objects=2))
     writer.add(rows_of("b", objects=1))
     assert writer.buffered_bytes > 0
@@ -43,7 +52,7 @@ def test_what_was_committed_is_what_is_read(tmp_path: Path) -> None:
     writer.add({"dead_letter": stamped("dead_letter", [dead_letter_row("c")], "c")})
     writer.commit([], ["c"])
     writer.finish("partial", {"videos": 2})
-    run = open_run(tmp_path / RUN_ID)
+    run = open_run(f"{out}/{RUN_ID}")
     assert run.manifest == manifest()
     assert (run.status, run.summary) == ("partial", {"videos": 2})
     assert run.entries() == {"a": "committed", "b": "committed", "c": "dead_lettered"}
@@ -61,11 +70,11 @@ def test_the_data_dictionary_travels_with_the_rows(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("finished", [False, True])
-def test_a_table_without_rows_has_its_columns(tmp_path: Path, *, finished: bool) -> None:
-    writer = RunWriter.create(tmp_path, manifest())
+def test_a_table_without_rows_has_its_columns(out: str, *, finished: bool) -> None:
+    writer = RunWriter.create(out, manifest())
     if finished:
         writer.finish("complete", {})
-    texts = open_run(tmp_path / RUN_ID).table("texts")
+    texts = open_run(f"{out}/{RUN_ID}").table("texts")
     assert texts.num_rows == 0
     assert texts.schema.equals(TABLES_BY_NAME["texts"].schema)
 
@@ -102,18 +111,18 @@ def test_the_committed_files_can_be_given_to_sql_while_a_run_goes_on(tmp_path: P
     assert len(sql(f"FROM read_parquet({run.files('objects')})").fetchall()) == 3
 
 
-def test_files_no_record_names_are_ignored_and_cleared_away_at_the_end(tmp_path: Path) -> None:
-    writer = RunWriter.create(tmp_path, manifest())
+def test_files_no_record_names_are_ignored_and_cleared_away_at_the_end(out: str) -> None:
+    writer = RunWriter.create(out, manifest())
     writer.add(rows_of("a"))
     writer.commit(["a"])
-    objects = tmp_path / RUN_ID / "objects"
-    (objects / f"part-00000001-{uuid4().hex}.parquet").write_bytes(b"torn")
-    write_data_file(Store.at(tmp_path / RUN_ID), TABLES_BY_NAME["objects"], rows_of("b")["objects"], run_id=RUN_ID, sequence=1)
-    (objects / "notes.txt").write_text("somebody's own")
-    assert open_run(tmp_path / RUN_ID).table("objects").num_rows == 3
-    assert open_run(tmp_path / RUN_ID).verify() == []
+    store = Store.at(f"{out}/{RUN_ID}")
+    store.create(f"objects/part-00000001-{uuid4().hex}.parquet", b"torn")
+    write_data_file(store, TABLES_BY_NAME["objects"], rows_of("b")["objects"], run_id=RUN_ID, sequence=1)
+    store.create("objects/notes.txt", b"somebody's own")
+    assert open_run(f"{out}/{RUN_ID}").table("objects").num_rows == 3
+    assert open_run(f"{out}/{RUN_ID}").verify() == []
     writer.finish("complete", {})
-    assert sorted(path.suffix for path in objects.iterdir()) == [".parquet", ".txt"]
+    assert [name.rpartition(".")[2] for name in store.names("objects")] == ["txt", "parquet"]
 
 
 def test_a_crash_between_data_file_and_record_leaves_the_run_without_those_rows(tmp_path: Path) -> None:
@@ -137,56 +146,56 @@ writer.commit(["b"])
     assert (run.entries(), run.table("objects").num_rows, run.verify()) == ({"a": "committed"}, 3, [])
 
 
-def test_an_existing_run_is_never_written_over(tmp_path: Path) -> None:
-    run = write_run(tmp_path)
-    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+def test_an_existing_run_is_never_written_over(out: str) -> None:
+    run = write_run(out)
+    before = content(run)
     with pytest.raises(ConfigError, match=f"{RUN_ID}: a run of this name exists already"):
-        RunWriter.create(tmp_path, manifest())
-    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+        RunWriter.create(out, manifest())
+    assert before
+    assert content(run) == before
 
 
-def test_a_directory_with_anything_in_it_is_not_taken_for_a_new_run(tmp_path: Path) -> None:
-    (tmp_path / RUN_ID).mkdir()
-    (tmp_path / RUN_ID / "thesis.txt").write_text("x")
+def test_a_directory_with_anything_in_it_is_not_taken_for_a_new_run(out: str) -> None:
+    Store.at(out).create(f"{RUN_ID}/thesis.txt", b"x")
     with pytest.raises(ConfigError, match="exists already"):
-        RunWriter.create(tmp_path, manifest())
+        RunWriter.create(out, manifest())
 
 
-def test_a_second_writer_is_refused_and_leaves_no_trace(tmp_path: Path) -> None:
-    first = RunWriter.create(tmp_path, manifest())
-    second = RunWriter.resume(tmp_path, manifest())
+def test_a_second_writer_is_refused_and_leaves_no_trace(out: str) -> None:
+    first = RunWriter.create(out, manifest())
+    second = RunWriter.resume(out, manifest())
     first.add(rows_of("a"))
     first.commit(["a"])
     second.add(rows_of("b"))
     with pytest.raises(ConfigError, match="another writer"):
         second.commit(["b"])
-    assert len(list((tmp_path / RUN_ID / "objects").iterdir())) == 1
+    assert len(Store.at(f"{out}/{RUN_ID}").names("objects")) == 1
     first.finish("complete", {})
-    assert open_run(tmp_path / RUN_ID).entries() == {"a": "committed"}
+    assert open_run(f"{out}/{RUN_ID}").entries() == {"a": "committed"}
 
 
-def test_a_run_that_was_broken_off_is_resumed_and_ends_well(tmp_path: Path) -> None:
-    writer = RunWriter.create(tmp_path, manifest())
+def test_a_run_that_was_broken_off_is_resumed_and_ends_well(out: str) -> None:
+    writer = RunWriter.create(out, manifest())
     writer.add(rows_of("a"))
     writer.commit(["a"])
     writer.finish("aborted", {"videos": 1})
-    assert open_run(tmp_path / RUN_ID).status == "aborted"
-    writer = RunWriter.resume(tmp_path, manifest(config={"cells": 8}))
+    assert open_run(f"{out}/{RUN_ID}").status == "aborted"
+    writer = RunWriter.resume(out, manifest(config={"cells": 8}))
     writer.add(rows_of("b"))
     writer.commit(["b"])
-    assert open_run(tmp_path / RUN_ID).status == "incomplete"
+    assert open_run(f"{out}/{RUN_ID}").status == "incomplete"
     writer.finish("complete", {"videos": 2})
-    run = open_run(tmp_path / RUN_ID)
+    run = open_run(f"{out}/{RUN_ID}")
     assert (run.status, run.summary, list(run.entries())) == ("complete", {"videos": 2}, ["a", "b"])
     assert run.verify() == []
 
 
-def test_a_run_is_not_resumed_with_other_code_and_both_sides_are_shown(tmp_path: Path) -> None:
-    write_run(tmp_path)
+def test_a_run_is_not_resumed_with_other_code_and_both_sides_are_shown(out: str) -> None:
+    write_run(out)
     with pytest.raises(ConfigError, match=f"source_sha256: {'a' * 64} | {'b' * 64}"):
-        RunWriter.resume(tmp_path, manifest(source_sha256="b" * 64))
+        RunWriter.resume(out, manifest(source_sha256="b" * 64))
     with pytest.raises(ConfigError, match="no such run"):
-        RunWriter.resume(tmp_path, manifest("other"))
+        RunWriter.resume(out, manifest("other"))
 
 
 def test_rows_of_another_run_are_refused(tmp_path: Path) -> None:
@@ -252,80 +261,83 @@ def test_a_full_disk_while_the_record_is_written_commits_nothing(tmp_path: Path,
 
 class TestVerify:
     @pytest.fixture
-    def run(self, tmp_path: Path) -> Path:
-        return write_run(tmp_path)
+    def run(self, out: str) -> str:
+        return write_run(out)
 
     @pytest.fixture
-    def victim(self, run: Path) -> Path:
-        return Path(open_run(run).files("objects")[0])
+    def victim(self, run: str) -> str:
+        """Path of a data file in its run."""
+        return open_run(run).files("objects")[0].removeprefix(f"{run}/")
 
-    def test_a_missing_file_is_found(self, run: Path, victim: Path) -> None:
-        victim.unlink()
+    def test_a_missing_file_is_found(self, run: str, victim: str) -> None:
+        Store.at(run).remove(victim)
         (found,) = open_run(run).verify()
-        assert found.startswith(f"{victim}: a committed file is missing")
+        assert found.startswith(f"{run}/{victim}: a committed file is missing")
         with pytest.raises(StorageError, match="missing"):
             open_run(run).table("objects")
 
-    def test_a_truncated_file_is_found(self, run: Path, victim: Path) -> None:
-        victim.write_bytes(victim.read_bytes()[:-1])
+    def test_a_truncated_file_is_found(self, run: str, victim: str) -> None:
+        store = Store.at(run)
+        store.replace(victim, store.read(victim)[:-1])
         (found,) = open_run(run).verify()
         assert "were committed" in found
 
-    def test_a_flipped_bit_is_found_and_its_rows_are_never_read(self, run: Path, victim: Path) -> None:
-        content = bytearray(victim.read_bytes())
-        content[len(content) // 3] ^= 1
-        victim.write_bytes(content)
+    def test_a_flipped_bit_is_found_and_its_rows_are_never_read(self, run: str, victim: str) -> None:
+        store = Store.at(run)
+        flipped = bytearray(store.read(victim))
+        flipped[len(flipped) // 3] ^= 1
+        store.replace(victim, bytes(flipped))
         (found,) = open_run(run).verify()
         assert "SHA-256" in found
         with pytest.raises(StorageError, match="SHA-256"):
             open_run(run).table("objects")
 
-    def test_a_wrong_row_count_is_found(self, run: Path) -> None:
+    def test_a_wrong_row_count_is_found(self, run: str) -> None:
         record = open_run(run).records[0]
         files = tuple(file.model_copy(update={"rows": file.rows + 1}) if file.table == "objects" else file for file in record.files)
-        rewrite(run, record.model_copy(update={"files": files}))
+        rewrite(Store.at(run), record.model_copy(update={"files": files}))
         (found,) = open_run(run).verify()
         assert "3 rows, 4 were committed" in found
 
-    def test_a_hole_in_the_records_is_found_and_nobody_reads_over_it(self, run: Path) -> None:
-        (run / record_path(1)).unlink()
+    def test_a_hole_in_the_records_is_found_and_nobody_reads_over_it(self, run: str) -> None:
+        Store.at(run).remove(record_path(1))
         assert "commits/00000001.json is missing" in open_run(run).verify()
         with pytest.raises(StorageError, match=r"00000001\.json is missing"):
             open_run(run).table("objects")
 
-    def test_a_changed_record_is_found(self, run: Path) -> None:
-        path = run / record_path(0)
-        path.write_bytes(path.read_bytes().replace(b'"committed": ["a"]', b'"committed": ["x"]'))
+    def test_a_changed_record_is_found(self, run: str) -> None:
+        store = Store.at(run)
+        store.replace(record_path(0), store.read(record_path(0)).replace(b'"committed": ["a"]', b'"committed": ["x"]'))
         assert any("00000000.json is damaged" in found for found in open_run(run).verify())
 
-    def test_an_end_record_that_was_cut_short_is_found(self, run: Path) -> None:
-        path = run / record_path(2)
-        path.write_bytes(path.read_bytes()[:-9])
+    def test_an_end_record_that_was_cut_short_is_found(self, run: str) -> None:
+        store = Store.at(run)
+        store.replace(record_path(2), store.read(record_path(2))[:-9])
         assert open_run(run).status == "incomplete"
         assert any("00000002.json was cut short" in found for found in open_run(run).verify())
 
-    def test_an_unreadable_manifest_is_found_and_the_rows_stay_readable(self, run: Path) -> None:
-        (run / "manifest.json").write_text("{")
+    def test_an_unreadable_manifest_is_found_and_the_rows_stay_readable(self, run: str) -> None:
+        Store.at(run).replace("manifest.json", b"{")
         assert any("unreadable manifest" in found for found in open_run(run).verify())
         assert open_run(run).table("objects").num_rows == 6
 
-    def test_an_entry_committed_twice_is_found(self, tmp_path: Path) -> None:
-        writer = RunWriter.create(tmp_path, manifest("twice"))
+    def test_an_entry_committed_twice_is_found(self, out: str) -> None:
+        writer = RunWriter.create(out, manifest("twice"))
         for _ in range(2):
             writer.add(rows_of("a", run_id="twice"))
             writer.commit(["a"])
-        assert open_run(tmp_path / "twice").verify() == ["entry a was committed 2 times"]
+        assert open_run(f"{out}/twice").verify() == ["entry a was committed 2 times"]
 
-    def test_an_entry_without_its_row_is_found(self, tmp_path: Path) -> None:
-        writer = RunWriter.create(tmp_path, manifest("rowless"))
+    def test_an_entry_without_its_row_is_found(self, out: str) -> None:
+        writer = RunWriter.create(out, manifest("rowless"))
         writer.commit(["a"])
-        assert open_run(tmp_path / "rowless").verify() == ["entry a has 0 rows in videos and is named 1 times by the records"]
+        assert open_run(f"{out}/rowless").verify() == ["entry a has 0 rows in videos and is named 1 times by the records"]
 
-    def test_a_file_of_another_table_is_found(self, run: Path) -> None:
+    def test_a_file_of_another_table_is_found(self, run: str) -> None:
         record = open_run(run).records[0]
         texts = TABLES_BY_NAME["texts"]
         stray = write_data_file(Store.at(run), texts, texts.schema.empty_table(), run_id=RUN_ID, sequence=0)
-        rewrite(run, record.model_copy(update={"files": (*record.files, stray.model_copy(update={"table": "words"}))}))
+        rewrite(Store.at(run), record.model_copy(update={"files": (*record.files, stray.model_copy(update={"table": "words"}))}))
         assert any("says it is of table 'texts'" in found for found in open_run(run).verify())
 
 
@@ -343,46 +355,47 @@ def test_a_run_of_an_older_schema_is_read_in_its_own_columns(tmp_path: Path) -> 
 
 
 def test_a_copy_of_a_run_under_another_name_is_the_same_run(tmp_path: Path) -> None:
-    write_run(tmp_path).rename(tmp_path / "backup")
+    Path(write_run(tmp_path)).rename(tmp_path / "backup")
     run = open_run(tmp_path / "backup")
     assert (run.run_id, run.verify(), run.table("objects").num_rows) == (RUN_ID, [], 6)
 
 
-def test_runs_are_listed_in_order_and_what_is_no_run_is_left_out(tmp_path: Path) -> None:
+def test_runs_are_listed_in_order_and_what_is_no_run_is_left_out(out: str) -> None:
     for run_id in ("b-run", "a-run"):
-        write_run(tmp_path, run_id)
-    (tmp_path / "frames").mkdir()
-    (tmp_path / "README").write_text("x")
-    assert [run.run_id for run in list_runs(tmp_path)] == ["a-run", "b-run"]
-    assert list_runs(tmp_path / "nowhere") == []
+        write_run(out, run_id)
+    Store.at(out).create("frames/x", b"x")
+    Store.at(out).create("README", b"x")
+    assert [run.run_id for run in list_runs(out)] == ["a-run", "b-run"]
+    assert list_runs(f"{out}/nowhere") == []
 
 
-def test_a_run_is_found_by_id_and_by_path(tmp_path: Path) -> None:
-    path = write_run(tmp_path)
-    assert find_run(RUN_ID, tmp_path).table("objects").num_rows == 6
+def test_a_run_is_found_by_id_and_by_path(out: str) -> None:
+    path = write_run(out)
+    assert Store.at(path).uri() == path
+    assert find_run(RUN_ID, out).table("objects").num_rows == 6
     assert find_run(path, "nowhere").run_id == RUN_ID
     assert find_run(f"{path}/", "nowhere").run_id == RUN_ID
 
 
-def test_a_run_that_is_not_there_is_answered_with_the_ids_nearby(tmp_path: Path) -> None:
-    write_run(tmp_path)
-    for wrong in (RUN_ID[:-1], "x", str(tmp_path / "nowhere")):
+def test_a_run_that_is_not_there_is_answered_with_the_ids_nearby(out: str) -> None:
+    write_run(out)
+    for wrong in (RUN_ID[:-1], "x", f"{out}/nowhere"):
         with pytest.raises(ConfigError, match=f"no such run .*{RUN_ID}"):
-            find_run(wrong, tmp_path)
+            find_run(wrong, out)
     with pytest.raises(ConfigError, match="there are no runs under"):
-        find_run("x", tmp_path / "nowhere")
+        find_run("x", f"{out}/nowhere")
     with pytest.raises(ConfigError, match="no run here"):
-        open_run(tmp_path)
+        open_run(out)
 
 
-def test_damaged_neighbours_do_not_touch_a_run(tmp_path: Path) -> None:
-    run = write_run(tmp_path)
-    poison = write_run(tmp_path, "poison")
-    for path in poison.rglob("*"):
-        if path.is_file():
-            path.write_bytes(b"\0")
+def test_damaged_neighbours_do_not_touch_a_run(out: str) -> None:
+    run = write_run(out)
+    poison = write_run(out, "poison")
+    files, root = fsspec.core.url_to_fs(poison)
+    for path in files.find(root):
+        files.pipe_file(path, b"\0")
     assert open_run(run).table("objects").num_rows == 6
-    assert [found.run_id for found in list_runs(tmp_path)] == [RUN_ID, "poison"]
+    assert [found.run_id for found in list_runs(out)] == [RUN_ID, "poison"]
 
 
 def test_a_run_in_memory_is_written_and_read_like_one_on_a_disk() -> None:
@@ -398,25 +411,32 @@ def test_a_run_in_memory_is_written_and_read_like_one_on_a_disk() -> None:
         RunWriter.create(out, manifest())
 
 
-def test_a_run_on_s3_is_written_read_and_kept_from_a_second_writer(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("s3fs", reason="s3fs is not installed")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    monkeypatch.setenv("AWS_REGION", "us-east-1")
-    with fake_s3() as (address, objects):
-        monkeypatch.setenv("AWS_ENDPOINT_URL", address)
-        first = RunWriter.create("s3://bucket/runs", manifest())
-        second = RunWriter.resume("s3://bucket/runs", manifest())
-        first.add(rows_of("a"))
-        first.commit(["a"])
-        held = set(objects)
-        second.add(rows_of("b"))
-        with pytest.raises(ConfigError, match="another writer"):
-            second.commit(["b"])
-        assert set(objects) == held
-        first.finish("complete", {})
-        run = find_run(RUN_ID, "s3://bucket/runs")
-        assert (run.status, run.entries(), run.table("objects").num_rows, run.verify()) == ("complete", {"a": "committed"}, 3, [])
-        assert run.files("objects")[0].startswith(f"s3://bucket/runs/{RUN_ID}/objects/part-")
-        with pytest.raises(ConfigError, match="exists already"):
-            RunWriter.create("s3://bucket/runs", manifest())
+@pytest.mark.parametrize(
+    "left", ["entries-0123456789abcdef.parquet", f"entries-0123456789abcdef.parquet.{'0' * 32}.part", f"manifest.json.{'0' * 32}.part"]
+)
+def test_what_a_broken_off_creation_left_is_no_run_and_in_nobodys_way(out: str, left: str) -> None:
+    Store.at(out).create(f"{RUN_ID}/{left}", b"torn")
+    assert list_runs(out) == []
+    with pytest.raises(ConfigError, match="no such run"):
+        find_run(RUN_ID, out)
+    with pytest.raises(ConfigError, match="no such run"):
+        RunWriter.resume(out, manifest())
+    assert open_run(write_run(out)).verify() == []
+
+
+def test_a_taken_name_is_refused_with_the_way_to_go_on(out: str) -> None:
+    RunWriter.create(out, manifest(), entries=b"entries")
+    with pytest.raises(ConfigError, match=f"`rumiai-ray runs resume {RUN_ID}`"):
+        RunWriter.create(out, manifest(created_at=datetime.now(UTC)), entries=b"other entries")
+
+
+def test_a_disk_without_hard_links_holds_runs_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    run = open_run(write_run(tmp_path))
+    assert run.verify() == []
+    assert not list(Path(run.store.uri()).rglob("*.part"))
+    with pytest.raises(ConfigError, match="exists already"):
+        RunWriter.create(tmp_path, manifest())

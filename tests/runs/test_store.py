@@ -3,6 +3,8 @@ from __future__ import annotations
 import errno
 import os
 import pickle
+import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -18,9 +20,15 @@ if TYPE_CHECKING:
 as_root = pytest.mark.skipif(os.geteuid() == 0, reason="permissions do not hold root back")
 
 
-@pytest.fixture(params=["directory", "memory"])
+@pytest.fixture(params=["directory", "memory", "s3"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
-    return Store.at(tmp_path / "out" if request.param == "directory" else f"memory://{uuid4().hex}")
+    match request.param:
+        case "directory":
+            return Store.at(tmp_path / "out")
+        case "memory":
+            return Store.at(f"memory://{uuid4().hex}")
+        case _:
+            return Store.at(f"{request.getfixturevalue('bucket')}/out")
 
 
 @pytest.fixture
@@ -51,6 +59,24 @@ def test_a_file_that_exists_is_neither_overwritten_nor_touched(store: Store) -> 
     assert store.read("x") == b"first"
 
 
+def test_of_many_that_publish_one_name_one_wins(store: Store) -> None:
+    barrier, won = threading.Barrier(6), list[int]()
+
+    def race(number: int) -> None:
+        barrier.wait()
+        with suppress(FileExistsError):
+            store.publish("a/x", str(number).encode())
+            won.append(number)
+
+    threads = [threading.Thread(target=race, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [store.read("a/x")] == [str(number).encode() for number in won]
+    assert store.names("a") == ["x"]
+
+
 def test_a_view_may_be_replaced(store: Store) -> None:
     store.replace("summary.json", b"first")
     store.replace("summary.json", b"2")
@@ -62,6 +88,10 @@ def test_what_is_not_there_is_said_to_be_missing(store: Store) -> None:
     assert store.read_or_none("nowhere/x") is None
     with pytest.raises(FileNotFoundError):
         store.read("x")
+
+
+@pytest.mark.parametrize("store", ["directory", "memory"], indirect=True)
+def test_what_is_not_there_cannot_be_removed(store: Store) -> None:
     with pytest.raises(FileNotFoundError):
         store.remove("x")
 
@@ -99,6 +129,20 @@ def test_an_unknown_kind_of_address_is_a_config_error() -> None:
 def test_a_full_disk_is_a_storage_error_and_leaves_no_torn_file(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     with pytest.raises(StorageError, match=r"a/x: cannot write it: no space left \(free some space"):
+        Store.at(tmp_path).create("a/x", b"1")
+    assert not (tmp_path / "a" / "x").exists()
+
+
+def test_a_directory_that_cannot_be_synced_is_a_storage_error_and_the_file_is_not_left_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(descriptor: int) -> None:
+        if Path(f"/proc/self/fd/{descriptor}").readlink().is_dir():
+            raise OSError(errno.EIO, "Input/output error")
+
+    (tmp_path / "a").mkdir()
+    monkeypatch.setattr("rumiai_ray.runs.store.os.fsync", refuse)
+    with pytest.raises(StorageError, match="a/x: cannot write it"):
         Store.at(tmp_path).create("a/x", b"1")
     assert not (tmp_path / "a" / "x").exists()
 

@@ -12,9 +12,9 @@ from rumiai_ray.runs.manifest import ModelRecord, RunManifest, WeightsRecord
 from rumiai_ray.schema.registry import TABLES_BY_NAME
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import pyarrow as pa
+
+    from rumiai_ray.runs.store import Store
 
 RUN_ID = "20261122T150712Z-3f9a1c"
 WEIGHTS = hashlib.sha256(b"weights").hexdigest()
@@ -93,6 +93,6 @@ def rows_of(entry: str, objects: int = 3, run_id: str = RUN_ID) -> dict[str, pa.
     }
 
 
-def rewrite(run: Path, record: CommitRecord) -> None:
+def rewrite(run: Store, record: CommitRecord) -> None:
     """Put an altered but well-formed record in the place of the one with its number."""
-    (run / record_path(record.sequence)).write_bytes(seal(record))
+    run.replace(record_path(record.sequence), seal(record))

@@ -1,0 +1,53 @@
+"""What a batch says when it ends."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rumiai_ray.cli.endings import run_to_the_end
+from rumiai_ray.runs.writer import RunWriter
+from synthetic_run import analysis_row, dead_letter_row, manifest, rows_of, stamped
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Literal
+
+    import pytest
+
+
+class _Engine:
+    def __init__(self, writer: RunWriter, dead: int) -> None:
+        self._writer = writer
+        self._dead = dead
+
+    def run(self) -> Literal["complete", "partial"]:
+        failed = analysis_row("yolo", "failed", error_class="ModelError", error_message="it crashed")
+        self._writer.add(rows_of("clip"))
+        self._writer.add({"analyses": stamped("analyses", [analysis_row("ocr"), failed], "clip")})
+        for number in range(self._dead):
+            self._writer.add({"dead_letter": stamped("dead_letter", [dead_letter_row(f"dead{number}")], f"dead{number}")})
+        self._writer.commit(["clip"], [f"dead{number}" for number in range(self._dead)])
+        return "partial"
+
+    def stop(self) -> None:
+        raise AssertionError("nobody asked")
+
+
+def end(place: Path, dead: int, capfd: pytest.CaptureFixture[str]) -> list[str]:
+    writer = RunWriter.create(place, manifest())
+    engine = _Engine(writer, dead)
+    assert run_to_the_end(engine, engine.run, writer, resumable=True) == 1
+    return capfd.readouterr().err.splitlines()
+
+
+def test_a_batch_names_what_failed_and_where_the_run_is(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    dead, failed, last = end(tmp_path, 1, capfd)
+    assert dead == "dead letter: InputError: no such file [dead0.mp4]"
+    assert failed == "failed: yolo: ModelError: it crashed [clip.mp4]"
+    assert last.endswith(f": partial, in {tmp_path}/{manifest().run_id}")
+
+
+def test_of_many_failures_a_batch_names_some_and_counts_the_rest(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    lines = end(tmp_path, 30, capfd)
+    assert len(lines) == 22
+    assert lines[20] == "and 11 more, in the tables dead_letter and analyses"

@@ -1,0 +1,43 @@
+"""The Ray a command starts for itself."""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING
+
+import ray
+
+from ray_head import psutil
+from rumiai_ray.engine.note import NoteBook, read
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rumiai_ray.engine.local import LocalRay
+
+
+def test_it_listens_on_loopback_only(ray_here: LocalRay) -> None:
+    """Nothing authenticates who talks to it, and whoever talks to a Ray can run code."""
+    del ray_here
+    assert ray.get(ray.remote(lambda: 42).remote()) == 42  # so that there is a worker
+    listening = {
+        (process.name(), connection.laddr.ip)
+        for process in psutil.Process().children(recursive=True)
+        for connection in process.net_connections(kind="inet")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert "raylet" in {name for name, _ in listening}
+    assert {address.removeprefix("::ffff:") for _, address in listening} == {"127.0.0.1"}
+
+
+def test_it_leaves_the_handler_of_sigterm_alone(ray_here: LocalRay) -> None:
+    del ray_here
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_an_actor_makes_the_folder_of_its_notes_where_the_driver_could_not(tmp_path: Path) -> None:
+    path = tmp_path / "another" / "node" / "yolo-1"
+    NoteBook(path).begin("f-1")
+    note = read(path)
+    assert note is not None
+    assert note.call == "f-1"

@@ -1,0 +1,118 @@
+"""A true Ray head on loopback, in a process of its own: what `ray job submit` and RAY_ADDRESS talk to."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import ray  # noqa: F401 -- puts its psutil on the path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+psutil: Any = importlib.import_module("psutil")
+
+ENVIRONMENT = {
+    "RAY_AUTH_MODE": "disabled",
+    # Ray would put the machine's routable address in the place of 127.0.0.1.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+_PORTS = ("port", "dashboard-port", "dashboard-agent-listen-port", "dashboard-agent-grpc-port", "runtime-env-agent-port",
+          "metrics-export-port", "ray-client-server-port", "node-manager-port", "object-manager-port")  # fmt: skip
+_START_S = 120.0
+_STOP_S = 10.0
+
+
+@dataclass(frozen=True)
+class Head:
+    """A running head."""
+
+    jobs: str
+    """Address of the job server, for `ray job submit --address`."""
+    gcs: str
+    """Address for RAY_ADDRESS."""
+    folder: Path
+    """Its `--temp-dir`."""
+    environment: dict[str, str]
+    """For processes that talk to it. They find no package on PYTHONPATH: what is imported is what they bring."""
+
+
+@contextlib.contextmanager
+def ray_head(variables: Mapping[str, str], *, cpus: int = 3) -> Iterator[Head]:
+    """Start a head and wait until its job server answers; at the end stop its processes, and no others.
+
+    Args:
+        variables: further environment of the head, and so of its job supervisors.
+        cpus: CPUs it counts with.
+    """
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH" and not name.startswith(("RAY_", "RUMIAI_"))}
+    environment |= ENVIRONMENT
+    # Short: a UNIX socket's path holds 107 bytes.
+    folder = Path(tempfile.mkdtemp(prefix="rh-", dir="/tmp"))
+    ports = dict(zip(_PORTS, _free_ports(len(_PORTS)), strict=True))
+    command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--node-ip-address=127.0.0.1"]
+    command += ["--dashboard-host=127.0.0.1", "--include-dashboard=true", "--min-worker-port=0", "--max-worker-port=0"]
+    command += [f"--num-cpus={cpus}", "--object-store-memory=500000000", f"--temp-dir={folder}", "--disable-usage-stats"]
+    command += [f"--{name}={port}" for name, port in ports.items()]
+    with (folder / "head.log").open("wb") as log:
+        process = subprocess.Popen(
+            command,
+            env={**environment, **variables},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    head = Head(f"http://127.0.0.1:{ports['dashboard-port']}", f"127.0.0.1:{ports['port']}", folder, environment)
+    try:
+        _wait(head, process)
+        yield head
+    finally:
+        _stop(process)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [int(one.getsockname()[1]) for one in sockets]
+
+
+def _wait(head: Head, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + _START_S
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            break
+        with contextlib.suppress(urllib.error.URLError, ConnectionError):
+            urllib.request.urlopen(f"{head.jobs}/api/jobs/", timeout=5).close()  # noqa: S310 -- our own http address
+            return
+        time.sleep(0.2)
+    raise RuntimeError(f"the head does not answer:\n{(head.folder / 'head.log').read_text(errors='replace')}")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """End the head and all it started. Ray gives workers and job drivers process groups of their own, so the tree is listed first."""
+    tree = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+    process.terminate()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(_STOP_S)
+    for left in tree:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            left.kill()  # looks whether the id is still that process
+    process.wait()
+    psutil.wait_procs(tree)
