@@ -60,7 +60,7 @@ class _FaultyVideo(StoredVideo):
     """Strikes in mid-stream: in the middle, the audio's row is out and the frames' are not."""
 
     def __init__(self, stored: StoredVideo, number: int) -> None:
-        super().__init__(stored._directory, stored._lock, stored.video_key, stored.facts, hit=stored.hit)
+        vars(self).update(vars(stored))  # a constructor of its own would have to follow the other's
         self._number = number
 
     def batches(self, size: int = 1) -> Iterator[EncodedBatch]:
