@@ -197,10 +197,9 @@ class Batch:
         self._news()
         try:
             written: Written = ray.get(group.reference)
-        except RayTaskError as error:
-            cause = error.cause if isinstance(error.cause, StorageError) else None
-            raise cause or error from error
         except RayError as error:
+            if isinstance(error, RayTaskError) and isinstance(error.cause, StorageError):
+                raise error.cause from error
             return self._isolate(group, error)
         self._writer.commit_files(written.files, written.committed, written.dead_lettered)
         self.tally.add(written.tally)

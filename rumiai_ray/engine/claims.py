@@ -18,6 +18,8 @@ class Claims:
 
     def __init__(self, owners: Mapping[str, str]) -> None:
         self._owners = dict(owners)
+        self._claimed: dict[str, str] = {}
+        """Videos by the entry that owns them; the reverse of what was claimed in this run."""
         self._begun: Counter[str] = Counter()
 
     def begin(self, entry_id: str, before: str | None = None) -> int:
@@ -36,6 +38,15 @@ class Claims:
         """Note that a worker is done with an entry, whatever came of it."""
         self._begun.pop(entry_id, None)
 
+    def release(self, entry_id: str) -> None:
+        """Note that an entry will not analyse what it claimed: it is a dead letter. Whoever shares its bytes may claim them."""
+        key = self._claimed.pop(entry_id, None)
+        if key is not None:
+            self._owners.pop(key, None)
+
     def claim(self, video_key: str, entry_id: str) -> bool:
         """Whether `entry_id` is the one that analyses `video_key`. Idempotent: a retried task gets its first attempt's answer."""
-        return self._owners.setdefault(video_key, entry_id) == entry_id
+        if self._owners.setdefault(video_key, entry_id) != entry_id:
+            return False
+        self._claimed[entry_id] = video_key
+        return True

@@ -165,16 +165,20 @@ def _rows(batch: pa.Table, stage: Stage, claims: Any, policy: ReadPolicy) -> Ite
     before = None
     for entry in entries_of(batch):
         deaths = ray.get(claims.begin.remote(entry.entry_id, before))
-        before = entry.entry_id
         if deaths >= policy.attempts:
-            yield encode([stage.given_up(entry, deaths)])
+            before = None  # never ended: whoever comes to it again, in a repeated task or a further round, gives it up at once
+            ray.get(claims.release.remote(entry.entry_id))
+            yield encode([stage.given_up(entry, policy.attempts)])
             continue
+        before = entry.entry_id
         works = stage.work_of(entry, lambda key, owner: bool(ray.get(claims.claim.remote(key, owner))))
         while True:
             with ended_after(policy.timeout_s):
                 work = next(works, None)
             if work is None:
                 break
+            if work.header is not None and work.header.plan is None:
+                ray.get(claims.release.remote(entry.entry_id))
             yield encode([work])
     if before is not None:
         ray.get(claims.end.remote(before))

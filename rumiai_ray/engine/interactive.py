@@ -233,7 +233,8 @@ def dispatcher_of(cell: cells.Cell, config: BaseConfig) -> Dispatcher:
     """A dispatcher for one cell under `config`."""
     engine = config.engine
     # The lanes end every call themselves; the deadline is for a front that hangs with them.
-    deadline_s = engine.batches_in_flight * engine.attempts * (engine.start_timeout_s + engine.call_timeout_s)
+    patience_s = engine.batches_in_flight * engine.attempts * (engine.start_timeout_s + engine.call_timeout_s)
+    deadline_s = min(patience_s, engine.stall_timeout_s * 2 / 3)  # a hung front is restarted before the run is given up
     return Dispatcher(cell.front, in_flight=engine.batches_in_flight, attempts=engine.attempts, deadline_s=deadline_s)
 
 

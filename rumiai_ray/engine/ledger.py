@@ -86,12 +86,14 @@ class Ledger:
     def _opened(self, entry_id: str, count: int, header: Header | None) -> _Open:
         opened = self._open.setdefault(entry_id, _Open())
         opened.count = count
-        opened.header = opened.header or header
+        if header is not None and (opened.header is None or header.plan is None):
+            opened.header = header  # a dead letter comes last, where reading the entry broke off after some of its rows
         return opened
 
     def _settle(self, entry_id: str, opened: _Open) -> list[Settled]:
         header = opened.header
-        if header is None or set(opened.answers) != set(range(opened.count or 0)):
+        dead = header is not None and header.plan is None
+        if header is None or not (dead or set(opened.answers) == set(range(opened.count or 0))):
             return []
         del self._open[entry_id]
         if entry_id in self._done:

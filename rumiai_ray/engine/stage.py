@@ -66,8 +66,17 @@ class Stage:
             if header.repeats or not plan.batch_count:
                 yield Work(entry.entry_id, video_key, 0, 1, {}, header)
                 return
-            for number, work in enumerate(works):
-                yield replace(work, run_id=self.run_id, header=header if number == 0 else None)
+            sent = 0
+            try:
+                for work in works:
+                    yield replace(work, run_id=self.run_id, header=None if sent else header)
+                    sent += 1
+            except StorageError:
+                raise
+            except Exception as error:  # noqa: BLE001 -- the same boundary, in mid-stream: the rows before are of no use then
+                if sent < plan.batch_count:
+                    row = dead_letter_row(self.run_id, entry, video_key, at, error)
+                    yield Work(entry.entry_id, video_key, 0, 1, {}, Header(entry, pack(row), None))
 
     def given_up(self, entry: Entry, attempts: int) -> Work:
         """The one row of an entry whose reading has ended its process so many times."""

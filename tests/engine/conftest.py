@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-import fakes
+from chaos import ray_with_faults
 from rumiai_ray.engine import cell as cells
 from rumiai_ray.engine.lane import LanePolicy
-from rumiai_ray.engine.local import LocalRay, local_ray
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from rumiai_ray.engine.local import LocalRay
     from rumiai_ray.models.base import ModelPlan
 
 FAST = LanePolicy(outstanding=2, attempts=3, call_timeout_s=120.0, start_timeout_s=120.0, memory_bytes=2**40)
@@ -22,8 +21,8 @@ FAST = LanePolicy(outstanding=2, attempts=3, call_timeout_s=120.0, start_timeout
 
 @pytest.fixture(scope="session")
 def ray_here() -> Iterator[LocalRay]:
-    """A Ray on loopback whose workers can import the fakes."""
-    with local_ray(num_cpus=4, beside=[Path(fakes.__file__)]) as ours:
+    """A Ray on loopback whose workers can import the fakes, and where faults can be armed."""
+    with ray_with_faults() as ours:
         yield ours
 
 

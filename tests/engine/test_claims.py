@@ -27,3 +27,13 @@ def test_an_entry_that_was_ended_is_not_charged() -> None:
     assert claims.begin("last") == 0
     claims.end("last")
     assert claims.begin("last") == 0
+
+
+def test_what_a_dead_letter_had_claimed_goes_to_the_next_who_asks() -> None:
+    claims = Claims({"known": ""})
+    assert claims.claim("v", "a")
+    claims.release("a")
+    claims.release("never claimed anything")
+    assert claims.claim("v", "b")
+    assert not claims.claim("v", "a")
+    assert not claims.claim("known", "a")

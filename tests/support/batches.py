@@ -106,16 +106,18 @@ def check_attribution(run: Run, entries: Sequence[Entry]) -> None:
     assert run.verify() == []
 
 
-def ray_processes() -> list[tuple[str, Any]]:
-    """Working processes of this Ray: model actors, fronts, and the tasks of Ray Data and of the writer."""
+WORKING = ("ray::ModelActor", "ray::Front", "ray::MapBatches", "ray::write_group")
+
+
+def ray_processes(titles: Sequence[str] = WORKING) -> list[tuple[str, Any]]:
+    """Working processes of this Ray: model actors, fronts, and the tasks of Ray Data and of the writer, unless told otherwise."""
     node = ray._private.worker._global_node
     assert node is not None
     raylet = next(
         process
-        for process in psutil.process_iter()
-        if process.name() == "raylet" and node.get_session_dir_path() in " ".join(process.cmdline())
+        for process in psutil.process_iter(["name", "cmdline"])  # read at once: a process that has ended since raises nothing
+        if process.info["name"] == "raylet" and node.get_session_dir_path() in " ".join(process.info["cmdline"] or [])
     )
-    titles = ("ray::ModelActor", "ray::Front", "ray::MapBatches", "ray::write_group")
     found = []
     for process in raylet.children(recursive=True):
         try:
