@@ -67,7 +67,7 @@ attribution: $(STAMP) ## 2,000 numbered clips in batches of random shape while p
 	$(BIN)/python -m pytest tests/soak/test_attribution.py -s $(PYTEST_ARGS)
 
 scale: $(STAMP) ## 100,000 videos that cost nothing: what the driver spends on each (an hour)
-	$(BIN)/python tests/soak/scale.py --videos 100000
+	$(BIN)/python tests/soak/run_scale.py --videos 100000
 
 bench: weights ## measure the batch engine beside its models alone, on short real clips cut from MEDIA
 	$(BIN)/python tests/benchmarks/cut_clips.py $(MEDIA) $(BENCH)/clips

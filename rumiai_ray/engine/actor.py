@@ -39,7 +39,8 @@ class Ready:
 def thread_environment(threads: int) -> dict[str, str]:
     """The variables that cap native thread pools; they must be set before the libraries are imported."""
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
-    return dict.fromkeys(names, str(threads))
+    # Threads that wait must sleep: by default OpenMP's spin, which takes from the other models what they need.
+    return dict.fromkeys(names, str(threads)) | {"OMP_WAIT_POLICY": "passive"}
 
 
 def worker_environment(threads: int, *, gpu: bool) -> dict[str, str]:

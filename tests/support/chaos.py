@@ -21,6 +21,7 @@ import ray
 import fakes
 import faults
 import faulty
+import nulls
 from batches import TABLES, Kit, clips
 from faults import ALWAYS, DEATHS, HANGS, Fault
 from rumiai_ray.config import load_config
@@ -56,7 +57,7 @@ def ray_with_faults() -> Iterator[LocalRay]:
     """A Ray on loopback whose processes come to grief on demand."""
     with tempfile.TemporaryDirectory(prefix="faults-") as directory:
         os.environ[faults.DIRECTORY] = directory
-        modules = [Path(str(module.__file__)) for module in (fakes, faults, faulty)]
+        modules = [Path(str(module.__file__)) for module in (fakes, nulls, faults, faulty)]
         try:
             with local_ray(num_cpus=4, beside=modules) as ours:
                 yield ours

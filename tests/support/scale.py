@@ -1,47 +1,36 @@
-"""How far one driver goes: very many videos that cost nothing, through the same Dataset, cells, assembly and commit as any other.
-
-`make scale` runs 100,000; `python tests/soak/scale.py --videos N` any number. Prints what a video costs, in time and in the driver's
-memory, which processes spend it, and whether Ray spilled; ends with 1 where a limit is broken.
-"""
+"""How far one driver goes: very many videos that cost nothing, through the same Dataset, cells, assembly and commit as any other."""
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import hashlib
 import re
-import sys
-import tempfile
 import time
 from collections import defaultdict
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "support"), str(Path(__file__).resolve().parents[2])]
+import numpy as np
+import psutil
+import ray
+from ray._private.internal_api import memory_summary
 
-import numpy as np  # noqa: E402 -- found on the path just set
-import psutil  # noqa: E402
-import ray  # noqa: E402
-from ray._private.internal_api import memory_summary  # noqa: E402
-
-import fakes  # noqa: E402
-import nulls  # noqa: E402
-from numbered_clips import numbered_clip  # noqa: E402
-from rumiai_ray.config import load_config  # noqa: E402
-from rumiai_ray.engine.actor import anonymous_memory_bytes  # noqa: E402
-from rumiai_ray.engine.batch import Batch  # noqa: E402
-from rumiai_ray.engine.local import local_ray  # noqa: E402
-from rumiai_ray.engine.prepare import fetch_limits, open_store, sampling_spec  # noqa: E402
-from rumiai_ray.ingest.entries import read_manifest  # noqa: E402
-from rumiai_ray.ingest.table import EntryFile  # noqa: E402
-from rumiai_ray.runs.manifest import RunManifest  # noqa: E402
-from rumiai_ray.runs.reader import open_run  # noqa: E402
-from rumiai_ray.runs.writer import RunWriter  # noqa: E402
-from rumiai_ray.schema.registry import TABLES_BY_NAME  # noqa: E402
+import nulls
+from numbered_clips import numbered_clip
+from rumiai_ray.config import load_config
+from rumiai_ray.engine.actor import anonymous_memory_bytes
+from rumiai_ray.engine.batch import Batch
+from rumiai_ray.engine.prepare import fetch_limits, open_store, sampling_spec
+from rumiai_ray.ingest.entries import read_manifest
+from rumiai_ray.ingest.table import EntryFile
+from rumiai_ray.runs.manifest import RunManifest
+from rumiai_ray.runs.reader import open_run
+from rumiai_ray.runs.writer import RunWriter
+from rumiai_ray.schema.registry import TABLES_BY_NAME
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rumiai_ray.engine.local import LocalRay
     from rumiai_ray.engine.writing import Tally
 
@@ -143,25 +132,3 @@ def _cpu_seconds() -> dict[str, float]:
             times = process.cpu_times()
             spent[re.split(r"[^\w-]", title.rpartition("/")[2])[0]] += times.user + times.system
     return spent
-
-
-def main() -> None:
-    """Measure, print, judge."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--videos", type=int, default=100_000)
-    parser.add_argument("--models", type=int, default=1)
-    parser.add_argument("--cells", type=int, default=1)
-    arguments = parser.parse_args()
-    with ExitStack() as held:
-        place = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="scale-")))
-        here = held.enter_context(local_ray(beside=[Path(fakes.__file__), Path(nulls.__file__)]))
-        figures = measure(here, place, arguments.videos, arguments.models, arguments.cells)
-    for name, value in asdict(figures).items():
-        for label, figure in value.items() if isinstance(value, dict) else [("", value)]:
-            print(f"{name} {label}".ljust(44), f"{figure:,.2f}")
-    if figures.driver_bytes_per_video > MAX_BYTES_A_VIDEO or figures.spilled_mb:
-        sys.exit(f"too much: the driver may grow by {MAX_BYTES_A_VIDEO} bytes a video, and nothing may spill")
-
-
-if __name__ == "__main__":
-    main()
