@@ -54,8 +54,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from rumiai_ray.engine.prepare import Prepared
+    from rumiai_ray.engine.tally import Tally
     from rumiai_ray.engine.work import Work
-    from rumiai_ray.engine.writing import Tally
 
 Manifest = Annotated[str, typer.Option("--manifest", help="CSV, JSONL, Parquet or text list of videos.", show_default=False)]
 Report = Annotated[Path | None, typer.Option("--report", help="File for all figures, as JSON.", show_default=False)]

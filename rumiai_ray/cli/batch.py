@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from rumiai_ray.engine.prepare import Prepared
-    from rumiai_ray.engine.writing import Tally
+    from rumiai_ray.engine.tally import Tally
     from rumiai_ray.ingest.entries import Entry
     from rumiai_ray.ingest.table import EntryFile
     from rumiai_ray.runs.reader import Run
@@ -143,7 +144,9 @@ def _run(prepared: Prepared, writer: RunWriter, entries: Iterable[Entry], total:
     from rumiai_ray.engine.batch import Batch  # noqa: PLC0415
     from rumiai_ray.engine.connect import connected  # noqa: PLC0415
     from rumiai_ray.engine.interactive import cluster_of_now  # noqa: PLC0415
+    from rumiai_ray.engine.tally import Tally, tally_of  # noqa: PLC0415
 
+    earlier = tally_of(before) if before else Tally()
     analysed: set[Any] = set(before.table("videos", ["video_key"])["video_key"].to_pylist()) if before else set()
     typer.echo(f"run {prepared.manifest.run_id}: {total} entries", err=True)
     with (
@@ -154,27 +157,34 @@ def _run(prepared: Prepared, writer: RunWriter, entries: Iterable[Entry], total:
         engine = Batch(prepared.config, prepared.stage(workdir), writer, here, progress)
         return run_to_the_end(
             engine,
-            lambda: engine.run(entries, total, sorted(analysed)),
+            lambda: "partial" if engine.run(entries, total, sorted(analysed)) == "partial" or earlier.troubled else "complete",
             writer,
             summary=lambda: {
                 "cluster": (cluster := cluster_of_now()).model_dump(),
-                **summary_of(engine.tally, progress.elapsed_s),
+                **summary_of(engine.tally, earlier, progress.elapsed_s),
                 "speed_of_light": speed_of_light(engine.tally, prepared, cluster.resources["CPU"], progress.elapsed_s),
             },
             resumable=True,
         )
 
 
-def summary_of(tally: Tally, elapsed_s: float) -> dict[str, Any]:
-    """The figures of a batch for `summary.json`; throughputs are over `elapsed_s`, start-up included."""
-    videos = tally.entries["committed"]
+def summary_of(tally: Tally, earlier: Tally, elapsed_s: float) -> dict[str, Any]:
+    """The figures of a batch for `summary.json`: counts and model times of the whole run, the rest of this session.
+
+    Args:
+        tally: of this session.
+        earlier: of what a resumed run had already.
+        elapsed_s: of this session, start-up included.
+    """
+    whole, videos = copy.deepcopy(earlier), tally.entries["committed"]
+    whole.add(tally)
     return {
-        "entries": dict(tally.entries),
-        "analyses": {f"{model}.{status}": count for (model, status), count in sorted(tally.statuses.items())},
-        "failures": dict(tally.failures),
-        "model_seconds": {model: round(seconds, 3) for model, seconds in sorted(tally.seconds.items())},
+        "entries": dict(whole.entries),
+        "analyses": {f"{model}.{status}": count for (model, status), count in sorted(whole.statuses.items())},
+        "failures": dict(whole.failures),
+        "model_seconds": {model: round(seconds, 3) for model, seconds in sorted(whole.seconds.items())},
+        "model_frames": dict(sorted(whole.frames.items())),
         "model_cpu_seconds": {model: round(cpu_s, 3) for model, cpu_s in sorted(tally.cpu_s.items())},
-        "model_frames": dict(sorted(tally.frames.items())),
         "elapsed_s": round(elapsed_s, 3),
         "video_s": round(tally.video_s, 3),
         "videos_per_hour": round(3600 * videos / elapsed_s, 1),

@@ -23,10 +23,10 @@ from rumiai_ray.engine.interactive import Stopped, cell_spec, check_code, dispat
 from rumiai_ray.engine.ledger import Ledger, Settled
 from rumiai_ray.engine.packed import pack
 from rumiai_ray.engine.pool import Pool
+from rumiai_ray.engine.tally import Tally
 from rumiai_ray.engine.work import Header, decode
-from rumiai_ray.engine.writing import Tally, Target, Written, write_group
+from rumiai_ray.engine.writing import Target, Written, write_group
 from rumiai_ray.errors import ModelError, StorageError, TransientError
-from rumiai_ray.schema.run import Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -112,8 +112,7 @@ class Batch:
                 row = dead_letter_row(self._stage.run_id, entry, None, "assemble", lost)
                 self._settle([Settled(Header(entry, pack(row), None))])
             self._flush(everything=True)
-        failed = sum(count for (_, status), count in self.tally.statuses.items() if status == Status.FAILED)
-        return "partial" if failed or self.tally.entries["dead_letter"] else "complete"
+        return "partial" if self.tally.troubled else "complete"
 
     def stop(self) -> None:
         """Take nothing new, finish what is in hand, then raise `Stopped` from `run`. Callable from a signal handler."""

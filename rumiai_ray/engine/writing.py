@@ -6,8 +6,7 @@ files under new names; what its first attempt left behind no record names.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -16,6 +15,7 @@ import ray
 from rumiai_ray.engine.assemble import assemble
 from rumiai_ray.engine.deadline import ended_after
 from rumiai_ray.engine.entries import dead_letter_row
+from rumiai_ray.engine.tally import Tally
 from rumiai_ray.errors import StorageError
 from rumiai_ray.runs.datafile import DataFile, write_data_file
 from rumiai_ray.schema.run import ANALYSES, DEAD_LETTER, VIDEOS
@@ -37,42 +37,6 @@ class Target:
     run_id: str
     models: tuple[ModelPlan, ...]
     tables: Mapping[str, Table]
-
-
-def _zeros() -> defaultdict[str, float]:
-    return defaultdict(float)  # not a lambda in the dataclass: tallies are pickled
-
-
-@dataclass
-class Tally:
-    """Counts of what became of entries: adds up over a run."""
-
-    entries: Counter[str] = field(default_factory=Counter)
-    """Entries by ending: `committed`, `dead_letter`."""
-    statuses: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """Analyses by (model, status)."""
-    seconds: defaultdict[str, float] = field(default_factory=_zeros)
-    """Time inside each model."""
-    cpu_s: defaultdict[str, float] = field(default_factory=_zeros)
-    """CPU time inside each model, all its threads."""
-    frames: Counter[str] = field(default_factory=Counter)
-    """Frames each model answered for."""
-    video_s: float = 0.0
-    """Length of all analysed videos, each counted once."""
-    failures: Counter[str] = field(default_factory=Counter)
-    """Failures and dead letters by `<where>: <error class>`."""
-
-    def add(self, other: Tally) -> None:
-        """Count `other`'s counts too."""
-        self.entries.update(other.entries)
-        self.statuses.update(other.statuses)
-        for model, seconds in other.seconds.items():
-            self.seconds[model] += seconds
-        for model, cpu_s in other.cpu_s.items():
-            self.cpu_s[model] += cpu_s
-        self.frames.update(other.frames)
-        self.failures.update(other.failures)
-        self.video_s += other.video_s
 
 
 @dataclass(frozen=True)
@@ -144,9 +108,7 @@ def _tables(target: Target, settled: Settled) -> dict[str, pa.Table] | None:
 
 def _count(tally: Tally, settled: Settled, tables: Mapping[str, pa.Table]) -> None:
     if DEAD_LETTER.name in tables:
-        tally.entries["dead_letter"] += 1
-        row = tables[DEAD_LETTER.name].to_pylist()[0]
-        tally.failures[f"{row['stage']}: {row['error_class']}"] += 1
+        tally.count_dead_letters(tables[DEAD_LETTER.name].to_pylist())
         return
     tally.entries["committed"] += 1
     if ANALYSES.name not in tables:
@@ -155,9 +117,4 @@ def _count(tally: Tally, settled: Settled, tables: Mapping[str, pa.Table]) -> No
         for model, outcome in index.outcomes.items():
             tally.cpu_s[model] += outcome.cpu_s
     tally.video_s += settled.header.row["duration_s"][0].as_py()
-    for row in tables[ANALYSES.name].to_pylist():
-        tally.statuses[row["model_name"], row["status"]] += 1
-        tally.seconds[row["model_name"]] += row["processing_time_s"] or 0.0
-        tally.frames[row["model_name"]] += row["frames_analyzed"] or 0
-        if row["error_class"]:
-            tally.failures[f"{row['model_name']}: {row['error_class']}"] += 1
+    tally.count_analyses(tables[ANALYSES.name].to_pylist())

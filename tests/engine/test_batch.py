@@ -14,6 +14,7 @@ import pytest
 import fakes
 from batches import WELL, Kit, check_attribution, clips, ray_processes
 from rumiai_ray.engine.interactive import Stopped
+from rumiai_ray.engine.tally import tally_of
 from rumiai_ray.ingest.entries import Entry
 from rumiai_ray.runs.reader import open_run
 
@@ -33,6 +34,7 @@ def test_every_row_of_a_batch_belongs_to_its_own_video(kit: Kit) -> None:
     entries = clips(kit.place, 24)
     run = kit.run("plain", entries)
     assert run.status == "complete"
+    assert not tally_of(run).troubled
     check_attribution(run, entries)
     assert len(run.files("seen")) < len(entries), "files hold many videos each"
 
@@ -60,6 +62,11 @@ def test_one_bad_file_one_poison_and_one_copy_cost_nobody_else_anything(kit: Kit
     (failed,) = [row for row in analyses if row["status"] == "failed"]
     (poisoned,) = [row["video_key"] for row in videos if row["entry_id"] == "e5"]
     assert (failed["model_name"], failed["video_key"], failed["error_class"], failed["attempts"]) == ("bad", poisoned, "Crash", 2)
+    tally = tally_of(run)
+    assert tally.troubled
+    assert tally.entries == {"committed": 9, "dead_letter": 2}
+    assert tally.failures == {"frames: MediaError": 1, "ingest: InputError": 1, "bad: Crash": 1}
+    assert (tally.statuses["bad", "ok"], tally.statuses["bad", "failed"], tally.statuses["reader", "ok"]) == (7, 1, 8)
 
 
 def test_a_stopped_run_resumes_to_what_an_undisturbed_one_would_be(kit: Kit) -> None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from rumiai_ray.config import BaseConfig
     from rumiai_ray.engine.local import LocalRay
-    from rumiai_ray.engine.writing import Tally
+    from rumiai_ray.engine.tally import Tally
     from rumiai_ray.models.base import ModelPlan
 
 TABLES = {**TABLES_BY_NAME, "seen": fakes.SEEN, "heard": fakes.HEARD}

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rumiai_ray.engine.local import LocalRay
-    from rumiai_ray.engine.writing import Tally
+    from rumiai_ray.engine.tally import Tally
 
 MAX_BYTES_A_VIDEO = 2048
 """Growth of the driver's anonymous memory that is allowed."""
