@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shutil
 import subprocess
@@ -73,7 +74,8 @@ def test_make_alone_lists_the_targets() -> None:
 @needs_make
 def test_make_test_runs_the_whole_suite_in_the_form_the_rule_for_untested_models_looks_for() -> None:
     command = ["make", "--no-print-directory", "--dry-run", "--always-make", "test"]
-    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    environment = {name: value for name, value in os.environ.items() if name != "PYTEST_ARGS"}
+    said = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout
     fetch, run = said.splitlines()[-2:]
     assert fetch.endswith("weights fetch --profile offline")
     assert run.split() == [".venv/bin/python", "-m", "pytest", "tests"]

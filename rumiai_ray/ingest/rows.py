@@ -107,7 +107,7 @@ def _read_parquet(stream: IO[bytes], uri: str) -> Iterator[tuple[int, Row]]:
     try:
         number = 0
         with pq.ParquetFile(stream) as file:
-            for batch in file.iter_batches(_PARQUET_BATCH_ROWS):
+            for batch in file.iter_batches(_PARQUET_BATCH_ROWS, use_threads=False):
                 for values in batch.to_pylist():
                     number += 1
                     yield number, _as_row(values)

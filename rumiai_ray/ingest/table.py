@@ -65,7 +65,7 @@ class EntryFile:
         return int(pq.read_metadata(pa.BufferReader(self.data)).num_rows)
 
     def __iter__(self) -> Iterator[Entry]:
-        for batch in pq.ParquetFile(pa.BufferReader(self.data)).iter_batches(batch_size=_ROWS):
+        for batch in pq.ParquetFile(pa.BufferReader(self.data)).iter_batches(batch_size=_ROWS, use_threads=False):
             yield from entries_of(pa.Table.from_batches([batch]).cast(ENTRY_SCHEMA))
 
 

@@ -25,7 +25,7 @@ DOZEN = [
     Fault("kill", "reader", "middle", times=ALWAYS),
     Fault("gil", "ears", "start"),
     Fault("memory", "ears", "middle", times=ALWAYS),
-    Fault("raise", "assemble", "start"),
+    Fault("raise", "assemble", "start", times=ALWAYS),
     Fault("kill", "assemble", "end"),
     Fault("kill", "writer", "after data"),
 ]

@@ -33,9 +33,11 @@ def test_it_listens_on_loopback_only(ray_here: LocalRay) -> None:
     assert {address.removeprefix("::ffff:") for _, address in listening} == {"127.0.0.1"}
 
 
-def test_it_leaves_the_handler_of_sigterm_alone(ray_here: LocalRay) -> None:
-    del ray_here
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+def test_it_leaves_the_handler_of_sigterm_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(ray, "init", lambda **_: signal.signal(signal.SIGTERM, lambda *_: None))  # as Ray's does
+    local.start_ray()
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_a_ray_that_does_not_come_up_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
