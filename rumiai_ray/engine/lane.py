@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import ray
-from ray.exceptions import ActorDiedError, GetTimeoutError, OutOfMemoryError, RayActorError, RayError, RayTaskError, WorkerCrashedError
+from ray.exceptions import ActorDiedError, OutOfMemoryError, RayActorError, RayError, RayTaskError, WorkerCrashedError
 
 from rumiai_ray.engine import note
 from rumiai_ray.engine.calls import Answer, Failure
@@ -204,28 +204,48 @@ class Lane:
             self._given_up = Failure(*known)
             return None
         deadline = time.monotonic() + self._policy.start_timeout_s
-        while (left_s := deadline - time.monotonic()) > 0:
+        pending: Any = None
+        while time.monotonic() < deadline:
             if self._starts() - self._starts_ready > self._policy.fruitless_starts:
                 return self._give_up(Failure("Crash", f"{self.name} died {self._policy.fruitless_starts} times in a row while it loaded"))
-            if self._starts() > after or not after:
-                try:
-                    self._actor = self._actor or ray.get_actor(self._actor_name)
-                    ray.get(self._actor.ready.remote(), timeout=left_s)
-                except (RayError, ValueError) as error:
-                    final = self._final(error)
-                    if final is not None:
-                        return self._give_up(final)
-                else:
+            old = self._call_of_a_dead_front()
+            if old is not None:  # it is no part of the start
+                deadline = time.monotonic() + self._policy.start_timeout_s
+                if after < old.starts and self._end_overdue(old):
+                    after, pending = old.starts, None
+            if after and self._starts() <= after:
+                time.sleep(_POLL_S)
+                continue
+            try:
+                self._actor = self._actor or ray.get_actor(self._actor_name)
+                pending = pending or self._actor.ready.remote()
+                if ray.wait([pending], timeout=_POLL_S)[0]:
+                    ray.get(pending)
                     self._starts_ready = self._starts()
                     return None
-            time.sleep(_POLL_S)
-        return self._give_up(self._timed_out())
+            except (RayError, ValueError) as error:
+                pending = None
+                final = self._final(error)
+                if final is not None:
+                    return self._give_up(final)
+                time.sleep(_POLL_S)
+        return self._give_up(Failure("StartTimeout", f"{self.name} did not load within {self._policy.start_timeout_s:g} s"))
+
+    def _end_overdue(self, old: note.Note) -> bool:
+        if self._actor is None or time.monotonic() - old.since_s <= self._policy.call_timeout_s:
+            return False
+        ray.kill(self._actor, no_restart=False)
+        return True
+
+    def _call_of_a_dead_front(self) -> note.Note | None:
+        """What the actor is still executing for a front that is gone; nobody else would end it where it hangs."""
+        seen = note.read(self._note_path)
+        executing = seen is not None and seen.call and seen.begun and not seen.call.startswith(f"{self._incarnation}:")
+        return seen if executing else None
 
     def _final(self, error: Exception) -> Failure | None:
         """Why a start has failed for good; None where it may yet succeed: the name is not registered, or a restart is under way."""
         match error:
-            case GetTimeoutError():
-                return self._timed_out()
             case RayTaskError():
                 return _failure_of(error)
             case ActorDiedError():
@@ -233,9 +253,6 @@ class Lane:
                 return Failure("StartFailed", f"{self.name} could not be started: {lines[-1] if lines else 'no reason given'}")
             case _:
                 return None
-
-    def _timed_out(self) -> Failure:
-        return Failure("StartTimeout", f"{self.name} did not load within {self._policy.start_timeout_s:g} s")
 
     def _starts(self) -> int:
         seen = note.read(self._note_path)
