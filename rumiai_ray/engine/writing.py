@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from rumiai_ray.engine.ledger import Settled
     from rumiai_ray.models.base import ModelPlan
-    from rumiai_ray.runs.store import Store
     from rumiai_ray.schema import Table
+    from rumiai_ray.storage import Store
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rumiai_ray.frames._trouble import Deadline
-    from rumiai_ray.runs.store import Store
+    from rumiai_ray.storage import Store
 
 _FILES = (FRAMES, AUDIO, THUMBNAILS, FACTS)
 _BLOCK_BYTES = 8 * 2**20

@@ -19,7 +19,7 @@ from rumiai_ray.errors import ConfigError, StorageError
 from rumiai_ray.frames import _remote_entry as entries
 from rumiai_ray.frames._entry import DamagedEntryError
 from rumiai_ray.frames._trouble import RemoteError, insist, patience_with, remote_errors
-from rumiai_ray.runs.store import Store
+from rumiai_ray.storage import Store
 
 if TYPE_CHECKING:
     from rumiai_ray.frames._trouble import Deadline

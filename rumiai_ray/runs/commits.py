@@ -21,7 +21,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from rumiai_ray.errors import ConfigError, StorageError
 from rumiai_ray.runs.datafile import DataFile
-from rumiai_ray.runs.store import Store, in_parallel
+from rumiai_ray.storage import Store, in_parallel
 
 FORMAT_VERSION = 1
 DIRECTORY = "commits"

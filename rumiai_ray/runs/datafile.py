@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field
 
 from rumiai_ray.errors import StorageError
-from rumiai_ray.runs.store import Store
 from rumiai_ray.schema import SchemaError, Table
+from rumiai_ray.storage import Store
 
 PART = r"part-\d{8}-[0-9a-f]{32}\.parquet"
 """What a data file's name looks like."""

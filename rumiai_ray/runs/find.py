@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from rumiai_ray.errors import ConfigError
 from rumiai_ray.runs.reader import Run, run_at
-from rumiai_ray.runs.store import Store, in_parallel
+from rumiai_ray.storage import Store, in_parallel
 
 if TYPE_CHECKING:
     from pathlib import Path

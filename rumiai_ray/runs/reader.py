@@ -12,9 +12,9 @@ from rumiai_ray.errors import ConfigError, StorageError
 from rumiai_ray.runs.commits import Log, read_log
 from rumiai_ray.runs.datafile import read_data_file
 from rumiai_ray.runs.manifest import RunManifest
-from rumiai_ray.runs.store import Store, in_parallel
 from rumiai_ray.runs.writer import MANIFEST
 from rumiai_ray.schema.registry import TABLES_BY_NAME
+from rumiai_ray.storage import Store, in_parallel
 
 if TYPE_CHECKING:
     import os

@@ -15,9 +15,9 @@ from rumiai_ray.runs.commits import CommitLog, read_log
 from rumiai_ray.runs.datafile import PART, DataFile, check_rows, write_data_file
 from rumiai_ray.runs.fingerprint import differences
 from rumiai_ray.runs.manifest import RunManifest
-from rumiai_ray.runs.store import Store
 from rumiai_ray.schema import SchemaError
 from rumiai_ray.schema.registry import TABLES_BY_NAME
+from rumiai_ray.storage import Store
 
 if TYPE_CHECKING:
     import os

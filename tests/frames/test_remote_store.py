@@ -32,7 +32,7 @@ from rumiai_ray.frames.limits import DecodeLimits
 from rumiai_ray.frames.remote import Remote
 from rumiai_ray.frames.sampling import SamplingSpec
 from rumiai_ray.frames.store import FrameStore
-from rumiai_ray.runs.store import Store
+from rumiai_ray.storage import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -356,7 +356,7 @@ from rumiai_ray.frames.limits import DecodeLimits
 from rumiai_ray.frames.remote import Remote
 from rumiai_ray.frames.sampling import SamplingSpec
 from rumiai_ray.frames.store import FrameStore
-from rumiai_ray.runs.store import Store
+from rumiai_ray.storage import Store
 root, clip, place, rows, meeting = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], int(sys.argv[4]), Path(sys.argv[5])
 _entry.FRAMES_A_ROW_GROUP = _entry._THUMBNAILS_A_ROW_GROUP = rows  # the same frames in other files than the other racer's
 publish = Store.publish

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from rumiai_ray.errors import ConfigError, StorageError
 from rumiai_ray.runs.commits import CommitLog, Log, read_log, record_path
 from rumiai_ray.runs.datafile import DataFile
-from rumiai_ray.runs.store import Store
+from rumiai_ray.storage import Store
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -197,7 +197,7 @@ def test_a_record_that_cannot_be_written_can_be_written_again(tmp_path: Path, mo
     store = Store.at(tmp_path)
     log = run_with(store, "a")
     with monkeypatch.context() as broken:
-        broken.setattr("rumiai_ray.runs.store.os.fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        broken.setattr("rumiai_ray.storage.os.fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
         with pytest.raises(StorageError, match="no space left"):
             log.append([], ["b"])
     log.append([], ["b"])

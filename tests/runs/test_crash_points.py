@@ -14,7 +14,7 @@ import pytest
 
 from crashing_disk import CrashingDisk, End
 from rumiai_ray.errors import StorageError
-from rumiai_ray.runs.store import Store
+from rumiai_ray.storage import Store
 from scripted_run import check_finished, check_interrupted, go_on, in_a_task, in_the_driver
 
 if TYPE_CHECKING:

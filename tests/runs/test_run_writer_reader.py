@@ -20,10 +20,10 @@ from rumiai_ray.runs.commits import CommitLog, record_path
 from rumiai_ray.runs.datafile import write_data_file
 from rumiai_ray.runs.find import find_run, list_runs
 from rumiai_ray.runs.reader import open_run
-from rumiai_ray.runs.store import Store
 from rumiai_ray.runs.writer import RunWriter
 from rumiai_ray.schema import SchemaError
 from rumiai_ray.schema.registry import TABLES_BY_NAME
+from rumiai_ray.storage import Store
 from synthetic_run import RUN_ID, dead_letter_row, manifest, object_row, rewrite, rows_of, stamped, video_key
 
 
@@ -250,7 +250,7 @@ def test_a_full_disk_while_the_record_is_written_commits_nothing(tmp_path: Path,
         write(descriptor)
 
     with monkeypatch.context() as broken:
-        broken.setattr("rumiai_ray.runs.store.os.fsync", full)
+        broken.setattr("rumiai_ray.storage.os.fsync", full)
         with pytest.raises(StorageError, match="no space left"):
             writer.commit(["a"])
     run = open_run(tmp_path / RUN_ID)

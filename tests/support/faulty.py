@@ -24,7 +24,7 @@ from rumiai_ray.frames.store import FrameStore
 from rumiai_ray.frames.stored import StoredVideo
 from rumiai_ray.models.base import AudioChunk, FrameBatch, Prediction
 from rumiai_ray.runs.datafile import PART
-from rumiai_ray.runs.store import Store
+from rumiai_ray.storage import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

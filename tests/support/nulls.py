@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pyarrow as pa
 
-from fakes import Fake, FakeSettings
+from fakes import Fake, plan
 from rumiai_ray.engine.entries import video_row
 from rumiai_ray.engine.packed import pack
 from rumiai_ray.engine.planning import plan_video
 from rumiai_ray.engine.stage import Stage
 from rumiai_ray.engine.work import Header, Work
 from rumiai_ray.ingest.video import Video, VideoMetadata
-from rumiai_ray.models.base import AudioChunk, FrameBatch, ModelPlan, Prediction
+from rumiai_ray.models.base import AudioChunk, FrameBatch, Prediction
 from rumiai_ray.schema.table import FRAME, Table, column
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rumiai_ray.ingest.entries import Entry
+    from rumiai_ray.models.base import ModelPlan
 
 NOTHING = Table("nothing", 1, "One row for each frame, of zeros.", (*FRAME, column("zero", pa.int64(), "Zero.")))
 
@@ -51,25 +52,13 @@ class OneClip(Stage):
         key = hashlib.sha256(entry.entry_id.encode()).hexdigest()
         with self.store.ensure(self.clip, self.clip_key) as stored:
             stored.video_key = key
-            plan, works = plan_video(entry.entry_id, stored, self.models, self.batch_frames)
+            video_plan, works = plan_video(entry.entry_id, stored, self.models, self.batch_frames)
             row = video_row(self.run_id, entry, Video(key, self.clip, 0, VideoMetadata()), stored)
-            header = Header(entry, pack(row), plan, repeats=not claim(key, entry.entry_id))
+            header = Header(entry, pack(row), video_plan, repeats=not claim(key, entry.entry_id))
             for number, work in enumerate(works):
                 yield replace(work, run_id=self.run_id, header=header if number == 0 else None)
 
 
 def null_plan(name: str) -> ModelPlan:
     """A null model under any name."""
-    return ModelPlan(
-        name=name,
-        backend="null",
-        version="1",
-        stand_in=False,
-        files={},
-        digests={},
-        weights_sha256="",
-        device="cpu",
-        precision="fp32",
-        settings=FakeSettings(),
-        implementation="nulls:Null",
-    )
+    return replace(plan(name), backend="null", implementation="nulls:Null")

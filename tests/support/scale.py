@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import psutil
 import ray
-import scipy.stats
 from ray._private.internal_api import memory_summary
 
 import nulls
@@ -34,6 +33,8 @@ from rumiai_ray.schema.registry import TABLES_BY_NAME
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from rumiai_ray.engine.local import LocalRay
     from rumiai_ray.engine.tally import Tally
@@ -124,10 +125,17 @@ def _figures(samples: Samples, videos: int) -> Figures:
         wall_s=wall_s,
         videos_per_s=float(done[-1] - done[begun][0]) / wall_s,
         cpu_ms_per_video={kind: 1000 * cpu_s / (done[-1] - done[first]) for kind, cpu_s in sorted(spent.items())},
-        driver_bytes_per_video=float(scipy.stats.theilslopes(memory[late], done[late])[0]),
+        driver_bytes_per_video=_median_slope(done[late], memory[late]),
         driver_peak_mb=float(memory.max() / 1e6),
         spilled_mb=float(spilled[1]) if spilled else 0.0,
     )
+
+
+def _median_slope(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
+    """Slope of the line through (x, y) that half of all pairs of points exceed (Theil and Sen)."""
+    one, other = np.triu_indices(len(x), 1)
+    apart = x[one] != x[other]
+    return float(np.median((y[other] - y[one])[apart] / (x[other] - x[one])[apart]))
 
 
 def _cpu_seconds() -> dict[str, float]:

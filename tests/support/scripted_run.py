@@ -19,9 +19,9 @@ from rumiai_ray.ingest.entries import Entry
 from rumiai_ray.ingest.table import EntryFile
 from rumiai_ray.runs.datafile import PART
 from rumiai_ray.runs.reader import open_run, run_at
-from rumiai_ray.runs.store import Store
 from rumiai_ray.runs.writer import RunWriter
 from rumiai_ray.schema.registry import TABLES_BY_NAME
+from rumiai_ray.storage import Store
 from synthetic_run import RUN_ID, dead_letter_row, manifest, stamped, video_key, video_row
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from rumiai_ray.schema.registry import TABLES_BY_NAME
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from rumiai_ray.runs.store import Store
+    from rumiai_ray.storage import Store
 
 RUN_ID = "20261122T150712Z-3f9a1c"
 WEIGHTS = hashlib.sha256(b"weights").hexdigest()

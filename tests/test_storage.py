@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 
 from rumiai_ray.errors import ConfigError, StorageError
-from rumiai_ray.runs.store import Store
+from rumiai_ray.storage import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +36,7 @@ def full_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     def refuse(_: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("rumiai_ray.runs.store.os.fsync", refuse)
+    monkeypatch.setattr("rumiai_ray.storage.os.fsync", refuse)
     yield
     monkeypatch.undo()
 
@@ -141,7 +141,7 @@ def test_a_directory_that_cannot_be_synced_is_a_storage_error_and_the_file_is_no
             raise OSError(errno.EIO, "Input/output error")
 
     (tmp_path / "a").mkdir()
-    monkeypatch.setattr("rumiai_ray.runs.store.os.fsync", refuse)
+    monkeypatch.setattr("rumiai_ray.storage.os.fsync", refuse)
     with pytest.raises(StorageError, match="a/x: cannot write it"):
         Store.at(tmp_path).create("a/x", b"1")
     assert not (tmp_path / "a" / "x").exists()
