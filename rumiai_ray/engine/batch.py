@@ -9,24 +9,24 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import ray
-from ray.exceptions import RayError, RayTaskError
+from ray.exceptions import RayError
 
 from rumiai_ray.engine.claims import Claims
 from rumiai_ray.engine.dataset import ReadPolicy, WorkStream
 from rumiai_ray.engine.dispatch import Done, Row
 from rumiai_ray.engine.entries import dead_letter_row
+from rumiai_ray.engine.groups import Ended, Groups
 from rumiai_ray.engine.interactive import Stopped, cell_spec, check_code, dispatcher_of
 from rumiai_ray.engine.ledger import Ledger, Settled
+from rumiai_ray.engine.limits import stall_timeout_s
 from rumiai_ray.engine.packed import pack
 from rumiai_ray.engine.pool import Pool
-from rumiai_ray.engine.tally import Tally
 from rumiai_ray.engine.work import Header, decode
-from rumiai_ray.engine.writing import Target, Written, write_group
-from rumiai_ray.errors import ModelError, StorageError, TransientError
+from rumiai_ray.errors import ModelError, TransientError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -34,10 +34,13 @@ if TYPE_CHECKING:
     from rumiai_ray.config import BaseConfig
     from rumiai_ray.engine.local import LocalRay
     from rumiai_ray.engine.stage import Stage
+    from rumiai_ray.engine.tally import Tally
     from rumiai_ray.ingest.entries import Entry
     from rumiai_ray.runs.writer import RunWriter
 
 _TICK_S = 0.25
+_WRITING_SHARE = 1 / 3
+"""Of the time a stopped run has: what it keeps for writing what has come back by then."""
 
 
 class Watcher(Protocol):
@@ -51,14 +54,6 @@ class StalledError(TransientError):
     """Nothing has come back for longer than the configured time. What was committed stays; the run can be resumed."""
 
 
-@dataclass
-class _Group:
-    """Entries that are being written, together."""
-
-    settled: list[Settled]
-    reference: Any
-
-
 class Batch:
     """One run over many entries."""
 
@@ -69,16 +64,19 @@ class Batch:
         self._here = here
         self._watcher = watcher
         self._ledger = Ledger()
-        self._waiting: list[Settled] = []
-        self._waiting_bytes = 0
-        self._waiting_since = 0.0
-        self._writing: list[_Group] = []
         self._left: dict[str, Entry] = {}
         self._total = 0
         self._stopped = threading.Event()
         self._last_news_s = time.monotonic()
-        self.tally = Tally()
+
+    @cached_property
+    def _groups(self) -> Groups:
+        return Groups(self._writer, self._stage, self._config.engine)
+
+    @property
+    def tally(self) -> Tally:
         """What has become of the entries so far."""
+        return self._groups.tally
 
     def run(self, entries: Iterable[Entry], total: int, analysed: Sequence[str] = ()) -> Literal["complete", "partial"]:
         """Analyse `entries`; returns how the run as a whole has gone, counting only these entries.
@@ -92,51 +90,56 @@ class Batch:
             Stopped: `stop` was called; what could be finished in time is committed.
             StalledError: nothing came back for `engine.stall_timeout_s`.
             StorageError: the run or the frame store cannot be written.
-            ModelError: cells die again and again.
+            TransientError: no node had room for a cell in time.
+            ModelError: cells die again and again, or a model of theirs.
         """
         self._ledger = Ledger(analysed)
         self._left = {}
         self._total = total
-        claims = ray.remote(num_cpus=0, max_restarts=-1)(Claims).remote(dict.fromkeys(analysed, ""))
+        # Its calls may be repeated: what a death makes it forget, the ledger does not.
+        claims = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Claims).remote(dict.fromkeys(analysed, ""))
         engine = self._config.engine
         check_code(self._writer, self._here)
         spec = cell_spec(self._config, self._stage.models, self._here)
-        pool = Pool(engine.cells, spec, lambda cell: dispatcher_of(cell, self._config))
+        policy = ReadPolicy(engine.extract_tasks, engine.cells, engine.attempts, engine.entry_timeout_s)
+        pool = Pool(engine.cells, spec, lambda cell: dispatcher_of(cell, self._config), engine.attempts, engine.place_timeout_s)
         with contextlib.closing(pool):
-            self._round(pool, claims, entries)
+            self._round(pool, claims, policy, entries)
             for _ in range(engine.rounds - 1):
                 if self._left:
-                    self._round(pool, claims, list(self._left.values()))
+                    self._round(pool, claims, policy, list(self._left.values()))
             for entry in list(self._left.values()):
                 lost = TransientError("its rows were lost in every round", entry.input, "`rumiai-ray runs retry` tries again")
+                lost.attempts = engine.rounds
                 row = dead_letter_row(self._stage.run_id, entry, None, "assemble", lost)
-                self._settle([Settled(Header(entry, pack(row), None))])
-            self._flush(everything=True)
+                self._groups.add([Settled(Header(entry, pack(row), None))])
+            while self._groups.open:
+                self._commit(_TICK_S, everything=True)
+                self._check()
         return "partial" if self.tally.troubled else "complete"
 
     def stop(self) -> None:
         """Take nothing new, finish what is in hand, then raise `Stopped` from `run`. Callable from a signal handler."""
         self._stopped.set()
 
-    def _round(self, pool: Pool, claims: Any, entries: Iterable[Entry]) -> None:
-        engine = self._config.engine
-        policy = ReadPolicy(engine.extract_tasks, engine.cells, engine.attempts, engine.entry_timeout_s)
+    def _round(self, pool: Pool, claims: Any, policy: ReadPolicy, entries: Iterable[Entry]) -> None:
         stream = WorkStream(entries, self._stage, claims, policy, self._begun)
         rows: list[Row] = []
         self._news()
         try:
-            while rows or not stream.ended or pool.open or self._writing:
+            while rows or not stream.ended or pool.open or self._groups.open:
                 if self._stopped.is_set():
+                    stream.end()
                     self._drain(pool)
-                if not rows and not stream.ended and pool.wants_more:
+                if not rows and not stream.ended and pool.wants_more and not self._groups.full:
                     rows = self._block(stream, busy=bool(pool.open))
                 while rows and pool.wants_more:
                     pool.submit(rows.pop())
-                for done in pool.collect(_TICK_S if pool.open else 0):
+                last = stream.ended and not rows and not pool.open
+                for done in pool.collect(0 if last else _TICK_S):
                     self._returned(done)
-                self._flush(everything=stream.ended and not rows and not pool.open)
-                self._watcher.tick(self.tally.entries.total(), self._total, self.tally)
-                self._check_stall()
+                self._commit(_TICK_S if last or self._groups.full else 0, everything=last)
+                self._check(pool)
         finally:
             stream.stop()
         self._ledger.forget()
@@ -156,88 +159,50 @@ class Batch:
     def _returned(self, done: Done) -> None:
         self._news()
         if done.index is not None:
-            self._settle(self._ledger.add(done.index, done.payload))
+            self._groups.add(self._ledger.add(done.index, done.payload))
             return
         error = done.error or ModelError("a row came back with neither answer nor error", "cell")
         try:
             work = decode(ray.get(done.row.block), done.row.row)
         except RayError:
             return  # the block itself is lost: its entries stay open and go round again
-        self._settle(self._ledger.fail(work.entry_id, work.batch_index, work.batch_count, work.header, error))
+        self._groups.add(self._ledger.fail(work.entry_id, work.batch_index, work.batch_count, work.header, error))
 
-    def _settle(self, settled: Sequence[Settled]) -> None:
-        for one in settled:
-            if not self._waiting:
-                self._waiting_since = time.monotonic()
-            self._waiting.append(one)
-            self._waiting_bytes += sum(index.payload_bytes for index, _ in one.answers)
+    def _commit(self, timeout_s: float, *, everything: bool) -> None:
+        for ended in self._groups.step(timeout_s, everything=everything):
+            self._news()
+            self._ended(ended)
 
-    def _flush(self, *, everything: bool) -> None:
-        """Take finished groups into the run, and begin a new group where one is due by size or age."""
-        for group in list(self._writing):
-            ready, _ = ray.wait([group.reference], timeout=_TICK_S if everything else 0)
-            if ready:
-                self._writing.remove(group)
-                self._commit(group)
-        engine = self._config.engine
-        due = self._waiting_bytes >= engine.group_mb * 1e6 or time.monotonic() - self._waiting_since >= engine.group_age_s
-        if self._waiting and (due or everything):
-            self._write(self._waiting)
-            self._waiting, self._waiting_bytes = [], 0
-        if everything and (self._writing or self._waiting):
-            self._flush(everything=True)
-
-    def _write(self, settled: list[Settled]) -> None:
-        target = Target(self._writer.run, self._stage.run_id, self._stage.models, self._writer.tables)
-        task = ray.remote(num_cpus=0.1, max_retries=2)(write_group)
-        self._writing.append(_Group(settled, task.remote(target, settled, self._writer.next_sequence, self._config.engine.write_timeout_s)))
-
-    def _commit(self, group: _Group) -> None:
-        self._news()
-        try:
-            written: Written = ray.get(group.reference)
-        except RayError as error:
-            if isinstance(error, RayTaskError) and isinstance(error.cause, StorageError):
-                raise error.cause from error
-            return self._isolate(group, error)
-        self._writer.commit_files(written.files, written.committed, written.dead_lettered)
-        self.tally.add(written.tally)
-        for entry_id in (*written.committed, *written.dead_lettered):
-            self._left.pop(entry_id, None)
-        for one in group.settled:
-            if one.header.plan is None or one.repeat:
-                continue
-            if one.header.entry.entry_id in written.lost:
-                self._ledger.lost(one.header.entry.entry_id, one.header.plan.video_key)
-            else:
-                self._settle(self._ledger.ended(one.header.plan.video_key, one.error))
-        return None
-
-    def _isolate(self, group: _Group, error: RayError) -> None:
-        """The writing task crashed for good: write its entries one by one, and bury the one that does it again alone."""
-        if len(group.settled) > 1:
-            for one in group.settled:
-                self._write([one])
+    def _ended(self, ended: Ended) -> None:
+        header = ended.settled.header
+        if not ended.lost:
+            self._left.pop(header.entry.entry_id, None)
+        if header.plan is None or ended.settled.repeat:
             return
-        (one,) = group.settled
-        if one.error is not None:
-            raise ModelError(f"not even a dead letter can be written: {error}", one.header.entry.input, "see Ray's logs")
-        broken = ModelError(f"assembling it crashed the task: {error}", one.header.entry.input, "see Ray's logs")
-        self._write([Settled(one.header, error=broken)])
+        if ended.lost:
+            self._ledger.lost(header.entry.entry_id, header.plan.video_key)
+        else:
+            self._groups.add(self._ledger.ended(header.plan.video_key, ended.error))
 
     def _drain(self, pool: Pool) -> None:
         """Finish the rows in hand as far as the time allows, commit, and stop."""
-        deadline = time.monotonic() + self._config.engine.drain_s
-        while pool.open and time.monotonic() < deadline:
+        limit_s = self._config.engine.drain_s
+        began = time.monotonic()
+        while pool.open and time.monotonic() - began < limit_s * (1 - _WRITING_SHARE):
             for done in pool.collect(_TICK_S):
                 self._returned(done)
-        self._flush(everything=True)
+            self._commit(0, everything=False)
+        while self._groups.open and time.monotonic() - began < limit_s:
+            self._commit(_TICK_S, everything=True)
         raise Stopped
 
     def _news(self) -> None:
         self._last_news_s = time.monotonic()
 
-    def _check_stall(self) -> None:
-        limit_s = self._config.engine.stall_timeout_s
-        if time.monotonic() - self._last_news_s > limit_s:
+    def _check(self, pool: Pool | None = None) -> None:
+        """Tell the watcher, and end a run that has stalled."""
+        self._watcher.tick(self.tally.entries.total(), self._total, self.tally)
+        limit_s = stall_timeout_s(self._config.engine)
+        last_s = max(self._last_news_s, pool.last_news_s if pool else 0.0)
+        if time.monotonic() - last_s > limit_s:
             raise StalledError(f"nothing has come back for {limit_s:g} s", f"run {self._stage.run_id}", "`rumiai-ray runs resume` goes on")

@@ -18,6 +18,8 @@ class Failure:
     error_class: str
     """Name of the exception's class, or of the signal or limit that ended the actor."""
     message: str
+    given_up: bool = False
+    """The model is gone for good in its cell: whatever it is asked, this is its answer."""
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,11 @@ class CellSpec:
     gpus: float = 0.0
     """GPUs of the bundle, shared by the models that use one."""
 
+    @property
+    def bundle(self) -> dict[str, float]:
+        """What to ask Ray for."""
+        return {"CPU": self.cpus} | ({"GPU": self.gpus} if self.gpus else {})
+
 
 @dataclass
 class Cell:
@@ -54,17 +59,27 @@ class Cell:
         remove_placement_group(self.group)
 
 
-def start(spec: CellSpec, *, timeout_s: float = 60.0) -> Cell:
+def ask(spec: CellSpec) -> PlacementGroup:
+    """Ask Ray for a cell's resources."""
+    group: PlacementGroup = placement_group([spec.bundle], strategy="STRICT_PACK")
+    return group
+
+
+def start(spec: CellSpec, group: PlacementGroup | None = None, *, timeout_s: float = 60.0) -> Cell:
     """Start all actors of a cell at the same time. Returns when the front lives; models go on loading.
+
+    Args:
+        spec: what it is made of.
+        group: its resources, where they have been asked for already.
+        timeout_s: longest wait for them.
 
     Raises:
         ConfigError: the cluster cannot place the bundle within `timeout_s`.
     """
-    bundle = {"CPU": spec.cpus} | ({"GPU": spec.gpus} if spec.gpus else {})
-    group = placement_group([bundle], strategy="STRICT_PACK")
+    group = group or ask(spec)
     if not group.wait(timeout_s):
         remove_placement_group(group)
-        raise ConfigError(f"no node of the cluster has {bundle} free", "cell", "stop other work, add a node, or run fewer models")
+        raise ConfigError(f"no node of the cluster has {spec.bundle} free", "cell", "stop other work, add a node, or run fewer models")
     share = spec.cpus / (len(spec.plans) + 1)
     strategy = PlacementGroupSchedulingStrategy(placement_group=group, placement_group_bundle_index=0)
     on_gpu = [plan.name for plan in spec.plans if plan.device.startswith("cuda")]

@@ -118,9 +118,13 @@ class WorkStream:
                 raise self._error
         return block
 
-    def stop(self) -> None:
-        """Nobody wants any more blocks. Waits until Ray Data has let go, or for as long as it may hang in somebody's download."""
+    def end(self) -> None:
+        """Nobody wants any more blocks."""
         self._stopped.set()
+
+    def stop(self) -> None:
+        """`end`, and wait until Ray Data has let go, or for as long as it may hang in somebody's download."""
+        self.end()
         self._thread.join(_STOP_S)
 
     def _run(self) -> None:

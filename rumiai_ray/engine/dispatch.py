@@ -11,13 +11,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import ray
-from ray.exceptions import ActorDiedError, GetTimeoutError, RayActorError, RayError, RayTaskError
+from ray.exceptions import ActorDiedError, RayActorError, RayError, RayTaskError
 
-from rumiai_ray.errors import ModelError
+from rumiai_ray.errors import ModelError, RumiaiError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from rumiai_ray.engine.calls import Index
 
 _POLL_S = 0.25
@@ -49,16 +47,26 @@ class Done:
 
 
 class Dispatcher:
-    """Rows in, answers out, in whatever order they come back."""
+    """Rows in, answers out, in whatever order they come back.
 
-    def __init__(self, front: Any, *, in_flight: int, attempts: int, deadline_s: float) -> None:
+    Args:
+        front: handle of the cell's front.
+        in_flight: rows the front has in hand.
+        attempts: for a row that ends its front, or that the front cannot answer.
+        patience_s: time without any answer after which the front itself is held to hang; its lanes end every call long before.
+    """
+
+    def __init__(self, front: Any, *, in_flight: int, attempts: int, patience_s: float) -> None:
         self._front = front
         self._in_flight = in_flight
         self._attempts = attempts
-        self._deadline_s = deadline_s
+        self._patience_s = patience_s
         self._waiting: deque[Row] = deque()
-        self._sent: dict[Any, tuple[Row, Any, float]] = {}
+        self._sent: dict[Any, tuple[Row, Any]] = {}
         self._done: list[Done] = []
+        self._reviving: _Revival | None = None
+        self.last_news_s = time.monotonic()
+        """When the front last answered, died, came back, or was given work after it had none."""
 
     @property
     def open(self) -> int:
@@ -72,7 +80,7 @@ class Dispatcher:
 
     def rows(self) -> list[Row]:
         """All rows taken and not yet given back, for another dispatcher to take over."""
-        return [*(row for row, _, _ in self._sent.values()), *self._waiting]
+        return [*(row for row, _ in self._sent.values()), *self._waiting]
 
     def submit(self, row: Row) -> None:
         """Take a row; it is sent as soon as there is room."""
@@ -85,13 +93,16 @@ class Dispatcher:
         Raises:
             ModelError: the front is gone for good. Nothing is lost: see `rows` and `finished`.
         """
+        if self._reviving is not None and self._reviving.over(timeout_s):
+            self._reviving = None
+            self._news()
         if self._sent:
             ready, _ = ray.wait(list(self._sent), timeout=0 if self._done else timeout_s)
             for reference in ready:
                 if reference in self._sent:
                     self._take(reference)
             self._end_overdue()
-            self._send()
+        self._send()
         return self.finished()
 
     def finished(self) -> list[Done]:
@@ -100,23 +111,28 @@ class Dispatcher:
         return done
 
     def _send(self) -> None:
+        if self._reviving is not None:
+            return
         # One at a time while there are suspects, so that innocents are not charged for what another row did to the front.
-        suspects = any(row.suspect for row in self._waiting) or any(row.suspect for row, _, _ in self._sent.values())
+        suspects = any(row.suspect for row in self._waiting) or any(row.suspect for row, _ in self._sent.values())
         while self._waiting and len(self._sent) < (1 if suspects else self._in_flight):
+            if not self._sent:
+                self._news()
             row = self._waiting.popleft()
             index, payload = self._front.analyze.options(num_returns=2).remote(row.block, row.row)
-            self._sent[index] = (row, payload, time.monotonic() + self._deadline_s)
+            self._sent[index] = (row, payload)
 
     def _take(self, reference: Any) -> None:
-        row, payload, _ = self._sent.pop(reference)
+        self._news()
+        row, payload = self._sent.pop(reference)
         try:
             index: Index = ray.get(reference)
         except RayTaskError as error:
             row.attempts += 1
             self._again(row, error.cause if isinstance(error.cause, Exception) else error)
         except RayActorError:
-            self._suspect([row, *(other for other, _, _ in self._sent.values())])
-            self._await_front()
+            self._suspect([row, *(other for other, _ in self._sent.values())])
+            self._reviving = _Revival(self._front)
         except RayError as error:
             row.attempts += 1
             self._again(row, error)
@@ -133,32 +149,49 @@ class Dispatcher:
             self._again(row, ModelError("the front of the cell died of this row", "cell", "see Ray's logs"))
 
     def _again(self, row: Row, error: Exception) -> None:
-        if row.attempts >= self._attempts:
-            self._done.append(Done(row, None, None, error))
-        else:
+        if row.attempts < self._attempts:
             self._waiting.appendleft(row)
+            return
+        if isinstance(error, RumiaiError):
+            error.attempts = row.attempts
+        self._done.append(Done(row, None, None, error))
 
     def _end_overdue(self) -> None:
-        """Kill the front where a row outran its deadline: its own limits have failed to end the call."""
-        if any(deadline < time.monotonic() for _, _, deadline in self._sent.values()):
+        """Kill a front that has been silent for too long: its own limits have failed to end a call."""
+        if self._sent and time.monotonic() - self.last_news_s > self._patience_s:
             ray.kill(self._front, no_restart=False)
-            self._sent = {
-                reference: (row, payload, time.monotonic() + self._deadline_s) for reference, (row, payload, _) in self._sent.items()
-            }
+            self._news()
 
-    def _await_front(self) -> None:
-        _until_alive(lambda: ray.get(self._front.ready.remote(), timeout=_FRONT_RESTART_S))
+    def _news(self) -> None:
+        self.last_news_s = time.monotonic()
 
 
-def _until_alive(ask: Callable[[], object]) -> None:
-    deadline = time.monotonic() + _FRONT_RESTART_S
-    while True:
-        try:
-            ask()
-        except (RayActorError, GetTimeoutError) as error:
-            # A dead actor is final, e.g. one whose constructor raised; the rest is a restart under way.
-            if isinstance(error, ActorDiedError) or time.monotonic() > deadline:
-                raise ModelError(f"the front does not come back: {error}", "cell", "see Ray's logs") from error
-            time.sleep(_POLL_S)
-        else:
-            return
+class _Revival:
+    """A front that died and is being restarted by Ray."""
+
+    def __init__(self, front: Any) -> None:
+        self._front = front
+        self._deadline_s = time.monotonic() + _FRONT_RESTART_S
+        self._ready = front.ready.remote()
+
+    def over(self, timeout_s: float) -> bool:
+        """Whether the front is back; waits up to `timeout_s` for it.
+
+        Raises:
+            ModelError: it will not come back, or takes too long.
+        """
+        done, _ = ray.wait([self._ready], timeout=timeout_s)
+        error: Exception | None = None
+        if done:
+            try:
+                ray.get(self._ready)
+            except RayActorError as caught:
+                error = caught
+            else:
+                return True
+            self._ready = self._front.ready.remote()
+            time.sleep(min(_POLL_S, timeout_s))  # the name may answer before the process is there
+        # A dead actor is final, e.g. one whose constructor raised; the rest is a restart under way.
+        if isinstance(error, ActorDiedError) or time.monotonic() > self._deadline_s:
+            raise ModelError(f"the front does not come back: {error or 'no answer'}", "cell", "see Ray's logs") from error
+        return False

@@ -20,6 +20,7 @@ from rumiai_ray.engine.entries import dead_letter_row
 from rumiai_ray.engine.feed import Feed
 from rumiai_ray.engine.lane import LanePolicy
 from rumiai_ray.engine.ledger import Ledger, Settled
+from rumiai_ray.engine.limits import answer_timeout_s
 from rumiai_ray.engine.local import LocalRay, local_ray
 from rumiai_ray.engine.work import decode, encode
 from rumiai_ray.errors import ConfigError
@@ -160,26 +161,29 @@ class Interactive:
             if plan is None:
                 self._bury(header.entry, header.row)
                 continue
-            if one.error is not None:
-                self._bury(header.entry, dead_letter_row(self._stage.run_id, header.entry, plan.video_key, "assemble", one.error))
+            error = one.error
+            if error is not None:
+                self._bury(header.entry, dead_letter_row(self._stage.run_id, header.entry, plan.video_key, "assemble", error))
             elif one.repeat:
                 self._commit(header.entry, {VIDEOS.name: header.row})
             else:
-                self._assemble(one, plan)
+                error = self._assemble(one, plan)
             if not one.repeat:
-                self._settle(self._ledger.ended(plan.video_key, one.error))
+                self._settle(self._ledger.ended(plan.video_key, error))
 
-    def _assemble(self, settled: Settled, plan: VideoPlan) -> None:
+    def _assemble(self, settled: Settled, plan: VideoPlan) -> Exception | None:
+        """Commit an entry, or bury it; returns why it had to be buried."""
         entry = settled.header.entry
         try:
             answers = [(index, ray.get(payload)) for index, payload in settled.answers]
             tables = assemble(self._stage.run_id, plan, self._stage.models, answers)
         except Exception as error:  # noqa: BLE001 -- the boundary of assembly: a video that cannot be assembled is a dead letter
             self._bury(entry, dead_letter_row(self._stage.run_id, entry, plan.video_key, "assemble", error))
-            return
+            return error
         if Status.FAILED in tables[ANALYSES.name]["status"].to_pylist():
             self._troubled = True
         self._commit(entry, {VIDEOS.name: settled.header.row, **tables})
+        return None
 
     def _bury(self, entry: Entry, row: pa.Table) -> None:
         self._troubled = True
@@ -232,10 +236,8 @@ def cluster_of_now() -> ClusterRecord:
 def dispatcher_of(cell: cells.Cell, config: BaseConfig) -> Dispatcher:
     """A dispatcher for one cell under `config`."""
     engine = config.engine
-    # The lanes end every call themselves; the deadline is for a front that hangs with them.
-    patience_s = engine.batches_in_flight * engine.attempts * (engine.start_timeout_s + engine.call_timeout_s)
-    deadline_s = min(patience_s, engine.stall_timeout_s * 2 / 3)  # a hung front is restarted before the run is given up
-    return Dispatcher(cell.front, in_flight=engine.batches_in_flight, attempts=engine.attempts, deadline_s=deadline_s)
+    patience_s = answer_timeout_s(engine)
+    return Dispatcher(cell.front, in_flight=engine.batches_in_flight, attempts=engine.attempts, patience_s=patience_s)
 
 
 def lane_policy(config: BaseConfig) -> LanePolicy:

@@ -15,7 +15,7 @@ import time
 import uuid
 from collections import OrderedDict, deque
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import ray
@@ -95,7 +95,7 @@ class Lane:
         try:
             self._run()
         except BaseException as error:  # noqa: BLE001 -- the thread's boundary: waiting callers must get an ending
-            self._given_up = Failure(type(error).__name__, f"the lane of {self.name} broke: {error}")
+            self._given_up = Failure(type(error).__name__, f"the lane of {self.name} broke: {error}", given_up=True)
             for _, call in self._sent.values():
                 self._end(call, self._given_up)
             while True:
@@ -201,7 +201,7 @@ class Lane:
         """
         known = note.given_up(self._note_path)
         if known is not None:
-            self._given_up = Failure(*known)
+            self._given_up = Failure(*known, given_up=True)
             return None
         deadline = time.monotonic() + self._policy.start_timeout_s
         pending: Any = None
@@ -259,7 +259,7 @@ class Lane:
         return seen.starts if seen else 0
 
     def _give_up(self, failure: Failure) -> None:
-        self._given_up = failure
+        self._given_up = replace(failure, given_up=True)
         note.give_up(self._note_path, failure.error_class, failure.message)
         if self._actor is not None:
             ray.kill(self._actor, no_restart=True)

@@ -1,88 +1,173 @@
-"""The cells of a batch run: started together, each with a dispatcher, replaced when one dies for good."""
+"""The cells of a batch run: asked for together, used as they come up, replaced when one breaks for good."""
 
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+import time
+from collections import Counter, deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from rumiai_ray.engine.cell import Cell, CellSpec, start
-from rumiai_ray.errors import ModelError
+from ray.util.placement_group import remove_placement_group
+
+from rumiai_ray.engine.cell import Cell, CellSpec, ask, start
+from rumiai_ray.errors import ModelError, TransientError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from rumiai_ray.engine.calls import Failure
     from rumiai_ray.engine.dispatch import Dispatcher, Done, Row
 
-_REPLACEMENTS = 5
-"""Cells replaced in a run before it is given up: more than that is no accident."""
+_DEATHS = 5
+"""Cells that may die without an answer from any cell in between: more than that is no accident."""
+_GIVEN_UP = 3
+"""Cells that may lose the same model for good, in a run."""
+
+
+_LOOK_S = 1.0
+"""Between two looks whether a further cell has found room; each asks Ray's head."""
+
+
+@dataclass
+class _Member:
+    cell: Cell
+    dispatcher: Dispatcher
 
 
 class Pool:
     """Where rows of work go in and answers come out, whichever cell they came from.
 
     Args:
-        count: cells.
+        count: cells wanted; the work begins with the first that has found room.
         spec: what each is made of.
         dispatch: makes a dispatcher for a cell.
+        attempts: cells a row is tried on where its cell has lost a model for good.
+        place_timeout_s: longest time without a single cell.
     """
 
-    def __init__(self, count: int, spec: CellSpec, dispatch: Callable[[Cell], Dispatcher]) -> None:
+    def __init__(self, count: int, spec: CellSpec, dispatch: Callable[[Cell], Dispatcher], attempts: int, place_timeout_s: float) -> None:
         self._spec = spec
         self._dispatch = dispatch
-        self._replaced = 0
-        self._members: list[tuple[Cell, Dispatcher]] = []
-        for _ in range(count):
-            self._start()
+        self._attempts = attempts
+        self._place_timeout_s = place_timeout_s
+        self._members: list[_Member] = []
+        self._homeless: deque[Row] = deque()
+        self._deaths = 0
+        self._given_up = Counter[str]()
+        self._alone_since_s = time.monotonic()
+        self._looked_s = 0.0
+        self._last_news_s = time.monotonic()
+        # All at once: what waits for room is what an autoscaler sees.
+        self._asked: list[Any] = [ask(spec) for _ in range(count)]
 
     @property
     def cells(self) -> list[Cell]:
         """The living cells."""
-        return [cell for cell, _ in self._members]
+        return [member.cell for member in self._members]
 
     @property
     def open(self) -> int:
         """Rows taken and not yet given back."""
-        return sum(dispatcher.open for _, dispatcher in self._members)
+        return len(self._homeless) + sum(member.dispatcher.open for member in self._members)
 
     @property
     def wants_more(self) -> bool:
         """Whether some cell would begin another row at once."""
-        return any(dispatcher.wants_more for _, dispatcher in self._members)
+        return not self._homeless and any(member.dispatcher.wants_more for member in self._members)
+
+    @property
+    def last_news_s(self) -> float:
+        """`time.monotonic()` when something last happened to a cell: it came up, answered, or was ended."""
+        return max([self._last_news_s, *(member.dispatcher.last_news_s for member in self._members)])
 
     def submit(self, row: Row) -> None:
         """Give a row to the cell that has least to do."""
-        min(self._members, key=lambda member: member[1].open)[1].submit(row)
+        if self._members:
+            min(self._members, key=lambda member: member.dispatcher.open).dispatcher.submit(row)
+        else:
+            self._homeless.append(row)
 
     def collect(self, timeout_s: float) -> Iterator[Done]:
         """What has come back; waits up to `timeout_s` in all.
 
         Raises:
-            ModelError: cells have died too often.
+            TransientError: there has been no room for a single cell for too long.
+            ModelError: cells die too often, or cannot keep a model.
         """
-        for cell, dispatcher in list(self._members):
+        self._place(timeout_s)
+        members = list(self._members)
+        for member in members:
             try:
-                yield from dispatcher.collect(timeout_s / len(self._members))
+                came = member.dispatcher.collect(timeout_s / len(members))
             except ModelError as error:
-                self._replace(cell, dispatcher, error)
-                yield from dispatcher.finished()
+                came = member.dispatcher.finished()
+                self._deaths += 1
+                self._replace(member, None if self._deaths <= _DEATHS else error)
+            yield from self._kept(member, came)
 
     def close(self) -> None:
         """Stop all cells."""
-        for cell, _ in self._members:
-            cell.close()
+        for member in self._members:
+            member.cell.close()
+        for group in self._asked:
+            remove_placement_group(group)
         self._members.clear()
+        self._asked.clear()
 
-    def _start(self) -> None:
-        cell = start(self._spec)
-        self._members.append((cell, self._dispatch(cell)))
+    def _place(self, timeout_s: float) -> None:
+        """Start cells where room has been found. With no cell at all it waits for one."""
+        now = time.monotonic()
+        if not self._asked or (self._members and now - self._looked_s < _LOOK_S):
+            return
+        self._looked_s = now
+        for number, group in enumerate(list(self._asked)):
+            if group.wait(0 if self._members or number else timeout_s):
+                self._asked.remove(group)
+                cell = start(self._spec, group)
+                self._members.append(_Member(cell, self._dispatch(cell)))
+                self._last_news_s = time.monotonic()
+        if self._members:
+            self._alone_since_s = time.monotonic()
+            homeless, self._homeless = self._homeless, deque()
+            for row in homeless:
+                self.submit(row)
+        elif time.monotonic() - self._alone_since_s > self._place_timeout_s:
+            wanted = f"no node has {self._spec.bundle} free, not within {self._place_timeout_s:g} s"
+            raise TransientError(wanted, "cells", "add nodes, stop other work or run fewer models; `rumiai-ray runs resume` goes on")
 
-    def _replace(self, cell: Cell, dispatcher: Dispatcher, error: ModelError) -> None:
-        self._replaced += 1
-        if self._replaced > _REPLACEMENTS:
-            raise error
-        self._members.remove((cell, dispatcher))
+    def _kept(self, member: _Member, came: list[Done]) -> Iterator[Done]:
+        """What came back, but for rows whose cell has lost a model: they are tried on another cell, the cell is replaced."""
+        for done in came:
+            lost = _lost_model(done)
+            if lost is None:
+                self._deaths = 0
+                yield done
+                continue
+            if member in self._members:
+                name, failure = lost
+                self._given_up[name] += 1
+                too_often = ModelError(f"{failure.error_class}: {failure.message}", name, f"{_GIVEN_UP} cells lost it; see Ray's logs")
+                self._replace(member, too_often if self._given_up[name] >= _GIVEN_UP else None)
+            done.row.attempts += 1
+            if done.row.attempts < self._attempts:
+                self.submit(done.row)
+            else:
+                yield done
+
+    def _replace(self, member: _Member, fatal: ModelError | None) -> None:
+        if fatal is not None:
+            raise fatal
+        self._members.remove(member)
         with contextlib.suppress(ValueError):  # an actor that was never created cannot be killed
-            cell.close()
-        self._start()
-        for row in dispatcher.rows():
+            member.cell.close()
+        self._asked.append(ask(self._spec))
+        self._last_news_s = time.monotonic()
+        for row in member.dispatcher.rows():
             self.submit(row)
+
+
+def _lost_model(done: Done) -> tuple[str, Failure] | None:
+    """(model, why) where the cell has given a model up for good, so that it fails whatever it is asked."""
+    outcomes = done.index.outcomes if done.index else {}
+    return next(((name, outcome.failure) for name, outcome in outcomes.items() if outcome.failure and outcome.failure.given_up), None)

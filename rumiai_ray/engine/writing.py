@@ -6,6 +6,8 @@ files under new names; what its first attempt left behind no record names.
 
 from __future__ import annotations
 
+import pickle
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +18,7 @@ from rumiai_ray.engine.assemble import assemble
 from rumiai_ray.engine.deadline import ended_after
 from rumiai_ray.engine.entries import dead_letter_row
 from rumiai_ray.engine.tally import Tally
-from rumiai_ray.errors import StorageError
+from rumiai_ray.errors import ModelError, StorageError
 from rumiai_ray.runs.datafile import DataFile, write_data_file
 from rumiai_ray.schema.run import ANALYSES, DEAD_LETTER, VIDEOS
 
@@ -27,6 +29,10 @@ if TYPE_CHECKING:
     from rumiai_ray.models.base import ModelPlan
     from rumiai_ray.schema import Table
     from rumiai_ray.storage import Store
+
+
+_PAUSES_S = (1.0, 5.0)
+"""Before a file that could not be written is written again. Object stores have had their own client's retries by then."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,8 @@ class Written:
     committed: tuple[str, ...]
     dead_lettered: tuple[str, ...]
     tally: Tally
+    errors: Mapping[str, Exception]
+    """Why an entry that was settled well is dead-lettered all the same: it could not be assembled."""
     lost: tuple[str, ...] = ()
     """Entries whose rows were lost on the way (a node died with them): nothing of them was written, they go round again."""
 
@@ -66,44 +74,69 @@ def _write_group(target: Target, group: Sequence[Settled], sequence: int) -> Wri
     committed: list[str] = []
     dead: list[str] = []
     lost: list[str] = []
+    errors: dict[str, Exception] = {}
     tally = Tally()
     for settled in group:
         entry_id = settled.header.entry.entry_id
-        tables = _tables(target, settled)
-        if tables is None:
+        try:
+            tables = _tables(target, settled)
+        except ray.exceptions.ObjectLostError:
             lost.append(entry_id)
             continue
+        except StorageError:
+            raise
+        except Exception as error:  # noqa: BLE001 -- the boundary of assembly: a video that cannot be assembled is a dead letter
+            errors[entry_id] = _portable(error)
+            tables = _buried(target, settled, error)
         (dead if DEAD_LETTER.name in tables else committed).append(entry_id)
         _count(tally, settled, tables)
         for name, rows in tables.items():
             if rows.num_rows:
                 parts.setdefault(name, []).append(rows)
-    files = tuple(
-        write_data_file(target.run, target.tables[name], pa.concat_tables(rows), run_id=target.run_id, sequence=sequence)
-        for name, rows in parts.items()
-    )
-    return Written(files, tuple(committed), tuple(dead), tally, tuple(lost))
+    files = tuple(_file(target, name, pa.concat_tables(rows), sequence) for name, rows in parts.items())
+    return Written(files, tuple(committed), tuple(dead), tally, errors, tuple(lost))
 
 
-def _tables(target: Target, settled: Settled) -> dict[str, pa.Table] | None:
-    """All rows of one entry; None where its payloads are lost."""
+def _file(target: Target, name: str, rows: pa.Table, sequence: int) -> DataFile:
+    """Written again where storage fails, under a new name, after a while."""
+    for pause_s in _PAUSES_S:
+        try:
+            return write_data_file(target.run, target.tables[name], rows, run_id=target.run_id, sequence=sequence)
+        except StorageError:
+            time.sleep(pause_s)
+    return write_data_file(target.run, target.tables[name], rows, run_id=target.run_id, sequence=sequence)
+
+
+def _tables(target: Target, settled: Settled) -> dict[str, pa.Table]:
+    """All rows of one entry.
+
+    Raises:
+        ObjectLostError: its payloads are lost.
+        Exception: whatever assembly raises.
+    """
     header, plan = settled.header, settled.header.plan
     if plan is None:
         return {DEAD_LETTER.name: header.row}
-    error = settled.error
-    if error is None and settled.repeat:
+    if settled.error is not None:
+        return _buried(target, settled, settled.error)
+    if settled.repeat:
         return {VIDEOS.name: header.row}
-    if error is None:
-        try:
-            answers: list[Any] = [(index, ray.get(payload)) for index, payload in settled.answers]
-            return {VIDEOS.name: header.row, **assemble(target.run_id, plan, target.models, answers)}
-        except ray.exceptions.ObjectLostError:
-            return None
-        except StorageError:
-            raise
-        except Exception as caught:  # noqa: BLE001 -- the boundary of assembly: a video that cannot be assembled is a dead letter
-            error = caught
-    return {DEAD_LETTER.name: dead_letter_row(target.run_id, header.entry, plan.video_key, "assemble", error)}
+    answers: list[Any] = [(index, ray.get(payload)) for index, payload in settled.answers]
+    return {VIDEOS.name: header.row, **assemble(target.run_id, plan, target.models, answers)}
+
+
+def _buried(target: Target, settled: Settled, error: Exception) -> dict[str, pa.Table]:
+    entry, plan = settled.header.entry, settled.header.plan
+    return {DEAD_LETTER.name: dead_letter_row(target.run_id, entry, plan.video_key if plan else None, "assemble", error)}
+
+
+def _portable(error: Exception) -> Exception:
+    """The error, or what can be told of it where it cannot travel to the driver."""
+    try:
+        pickle.loads(pickle.dumps(error))  # noqa: S301 -- dumped on the same line
+    except Exception:  # noqa: BLE001 -- whatever a foreign class makes of being pickled
+        return ModelError(f"{type(error).__name__}: {error}")
+    return error
 
 
 def _count(tally: Tally, settled: Settled, tables: Mapping[str, pa.Table]) -> None:

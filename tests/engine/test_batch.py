@@ -7,18 +7,24 @@ import shutil
 import signal
 import threading
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import ray
+from ray.util.placement_group import placement_group, remove_placement_group
 
 import fakes
 from batches import WELL, Kit, check_attribution, clips, ray_processes
+from rumiai_ray.engine.batch import StalledError
 from rumiai_ray.engine.interactive import Stopped
 from rumiai_ray.engine.tally import tally_of
+from rumiai_ray.errors import ModelError, TransientError
 from rumiai_ray.ingest.entries import Entry
 from rumiai_ray.runs.reader import open_run
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from rumiai_ray.engine.batch import Batch
@@ -28,6 +34,16 @@ if TYPE_CHECKING:
 @pytest.fixture
 def kit(ray_here: LocalRay, tmp_path: Path) -> Kit:
     return Kit(ray_here, tmp_path)
+
+
+@contextmanager
+def somebody_else_holds(cpus: int) -> Iterator[None]:
+    group = placement_group([{"CPU": 1}] * cpus)
+    ray.get(group.ready())
+    try:
+        yield
+    finally:
+        remove_placement_group(group)
 
 
 def test_every_row_of_a_batch_belongs_to_its_own_video(kit: Kit) -> None:
@@ -91,6 +107,35 @@ def test_a_stopped_run_resumes_to_what_an_undisturbed_one_would_be(kit: Kit) -> 
     run = open_run(writer.run.uri())
     assert run.status == "complete"
     check_attribution(run, entries)
+
+
+def test_a_batch_for_which_there_is_no_room_ends_and_says_so(kit: Kit) -> None:
+    kit.settings = {"place_timeout_s": 2}
+    with somebody_else_holds(4), pytest.raises(TransientError, match="no node has"):
+        kit.run("homeless", clips(kit.place, 2))
+
+
+def test_a_model_that_hangs_past_the_stall_limit_ends_the_run_which_can_be_resumed(kit: Kit) -> None:
+    entries = clips(kit.place, 4)
+    kit.settings = {"stall_timeout_s": 5, "call_timeout_s": 900}
+    kit.models = (*WELL, fakes.plan("bad", "Reader", behave="hang", on=3))
+    with pytest.raises(StalledError, match="nothing has come back for 5 s"):
+        kit.run("stalled", entries)
+    kit.settings = {"call_timeout_s": 4}
+    batch, writer = kit.batch("stalled", again=True)
+    done = open_run(writer.run.uri()).entries()
+    left = [entry for entry in entries if entry.entry_id not in done]
+    writer.finish(batch.run(left, len(left), []), {})
+    run = open_run(writer.run.uri())
+    assert [row["error_class"] for row in run.table("analyses").to_pylist() if row["status"] == "failed"] == ["Hang"]
+    check_attribution(run, entries)
+
+
+def test_a_model_that_no_cell_can_load_ends_the_run_instead_of_failing_for_every_video(kit: Kit) -> None:
+    kit.models = (*WELL, fakes.plan("sour", "Reader", behave="unloadable"))
+    with pytest.raises(ModelError, match="weights are not to my taste") as caught:
+        kit.run("sour", clips(kit.place, 12))
+    assert caught.value.subject == "sour"
 
 
 def test_kills_of_models_fronts_and_ray_data_workers_lose_and_double_nothing(kit: Kit) -> None:

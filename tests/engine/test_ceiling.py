@@ -70,7 +70,7 @@ def test_a_model_nobody_asks_costs_nothing() -> None:
 def test_calls_and_cpu_time_are_seen_from_outside_by_model(start_cell: Callable[..., Cell], ray_here: LocalRay) -> None:
     with Meter(ray_here.scratch) as meter:
         cell = start_cell(BURNER, plan("spectacles"), plan("trumpet", "Listener"))
-        dispatcher = Dispatcher(cell.front, in_flight=3, attempts=3, deadline_s=120)
+        dispatcher = Dispatcher(cell.front, in_flight=3, attempts=3, patience_s=120)
         for work in WORKS:
             dispatcher.submit(Row(ray.put(encode([work]))))
         answered: dict[str, float] = {}

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def _answers(cell: Cell, works: list[Work], *, in_flight: int = 3) -> dict[tuple[str, int], Done]:
-    dispatcher = Dispatcher(cell.front, in_flight=in_flight, attempts=3, deadline_s=120)
+    dispatcher = Dispatcher(cell.front, in_flight=in_flight, attempts=3, patience_s=120)
     for work in works:
         dispatcher.submit(Row(ray.put(encode([work]))))
     done: dict[tuple[str, int], Done] = {}
@@ -106,7 +106,7 @@ def test_an_actor_killed_from_outside_between_calls_costs_nothing(start_cell: St
 def test_a_killed_front_loses_no_row(start_cell: StartCell) -> None:
     cell = start_cell(plan("a"))
     works = [frames_work([number], {"a": (0,)}, video_key=f"v{number}") for number in range(10, 130, 10)]
-    dispatcher = Dispatcher(cell.front, in_flight=3, attempts=3, deadline_s=60)
+    dispatcher = Dispatcher(cell.front, in_flight=3, attempts=3, patience_s=60)
     for work in works:
         dispatcher.submit(Row(ray.put(encode([work]))))
     ray.kill(cell.front, no_restart=False)

@@ -89,6 +89,20 @@ def test_a_good_a_repeated_and_a_broken_input_each_end_once(start_cell: Callable
     assert run.verify() == []
 
 
+def test_a_copy_of_a_video_that_cannot_be_assembled_is_buried_with_it(
+    start_cell: Callable[..., Cell], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> dict[str, pa.Table]:
+        raise ArithmeticError("these rows do not add up")
+
+    monkeypatch.setattr("rumiai_ray.engine.interactive.assemble", broken)
+    clip = numbered_clip(tmp_path / "a.mkv", 42)
+    shutil.copy(clip, tmp_path / "b.mkv")
+    run, _ = _run(start_cell(*MODELS), tmp_path, "broken", [str(tmp_path / name) for name in ("a.mkv", "b.mkv")])
+    assert run.entries() == {"a": "dead_lettered", "b": "dead_lettered"}
+    assert run.table("dead_letter")["error_class"].to_pylist() == ["ArithmeticError"] * 2
+
+
 def test_a_second_run_on_a_warm_cell_asks_every_model_again(start_cell: Callable[..., Cell], tmp_path: Path) -> None:
     cell = start_cell(*MODELS)
     clip = numbered_clip(tmp_path / "a.mkv", 7, frames=6)

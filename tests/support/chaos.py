@@ -210,8 +210,8 @@ def main(order: Path) -> int:
 
 
 def ends_the_run(fault: Fault) -> bool:
-    """Whether a run under this fault has to be resumed: the driver's own, and storage that fails."""
-    return fault.where == "driver" or (fault.where == "writer" and fault.kind in {"raise", "memory"})
+    """Whether a run under this fault has to be resumed: the driver's own, and storage that fails for good."""
+    return fault.where == "driver" or (fault.where == "writer" and fault.kind == "raise" and fault.times == ALWAYS)
 
 
 def dead_letter_of(fault: Fault) -> tuple[str, str] | None:

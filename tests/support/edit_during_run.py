@@ -48,7 +48,7 @@ def _ask(cell: cells.Cell, picture: Path) -> dict[str, Any]:
     jpeg = cv2.imencode(".jpg", image)[1].tobytes()
     batch = EncodedBatch(np.zeros(1, np.int32), np.zeros(1, np.int64), np.zeros(1), (jpeg,))
     work = Work("e", "v", 0, 1, {"yolo": (0,)}, frames=batch, source_width_px=width, source_height_px=height)
-    dispatcher = Dispatcher(cell.front, in_flight=1, attempts=3, deadline_s=300)
+    dispatcher = Dispatcher(cell.front, in_flight=1, attempts=3, patience_s=300)
     dispatcher.submit(Row(ray.put(encode([work]))))
     done: list[Done] = []
     while not done:
