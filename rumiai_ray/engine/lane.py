@@ -82,7 +82,7 @@ class Lane:
         self._failed: OrderedDict[tuple[str, str], Failure] = OrderedDict()
         self._given_up: Failure | None = None
         self._starts_ready = max(self._starts() - 1, 0)  # a restarted front takes over an actor with a history
-        self._hung: str | None = None
+        self._killed: note.Note | None = None
         self._recycle = False
         threading.Thread(target=self._guarded, name=f"lane-{name}", daemon=True).start()
 
@@ -124,6 +124,8 @@ class Lane:
                 del self._sent[number]
                 call.reply.set_result((answer, call.attempts + 1))
                 self._recycle = self._recycle or answer.memory_bytes > self._policy.memory_bytes
+            if self._killed is not None:  # it ended just in time: the kill is on its way and takes what else is in hand with it
+                self._bury()
 
     def _fill(self) -> None:
         """Send until the actor has enough in hand; a recycling waits for what it has, then restarts it."""
@@ -155,28 +157,28 @@ class Lane:
     def _watch(self, number: str) -> None:
         """Kill the actor if the call it is executing has outrun the limit. `number` is the oldest call in hand."""
         seen = note.read(self._note_path)
-        if seen is None or seen.call != number or self._hung == number:
+        if seen is None or seen.call != number or self._killed is not None:
             return
         if time.monotonic() - seen.since_s > self._policy.call_timeout_s:
-            self._hung = number
+            self._killed = seen  # read before the kill: afterwards the next process may have written there already
             ray.kill(self._actor, no_restart=False)
 
     def _bury(self) -> None:
         """After a death: charge the noted call, queue the rest again in order, wait for the restart."""
-        seen = note.read(self._note_path)
+        killed, self._killed = self._killed, None
+        seen = killed or note.read(self._note_path)
         again: list[Call] = []
         for number, (_, call) in self._sent.items():
-            if number == self._hung:
-                self._charge(call, Failure("Hang", f"{self.name} gave no answer within {self._policy.call_timeout_s:g} s"), again.append)
-            elif seen is not None and seen.call == number and self._hung is None:
-                self._charge(call, Failure("Crash", f"the process of {self.name} died while it worked on this video"), again.append)
-            else:
+            if seen is None or seen.call != number:
                 again.append(call)
-        after = seen.starts if self._hung is not None and seen is not None else 0
+            elif killed is not None:
+                self._charge(call, Failure("Hang", f"{self.name} gave no answer within {self._policy.call_timeout_s:g} s"), again.append)
+            else:
+                self._charge(call, Failure("Crash", f"the process of {self.name} died while it worked on this video"), again.append)
         self._sent.clear()
-        self._hung = None
         self._again.extendleft(reversed(again))
-        self._await_start(after=after)
+        self._recycle = False  # what starts now is fresh
+        self._await_start(after=killed.starts if killed is not None else 0)
 
     def _charge(self, call: Call, failure: Failure, again: Callable[[Call], object] | None = None) -> None:
         call.attempts += 1
