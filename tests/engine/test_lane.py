@@ -14,6 +14,7 @@ import pytest
 from ray.exceptions import ActorDiedError, ActorUnavailableError, RayTaskError
 
 from rumiai_ray.engine import lane as lane_module
+from rumiai_ray.engine import start as start_module
 from rumiai_ray.engine.calls import Answer, Failure
 from rumiai_ray.engine.lane import Call, Lane, LanePolicy
 from rumiai_ray.engine.note import NoteBook
@@ -147,7 +148,8 @@ def actor(note: Path, monkeypatch: pytest.MonkeyPatch) -> FakeActor:
         kill=lambda killed, *, no_restart: None if no_restart else killed.kill(),
         get_actor=lambda _: actor.found(),
     )
-    monkeypatch.setattr(lane_module, "ray", fake_ray)
+    for module in (lane_module, start_module):
+        monkeypatch.setattr(module, "ray", fake_ray)
     return actor
 
 
