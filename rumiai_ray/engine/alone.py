@@ -8,10 +8,10 @@ import resource
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from unittest import mock
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from rumiai_ray.engine.actor import ModelActor, worker_environment
 from rumiai_ray.engine.front import rgb
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from rumiai_ray.engine.work import Work
     from rumiai_ray.models.base import ModelPlan
@@ -50,11 +50,26 @@ def measure_alone(plan: ModelPlan, works: Sequence[Work], code_sha256: str) -> A
         Exception: whatever loading or a call raised; a crash is a `BrokenProcessPool`.
     """
     wanted = [work for work in works if plan.name in work.wanted]
-    with (
-        mock.patch.dict(os.environ, worker_environment(plan.settings.threads, gpu=plan.device.startswith("cuda"))),
-        ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool,
-    ):
-        return pool.submit(_measure, plan, wanted, code_sha256).result()
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        # An initializer would come too late: libraries that read these may be imported before it.
+        with _inherited(worker_environment(plan.settings.threads, gpu=plan.device.startswith("cuda"))):
+            cost = pool.submit(_measure, plan, wanted, code_sha256)  # starts the process
+        return cost.result()
+
+
+@contextmanager
+def _inherited(variables: Mapping[str, str]) -> Iterator[None]:
+    """Processes started meanwhile have these variables; afterwards this process's environment is as it was."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _measure(plan: ModelPlan, works: Sequence[Work], code_sha256: str) -> Alone:

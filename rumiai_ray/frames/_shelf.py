@@ -30,7 +30,8 @@ class Shelf:
     """The directories of one store.
 
     Args:
-        root: `<root>/<key[:2]>/<key>/` is an entry, `.locks/` and `.partial/` are beside them, on the same file system.
+        root: `<root>/<key[:2]>/<key>/` is an entry, `.locks/` and `.partial/` are beside them, on the same file system. Created, and
+            created again where it is missing: a shelf travels to nodes that have none.
         patience_s: how long to wait for a lock before calling its holder stuck.
     """
 
@@ -45,7 +46,8 @@ class Shelf:
         return self.root / key[:2] / key
 
     def new_partial(self, key: str) -> Path:
-        """A name for what is being made or thrown away; nothing lies there yet."""
+        """A path for what is being made or thrown away: its directory is there, nothing lies at it yet."""
+        self._partial.mkdir(parents=True, exist_ok=True)
         return self._partial / f"{key}.{secrets.token_hex(8)}"
 
     def try_lock(self, key: str, *, exclusive: bool) -> FileLock | None:
@@ -96,7 +98,7 @@ class Shelf:
 
     def sweep(self) -> None:
         """Remove what killed extractions and evictions left behind: the partials of entries whose lock nobody holds."""
-        for leftover in self._partial.iterdir():
+        for leftover in self._partial.glob("*"):  # none where the directory is missing
             key = leftover.name.partition(".")[0]
             lock = self.try_lock(key, exclusive=True)
             if lock is not None:

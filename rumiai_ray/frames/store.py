@@ -44,6 +44,8 @@ _ATTEMPTS = 3
 class FrameStore:
     """Keeps each video's sampled frames once. Safe to use from any number of threads and processes of one node.
 
+    It can be pickled: on another node it is the store of the same path there, and creates it when it keeps its first video.
+
     Args:
         root: the store's directory on a local disk; created.
         spec: what is kept of a video.
@@ -213,12 +215,12 @@ class FrameStore:
                 return "hit"
             if directory.exists():
                 _log.warning("frame store: entry %s is damaged (%s); making it again, of %s", key, damage, path)
-            partial = self._shelf.new_partial(key)
+            partial = self._new_partial(key)
             try:
                 if self._fetch(partial, key, video_key):
                     return "remote"
                 # Another name: a fetch that was given up may still write a last block.
-                partial = self._shelf.new_partial(key)
+                partial = self._new_partial(key)
                 self._extract(partial, key, path, video_key)
             except BaseException:
                 shutil.rmtree(partial, ignore_errors=True)
@@ -226,6 +228,10 @@ class FrameStore:
                     lock.remove()
                 raise
             return "miss"
+
+    def _new_partial(self, key: str) -> Path:
+        with storage_errors("making room for an entry", self.root):
+            return self._shelf.new_partial(key)
 
     def _fetch(self, partial: Path, key: str, video_key: str) -> bool:
         if self.remote is None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+from concurrent.futures import Future, ProcessPoolExecutor
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import ray
 
 import fakes
 from fakes import plan
+from rumiai_ray.engine import alone
+from rumiai_ray.engine.actor import worker_environment
 from rumiai_ray.engine.alone import measure_alone
 from rumiai_ray.engine.ceiling import CORES, ceiling
 from rumiai_ray.engine.dispatch import Dispatcher, Row
@@ -65,6 +69,31 @@ def test_a_model_alone_is_asked_once_about_every_row_that_wants_it_and_its_cpu_t
 def test_a_model_nobody_asks_costs_nothing() -> None:
     cost = measure_alone(plan("idle"), WORKS, source_sha256())
     assert (cost.calls, cost.seconds, cost.cpu_s) == (0, 0.0, 0.0)
+
+
+def environment_of(*_: object) -> dict[str, str]:
+    return dict(os.environ)
+
+
+def test_a_model_alone_has_the_environment_of_a_worker_and_this_process_keeps_its_own_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    meanwhile: list[dict[str, str]] = []
+
+    class Watched(ProcessPoolExecutor):
+        def submit(self, *task: Any, **options: Any) -> Future[Any]:
+            cost = super().submit(*task, **options)
+            cost.add_done_callback(lambda _: meanwhile.append(environment_of()))
+            return cost
+
+    monkeypatch.setattr(alone, "ProcessPoolExecutor", Watched)
+    monkeypatch.setattr(alone, "_measure", environment_of)
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    before = environment_of()
+    idle = plan("idle")
+    there: Any = measure_alone(idle, [], "")
+    assert there.items() >= worker_environment(idle.settings.threads, gpu=False).items()
+    assert (there["OMP_NUM_THREADS"], there["CUDA_VISIBLE_DEVICES"]) == (str(idle.settings.threads), "")
+    assert [*meanwhile, environment_of()] == [before, before]
 
 
 def test_calls_and_cpu_time_are_seen_from_outside_by_model(start_cell: Callable[..., Cell], ray_here: LocalRay) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import pickle
 import shutil
 import struct
 import subprocess
@@ -72,6 +73,12 @@ def directory_of(store: FrameStore, video: StoredVideo) -> Path:
 
 def left_in_partial(store: FrameStore) -> list[str]:
     return os.listdir(store.root / ".partial")  # noqa: PTH208 -- names are enough
+
+
+def on_another_node(store: FrameStore) -> FrameStore:
+    """The store as a worker of a node gets it where nobody has made its directory."""
+    shutil.rmtree(store.root, ignore_errors=True)
+    return pickle.loads(pickle.dumps(store))  # type: ignore[no-any-return]  # noqa: S301 -- made here
 
 
 def contents(video: StoredVideo) -> tuple[list[int], list[float], list[bytes], bytes, int]:
@@ -402,6 +409,32 @@ def test_a_place_that_cannot_be_written_is_a_storage_error(tmp_path: Path) -> No
     (tmp_path / "file").touch()
     with pytest.raises(StorageError, match="another directory"):
         FrameStore(tmp_path / "file" / "store", spec=SPEC, limits=DecodeLimits())
+
+
+def test_a_node_that_has_no_store_yet_makes_one_for_its_first_video(store: FrameStore, clip: Path) -> None:
+    elsewhere = on_another_node(store)
+    with elsewhere.ensure(clip, sha256_of(clip)) as first:
+        expected = contents(first)
+    with elsewhere.ensure(clip, sha256_of(clip)) as second:
+        assert (first.origin, second.origin) == ("miss", "hit")
+        assert contents(second) == expected
+    assert elsewhere.verify() == [(first.key, None)]
+    assert left_in_partial(elsewhere) == []
+
+
+def test_a_node_that_has_no_store_yet_keeps_its_size_limit_from_the_first_video_on(tmp_path: Path, clip: Path) -> None:
+    elsewhere = on_another_node(FrameStore(tmp_path / "store", spec=SPEC, limits=DecodeLimits(), max_bytes=1))
+    with elsewhere.ensure(clip, sha256_of(clip)) as video:
+        assert [entry.key for entry in elsewhere.entries()] == [video.key], "in use: it stays"
+    assert elsewhere.prune(1) == [video.key]
+
+
+def test_on_a_node_that_has_no_store_yet_nothing_is_listed_found_wrong_or_pruned(store: FrameStore) -> None:
+    assert on_another_node(store).entries() == []
+    assert on_another_node(store).verify() == []
+    assert on_another_node(store).prune(0) == []
+    with pytest.raises(StorageError, match="no such entry"):
+        on_another_node(store).open("ab" * 32)
 
 
 def test_a_stuck_lock_holder_is_named_instead_of_waited_for_for_ever(

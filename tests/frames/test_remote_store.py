@@ -222,10 +222,13 @@ def test_other_sampling_is_another_entry_there_too(tmp_path: Path, clip: Path) -
     assert origin(other, clip) == "miss"
 
 
-def test_a_store_travels_to_a_worker_with_its_remote(tmp_path: Path, place: str, clip: Path) -> None:
-    origin(node(tmp_path, "one", place), clip)
-    travelled = pickle.loads(pickle.dumps(node(tmp_path, "two", place)))  # noqa: S301 -- made here
-    assert origin(travelled, clip) == "remote"
+def test_a_store_travels_with_its_remote_to_a_node_that_has_no_store_yet(tmp_path: Path, place: str, clip: Path) -> None:
+    store = node(tmp_path, "driver's", place)
+    for expected in ("miss", "remote"):
+        shutil.rmtree(store.root)  # the driver's disk is not the worker's
+        travelled = pickle.loads(pickle.dumps(store))  # noqa: S301 -- made here
+        assert [origin(travelled, clip), origin(travelled, clip)] == [expected, "hit"]
+    assert sorted(objects(place)) == ["COMPLETE.json", *FILES]
 
 
 def test_an_evicted_entry_is_fetched_again(tmp_path: Path, clip: Path, decoded: list[Path]) -> None:

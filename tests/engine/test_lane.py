@@ -1,0 +1,256 @@
+"""A lane without Ray: what happens at the same time elsewhere happens here in the order that is worst for the lane."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+from collections import deque
+from concurrent.futures import Future, wait
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from ray.exceptions import ActorDiedError, ActorUnavailableError, RayTaskError
+
+from rumiai_ray.engine import lane as lane_module
+from rumiai_ray.engine import start as start_module
+from rumiai_ray.engine.calls import Answer, Failure
+from rumiai_ray.engine.lane import Call, Lane, LanePolicy
+from rumiai_ray.engine.note import NoteBook
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+QUICK = LanePolicy(outstanding=2, attempts=1, call_timeout_s=0.1, start_timeout_s=2.0, memory_bytes=1000)
+SMALL, LARGE = (Answer({}, 0, (), 0.0, memory_bytes, 0.0) for memory_bytes in (10, 2000))
+ANSWERS = {"well": SMALL, "leaks": LARGE, "just in time": LARGE}
+"""`just in time` answers while it is being killed."""
+
+
+class FakeActor:
+    """An actor's process and its successors; whoever calls it works for it. A call does what its argument says.
+
+    The next process has written its note before anybody learns of the death of the one before; calls fail until it is asked whether
+    it is ready.
+    """
+
+    def __init__(self, note: Path) -> None:
+        self.begun: list[str] = []
+        self.kills = 0
+        self.load: Callable[[], object] = lambda: None
+        """What `ready` answers or raises; `die` may be part of it."""
+        self.absences: list[Exception] = []
+        """Raised, one each time, where it is looked for by its name."""
+        self.predict_frames = SimpleNamespace(remote=self._predict)
+        self.ready = SimpleNamespace(remote=self._ready)
+        self._note = note
+        self._book = NoteBook(note)
+        self._hand: deque[tuple[str, str, Future[Any]]] = deque()
+        self._away = False
+
+    def found(self) -> FakeActor:
+        if self.absences:
+            raise self.absences.pop(0)
+        return self
+
+    def die(self) -> None:
+        lost, self._hand = self._hand, deque()
+        self._away = True
+        os.close(self._book._file)
+        self._book = NoteBook(self._note)
+        for _, _, reply in lost:
+            reply.set_exception(ActorUnavailableError("it died", None))
+
+    def kill(self) -> None:
+        self.kills += 1
+        if self._hand and self._hand[0][1] == "just in time":
+            self._answer()
+            self._begin()
+        self.die()
+
+    def _predict(self, number: str, deed: str) -> Future[Any]:
+        if not self._away:
+            return self._take(number, deed)
+        lost: Future[Any] = Future()
+        lost.set_exception(ActorUnavailableError("it is starting", None))
+        return lost
+
+    def _ready(self) -> Future[Any]:
+        self._away = False
+        return self._take("", "load")
+
+    def _take(self, number: str, deed: str) -> Future[Any]:
+        reply: Future[Any] = Future()
+        self._hand.append((number, deed, reply))
+        if len(self._hand) == 1:
+            self._work()
+        return reply
+
+    def _work(self) -> None:
+        while self._hand:
+            deed = self._begin()
+            if deed == "crash":
+                self.die()
+            elif deed == "load":
+                self._load()
+            elif deed in {"hang", "just in time"}:
+                return
+            else:
+                self._answer()
+
+    def _begin(self) -> str:
+        if not self._hand:
+            return ""
+        number, deed, _ = self._hand[0]
+        if number:
+            self._book.begin(number)
+            self.begun.append(deed)
+        return deed
+
+    def _answer(self) -> None:
+        _, deed, reply = self._hand.popleft()
+        self._book.done()
+        reply.set_result(ANSWERS[deed])
+
+    def _load(self) -> None:
+        _, _, reply = self._hand[0]
+        try:
+            loaded = self.load()
+        except Exception as error:  # noqa: BLE001 -- whatever the test has it raise
+            reply.set_exception(error)
+        else:
+            if not reply.done():
+                reply.set_result(loaded)
+        if self._hand:
+            self._hand.popleft()
+
+
+@pytest.fixture
+def note(tmp_path: Path) -> Path:
+    return tmp_path / "note"
+
+
+@pytest.fixture
+def actor(note: Path, monkeypatch: pytest.MonkeyPatch) -> FakeActor:
+    """The only actor of a Ray that is none."""
+    actor = FakeActor(note)
+
+    def fake_wait(references: list[Future[Any]], *, timeout: float, fetch_local: bool = True) -> tuple[list[Any], list[Any]]:
+        assert fetch_local
+        done, rest = wait(references, timeout)
+        return list(done), list(rest)
+
+    fake_ray = SimpleNamespace(
+        wait=fake_wait,
+        get=lambda reference: reference.result(),
+        kill=lambda killed, *, no_restart: None if no_restart else killed.kill(),
+        get_actor=lambda _: actor.found(),
+    )
+    for module in (lane_module, start_module):
+        monkeypatch.setattr(module, "ray", fake_ray)
+    return actor
+
+
+def results(note: Path, *deeds: str, policy: LanePolicy = QUICK) -> list[tuple[Answer | Failure, int]]:
+    """(answer or failure, attempts) of calls that a new lane is given at once, each of a video of its own."""
+    lane = Lane("model", "actor", note, policy)
+    return answers(lane, *deeds)
+
+
+def answers(lane: Lane, *deeds: str) -> list[tuple[Answer | Failure, int]]:
+    replies = [lane.submit(Call(("run", f"video {at} {deed}"), "predict_frames", (deed,))) for at, deed in enumerate(deeds)]
+    return [reply.result(timeout=30) for reply in replies]
+
+
+def failure_of(result: tuple[Answer | Failure, int]) -> str:
+    failure, _ = result
+    assert isinstance(failure, Failure)
+    return failure.error_class
+
+
+def test_a_restart_that_is_over_before_the_kill_is_known_is_not_waited_for_again(note: Path, actor: FakeActor) -> None:
+    hung, innocent = results(note, "hang", "well")
+    assert failure_of(hung) == "Hang"
+    assert innocent == (SMALL, 1)
+    assert actor.kills == 1
+
+
+def test_a_call_that_answers_while_it_is_killed_costs_nobody_anything(note: Path, actor: FakeActor) -> None:
+    assert results(note, "just in time", "well") == [(LARGE, 1), (SMALL, 1)]
+    assert actor.kills == 1, "what has just been restarted needs no recycling"
+
+
+def test_a_crash_after_a_call_that_answered_while_it_was_killed_is_charged(note: Path, actor: FakeActor) -> None:
+    lane = Lane("model", "actor", note, QUICK)
+    assert answers(lane, "just in time") == [(LARGE, 1)]
+    (crash,) = answers(lane, "crash")
+    assert failure_of(crash) == "Crash"
+    assert actor.begun == ["just in time", "crash"]
+
+
+def test_a_crash_is_charged_to_the_call_that_was_executing_and_to_no_other(note: Path, actor: FakeActor) -> None:
+    policy = dataclasses.replace(QUICK, attempts=3, outstanding=3)
+    crash, *innocents = results(note, "crash", "well", "well", policy=policy)
+    assert (failure_of(crash), crash[1]) == ("Crash", 3)
+    assert innocents == [(SMALL, 1), (SMALL, 1)]
+    assert actor.kills == 0
+
+
+def test_a_recycled_actor_is_used_again_as_soon_as_it_has_restarted(note: Path, actor: FakeActor) -> None:
+    assert results(note, "leaks", "leaks", "well") == [(LARGE, 1), (LARGE, 1), (SMALL, 1)]
+    assert actor.kills == 1, "what was in hand is answered first"
+
+
+def test_what_a_front_that_is_gone_left_hanging_is_ended_and_the_model_goes_on(note: Path, actor: FakeActor) -> None:
+    actor.predict_frames.remote("gone-front:7", "hang")
+    assert results(note, "well") == [(SMALL, 1)]
+    assert actor.kills == 1
+
+
+def test_what_a_front_that_is_gone_left_working_is_waited_for(note: Path, actor: FakeActor) -> None:
+    actor.predict_frames.remote("gone-front:7", "hang")
+    policy = dataclasses.replace(QUICK, call_timeout_s=60.0, start_timeout_s=1.0)
+    lane = Lane("model", "actor", note, policy)
+    time.sleep(2 * policy.start_timeout_s)
+    actor.kill()
+    assert answers(lane, "well") == [(SMALL, 1)]
+    assert actor.kills == 1, "only the test's own"
+
+
+def test_a_process_that_always_dies_while_it_loads_is_given_up_after_some_starts(note: Path, actor: FakeActor) -> None:
+    actor.load = actor.die
+    (result,) = results(note, "well", policy=dataclasses.replace(QUICK, start_timeout_s=60.0))
+    assert result == (Failure("Crash", "model died 4 times in a row while it loaded"), 1)
+
+
+def test_an_actor_that_is_not_registered_yet_is_looked_for_again(note: Path, actor: FakeActor) -> None:
+    actor.absences = [ValueError("no such actor"), ActorUnavailableError("it is starting", None)]
+    assert results(note, "well") == [(SMALL, 1)]
+    assert actor.absences == []
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (RayTaskError("load", "traceback", ValueError("no weights")), Failure("ValueError", "no weights")),  # type: ignore[no-untyped-call]
+        (ActorDiedError(), Failure("StartFailed", "model could not be started: The actor died unexpectedly before finishing this task.")),
+    ],
+)
+def test_a_model_that_cannot_be_loaded_says_why_to_every_video_and_to_the_next_front(
+    note: Path, actor: FakeActor, error: Exception, expected: Failure
+) -> None:
+    def load() -> None:
+        raise error
+
+    actor.load = load
+    assert results(note, "well", "well") == [(expected, 1), (expected, 1)]
+    actor.load = lambda: None
+    assert results(note, "well") == [(expected, 1)]
+
+
+def test_a_model_that_takes_too_long_to_load_is_given_up(note: Path, actor: FakeActor) -> None:
+    actor.ready.remote = Future
+    (result,) = results(note, "well", policy=dataclasses.replace(QUICK, start_timeout_s=0.3))
+    assert result == (Failure("StartTimeout", "model did not load within 0.3 s"), 1)
