@@ -101,7 +101,7 @@ class RunWriter:
             entries: the run's own copy of its entries, a Parquet file; the manifest has its digest.
 
         Raises:
-            ConfigError: see `check_free`.
+            ConfigError: see `check_free`; or the file system does not keep to exclusive creation, which commits rest on.
             StorageError: the directory cannot be written.
         """
         run = check_free(out, manifest.run_id)
@@ -112,6 +112,12 @@ class RunWriter:
             run.publish(MANIFEST, manifest.to_json())
         except FileExistsError as error:
             raise _taken(run, manifest.run_id) from error
+        try:
+            run.prove_exclusive(MANIFEST, manifest.to_json())
+        except (ConfigError, StorageError):
+            with suppress(FileNotFoundError, StorageError):
+                run.remove(MANIFEST)  # just made, and without it there is no run
+            raise
         return cls(run, manifest, CommitLog(run, manifest.run_id), tables)
 
     @classmethod

@@ -8,12 +8,14 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import duckdb
 import fsspec
 import pyarrow as pa
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 import synthetic_run
 from rumiai_ray.errors import ConfigError, StorageError
@@ -26,6 +28,12 @@ from rumiai_ray.schema import SchemaError
 from rumiai_ray.schema.registry import TABLES_BY_NAME
 from rumiai_ray.storage import Store
 from synthetic_run import RUN_ID, dead_letter_row, manifest, object_row, rewrite, rows_of, stamped, video_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from s3_server import S3Server
+
 
 def write_run(out: Path | str, run_id: str = RUN_ID, entries: tuple[str, ...] = ("a", "b")) -> str:
     """A finished run; returns its address."""
@@ -452,6 +460,45 @@ def test_a_run_in_memory_is_written_and_read_like_one_on_a_disk() -> None:
     assert run.files("objects")[0].startswith("memory://")
     with pytest.raises(ConfigError, match="exists already"):
         RunWriter.create(out, manifest())
+
+
+def no_exclusive_mode(mode: str) -> str:
+    """A driver that does not know the mode, as those over pyarrow."""
+    if "x" in mode:
+        raise ValueError(f"unsupported mode: {mode}")
+    return mode
+
+
+def mode_overlooked(mode: str) -> str:
+    """A driver that takes the mode and writes over what is there, as that of FTP."""
+    return mode.replace("x", "w")
+
+
+@pytest.mark.parametrize(
+    ("driver", "said"), [(no_exclusive_mode, "cannot create a file only where there is none"), (mode_overlooked, "writes over a file")]
+)
+def test_a_file_system_without_exclusive_creation_holds_no_runs_and_no_leftover_of_one(
+    monkeypatch: pytest.MonkeyPatch, driver: Callable[[str], str], said: str
+) -> None:
+    real = MemoryFileSystem._open
+    monkeypatch.setattr(MemoryFileSystem, "_open", lambda self, path, mode="rb", **rest: real(self, path, driver(mode), **rest))
+    out = f"memory://{uuid4().hex}"
+    with pytest.raises(ConfigError, match=rf"{RUN_ID}/.*{said}.*\(write to a local directory or to S3"):
+        RunWriter.create(out, manifest(), entries=b"entries")
+    monkeypatch.undo()
+    assert list_runs(out) == []
+    assert open_run(write_run(out)).verify() == []
+
+
+def test_a_server_like_s3_that_overlooks_the_condition_of_a_put_holds_no_runs(
+    s3: S3Server, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = s3._moto
+    overlooks = lambda environ, start: real({name: environ[name] for name in environ if name != "HTTP_IF_NONE_MATCH"}, start)  # noqa: E731
+    monkeypatch.setattr(s3, "_moto", overlooks)
+    with pytest.raises(ConfigError, match="writes over a file"):
+        RunWriter.create(bucket, manifest())
+    assert list_runs(bucket) == []
 
 
 @pytest.mark.parametrize(
