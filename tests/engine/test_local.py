@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -82,6 +84,25 @@ def test_a_mistake_of_ours_is_not_taken_for_a_trouble_of_rays(monkeypatch: pytes
     monkeypatch.setattr(ray, "init", refuse)
     with pytest.raises(TypeError):
         local.start_ray(address="head:6379")
+
+
+def test_logs_are_kept_of_a_trouble_that_may_be_rays_and_of_no_other(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(local, "start_ray", lambda **_: None)
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+
+    def scratch_after(trouble: Exception) -> Path:
+        with suppress(type(trouble)), local.local_ray() as here:
+            raise trouble
+        return here.scratch
+
+    assert not scratch_after(ConfigError("a run of this name exists already")).exists()
+    assert not caplog.text
+    kept = scratch_after(TransientError("it hung"))
+    assert kept.exists()
+    assert "logs are kept" in caplog.text
+    shutil.rmtree(kept)
 
 
 def test_an_actor_makes_the_folder_of_its_notes_where_the_driver_could_not(tmp_path: Path) -> None:
