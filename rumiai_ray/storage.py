@@ -1,7 +1,8 @@
 """Where runs lie: a directory or an object store, through fsspec, with the one thing commits rest on: exclusive creation.
 
 A file is created exclusively: on a disk by the kernel (mode `xb`), on S3 by a conditional put; nothing relies on rename. On a
-disk a file is on the platter (file and directory fsynced) when `create` returns.
+disk a file is on the platter (file and directory fsynced) when `create` returns. Of any other file system `prove_exclusive` finds out
+whether it keeps to that.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
+from http import HTTPStatus
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -33,6 +35,9 @@ _PARALLEL_READS = 8
 
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 """What a file system without hard links says to one (FAT: EPERM)."""
+
+_PLACES = "write to a local directory or to S3 (s3://, with s3fs)"
+"""Where exclusive creation is known to hold."""
 
 _WHY = {
     errno.ENOSPC: ("no space left", "free some space or choose another output directory; what is committed stays readable"),
@@ -87,6 +92,7 @@ class Store:
 
         Raises:
             FileExistsError: there is one already, whoever made it; it is left as it is.
+            ConfigError: the file system has no exclusive creation.
             StorageError: it cannot be written. On a disk nothing is left behind; on an object store it may be there all the same.
         """
         with self._failing("write", path):
@@ -113,6 +119,26 @@ class Store:
             self.create(path, data)
         finally:
             self.remove(part)
+
+    def prove_exclusive(self, path: str, data: bytes) -> None:
+        """See that this file, which was created with this content, is not created again. On a disk there is nothing to prove.
+
+        Some file systems take the mode and write over what is there, as do some servers that are like S3.
+
+        Raises:
+            ConfigError: it was created again.
+            StorageError: it cannot be tried.
+        """
+        if self._local:
+            return
+        with self._failing("write", path):
+            try:
+                self._put_new(path, data)
+            except self._failures as error:
+                if _is_refusal(error):
+                    return
+                raise
+        raise ConfigError("the file system writes over a file that it was told to create only where there is none", self.uri(path), _PLACES)
 
     def replace(self, path: str, data: bytes) -> None:
         """Write a file whether or not it exists: for views only, never for anything a reader trusts.
@@ -177,15 +203,7 @@ class Store:
 
     def _create_remote(self, path: str, data: bytes) -> None:
         try:
-            file = self.fs.open(self._full(path), "xb")
-            try:
-                file.write(data)
-            except BaseException:
-                # Closing it, which its finaliser would do, would publish what was uploaded so far.
-                file.discard()
-                file.closed = True
-                raise
-            file.close()
+            self._put_new(path, data)
         except self._failures as error:
             # s3fs gives a failed condition (412) as EINVAL, like any bad argument; and what failed may have arrived, only its answer not.
             try:
@@ -197,6 +215,22 @@ class Store:
             if held is not None:
                 raise FileExistsError(errno.EEXIST, "exists already", self._full(path)) from error
             raise
+
+    def _put_new(self, path: str, data: bytes) -> None:
+        try:
+            file = self.fs.open(self._full(path), "xb")
+        except self._failures:
+            raise
+        except (ValueError, NotImplementedError) as error:  # what drivers say to a mode they do not know
+            raise ConfigError(f"the file system cannot create a file only where there is none: {error}", self.uri(path), _PLACES) from error
+        try:
+            file.write(data)
+        except BaseException:
+            # Closing it, which its finaliser would do, would publish what was uploaded so far.
+            file.discard()
+            file.closed = True
+            raise
+        file.close()
 
     @cached_property
     def _failures(self) -> tuple[type[Exception], ...]:
@@ -225,6 +259,12 @@ def in_parallel(work: Callable[[T], R], items: Iterable[T]) -> list[R]:
     """`work` of every item, in order, several reads under way at a time."""
     with ThreadPoolExecutor(_PARALLEL_READS) as pool:
         return list(pool.map(work, items))
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Whether a creation failed because the file is there. s3fs says EINVAL where the server does not name the condition that failed."""
+    answer = getattr(error.__cause__, "response", None) or {}
+    return isinstance(error, FileExistsError) or answer.get("ResponseMetadata", {}).get("HTTPStatusCode") == HTTPStatus.PRECONDITION_FAILED
 
 
 def _create_local(path: Path, data: bytes) -> None:

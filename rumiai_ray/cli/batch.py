@@ -12,14 +12,13 @@ from pydantic import BaseModel
 from rumiai_ray.cli.exits import Exit  # noqa: TC001 -- typer reads the annotations
 from rumiai_ray.cli.options import with_settings
 from rumiai_ray.config import BaseConfig  # noqa: TC001 -- typer reads the annotations
-from rumiai_ray.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable
 
     from rumiai_ray.engine.prepare import Prepared
+    from rumiai_ray.engine.remaining import Remaining
     from rumiai_ray.engine.tally import Tally
-    from rumiai_ray.ingest.entries import Entry
     from rumiai_ray.ingest.table import EntryFile
     from rumiai_ray.runs.reader import Run
     from rumiai_ray.runs.writer import RunWriter
@@ -48,13 +47,15 @@ def start(entries: EntryFile, config: BaseConfig, *, run_id: str | None = None) 
     """A new run over `entries`.
 
     Raises:
-        RumiaiError: usage or preflight; nothing was started and nothing was written.
+        RumiaiError: usage, preflight, or no Ray; no run was created.
     """
     from rumiai_ray.cli.endings import noise_to_stderr  # noqa: PLC0415
+    from rumiai_ray.engine.remaining import Remaining  # noqa: PLC0415
 
     with noise_to_stderr():
         prepared = _prepare(config, entries, run_id)
-        return _run(prepared, prepared.create_run(), entries, len(entries))
+        prepared.check_free()
+        return _run(prepared, lambda: (prepared.create_run(), Remaining(entries, len(entries))))
 
 
 def resume(run: Run, config: BaseConfig) -> Exit:
@@ -65,15 +66,21 @@ def resume(run: Run, config: BaseConfig) -> Exit:
         StorageError: the run is damaged.
     """
     from rumiai_ray.cli.endings import noise_to_stderr  # noqa: PLC0415
+    from rumiai_ray.engine.remaining import given_entries, of_resumed  # noqa: PLC0415
+    from rumiai_ray.runs.writer import check_resumable  # noqa: PLC0415
 
-    # The run goes on where it lies: its own `out` may have been relative to another directory, or it may have been moved.
-    config = config_of_run(run, config).model_copy(update={"out": run.store.uri().rpartition("/")[0]})
-    entries = given_entries(run)
-    done = run.entries()
+    # The run goes on where it lies, whatever is given now.
+    config = config_of_run(run, config).model_copy(update={"out": _beside(run)})
     with noise_to_stderr():
-        prepared = _prepare(config, entries, run.run_id)
-        left = (entry for entry in entries if entry.entry_id not in done)
-        return _run(prepared, prepared.resume_run(), left, len(entries) - len(done), before=run)
+        prepared = _prepare(config, given_entries(run), run.run_id)
+        check_resumable(run, prepared.manifest)
+
+        def take_over() -> tuple[RunWriter, Remaining]:
+            # What is left and the number of the next record must be of one reading: whoever has written since is then met at that number.
+            now = run.again()
+            return prepared.resume_run(now), of_resumed(now)
+
+        return _run(prepared, take_over)
 
 
 def retry(run: Run, config: BaseConfig) -> Exit:
@@ -82,24 +89,19 @@ def retry(run: Run, config: BaseConfig) -> Exit:
     Raises:
         ConfigError: there is nothing to retry.
     """
-    from rumiai_ray.ingest.table import EntryFile  # noqa: PLC0415
-    from rumiai_ray.schema.run import Status  # noqa: PLC0415
+    from rumiai_ray.engine.remaining import to_retry  # noqa: PLC0415
 
-    dead = {entry_id for entry_id, state in run.entries().items() if state == "dead_lettered"}
-    analyses = run.table("analyses", ["video_key", "status"]).to_pylist()
-    failed = {row["video_key"] for row in analyses if row["status"] == Status.FAILED}
-    dead |= {row["entry_id"] for row in run.table("videos", ["entry_id", "video_key"]).to_pylist() if row["video_key"] in failed}
-    entries = EntryFile.of(entry for entry in given_entries(run) if entry.entry_id in dead)
-    if not len(entries):
-        raise ConfigError("has neither dead letters nor failed models", f"run {run.run_id}", "there is nothing to retry")
-    return start(entries, config_of_run(run, config))
+    return start(to_retry(run), config_of_run(run, config))
 
 
 def config_of_run(run: Run, config: BaseConfig) -> BaseConfig:
-    """The settings a run was started with, except those that were given now."""
+    """The settings a run was started with, except those that were given now; `out` is where the run lies.
+
+    Its own `out` may have been relative to another directory, or it may have been moved.
+    """
     from rumiai_ray.config import load_config  # noqa: PLC0415
 
-    values = {name: value for name, value in run.manifest.config.items() if value is not None}
+    values = {name: value for name, value in run.manifest.config.items() if value is not None} | {"out": _beside(run)}
     for name in config.model_fields_set:
         given = getattr(config, name)
         if isinstance(given, BaseModel):
@@ -109,22 +111,9 @@ def config_of_run(run: Run, config: BaseConfig) -> BaseConfig:
     return load_config(flags=values)
 
 
-def given_entries(run: Run) -> EntryFile:
-    """The run's own copy of its entries.
-
-    Raises:
-        StorageError: the copy is missing or not the one the manifest has the digest of.
-    """
-    from rumiai_ray.errors import StorageError  # noqa: PLC0415
-    from rumiai_ray.ingest.table import EntryFile  # noqa: PLC0415
-    from rumiai_ray.runs.writer import entries_path  # noqa: PLC0415
-
-    path = entries_path(run.manifest.entries_sha256)
-    data = run.store.read_or_none(path)
-    entries = None if data is None else EntryFile(data)
-    if entries is None or entries.sha256 != run.manifest.entries_sha256:
-        raise StorageError("the run's copy of its entries is missing or altered", run.store.uri(path), "start a new run from the manifest")
-    return entries
+def _beside(run: Run) -> str:
+    """The directory of runs that holds `run`."""
+    return run.store.uri().rpartition("/")[0]
 
 
 def _prepare(config: BaseConfig, entries: EntryFile, run_id: str | None) -> Prepared:
@@ -138,34 +127,32 @@ def _prepare(config: BaseConfig, entries: EntryFile, run_id: str | None) -> Prep
     return prepare(config, choose_or_fetch(config), entries, command=sys.argv, run_id=run_id)
 
 
-def _run(prepared: Prepared, writer: RunWriter, entries: Iterable[Entry], total: int, before: Run | None = None) -> Exit:
+def _run(prepared: Prepared, begin: Callable[[], tuple[RunWriter, Remaining]]) -> Exit:
+    """Run what `begin` returns, which is called when Ray is there: a run that cannot start leaves nothing."""
     from rumiai_ray.cli.batch_progress import BatchProgress  # noqa: PLC0415
     from rumiai_ray.cli.endings import run_to_the_end, scratch_directory  # noqa: PLC0415
     from rumiai_ray.engine.batch import Batch  # noqa: PLC0415
     from rumiai_ray.engine.connect import connected  # noqa: PLC0415
     from rumiai_ray.engine.interactive import cluster_of_now  # noqa: PLC0415
-    from rumiai_ray.engine.tally import Tally, tally_of  # noqa: PLC0415
 
-    earlier = tally_of(before) if before else Tally()
-    analysed: set[Any] = set(before.table("videos", ["video_key"])["video_key"].to_pylist()) if before else set()
-    typer.echo(f"run {prepared.manifest.run_id}: {total} entries", err=True)
-    with (
-        scratch_directory() as workdir,
-        connected(prepared.config) as here,
-        BatchProgress(prepared.models, prepared.config.engine.cells) as progress,
-    ):
-        engine = Batch(prepared.config, prepared.stage(workdir), writer, here, progress)
-        return run_to_the_end(
-            engine,
-            lambda: "partial" if engine.run(entries, total, sorted(analysed)) == "partial" or earlier.troubled else "complete",
-            writer,
-            summary=lambda: {
-                "cluster": (cluster := cluster_of_now()).model_dump(),
-                **summary_of(engine.tally, earlier, progress.elapsed_s),
-                "speed_of_light": speed_of_light(engine.tally, prepared, cluster.resources["CPU"], progress.elapsed_s),
-            },
-            resumable=True,
-        )
+    with scratch_directory() as workdir, connected(prepared.config) as here:
+        writer, left = begin()
+        typer.echo(f"run {prepared.manifest.run_id}: {left.count} entries", err=True)
+        with BatchProgress(prepared.models, prepared.config.engine.cells) as progress:
+            engine = Batch(prepared.config, prepared.stage(workdir), writer, here, progress)
+            return run_to_the_end(
+                engine,
+                lambda: (
+                    "partial" if engine.run(left.entries, left.count, left.analysed) == "partial" or left.earlier.troubled else "complete"
+                ),
+                writer,
+                summary=lambda: {
+                    "cluster": (cluster := cluster_of_now()).model_dump(),
+                    **summary_of(engine.tally, left.earlier, progress.elapsed_s),
+                    "speed_of_light": speed_of_light(engine.tally, prepared, cluster.resources["CPU"], progress.elapsed_s),
+                },
+                resumable=True,
+            )
 
 
 def summary_of(tally: Tally, earlier: Tally, elapsed_s: float) -> dict[str, Any]:

@@ -34,7 +34,8 @@ def connected(config: BaseConfig) -> Iterator[LocalRay]:
     a driver outside a job uploads a frozen copy itself.
 
     Raises:
-        ConfigError: see `check_address`.
+        ConfigError: see `check_address` and `start_ray`.
+        TransientError: Ray did not start, or the cluster cannot be reached.
     """
     check_address()
     address = os.environ.get("RAY_ADDRESS", "")

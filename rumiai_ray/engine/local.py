@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import ray
 from ray._private import auto_init_hook, ray_constants
+from ray.exceptions import AuthenticationError, RayError
 
 from rumiai_ray.engine.code import freeze
-from rumiai_ray.errors import TransientError
+from rumiai_ray.errors import ConfigError, RumiaiError, StorageError, TransientError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -49,10 +50,11 @@ class LocalRay:
 
 
 def start_ray(**options: Any) -> None:
-    """`ray.init` without three of its surprises.
+    """`ray.init` without four of its surprises.
 
     Raises:
-        TransientError: Ray's processes did not come up in time; Ray allows them 30 s.
+        TransientError: Ray's processes did not come up in time (Ray allows them 30 s), or the cluster cannot be reached.
+        ConfigError: the cluster is of another version of Ray or Python, or wants a token.
     """
     before = signal.getsignal(signal.SIGTERM)
     try:
@@ -62,15 +64,30 @@ def start_ray(**options: Any) -> None:
             raise
         raise KeyboardInterrupt from end
     except Exception as error:
-        if type(error) is not Exception:  # what Ray raises for a node that did not come up has no class of its own
+        named = _named(error, options.get("address", "local"))
+        if named is None:
             raise
-        hint = "the machine is very busy or short of memory: try again when it is not"
-        raise TransientError(f"did not start: {str(error).partition(chr(10))[0]}", "Ray", hint) from error
+        raise named from error
     finally:
         if signal.getsignal(signal.SIGTERM) is not before:
             signal.signal(signal.SIGTERM, before)
     # A thread of Ray Data that outlives `ray.shutdown` would start another Ray by asking for anything.
     auto_init_hook.enable_auto_connect = False
+
+
+def _named(error: Exception, address: str) -> RumiaiError | None:
+    """What a failed `ray.init` is to whoever started the command; None for a mistake of ours."""
+    # Exception itself: what Ray raises for a node that did not come up has no class of its own.
+    if type(error) is not Exception and not isinstance(error, (OSError, RuntimeError, ValueError, RayError)):
+        return None
+    if address == "local":
+        hint = "the machine is very busy or short of memory: try again when it is not"
+        return TransientError(f"did not start: {str(error).partition(chr(10))[0]}", "Ray", hint)
+    said = " ".join(str(error).split())
+    if isinstance(error, (RuntimeError, ValueError, AuthenticationError)):
+        hint = "use the cluster's versions of Ray and Python, and its token where it wants one"
+        return ConfigError(f"does not take this program: {said}", f"Ray at {address}", hint)
+    return TransientError(f"cannot be reached: {said}", f"Ray at {address}", "see that the cluster is up: `ray status`")
 
 
 @contextlib.contextmanager
@@ -106,6 +123,8 @@ def local_ray(*, num_cpus: int | None = None, beside: Sequence[Path] = ()) -> It
             yield LocalRay(code_sha256, scratch)
         finally:
             ray.shutdown()
+    except (ConfigError, StorageError):  # of whoever uses this Ray, whose logs do not know about it
+        raise
     except Exception:
         keep = True
         _LOG.warning("Ray's logs are kept in %s", scratch / "ray" / "session_latest" / "logs")

@@ -18,7 +18,7 @@ from rumiai_ray.models import weights
 from rumiai_ray.models.catalogue import model_class
 from rumiai_ray.runs.ids import check_run_id, new_run_id
 from rumiai_ray.runs.manifest import RunManifest
-from rumiai_ray.runs.writer import RunWriter
+from rumiai_ray.runs.writer import RunWriter, check_free
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from rumiai_ray.config import BaseConfig
     from rumiai_ray.ingest.table import EntryFile
     from rumiai_ray.models.base import ModelPlan
+    from rumiai_ray.runs.reader import Run
 
 
 @dataclass(frozen=True)
@@ -40,23 +41,31 @@ class Prepared:
     entries: EntryFile
     manifest: RunManifest
 
+    def check_free(self) -> None:
+        """See that `create_run` would find no other run in its way, before anything slow.
+
+        Raises:
+            ConfigError: a run of this id exists.
+        """
+        check_free(self.config.out, self.manifest.run_id)
+
     def create_run(self) -> RunWriter:
         """Make the run's directory and write its manifest.
 
         Raises:
-            ConfigError: a run of this id exists.
+            ConfigError: a run of this id exists, or the file system does not refuse to create a file twice.
             StorageError: the directory cannot be written.
         """
         return RunWriter.create(self.config.out, self.manifest, entries=self.entries.data)
 
-    def resume_run(self) -> RunWriter:
-        """Take over the run of this id whose writer is gone.
+    def resume_run(self, run: Run) -> RunWriter:
+        """Take over a run whose writer is gone, as of when `run` was read.
 
         Raises:
-            ConfigError: there is none, or it was started with other code, weights or settings; shows the difference.
+            ConfigError: it was started with other code, weights or settings (shows the difference), or its directory has another name.
             StorageError: the run is damaged.
         """
-        return RunWriter.resume(self.config.out, self.manifest)
+        return RunWriter.resume(run, self.manifest)
 
     def stage(self, workdir: Path) -> Stage:
         """What turns entries into rows of work. `workdir` holds downloads while they are needed."""

@@ -133,13 +133,14 @@ class CommitLog:
         self.next_sequence = next_sequence
 
     @classmethod
-    def resumed(cls, run: Store, run_id: str) -> Self:
-        """The log of a run whose writer is gone, to be continued.
+    def resumed(cls, run: Store, run_id: str, log: Log) -> Self:
+        """The log of a run whose writer is gone, to be continued after what `log` shows of it.
+
+        A record that was added after `log` was read has the number this one writes next, which is then refused.
 
         Raises:
             StorageError: its records are damaged; to go on would do entries a second time.
         """
-        log = read_log(run, run_id)
         if log.problems:
             raise StorageError("; ".join(log.problems), run.uri(), "the run is damaged: restore the files, or start a new run")
         return cls(run, run_id, log.next_sequence, log.torn)

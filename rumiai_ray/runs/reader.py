@@ -30,7 +30,7 @@ EntryState = Literal["committed", "dead_lettered"]
 
 @dataclass(frozen=True)
 class Run:
-    """One run as it was when it was first looked at; open it again to see what has been committed since."""
+    """One run as it was when it was first looked at; `again` shows what has been committed since."""
 
     store: Store
     """The run's directory."""
@@ -52,6 +52,10 @@ class Run:
     def log(self) -> Log:
         """The records with all that is wrong with them; `records` is for those who want to rely on them."""
         return read_log(self.store, self.run_id)
+
+    def again(self) -> Run:
+        """The same run, as it is when this one is first looked at."""
+        return Run(self.store, self.run_id)
 
     @property
     def records(self) -> tuple[CommitRecord, ...]:

@@ -14,7 +14,6 @@ from rumiai_ray.errors import ConfigError, StorageError
 from rumiai_ray.runs.commits import CommitLog, read_log
 from rumiai_ray.runs.datafile import PART, DataFile, check_rows, write_data_file
 from rumiai_ray.runs.fingerprint import differences
-from rumiai_ray.runs.manifest import RunManifest
 from rumiai_ray.schema import SchemaError
 from rumiai_ray.schema.registry import TABLES_BY_NAME
 from rumiai_ray.storage import Store
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from rumiai_ray.runs.commits import CommitRecord, EndStatus
+    from rumiai_ray.runs.manifest import RunManifest
+    from rumiai_ray.runs.reader import Run
     from rumiai_ray.schema import Table
 
 MANIFEST = "manifest.json"
@@ -36,6 +37,41 @@ _BEGUN = re.compile(r"entries-[0-9a-f]{16}\.parquet(\.[0-9a-f]{32}\.part)?|manif
 def entries_path(sha256: str) -> str:
     """Path of a run's copy of its entries. Named by content, so that one left by a broken-off creation is right or not looked at."""
     return f"entries-{sha256[:16]}.parquet"
+
+
+def check_free(out: str | os.PathLike[str], run_id: str) -> Store:
+    """The directory of a run that is to be created.
+
+    Raises:
+        ConfigError: there is a run of that name already, or a directory with anything but what a broken-off creation leaves.
+    """
+    run = Store.at(out).below(run_id)
+    if not all(_BEGUN.fullmatch(name) for name in run.names()):
+        raise _taken(run, run_id)
+    return run
+
+
+def check_resumable(run: Run, manifest: RunManifest) -> None:
+    """See that `run` can go on as `manifest` says.
+
+    Raises:
+        ConfigError: it was started with something else, and the message shows both sides; or its directory was renamed or copied.
+        StorageError: its manifest is missing or damaged.
+    """
+    name = run.store.root.rpartition("/")[2]
+    if name != run.run_id:
+        hint = f"a copy cannot go on beside its original; where there is none, rename it to {run.run_id}"
+        raise ConfigError(f"holds the run {run.run_id}, whose directory must have its name", run.store.uri(), hint)
+    if run.manifest.fingerprint != manifest.fingerprint:
+        shown = "\n".join(f"  {line}" for line in differences(run.manifest, manifest))
+        raise ConfigError(
+            f"cannot be resumed, something changed since it was started (then | now):\n{shown}\n", run.store.uri(), "start a new run"
+        )
+
+
+def _taken(run: Store, run_id: str) -> ConfigError:
+    hint = f"choose another run id, or go on with it: `rumiai-ray runs resume {run_id}`; nothing is ever written over a run"
+    return ConfigError("a run of this name exists already", run.uri(), hint)
 
 
 class RunWriter:
@@ -65,47 +101,42 @@ class RunWriter:
             entries: the run's own copy of its entries, a Parquet file; the manifest has its digest.
 
         Raises:
-            ConfigError: there is a run of that name already, or a directory with anything but what a broken-off creation leaves.
+            ConfigError: see `check_free`; or the file system does not keep to exclusive creation, which commits rest on.
             StorageError: the directory cannot be written.
         """
-        run = Store.at(out).below(manifest.run_id)
-        hint = f"choose another run id, or go on with it: `rumiai-ray runs resume {manifest.run_id}`; nothing is ever written over a run"
-        taken = ConfigError("a run of this name exists already", run.uri(), hint)
-        if not all(_BEGUN.fullmatch(name) for name in run.names()):
-            raise taken
+        run = check_free(out, manifest.run_id)
         try:
             if entries:
                 with suppress(FileExistsError):
                     run.publish(entries_path(hashlib.sha256(entries).hexdigest()), entries)
             run.publish(MANIFEST, manifest.to_json())
         except FileExistsError as error:
-            raise taken from error
+            raise _taken(run, manifest.run_id) from error
+        try:
+            run.prove_exclusive(MANIFEST, manifest.to_json())
+        except (ConfigError, StorageError):
+            with suppress(FileNotFoundError, StorageError):
+                run.remove(MANIFEST)  # just made, and without it there is no run
+            raise
         return cls(run, manifest, CommitLog(run, manifest.run_id), tables)
 
     @classmethod
-    def resume(cls, out: str | os.PathLike[str], manifest: RunManifest, tables: Mapping[str, Table] = TABLES_BY_NAME) -> Self:
+    def resume(cls, run: Run, manifest: RunManifest, tables: Mapping[str, Table] = TABLES_BY_NAME) -> Self:
         """Take over an existing run whose writer is gone, under the fingerprint it was started with.
 
+        What `run` shows is what the run has: what anybody has committed since it was first looked at makes the first commit be refused.
+
         Args:
-            out: directory or URI that holds runs.
+            run: the run, read a moment ago.
             manifest: what would run now, with the run's id.
             tables: the tables the run can have.
 
         Raises:
-            ConfigError: there is no such run, or it was started with something else; the message shows both sides.
+            ConfigError: see `check_resumable`.
             StorageError: the run is damaged.
         """
-        run = Store.at(out).below(manifest.run_id)
-        written = run.read_or_none(MANIFEST)
-        if written is None:
-            raise ConfigError("no such run", run.uri(), "check the run id and the output directory")
-        before = RunManifest.from_json(written, run.uri(MANIFEST))
-        if before.fingerprint != manifest.fingerprint:
-            shown = "\n".join(f"  {line}" for line in differences(before, manifest))
-            raise ConfigError(
-                f"cannot be resumed, something changed since it was started (then | now):\n{shown}\n", run.uri(), "start a new run"
-            )
-        return cls(run, before, CommitLog.resumed(run, before.run_id), tables)
+        check_resumable(run, manifest)
+        return cls(run.store, run.manifest, CommitLog.resumed(run.store, run.run_id, run.log), tables)
 
     @property
     def buffered_bytes(self) -> int:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
 import ray
+from ray.exceptions import AuthenticationError, RuntimeEnvSetupError
 
 from ray_head import psutil
 from rumiai_ray.engine import local
 from rumiai_ray.engine.note import NoteBook, read
-from rumiai_ray.errors import TransientError
+from rumiai_ray.errors import ConfigError, TransientError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from rumiai_ray.engine.local import LocalRay
+    from rumiai_ray.errors import RumiaiError
 
 
 def test_it_listens_on_loopback_only(ray_here: LocalRay) -> None:
@@ -47,6 +51,58 @@ def test_a_ray_that_does_not_come_up_is_named(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(ray, "init", too_slow)
     with pytest.raises(TransientError, match=r"Ray: did not start: The current node timed out during startup\. \(the machine"):
         local.start_ray()
+
+
+@pytest.mark.parametrize(
+    ("raised", "named", "told"),
+    [
+        (
+            RuntimeError("Version mismatch: The cluster was started with:\n    Ray: 1.0\n"),
+            ConfigError,
+            "cluster was started with: Ray: 1.0",
+        ),
+        (AuthenticationError("wrong token"), ConfigError, "wrong token"),
+        (ConnectionError("Failed to connect to Ray cluster"), TransientError, "cannot be reached: Failed to connect"),
+        (RuntimeEnvSetupError("Failed to upload"), TransientError, "cannot be reached: .*Failed to upload"),
+    ],
+)
+def test_a_cluster_that_does_not_take_us_is_named(
+    monkeypatch: pytest.MonkeyPatch, raised: Exception, named: type[RumiaiError], told: str
+) -> None:
+    def refuse(**_: object) -> None:
+        raise raised
+
+    monkeypatch.setattr(ray, "init", refuse)
+    with pytest.raises(named, match=f"Ray at head:6379: .*{told}"):
+        local.start_ray(address="head:6379")
+
+
+def test_a_mistake_of_ours_is_not_taken_for_a_trouble_of_rays(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(**_: object) -> None:
+        raise TypeError("unexpected keyword")
+
+    monkeypatch.setattr(ray, "init", refuse)
+    with pytest.raises(TypeError):
+        local.start_ray(address="head:6379")
+
+
+def test_logs_are_kept_of_a_trouble_that_may_be_rays_and_of_no_other(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(local, "start_ray", lambda **_: None)
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+
+    def scratch_after(trouble: Exception) -> Path:
+        with suppress(type(trouble)), local.local_ray() as here:
+            raise trouble
+        return here.scratch
+
+    assert not scratch_after(ConfigError("a run of this name exists already")).exists()
+    assert not caplog.text
+    kept = scratch_after(TransientError("it hung"))
+    assert kept.exists()
+    assert "logs are kept" in caplog.text
+    shutil.rmtree(kept)
 
 
 def test_an_actor_makes_the_folder_of_its_notes_where_the_driver_could_not(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def test_of_two_writers_that_race_for_a_number_one_wins(out: str) -> None:
 def test_a_writer_that_was_overtaken_stops_and_stays_stopped(out: str) -> None:
     store = Store.at(out)
     old = run_with(store, "a")
-    new = CommitLog.resumed(store, RUN)
+    new = CommitLog.resumed(store, RUN, read_log(store, RUN))
     new.append([], ["b"])
     for _ in range(2):
         with pytest.raises(ConfigError, match="another writer has written record 1"):
@@ -106,7 +106,7 @@ def test_a_record_torn_by_a_crash_commits_nothing_and_the_run_goes_on(cut: int, 
     store.replace(record_path(2), content[: cut % len(content)])
     log = read_log(store, RUN)
     assert (committed(log), log.torn, log.problems) == (["a", "b"], (2,), ())
-    resumed = CommitLog.resumed(store, RUN)
+    resumed = CommitLog.resumed(store, RUN, read_log(store, RUN))
     for number in range(after):
         resumed.append([], [f"new {number}"])
     log = read_log(store, RUN)
@@ -119,7 +119,7 @@ def test_a_slow_writers_record_stays_void_once_the_run_was_taken_over(out: str) 
     run_with(store, "a", "slow")
     whole = store.read(record_path(1))
     store.replace(record_path(1), whole[:20])
-    CommitLog.resumed(store, RUN).append([], ["slow"])
+    CommitLog.resumed(store, RUN, read_log(store, RUN)).append([], ["slow"])
     store.replace(record_path(1), whole)
     assert committed(read_log(store, RUN)) == ["a", "slow"]
 
@@ -128,7 +128,7 @@ def test_a_torn_record_that_was_cleaned_away_after_the_takeover_leaves_no_hole(o
     store = Store.at(out)
     run_with(store, "a", "torn")
     store.replace(record_path(1), b"{")
-    CommitLog.resumed(store, RUN).append([], ["b"])
+    CommitLog.resumed(store, RUN, read_log(store, RUN)).append([], ["b"])
     store.remove(record_path(1))
     log = read_log(store, RUN)
     assert (committed(log), log.problems) == (["a", "b"], ())
@@ -174,7 +174,7 @@ def test_a_file_that_is_no_record_is_damage_and_cannot_be_resumed_over(tmp_path:
     store.replace(record_path(0), content)
     assert words in read_log(store, RUN).problems[0]
     with pytest.raises(StorageError, match=r"00000000\.json"):
-        CommitLog.resumed(store, RUN)
+        CommitLog.resumed(store, RUN, read_log(store, RUN))
 
 
 def test_a_record_of_another_run_or_another_place_is_not_followed(tmp_path: Path) -> None:

@@ -3,16 +3,19 @@ from __future__ import annotations
 import errno
 import os
 import resource
+import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import duckdb
 import fsspec
 import pyarrow as pa
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 import synthetic_run
 from rumiai_ray.errors import ConfigError, StorageError
@@ -25,6 +28,11 @@ from rumiai_ray.schema import SchemaError
 from rumiai_ray.schema.registry import TABLES_BY_NAME
 from rumiai_ray.storage import Store
 from synthetic_run import RUN_ID, dead_letter_row, manifest, object_row, rewrite, rows_of, stamped, video_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from s3_server import S3Server
 
 
 def write_run(out: Path | str, run_id: str = RUN_ID, entries: tuple[str, ...] = ("a", "b")) -> str:
@@ -135,7 +143,8 @@ sys.path.insert(0, {str(Path(synthetic_run.__file__).parent)!r})
 from synthetic_run import manifest, rows_of
 from rumiai_ray.runs.writer import RunWriter
 from rumiai_ray.runs.commits import CommitLog
-writer = RunWriter.resume({str(tmp_path)!r}, manifest())
+from rumiai_ray.runs.reader import open_run
+writer = RunWriter.resume(open_run({str(tmp_path / RUN_ID)!r}), manifest())
 writer.add(rows_of("b"))
 CommitLog.append = lambda *_: os._exit(9)
 writer.commit(["b"])
@@ -163,7 +172,7 @@ def test_a_directory_with_anything_in_it_is_not_taken_for_a_new_run(out: str) ->
 
 def test_a_second_writer_is_refused_and_leaves_no_trace(out: str) -> None:
     first = RunWriter.create(out, manifest())
-    second = RunWriter.resume(out, manifest())
+    second = RunWriter.resume(find_run(RUN_ID, out), manifest())
     first.add(rows_of("a"))
     first.commit(["a"])
     second.add(rows_of("b"))
@@ -174,13 +183,57 @@ def test_a_second_writer_is_refused_and_leaves_no_trace(out: str) -> None:
     assert open_run(f"{out}/{RUN_ID}").entries() == {"a": "committed"}
 
 
+def test_what_is_committed_after_a_run_was_read_can_never_be_committed_again(out: str) -> None:
+    """Whoever resumes a run does what it did not have when it was read, however long ago that was."""
+    first = RunWriter.create(out, manifest())
+    read = find_run(RUN_ID, out)
+    assert read.entries() == {}
+    first.add(rows_of("a"))
+    first.commit(["a"])
+    late = RunWriter.resume(read, manifest())
+    late.add(rows_of("a"))
+    with pytest.raises(ConfigError, match="another writer has written record 0"):
+        late.commit(["a"])
+    assert find_run(RUN_ID, out).verify() == []
+
+
+def test_a_record_that_was_under_way_when_a_run_was_read_does_not_count_as_done_when_it_is_whole_later(out: str) -> None:
+    writer = RunWriter.create(out, manifest())
+    writer.add(rows_of("a"))
+    writer.commit(["a"])
+    store = Store.at(f"{out}/{RUN_ID}")
+    whole = store.read(record_path(0))
+    store.replace(record_path(0), whole[:20])
+    read = find_run(RUN_ID, out)
+    assert read.records == ()
+    store.replace(record_path(0), whole)
+    assert read.entries() == {}
+    again = RunWriter.resume(read, manifest())
+    again.add(rows_of("a"))
+    again.commit(["a"])
+    run = find_run(RUN_ID, out)
+    assert (run.entries(), run.table("objects").num_rows, run.verify()) == ({"a": "committed"}, 3, [])
+
+
+def test_a_run_goes_on_only_under_its_own_name(tmp_path: Path) -> None:
+    """A copy beside its original would otherwise be looked at, and the original written."""
+    write_run(tmp_path / "runs")
+    before = content(str(tmp_path))
+    shutil.copytree(tmp_path / "runs" / RUN_ID, tmp_path / "runs" / "copy")
+    with pytest.raises(ConfigError, match=f"runs/copy: holds the run {RUN_ID}, whose directory must have its name"):
+        RunWriter.resume(open_run(tmp_path / "runs" / "copy"), manifest())
+    assert before.items() <= content(str(tmp_path)).items()
+    shutil.move(tmp_path / "runs", tmp_path / "moved")
+    assert RunWriter.resume(open_run(tmp_path / "moved" / RUN_ID), manifest()).run.uri() == str(tmp_path / "moved" / RUN_ID)
+
+
 def test_a_run_that_was_broken_off_is_resumed_and_ends_well(out: str) -> None:
     writer = RunWriter.create(out, manifest())
     writer.add(rows_of("a"))
     writer.commit(["a"])
     writer.finish("aborted", {"videos": 1})
     assert open_run(f"{out}/{RUN_ID}").status == "aborted"
-    writer = RunWriter.resume(out, manifest(config={"cells": 8}))
+    writer = RunWriter.resume(find_run(RUN_ID, out), manifest(config={"cells": 8}))
     writer.add(rows_of("b"))
     writer.commit(["b"])
     assert open_run(f"{out}/{RUN_ID}").status == "incomplete"
@@ -193,9 +246,7 @@ def test_a_run_that_was_broken_off_is_resumed_and_ends_well(out: str) -> None:
 def test_a_run_is_not_resumed_with_other_code_and_both_sides_are_shown(out: str) -> None:
     write_run(out)
     with pytest.raises(ConfigError, match=f"source_sha256: {'a' * 64} | {'b' * 64}"):
-        RunWriter.resume(out, manifest(source_sha256="b" * 64))
-    with pytest.raises(ConfigError, match="no such run"):
-        RunWriter.resume(out, manifest("other"))
+        RunWriter.resume(find_run(RUN_ID, out), manifest(source_sha256="b" * 64))
 
 
 def test_rows_of_another_run_are_refused(tmp_path: Path) -> None:
@@ -411,6 +462,45 @@ def test_a_run_in_memory_is_written_and_read_like_one_on_a_disk() -> None:
         RunWriter.create(out, manifest())
 
 
+def no_exclusive_mode(mode: str) -> str:
+    """A driver that does not know the mode, as those over pyarrow."""
+    if "x" in mode:
+        raise ValueError(f"unsupported mode: {mode}")
+    return mode
+
+
+def mode_overlooked(mode: str) -> str:
+    """A driver that takes the mode and writes over what is there, as that of FTP."""
+    return mode.replace("x", "w")
+
+
+@pytest.mark.parametrize(
+    ("driver", "said"), [(no_exclusive_mode, "cannot create a file only where there is none"), (mode_overlooked, "writes over a file")]
+)
+def test_a_file_system_without_exclusive_creation_holds_no_runs_and_no_leftover_of_one(
+    monkeypatch: pytest.MonkeyPatch, driver: Callable[[str], str], said: str
+) -> None:
+    real = MemoryFileSystem._open
+    monkeypatch.setattr(MemoryFileSystem, "_open", lambda self, path, mode="rb", **rest: real(self, path, driver(mode), **rest))
+    out = f"memory://{uuid4().hex}"
+    with pytest.raises(ConfigError, match=rf"{RUN_ID}/.*{said}.*\(write to a local directory or to S3"):
+        RunWriter.create(out, manifest(), entries=b"entries")
+    monkeypatch.undo()
+    assert list_runs(out) == []
+    assert open_run(write_run(out)).verify() == []
+
+
+def test_a_server_like_s3_that_overlooks_the_condition_of_a_put_holds_no_runs(
+    s3: S3Server, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = s3._moto
+    overlooks = lambda environ, start: real({name: environ[name] for name in environ if name != "HTTP_IF_NONE_MATCH"}, start)  # noqa: E731
+    monkeypatch.setattr(s3, "_moto", overlooks)
+    with pytest.raises(ConfigError, match="writes over a file"):
+        RunWriter.create(bucket, manifest())
+    assert list_runs(bucket) == []
+
+
 @pytest.mark.parametrize(
     "left", ["entries-0123456789abcdef.parquet", f"entries-0123456789abcdef.parquet.{'0' * 32}.part", f"manifest.json.{'0' * 32}.part"]
 )
@@ -419,8 +509,6 @@ def test_what_a_broken_off_creation_left_is_no_run_and_in_nobodys_way(out: str, 
     assert list_runs(out) == []
     with pytest.raises(ConfigError, match="no such run"):
         find_run(RUN_ID, out)
-    with pytest.raises(ConfigError, match="no such run"):
-        RunWriter.resume(out, manifest())
     assert open_run(write_run(out)).verify() == []
 
 

@@ -16,6 +16,7 @@ from rumiai_ray.engine.batch import Batch
 from rumiai_ray.engine.prepare import fetch_limits, open_store, sampling_spec
 from rumiai_ray.engine.stage import Stage
 from rumiai_ray.ingest.entries import Entry
+from rumiai_ray.runs.find import find_run
 from rumiai_ray.runs.manifest import RunManifest
 from rumiai_ray.runs.reader import Run, open_run
 from rumiai_ray.runs.writer import RunWriter
@@ -55,7 +56,10 @@ class Kit:
         # The session's Ray froze the code when the session began.
         versions = {name: table.version for name, table in TABLES.items()}
         manifest = manifest.model_copy(update={"tables": versions, "source_sha256": self.here.code_sha256})
-        writer = (RunWriter.resume if again else RunWriter.create)(config.out, manifest, TABLES)
+        if again:
+            writer = RunWriter.resume(find_run(run_id, config.out), manifest, TABLES)
+        else:
+            writer = RunWriter.create(config.out, manifest, TABLES)
         stage = Stage(run_id, self.models, open_store(config), fetch_limits(config), self.place / "work", config.engine.batch_frames)
         watcher = _Watcher(on_tick)
         batch = Batch(config, stage, writer, self.here, watcher)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 import fakes
-from rumiai_ray.cli.batch import given_entries
 from rumiai_ray.engine.assemble import assemble
 from rumiai_ray.engine.calls import Index, Outcome, Payload
 from rumiai_ray.engine.ledger import Settled
 from rumiai_ray.engine.packed import pack
+from rumiai_ray.engine.remaining import given_entries
 from rumiai_ray.engine.work import Header, VideoPlan
 from rumiai_ray.engine.writing import Target, write_group
 from rumiai_ray.ingest.entries import Entry
@@ -65,7 +65,7 @@ def go_on(out: Path | str, write: Callable[[RunWriter, Sequence[str]], None]) ->
     else:
         assert list(given_entries(before)) == ENTRIES
         done = set(before.entries())
-        writer = RunWriter.resume(out, now, TABLES)
+        writer = RunWriter.resume(before, now, TABLES)
     for group in GROUPS:
         left = [name for name in group if name not in done]
         if left:

@@ -1,0 +1,155 @@
+"""`batch`, `runs resume` and `runs retry` without a model and without Ray: what is begun when, where, and with which entries."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from rumiai_ray.cli import batch
+from rumiai_ray.cli.exits import Exit
+from rumiai_ray.config import load_config
+from rumiai_ray.engine.local import LocalRay
+from rumiai_ray.engine.prepare import prepare
+from rumiai_ray.engine.tally import Tally
+from rumiai_ray.errors import ConfigError, TransientError
+from rumiai_ray.ingest.entries import Entry
+from rumiai_ray.ingest.table import EntryFile
+from rumiai_ray.runs.find import find_run, list_runs
+from rumiai_ray.runs.manifest import ClusterRecord
+from synthetic_run import dead_letter_row, rows_of, stamped
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from rumiai_ray.config import BaseConfig
+    from rumiai_ray.engine.prepare import Prepared
+    from rumiai_ray.runs.writer import RunWriter
+
+ENTRIES = EntryFile.of([Entry(name, f"{name}.mp4") for name in ("a", "b", "c")])
+
+
+def commit(writer: RunWriter, name: str) -> None:
+    writer.add(rows_of(name, run_id=writer.manifest.run_id))
+    writer.commit([name])
+
+
+class Engine:
+    """Commits every entry, in place of `engine.batch.Batch`."""
+
+    def __init__(self, _config: object, _stage: object, writer: RunWriter, *_: object) -> None:
+        self._writer = writer
+        self.tally = Tally()
+
+    def run(self, entries: Iterable[Entry], _total: int, _analysed: Sequence[str]) -> str:
+        for entry in entries:
+            commit(self._writer, entry.entry_id)
+        return "complete"
+
+    def stop(self) -> None:
+        raise AssertionError("nobody asked")
+
+
+@dataclass
+class Stage:
+    """What happens while a command gets ready."""
+
+    out: Path
+    while_preparing: Callable[[], None] = lambda: None
+    while_connecting: Callable[[], None] = lambda: None
+    events: list[str] = field(default_factory=list)
+
+    def config(self, **flags: Any) -> BaseConfig:
+        return load_config(flags={"store": str(self.out.parent / "store"), "models": "yolo", **flags})
+
+
+@pytest.fixture
+def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
+    for name in [name for name in os.environ if name.startswith("RUMIAI_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    stage = Stage(tmp_path / "runs")
+
+    def prepared(config: BaseConfig, entries: EntryFile, run_id: str | None) -> Prepared:
+        stage.while_preparing()
+        return prepare(config, [], entries, command=["test"], run_id=run_id)
+
+    @contextmanager
+    def connected(_: BaseConfig) -> Iterator[LocalRay]:
+        stage.events.append("connecting")
+        stage.while_connecting()
+        yield LocalRay("0" * 64, tmp_path)
+
+    monkeypatch.setattr(batch, "_prepare", prepared)
+    monkeypatch.setattr("rumiai_ray.engine.connect.connected", connected)
+    monkeypatch.setattr("rumiai_ray.engine.batch.Batch", Engine)
+    cluster = ClusterRecord(ray_version="0", nodes=1, resources={"CPU": 2.0})
+    monkeypatch.setattr("rumiai_ray.engine.interactive.cluster_of_now", lambda: cluster)
+    return stage
+
+
+def begun(stage: Stage, run_id: str, **flags: Any) -> RunWriter:
+    """A run whose driver is at work."""
+    return prepare(stage.config(**flags), [], ENTRIES, command=["test"], run_id=run_id).create_run()
+
+
+@pytest.mark.parametrize("moment", ["while_preparing", "while_connecting"])
+def test_what_an_old_driver_commits_while_its_run_is_being_resumed_is_not_done_again(stage: Stage, moment: str) -> None:
+    old = begun(stage, "drained")
+    setattr(stage, moment, lambda: commit(old, "a"))
+    assert batch.resume(find_run("drained", stage.out), stage.config()) == Exit.COMPLETE
+    run = find_run("drained", stage.out)
+    assert run.verify() == []
+    assert [record.committed for record in run.records if record.kind == "commit"] == [("a",), ("b",), ("c",)]
+    with pytest.raises(ConfigError, match="another writer"):
+        commit(old, "b")
+
+
+def test_a_renamed_run_does_not_go_on_as_its_sibling(stage: Stage) -> None:
+    commit(begun(stage, "original"), "a")
+    (stage.out / "original").rename(stage.out / "copy")
+    begun(stage, "original")
+    with pytest.raises(ConfigError, match="copy: holds the run original"):
+        batch.resume(find_run("copy", stage.out), stage.config())
+    assert stage.events == []
+    assert find_run("original", stage.out).records == ()
+
+
+@pytest.mark.parametrize(("given", "lands"), [({}, "there/runs"), ({"out": "elsewhere"}, "elsewhere")])
+def test_a_retry_lands_beside_its_run_unless_it_is_told_where(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: dict[str, str], lands: str
+) -> None:
+    (tmp_path / "there").mkdir()
+    monkeypatch.chdir(tmp_path / "there")
+    writer = begun(stage, "failed")
+    writer.add({"dead_letter": stamped("dead_letter", [dead_letter_row("b")], "b", "failed")})
+    writer.commit(["a", "c"], ["b"])
+    monkeypatch.chdir(tmp_path)
+    assert batch.retry(find_run("there/runs/failed", "runs"), stage.config(**given)) == Exit.COMPLETE
+    (new,) = [run for run in list_runs(tmp_path / lands) if run.run_id != "failed"]
+    assert list(new.entries()) == ["b"]
+    assert {path.name for path in tmp_path.iterdir()} == {"there", "store", lands.partition("/")[0]}
+
+
+def test_a_batch_whose_ray_does_not_start_leaves_nothing_and_its_name_free(stage: Stage) -> None:
+    def fail() -> None:
+        raise TransientError("did not start", "Ray")
+
+    stage.while_connecting = fail
+    with pytest.raises(TransientError, match="Ray: did not start"):
+        batch.start(ENTRIES, stage.config(), run_id="monday")
+    assert not stage.out.exists()
+    stage.while_connecting = lambda: None
+    assert batch.start(ENTRIES, stage.config(), run_id="monday") == Exit.COMPLETE
+    assert list(find_run("monday", stage.out).entries()) == ["a", "b", "c"]
+
+
+def test_a_name_that_is_taken_is_refused_before_ray_is_started(stage: Stage) -> None:
+    begun(stage, "monday")
+    with pytest.raises(ConfigError, match="exists already"):
+        batch.start(ENTRIES, stage.config(), run_id="monday")
+    assert stage.events == []
