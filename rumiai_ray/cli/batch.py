@@ -161,7 +161,7 @@ def summary_of(tally: Tally, earlier: Tally, elapsed_s: float) -> dict[str, Any]
     Args:
         tally: of this session.
         earlier: of what a resumed run had already.
-        elapsed_s: of this session, start-up included.
+        elapsed_s: of this session since Ray was there; loading of models included.
     """
     whole, videos = copy.deepcopy(earlier), tally.entries["committed"]
     whole.add(tally)
@@ -180,7 +180,7 @@ def summary_of(tally: Tally, earlier: Tally, elapsed_s: float) -> dict[str, Any]
 
 
 def speed_of_light(tally: Tally, prepared: Prepared, cores: float, elapsed_s: float) -> dict[str, Any] | None:
-    """The ceiling as far as a batch can tell, and the share of it that was reached over `elapsed_s`, start-up and decoding included.
+    """The ceiling as far as a batch can tell, and the share of it that was reached over `elapsed_s`, loading and decoding included.
 
     A model's time alone is not known here. On a CPU its CPU time over its threads stands for it, on a GPU the time inside its calls;
     both have in them what the models cost each other. `jobs/bench.py` measures each model alone. None where no model was asked anything.
