@@ -1,0 +1,90 @@
+"""The image's recipe is held against what it repeats: the doctor's packages, the pins, the settings. No image is built here."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from deployment import CLUSTER, ROOT, dockerfile, image_environment
+from rumiai_ray.cli.doctor import debian_packages
+from rumiai_ray.config import load_config
+
+FOR_THE_LAUNCHERS = {"openssh-client", "rsync", "wget"}
+"""`ray up` copies into containers with rsync and starts workers from the head over ssh; KubeRay's probes call wget."""
+
+
+def rest_of(name: str) -> list[str]:
+    return [rest for instruction, rest in dockerfile() if instruction == name]
+
+
+def pip_installs() -> list[list[str]]:
+    """The arguments of every `pip install`."""
+    steps = [step for run in rest_of("RUN") for step in re.split(r"&&|;", run)]
+    return [shlex.split(step.partition("pip install ")[2]) for step in steps if "pip install " in step]
+
+
+def test_the_debian_packages_are_the_doctors_and_the_launchers() -> None:
+    installs = [re.search(r"apt-get install -y --no-install-recommends (.*?)\s*&&", run) for run in rest_of("RUN")]
+    products, launchers = [set(found[1].split()) for found in installs if found]
+    assert products == set(debian_packages())
+    assert launchers == FOR_THE_LAUNCHERS
+
+
+def test_the_base_is_debian_12_slim_without_cuda() -> None:
+    assert next(rest for name, rest in dockerfile() if name == "ARG") == "PYTHON=python:3.11-slim-bookworm"
+    assert rest_of("FROM") == ["${PYTHON}"]
+
+
+def test_everything_is_installed_at_the_pinned_versions() -> None:
+    lines = (CLUSTER / "constraints.txt").read_text().splitlines()
+    pins = {canonicalize_name(name): version for name, _, version in (line.partition("==") for line in lines if line[0] != "#")}
+    assert pip_installs()
+    for arguments in pip_installs():
+        assert arguments[arguments.index("-c") + 1] == "constraints.txt"
+        for named in (Requirement(word) for word in arguments if re.fullmatch(r"[a-z][\w.-]+==[\w.]+", word)):
+            (pin,) = named.specifier
+            assert pins.get(canonicalize_name(named.name), pin.version) == pin.version
+
+
+def test_no_wheel_lays_its_files_over_those_of_torch() -> None:
+    assert not any("cudnn" in word for arguments in pip_installs() for word in arguments)
+
+
+def test_what_runs_is_not_root_and_has_the_home_that_ray_up_asks_for() -> None:
+    (user,) = rest_of("USER")
+    assert (user, next(rest for rest in rest_of("ARG") if rest.startswith("UID="))) == ("${UID}", "UID=1000")
+    assert image_environment()["HOME"] == "/home/rumiai"
+    assert any("useradd --uid ${UID} --create-home" in run and run.endswith("rumiai /frames /spill /weights") for run in rest_of("RUN"))
+
+
+def test_weights_are_fetched_as_the_user_who_will_read_them_for_what_the_image_runs_by_default() -> None:
+    order = [(name, rest) for name, rest in dockerfile() if name == "USER" or "weights fetch" in rest or "RUMIAI_PROFILE" in rest]
+    assert [name for name, _ in order] == ["USER", "ENV", "RUN"]
+    assert order[-1][1].endswith('if [ -n "${PROFILE}" ]; then rumiai-ray weights fetch; fi')
+    settings = image_environment()
+    assert (settings["RUMIAI_PROFILE"], settings["RUMIAI_MODELS"]) == ("${PROFILE}", "${MODELS}")
+
+
+@pytest.mark.parametrize("profile", ["offline", ""])
+def test_the_images_settings_are_settings(monkeypatch: pytest.MonkeyPatch, profile: str) -> None:
+    defaults = dict(rest.split("=", 1) for rest in rest_of("ARG")) | {"PROFILE": profile}
+    for name, value in image_environment().items():
+        if name.startswith("RUMIAI_"):
+            monkeypatch.setenv(name, re.sub(r"\$\{(\w+)\}", lambda match: defaults[match[1]], value))
+    config = load_config()
+    assert config.profile == (profile or "standard")
+    assert len(config.models) == 5
+    assert (str(config.weights_dir), str(config.store)) == ("/weights", "/frames")
+
+
+def test_the_build_sees_what_it_copies_and_nothing_else() -> None:
+    lines = (CLUSTER / "Dockerfile.dockerignore").read_text().splitlines()
+    ignored, *let_in, caches = [line for line in lines if not line.startswith("#")]
+    assert (ignored, caches) == ("*", "**/__pycache__")
+    copied = [source for rest in rest_of("COPY") for source in rest.split()[:-1]]
+    assert {line.removeprefix("!") for line in let_in} == {source.removesuffix("/__init__.py") for source in copied}
+    assert all((ROOT / source).exists() for source in copied)

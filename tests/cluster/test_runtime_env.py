@@ -1,0 +1,48 @@
+"""What a submitted batch takes along: Ray takes it, every variable is a setting, and the code it needs is not left behind."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ray._private.runtime_env.packaging import _get_excludes
+from ray.runtime_env import RuntimeEnv
+
+from deployment import ROOT, document
+from rumiai_ray.config import Engine, load_config
+
+if TYPE_CHECKING:
+    import pytest
+
+
+def test_ray_takes_it_and_knows_every_field() -> None:
+    environment = RuntimeEnv(**document("runtime_env.yaml"))
+    assert set(environment) == {"env_vars", "excludes"}
+    assert set(environment) <= RuntimeEnv.known_fields
+
+
+def test_every_variable_is_a_setting_and_its_value_one_that_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in document("runtime_env.yaml")["env_vars"].items():
+        monkeypatch.setenv(name, value)
+    config = load_config()
+    assert config.out.startswith("s3://")
+    assert config.store_remote is not None
+    assert config.store_remote.startswith("s3://")
+
+
+def test_there_is_a_cell_for_every_gpu_that_a_cluster_may_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUMIAI_ENGINE_CELLS", document("runtime_env.yaml")["env_vars"]["RUMIAI_ENGINE_CELLS"])
+    cells = load_config().engine.cells
+    assert [document(name)["available_node_types"]["gpu"]["max_workers"] for name in ("aws.yaml", "gcp.yaml")] == [cells, cells]
+    assert document("kuberay/raycluster.yaml")["spec"]["workerGroupSpecs"][0]["maxReplicas"] == cells
+
+
+def test_a_stopped_batch_has_time_to_commit_what_is_in_hand() -> None:
+    assert int(document("runtime_env.yaml")["env_vars"]["RAY_JOB_STOP_WAIT_TIME_S"]) >= 2 * Engine().drain_s
+
+
+def test_the_package_and_the_entry_points_are_uploaded_and_the_tests_are_not() -> None:
+    excluded = _get_excludes(ROOT, document("runtime_env.yaml")["excludes"])
+    needed = [ROOT / "pyproject.toml", *(ROOT / "rumiai_ray").rglob("*.py"), *(ROOT / "jobs").glob("*.py")]
+    assert not [path for path in needed if excluded(path)]
+    # The folder itself, not only what is in it: Ray walks into every folder that it keeps.
+    assert excluded(ROOT / "tests")
