@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _AT_ONCE = 4
 """Groups that are being written at a time; while there are more, the cells get nothing new."""
 _RETRIES = 2
-"""Times Ray repeats a writing task whose process died."""
+"""Times a writing task is repeated: by Ray where its process died, by us where it raised."""
 
 
 @dataclass
@@ -33,6 +33,7 @@ class _Group:
 
     settled: list[Settled]
     reference: Any
+    attempt: int
 
 
 @dataclass(frozen=True)
@@ -106,11 +107,11 @@ class Groups:
             self._waiting, self._waiting_bytes = [], 0
         return ended
 
-    def _write(self, settled: list[Settled]) -> None:
+    def _write(self, settled: list[Settled], attempt: int = 1) -> None:
         # No CPU: extraction that waits for the cells holds its own, and on a small machine nothing would ever be written.
         task = ray.remote(num_cpus=0, max_retries=_RETRIES)(write_group)
         reference = task.remote(self._target, settled, self._writer.next_sequence, self._engine.write_timeout_s)
-        self._writing.append(_Group(settled, reference))
+        self._writing.append(_Group(settled, reference, attempt))
 
     def _commit(self, group: _Group) -> list[Ended]:
         try:
@@ -128,14 +129,19 @@ class Groups:
         ]
 
     def _isolate(self, group: _Group, error: RayError) -> None:
-        """The writing task crashed for good: write its entries one by one, and bury the one that does it again alone."""
+        """The writing task failed for good: write its entries one by one, and bury the one that fails alone.
+
+        What raised, and did not crash, may have been short of memory for a moment: it is tried again.
+        """
         if len(group.settled) > 1:
             for one in group.settled:
                 self._write([one])
-            return
+            return None
         (one,) = group.settled
+        if isinstance(error, RayTaskError) and group.attempt <= _RETRIES:
+            return self._write([one], group.attempt + 1)
         if one.error is not None:
             raise ModelError(f"not even a dead letter can be written: {error}", one.header.entry.input, "see Ray's logs")
         broken = ModelError(f"assembling it crashed the task: {error}", one.header.entry.input, "see Ray's logs")
         broken.attempts = _RETRIES + 1
-        self._write([Settled(one.header, repeat=one.repeat, error=broken)])
+        return self._write([Settled(one.header, repeat=one.repeat, error=broken)])
