@@ -44,6 +44,7 @@ from rumiai_ray.engine.alone import Alone, measure_alone  # noqa: E402
 from rumiai_ray.engine.batch import Batch  # noqa: E402
 from rumiai_ray.engine.ceiling import CORES, ceiling  # noqa: E402
 from rumiai_ray.engine.connect import connected  # noqa: E402
+from rumiai_ray.engine.machines import plan_of_ray  # noqa: E402
 from rumiai_ray.engine.meter import Meter, Sight, machine_cpu_s  # noqa: E402
 from rumiai_ray.engine.prepare import choose_models, prepare  # noqa: E402
 from rumiai_ray.errors import ConfigError, ModelError, RumiaiError  # noqa: E402
@@ -84,6 +85,8 @@ class Watched:
     start_up_s: float
     """From before Ray was started to the start of the clock."""
     clock_s: float
+    actors: Mapping[str, int]
+    """By model."""
     begun_before: Mapping[str, int]
     """Calls begun before the clock started, by model."""
     cpu_s: Mapping[str, float]
@@ -115,7 +118,7 @@ def bench(manifest: Manifest, config: BaseConfig, report: Report = None) -> None
         with console.status("all models in one batch"):
             watched = watch(prepared, Path(folder), calls)
     others["batch"] = watched.others_cpu_s / watched.clock_s / CORES_HERE
-    figures = compare(alone, watched, videos, config.engine.cells, others)
+    figures = compare(alone, watched, videos, others)
     figures["settings"] = {"engine": config.engine.model_dump(), "threads": {plan.name: plan.settings.threads for plan in prepared.models}}
     show(figures)
     if report is not None:
@@ -152,7 +155,8 @@ def watch(prepared: Prepared, folder: Path, calls: Mapping[str, int]) -> Watched
     """
     began_s, ticks = time.monotonic(), Ticks()
     with connected(prepared.config) as here, Meter(here.scratch) as meter:
-        engine = Batch(prepared.config, prepared.stage(folder), prepared.create_run(), here, ticks)
+        plan = plan_of_ray(prepared.config, prepared.models)
+        engine = Batch(prepared.config, prepared.stage(folder), prepared.create_run(), here, plan, ticks)
         status = engine.run(prepared.entries, len(prepared.entries))
     last = meter.sights[-1]
     if status != "complete" or dict(last.begun) != calls:
@@ -165,6 +169,7 @@ def watch(prepared: Prepared, folder: Path, calls: Mapping[str, int]) -> Watched
     return Watched(
         start_up_s=start.at_s - began_s,
         clock_s=ticks.ended_s - start.at_s,
+        actors=plan.actors,
         begun_before=start.begun,
         cpu_s={kind: stop.cpu_s[kind] - start.cpu_s.get(kind, 0.0) for kind in stop.cpu_s},
         others_cpu_s=_others(start, stop),
@@ -175,11 +180,11 @@ def _others(start: Sight, stop: Sight) -> float:
     return stop.machine_cpu_s - start.machine_cpu_s - (sum(stop.cpu_s.values()) - sum(start.cpu_s.values()))
 
 
-def compare(alone: Mapping[str, Alone], watched: Watched, videos: int, cells: int, others: Mapping[str, float]) -> dict[str, Any]:
+def compare(alone: Mapping[str, Alone], watched: Watched, videos: int, others: Mapping[str, float]) -> dict[str, Any]:
     """All figures: what was measured, and what follows from it; no share where `others`, their share of the cores by part, is too much."""
     seconds = {name: cost.seconds for name, cost in alone.items()}
     cpu_s = {name: cost.cpu_s for name, cost in alone.items()}
-    limit = ceiling(seconds, cpu_s, videos, actors=cells, cores=CORES_HERE)
+    limit = ceiling(seconds, cpu_s, videos, actors=watched.actors, cores=CORES_HERE)
     if limit is None:
         raise ConfigError("no model was asked anything", "benchmark", "name videos that a model wants to see")
     counted = {name: 1 - watched.begun_before.get(name, 0) / cost.calls for name, cost in alone.items() if cost.calls}

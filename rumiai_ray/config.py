@@ -65,8 +65,13 @@ class Engine(Group):
     call_timeout_s: float = execution(600.0, "longest single model call; a longer one is killed", gt=0)
     start_timeout_s: float = execution(300.0, "longest start of a model actor, weights included", gt=0)
     attempts: int = execution(3, "attempts for a call that kills or breaks its model", ge=1, le=10)
-    cells: int = execution(1, "cells of a batch run", ge=1)
-    extract_tasks: int = execution(1, "videos read and decoded at a time in a batch run", ge=1)
+    cells: int | None = execution(None, "most cells of a batch run; where not given as many as the machines have room for", ge=1)
+    cells_per_gpu: int = execution(1, "cells that share one GPU", ge=1, le=8)
+    cell_cpus: float | None = execution(None, "CPUs of a cell, as Ray counts them; where not given the plan divides the machine", gt=0)
+    gpu_memory_gb: float | None = execution(None, "memory of one GPU, in GB, where it cannot be found out", gt=0)
+    extract_tasks: int | None = execution(
+        None, "videos read and decoded at a time in a batch run; where not given as many as CPUs are left", ge=1
+    )
     rounds: int = execution(3, "times a batch run reads an entry whose rows were lost", ge=1)
     group_mb: float = execution(64.0, "rows a batch run gathers before it writes files", gt=0)
     group_age_s: float = execution(30.0, "time after which a batch run writes files however few rows it has", gt=0)

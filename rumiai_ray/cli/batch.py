@@ -14,12 +14,13 @@ from rumiai_ray.cli.options import with_settings
 from rumiai_ray.config import BaseConfig  # noqa: TC001 -- typer reads the annotations
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from rumiai_ray.engine.prepare import Prepared
     from rumiai_ray.engine.remaining import Remaining
     from rumiai_ray.engine.tally import Tally
     from rumiai_ray.ingest.table import EntryFile
+    from rumiai_ray.models.base import ModelPlan
     from rumiai_ray.runs.reader import Run
     from rumiai_ray.runs.writer import RunWriter
 
@@ -133,13 +134,14 @@ def _run(prepared: Prepared, begin: Callable[[], tuple[RunWriter, Remaining]]) -
     from rumiai_ray.cli.endings import run_to_the_end, scratch_directory  # noqa: PLC0415
     from rumiai_ray.engine.batch import Batch  # noqa: PLC0415
     from rumiai_ray.engine.connect import connected  # noqa: PLC0415
-    from rumiai_ray.engine.interactive import cluster_of_now  # noqa: PLC0415
+    from rumiai_ray.engine.machines import cluster_of_now, plan_of_ray  # noqa: PLC0415
 
     with scratch_directory() as workdir, connected(prepared.config) as here:
+        plan = plan_of_ray(prepared.config, prepared.models)
         writer, left = begin()
         typer.echo(f"run {prepared.manifest.run_id}: {left.count} entries", err=True)
-        with BatchProgress(prepared.models, prepared.config.engine.cells) as progress:
-            engine = Batch(prepared.config, prepared.stage(workdir), writer, here, progress)
+        with BatchProgress(prepared.models, plan.actors) as progress:
+            engine = Batch(prepared.config, prepared.stage(workdir), writer, here, plan, progress)
             return run_to_the_end(
                 engine,
                 lambda: (
@@ -149,7 +151,9 @@ def _run(prepared: Prepared, begin: Callable[[], tuple[RunWriter, Remaining]]) -
                 summary=lambda: {
                     "cluster": (cluster := cluster_of_now()).model_dump(),
                     **summary_of(engine.tally, left.earlier, progress.elapsed_s),
-                    "speed_of_light": speed_of_light(engine.tally, prepared, cluster.resources["CPU"], progress.elapsed_s),
+                    "speed_of_light": speed_of_light(
+                        engine.tally, prepared.models, plan.actors, cluster.resources["CPU"], progress.elapsed_s
+                    ),
                 },
                 resumable=True,
             )
@@ -179,7 +183,9 @@ def summary_of(tally: Tally, earlier: Tally, elapsed_s: float) -> dict[str, Any]
     }
 
 
-def speed_of_light(tally: Tally, prepared: Prepared, cores: float, elapsed_s: float) -> dict[str, Any] | None:
+def speed_of_light(
+    tally: Tally, models: Sequence[ModelPlan], actors: Mapping[str, int], cores: float, elapsed_s: float
+) -> dict[str, Any] | None:
     """The ceiling as far as a batch can tell, and the share of it that was reached over `elapsed_s`, loading and decoding included.
 
     A model's time alone is not known here. On a CPU its CPU time over its threads stands for it, on a GPU the time inside its calls;
@@ -188,11 +194,10 @@ def speed_of_light(tally: Tally, prepared: Prepared, cores: float, elapsed_s: fl
     from rumiai_ray.engine.ceiling import ceiling  # noqa: PLC0415
 
     alone_s = {
-        plan.name: tally.cpu_s[plan.name] / plan.settings.threads if plan.device == "cpu" else tally.seconds[plan.name]
-        for plan in prepared.models
+        plan.name: tally.cpu_s[plan.name] / plan.settings.threads if plan.device == "cpu" else tally.seconds[plan.name] for plan in models
     }
     videos = tally.entries["committed"]
-    limit = ceiling(alone_s, tally.cpu_s, videos, actors=prepared.config.engine.cells, cores=cores)
+    limit = ceiling(alone_s, tally.cpu_s, videos, actors=actors, cores=cores)
     if limit is None:
         return None
     return {

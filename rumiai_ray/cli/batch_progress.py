@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rumiai_ray.schema.run import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from rumiai_ray.engine.tally import Tally
     from rumiai_ray.models.base import ModelPlan
@@ -26,15 +26,17 @@ class BatchProgress:
 
     Args:
         models: what runs.
-        cells: copies of each model; a share is of all of them.
+        actors: by model, how many there are; a share is of all of them.
         console: where to.
         log_every_s: between two lines where there is no terminal.
     """
 
-    def __init__(self, models: Sequence[ModelPlan], cells: int = 1, *, console: Console | None = None, log_every_s: float = 30.0) -> None:
+    def __init__(
+        self, models: Sequence[ModelPlan], actors: Mapping[str, int], *, console: Console | None = None, log_every_s: float = 30.0
+    ) -> None:
         self._console = console or Console(stderr=True)
         self._models = models
-        self._cells = cells
+        self._actors = actors
         self._log_every_s = log_every_s
         self._began = time.monotonic()
         self._logged = self._began
@@ -98,7 +100,7 @@ class BatchProgress:
         return " ".join(f"{name}={value}" for name, value in pairs.items())
 
     def _busy(self, model: str, tally: Tally) -> float:
-        return tally.seconds[model] / max(self.elapsed_s, 1e-3) / self._cells
+        return tally.seconds[model] / max(self.elapsed_s, 1e-3) / self._actors[model]
 
     def _frames_per_s(self, tally: Tally) -> float:
         """Of the model that has seen most frames: the others see some of them."""

@@ -16,11 +16,13 @@ import ray
 from ray.exceptions import RayError
 
 from rumiai_ray.engine.claims import Claims
+from rumiai_ray.engine.code import check_code
 from rumiai_ray.engine.dataset import ReadPolicy, WorkStream
 from rumiai_ray.engine.dispatch import Done, Row
 from rumiai_ray.engine.entries import dead_letter_row
+from rumiai_ray.engine.fitting import cell_spec, dispatcher_of
 from rumiai_ray.engine.groups import Ended, Groups
-from rumiai_ray.engine.interactive import Stopped, cell_spec, check_code, dispatcher_of
+from rumiai_ray.engine.interactive import Stopped
 from rumiai_ray.engine.ledger import Ledger, Settled
 from rumiai_ray.engine.limits import stall_timeout_s
 from rumiai_ray.engine.packed import pack
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
     from rumiai_ray.config import BaseConfig
     from rumiai_ray.engine.local import LocalRay
+    from rumiai_ray.engine.resources import Plan
     from rumiai_ray.engine.stage import Stage
     from rumiai_ray.engine.tally import Tally
     from rumiai_ray.ingest.entries import Entry
@@ -57,11 +60,12 @@ class StalledError(TransientError):
 class Batch:
     """One run over many entries."""
 
-    def __init__(self, config: BaseConfig, stage: Stage, writer: RunWriter, here: LocalRay, watcher: Watcher) -> None:
+    def __init__(self, config: BaseConfig, stage: Stage, writer: RunWriter, here: LocalRay, plan: Plan, watcher: Watcher) -> None:
         self._config = config
         self._stage = stage
         self._writer = writer
         self._here = here
+        self._plan = plan
         self._watcher = watcher
         self._ledger = Ledger()
         self._left: dict[str, Entry] = {}
@@ -100,9 +104,9 @@ class Batch:
         claims = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Claims).remote(dict.fromkeys(analysed, ""))
         engine = self._config.engine
         check_code(self._writer, self._here)
-        spec = cell_spec(self._config, self._stage.models, self._here)
-        policy = ReadPolicy(engine.extract_tasks, engine.cells, engine.attempts, engine.entry_timeout_s)
-        pool = Pool(engine.cells, spec, lambda cell: dispatcher_of(cell, self._config), engine.attempts, engine.place_timeout_s)
+        spec = cell_spec(self._config, self._stage.models, self._plan.cell, self._here)
+        policy = ReadPolicy(self._plan.extract_tasks, self._plan.cells, engine.attempts, engine.entry_timeout_s)
+        pool = Pool(spec, lambda cell: dispatcher_of(cell, self._config), engine.attempts, engine.place_timeout_s)
         with contextlib.closing(pool):
             self._round(pool, claims, policy, entries)
             for _ in range(engine.rounds - 1):
@@ -124,6 +128,7 @@ class Batch:
 
     def _round(self, pool: Pool, claims: Any, policy: ReadPolicy, entries: Iterable[Entry]) -> None:
         stream = WorkStream(entries, self._stage, claims, policy, self._begun)
+        pool.want(min(self._plan.cells, self._total - self.tally.entries.total()))
         rows: list[Row] = []
         self._news()
         try:
@@ -135,6 +140,8 @@ class Batch:
                     rows = self._block(stream, busy=bool(pool.open))
                 while rows and pool.wants_more:
                     pool.submit(rows.pop())
+                if stream.ended and not rows:
+                    pool.release()
                 last = stream.ended and not rows and not pool.open
                 for done in pool.collect(0 if last else _TICK_S):
                     self._returned(done)

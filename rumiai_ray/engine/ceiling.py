@@ -20,17 +20,19 @@ class Ceiling:
     """Name of the slowest model, or `cores`."""
 
 
-def ceiling(seconds: Mapping[str, float], cpu_s: Mapping[str, float], videos: int, *, actors: int, cores: float) -> Ceiling | None:
+def ceiling(
+    seconds: Mapping[str, float], cpu_s: Mapping[str, float], videos: int, *, actors: Mapping[str, int], cores: float
+) -> Ceiling | None:
     """The ceiling for `videos` videos; None where the models cost nothing.
 
     Args:
         seconds: by model, how long it would take alone for all these videos with one actor.
         cpu_s: by model, its CPU time for all these videos.
         videos: how many.
-        actors: actors of each model, one a cell.
+        actors: by model, actors in all cells.
         cores: CPU cores.
     """
-    times_s = {name: taken_s / actors for name, taken_s in seconds.items()}
+    times_s = {name: taken_s / actors[name] for name, taken_s in seconds.items()}
     times_s[CORES] = sum(cpu_s.values()) / cores
     slowest = max(times_s, key=lambda name: times_s[name])
     return Ceiling(videos / times_s[slowest], slowest) if times_s[slowest] > 0 and videos else None

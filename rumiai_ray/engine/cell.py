@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import ray
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rumiai_ray.engine.lane import LanePolicy
+    from rumiai_ray.engine.resources import CellShape
     from rumiai_ray.models.base import ModelPlan
 
 
@@ -32,15 +34,7 @@ class CellSpec:
     """Directory of the node for the actors' notes."""
     policy: LanePolicy
     batches_in_flight: int
-    cpus: float = 1.0
-    """CPUs of the bundle, shared in equal fractions: a cell fits a 2-core machine and leaves one core to extraction and Ray Data."""
-    gpus: float = 0.0
-    """GPUs of the bundle, shared by the models that use one."""
-
-    @property
-    def bundle(self) -> dict[str, float]:
-        """What to ask Ray for."""
-        return {"CPU": self.cpus} | ({"GPU": self.gpus} if self.gpus else {})
+    shape: CellShape
 
 
 @dataclass
@@ -49,19 +43,20 @@ class Cell:
 
     spec: CellSpec
     front: Any
-    models: dict[str, Any]
+    actors: dict[str, list[Any]]
+    """By model. These handles keep the actors alive: Ray ends an actor nobody holds."""
     group: PlacementGroup = field(repr=False)
 
     def close(self) -> None:
         """Kill the actors and give the resources back."""
-        for actor in (self.front, *self.models.values()):
+        for actor in (self.front, *chain.from_iterable(self.actors.values())):
             ray.kill(actor, no_restart=True)
         remove_placement_group(self.group)
 
 
 def ask(spec: CellSpec) -> PlacementGroup:
-    """Ask Ray for a cell's resources."""
-    group: PlacementGroup = placement_group([spec.bundle], strategy="STRICT_PACK")
+    """Ask Ray for a cell's resources. Until it has them the request is what an autoscaler sees."""
+    group: PlacementGroup = placement_group([spec.shape.bundle], strategy="STRICT_PACK")
     return group
 
 
@@ -71,7 +66,7 @@ def start(spec: CellSpec, group: PlacementGroup | None = None, *, timeout_s: flo
     Args:
         spec: what it is made of.
         group: its resources, where they have been asked for already.
-        timeout_s: longest wait for them.
+        timeout_s: longest wait for the resources.
 
     Raises:
         ConfigError: the cluster cannot place the bundle within `timeout_s`.
@@ -79,38 +74,29 @@ def start(spec: CellSpec, group: PlacementGroup | None = None, *, timeout_s: flo
     group = group or ask(spec)
     if not group.wait(timeout_s):
         remove_placement_group(group)
-        raise ConfigError(f"no node of the cluster has {spec.bundle} free", "cell", "stop other work, add a node, or run fewer models")
-    share = spec.cpus / (len(spec.plans) + 1)
-    strategy = PlacementGroupSchedulingStrategy(placement_group=group, placement_group_bundle_index=0)
-    on_gpu = [plan.name for plan in spec.plans if plan.device.startswith("cuda")]
-    models, names, notes = {}, {}, {}
-    for plan in spec.plans:
-        names[plan.name] = f"{plan.name}-{group.id.hex()[:12]}"
-        notes[plan.name] = spec.notes / names[plan.name]
-        gpus = spec.gpus / len(on_gpu) if plan.name in on_gpu else 0.0
-        models[plan.name] = (
-            ray.remote(ModelActor)
-            .options(
-                num_cpus=share,
-                num_gpus=gpus,
-                max_restarts=-1,
-                max_task_retries=0,
-                scheduling_strategy=strategy,
-                runtime_env={"env_vars": worker_environment(plan.settings.threads, gpu=gpus > 0)},
-                name=names[plan.name],
-            )
-            .remote(plan, notes[plan.name], spec.code_sha256)
+        raise ConfigError(
+            f"no node of the cluster has {spec.shape.bundle} free", "cell", "stop other work, add a node, or run fewer models"
         )
+    strategy = PlacementGroupSchedulingStrategy(placement_group=group, placement_group_bundle_index=0)
+    restarted = {"max_restarts": -1, "max_task_retries": 0, "scheduling_strategy": strategy}
+    actors: dict[str, list[Any]] = {}
+    names: dict[str, list[str]] = {}
+    for plan, share in zip(spec.plans, spec.shape.shares, strict=True):
+        names[plan.name] = [f"{plan.name}-{group.id.hex()[:12]}-{number}" for number in range(share.count)]
+        environment = {"env_vars": worker_environment(plan.settings.threads, gpu=share.gpus > 0)}
+        options = {**restarted, "num_cpus": share.cpus, "num_gpus": share.gpus, "runtime_env": environment}
+        actors[plan.name] = [
+            ray.remote(ModelActor).options(name=name, **options).remote(plan, spec.notes / name, spec.code_sha256)
+            for name in names[plan.name]
+        ]
     front = (
         ray.remote(Front)
         .options(
-            num_cpus=share,
-            max_restarts=-1,
-            max_task_retries=0,
+            **restarted,
+            num_cpus=spec.shape.front_cpus,
             max_concurrency=spec.batches_in_flight + 1,
-            scheduling_strategy=strategy,
             runtime_env={"env_vars": worker_environment(1, gpu=False)},
         )
-        .remote(names, notes, spec.policy)
+        .remote(names, spec.notes, spec.policy)
     )
-    return Cell(spec, front, models, group)
+    return Cell(spec, front, actors, group)

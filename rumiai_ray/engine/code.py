@@ -8,9 +8,15 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import rumiai_ray
+from rumiai_ray.errors import ConfigError
 from rumiai_ray.provenance import source_sha256
+
+if TYPE_CHECKING:
+    from rumiai_ray.engine.local import LocalRay
+    from rumiai_ray.runs.writer import RunWriter
 
 
 def freeze(directory: Path) -> tuple[Path, str]:
@@ -22,3 +28,13 @@ def freeze(directory: Path) -> tuple[Path, str]:
     copy = directory / source.name
     shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
     return directory, source_sha256(copy)
+
+
+def check_code(writer: RunWriter, here: LocalRay) -> None:
+    """Refuse to run other code than the run's manifest names.
+
+    Raises:
+        ConfigError: the package was edited between the start of the command and the start of Ray.
+    """
+    if here.code_sha256 != writer.manifest.source_sha256:
+        raise ConfigError("the package's source changed while the run was starting", f"run {writer.manifest.run_id}", "start it again")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import socket
 import tempfile
@@ -57,10 +58,25 @@ def connected(config: BaseConfig) -> Iterator[LocalRay]:
             ray.shutdown()
 
 
+def on_cluster() -> bool:
+    """Whether a run would go to a cluster that is there: of a submitted job, or of RAY_ADDRESS."""
+    return bool(os.environ.get("RAY_ADDRESS"))
+
+
+def cluster_has_gpus() -> bool:
+    """Whether a living node of that cluster has a GPU; connects to it for the question."""
+    check_address()
+    start_ray(address=os.environ["RAY_ADDRESS"], log_to_driver=False, logging_level=logging.WARNING)
+    try:
+        return float(ray.cluster_resources().get("GPU", 0.0)) > 0  # type: ignore[no-untyped-call]
+    finally:
+        ray.shutdown()
+
+
 def _cpus(config: BaseConfig) -> int:
-    """Ray may count one CPU for each cell and each extraction task, at least the machine's: on 2 cores both fit."""
+    """Ray may count the machine's CPUs, and at least what the user has asked for: one for each extraction task, and the cells'."""
     engine = config.engine
-    return max(os.cpu_count() or 1, engine.cells + engine.extract_tasks)
+    return max(os.cpu_count() or 1, math.ceil((engine.cells or 1) * (engine.cell_cpus or 0.5)) + (engine.extract_tasks or 1))
 
 
 def check_address() -> None:

@@ -12,13 +12,14 @@ import numpy as np
 import ray
 
 from rumiai_ray.engine.calls import Answer, Failure, Index, Outcome, Payload
-from rumiai_ray.engine.lane import Call, Lane, LanePolicy
+from rumiai_ray.engine.lane import Call, LanePolicy
+from rumiai_ray.engine.lanes import Lanes
 from rumiai_ray.engine.work import Work, decode
 from rumiai_ray.errors import MediaError
 from rumiai_ray.frames.types import AUDIO_RATE_HZ
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     import pyarrow as pa
@@ -31,13 +32,13 @@ class Front:
     Args:
         actors: the model actors' names in Ray, by model. Names, because a handle among the arguments of an actor that may be
             restarted makes Ray warn that the restart can fail.
-        notes: the model actors' notes, by model.
+        notes: directory of the model actors' notes.
         policy: limits of the lanes.
     """
 
-    def __init__(self, actors: Mapping[str, str], notes: Mapping[str, Path], policy: LanePolicy) -> None:
+    def __init__(self, actors: Mapping[str, Sequence[str]], notes: Path, policy: LanePolicy) -> None:
         cv2.setNumThreads(1)
-        self._lanes = {name: Lane(name, actor, notes[name], policy) for name, actor in actors.items()}
+        self._lanes = {name: Lanes(name, names, notes, policy) for name, names in actors.items()}
 
     def ready(self) -> tuple[str, ...]:
         """The models this front serves; answers as soon as the front lives, models may still be loading."""

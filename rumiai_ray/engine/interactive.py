@@ -15,16 +15,15 @@ import ray
 from rumiai_ray.engine import cell as cells
 from rumiai_ray.engine.assemble import assemble
 from rumiai_ray.engine.calls import Index
+from rumiai_ray.engine.code import check_code
+from rumiai_ray.engine.connect import connected
 from rumiai_ray.engine.dispatch import Dispatcher, Done, Row
 from rumiai_ray.engine.entries import dead_letter_row
 from rumiai_ray.engine.feed import Feed
-from rumiai_ray.engine.lane import LanePolicy
+from rumiai_ray.engine.fitting import cell_spec, dispatcher_of
 from rumiai_ray.engine.ledger import Ledger, Settled
-from rumiai_ray.engine.limits import answer_timeout_s
-from rumiai_ray.engine.local import LocalRay, local_ray
+from rumiai_ray.engine.machines import cluster_of_now, plan_of_ray
 from rumiai_ray.engine.work import decode, encode
-from rumiai_ray.errors import ConfigError
-from rumiai_ray.runs.manifest import ClusterRecord
 from rumiai_ray.schema.run import ANALYSES, DEAD_LETTER, VIDEOS, Status
 
 if TYPE_CHECKING:
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
     from rumiai_ray.engine.stage import Stage
     from rumiai_ray.engine.work import VideoPlan, Work
     from rumiai_ray.ingest.entries import Entry
-    from rumiai_ray.models.base import ModelPlan
     from rumiai_ray.runs.writer import RunWriter
 
 _QUIET_S = 1.5
@@ -135,10 +133,11 @@ class Interactive:
         if self._dispatcher is not None:
             return self._dispatcher
         self._reporter.stage("starting Ray and loading models")
-        ours = held.enter_context(local_ray())
+        ours = held.enter_context(connected(self._config))
         check_code(self._writer, ours)
+        models = self._stage.models
         self.figures["cluster"] = cluster_of_now().model_dump()
-        return self._use(cells.start(cell_spec(self._config, self._stage.models, ours)))
+        return self._use(cells.start(cell_spec(self._config, models, plan_of_ray(self._config, models, cells=1).cell, ours)))
 
     def _use(self, cell: cells.Cell) -> Dispatcher:
         self._cell = cell  # its handles keep the model actors alive: Ray ends an actor nobody holds
@@ -200,53 +199,3 @@ class Interactive:
 def answer_without_models(work: Work) -> Index:
     """The index of a row that asks nothing of any model."""
     return Index(work.entry_id, work.video_key, work.batch_index, work.batch_count, {}, header=work.header)
-
-
-def cell_spec(config: BaseConfig, models: tuple[ModelPlan, ...], here: LocalRay) -> cells.CellSpec:
-    """What a cell is made of under `config`: the whole of one GPU where any model runs on one."""
-    return cells.CellSpec(
-        plans=models,
-        code_sha256=here.code_sha256,
-        notes=here.scratch,
-        policy=lane_policy(config),
-        batches_in_flight=config.engine.batches_in_flight,
-        gpus=1.0 if any(plan.device.startswith("cuda") for plan in models) else 0.0,
-    )
-
-
-def check_code(writer: RunWriter, here: LocalRay) -> None:
-    """Refuse to run other code than the run's manifest names.
-
-    Raises:
-        ConfigError: the package was edited between the start of the command and the start of Ray.
-    """
-    if here.code_sha256 != writer.manifest.source_sha256:
-        raise ConfigError("the package's source changed while the run was starting", f"run {writer.manifest.run_id}", "start it again")
-
-
-def cluster_of_now() -> ClusterRecord:
-    """The Ray this process is connected to."""
-    total: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    nodes: list[object] = ray.nodes()  # type: ignore[no-untyped-call]
-    wanted: tuple[str, ...] = ("CPU", "GPU", "memory", "object_store_memory")
-    resources = {name: float(total[name]) for name in wanted if name in total}
-    return ClusterRecord(ray_version=ray.__version__, nodes=len(nodes), resources=resources)
-
-
-def dispatcher_of(cell: cells.Cell, config: BaseConfig) -> Dispatcher:
-    """A dispatcher for one cell under `config`."""
-    engine = config.engine
-    patience_s = answer_timeout_s(engine)
-    return Dispatcher(cell.front, in_flight=engine.batches_in_flight, attempts=engine.attempts, patience_s=patience_s)
-
-
-def lane_policy(config: BaseConfig) -> LanePolicy:
-    """The lanes' limits under `config`."""
-    engine = config.engine
-    return LanePolicy(
-        outstanding=engine.calls_outstanding,
-        attempts=engine.attempts,
-        call_timeout_s=engine.call_timeout_s,
-        start_timeout_s=engine.start_timeout_s,
-        memory_bytes=engine.memory_mb * 2**20,
-    )

@@ -66,9 +66,24 @@ class Call:
 
 
 class Lane:
-    """The thread and its queue."""
+    """The thread and its queue.
 
-    def __init__(self, name: str, actor_name: str, note_path: Path, policy: LanePolicy) -> None:
+    Args:
+        name: the model's.
+        actor_name: the actor's in Ray.
+        note_path: the actor's note.
+        policy: limits.
+        failed: where failures for good are remembered by video; shared by the lanes of one model.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        actor_name: str,
+        note_path: Path,
+        policy: LanePolicy,
+        failed: OrderedDict[tuple[str, str], Failure] | None = None,
+    ) -> None:
         self.name = name
         self._note_path = note_path
         self._policy = policy
@@ -78,11 +93,21 @@ class Lane:
         self._queue: queue.SimpleQueue[Call] = queue.SimpleQueue()
         self._again: deque[Call] = deque()
         self._sent: OrderedDict[str, tuple[Any, Call]] = OrderedDict()
-        self._failed: OrderedDict[tuple[str, str], Failure] = OrderedDict()
+        self._failed = OrderedDict[tuple[str, str], Failure]() if failed is None else failed
         self._given_up: Failure | None = None
         self._killed: note.Note | None = None
         self._recycle = False
         threading.Thread(target=self._guarded, name=f"lane-{name}", daemon=True).start()
+
+    @property
+    def open(self) -> int:
+        """Calls taken and not yet answered, about."""
+        return self._queue.qsize() + len(self._again) + len(self._sent)
+
+    @property
+    def lost(self) -> bool:
+        """Whether the model is gone for good here."""
+        return self._given_up is not None
 
     def submit(self, call: Call) -> Future[tuple[Answer | Failure, int]]:
         """Queue `call`; the future always gets a result, never an exception."""

@@ -91,11 +91,12 @@ def _named(error: Exception, address: str) -> RumiaiError | None:
 
 
 @contextlib.contextmanager
-def local_ray(*, num_cpus: int | None = None, beside: Sequence[Path] = ()) -> Iterator[LocalRay]:
+def local_ray(*, num_cpus: int | None = None, num_gpus: int | None = None, beside: Sequence[Path] = ()) -> Iterator[LocalRay]:
     """Start a Ray on loopback whose workers import a frozen copy of this package; stop it on the way out.
 
     Args:
         num_cpus: CPUs Ray may count with; the machine's, and two at least, where not given.
+        num_gpus: GPUs Ray may count with; the machine's where not given.
         beside: further modules (files) the workers can import, frozen likewise.
     """
     os.environ.update(ENVIRONMENT)
@@ -113,6 +114,7 @@ def local_ray(*, num_cpus: int | None = None, beside: Sequence[Path] = ()) -> It
             _temp_dir=str(scratch / "ray"),
             include_dashboard=False,
             num_cpus=num_cpus or max(os.cpu_count() or 1, 2),
+            num_gpus=num_gpus,
             object_store_memory=_OBJECT_STORE_BYTES,
             log_to_driver=False,
             logging_level=logging.ERROR,

@@ -89,7 +89,7 @@ class Meter:
             seen = note.read(path) if path.is_file() and path.suffix == "" else None
             if seen is None:
                 continue
-            model = path.name.rpartition("-")[0]
+            model = _model_of(path.name)
             begun[model] += seen.begun
             answered[model] += seen.begun - (1 if seen.call else 0)
         driver = psutil.Process()
@@ -119,4 +119,9 @@ class Meter:
             return kind
         # Which model is known by the note it holds open; it opens it before it loads.
         names = {Path(file.path).name for file in process.open_files() if Path(file.path).parent == self.notes}
-        return next((name.rpartition("-")[0] for name in names), "Ray")
+        return next((_model_of(name) for name in names), "Ray")
+
+
+def _model_of(actor: str) -> str:
+    """The model in an actor's name: `<model>-<cell>-<number>`."""
+    return actor.rsplit("-", 2)[0]

@@ -6,7 +6,7 @@ import contextlib
 import time
 from collections import Counter, deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ray.util.placement_group import remove_placement_group
 
@@ -15,6 +15,8 @@ from rumiai_ray.errors import ModelError, TransientError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from ray.util.placement_group import PlacementGroup
 
     from rumiai_ray.engine.calls import Failure
     from rumiai_ray.engine.dispatch import Dispatcher, Done, Row
@@ -39,14 +41,13 @@ class Pool:
     """Where rows of work go in and answers come out, whichever cell they came from.
 
     Args:
-        count: cells wanted; the work begins with the first that has found room.
         spec: what each is made of.
         dispatch: makes a dispatcher for a cell.
         attempts: cells a row is tried on where its cell has lost a model for good.
         place_timeout_s: longest time without a single cell.
     """
 
-    def __init__(self, count: int, spec: CellSpec, dispatch: Callable[[Cell], Dispatcher], attempts: int, place_timeout_s: float) -> None:
+    def __init__(self, spec: CellSpec, dispatch: Callable[[Cell], Dispatcher], attempts: int, place_timeout_s: float) -> None:
         self._spec = spec
         self._dispatch = dispatch
         self._attempts = attempts
@@ -58,8 +59,7 @@ class Pool:
         self._alone_since_s = time.monotonic()
         self._looked_s = 0.0
         self._last_news_s = time.monotonic()
-        # All at once: what waits for room is what an autoscaler sees.
-        self._asked: list[Any] = [ask(spec) for _ in range(count)]
+        self._asked: list[PlacementGroup] = []
 
     @property
     def cells(self) -> list[Cell]:
@@ -81,12 +81,31 @@ class Pool:
         """`time.monotonic()` when something last happened to a cell: it came up, answered, or was ended."""
         return max([self._last_news_s, *(member.dispatcher.last_news_s for member in self._members)])
 
+    def want(self, count: int) -> None:
+        """Ask for cells until there are `count`, those included that wait for room; the work begins with the first that has found it.
+
+        They are asked for at once: what waits is what an autoscaler sees.
+        """
+        if not self._members and not self._asked:
+            self._alone_since_s = time.monotonic()
+        self._asked += [ask(self._spec) for _ in range(count - len(self._members) - len(self._asked))]
+
+    def release(self) -> None:
+        """Give back the cells that have nothing to do, and those that are still waited for: no more work is coming."""
+        while self._asked and (self._members or not self._homeless):
+            remove_placement_group(self._asked.pop())
+        for member in [member for member in self._members if not member.dispatcher.open]:
+            if not self._homeless:
+                self._members.remove(member)
+                member.cell.close()
+
     def submit(self, row: Row) -> None:
         """Give a row to the cell that has least to do."""
         if self._members:
             min(self._members, key=lambda member: member.dispatcher.open).dispatcher.submit(row)
         else:
             self._homeless.append(row)
+            self.want(1)
 
     def collect(self, timeout_s: float) -> Iterator[Done]:
         """What has come back; waits up to `timeout_s` in all.
@@ -132,8 +151,8 @@ class Pool:
             homeless, self._homeless = self._homeless, deque()
             for row in homeless:
                 self.submit(row)
-        elif time.monotonic() - self._alone_since_s > self._place_timeout_s:
-            wanted = f"no node has {self._spec.bundle} free, not within {self._place_timeout_s:g} s"
+        elif self._asked and time.monotonic() - self._alone_since_s > self._place_timeout_s:
+            wanted = f"no node has {self._spec.shape.bundle} free, not within {self._place_timeout_s:g} s"
             raise TransientError(wanted, "cells", "add nodes, stop other work or run fewer models; `rumiai-ray runs resume` goes on")
 
     def _kept(self, member: _Member, came: list[Done]) -> Iterator[Done]:

@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from rumiai_ray.engine.connect import cluster_has_gpus, on_cluster
+from rumiai_ray.engine.gpus import gpus_here
 from rumiai_ray.engine.interactive import Interactive, Reporter
 from rumiai_ray.engine.stage import Stage
 from rumiai_ray.errors import ConfigError
@@ -131,21 +133,18 @@ def choose_models(config: BaseConfig) -> tuple[ModelPlan, ...]:
 
 
 def choose_device(wanted: str) -> str:
-    """`cpu` or `cuda:0`.
+    """`cpu` or `cuda:0`: the first GPU a model's process sees, for Ray shows each process its own.
+
+    On a cluster the nodes' GPUs count, not this machine's. Nodes that an autoscaler has still to start are not known: it takes `cuda`.
 
     Raises:
         ConfigError: a GPU was asked for and there is none.
     """
     if wanted == "cpu":
         return "cpu"
-    import ctypes  # noqa: PLC0415 -- asks the driver itself: importing torch would cost seconds
-
-    try:
-        driver = ctypes.CDLL("libcuda.so.1")
-        count = ctypes.c_int()
-        found = driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
-    except OSError:
-        found = False
+    if on_cluster():
+        return "cuda:0" if wanted == "cuda" or cluster_has_gpus() else "cpu"
+    found = bool(gpus_here())
     if wanted == "cuda" and not found:
         raise ConfigError("no usable CUDA device", "device cuda", "`--device cpu`, or see `rumiai-ray doctor`")
     return "cuda:0" if found else "cpu"

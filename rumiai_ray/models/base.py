@@ -46,6 +46,8 @@ class ModelSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     threads: int = execution(1, "threads each of the model's libraries may use", ge=1)
+    actors: int | None = execution(None, "actors of this model in a cell; where not given the plan decides", ge=1, le=64)
+    gpu_memory_gb: float | None = execution(None, "GPU memory an actor takes, in GB, where the catalogue's figure is not yours", gt=0)
 
     def subset(self, duration_s: float) -> Subset:  # noqa: ARG002 -- overridden by models that choose by duration
         """The frames this model wants of a video of `duration_s` seconds. Every sampled frame unless overridden."""
@@ -72,6 +74,10 @@ class ModelPlan:
     device: str
     """`cpu` or `cuda:N`."""
     precision: str
+    memory_gb: float = 1.0
+    """What an actor takes of the machine's memory, in GB."""
+    gpu_memory_gb: float = 0.0
+    """What an actor takes of a GPU's memory, in GB; 0 on the CPU."""
     settings: ModelSettings = field(default_factory=ModelSettings)
     implementation: str = ""
     """`module:Class` of a family that is not in the catalogue; empty for one that is."""

@@ -142,6 +142,8 @@ _PYFEAT = Candidate(
     ),
     profiles=("standard",),
     gpu_precision="bf16",
+    memory_gb=1.6,
+    gpu_memory_gb=2.5,
 )
 _FACE_FILES = tuple(
     file for file in MediaPipe.candidates(MediaPipeSettings())[0].files if file.role in {"face_landmarker", "pose_landmarker"}
@@ -161,5 +163,6 @@ _FER = Candidate(
     ),
     profiles=("offline",),
     runs_on_gpu=False,  # MediaPipe, which is most of it, cannot
+    memory_gb=0.7,
     stand_in=True,
 )

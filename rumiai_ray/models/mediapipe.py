@@ -87,6 +87,7 @@ class MediaPipe(Model):
                 profiles=("standard", "offline"),
                 precision="fp16 weights, fp32 arithmetic",
                 runs_on_gpu=False,  # its GPU path is OpenGL, not CUDA
+                memory_gb=0.4,
             ),
         )
 

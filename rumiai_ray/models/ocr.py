@@ -89,6 +89,8 @@ class Ocr(Model):
                 package="easyocr",
                 files=(_file("detector", _CRAFT, "MIT"), _file("recogniser", recogniser, "Apache-2.0")),
                 profiles=("standard", "offline"),
+                memory_gb=1.3,
+                gpu_memory_gb=4.0,
                 only_local=recogniser not in _DIGESTS,
             ),
         )

@@ -90,6 +90,10 @@ class Candidate:
     """False where it runs on the CPU whatever the machine has; its plan then says so."""
     stand_in: bool = False
     """True for a declared stand-in for the family's flagship."""
+    memory_gb: float = 1.0
+    """What one actor takes of the machine's memory, in GB: its anonymous memory in the middle of a batch, and a quarter more."""
+    gpu_memory_gb: float = 2.0
+    """What one actor takes of a GPU's memory, in GB. Estimates, until they are measured on one; `--<model>-gpu-memory-gb` overrides."""
     only_local: bool = False
     """True where nothing can fetch it: it is chosen only if its files are already in a weights directory."""
 
@@ -156,6 +160,15 @@ def resolve_all(wanted: Sequence[Wanted], *, profile: Profile, directories: Sequ
     return tuple(plans)
 
 
+def first_choices(wanted: Sequence[Wanted], *, profile: Profile, device: str = "cpu") -> tuple[ModelPlan, ...]:
+    """What would run if every weights file were there: to plan with, not to run, for no file is named."""
+    plans = []
+    for model, settings in wanted:
+        candidate = next(candidate for candidate in model.candidates(settings) if profile in candidate.profiles)
+        plans.append(_plan(model.name, candidate, settings, {}, {}, device))
+    return tuple(plans)
+
+
 def _plan(
     name: str, candidate: Candidate, settings: ModelSettings, found: Mapping[WeightFile, Path], digests: dict[str, str], device: str
 ) -> ModelPlan:
@@ -170,6 +183,8 @@ def _plan(
         weights_sha256=combined(digests),
         device=runs_on,
         precision=candidate.precision if runs_on == "cpu" else candidate.gpu_precision or candidate.precision,
+        memory_gb=candidate.memory_gb,
+        gpu_memory_gb=0.0 if runs_on == "cpu" else settings.gpu_memory_gb or candidate.gpu_memory_gb,
         settings=settings,
     )
 

@@ -73,6 +73,12 @@ class WhisperSettings(ModelSettings):
     max_compression_ratio: float = result(2.4, "drop text that repeats itself more (Whisper's own limit)", gt=0)
 
 
+def _memory_gb(model: str) -> tuple[float, float]:
+    """(the machine's, a GPU's) an actor takes. Only `base` on a CPU is measured."""
+    size = model.partition("-")[0].partition(".")[0]
+    return {"tiny": (0.4, 0.7), "base": (0.4, 1.0), "small": (0.8, 1.5), "medium": (1.8, 2.8)}.get(size, (3.5, 4.7))
+
+
 def _files(model: str) -> tuple[WeightFile, ...]:
     names = _LARGE_FILES if model == "large-v3" else _FILES
     return tuple(WeightFile(name, f"whisper/{model}/{name}", _SHA256.get((model, name)), "MIT", _sources(model, name)) for name in names)
@@ -114,6 +120,8 @@ class Whisper(Model):
                 profiles=("standard", "offline"),
                 precision=_compute_type(settings, "cpu"),
                 gpu_precision=_compute_type(settings, "cuda"),
+                memory_gb=_memory_gb(settings.model)[0],
+                gpu_memory_gb=_memory_gb(settings.model)[1],
             ),
         )
 

@@ -192,6 +192,8 @@ _YOLO11N = Candidate(
     ),
     profiles=("standard",),
     gpu_precision="fp16",
+    memory_gb=0.7,
+    gpu_memory_gb=1.2,
 )
 
 _YOLO11N_OFFLINE = replace(_YOLO11N, profiles=("offline",), only_local=True)
@@ -211,6 +213,7 @@ _YOLO11N_INT8 = Candidate(
     profiles=("standard", "offline"),
     precision="int8",
     runs_on_gpu=False,
+    memory_gb=0.75,
     only_local=True,
 )
 
@@ -229,5 +232,6 @@ _EFFICIENTDET = Candidate(
     profiles=("offline",),
     precision="int8",
     runs_on_gpu=False,
+    memory_gb=0.4,
     stand_in=True,
 )

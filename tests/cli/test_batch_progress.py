@@ -14,6 +14,10 @@ from rumiai_ray.engine.tally import Tally
 MODELS = (fakes.plan("eye"), fakes.plan("ear"))
 
 
+ONE_EACH = {"eye": 1, "ear": 1}
+TWO_EACH = {"eye": 2, "ear": 2}
+
+
 def tally(elapsed_s: float) -> Tally:
     """After `elapsed_s`: 6 committed, one of them with a failed model, 2 dead letters; `eye` was busy half of the time."""
     return Tally(
@@ -33,7 +37,7 @@ def shown(progress: BatchProgress, elapsed_s: float) -> None:
 
 def test_a_terminal_shows_a_bar_of_the_videos_and_one_of_each_models_busy_share() -> None:
     paper = io.StringIO()
-    with BatchProgress(MODELS, console=Console(file=io.StringIO(), force_terminal=True)) as progress:
+    with BatchProgress(MODELS, ONE_EACH, console=Console(file=io.StringIO(), force_terminal=True)) as progress:
         shown(progress, 100.0)
         Console(file=paper, width=120).print(progress._bars.get_renderable())
     bars = {line.split()[0]: line for line in paper.getvalue().splitlines() if "━" in line}
@@ -45,7 +49,7 @@ def test_a_terminal_shows_a_bar_of_the_videos_and_one_of_each_models_busy_share(
 
 def test_a_log_gets_one_line_of_key_and_value_in_an_interval_and_one_at_the_end() -> None:
     log = io.StringIO()
-    with BatchProgress(MODELS, cells=2, console=Console(file=log), log_every_s=50.0) as progress:
+    with BatchProgress(MODELS, TWO_EACH, console=Console(file=log), log_every_s=50.0) as progress:
         progress.tick(0, 40, Tally())
         progress._logged -= 100.0
         shown(progress, 100.0)
@@ -71,6 +75,6 @@ def test_a_log_gets_one_line_of_key_and_value_in_an_interval_and_one_at_the_end(
 
 def test_before_the_first_video_is_done_nobody_claims_to_know_how_long_it_takes() -> None:
     log = io.StringIO()
-    with BatchProgress(MODELS, console=Console(file=log)) as progress:
+    with BatchProgress(MODELS, ONE_EACH, console=Console(file=log)) as progress:
         progress.tick(0, 40, Tally())
     assert "eta_s=?" in log.getvalue()

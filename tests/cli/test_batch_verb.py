@@ -88,7 +88,7 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
     monkeypatch.setattr("rumiai_ray.engine.connect.connected", connected)
     monkeypatch.setattr("rumiai_ray.engine.batch.Batch", Engine)
     cluster = ClusterRecord(ray_version="0", nodes=1, resources={"CPU": 2.0})
-    monkeypatch.setattr("rumiai_ray.engine.interactive.cluster_of_now", lambda: cluster)
+    monkeypatch.setattr("rumiai_ray.engine.machines.cluster_of_now", lambda: cluster)
     return stage
 
 

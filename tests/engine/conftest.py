@@ -9,6 +9,7 @@ import pytest
 from chaos import ray_with_faults
 from rumiai_ray.engine import cell as cells
 from rumiai_ray.engine.lane import LanePolicy
+from rumiai_ray.engine.resources import Machine, plan_machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,7 +39,8 @@ def start_cell(ray_here: LocalRay) -> Iterator[Callable[..., cells.Cell]]:
     started: list[cells.Cell] = []
 
     def start(*plans: ModelPlan, policy: LanePolicy = FAST) -> cells.Cell:
-        started.append(cells.start(cells.CellSpec(plans, ray_here.code_sha256, ray_here.scratch, policy, batches_in_flight=3)))
+        shape = plan_machine(plans, Machine(cpus=2, memory_gb=24)).cell
+        started.append(cells.start(cells.CellSpec(plans, ray_here.code_sha256, ray_here.scratch, policy, 3, shape)))
         return started[-1]
 
     yield start

@@ -47,15 +47,15 @@ WORKS = [
 def test_the_ceiling_is_what_the_slowest_model_or_all_cores_allow(
     seconds: Mapping[str, float], cpu_s: Mapping[str, float], actors: int, bound_by: str, videos_per_s: float
 ) -> None:
-    limit = ceiling(seconds, cpu_s, 10, actors=actors, cores=2)
+    limit = ceiling(seconds, cpu_s, 10, actors=dict.fromkeys(seconds, actors), cores=2)
     assert limit is not None
     assert limit.bound_by == bound_by
     assert limit.videos_per_s == pytest.approx(videos_per_s)
 
 
 def test_models_that_were_asked_nothing_have_no_ceiling() -> None:
-    assert ceiling({"a": 0.0}, {"a": 0.0}, 3, actors=1, cores=2) is None
-    assert ceiling({}, {}, 0, actors=1, cores=2) is None
+    assert ceiling({"a": 0.0}, {"a": 0.0}, 3, actors={"a": 1}, cores=2) is None
+    assert ceiling({}, {}, 0, actors={"a": 1}, cores=2) is None
 
 
 def test_a_model_alone_is_asked_once_about_every_row_that_wants_it_and_its_cpu_time_is_seen() -> None:

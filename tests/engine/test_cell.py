@@ -93,6 +93,23 @@ def test_a_video_that_killed_its_model_is_not_shown_to_it_again(start_cell: Star
     assert _outcome(second["v", 1], "bad").failure.error_class == "Crash"
 
 
+def test_several_actors_of_a_model_share_its_calls(start_cell: StartCell) -> None:
+    cell = start_cell(plan("slow", behave="burn", actors=3))
+    works = [frames_work([number], {"slow": (0,)}, video_key=f"v{number}") for number in range(10, 130, 10)]
+    done = _answers(cell, works, in_flight=6)
+    rows = {key: _rows(one, "slow")[0] for (key, _), one in done.items()}
+    assert {key: row["number"] for key, row in rows.items()} == {f"v{number}": number for number in range(10, 130, 10)}
+    assert len({row["pid"] for row in rows.values()}) == 3
+
+
+def test_a_video_that_one_actor_has_failed_for_good_is_not_tried_on_the_others(start_cell: StartCell) -> None:
+    cell = start_cell(plan("picky", behave="raise", on=50, actors=2))
+    bad = [frames_work([50], {"picky": (0,)}, video_key="bad", index=index, count=6) for index in range(6)]
+    outcomes = [_outcome(_answers(cell, [work])["bad", work.batch_index], "picky") for work in bad]
+    assert [outcome.failure.error_class for outcome in outcomes] == ["ValueError"] * 6
+    assert [outcome.attempts for outcome in outcomes] == [3, 1, 1, 1, 1, 1]
+
+
 def test_an_actor_killed_from_outside_between_calls_costs_nothing(start_cell: StartCell) -> None:
     cell = start_cell(plan("a"))
     before = _answers(cell, [frames_work([10], {"a": (0,)}, video_key="one")])

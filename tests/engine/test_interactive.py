@@ -71,7 +71,7 @@ def _run(cell: Cell, place: Path, run_id: str, inputs: list[str]) -> tuple[Run, 
 
 
 def _calls(cell: Cell, model: str) -> int:
-    ready: Any = ray.get(cell.models[model].ready.remote())
+    ready: Any = ray.get(cell.actors[model][0].ready.remote())
     return int(ready.calls)
 
 

@@ -35,9 +35,14 @@ def figures(
 ) -> dict[str, Any]:
     monkeypatch.setattr(bench, "CORES_HERE", 2)
     watched = bench.Watched(
-        start_up_s=30.0, clock_s=100.0, begun_before=begun_before, cpu_s={"quick": 20.0, "slow": 110.0, "front": 9.0}, others_cpu_s=1.0
+        start_up_s=30.0,
+        clock_s=100.0,
+        actors=dict.fromkeys(alone, 1),
+        begun_before=begun_before,
+        cpu_s={"quick": 20.0, "slow": 110.0, "front": 9.0},
+        others_cpu_s=1.0,
     )
-    compared = bench.compare(alone, watched, 10, 1, {"quick": 0.0, "batch": others})
+    compared = bench.compare(alone, watched, 10, {"quick": 0.0, "batch": others})
     bench.show(compared | {"settings": {}})
     assert isinstance(compared, dict)
     return compared

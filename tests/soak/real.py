@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING
 from product import rumiai_ray
 from rumiai_ray.config import load_config
 from rumiai_ray.engine import cell as cells
-from rumiai_ray.engine.interactive import cell_spec
+from rumiai_ray.engine.fitting import cell_spec
 from rumiai_ray.engine.local import local_ray
+from rumiai_ray.engine.machines import plan_of_ray
 from rumiai_ray.engine.prepare import choose_models, prepare
 from rumiai_ray.ingest.entries import entries_from_inputs
 from rumiai_ray.ingest.table import EntryFile
@@ -84,7 +85,8 @@ def one_by_one(files: Mapping[str, Path], folder: Path) -> Iterator[tuple[str, R
     """Each first copy in a run of its own, on one warm cell."""
     config = load_config(flags={"profile": "offline", "out": str(folder / "runs"), "store": str(folder / "store")})
     with local_ray() as here:
-        cell = cells.start(cell_spec(config, choose_models(config), here))
+        models = choose_models(config)
+        cell = cells.start(cell_spec(config, models, plan_of_ray(config, models).cell, here))
         for entry_id in sorted(name for name in files if name.endswith("-0")):
             yield entry_id, _alone(config, files[entry_id], cell, folder)
         cell.close()

@@ -59,7 +59,7 @@ def ray_with_faults() -> Iterator[LocalRay]:
         os.environ[faults.DIRECTORY] = directory
         modules = [Path(str(module.__file__)) for module in (fakes, nulls, faults, faulty)]
         try:
-            with local_ray(num_cpus=4, beside=modules) as ours:
+            with local_ray(num_cpus=4, num_gpus=2, beside=modules) as ours:
                 yield ours
         finally:
             del os.environ[faults.DIRECTORY]

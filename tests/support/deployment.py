@@ -13,13 +13,15 @@ from ray.autoscaler.v2.scheduler import ResourceDemandScheduler, SchedulingReque
 from ray.autoscaler.v2.utils import ResourceRequestUtil
 from ray.scripts.scripts import start
 
-from rumiai_ray.engine.cell import CellSpec
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ROOT = Path(__file__).resolve().parents[2]
 CLUSTER = ROOT / "cluster"
+
+
+CELL_CPUS = 6.0
+"""Of the cells that `runtime_env.yaml` asks for."""
 
 
 def document(name: str) -> Any:
@@ -30,7 +32,7 @@ def document(name: str) -> Any:
 def nodes_started(config: Mapping[str, Any], cells: int) -> dict[str, int]:
     """The nodes that Ray's autoscaler starts by type, under a cluster's configuration, while so many cells of one GPU wait for a place."""
     known = AutoscalingConfig(dict(config), skip_content_hash=True)
-    cell = ResourceRequestUtil.make({"CPU": CellSpec.cpus, "GPU": 1.0})
+    cell = ResourceRequestUtil.make({"CPU": CELL_CPUS, "GPU": 1.0})
     request = SchedulingRequest(
         disable_launch_config_check=True,
         node_type_configs=known.get_node_type_configs(),

@@ -19,8 +19,9 @@ import ray
 from rumiai_ray.config import load_config
 from rumiai_ray.engine import cell as cells
 from rumiai_ray.engine.dispatch import Dispatcher, Done, Row
-from rumiai_ray.engine.interactive import lane_policy
+from rumiai_ray.engine.fitting import cell_spec
 from rumiai_ray.engine.local import local_ray
+from rumiai_ray.engine.machines import plan_of_ray
 from rumiai_ray.engine.packed import unpack
 from rumiai_ray.engine.prepare import choose_models
 from rumiai_ray.engine.work import Work, encode
@@ -30,8 +31,9 @@ from rumiai_ray.frames.types import EncodedBatch
 def main(checkout: Path, picture: Path) -> None:
     """See the module."""
     config = load_config(flags={"profile": "offline", "models": "yolo"})
+    models = choose_models(config)
     with local_ray() as ours:
-        cell = cells.start(cells.CellSpec(choose_models(config), ours.code_sha256, ours.scratch, lane_policy(config), 1))
+        cell = cells.start(cell_spec(config, models, plan_of_ray(config, models).cell, ours))
         before = _ask(cell, picture)
         module = checkout / "rumiai_ray" / "models" / "yolo.py"
         text = module.read_text().replace('"label": COCO_CLASSES[int(found[row, 5])]', '"label": "EDITED"')
@@ -54,7 +56,7 @@ def _ask(cell: cells.Cell, picture: Path) -> dict[str, Any]:
     while not done:
         done = dispatcher.collect()
     payload: Any = ray.get(done[0].payload)
-    ready = ray.get(cell.models["yolo"].ready.remote())
+    ready = ray.get(cell.actors["yolo"][0].ready.remote())
     return {"pid": ready.pid, "labels": unpack(payload["yolo"]["objects"])["label"].to_pylist()}
 
 

@@ -23,6 +23,7 @@ from numbered_clips import numbered_clip
 from rumiai_ray.config import load_config
 from rumiai_ray.engine.actor import anonymous_memory_bytes
 from rumiai_ray.engine.batch import Batch
+from rumiai_ray.engine.machines import plan_of_ray
 from rumiai_ray.engine.prepare import fetch_limits, open_store, sampling_spec
 from rumiai_ray.ingest.entries import read_manifest
 from rumiai_ray.ingest.table import EntryFile
@@ -102,7 +103,7 @@ def measure(here: LocalRay, place: Path, videos: int, models: int = 1, cells: in
     store.ensure(clip, key).close()
     stage = nulls.OneClip("scale", plans, store, fetch_limits(config), place / "work", config.engine.batch_frames, clip, key)
     samples = Samples()
-    status = Batch(config, stage, writer, here, samples).run(entries, len(entries))
+    status = Batch(config, stage, writer, here, plan_of_ray(config, plans), samples).run(entries, len(entries))
     writer.finish(status, {})
     run = open_run(writer.run.uri())
     committed = run.entries()

@@ -1,0 +1,117 @@
+"""`rumiai-ray plan`: what this machine, a cluster, or a machine one thinks of buying would run, before anything is started."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from rumiai_ray.cli.options import with_settings
+from rumiai_ray.cli.tables import folding
+from rumiai_ray.config import BaseConfig  # noqa: TC001 -- typer reads the annotations
+
+if TYPE_CHECKING:
+    from rumiai_ray.engine.resources import Machine, Plan
+    from rumiai_ray.models.base import ModelPlan
+
+_GB_PER_CPU = 4.0
+"""Assumed for a machine of which only the CPUs are given: what clouds put beside a GPU, or more."""
+
+Cpus = Annotated[int | None, typer.Option("--cpus", min=1, help="CPUs of a machine one thinks of.", show_default=False)]
+Gpus = Annotated[int | None, typer.Option("--gpus", min=0, help="Its GPUs.", show_default=False)]
+GpuMemory = Annotated[float | None, typer.Option("--gpu-memory", min=1, help="Memory of each of them, in GB.", show_default=False)]
+Memory = Annotated[float | None, typer.Option("--memory", min=1, help="Its memory in GB; by default 4 for each CPU.", show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print it as JSON.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the verb."""
+    app.command("plan")(with_settings()(plan))
+
+
+def plan(
+    config: BaseConfig,
+    cpus: Cpus = None,
+    gpus: Gpus = None,
+    gpu_memory: GpuMemory = None,
+    memory: Memory = None,
+    as_json: AsJson = False,  # noqa: FBT002 -- typer's way
+) -> None:
+    """Show cells, actors and what each takes: of this machine, of the cluster RAY_ADDRESS names, or of a machine that is described."""
+    from rumiai_ray.engine.machines import wishes_of  # noqa: PLC0415
+    from rumiai_ray.engine.resources import plan_cluster  # noqa: PLC0415
+
+    machines = _described(cpus, gpus, gpu_memory, memory) or _found(config)
+    on_gpu = config.device != "cpu" and any(machine.gpus for machine in machines)
+    models = _models(config, "cuda:0" if on_gpu or config.device == "cuda" else "cpu")
+    made = plan_cluster(models, machines, wishes_of(config))
+    if as_json:
+        typer.echo(json.dumps(asdict(made) | {"models": {model.name: model.backend for model in models}}, indent=2))
+    else:
+        _show(made, models)
+
+
+def _described(cpus: int | None, gpus: int | None, gpu_memory: float | None, memory: float | None) -> list[Machine]:
+    from rumiai_ray.engine.machines import this_machine  # noqa: PLC0415
+    from rumiai_ray.engine.resources import Machine  # noqa: PLC0415
+    from rumiai_ray.errors import ConfigError  # noqa: PLC0415
+
+    if cpus is None and gpus is None and gpu_memory is None and memory is None:
+        return []
+    if gpus and gpu_memory is None:
+        raise ConfigError("how much memory have they?", f"--gpus {gpus}", "--gpu-memory GB")
+    counted = cpus if cpus is not None else this_machine().cpus
+    return [Machine(counted, memory or counted * _GB_PER_CPU, gpus or 0, gpu_memory or 0.0, name="the machine described")]
+
+
+def _found(config: BaseConfig) -> list[Machine]:
+    from rumiai_ray.engine.connect import connected  # noqa: PLC0415
+    from rumiai_ray.engine.machines import machines_of_ray, this_machine  # noqa: PLC0415
+
+    if not os.environ.get("RAY_ADDRESS"):
+        return [this_machine()]
+    with connected(config):
+        return machines_of_ray(config.engine.gpu_memory_gb)
+
+
+def _models(config: BaseConfig, device: str) -> tuple[ModelPlan, ...]:
+    """What would run on `device`; where weights are not here, what would run with those of the profile's first choice."""
+    from rumiai_ray.engine.prepare import weight_directories  # noqa: PLC0415
+    from rumiai_ray.models import weights  # noqa: PLC0415
+    from rumiai_ray.models.catalogue import model_class  # noqa: PLC0415
+
+    wanted = [weights.Wanted(model_class(name), config.model_settings(name)) for name in config.models]
+    try:
+        return weights.resolve_all(wanted, profile=config.profile, directories=weight_directories(config), device=device)
+    except weights.MissingWeightsError as error:
+        typer.echo(f"planned for the first choice of the profile {config.profile}, for not all weights are here: {error.subject}", err=True)
+        return weights.first_choices(wanted, profile=config.profile, device=device)
+
+
+def _show(made: Plan, models: tuple[ModelPlan, ...]) -> None:
+    console = Console()
+    table = Table(*folding("model", "on", "actors", "threads", "CPUs", "GPU", "GB", "GPU GB", whole="model"), title="each actor takes")
+    for model, share in zip(models, made.cell.shares, strict=True):
+        gpu = (f"{share.gpus:.4g}", f"{share.gpu_memory_gb:g}") if share.gpus else ("", "")
+        figures = (str(share.count), str(model.settings.threads), f"{share.cpus:.3g}", gpu[0], f"{share.memory_gb:g}", gpu[1])
+        table.add_row(model.name, model.device.partition(":")[0], *figures)
+    table.add_row("front", "cpu", "1", "1", f"{made.cell.front_cpus:.3g}", "", "", "")
+    bundle = ", ".join(f"{amount:g} {name}" for name, amount in made.cell.bundle.items())
+    gpu_memory = f", {made.cell.gpu_memory_gb:.1f} GB of GPU memory" if made.cell.gpus else ""
+    console.print(table)
+    console.print(Text("runs " + ", ".join(model.backend for model in models)))
+    console.print(f"a cell: {bundle}, {made.cell.memory_gb:.1f} GB{gpu_memory}")
+    for one in made.machines:
+        machine = one.machine
+        gpus = f", {machine.gpus} GPUs of {machine.gpu_memory_gb:.0f} GB" if machine.gpus else ""
+        console.print(
+            f"{machine.name} ({machine.cpus:g} CPUs, {machine.memory_gb:.0f} GB{gpus}): "
+            f"{one.cells} cell{'s' if one.cells > 1 else ''}, {one.free_cpus:g} CPUs left to reading and writing"
+        )
+    console.print(f"in all {made.cells} cells, {made.extract_tasks} videos read at a time")

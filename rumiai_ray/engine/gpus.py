@@ -1,0 +1,34 @@
+"""The GPUs of this machine, as CUDA's driver tells of them; importing torch to ask would cost seconds."""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """One GPU of this machine."""
+
+    name: str
+    memory_gb: float
+
+
+def gpus_here() -> tuple[Gpu, ...]:
+    """The GPUs that the driver shows this process; empty where there is no driver, or none that works."""
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return ()
+    count = ctypes.c_int()
+    if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
+        return ()
+    return tuple(_gpu(driver, number) for number in range(count.value))
+
+
+def _gpu(driver: ctypes.CDLL, number: int) -> Gpu:
+    device, size, name = ctypes.c_int(), ctypes.c_size_t(), ctypes.create_string_buffer(100)
+    driver.cuDeviceGet(ctypes.byref(device), number)
+    driver.cuDeviceTotalMem_v2(ctypes.byref(size), device)
+    driver.cuDeviceGetName(name, len(name), device)
+    return Gpu(name.value.decode(), size.value / 1e9)

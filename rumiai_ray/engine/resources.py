@@ -1,0 +1,279 @@
+"""From what a machine has to what runs on it: how many cells, what of a GPU each model gets, how many actors and CPUs.
+
+Pure arithmetic, in GB of 10^9 bytes; `machines` finds out what there is, `cell` starts what is planned here.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from rumiai_ray.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rumiai_ray.models.base import ModelPlan
+
+USABLE_MEMORY = 0.9
+"""Share of a machine's memory, and of a GPU's, that cells may take; drivers, allocators and the object store want theirs."""
+CPUS_PER_CPU_CELL = 1.5
+"""Where all models run on CPUs: their CPU-seconds a video over the slowest one's are 1.4 (7.54 / 5.33, `make bench`)."""
+FREE_SHARE = 1 / 8
+"""Share of a machine's CPUs left to extraction, one at least. Reading stored clips takes a hundredth of what models take (same table);
+clips that are decoded for the first time take several times that, and writing wants some."""
+FRONT_CPUS = 1.0
+MOST_ACTORS = 16
+"""Of one model in one cell, where the plan chooses."""
+_GRANULE = 1e4
+"""Ray counts resources in ten-thousandths."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What one node has."""
+
+    cpus: float
+    memory_gb: float
+    gpus: int = 0
+    gpu_memory_gb: float = 0.0
+    """Of each GPU."""
+    name: str = "this machine"
+
+
+@dataclass(frozen=True)
+class Share:
+    """What the actors of one model take of a cell."""
+
+    model: str
+    count: int
+    """Actors."""
+    cpus: float
+    """Of each actor, as Ray counts them; its threads are the model's `threads`."""
+    gpus: float
+    """Of each actor: a fraction of the cell's one GPU."""
+    memory_gb: float
+    gpu_memory_gb: float
+
+
+@dataclass(frozen=True)
+class CellShape:
+    """One cell: a placement-group bundle and how it is divided."""
+
+    cpus: float
+    gpus: float
+    front_cpus: float
+    shares: tuple[Share, ...]
+
+    @property
+    def bundle(self) -> dict[str, float]:
+        """What to ask Ray for."""
+        return {"CPU": self.cpus} | ({"GPU": self.gpus} if self.gpus else {})
+
+    @property
+    def memory_gb(self) -> float:
+        """Memory of all its actors."""
+        return sum(share.count * share.memory_gb for share in self.shares)
+
+    @property
+    def gpu_memory_gb(self) -> float:
+        """GPU memory of all its actors."""
+        return sum(share.count * share.gpu_memory_gb for share in self.shares)
+
+
+@dataclass(frozen=True)
+class MachinePlan:
+    """What one machine is going to run."""
+
+    machine: Machine
+    cell: CellShape
+    cells: int
+    free_cpus: float
+    """Left to extraction, writing and Ray Data."""
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the user has settled; None leaves it to the plan."""
+
+    cells: int | None = None
+    """At most so many, on one machine."""
+    cells_per_gpu: int = 1
+    cell_cpus: float | None = None
+    extract_tasks: int | None = None
+    """Videos read and decoded at a time."""
+    gpu_memory_gb: float | None = None
+    """Of one GPU of machines that are not there yet."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What all machines together are going to run: cells of one shape."""
+
+    cell: CellShape
+    cells: int
+    """At most so many. More than there is room for is a request: they wait, and an autoscaler sees them wait."""
+    extract_tasks: int
+    machines: tuple[MachinePlan, ...]
+    """Empty where none is there yet that could hold a cell."""
+
+    @property
+    def actors(self) -> dict[str, int]:
+        """Of each model, in all cells."""
+        return {share.model: share.count * self.cells for share in self.cell.shares}
+
+
+def plan_cluster(models: Sequence[ModelPlan], machines: Sequence[Machine], wishes: Wishes = Wishes()) -> Plan:
+    """Cells of one shape for machines that may differ: the shape of the smallest one that can hold a cell at all.
+
+    Raises:
+        ConfigError: no machine can; the message has the sum.
+    """
+    if len(machines) == 1 and (machines[0].gpus or not any(_on_gpu(model) for model in models)):
+        only = plan_machine(models, machines[0], wishes)
+        return Plan(only.cell, only.cells, wishes.extract_tasks or max(1, int(only.free_cpus)), (only,))
+    each = replace(wishes, cells=None, extract_tasks=None)
+    if any(_on_gpu(model) for model in models) and not any(machine.gpus for machine in machines):
+        expected = plan_machine(models, _expected(wishes), each)
+        return Plan(expected.cell, wishes.cells or 1, wishes.extract_tasks or 1, ())
+    plans, refused = [], None
+    for machine in machines:
+        try:
+            plans.append(plan_machine(models, machine, each))
+        except ConfigError as error:
+            refused = error
+    if not plans:
+        raise refused or ConfigError("there is no machine", "the cluster", "start one")
+    cell = min((plan.cell for plan in plans), key=lambda shape: shape.cpus)
+    plans = [filled for plan in plans if (filled := _filled(plan, cell)).cells]
+    room = sum(plan.cells for plan in plans)
+    return Plan(cell, wishes.cells or room, wishes.extract_tasks or max(1, int(sum(plan.free_cpus for plan in plans))), tuple(plans))
+
+
+def _expected(wishes: Wishes) -> Machine:
+    """The machine that an autoscaler is going to start, as far as the user has told."""
+    if wishes.cell_cpus is None or wishes.gpu_memory_gb is None:
+        raise ConfigError(
+            "models are to run on GPUs, and no node has one yet",
+            "the cluster",
+            "tell what the nodes to come can hold: --engine-cell-cpus and --engine-gpu-memory-gb; or `--device cpu`",
+        )
+    cpus = math.ceil(wishes.cell_cpus * wishes.cells_per_gpu / (1 - FREE_SHARE)) + 1
+    return Machine(cpus, math.inf, 1, wishes.gpu_memory_gb, "a node to come")
+
+
+def _filled(plan: MachinePlan, cell: CellShape) -> MachinePlan:
+    """The same machine with as many cells of another shape as fit into what its own cells would take."""
+    cpus = plan.cells * plan.cell.cpus
+    parts = [int(cpus / cell.cpus + 1e-9), int(plan.machine.memory_gb * USABLE_MEMORY / max(cell.memory_gb, 1e-9))]
+    cells = min(*parts, plan.cells) if cell.gpus else min(parts)
+    return MachinePlan(plan.machine, cell, cells, plan.free_cpus + cpus - cells * cell.cpus)
+
+
+def plan_machine(models: Sequence[ModelPlan], machine: Machine, wishes: Wishes = Wishes()) -> MachinePlan:
+    """Divide `machine` among cells, and a cell among `models`.
+
+    Raises:
+        ConfigError: it does not fit; the message has the sum.
+    """
+    on_gpu = any(_on_gpu(model) for model in models)
+    if on_gpu:
+        _check_gpu_memory(models, machine, wishes.cells_per_gpu)
+    free = float(max(1, math.floor(machine.cpus * FREE_SHARE), wishes.extract_tasks or 1))
+    counted = max(machine.cpus, free + 1)  # two at least: on a single core a cell and extraction take turns
+    cpus = counted - free
+    cells = machine.gpus * wishes.cells_per_gpu if on_gpu else _cpu_cells(models, machine, cpus, wishes)
+    cells = min(cells, wishes.cells or cells)
+    cell_cpus = wishes.cell_cpus or _down(cpus / cells)
+    if cells * cell_cpus > cpus:
+        raise ConfigError(
+            f"{cells} cells of {cell_cpus:g} CPUs need {cells * cell_cpus:g}; of {machine.cpus:g} CPUs {cpus:g} may be taken",
+            machine.name,
+            "fewer --engine-cells or --engine-cell-cpus",
+        )
+    counts = _counts(models, cell_cpus, machine.memory_gb * USABLE_MEMORY / cells)
+    wanted = FRONT_CPUS + sum(counts[model.name] * model.settings.threads for model in models)
+    scale = min(1.0, cell_cpus / wanted)
+    gpu_share = _fractions(models, counts, 1.0 / wishes.cells_per_gpu) if on_gpu else {}
+    shares = tuple(
+        Share(
+            model.name,
+            counts[model.name],
+            _down(scale * model.settings.threads),
+            gpu_share.get(model.name, 0.0),
+            model.memory_gb,
+            model.gpu_memory_gb if _on_gpu(model) else 0.0,
+        )
+        for model in models
+    )
+    shape = CellShape(cell_cpus, _down(1.0 / wishes.cells_per_gpu) if on_gpu else 0.0, _down(scale * FRONT_CPUS), shares)
+    _check_memory(shape, machine, cells)
+    return MachinePlan(machine, shape, cells, counted - cells * cell_cpus)
+
+
+def _on_gpu(model: ModelPlan) -> bool:
+    return model.device.startswith("cuda")
+
+
+def _cpu_cells(models: Sequence[ModelPlan], machine: Machine, cpus: float, wishes: Wishes) -> int:
+    by_cpu = int(cpus / (wishes.cell_cpus or CPUS_PER_CPU_CELL))
+    by_memory = int(machine.memory_gb * USABLE_MEMORY / max(sum(model.memory_gb for model in models), 1e-9))
+    return wishes.cells or max(1, min(by_cpu, by_memory))
+
+
+def _counts(models: Sequence[ModelPlan], cell_cpus: float, memory_gb: float) -> dict[str, int]:
+    """Actors by model: one, or as the user says; models a GPU cell runs on CPUs get what CPUs and memory are left, in equal parts."""
+    counts = {model.name: model.settings.actors or 1 for model in models}
+    open_ = [model for model in models if not _on_gpu(model) and model.settings.actors is None]
+    if not open_ or not any(_on_gpu(model) for model in models):
+        return counts
+    spare_cpus = cell_cpus - FRONT_CPUS - sum(counts[model.name] * model.settings.threads for model in models)
+    spare_gb = memory_gb - sum(counts[model.name] * model.memory_gb for model in models)
+    for model in open_:
+        more = min(spare_cpus / len(open_) / model.settings.threads, spare_gb / len(open_) / model.memory_gb, MOST_ACTORS - 1)
+        counts[model.name] += max(0, int(more))
+    return counts
+
+
+def _fractions(models: Sequence[ModelPlan], counts: dict[str, int], whole: float) -> dict[str, float]:
+    """Of the cell's GPU for each actor, in proportion to its memory."""
+    memory = {model.name: model.gpu_memory_gb for model in models if _on_gpu(model)}
+    total = sum(counts[name] * size for name, size in memory.items())
+    return {name: _down(whole * size / total) for name, size in memory.items()}
+
+
+def _check_gpu_memory(models: Sequence[ModelPlan], machine: Machine, cells_per_gpu: int) -> None:
+    if not machine.gpus:
+        raise ConfigError("models are to run on a GPU and it has none", machine.name, "`--device cpu`, or a machine with a GPU")
+    sizes = {model.name: (model.settings.actors or 1) * model.gpu_memory_gb for model in models if _on_gpu(model)}
+    needed, room = sum(sizes.values()), machine.gpu_memory_gb * USABLE_MEMORY / cells_per_gpu
+    if needed > room:
+        divided = f" / {cells_per_gpu} cells" if cells_per_gpu > 1 else ""
+        raise ConfigError(
+            f"a cell needs {_sum(sizes)} = {needed:.1f} GB of GPU memory, and may take "
+            f"{USABLE_MEMORY:g} x {machine.gpu_memory_gb:g} GB{divided} = {room:.1f} GB",
+            machine.name,
+            "fewer --models or actors, a smaller --whisper-model, fewer --engine-cells-per-gpu, or a GPU with more memory",
+        )
+
+
+def _check_memory(cell: CellShape, machine: Machine, cells: int) -> None:
+    needed, room = cells * cell.memory_gb, machine.memory_gb * USABLE_MEMORY
+    if needed > room:
+        sizes = {share.model: share.count * share.memory_gb for share in cell.shares}
+        raise ConfigError(
+            f"{cells} cell{'s' if cells > 1 else ''} of {_sum(sizes)} = {cell.memory_gb:.1f} GB need {needed:.1f} GB of memory, "
+            f"and may take {USABLE_MEMORY:g} x {machine.memory_gb:.1f} GB = {room:.1f} GB",
+            machine.name,
+            "fewer --models, --engine-cells or actors, or a machine with more memory",
+        )
+
+
+def _sum(sizes: dict[str, float]) -> str:
+    return " + ".join(f"{name} {size:.1f}" for name, size in sizes.items())
+
+
+def _down(value: float) -> float:
+    """Rounded down to what Ray can count, so that parts never exceed their whole."""
+    return math.floor(value * _GRANULE + 1e-6) / _GRANULE
