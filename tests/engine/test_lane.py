@@ -222,7 +222,7 @@ def test_what_a_front_that_is_gone_left_working_is_waited_for(note: Path, actor:
 def test_a_process_that_always_dies_while_it_loads_is_given_up_after_some_starts(note: Path, actor: FakeActor) -> None:
     actor.load = actor.die
     (result,) = results(note, "well", policy=dataclasses.replace(QUICK, start_timeout_s=60.0))
-    assert result == (Failure("Crash", "model died 4 times in a row while it loaded"), 1)
+    assert result == (Failure("Crash", "model died 4 times in a row while it loaded", given_up=True), 1)
 
 
 def test_an_actor_that_is_not_registered_yet_is_looked_for_again(note: Path, actor: FakeActor) -> None:
@@ -234,8 +234,11 @@ def test_an_actor_that_is_not_registered_yet_is_looked_for_again(note: Path, act
 @pytest.mark.parametrize(
     ("error", "expected"),
     [
-        (RayTaskError("load", "traceback", ValueError("no weights")), Failure("ValueError", "no weights")),  # type: ignore[no-untyped-call]
-        (ActorDiedError(), Failure("StartFailed", "model could not be started: The actor died unexpectedly before finishing this task.")),
+        (RayTaskError("load", "traceback", ValueError("no weights")), Failure("ValueError", "no weights", given_up=True)),  # type: ignore[no-untyped-call]
+        (
+            ActorDiedError(),
+            Failure("StartFailed", "model could not be started: The actor died unexpectedly before finishing this task.", given_up=True),
+        ),
     ],
 )
 def test_a_model_that_cannot_be_loaded_says_why_to_every_video_and_to_the_next_front(
@@ -253,4 +256,4 @@ def test_a_model_that_cannot_be_loaded_says_why_to_every_video_and_to_the_next_f
 def test_a_model_that_takes_too_long_to_load_is_given_up(note: Path, actor: FakeActor) -> None:
     actor.ready.remote = Future
     (result,) = results(note, "well", policy=dataclasses.replace(QUICK, start_timeout_s=0.3))
-    assert result == (Failure("StartTimeout", "model did not load within 0.3 s"), 1)
+    assert result == (Failure("StartTimeout", "model did not load within 0.3 s", given_up=True), 1)
