@@ -46,6 +46,7 @@ def analyze_inputs(inputs: list[str], config: BaseConfig, *, run_id: str | None 
     from rumiai_ray.cli.progress import progress_to_stderr  # noqa: PLC0415 -- `--help` must not wait for rich and Ray
     from rumiai_ray.cli.summary import print_json, print_tables  # noqa: PLC0415
     from rumiai_ray.cli.weights import choose_or_fetch  # noqa: PLC0415
+    from rumiai_ray.engine.connect import check_address  # noqa: PLC0415
     from rumiai_ray.engine.prepare import prepare  # noqa: PLC0415
     from rumiai_ray.ingest.entries import entries_from_inputs  # noqa: PLC0415
     from rumiai_ray.ingest.table import EntryFile  # noqa: PLC0415
@@ -53,6 +54,7 @@ def analyze_inputs(inputs: list[str], config: BaseConfig, *, run_id: str | None 
 
     entries = entries_from_inputs(inputs)
     with noise_to_stderr():
+        check_address()
         preflight(config)
         prepared = prepare(config, choose_or_fetch(config), EntryFile.of(entries), command=sys.argv, run_id=run_id)
         with progress_to_stderr(prepared.models) as reporter, scratch_directory() as workdir:

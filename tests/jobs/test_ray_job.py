@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 from ray.job_submission import JobStatus, JobSubmissionClient
 
-from product import ROOT
+from product import ROOT, rumiai_ray
 from ray_head import Head, ray_head
 from rumiai_ray.provenance import source_sha256
 from rumiai_ray.runs.find import find_run
@@ -230,6 +231,18 @@ def test_a_driver_outside_a_job_uploads_a_copy_of_its_own_code(head: Head, check
     run = place.run("outside")
     check_each_clip_once(run, CLIPS[:1])
     assert run.manifest.source_sha256 == source_sha256(checkout / "rumiai_ray")
+
+
+def test_one_video_is_analysed_on_the_cluster_that_is_named(head: Head, place: Place) -> None:
+    options = [option for option in place.arguments((), "single") if option not in {"--manifest", str(place.folder / "videos.txt")}]
+    ours = {name: value for name, value in head.environment.items() if name.startswith("RAY_")}
+    ran = rumiai_ray(place.media / CLIPS[0], *options, cwd=place.folder, variables=ours | {"RAY_ADDRESS": head.gcs})
+    assert ran.code == 0, ran.stderr
+    check_each_clip_once(place.run("single"), CLIPS[:1])
+    summary = json.loads((place.folder / "runs" / "single" / "summary.json").read_text())
+    assert summary["cluster"]["resources"]["CPU"] == 3, "the head's, and not this machine's"
+    nowhere = rumiai_ray(place.media / CLIPS[0], *options, cwd=place.folder, variables={"RAY_ADDRESS": "127.0.0.1:9"})
+    assert (nowhere.code, "no Ray answers there" in nowhere.stderr) == (2, True)
 
 
 @pytest.mark.parametrize(
