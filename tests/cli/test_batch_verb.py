@@ -14,6 +14,7 @@ from rumiai_ray.cli.exits import Exit
 from rumiai_ray.config import load_config
 from rumiai_ray.engine.local import LocalRay
 from rumiai_ray.engine.prepare import prepare
+from rumiai_ray.engine.resources import Machine
 from rumiai_ray.engine.tally import Tally
 from rumiai_ray.errors import ConfigError, TransientError
 from rumiai_ray.ingest.entries import Entry
@@ -89,6 +90,7 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
     monkeypatch.setattr("rumiai_ray.engine.batch.Batch", Engine)
     cluster = ClusterRecord(ray_version="0", nodes=1, resources={"CPU": 2.0})
     monkeypatch.setattr("rumiai_ray.engine.machines.cluster_of_now", lambda: cluster)
+    monkeypatch.setattr("rumiai_ray.engine.machines.machines_of_ray", lambda *_: [Machine(cpus=2, memory_gb=16)])
     return stage
 
 
