@@ -50,7 +50,7 @@ def locate(text: str) -> Location:
         raise InputError("the name contains a NUL character", repr(text), "no file can have such a name; check where it came from")
     match = _SCHEME.match(text)
     if not match:
-        return Location("file", str(Path.cwd() / text))
+        return Location("file", str(Path(text).absolute()))
     scheme = match[1].lower()
     if scheme == "file":
         return Location("file", _file_path(text))
