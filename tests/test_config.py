@@ -39,15 +39,15 @@ def other_than_default(path: tuple[str, ...]) -> Any:
     default = info.default
     if path in CHOSEN:
         return CHOSEN[path]
+    if default is None and {int, float} & {*get_args(info.annotation)}:
+        return 3 if int in get_args(info.annotation) else 2.5
     if get_origin(info.annotation) is not None and (allowed := [value for value in get_args(info.annotation) if value != default]):
         return allowed[-1]
     if isinstance(default, bool):
         return not default
     if isinstance(default, int):
         return default - 1 if default > 1 else default + 1
-    if isinstance(default, float):
-        return default / 2 or 0.5
-    return "/elsewhere"
+    return (default / 2 or 0.5) if isinstance(default, float) else "/elsewhere"
 
 
 def as_text(value: Any) -> str:
