@@ -1,4 +1,4 @@
-"""Where runs lie: a directory or an object store, through fsspec, with the one thing commits rest on: exclusive creation.
+"""Where runs and shared frame stores lie: a directory or an object store, through fsspec. What commits rest on: exclusive creation.
 
 A file is created exclusively: on a disk by the kernel (mode `xb`), on S3 by a conditional put; nothing relies on rename. On a
 disk a file is on the platter (file and directory fsynced) when `create` returns. Of any other file system `prove_exclusive` finds out

@@ -67,7 +67,7 @@ def _described(cpus: int | None, gpus: int | None, gpu_memory: float | None, mem
     if gpus and gpu_memory is None:
         raise ConfigError("how much memory have they?", f"--gpus {gpus}", "--gpu-memory GB")
     counted = cpus if cpus is not None else this_machine().cpus
-    return [Machine(counted, memory or counted * _GB_PER_CPU, gpus or 0, gpu_memory or 0.0, name="the machine described")]
+    return [Machine(counted, memory or counted * _GB_PER_CPU, gpus or 0, gpu_memory, name="the machine described")]
 
 
 def _found(config: BaseConfig) -> list[Machine]:
@@ -75,7 +75,7 @@ def _found(config: BaseConfig) -> list[Machine]:
     from rumiai_ray.engine.machines import machines_of_ray, this_machine  # noqa: PLC0415
 
     if not os.environ.get("RAY_ADDRESS"):
-        return [this_machine()]
+        return [this_machine(config.engine.gpu_memory_gb)]
     with connected(config):
         return machines_of_ray(config.engine.gpu_memory_gb)
 
@@ -114,4 +114,6 @@ def _show(made: Plan, models: tuple[ModelPlan, ...]) -> None:
             f"{machine.name} ({machine.cpus:g} CPUs, {machine.memory_gb:.0f} GB{gpus}): "
             f"{one.cells} cell{'s' if one.cells > 1 else ''}, {one.free_cpus:g} CPUs left to reading and writing"
         )
+    for left in made.without:
+        console.print(Text(f"no cell on {left}"))
     console.print(f"in all {made.cells} cells, {made.extract_tasks} videos read at a time")

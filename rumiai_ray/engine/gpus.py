@@ -11,7 +11,8 @@ class Gpu:
     """One GPU of this machine."""
 
     name: str
-    memory_gb: float
+    memory_gb: float | None
+    """None where the driver does not say."""
 
 
 def gpus_here() -> tuple[Gpu, ...]:
@@ -28,7 +29,7 @@ def gpus_here() -> tuple[Gpu, ...]:
 
 def _gpu(driver: ctypes.CDLL, number: int) -> Gpu:
     device, size, name = ctypes.c_int(), ctypes.c_size_t(), ctypes.create_string_buffer(100)
-    driver.cuDeviceGet(ctypes.byref(device), number)
-    driver.cuDeviceTotalMem_v2(ctypes.byref(size), device)
-    driver.cuDeviceGetName(name, len(name), device)
-    return Gpu(name.value.decode(), size.value / 1e9)
+    failed = driver.cuDeviceGet(ctypes.byref(device), number)
+    unnamed = failed or driver.cuDeviceGetName(name, len(name), device)
+    unmeasured = failed or driver.cuDeviceTotalMem_v2(ctypes.byref(size), device)
+    return Gpu("a GPU without a name" if unnamed else name.value.decode(), None if unmeasured else size.value / 1e9)

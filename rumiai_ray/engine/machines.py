@@ -29,18 +29,26 @@ GPU_MEMORY_GB = {
 _CGROUP = Path("/sys/fs/cgroup/memory.max")
 
 
-def this_machine() -> Machine:
-    """This machine, as far as this process may use it."""
-    gpus = gpus_here()
+def this_machine(gpu_memory_gb: float | None = None) -> Machine:
+    """This machine, as far as this process may use it.
+
+    Args:
+        gpu_memory_gb: of every GPU; found out where not given.
+    """
     memory_bytes = psutil.virtual_memory().total
     with suppress(OSError, ValueError):  # "max", or no control group
         memory_bytes = min(memory_bytes, int(_CGROUP.read_text(encoding="ascii")))
     return Machine(
         cpus=len(os.sched_getaffinity(0)),
         memory_gb=memory_bytes / 1e9,
-        gpus=len(gpus),
-        gpu_memory_gb=min((gpu.memory_gb for gpu in gpus), default=0.0),
+        gpus=len(gpus_here()),
+        gpu_memory_gb=gpu_memory_gb or _smallest_gpu_gb(),
     )
+
+
+def _smallest_gpu_gb() -> float | None:
+    sizes = [gpu.memory_gb for gpu in gpus_here()]
+    return min((size for size in sizes if size is not None), default=None)
 
 
 def plan_of_ray(config: BaseConfig, models: Sequence[ModelPlan], *, cells: int | None = None) -> Plan:
@@ -68,7 +76,7 @@ def machines_of_ray(gpu_memory_gb: float | None = None) -> list[Machine]:
     """The living nodes of the Ray this process is connected to.
 
     Args:
-        gpu_memory_gb: of every GPU; found out where not given, of other nodes by Ray's name of it, and 0 where Ray has none.
+        gpu_memory_gb: of every GPU; found out where not given: of this node from the driver, of others by Ray's name of it.
     """
     nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
     own = ray.get_runtime_context().get_node_id()
@@ -78,9 +86,9 @@ def machines_of_ray(gpu_memory_gb: float | None = None) -> list[Machine]:
 def _machine(node: dict[str, Any], gpu_memory_gb: float | None, *, here: bool) -> Machine:
     resources: dict[str, float] = node["Resources"]
     kinds = [name.partition(":")[2] for name in resources if name.startswith("accelerator_type:")]
-    known_gb = min((GPU_MEMORY_GB[kind] for kind in kinds if kind in GPU_MEMORY_GB), default=0.0)
+    known_gb: float | None = min((GPU_MEMORY_GB[kind] for kind in kinds if kind in GPU_MEMORY_GB), default=None)
     if here:
-        known_gb = min((gpu.memory_gb for gpu in gpus_here()), default=known_gb)
+        known_gb = _smallest_gpu_gb() or known_gb
     return Machine(
         cpus=resources.get("CPU", 0.0),
         # Ray divides a node's memory into these two.

@@ -37,8 +37,8 @@ class Machine:
     cpus: float
     memory_gb: float
     gpus: int = 0
-    gpu_memory_gb: float = 0.0
-    """Of each GPU."""
+    gpu_memory_gb: float | None = None
+    """Of each GPU; None where it is not known, or there is none."""
     name: str = "this machine"
 
 
@@ -117,6 +117,8 @@ class Plan:
     extract_tasks: int
     machines: tuple[MachinePlan, ...]
     """Empty where none is there yet that could hold a cell."""
+    without: tuple[str, ...] = ()
+    """Machines that get no cell, and why."""
 
     @property
     def actors(self) -> dict[str, int]:
@@ -137,18 +139,21 @@ def plan_cluster(models: Sequence[ModelPlan], machines: Sequence[Machine], wishe
     if any(_on_gpu(model) for model in models) and not any(machine.gpus for machine in machines):
         expected = plan_machine(models, _expected(wishes), each)
         return Plan(expected.cell, wishes.cells or 1, wishes.extract_tasks or 1, ())
-    plans, refused = [], None
+    plans, refused = [], []
     for machine in machines:
         try:
             plans.append(plan_machine(models, machine, each))
         except ConfigError as error:
-            refused = error
+            refused.append(error)
     if not plans:
-        raise refused or ConfigError("there is no machine", "the cluster", "start one")
+        raise refused[-1] if refused else ConfigError("there is no machine", "the cluster", "start one")
     cell = min((plan.cell for plan in plans), key=lambda shape: shape.cpus)
-    plans = [filled for plan in plans if (filled := _filled(plan, cell)).cells]
+    plans = [_filled(plan, cell) for plan in plans]
     room = sum(plan.cells for plan in plans)
-    return Plan(cell, wishes.cells or room, wishes.extract_tasks or max(1, int(sum(plan.free_cpus for plan in plans))), tuple(plans))
+    readers = wishes.extract_tasks or max(1, int(sum(plan.free_cpus for plan in plans)))
+    without = [f"{error.subject}: {error.what}" for error in refused]
+    without += [f"{plan.machine.name}: its memory does not hold a cell of the common shape" for plan in plans if not plan.cells]
+    return Plan(cell, wishes.cells or room, readers, tuple(plan for plan in plans if plan.cells), tuple(without))
 
 
 def _expected(wishes: Wishes) -> Machine:
@@ -178,6 +183,8 @@ def plan_machine(models: Sequence[ModelPlan], machine: Machine, wishes: Wishes =
         ConfigError: it does not fit; the message has the sum.
     """
     on_gpu = any(_on_gpu(model) for model in models)
+    if machine.cpus < 1:
+        raise ConfigError("has no CPU to give", machine.name, "start Ray there with --num-cpus")
     if on_gpu:
         _check_gpu_memory(models, machine, wishes.cells_per_gpu)
     free = float(max(1, math.floor(machine.cpus * FREE_SHARE), wishes.extract_tasks or 1))
@@ -246,6 +253,8 @@ def _fractions(models: Sequence[ModelPlan], counts: dict[str, int], whole: float
 def _check_gpu_memory(models: Sequence[ModelPlan], machine: Machine, cells_per_gpu: int) -> None:
     if not machine.gpus:
         raise ConfigError("models are to run on a GPU and it has none", machine.name, "`--device cpu`, or a machine with a GPU")
+    if machine.gpu_memory_gb is None:
+        raise ConfigError("the memory of its GPUs is not known", machine.name, "tell it: --engine-gpu-memory-gb")
     sizes = {model.name: (model.settings.actors or 1) * model.gpu_memory_gb for model in models if _on_gpu(model)}
     needed, room = sum(sizes.values()), machine.gpu_memory_gb * USABLE_MEMORY / cells_per_gpu
     if needed > room:

@@ -90,6 +90,21 @@ def test_machines_that_differ_get_cells_of_one_shape() -> None:
     assert plan.cells == 4
     assert plan.cell == plan_machine(FIVE, small).cell
     assert [(one.machine.name, one.cells) for one in plan.machines] == [("this machine", 2), ("small", 1), ("small", 1)]
+    assert plan.without == ("head: models are to run on a GPU and it has none",)
+
+
+def test_a_node_that_gives_no_cpu_gets_no_cell() -> None:
+    head = Machine(cpus=0, memory_gb=16, name="head")
+    plan = plan_cluster(ON_CPU, [head, Machine(cpus=8, memory_gb=64, name="worker")])
+    assert [(one.machine.name, one.cells) for one in plan.machines] == [("worker", 4)]
+    assert plan.without == ("head: has no CPU to give",)
+    with pytest.raises(ConfigError, match="has no CPU to give"):
+        plan_cluster(ON_CPU, [head])
+
+
+def test_gpus_whose_memory_nobody_knows_are_not_taken_for_empty_ones() -> None:
+    with pytest.raises(ConfigError, match=r"the memory of its GPUs is not known .*--engine-gpu-memory-gb"):
+        plan_machine(FIVE, Machine(cpus=16, memory_gb=64, gpus=1))
 
 
 def test_a_cluster_may_be_asked_for_more_cells_than_it_has_room_for() -> None:
@@ -129,7 +144,7 @@ def test_nothing_is_ever_given_out_twice(models: list[tuple[bool, float, float, 
     for one in plan.machines:
         machine = one.machine
         assert one.cells * cell.gpus <= machine.gpus + 1e-9
-        assert one.cells * cell.gpu_memory_gb <= USABLE_MEMORY * machine.gpus * machine.gpu_memory_gb + 1e-6
+        assert one.cells * cell.gpu_memory_gb <= USABLE_MEMORY * machine.gpus * (machine.gpu_memory_gb or 0) + 1e-6
         assert one.cells * cell.memory_gb <= USABLE_MEMORY * machine.memory_gb + 1e-6
         assert one.free_cpus >= 1 - 1e-9
         readers = wishes.extract_tasks or 1 if len(machines) == 1 else 1
