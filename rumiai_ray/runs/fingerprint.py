@@ -48,7 +48,7 @@ def fingerprint(manifest: RunManifest) -> str:
 
 def differences(before: RunManifest, now: RunManifest) -> list[str]:
     """Every part in which two manifests differ, side by side: `models.yolo.precision: fp32 | int8`."""
-    old, new = dict(_flat(result_parts(before))), dict(_flat(result_parts(now)))
+    old, new = dict(flat(result_parts(before))), dict(flat(result_parts(now)))
     return [
         f"{name}: {old.get(name, ABSENT)} | {new.get(name, ABSENT)}"
         for name in sorted(old.keys() | new.keys())
@@ -56,9 +56,10 @@ def differences(before: RunManifest, now: RunManifest) -> list[str]:
     ]
 
 
-def _flat(value: object, path: str = "") -> Iterator[tuple[str, str]]:
+def flat(value: object, path: str = "") -> Iterator[tuple[str, str]]:
+    """The leaves of nested dicts as (dotted name, text); `path` is what names begin with."""
     if isinstance(value, dict):
         for key, inner in value.items():
-            yield from _flat(inner, f"{path}.{key}" if path else str(key))
+            yield from flat(inner, f"{path}.{key}" if path else str(key))
     else:
         yield path, value if isinstance(value, str) else json.dumps(value, sort_keys=True)
