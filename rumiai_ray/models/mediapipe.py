@@ -194,6 +194,8 @@ def _gaze_row(number: int, face: FoundFace, limits: GazeLimits) -> Row:
         "gaze_y": gaze.y,
         "head_yaw_deg": gaze.head_yaw_deg,
         "head_pitch_deg": gaze.head_pitch_deg,
+        "gaze_yaw_deg": gaze.yaw_deg,
+        "gaze_pitch_deg": gaze.pitch_deg,
         "eye_contact": gaze.eye_contact,
         "eye_contact_score": gaze.eye_contact_score,
         "direction": gaze.direction,
