@@ -67,6 +67,10 @@ class Gaze:
     """Positive downwards."""
     eye_contact_score: float | None
     """1 straight into the camera, 0 at or past the limit; None where both eyes are shut."""
+    yaw_deg: float | None
+    """Of head and eyes together, to the line to the camera, positive to the picture's right; None where both eyes are shut."""
+    pitch_deg: float | None
+    """The same, positive downwards."""
     direction: Direction | None
     """`camera`, or the side of the picture to which head and eyes together point most; None where both eyes are shut."""
 
@@ -98,12 +102,14 @@ def read_gaze(landmarks: NDArray[np.float32], head_transform: NDArray[np.float32
     yaw_deg, pitch_deg = head_angles(head_transform)
     openings = [float(np.linalg.norm(points[eye.upper_lid] - points[eye.lower_lid])) for eye in _EYES] / widths
     if openings.max() < limits.shut_opening:
-        return Gaze(x, y, yaw_deg, pitch_deg, None, None)
+        return Gaze(x, y, yaw_deg, pitch_deg, None, None, None, None)
     in_picture = x * right + (y - _LEVEL_IRIS_Y) * down
-    sideways = _line_of_sight_deg(yaw_deg, float(in_picture[0])) / limits.yaw_deg
-    downwards = _line_of_sight_deg(pitch_deg, float(in_picture[1])) / limits.pitch_deg
+    sight_yaw_deg = _line_of_sight_deg(yaw_deg, float(in_picture[0]))
+    sight_pitch_deg = _line_of_sight_deg(pitch_deg, float(in_picture[1]))
+    sideways, downwards = sight_yaw_deg / limits.yaw_deg, sight_pitch_deg / limits.pitch_deg
     score = max(0.0, 1.0 - math.hypot(sideways, downwards))
-    return Gaze(x, y, yaw_deg, pitch_deg, score, "camera" if score > 0 else _side(sideways, downwards))
+    direction = "camera" if score > 0 else _side(sideways, downwards)
+    return Gaze(x, y, yaw_deg, pitch_deg, score, sight_yaw_deg, sight_pitch_deg, direction)
 
 
 def _line_of_sight_deg(head_deg: float, offset: float) -> float:

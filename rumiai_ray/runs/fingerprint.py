@@ -48,9 +48,14 @@ def fingerprint(manifest: RunManifest) -> str:
 
 def differences(before: RunManifest, now: RunManifest) -> list[str]:
     """Every part in which two manifests differ, side by side: `models.yolo.precision: fp32 | int8`."""
-    old, new = dict(flat(result_parts(before))), dict(flat(result_parts(now)))
+    return [f"{name}: {old} | {new}" for name, old, new in side_by_side(result_parts(before), result_parts(now))]
+
+
+def side_by_side(before: object, now: object) -> list[tuple[str, str, str]]:
+    """Where two nested JSON values differ: (path, then, now), by path; `ABSENT` where one side has no such part."""
+    old, new = dict(flat(before)), dict(flat(now))
     return [
-        f"{name}: {old.get(name, ABSENT)} | {new.get(name, ABSENT)}"
+        (name, old.get(name, ABSENT), new.get(name, ABSENT))
         for name in sorted(old.keys() | new.keys())
         if old.get(name, ABSENT) != new.get(name, ABSENT)
     ]

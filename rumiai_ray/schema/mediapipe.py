@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from rumiai_ray.schema.table import FRAME, Table, box, column
+from rumiai_ray.schema.table import FRAME, Table, box, column, track_id
 
 FACE_LANDMARKS = 478
 POSE_LANDMARKS = 33
@@ -53,7 +53,7 @@ _HANDEDNESS = column("handedness", pa.string(), "The person's own left or right 
 
 FACES = Table(
     "faces",
-    1,
+    2,
     "One face in one sampled frame.",
     (
         *FRAME,
@@ -67,6 +67,7 @@ FACES = Table(
         ),
         column("head_transform", pa.list_(pa.float32(), 16), "4×4 matrix from the canonical face to the camera, row by row.", unit="cm"),
     ),
+    (track_id("face"),),
 )  # fmt: skip
 
 POSES = Table(
@@ -122,7 +123,7 @@ _OFFSET = (
 
 GAZE = Table(
     "gaze",
-    1,
+    2,
     "Where one face looks in one sampled frame.",
     (
         *FRAME,
@@ -152,6 +153,22 @@ GAZE = Table(
             pa.float32(),
             "Head nod against the line of sight, from `faces.head_transform`, positive downwards.",
             unit="°",
+        ),
+        column(
+            "gaze_yaw_deg",
+            pa.float32(),
+            "Head and eyes together: angle to the line to the camera, positive to the picture's right; null where both eyes are shut.",
+            unit="°",
+            range_="-90..90",
+            nullable=True,
+        ),
+        column(
+            "gaze_pitch_deg",
+            pa.float32(),
+            "Head and eyes together: angle to the line to the camera, positive downwards; null where both eyes are shut.",
+            unit="°",
+            range_="-90..90",
+            nullable=True,
         ),
         column(
             "eye_contact",

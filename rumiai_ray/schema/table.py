@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -59,6 +59,18 @@ def box(of: str) -> tuple[pa.Field[pa.DataType], ...]:
     )
 
 
+def track_id(of: str) -> pa.Field[pa.DataType]:
+    """The column that says which track of `tracks` a box belongs to."""
+    return column(
+        "track_id",
+        pa.int32(),
+        f"The track this {of} belongs to, of table `tracks`; null where it was linked to no other sighting.",
+        range_="0.., unique within the video",
+        source="assembly",
+        nullable=True,
+    )
+
+
 @dataclass(frozen=True)
 class Table:
     """One table of a run."""
@@ -71,6 +83,8 @@ class Table:
     """One sentence: what one row is."""
     columns: tuple[pa.Field[pa.DataType], ...]
     """The producer's columns, without the stamp."""
+    derived: tuple[pa.Field[pa.DataType], ...] = ()
+    """Columns that come last and that assembly adds to the producer's, from all rows of a video: nullable, null where it could not tell."""
 
     @cached_property
     def row_schema(self) -> pa.Schema:
@@ -79,10 +93,10 @@ class Table:
 
     @cached_property
     def schema(self) -> pa.Schema:
-        """What is written: stamp and columns, with the table's name, version and definition as schema metadata."""
+        """What is written: stamp, columns and derived ones, with the table's name, version and definition as schema metadata."""
         facts: dict[bytes | str, bytes | str] = {"table": self.name, "version": str(self.version), "definition": self.definition}
         own = {field.name for field in self.columns}
-        return pa.schema((*(field for field in STAMP if field.name not in own), *self.columns), metadata=facts)
+        return pa.schema((*(field for field in STAMP if field.name not in own), *self.columns, *self.derived), metadata=facts)
 
     def rows(self, records: Iterable[Mapping[str, object]]) -> pa.Table:
         """An Arrow table of `row_schema` from records.
@@ -106,14 +120,22 @@ class Table:
         """No rows of `row_schema`."""
         return self.row_schema.empty_table()
 
-    def stamp(self, rows: pa.Table, *, run_id: str, video_key: str) -> pa.Table:
-        """Rows of `row_schema` turned into rows of `schema` for one video of one run."""
+    def stamp(self, rows: pa.Table, *, run_id: str, video_key: str, derived: Mapping[str, pa.Array[Any]] | None = None) -> pa.Table:
+        """Rows of `row_schema` turned into rows of `schema` for one video of one run.
+
+        Args:
+            rows: of `row_schema`.
+            run_id: the run.
+            video_key: the video.
+            derived: values of derived columns, one for each row; a column that is not given is null.
+        """
         self.check(rows, self.row_schema)
-        values = {"run_id": run_id, "video_key": video_key}
-        arrays = [
-            pa.repeat(pa.scalar(values[name], pa.string()), rows.num_rows) if name not in rows.column_names else rows[name]
-            for name in self.schema.names
-        ]
+        count = rows.num_rows
+        stamps = {"run_id": run_id, "video_key": video_key}
+        values: dict[str, pa.Array[Any]] = {name: pa.repeat(pa.scalar(value, pa.string()), count) for name, value in stamps.items()}
+        values |= {field.name: pa.array([None] * count, field.type) for field in self.derived}
+        values |= derived or {}
+        arrays = [rows[name] if name in rows.column_names else values[name] for name in self.schema.names]
         return self.check(pa.Table.from_arrays(arrays, schema=self.schema), self.schema)
 
     def check(self, table: pa.Table, schema: pa.Schema) -> pa.Table:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from rumiai_ray.schema.table import FRAME, Table, box, column
+from rumiai_ray.schema.table import FRAME, Table, box, column, track_id
 
 OBJECTS = Table(
     "objects",
-    1,
+    2,
     "One detected object in one sampled frame.",
     (
         *FRAME,
@@ -18,6 +18,7 @@ OBJECTS = Table(
         column("confidence", pa.float32(), "Confidence of the detection.", range_="0..1"),
         *box("object"),
     ),
+    (track_id("object"),),
 )
 
 TABLES = (OBJECTS,)

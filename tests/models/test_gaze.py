@@ -77,7 +77,10 @@ def test_a_head_turned_with_still_eyes_looks_to_that_side_of_the_picture(yaw_deg
 
 
 def test_eyes_that_hold_the_camera_while_the_head_turns_are_eye_contact() -> None:
-    assert _gaze(_mesh(x=-0.15), _head(yaw_deg=25)).eye_contact is True
+    gaze = _gaze(_mesh(x=-0.15), _head(yaw_deg=25))
+    assert gaze.eye_contact is True
+    assert gaze.head_yaw_deg == pytest.approx(25, abs=0.5)
+    assert gaze.yaw_deg == pytest.approx(0, abs=2)
 
 
 @pytest.mark.parametrize("eye_px", [6.0, 30.0, 200.0])
@@ -101,6 +104,7 @@ def test_on_a_head_lying_on_its_side_the_direction_is_still_the_picture_s() -> N
 def test_shut_eyes_look_nowhere_and_are_not_reported_as_looking_away() -> None:
     gaze = _gaze(_mesh(opening=0.05))
     assert (gaze.eye_contact, gaze.eye_contact_score, gaze.direction) == (None, None, None)
+    assert (gaze.yaw_deg, gaze.pitch_deg) == (None, None)
 
 
 def test_a_wink_still_looks() -> None:

@@ -53,8 +53,8 @@ def hand_row(frame: int, index: int) -> dict[str, Any]:
 
 def gaze_row(frame: int, **changes: Any) -> dict[str, Any]:
     return {
-        **at(frame), "face_index": 0, "gaze_x": 0.03, "gaze_y": 0.04, "head_yaw_deg": 0.0, "head_pitch_deg": 0.0, "eye_contact": True,
-        "eye_contact_score": 0.5, "direction": "camera",
+        **at(frame), "face_index": 0, "gaze_x": 0.03, "gaze_y": 0.04, "head_yaw_deg": 0.0, "head_pitch_deg": 0.0, "gaze_yaw_deg": 2.0,
+        "gaze_pitch_deg": 3.0, "eye_contact": True, "eye_contact_score": 0.5, "direction": "camera",
     } | changes  # fmt: skip
 
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from rumiai_ray.config import load_config
 from rumiai_ray.engine import head, warm
 from rumiai_ray.engine.interactive import Interactive
-from rumiai_ray.engine.prepare import fetch_limits, open_store, sampling_spec
+from rumiai_ray.engine.prepare import fetch_limits, open_store, sampling_spec, thresholds
 from rumiai_ray.engine.stage import Stage
 from rumiai_ray.ingest.entries import entries_from_inputs
 from rumiai_ray.models import fakes  # type: ignore[attr-defined]  # in the copy
@@ -81,7 +81,8 @@ def run(folder: Path, name: str, clip: str) -> Any:
     manifest = RunManifest.of_now(name, command=["test"], config=config, plans=MODELS, sampling=asdict(sampling_spec(config)))
     manifest = manifest.model_copy(update={"tables": {table: one.version for table, one in TABLES.items()}})
     writer = RunWriter.create(config.out, manifest, TABLES)
-    stage = Stage(name, MODELS, open_store(config), fetch_limits(config), folder, config.engine.batch_frames)
+    size = config.engine.batch_frames
+    stage = Stage(name, MODELS, open_store(config), fetch_limits(config), folder, size, thresholds(config))
     told = Told()
     engine = Interactive(config, stage, writer, told)
     writer.finish(engine.run(entries_from_inputs([clip])), engine.figures)

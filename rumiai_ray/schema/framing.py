@@ -1,0 +1,208 @@
+"""Tables of person framing: how people are shown, per video and per second."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from rumiai_ray.schema.table import Table, column
+
+SHOT_TYPES = ("close", "medium", "wide", "none")
+"""How near the largest face of a frame is, nearest first; `none` where there is no face."""
+
+SHOT_TYPE_RANGE = "|".join(SHOT_TYPES)
+NO_FACES = "null where mediapipe was not analysed"
+NO_PEOPLE = "null where neither mediapipe nor yolo was analysed"
+PEOPLE = "People in a frame: its faces or its boxes of persons, whichever are more."
+PERSON = "a face, a pose or a box of a person"
+
+NOT_MEASURED = column(
+    "not_measured",
+    pa.list_(pa.string()),
+    "Why columns are null: models that gave no rows to measure on, as `name: status`, or `name: not asked`. Empty where all ran.",
+    source="analyses",
+)
+
+PROGRESSION = pa.list_(
+    pa.field(
+        "item",
+        pa.struct(
+            [
+                pa.field("shot_type", pa.string(), nullable=False),
+                pa.field("start_s", pa.float64(), nullable=False),
+                pa.field("end_s", pa.float64(), nullable=False),
+            ]
+        ),
+        nullable=False,
+    )
+)
+
+PERSON_FRAMING = Table(
+    "person_framing",
+    1,
+    "How people are shown in one video. Rates are shares of the frames that their definition names.",
+    (
+        column(
+            "face_frames",
+            pa.int32(),
+            f"Sampled frames in which faces were looked for; {NO_FACES}.",
+            range_="0..frames_sampled",
+            source="analyses.frames_seen",
+            nullable=True,
+        ),
+        column(
+            "person_frames",
+            pa.int32(),
+            f"Sampled frames in which people were looked for, by mediapipe or yolo; {NO_PEOPLE}.",
+            range_="0..frames_sampled",
+            source="analyses.frames_seen",
+            nullable=True,
+        ),
+        column(
+            "subject_count",
+            pa.int32(),
+            f"The most people seen at once in at least `insights.subject_share` of the frames with anybody in them, 0 where there is "
+            f"nobody; {NO_PEOPLE}. {PEOPLE}",
+            range_="0..",
+            source="faces, objects",
+            nullable=True,
+        ),
+        column(
+            "face_visibility_rate",
+            pa.float64(),
+            f"Share of `face_frames` with a face; {NO_FACES}.",
+            range_="0..1",
+            source="faces",
+            nullable=True,
+        ),
+        column(
+            "person_visibility_rate",
+            pa.float64(),
+            f"Share of `person_frames` with {PERSON}; {NO_PEOPLE}.",
+            range_="0..1",
+            source="faces, poses, objects",
+            nullable=True,
+        ),
+        column(
+            "gaze_frames",
+            pa.int32(),
+            f"Of `face_frames` those whose largest face has open eyes, so that its gaze was measured; {NO_FACES}.",
+            range_="0..face_frames",
+            source="gaze",
+            nullable=True,
+        ),
+        column(
+            "eye_contact_rate",
+            pa.float64(),
+            f"Share of `gaze_frames` in which the largest face looks at the camera; null where there are none, {NO_FACES}.",
+            range_="0..1",
+            source="gaze.eye_contact",
+            nullable=True,
+        ),
+        column(
+            "average_face_size",
+            pa.float64(),
+            f"Mean, over frames with a face, of the largest face's box over the picture's area; null where there is no face, {NO_FACES}.",
+            range_="0..1",
+            source="faces",
+            nullable=True,
+        ),
+        column(
+            "gaze_steadiness",
+            pa.float64(),
+            "Share of pairs of successive `face_frames` within a shot, both with gaze of the largest face, between which head and "
+            "eyes together turned by less than `insights.steady_gaze_deg`; null where there is no pair, " + NO_FACES + ".",
+            range_="0..1",
+            source="gaze",
+            nullable=True,
+        ),
+        *(
+            column(
+                f"{name}_share",
+                pa.float64(),
+                f"Share of `face_frames` of shot type {name}; the four sum to 1; {NO_FACES}.",
+                range_="0..1",
+                source="faces, insights.close_face_share, insights.medium_face_share",
+                nullable=True,
+            )
+            for name in SHOT_TYPES
+        ),
+        column(
+            "dominant_shot_type",
+            pa.string(),
+            f"The shot type of most frames, of equals the nearest; {NO_FACES}.",
+            range_=SHOT_TYPE_RANGE,
+            nullable=True,
+        ),
+        column(
+            "framing_progression",
+            PROGRESSION,
+            "Runs of seconds of one shot type, as in `person_framing_seconds`, in time order; seconds that were not measured are in none; "
+            f"{NO_FACES}.",
+            unit="s",
+            source="person_framing_seconds",
+            nullable=True,
+        ),
+        column(
+            "framing_changes",
+            pa.int32(),
+            f"Runs of `framing_progression` that begin with another shot type than the run before had; {NO_FACES}.",
+            range_="0..",
+            nullable=True,
+        ),
+        column(
+            "longest_absence_s",
+            pa.float64(),
+            f"Longest time without {PERSON}; a frame speaks for the time to half way to its neighbours; 0 where somebody is always there; "
+            f"{NO_PEOPLE}.",
+            unit="s",
+            range_="0..duration_s",
+            source="faces, poses, objects",
+            nullable=True,
+        ),
+        NOT_MEASURED,
+    ),
+)
+
+SECOND = (
+    column("second", pa.int32(), "Number of the second: it begins so many seconds after the first presented frame.", range_="0.."),
+    column("end_s", pa.float64(), "Its end, not part of it: the next second, or the video's end.", unit="s"),
+)
+
+PERSON_FRAMING_SECONDS = Table(
+    "person_framing_seconds",
+    1,
+    "How people are shown in one second of a video. Null where none of its frames was looked at.",
+    (
+        *SECOND,
+        column("face_frames", pa.int32(), f"Its frames in which faces were looked for; {NO_FACES}.", range_="0..", nullable=True),
+        column("people", pa.int32(), f"The most people seen at once. {PEOPLE}", range_="0..", source="faces, objects", nullable=True),
+        column("face_visibility_rate", pa.float64(), "Share of `face_frames` with a face.", range_="0..1", source="faces", nullable=True),
+        column(
+            "person_visibility_rate",
+            pa.float64(),
+            f"Share of its frames in which people were looked for that have {PERSON}.",
+            range_="0..1",
+            source="faces, poses, objects",
+            nullable=True,
+        ),
+        column(
+            "average_face_size",
+            pa.float64(),
+            "Mean, over its frames with a face, of the largest face's box over the picture's area; null without a face.",
+            range_="0..1",
+            source="faces",
+            nullable=True,
+        ),
+        column(
+            "eye_contact_rate",
+            pa.float64(),
+            "Share of its frames with gaze of the largest face in which it looks at the camera; null without gaze.",
+            range_="0..1",
+            source="gaze.eye_contact",
+            nullable=True,
+        ),
+        column("shot_type", pa.string(), "The shot type of most frames, of equals the nearest.", range_=SHOT_TYPE_RANGE, nullable=True),
+    ),
+)
+
+TABLES = (PERSON_FRAMING, PERSON_FRAMING_SECONDS)

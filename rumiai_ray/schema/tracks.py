@@ -1,0 +1,41 @@
+"""Table of tracks: boxes of `objects` and `faces` that are one and the same thing over time."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from rumiai_ray.schema.table import Table, column
+
+TRACKS = Table(
+    "tracks",
+    1,
+    "One object or face followed through sampled frames of one shot. A thing that is in two shots has two tracks.",
+    (
+        column(
+            "track_id", pa.int32(), "The track, as in `objects.track_id` or `faces.track_id`; in order of first sighting.", range_="0.."
+        ),
+        column("of", pa.string(), "The table its boxes are in.", range_="objects|faces"),
+        column("label", pa.string(), "COCO class name of its objects; `face` for a face.", source="objects.label"),
+        column(
+            "shot_index",
+            pa.int32(),
+            "The shot it is in; null where shots were not analysed, and then nothing breaks a track at a cut.",
+            range_="0..",
+            source="shots",
+            nullable=True,
+        ),
+        column("first_seen_s", pa.float64(), "Time of its first box.", unit="s"),
+        column("last_seen_s", pa.float64(), "Time of its last box.", unit="s"),
+        column("sightings", pa.int32(), "Its boxes.", range_="2.."),
+        column(
+            "mean_confidence",
+            pa.float32(),
+            "Mean confidence of its boxes; null for faces, whose detector gives none.",
+            range_="0..1",
+            nullable=True,
+        ),
+        column("mean_area_share", pa.float32(), "Mean area of its boxes over the area of the picture.", range_="0..1"),
+    ),
+)
+
+TABLES = (TRACKS,)
