@@ -1,7 +1,7 @@
 """What a batch tells Prometheus: every metric by name, and who sets it. Ray exports them from each node, with `ray_` before the name.
 
 The driver knows nearly everything, so it says nearly everything: once for each row of work that comes back and about once a second, never
-once for each frame. Extraction tasks add what only their node knows. `cluster/dashboard.json` draws them, `cluster/alerts.yaml` watches.
+once for each frame. Extraction tasks add what only their node knows. `cluster/dashboard.json` draws them, `cluster/alerts.yml` watches.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from rumiai_ray.engine.metrics import METRICS
 if TYPE_CHECKING:
     from pathlib import Path
 
-FILES = ("dashboard.json", "alerts.yaml")
+FILES = ("dashboard.json", "alerts.yml")
 
 
 def _named(file: str) -> set[str]:
@@ -63,7 +63,7 @@ def test_every_metric_that_the_dashboard_and_the_alerts_name_comes_out_of_a_run(
 
 
 def test_the_alerts_are_rules_of_prometheus_with_a_name_an_expression_and_a_word_for_people() -> None:
-    (group,) = yaml.safe_load((CLUSTER / "alerts.yaml").read_text())["groups"]
+    (group,) = yaml.safe_load((CLUSTER / "alerts.yml").read_text())["groups"]
     alerts = {rule["alert"]: rule for rule in group["rules"]}
     assert {"RumiaiRunStalled", "RumiaiManyFailures", "RumiaiStoreNearlyFull"} <= set(alerts)
     for rule in alerts.values():
