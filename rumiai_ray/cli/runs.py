@@ -1,4 +1,4 @@
-"""`rumiai-ray runs …`: list, show, verify, export; resume what was stopped, retry what failed."""
+"""`rumiai-ray runs …`: list, show, verify, export, compare; resume what was stopped, retry what failed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from rumiai_ray.errors import StorageError
 if TYPE_CHECKING:
     from rumiai_ray.runs.reader import Run
 
-app = typer.Typer(help="Runs: list, show, verify, export, resume, retry.", no_args_is_help=True)
+app = typer.Typer(help="Runs: list, show, verify, compare, resume, retry.", no_args_is_help=True)
 
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run id under --out, or a path.", show_default=False)]
 
@@ -83,6 +83,29 @@ def verify(run: RunName, config: BaseConfig) -> None:
     if problems:
         raise typer.Exit(Exit.TROUBLED)
     typer.echo("sound")
+
+
+@app.command("diff")
+@with_settings("out")
+def diff(
+    before: Annotated[str, typer.Argument(metavar="A", help="A run id under --out, or a path.", show_default=False)],
+    after: Annotated[str, typer.Argument(metavar="B", help="The run to set beside it.", show_default=False)],
+    config: BaseConfig,
+    tolerance: Annotated[
+        float, typer.Option(min=0.0, help="Numbers a and b are the same where |a - b| ≤ tolerance · max(1, |a|, |b|).")
+    ] = 1e-4,
+    examples: Annotated[int, typer.Option(min=0, help="Changed rows shown of each table.")] = 3,
+    json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,  # noqa: FBT002 -- typer's way
+) -> None:
+    """Compare two runs: what ran, and which rows say something else. Exit code 1 where any does."""
+    from rumiai_ray.cli.diff import print_diff, print_json  # noqa: PLC0415
+    from rumiai_ray.runs.diff import compare_runs  # noqa: PLC0415
+    from rumiai_ray.runs.find import find_run  # noqa: PLC0415
+
+    found = compare_runs(find_run(before, config.out), find_run(after, config.out), tolerance=tolerance, examples=examples)
+    (print_json if json else print_diff)(found)
+    if found.differs:
+        raise typer.Exit(Exit.TROUBLED)
 
 
 @app.command("resume")

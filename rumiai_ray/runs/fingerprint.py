@@ -48,17 +48,23 @@ def fingerprint(manifest: RunManifest) -> str:
 
 def differences(before: RunManifest, now: RunManifest) -> list[str]:
     """Every part in which two manifests differ, side by side: `models.yolo.precision: fp32 | int8`."""
-    old, new = dict(_flat(result_parts(before))), dict(_flat(result_parts(now)))
+    return [f"{name}: {old} | {new}" for name, old, new in side_by_side(result_parts(before), result_parts(now))]
+
+
+def side_by_side(before: object, now: object) -> list[tuple[str, str, str]]:
+    """Where two nested JSON values differ: (path, then, now), by path; `ABSENT` where one side has no such part."""
+    old, new = dict(flat(before)), dict(flat(now))
     return [
-        f"{name}: {old.get(name, ABSENT)} | {new.get(name, ABSENT)}"
+        (name, old.get(name, ABSENT), new.get(name, ABSENT))
         for name in sorted(old.keys() | new.keys())
         if old.get(name, ABSENT) != new.get(name, ABSENT)
     ]
 
 
-def _flat(value: object, path: str = "") -> Iterator[tuple[str, str]]:
+def flat(value: object, path: str = "") -> Iterator[tuple[str, str]]:
+    """The leaves of nested dicts as (dotted name, text); `path` is what names begin with."""
     if isinstance(value, dict):
         for key, inner in value.items():
-            yield from _flat(inner, f"{path}.{key}" if path else str(key))
+            yield from flat(inner, f"{path}.{key}" if path else str(key))
     else:
         yield path, value if isinstance(value, str) else json.dumps(value, sort_keys=True)

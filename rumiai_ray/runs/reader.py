@@ -12,12 +12,17 @@ from rumiai_ray.errors import ConfigError, StorageError
 from rumiai_ray.runs.commits import Log, read_log
 from rumiai_ray.runs.datafile import read_data_file
 from rumiai_ray.runs.manifest import RunManifest
+from rumiai_ray.runs.views import query, to_duckdb, to_pandas, to_polars
 from rumiai_ray.runs.writer import MANIFEST
 from rumiai_ray.schema.registry import TABLES_BY_NAME
 from rumiai_ray.storage import Store, in_parallel
 
 if TYPE_CHECKING:
     import os
+
+    import duckdb
+    import pandas as pd
+    import polars as pl
 
     from rumiai_ray.runs.commits import CommitRecord
     from rumiai_ray.runs.datafile import DataFile
@@ -119,6 +124,22 @@ class Run:
         if missing:
             raise ConfigError(f"table {name} has no column {missing[0]!r}", self.store.uri(), "it was written in another schema version")
         return rows.select(columns) if columns is not None else rows
+
+    def pandas(self, name: str, columns: list[str] | None = None) -> pd.DataFrame:
+        """As `table`, for pandas, with Arrow-backed columns: an absent integer is `<NA>`, not a NaN among floats."""
+        return to_pandas(self.table(name, columns))
+
+    def polars(self, name: str, columns: list[str] | None = None) -> pl.DataFrame:
+        """As `table`, for polars. Raises ConfigError also where polars is not installed."""
+        return to_polars(self.table(name, columns))
+
+    def duckdb(self, *names: str) -> duckdb.DuckDBPyConnection:
+        """A DuckDB database in memory with a view of each table, or of the ones named. Raises ConfigError also without DuckDB."""
+        return to_duckdb(self, names or self.tables())
+
+    def query(self, sql: str) -> pa.Table:
+        """The answer to an SQL query (DuckDB) over all tables; only those whose names stand in it are read. See `views.query`."""
+        return query(self, sql)
 
     def files(self, name: str) -> list[str]:
         """Addresses of a table's committed files, for other tools: `read_parquet([...])` in SQL."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from rumiai_ray.schema.table import Table
 
-_NOT_TABLES = ("registry", "table")
+_NOT_TABLES = ("dictionary", "registry", "table")
 
 
 def by_name(tables: Iterable[Table]) -> dict[str, Table]:

@@ -1,0 +1,45 @@
+"""`rumiai-ray annotate RUN VIDEO out.mp4`: the results drawn on the video itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from rumiai_ray.cli.options import with_settings
+from rumiai_ray.cli.runs import RunName
+from rumiai_ray.config import BaseConfig
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("annotate")(annotate)
+
+
+@with_settings("out", "limits")
+def annotate(
+    run: RunName,
+    video: Annotated[str, typer.Argument(metavar="VIDEO", help="One of the run's videos: entry id, input or key.", show_default=False)],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="The MP4 file to write; never written over.", show_default=False)],
+    config: BaseConfig,
+    source: Annotated[
+        Path | None, typer.Option("--input", help="Where the video lies now; by default where the run found it.", show_default=False)
+    ] = None,
+) -> None:
+    """Draw a run's results on a video, frame by frame: of each model what it saw nearest in time."""
+    from rumiai_ray.engine.prepare import decode_limits  # noqa: PLC0415 -- brings Ray along
+    from rumiai_ray.report.annotate import annotate as write  # noqa: PLC0415
+    from rumiai_ray.report.write import find_video  # noqa: PLC0415
+    from rumiai_ray.runs.find import find_run  # noqa: PLC0415
+
+    found = find_run(run, config.out)
+    length_s: float = find_video(found, video)["duration_s"]
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("drawing", total=length_s)
+        frames = write(
+            found, video, target, decode_limits(config), source=source, told=lambda time_s: progress.update(task, completed=time_s)
+        )
+    typer.echo(f"{frames} frames in {target}")

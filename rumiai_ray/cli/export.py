@@ -1,0 +1,69 @@
+"""`rumiai-ray export RUN`: a run's rows for other programs."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rumiai_ray.cli.options import with_settings
+from rumiai_ray.cli.runs import RunName
+from rumiai_ray.config import BaseConfig
+
+
+class ExportFormat(StrEnum):
+    """What is written."""
+
+    CSV = "csv"
+    PARQUET = "parquet"
+    JSON = "json"
+    FEATURE_CSV = "feature-csv"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("export")(export)
+
+
+@with_settings("out")
+def export(
+    run: RunName,
+    config: BaseConfig,
+    kind: Annotated[
+        ExportFormat,
+        typer.Option(
+            "--format",
+            help="csv and parquet: one file a table; json: the five documents per video that earlier tools read; "
+            "feature-csv: one wide row per video, for training models.",
+        ),
+    ] = ExportFormat.CSV,
+    to: Annotated[
+        Path | None,
+        typer.Option(
+            "--to",
+            help="New directory, or new file for feature-csv; where not given, one here named after run and format.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Write a run's committed rows as files. Nothing is written over."""
+    from rumiai_ray.runs.export_json import export_json  # noqa: PLC0415 -- pyarrow's import is not for `--help`
+    from rumiai_ray.runs.export_tables import export_features, export_tables  # noqa: PLC0415
+    from rumiai_ray.runs.find import find_run  # noqa: PLC0415
+
+    found = find_run(run, config.out)
+    if kind is ExportFormat.FEATURE_CSV:
+        path = to or Path(f"{found.run_id}-features.csv")
+        missing = export_features(found, path)
+        for table in missing:
+            typer.echo(f"{table}: not computed in this run, so its columns are missing", err=True)
+        typer.echo(f"written to {path}", err=True)
+        return
+    directory = to or Path(f"{found.run_id}-{kind.value}")
+    if kind is ExportFormat.JSON:
+        written = export_json(found, directory)
+    else:
+        written = export_tables(found, directory, "csv" if kind is ExportFormat.CSV else "parquet")
+    typer.echo(f"{len(written)} files under {directory}", err=True)

@@ -1,0 +1,57 @@
+"""`rumiai-ray query RUN "SQL"`: ask a run's tables."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from rumiai_ray.cli.options import with_settings
+from rumiai_ray.cli.runs import RunName
+from rumiai_ray.cli.tables import folding
+from rumiai_ray.config import BaseConfig
+
+_ROWS_SHOWN = 50
+_CHARACTERS_SHOWN = 60
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("query")(query)
+
+
+@with_settings("out")
+def query(
+    run: RunName,
+    sql: Annotated[str, typer.Argument(metavar="SQL", help="One statement, tables by their names.", show_default=False)],
+    config: BaseConfig,
+    as_csv: Annotated[bool, typer.Option("--csv", help="CSV on stdout, null as an empty cell.")] = False,  # noqa: FBT002 -- typer's way
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON array of objects on stdout.")] = False,  # noqa: FBT002
+) -> None:
+    """Ask a run's tables in SQL (DuckDB's): SELECT label, count(*) FROM objects GROUP BY label. Only committed rows are seen."""
+    from rumiai_ray.runs.find import find_run  # noqa: PLC0415 -- pyarrow's import is not for `--help`
+    from rumiai_ray.runs.text import write_csv, write_json  # noqa: PLC0415
+
+    if as_csv and as_json:
+        raise typer.BadParameter("either --csv or --json")
+    rows = find_run(run, config.out).query(sql)
+    if as_csv or as_json:
+        (write_csv if as_csv else write_json)(rows, sys.stdout)
+        return
+    table = Table(*folding(*rows.column_names))
+    for record in rows.slice(0, _ROWS_SHOWN).to_pylist(maps_as_pydicts="lossy"):
+        table.add_row(*(_cell(value) for value in record.values()))
+    Console().print(table)
+    if rows.num_rows > _ROWS_SHOWN:
+        typer.echo(f"{_ROWS_SHOWN} of {rows.num_rows} rows; --csv and --json give all", err=True)
+
+
+def _cell(value: object) -> Text:
+    if value is None:
+        return Text("null", "dim")
+    text = f"{value:.6g}" if isinstance(value, float) else str(value)
+    return Text(text if len(text) <= _CHARACTERS_SHOWN else text[: _CHARACTERS_SHOWN - 1] + "…")

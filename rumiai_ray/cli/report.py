@@ -1,0 +1,53 @@
+"""`rumiai-ray report RUN`: pages to look at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rumiai_ray.cli.options import with_settings
+from rumiai_ray.cli.runs import RunName
+from rumiai_ray.config import BaseConfig
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("report")(report)
+
+
+@with_settings("out", "store")
+def report(
+    run: RunName,
+    config: BaseConfig,
+    video: Annotated[
+        str | None,
+        typer.Option("--video", metavar="VIDEO", help="One video's page only: its entry id, input or key.", show_default=False),
+    ] = None,
+    to: Annotated[
+        Path | None,
+        typer.Option(
+            "--to", help="New directory, or new file for --video; where not given, one here named after the run.", show_default=False
+        ),
+    ] = None,
+    frames: Annotated[int, typer.Option(min=1, help="Most pictures on a video's page.")] = 120,
+    pages: Annotated[int, typer.Option(min=0, help="Most pages of videos.")] = 200,
+    pictures: Annotated[bool, typer.Option("--pictures/--no-pictures", help="Show the sampled frames.")] = True,  # noqa: FBT002 -- typer's way
+) -> None:
+    """Write a run as HTML pages that need no server and no network: the run, and each video with what was found drawn on its frames."""
+    from rumiai_ray.engine.prepare import open_store  # noqa: PLC0415 -- brings Ray along
+    from rumiai_ray.report.write import INDEX, Limits, find_video, write_report, write_video  # noqa: PLC0415
+    from rumiai_ray.runs.export_json import file_name  # noqa: PLC0415
+    from rumiai_ray.runs.find import find_run  # noqa: PLC0415
+
+    found = find_run(run, config.out)
+    store = open_store(config.model_copy(update={"store_remote": None})) if pictures else None
+    limits = Limits(frames, pages)
+    if video is not None:
+        path = to or Path(f"{found.run_id}-{file_name(find_video(found, video)['entry_id'])}.html")
+        write_video(found, video, path, store, limits)
+    else:
+        path = (to or Path(f"{found.run_id}-report")) / INDEX
+        write_report(found, path.parent, store, limits, told=lambda name: typer.echo(name, err=True))
+    typer.echo(f"open {path}")

@@ -1,0 +1,293 @@
+"""What stands on the page of a run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from rumiai_ray.report.charts import Bars, bars_of, histogram
+from rumiai_ray.report.rows import MADE_BY, NOT_COMPUTED, reason_of
+from rumiai_ray.report.values import Shown, absent, count, seconds, share
+from rumiai_ray.schema.run import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from rumiai_ray.report.rows import Row, RunRows
+    from rumiai_ray.runs.manifest import RunManifest
+
+_EXAMPLES = 3
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One figure of the whole run."""
+
+    name: str
+    value: Shown
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class ModelLine:
+    """One model over all videos."""
+
+    name: str
+    backend: str
+    stand_in: bool
+    device: str
+    statuses: tuple[tuple[str, int, str], ...]
+    """(status, videos, share of all in percent)."""
+    total_s: Shown
+    per_video_s: Shown
+    per_video_second: Shown
+    width: str
+    """Its time over the slowest model's, in percent."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Failures of one kind."""
+
+    where: str
+    error_class: str
+    message: str
+    times: int
+    examples: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class VideoLine:
+    """One entry in the table of videos."""
+
+    name: str
+    title: str
+    """The whole input."""
+    page: str | None
+    poster: str | None
+    status: str
+    cells: tuple[Shown, ...]
+
+
+@dataclass(frozen=True)
+class RunPage:
+    """Everything the template shows."""
+
+    run_id: str
+    status: str
+    manifest: RunManifest
+    tiles: tuple[Tile, ...]
+    models: tuple[ModelLine, ...]
+    failures: tuple[Failure, ...]
+    charts: tuple[Bars, ...]
+    columns: tuple[str, ...]
+    lines: tuple[VideoLine, ...]
+    pictures_missing: int
+    not_computed: tuple[str, ...]
+
+
+COLUMNS = ("length", "people", "face", "eye contact", "shots", "objects", "words", "texts", "expression")
+
+
+def run_page(rows: RunRows, posters: Mapping[str, str | None], pages: Mapping[str, str]) -> RunPage:
+    """Gather a run's page.
+
+    Args:
+        rows: of the run.
+        posters: a small picture by video, None where there is none.
+        pages: address of a video's page by its key, for videos that have one.
+    """
+    run = rows.run
+    dead: list[Row] = run.table("dead_letter").to_pylist()
+    analyses: list[Row] = [row for video in _unique(rows.videos) for row in rows.analyses(video["video_key"]).values()]
+    lines = [_line(rows, video, posters.get(video["video_key"]), pages.get(video["video_key"])) for video in rows.videos]
+    lines += [_dead_line(row) for row in dead]
+    return RunPage(
+        run_id=run.run_id,
+        status=run.status,
+        manifest=run.manifest,
+        tiles=tuple(_tiles(rows, dead, analyses)),
+        models=tuple(_models(rows, analyses)),
+        failures=tuple(_failures(rows, dead, analyses)),
+        charts=tuple(_charts(rows)),
+        columns=COLUMNS,
+        lines=tuple(lines),
+        pictures_missing=sum(1 for video in rows.videos if not posters.get(video["video_key"])),
+        not_computed=tuple(name for name in ("shots", "text_spans", "person_framing", "windows", "timeline") if name not in rows.known),
+    )
+
+
+def _unique(videos: Sequence[Row]) -> list[Row]:
+    """One entry of each video: entries of equal videos share their rows."""
+    return list({video["video_key"]: video for video in videos}.values())
+
+
+def _tiles(rows: RunRows, dead: Sequence[Row], analyses: Sequence[Row]) -> list[Tile]:
+    run = rows.run
+    partial = {row["video_key"] for row in analyses if row["status"] == Status.FAILED}
+    length_s = sum(video["duration_s"] for video in rows.videos)
+    records = run.records
+    wall_s = (records[-1].written_at - run.manifest.created_at).total_seconds() if records else None
+    rate = Shown(f"{60 * len(rows.videos) / wall_s:.1f}") if wall_s and rows.videos else absent("nothing was committed")
+    ratio = Shown(f"{length_s / wall_s:.2f}×") if wall_s and rows.videos else absent("nothing was committed")
+    frames = sum(video["frames_sampled"] for video in rows.videos)
+    return [
+        Tile(
+            "videos read",
+            count(len(rows.videos)),
+            f"{len(_unique(rows.videos))} different" if len(_unique(rows.videos)) < len(rows.videos) else "",
+        ),
+        Tile("with a failed model", count(len(partial))),
+        Tile("dead letters", count(len(dead)), "could not be read" if dead else ""),
+        Tile("video", seconds(length_s), f"{frames} frames sampled"),
+        Tile("wall clock", seconds(wall_s, None if records else "nothing was committed"), "from the start to the last record"),
+        Tile("videos a minute", rate),
+        Tile("of real time", ratio, "seconds of video a second"),
+    ]
+
+
+def _models(rows: RunRows, analyses: Sequence[Row]) -> list[ModelLine]:
+    by_model: dict[str, list[Row]] = {}
+    for row in analyses:
+        by_model.setdefault(row["model_name"], []).append(row)
+    length_s = {video["video_key"]: video["duration_s"] for video in rows.videos}
+    totals = {name: _time_s(found) for name, found in by_model.items()}
+    slowest = max((total for total in totals.values() if total), default=0.0)
+    lines = []
+    for name, found in by_model.items():
+        total, statuses = totals[name], Counter(row["status"] for row in found)
+        ran = [row for row in found if row["processing_time_s"] is not None]
+        seen_s = sum(length_s[row["video_key"]] for row in ran)
+        why = "it never answered"
+        lines.append(
+            ModelLine(
+                name=name,
+                backend=found[0]["backend"],
+                stand_in=found[0]["stand_in"],
+                device=f"{found[0]['device']}, {found[0]['precision']}",
+                statuses=tuple(
+                    (status, statuses[status], f"{100 * statuses[status] / len(found):.2f}") for status in Status if statuses[status]
+                ),
+                total_s=seconds(total, None if ran else why),
+                per_video_s=seconds(total / len(ran) if ran and total is not None else None, None if ran else why),
+                per_video_second=Shown(f"{total / seen_s:.2f}", total / seen_s) if total is not None and seen_s else absent(why),
+                width=f"{100 * (total or 0) / slowest:.2f}" if slowest else "0",
+            )
+        )
+    return lines
+
+
+def _time_s(found: Sequence[Row]) -> float | None:
+    times = [row["processing_time_s"] for row in found if row["processing_time_s"] is not None]
+    return sum(times) if times else None
+
+
+def _failures(rows: RunRows, dead: Sequence[Row], analyses: Sequence[Row]) -> list[Failure]:
+    inputs = {video["video_key"]: video["input"] for video in rows.videos}
+    kinds: dict[tuple[str, str, str], list[str]] = {}
+    for row in dead:
+        what = _without(row["error_message"], row["input"])
+        kinds.setdefault((f"dead letter, {row['stage']}", row["error_class"], what), []).append(row["input"])
+    for row in analyses:
+        if row["status"] == Status.FAILED:
+            kinds.setdefault((row["model_name"], row["error_class"], row["error_message"]), []).append(inputs[row["video_key"]])
+    found = [Failure(*kind, len(who), tuple(PurePosixPath(each).name for each in who[:_EXAMPLES])) for kind, who in kinds.items()]
+    return sorted(found, key=lambda failure: -failure.times)
+
+
+def _without(message: str, subject: str) -> str:
+    """A message without what it happened to, so that equal troubles of different files are one."""
+    return message.removeprefix(f"{subject}: ")
+
+
+def _charts(rows: RunRows) -> list[Bars]:
+    videos = _unique(rows.videos)
+    keys = {video["video_key"] for video in videos}
+    charts = [histogram("length of the videos", [video["duration_s"] for video in videos], "s")]
+    charts.append(_counted(rows, "objects", "objects, by videos they are in", "label", keys))
+    charts.append(_counted(rows, "emotions", "expressions of the largest face, by sightings", "dominant_emotion", None))
+    if "person_framing" in rows.known:
+        found = [row for key in keys for row in rows.found("person_framing", key)]
+        for name, title in (("face_visibility_rate", "share of frames with a face"), ("eye_contact_rate", "share of looks at the camera")):
+            charts.append(histogram(title, [row[name] for row in found if row[name] is not None], "", 0.0, 1.0, of=len(found)))
+    else:
+        charts.append(Bars("person framing", missing=NOT_COMPUTED))
+    if "windows" in rows.known:
+        whole = [row for key in keys for row in rows.found("windows", key) if row["window"] == "video"]
+        spoken = [row["words_per_minute"] for row in whole if row["words_per_minute"] is not None]
+        charts.append(histogram("words per minute", spoken, "", of=len(whole)))
+        cuts = [row["cuts_per_minute"] for row in whole if row["cuts_per_minute"] is not None]
+        charts.append(histogram("cuts per minute", cuts, "", of=len(whole)))
+    else:
+        charts.append(Bars("words and cuts per minute", missing=NOT_COMPUTED))
+    return charts
+
+
+def _counted(rows: RunRows, table: str, title: str, column: str, videos: set[str] | None) -> Bars:
+    if table not in rows.known:
+        return Bars(title, missing=NOT_COMPUTED)
+    names = ["video_key", column] + (["is_largest"] if table == "emotions" else [])
+    found: list[Row] = rows.run.table(table, names).to_pylist()
+    if videos is not None:
+        counts = Counter(label for _, label in {(row["video_key"], row[column]) for row in found})
+    else:
+        counts = Counter(row[column] for row in found if row.get("is_largest", True))
+    return bars_of(title, counts.most_common())
+
+
+def _line(rows: RunRows, video: Row, poster: str | None, page: str | None) -> VideoLine:
+    key = video["video_key"]
+    analyses = rows.analyses(key)
+    failed = any(row["status"] == Status.FAILED for row in analyses.values())
+    return VideoLine(
+        name=PurePosixPath(video["input"]).name or video["input"],
+        title=video["input"],
+        page=page,
+        poster=poster,
+        status="partial" if failed else "complete",
+        cells=tuple(_cells(rows, video, analyses)),
+    )
+
+
+def _cells(rows: RunRows, video: Row, analyses: Mapping[str, Row]) -> list[Shown]:
+    key = video["video_key"]
+    framing: Row = next(iter(rows.found("person_framing", key)), {})
+    not_framed = NOT_COMPUTED if "person_framing" not in rows.known else "; ".join(framing.get("not_measured") or ()) or None
+    eye_contact = framing.get("eye_contact_rate")
+    emotions = Counter(row["dominant_emotion"] for row in rows.found("emotions", key) if row["is_largest"])
+    feeling = emotions.most_common(1)[0][0] if emotions else None
+    return [
+        seconds(video["duration_s"]),
+        count(framing.get("subject_count"), None if framing.get("subject_count") is not None else not_framed),
+        share(framing.get("face_visibility_rate"), None if framing.get("face_visibility_rate") is not None else not_framed),
+        share(eye_contact, None if eye_contact is not None else not_framed or "no gaze to measure"),
+        _rows_of(rows, "shots", key, analyses),
+        Shown(str(labels), labels) if (labels := _kinds(rows, key)) is not None else absent(_why(rows, "objects", analyses)),
+        _rows_of(rows, "words", key, analyses),
+        _rows_of(rows, "text_spans", key, analyses),
+        Shown(feeling, feeling) if feeling else absent(_why(rows, "emotions", analyses) or "no face"),
+    ]
+
+
+def _kinds(rows: RunRows, key: str) -> int | None:
+    found = rows.found("objects", key)
+    return None if found.missing else len({row["label"] for row in found})
+
+
+def _rows_of(rows: RunRows, table: str, key: str, analyses: Mapping[str, Row]) -> Shown:
+    found = rows.found(table, key)
+    return absent(found.missing or _why(rows, table, analyses)) if found.missing else count(len(found))
+
+
+def _why(rows: RunRows, table: str, analyses: Mapping[str, Row]) -> str:
+    if table not in rows.known:
+        return NOT_COMPUTED
+    return next((why for name in MADE_BY.get(table, ()) if (why := reason_of(name, analyses))), "")
+
+
+def _dead_line(row: Row) -> VideoLine:
+    why = f"{row['error_class']}: {row['error_message']}"
+    name = PurePosixPath(row["input"]).name or row["input"]
+    return VideoLine(name, row["input"], None, None, "dead letter", tuple(absent(why) for _ in COLUMNS))

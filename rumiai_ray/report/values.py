@@ -1,0 +1,108 @@
+"""Figures as people read them. What was not measured is a dash with its reason, never a zero."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+ABSENT = "—"
+_MINUTE_S = 60
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One figure on a page."""
+
+    text: str
+    sort: float | str | None = None
+    """What a table is sorted by; None comes last whatever the order."""
+    why: str | None = None
+    """Why there is none."""
+
+    @property
+    def absent(self) -> bool:
+        """Whether nothing was measured."""
+        return self.text == ABSENT
+
+
+def absent(why: str) -> Shown:
+    """A figure that nobody measured."""
+    return Shown(ABSENT, None, why)
+
+
+def count(number: int | None, why: str | None = None) -> Shown:
+    """A number of things, or a dash."""
+    return (
+        absent(why or "not measured") if number is None or why else Shown(f"{number:,}".replace(",", "\N{NARROW NO-BREAK SPACE}"), number)
+    )
+
+
+def share(value: float | None, why: str | None = None) -> Shown:
+    """A share of 1 in percent."""
+    return absent(why or "not measured") if value is None or why else Shown(f"{100 * value:.0f} %", value)
+
+
+def seconds(value: float | None, why: str | None = None) -> Shown:
+    """A duration."""
+    if value is None or why:
+        return absent(why or "not measured")
+    return Shown(clock(value) if value >= _MINUTE_S else f"{value:.1f} s", value)
+
+
+def clock(value_s: float) -> str:
+    """A time as minutes and seconds: 1:05."""
+    whole = round(value_s)
+    return f"{whole // _MINUTE_S}:{whole % _MINUTE_S:02d}"
+
+
+def percent(value: float) -> str:
+    """A position or length in percent, as SVG wants it."""
+    return f"{100 * value:.3f}%"
+
+
+def of_column(value: Any, field: pa.Field[Any], why: str) -> Shown:
+    """A value of a table's column, by the type, unit and range its schema states."""
+    if value is None:
+        return absent(why)
+    facts = facts_of(field)
+    unit = facts.get("unit", "")
+    if isinstance(value, bool):
+        return Shown("yes" if value else "no", float(value))
+    if isinstance(value, float):
+        if facts.get("range") == "0..1" and not unit:
+            return share(value)
+        return Shown(f"{value:.3g}" + (f" {unit}" if unit and unit != "full scale" else ""), value)
+    return Shown(str(value) + (f" {unit}" if unit else ""), value if isinstance(value, int) else str(value))
+
+
+def facts_of(field: pa.Field[Any]) -> dict[str, str]:
+    """What a schema says about a column."""
+    return {key.decode(): text.decode() for key, text in (field.metadata or {}).items()}
+
+
+def is_plain(field: pa.Field[Any]) -> bool:
+    """Whether a column holds one value a row."""
+    return not pa.types.is_nested(field.type)
+
+
+def in_words(name: str) -> str:
+    """A column's name as a label: `face_visibility_rate` is "face visibility rate"."""
+    return name.removesuffix("_s").replace("_s2", "").replace("_", " ")
+
+
+def listed(counts: Mapping[str, int], most: int = 6) -> str:
+    """Things with how often: "person ×2, dog"."""
+    names = [name + (f" ×{number}" if number > 1 else "") for name, number in list(counts.items())[:most]]
+    return ", ".join(names) + (" …" if len(counts) > most else "")
+
+
+def middle(values: Sequence[float]) -> float | None:
+    """The median; None of nothing."""
+    ordered = sorted(values)
+    half = len(ordered) // 2
+    return None if not ordered else ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2

@@ -1,0 +1,224 @@
+"""What stands on the page of one video."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from rumiai_ray.report.draw import COLOURS, LAYERS
+from rumiai_ray.report.lanes import Lane, Timeline
+from rumiai_ray.report.pictures import Strip, strip_of
+from rumiai_ray.report.rows import NOT_COMPUTED
+from rumiai_ray.report.values import Shown, clock, facts_of, in_words, is_plain, listed, of_column
+from rumiai_ray.schema.registry import TABLES_BY_NAME
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from rumiai_ray.frames.store import FrameStore
+    from rumiai_ray.report.rows import Found, Row, RunRows
+
+MAIN_FIGURES = (
+    "face_visibility_rate", "eye_contact_rate", "talk_to_camera_share", "person_count", "dominant_emotion", "words_per_minute",
+    "speech_coverage", "text_coverage", "call_to_action_count", "cuts_per_minute", "energy_level", "silence_share",
+)  # fmt: skip
+"""The figures of `windows` that are shown first; the others are one click away."""
+
+_NAMING = {"run_id", "video_key", "window", "window_index", "start_s", "end_s", "not_measured"}
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One sampled frame: its picture, where there is one, and what was found in it in words."""
+
+    frame_index: int
+    time_s: float
+    uri: str | None
+    facts: tuple[tuple[str, str], ...]
+    """(what, found)."""
+
+    @property
+    def spoken(self) -> str:
+        """The moment for those who cannot see it."""
+        return f"{self.time_s:.2f} seconds: " + ("; ".join(f"{what}: {found}" for what, found in self.facts) or "nothing found")
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One stretch of speech with its words."""
+
+    start_s: float
+    text: str
+    words: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure with its name and what it means."""
+
+    name: str
+    definition: str
+    values: tuple[Shown, ...]
+
+
+@dataclass(frozen=True)
+class VideoPage:
+    """Everything the template shows."""
+
+    run_id: str
+    video: Row
+    name: str
+    facts: tuple[tuple[str, str], ...]
+    source: tuple[tuple[str, str], ...]
+    """What its source says of it."""
+    link: str | None
+    """Its page at the source, where that is a web address."""
+    analyses: tuple[Row, ...]
+    moments: tuple[Moment, ...]
+    sampled: int
+    strip: Strip
+    lanes: tuple[Lane, ...]
+    legend: tuple[tuple[str, str], ...]
+    segments: tuple[Segment, ...]
+    speech_missing: str | None
+    texts: Found
+    framing: tuple[Figure, ...]
+    framing_missing: str | None
+    windows: tuple[str, ...]
+    figures: tuple[Figure, ...]
+    more_figures: tuple[Figure, ...]
+    windows_missing: str | None
+    not_measured: tuple[str, ...]
+
+
+def video_page(rows: RunRows, video: Row, store: FrameStore | None, most_frames: int) -> VideoPage:
+    """Gather a video's page.
+
+    Args:
+        rows: of the run.
+        video: its row of `videos`.
+        store: where its frames are; None to go without pictures.
+        most_frames: most pictures on the page, evenly spread.
+    """
+    key: str = video["video_key"]
+    drawn = rows.drawn(key)
+    strip = strip_of(store, video, drawn, most_frames)
+    times_s = rows.times_s(key) | {picture.frame_index: picture.time_s for picture in strip.pictures}
+    speech = rows.found("speech_segments", key)
+    framing = rows.found("person_framing", key)
+    windows = rows.found("windows", key)
+    figures = _window_figures(windows)
+    return VideoPage(
+        run_id=rows.run.run_id,
+        video=video,
+        name=PurePosixPath(video["input"]).name or video["input"],
+        facts=tuple(_facts(video)),
+        source=tuple(_source(video)),
+        link=video["source_url"] if re.match(r"https?://", video["source_url"] or "") else None,
+        analyses=tuple(rows.analyses(key).values()),
+        moments=tuple(_moments(rows, key, times_s, strip)),
+        sampled=video["frames_sampled"],
+        strip=strip,
+        lanes=tuple(Timeline(rows, video, times_s).lanes()),
+        legend=tuple((LAYERS[layer], layer) for layer in COLOURS),
+        segments=tuple(_segments(speech, rows.found("words", key))),
+        speech_missing=speech.missing,
+        texts=_texts(rows, key),
+        framing=tuple(_figures("person_framing", list(framing))),
+        framing_missing=framing.missing or (None if framing else NOT_COMPUTED),
+        windows=tuple(row["window"].replace("_", " ") for row in windows),
+        figures=tuple(figure for figure in figures if figure.name in map(in_words, MAIN_FIGURES)),
+        more_figures=tuple(figure for figure in figures if figure.name not in map(in_words, MAIN_FIGURES)),
+        windows_missing=windows.missing or (None if windows else NOT_COMPUTED),
+        not_measured=tuple(next((row.get("not_measured") or () for row in framing), ())),
+    )
+
+
+def _facts(video: Row) -> list[tuple[str, str]]:
+    found = [
+        ("length", f"{video['duration_s']:.2f} s" if video["duration_s"] < 60 else clock(video["duration_s"])),  # noqa: PLR2004 -- a minute
+        ("picture", f"{video['width_px']} × {video['height_px']}"),
+        ("frame rate", f"{video['fps']:.4g} per second" if video["fps"] else "a single frame"),
+        ("sampled", f"{video['frames_sampled']} frames, {video['sampling_fps']:g} per second"),
+        ("codecs", f"{video['video_codec']}, {video['audio_codec'] or 'no audio'}"),
+        ("size", f"{video['size_bytes'] / 1e6:.2f} MB"),
+        ("entry", video["entry_id"]),
+        ("input", video["input"]),
+        ("video key", video["video_key"]),
+    ]
+    return found + [("problem", problem) for problem in video["media_problems"]]
+
+
+def _source(video: Row) -> list[tuple[str, str]]:
+    hashtags = " ".join(f"#{tag}" for tag in video["hashtags"] or ())
+    counts = [(name, video[f"{name[:-1]}_count"]) for name in ("views", "likes", "comments", "shares")]
+    texts = [("title", video["title"]), ("caption", video["description"]), ("author", video["author"]), ("hashtags", hashtags)]
+    given = [(name, f"{number:,}") for name, number in counts if number is not None]
+    return [(name, text) for name, text in texts if text] + given + list(video["columns"].items())
+
+
+def _moments(rows: RunRows, key: str, times_s: dict[int, float], strip: Strip) -> list[Moment]:
+    facts = _facts_by_frame(rows, key)
+    uris = {picture.frame_index: picture.uri for picture in strip.pictures}
+    shown = sorted(uris) if uris else sorted(times_s)
+    return [Moment(frame, times_s[frame], uris.get(frame), tuple(facts.get(frame, ()))) for frame in shown]
+
+
+def _facts_by_frame(rows: RunRows, key: str) -> dict[int, list[tuple[str, str]]]:
+    """What was found in each frame, in words."""
+    by_frame: dict[int, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for row in rows.found("objects", key):
+        by_frame[row["frame_index"]]["objects"].append(row["label"])
+    for row in rows.found("emotions", key):
+        if row["is_largest"]:
+            name = row["dominant_emotion"]
+            by_frame[row["frame_index"]]["expression"].append(f"{name} {row[name]:.2f}")
+    for row in rows.found("gaze", key):
+        if row["face_index"] == 0 and row["direction"] is not None:
+            by_frame[row["frame_index"]]["gaze"].append("at the camera" if row["direction"] == "camera" else row["direction"])
+    for row in rows.found("gestures", key):
+        by_frame[row["frame_index"]]["gesture"].append(row["gesture"].replace("_", " "))
+    for row in rows.found("texts", key):
+        by_frame[row["frame_index"]]["text"].append(row["text"])
+    order = ("objects", "expression", "gaze", "gesture", "text")
+    return {
+        frame: [(what, " / ".join(found[what]) if what == "text" else listed(Counter(found[what]))) for what in order if what in found]
+        for frame, found in by_frame.items()
+    }
+
+
+def _segments(segments: Found, words: Found) -> list[Segment]:
+    spoken: dict[int, list[Row]] = defaultdict(list)
+    for word in words:
+        spoken[word["segment_index"]].append(word)
+    return [Segment(row["start_s"], row["text"], tuple(spoken[row["segment_index"]])) for row in segments]
+
+
+def _texts(rows: RunRows, key: str) -> Found:
+    """Spans, or sightings where spans are not computed; for the table below the timeline."""
+    spans = rows.found("text_spans", key)
+    return spans if spans.missing != NOT_COMPUTED else rows.found("texts", key)
+
+
+def _figures(table: str, records: list[Row]) -> list[Figure]:
+    """Every plain column of a table, over the records given."""
+    if not records:
+        return []
+    why = ", ".join(records[0].get("not_measured") or ()) or "nothing to measure it on"
+    return [
+        Figure(in_words(field.name), _definition(field), tuple(of_column(record[field.name], field, why) for record in records))
+        for field in TABLES_BY_NAME[table].schema
+        if field.name not in _NAMING and is_plain(field) and field.name in records[0]
+    ]
+
+
+def _window_figures(windows: Found) -> list[Figure]:
+    return _figures("windows", list(windows))
+
+
+def _definition(field: pa.Field[Any]) -> str:
+    facts = facts_of(field)
+    return facts.get("definition", "") + (f" In {facts['unit']}." if facts.get("unit") else "")

@@ -1,0 +1,139 @@
+"""A run's report as files: `index.html`, and under `videos/` a page for each video. Each file stands alone; only links join them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rumiai_ray.errors import ConfigError, StorageError
+from rumiai_ray.report.pictures import strip_of
+from rumiai_ray.report.render import render
+from rumiai_ray.report.rows import RunRows
+from rumiai_ray.report.run_page import run_page
+from rumiai_ray.report.video_page import video_page
+from rumiai_ray.runs.export_json import file_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from rumiai_ray.frames.store import FrameStore
+    from rumiai_ray.report.rows import Row
+    from rumiai_ray.runs.reader import Run
+
+INDEX = "index.html"
+MOST_FRAMES = 120
+"""Pictures on a video's page: every sampled frame of a video of 24 s, and 3 MB of page."""
+MOST_PAGES = 200
+"""Pages of videos in a run's report; any other video's page can be asked for by name."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much is written."""
+
+    frames: int = MOST_FRAMES
+    pages: int = MOST_PAGES
+
+
+def write_report(
+    run: Run,
+    directory: Path,
+    store: FrameStore | None,
+    limits: Limits = Limits(),
+    told: Callable[[str], None] = lambda _: None,
+) -> list[Path]:
+    """Write the report of a run.
+
+    Args:
+        run: the run.
+        directory: new or empty.
+        store: where sampled frames are; None to go without pictures.
+        limits: how much.
+        told: is called with the name of each video before its page is made.
+
+    Returns:
+        The files written, `index.html` first.
+
+    Raises:
+        ConfigError: `directory` is not empty.
+        StorageError: the run is damaged, or the directory cannot be written.
+    """
+    rows = RunRows(run)
+    videos = {video["video_key"]: video for video in reversed(rows.videos)}
+    chosen = [video for video in rows.videos if videos[video["video_key"]] is video][: limits.pages]
+    names = {video["video_key"]: f"videos/{file_name(video['entry_id'])}.html" for video in chosen}
+    posters: dict[str, str | None] = {}
+    written = [directory / INDEX]
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        if any(directory.iterdir()):
+            raise ConfigError("not empty", str(directory), "choose a new directory: pages of two reports must not mix")
+        (directory / "videos").mkdir()
+        for video in chosen:
+            told(video["input"])
+            page = video_page(rows, video, store, limits.frames)
+            posters[video["video_key"]] = page.strip.poster
+            path = directory / names[video["video_key"]]
+            path.write_text(render("video.html", page, home=f"../{INDEX}"), encoding="utf-8")
+            written.append(path)
+        for key, video in videos.items():
+            if key not in posters:
+                posters[key] = strip_of(store, video, {}, 0).poster
+        # As a link in HTML: what is percent-encoded in the file's name is so once more.
+        links = {key: name.replace("%", "%25") for key, name in names.items()}
+        written[0].write_text(render("run.html", run_page(rows, posters, links)), encoding="utf-8")
+    except OSError as error:
+        raise StorageError(f"cannot write it: {error.strerror}", str(error.filename or directory), "choose another directory") from error
+    return written
+
+
+def write_video(run: Run, wanted: str, path: Path, store: FrameStore | None, limits: Limits = Limits()) -> Path:
+    """Write the page of one video as one file.
+
+    Args:
+        run: the run.
+        wanted: see `find_video`.
+        path: the file, which must not be there yet.
+        store: where sampled frames are; None to go without pictures.
+        limits: how much.
+
+    Raises:
+        ConfigError: there is no such video, or the file is there.
+        StorageError: the run is damaged, or the file cannot be written.
+    """
+    video = find_video(run, wanted)
+    page = render("video.html", video_page(RunRows(run, video["video_key"]), video, store, limits.frames))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8") as file:
+            file.write(page)
+    except FileExistsError as error:
+        raise ConfigError("is there already", str(path), "choose another name") from error
+    except OSError as error:
+        raise StorageError(f"cannot write it: {error.strerror}", str(error.filename or path), "choose another place") from error
+    return path
+
+
+def find_video(run: Run, wanted: str) -> Row:
+    """The row of `videos` that is meant.
+
+    Args:
+        run: the run.
+        wanted: its entry's id, its input, or the beginning of its key.
+
+    Raises:
+        ConfigError: none is meant, or more than one; or it is a dead letter, and the message says why.
+    """
+    videos: list[Row] = run.table("videos").to_pylist(maps_as_pydicts="lossy")
+    exact = [video for video in videos if wanted in {video["entry_id"], video["input"], video["video_key"]}]
+    found = exact or [video for video in videos if wanted and video["video_key"].startswith(wanted)]
+    if found and len({video["video_key"] for video in found}) == 1:
+        return found[0]
+    for dead in run.table("dead_letter").to_pylist():
+        if wanted in {dead["entry_id"], dead["input"]}:
+            raise ConfigError(
+                f"was never read: {dead['error_class']}: {dead['error_message']}", repr(wanted), "it is a dead letter of this run"
+            )
+    names = ", ".join(repr(video["entry_id"]) for video in (found or videos)[:5])
+    raise ConfigError(f"{len(found) or 'no'} videos are meant", repr(wanted), f"some of this run's entries: {names}")

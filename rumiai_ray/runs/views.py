@@ -1,0 +1,87 @@
+"""A run's committed rows as other tools' tables: pandas, polars, DuckDB. Each is imported when it is asked for; null stays null."""
+
+from __future__ import annotations
+
+import re
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from rumiai_ray.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import duckdb
+    import pandas as pd
+    import polars as pl
+    import pyarrow as pa
+
+    from rumiai_ray.runs.reader import Run
+
+_NO_DOWNLOADS = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+"""DuckDB otherwise fetches an extension from its maker's server when a query seems to want one."""
+
+
+def to_pandas(rows: pa.Table) -> pd.DataFrame:
+    """Rows as a pandas data frame of Arrow-backed columns: an absent integer is `<NA>`, not a NaN among floats."""
+    pandas = _package("pandas", "pandas")
+    frame: pd.DataFrame = rows.to_pandas(types_mapper=pandas.ArrowDtype)
+    return frame
+
+
+def to_polars(rows: pa.Table) -> pl.DataFrame:
+    """Rows as a polars data frame.
+
+    Raises:
+        ConfigError: polars is not installed.
+    """
+    frame: pl.DataFrame = _package("polars", "polars").from_arrow(rows)
+    return frame
+
+
+def to_duckdb(run: Run, names: Iterable[str]) -> duckdb.DuckDBPyConnection:
+    """A DuckDB database in memory with a view of each of these tables.
+
+    Raises:
+        ConfigError: DuckDB is not installed, or the run has no such table.
+        StorageError: the run is damaged.
+    """
+    database: duckdb.DuckDBPyConnection = _package("duckdb", "duckdb").connect(config=_NO_DOWNLOADS)
+    for name in names:
+        database.register(name, run.table(name))
+    return database
+
+
+def query(run: Run, sql: str) -> pa.Table:
+    """The answer to an SQL query over all tables of a run. Only tables whose names stand in the query are read.
+
+    Args:
+        run: the run.
+        sql: one statement in DuckDB's dialect; tables by their names, `SELECT label, count(*) FROM objects GROUP BY label`.
+
+    Raises:
+        ConfigError: DuckDB is not installed, or cannot make sense of the query; or the query gives no rows to show.
+        StorageError: the run is damaged.
+    """
+    errors = _package("duckdb", "duckdb").Error
+    tables = run.tables()
+    words = {word.lower() for word in re.findall(r"\w+", sql)}
+    # `SHOW TABLES` names none and means all.
+    with to_duckdb(run, [name for name in tables if name in words] or tables) as database:
+        try:
+            answer = database.sql(sql)
+            if answer is None:
+                raise ConfigError("gives no rows", sql, "ask with SELECT")
+            rows: pa.Table = answer.to_arrow_table()
+        except errors as error:
+            raise ConfigError(f"DuckDB: {error}", run.run_id, f"the tables are {', '.join(tables)}") from error
+    return rows
+
+
+def _package(name: str, extra: str) -> Any:
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name:
+            raise
+        raise ConfigError("is not installed", name, f"pip install 'rumiai-ray[{extra}]'") from error

@@ -1,0 +1,145 @@
+"""The verbs that read a run, in this process, through `main`: query, export, schema, runs diff."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from io import StringIO
+from typing import TYPE_CHECKING
+
+import pytest
+
+from rumiai_ray.cli import app
+from rumiai_ray.cli.exits import Exit
+from rumiai_ray.runs.writer import RunWriter
+from rumiai_ray.schema.registry import TABLES_BY_NAME
+from synthetic_run import RUN_ID, analysis_row, manifest, object_row, stamped, video_row
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    Call = Callable[..., tuple[int, str, str]]
+
+OTHER_ID = "20261123T150712Z-3f9a1c"
+
+
+@pytest.fixture
+def rumiai(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    """Calls the command line; gives exit code, stdout, stderr."""
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("RUMIAI_OUT", str(tmp_path / "runs"))
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["rumiai-ray", *arguments])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            app.main()
+        said = capsys.readouterr()
+        return int(ended.value.code or 0), said.out, said.err
+
+    return call
+
+
+def write(out: Path, run_id: str, label: str) -> None:
+    writer = RunWriter.create(out, manifest(run_id))
+    rows = {"videos": [video_row("clip")], "analyses": [analysis_row("yolo")], "objects": [object_row(0, label=label), object_row(1)]}
+    writer.add({name: stamped(name, records, "clip", run_id) for name, records in rows.items()})
+    writer.commit(["clip"])
+    writer.finish("complete", {})
+
+
+@pytest.fixture
+def two_runs(tmp_path: Path) -> None:
+    """Two runs of one video; the second one took its first object for something else."""
+    write(tmp_path / "runs", RUN_ID, "person")
+    write(tmp_path / "runs", OTHER_ID, "[bold]dog")
+
+
+@pytest.mark.usefixtures("two_runs")
+def test_a_query_is_answered_as_a_table_as_csv_and_as_json(rumiai: Call) -> None:
+    sql = "SELECT label, count(*) AS n, min(view_count) AS views FROM objects JOIN videos USING (video_key) GROUP BY label ORDER BY label"
+    code, shown, _ = rumiai("query", OTHER_ID, sql)
+    assert code == Exit.COMPLETE
+    assert "[bold]dog" in shown, "text of a run is no markup"
+    assert "null" in shown
+    assert rumiai("query", OTHER_ID, sql, "--csv")[1] == "label,n,views\n[bold]dog,1,\nperson,1,\n"
+    assert json.loads(rumiai("query", OTHER_ID, sql, "--json")[1])[1] == {"label": "person", "n": 1, "views": None}
+
+
+@pytest.mark.usefixtures("two_runs")
+def test_wrong_sql_is_wrong_usage_and_says_why(rumiai: Call) -> None:
+    code, out, err = rumiai("query", RUN_ID, "SELECT * FROM object")
+    assert (code, out) == (Exit.USAGE, "")
+    assert "object does not exist" in err
+    assert "the tables are" in err
+
+
+@pytest.mark.usefixtures("two_runs")
+def test_diff_says_what_changed_and_ends_with_1(rumiai: Call) -> None:
+    code, out, _ = rumiai("runs", "diff", RUN_ID, OTHER_ID)
+    assert code == Exit.TROUBLED
+    assert "label: 'person' → '[bold]dog'" in out
+    assert "the runs differ" in out
+    code, out, _ = rumiai("runs", "diff", RUN_ID, OTHER_ID, "--json")
+    document = json.loads(out)
+    assert code == Exit.TROUBLED
+    assert document["differs"]
+    (objects,) = [table for table in document["tables"] if table["name"] == "objects"]
+    assert (objects["changed"], objects["columns"]) == (1, [["label", 1]])
+
+
+@pytest.mark.usefixtures("two_runs")
+def test_diff_of_a_run_with_itself_ends_with_0(rumiai: Call) -> None:
+    code, out, _ = rumiai("runs", "diff", RUN_ID, RUN_ID)
+    assert code == Exit.COMPLETE
+    assert "no row differs" in out
+
+
+@pytest.mark.usefixtures("two_runs")
+def test_export_writes_each_format_where_it_says(rumiai: Call, tmp_path: Path) -> None:
+    assert rumiai("export", RUN_ID, "--format", "csv")[0] == Exit.COMPLETE
+    assert (tmp_path / f"{RUN_ID}-csv/objects.csv").is_file()
+    assert rumiai("export", RUN_ID, "--format", "parquet", "--to", "tables")[0] == Exit.COMPLETE
+    assert (tmp_path / "tables/objects.parquet").is_file()
+    assert rumiai("export", RUN_ID, "--format", "feature-csv")[0] == Exit.COMPLETE
+    (row,) = csv.DictReader(StringIO((tmp_path / f"{RUN_ID}-features.csv").read_text()))
+    assert row["entry_id"] == "clip"
+
+
+@pytest.mark.usefixtures("two_runs")
+def test_json_is_the_same_five_documents_by_either_verb(rumiai: Call, tmp_path: Path) -> None:
+    rumiai("export", RUN_ID, "--format", "json", "--to", "one")
+    rumiai("runs", "show", RUN_ID, "--export-json", "other")
+    one, other = (
+        {path.relative_to(tmp_path / name): path.read_bytes() for path in (tmp_path / name).rglob("*.json")} for name in ("one", "other")
+    )
+    assert len(one) == 5
+    assert one == other
+
+
+def test_schema_prints_every_column_of_every_table(rumiai: Call) -> None:
+    code, out, _ = rumiai("schema", "--markdown")
+    assert code == Exit.COMPLETE
+    for table in TABLES_BY_NAME.values():
+        section = out.partition(f"\n## {table.name}\n")[2].partition("\n## ")[0]
+        assert table.definition in section
+        assert [line.split("`")[1] for line in section.splitlines() if line.startswith("| `")] == table.schema.names
+    code, out, _ = rumiai("schema", "words")
+    assert code == Exit.COMPLETE
+    assert "The word, without surrounding space" in out
+    assert rumiai("schema", "nope")[0] == Exit.USAGE
+
+
+def test_help_imports_nothing_that_only_a_verb_needs() -> None:
+    heavy = ("duckdb", "polars", "pandas", "jinja2", "supervision", "ray", "torch")
+    code = (
+        "import sys\nfrom rumiai_ray.cli import app\nsys.argv = ['rumiai-ray', '--help']\n"
+        "try:\n    app.main()\nexcept SystemExit:\n    pass\n"
+        f"print('imported:', [name for name in {heavy} if name in sys.modules])"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert ended.stdout.rstrip().endswith("imported: []")
