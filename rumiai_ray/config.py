@@ -10,19 +10,31 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, create_model, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from rumiai_ray.errors import ConfigError
 from rumiai_ray.models.base import ModelSettings
 from rumiai_ray.models.catalogue import MODELS, model_class
 from rumiai_ray.models.weights import Profile, user_cache
-from rumiai_ray.settings import execution, result
+from rumiai_ray.settings import execution, result, split_at_commas
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["ENV_PREFIX", "BaseConfig", "Config", "Engine", "Group", "Limits", "Sampling", "flat_settings", "load_config", "user_cache"]
+__all__ = [
+    "ENV_PREFIX",
+    "BaseConfig",
+    "Config",
+    "Engine",
+    "Group",
+    "Insights",
+    "Limits",
+    "Sampling",
+    "flat_settings",
+    "load_config",
+    "user_cache",
+]
 
 ENV_PREFIX = "RUMIAI_"
 
@@ -85,6 +97,33 @@ class Engine(Group):
     memory_mb: int = execution(6144, "anonymous memory past which a model actor is recycled between calls", ge=512)
 
 
+class Insights(Group):
+    """What the insight tables are cut at. Where a source is named, the figure is theirs; the others were chosen on the shared clips."""
+
+    track_margin: float = result(0.5, "margin around a box, as a share of its sides, before boxes of two frames are compared", ge=0, le=2)
+    track_iou: float = result(
+        0.1, "overlap, margins included, from which on two boxes may be one thing (the default of `trackers`)", gt=0, le=1
+    )
+    track_gap_s: float = result(1.0, "longest time inside a track without a box, beyond the usual distance of frames (as there)", ge=0)
+    text_confidence: float = result(0.3, "readings below this confidence go on with a text span, but begin none", ge=0, le=1)
+    text_similarity: float = result(0.7, "share of letters in which two readings agree to be one text (Indel similarity)", ge=0, le=1)
+    text_move: float = result(0.1, "farthest a text moves from one sighting to the next, as a share of the picture's diagonal", ge=0, le=1)
+    text_gap_s: float = result(1.0, "longest time inside a text span without a sighting, beyond the usual distance of frames", ge=0)
+    caption_overlap: float = result(0.5, "share of a text's words that are spoken meanwhile, from which on it is a caption", gt=0, le=1)
+    caption_slack_s: float = result(0.5, "time by which speech may come before or after its caption", ge=0)
+    call_to_action: Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_at_commas)] = result(
+        ("buy", "shop", "click", "link in bio", "link below", "follow", "subscribe", "comment", "share", "order now", "sign up", "tap"),
+        "words and phrases that ask the viewer to do something, comma-separated; found as whole words",
+    )
+    subject_share: float = result(0.2, "share of the frames with anybody in them in which so many people must be seen", gt=0, le=1)
+    close_face_share: float = result(0.25, "share of the picture from which on a face is close (as in the system before)", gt=0, le=1)
+    medium_face_share: float = result(0.08, "share of the picture from which on a face is at medium distance (as before)", gt=0, le=1)
+    steady_gaze_deg: float = result(5.0, "turn of head and eyes from one frame to the next, below which gaze is steady", gt=0, le=90)
+    hook_s: float = result(3.0, "length of the hook window (as in the system before)", gt=0)
+    closing_s: float = result(3.0, "length of the closing window (as before)", gt=0)
+    shortest_window_s: float = result(0.5, "shortest part of the middle; a shorter middle has fewer parts", gt=0)
+
+
 class BaseConfig(BaseSettings):
     """The settings that do not belong to one model. `Config` adds a group for each model of the catalogue."""
 
@@ -93,7 +132,9 @@ class BaseConfig(BaseSettings):
     )
 
     profile: Profile = result("standard", "weights: `standard` (flagships from their hubs) or `offline` (package registries only)")
-    models: Annotated[tuple[str, ...], NoDecode] = result(tuple(MODELS), "model families to run, comma-separated")
+    models: Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_at_commas)] = result(
+        tuple(MODELS), "model families to run, comma-separated"
+    )
     device: Literal["auto", "cpu", "cuda"] = result("auto", "where models run; `auto` takes a GPU where there is one")
     out: str = execution("runs", "directory or URI that holds run directories")
     store: Path = execution(user_cache() / "frames", "directory of the frame store (of this node)")
@@ -106,11 +147,7 @@ class BaseConfig(BaseSettings):
     sampling: Sampling = Sampling()
     limits: Limits = Limits()
     engine: Engine = Engine()
-
-    @field_validator("models", mode="before")
-    @classmethod
-    def _split(cls, value: object) -> object:
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+    insights: Insights = Insights()
 
     @field_validator("models")
     @classmethod

@@ -15,7 +15,7 @@ from rumiai_ray.errors import ConfigError
 
 PACKAGES = (
     "ray", "mediapipe", "ultralytics", "easyocr", "faster-whisper", "ctranslate2", "py-feat", "torch", "torchvision",
-    "opencv-python", "pyarrow", "av", "numpy", "openvino", "yt-dlp",
+    "opencv-python", "pyarrow", "av", "numpy", "openvino", "yt-dlp", "scenedetect", "praat-parselmouth", "trackers", "rapidfuzz",
 )  # fmt: skip
 """Distributions whose version can change what a run says."""
 

@@ -23,6 +23,11 @@ def execution(default: Any, description: str, **constraints: Any) -> Any:
     return _setting("execution", default, description, constraints)
 
 
+def split_at_commas(value: object) -> object:
+    """A list that was written as one string, as environment and flags have it; anything else as it is. For a `BeforeValidator`."""
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
 def _setting(effect: Effect, default: Any, description: str, constraints: dict[str, Any]) -> Any:
     return Field(default=default, description=description, json_schema_extra={"effect": effect}, **constraints)
 

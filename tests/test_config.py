@@ -28,6 +28,7 @@ CHOSEN: dict[tuple[str, ...], Any] = {
     ("ocr", "languages"): ["en", "de"],
     ("ocr", "mag_ratio"): 2.0,
     ("whisper", "language"): "de",
+    ("insights", "call_to_action"): ["buy now", "join"],
 }
 """Allowed values that are not the default, where none can be made up from the default alone."""
 TOGETHER = (("yolo", "weights"), ("yolo", "weights_sha256"))

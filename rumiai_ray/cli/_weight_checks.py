@@ -33,7 +33,8 @@ def weights(profile: Profile, models: Mapping[str, ModelSettings], directories: 
             findings.append(Finding(check, "error", _said(error), error.hint))
         else:
             declared = " (declared stand-in)" if plan.stand_in else ""
-            findings.append(Finding(check, "ok", f"{plan.backend} {plan.version}{declared}, {len(plan.files)} files, digests right"))
+            files = f"{len(plan.files)} files, digests right" if plan.files else "needs none"
+            findings.append(Finding(check, "ok", f"{plan.backend} {plan.version}{declared}, {files}"))
     return findings
 
 

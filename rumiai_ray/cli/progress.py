@@ -45,7 +45,7 @@ class ProgressBars:
         self.stage(f"analysing {entry.input}")
         for model, frames in plan.frames.items():
             self._tasks[plan.video_key, model] = self.bars.add_task(f"  {model}", total=frames)
-        for model in plan.audio:
+        for model in (*plan.audio, *plan.thumbnails):
             self._tasks[plan.video_key, model] = self.bars.add_task(f"  {model}", total=None)
 
     def progress(self, video_key: str, model: str, answered: int) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rumiai_ray.models.weights import Candidate, WeightFile
 
 app = typer.Typer(help="Weights: list, fetch, verify.", no_args_is_help=True)
-_SETTINGS = ("profile", "models", "weights_dir", "ocr", "whisper", "yolo", "emotion", "mediapipe")
+_SETTINGS = ("profile", "models", "weights_dir", "ocr", "whisper", "yolo", "emotion", "mediapipe", "shots", "sound")
 
 
 @app.command("ls")

@@ -15,7 +15,7 @@ from rumiai_ray.engine.note import NoteBook
 from rumiai_ray.engine.packed import pack
 from rumiai_ray.errors import ModelError
 from rumiai_ray.models import weights
-from rumiai_ray.models.base import AudioChunk, FrameBatch, Model, ModelPlan
+from rumiai_ray.models.base import AudioChunk, Batch, FrameBatch, Model, ModelPlan, Thumbnails
 from rumiai_ray.models.catalogue import plan_class
 from rumiai_ray.provenance import source_sha256
 from rumiai_ray.schema import SchemaError
@@ -101,11 +101,15 @@ class ModelActor:
         """Rows for one stretch of audio."""
         return self._predict(call, chunk)
 
+    def predict_thumbnails(self, call: str, thumbnails: Thumbnails) -> Answer:
+        """Rows for one stretch of thumbnails."""
+        return self._predict(call, thumbnails)
+
     def close(self) -> None:
         """Free the model. A Ray actor is killed instead."""
         self._model.close()
 
-    def _predict(self, call: str, batch: FrameBatch | AudioChunk) -> Answer:
+    def _predict(self, call: str, batch: Batch) -> Answer:
         self._notes.begin(call)
         started, cpu_started = time.perf_counter(), time.process_time()
         prediction = self._model.predict(batch)

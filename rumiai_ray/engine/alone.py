@@ -101,6 +101,8 @@ def _ask(actor: ModelActor, name: str, work: Work) -> tuple[float, float]:
         )
     elif work.audio is not None:
         actor.predict_audio("alone", work.audio)
+    elif work.thumbnails is not None:
+        actor.predict_thumbnails("alone", work.thumbnails)
     return time.perf_counter() - began, _cpu_s() - cpu_began
 
 

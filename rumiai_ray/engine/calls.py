@@ -48,13 +48,15 @@ class Outcome:
     """None where the model never answered."""
     rows: int
     frames: tuple[int, ...]
-    """`frame_index` of every frame it answered for; empty for audio and for failures."""
+    """`frame_index` of every frame it answered for; empty for audio, thumbnails and failures."""
     audio_s: float
-    """Seconds of audio it answered for; 0 for frames and for failures."""
+    """Seconds of audio it answered for; 0 for pictures and for failures."""
     missed: tuple[str, ...]
     failure: Failure | None
     cpu_s: float = 0.0
     """CPU time of the last attempt, if it was answered."""
+    thumbnails: int = 0
+    """Thumbnails it answered for."""
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
+    from rumiai_ray.models.base import AudioChunk, Thumbnails
+
 
 class Front:
     """A Ray actor with one thread per batch in flight.
@@ -69,7 +71,9 @@ def _calls(work: Work) -> dict[str, Call]:
         case "frames":
             return _frame_calls(work)
         case "audio":
-            return _audio_calls(work)
+            return _whole_calls(work, "predict_audio", work.audio)
+        case "thumbnails":
+            return _whole_calls(work, "predict_thumbnails", work.thumbnails)
         case "none":
             return {}
 
@@ -93,9 +97,10 @@ def _frame_calls(work: Work) -> dict[str, Call]:
     }
 
 
-def _audio_calls(work: Work) -> dict[str, Call]:
-    chunk = ray.put(work.audio)
-    return {name: Call((work.run_id, work.video_key), "predict_audio", (chunk,)) for name in work.wanted}
+def _whole_calls(work: Work, method: str, batch: AudioChunk | Thumbnails | None) -> dict[str, Call]:
+    """One call for each model, on all there is in the row."""
+    stretch = ray.put(batch)
+    return {name: Call((work.run_id, work.video_key), method, (stretch,)) for name in work.wanted}
 
 
 def rgb(jpeg: bytes, work: Work) -> NDArray[np.uint8]:
@@ -115,4 +120,5 @@ def _outcome(work: Work, name: str, answer: Answer | Failure, attempts: int) -> 
         return Outcome(attempts, None, 0, (), 0.0, (), answer)
     frames = tuple(int(work.frames.frame_index[at]) for at in work.wanted[name]) if work.frames else ()
     audio_s = len(work.audio.samples) / AUDIO_RATE_HZ if work.audio else 0.0
-    return Outcome(attempts, answer.processing_time_s, answer.rows, frames, audio_s, answer.missed, None, answer.cpu_s)
+    thumbnails = work.thumbnails.own_count if work.thumbnails else 0
+    return Outcome(attempts, answer.processing_time_s, answer.rows, frames, audio_s, answer.missed, None, answer.cpu_s, thumbnails)

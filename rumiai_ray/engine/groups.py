@@ -58,7 +58,7 @@ class Groups:
 
     def __init__(self, writer: RunWriter, stage: Stage, engine: Engine) -> None:
         self._writer = writer
-        self._target = Target(writer.run, stage.run_id, stage.models, writer.tables)
+        self._target = Target(writer.run, stage.run_id, stage.models, writer.tables, stage.thresholds)
         self._engine = engine
         self._waiting: list[Settled] = []
         self._waiting_bytes = 0

@@ -175,7 +175,7 @@ class Interactive:
         entry = settled.header.entry
         try:
             answers = [(index, ray.get(payload)) for index, payload in settled.answers]
-            tables = assemble(self._stage.run_id, plan, self._stage.models, answers)
+            tables = assemble(self._stage.run_id, plan, self._stage.models, answers, self._stage.thresholds)
         except Exception as error:  # noqa: BLE001 -- the boundary of assembly: a video that cannot be assembled is a dead letter
             self._bury(entry, dead_letter_row(self._stage.run_id, entry, plan.video_key, "assemble", error))
             return error

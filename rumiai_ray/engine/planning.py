@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rumiai_ray.engine.work import VideoPlan, Work
+from rumiai_ray.engine.work import Sampled, VideoPlan, Work
 from rumiai_ray.frames.sampling import subset
 from rumiai_ray.models.audio import chunks
+from rumiai_ray.models.base import Thumbnails
 from rumiai_ray.models.catalogue import plan_class
 
 if TYPE_CHECKING:
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
     from rumiai_ray.frames.stored import StoredVideo
     from rumiai_ray.frames.types import EncodedBatch, SourceFacts
     from rumiai_ray.models.base import AudioChunk, ModelPlan
+
+_STRIP = 4096
+"""Thumbnails in one row of work, about 7 MB (1.7 KB each, measured on the shared clips): two minutes at 30 fps."""
+_CONTEXT = 64
+"""Thumbnails of the neighbours sent along at either end: two seconds, so that a cut near a seam is judged as one elsewhere."""
 
 
 def plan_video(entry_id: str, stored: StoredVideo, plans: Sequence[ModelPlan], batch_frames: int) -> tuple[VideoPlan, Iterator[Work]]:
@@ -32,6 +38,8 @@ def plan_video(entry_id: str, stored: StoredVideo, plans: Sequence[ModelPlan], b
     elif audio is None or not len(audio.samples):
         reason = "the audio stream holds no samples"
     stretches = [] if reason or audio is None or not listeners else chunks(audio)
+    lookers = {plan.name: facts.frames_decoded for plan in plans if plan_class(plan).consumes == "thumbnails"}
+    strips = _strips(facts.frames_decoded) if lookers else []
     starts = [at for at in range(0, len(stored.times_s), batch_frames) if _wanted(picked, at, batch_frames)]
     plan = VideoPlan(
         video_key=stored.video_key,
@@ -40,7 +48,9 @@ def plan_video(entry_id: str, stored: StoredVideo, plans: Sequence[ModelPlan], b
         skipped=dict.fromkeys(listeners, reason) if reason else {},
         lost_video=facts.lost_video,
         lost_audio=facts.lost_audio,
-        batch_count=len(starts) + len(stretches),
+        batch_count=len(starts) + len(stretches) + len(strips),
+        sampled=Sampled(facts.duration_s, facts.width_px, facts.height_px, tuple(stored.times_s.tolist())),
+        thumbnails=lookers,
     )
     return plan, _rows(entry_id, plan, stored, picked, stretches, batch_frames)
 
@@ -73,6 +83,12 @@ def _rows(
     for chunk in stretches:
         yield Work(entry_id, plan.video_key, number, plan.batch_count, dict.fromkeys(plan.audio, ()), audio=chunk)
         number += 1
+    if plan.thumbnails:
+        jpegs, times_s = stored.thumbnails()
+        for first, end in _strips(stored.facts.frames_decoded):
+            strip = _strip(jpegs, times_s, first, end, stored.facts.duration_s)
+            yield Work(entry_id, plan.video_key, number, plan.batch_count, dict.fromkeys(plan.thumbnails, ()), thumbnails=strip)
+            number += 1
     start = 0
     for batch in stored.batches(batch_frames):
         wanted = _wanted(picked, start, batch_frames)
@@ -80,6 +96,18 @@ def _rows(
         if wanted:
             yield _frame_work(entry_id, plan, stored.facts, number, wanted, batch)
             number += 1
+
+
+def _strips(count: int) -> list[tuple[int, int]]:
+    """(first, end) of the stretches in which a video's thumbnails are sent."""
+    return [(first, min(first + _STRIP, count)) for first in range(0, count, _STRIP)]
+
+
+def _strip(jpegs: tuple[bytes, ...], times_s: NDArray[np.float64], first: int, end: int, duration_s: float) -> Thumbnails:
+    begin = max(0, first - _CONTEXT)
+    span = slice(begin, end + _CONTEXT)
+    end_s = float(times_s[end]) if end < len(times_s) else duration_s
+    return Thumbnails(jpegs[span], times_s[span], first - begin, end - first, end_s)
 
 
 def _frame_work(

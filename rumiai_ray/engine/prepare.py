@@ -16,6 +16,7 @@ from rumiai_ray.frames.remote import Remote
 from rumiai_ray.frames.sampling import SamplingSpec
 from rumiai_ray.frames.store import FrameStore
 from rumiai_ray.ingest.limits import FetchLimits
+from rumiai_ray.insights.thresholds import Thresholds
 from rumiai_ray.models import weights
 from rumiai_ray.models.catalogue import model_class
 from rumiai_ray.runs.ids import check_run_id, new_run_id
@@ -71,7 +72,8 @@ class Prepared:
 
     def stage(self, workdir: Path) -> Stage:
         """What turns entries into rows of work. `workdir` holds downloads while they are needed."""
-        return Stage(self.manifest.run_id, self.models, self.store, self.limits, workdir, self.config.engine.batch_frames)
+        batch_frames = self.config.engine.batch_frames
+        return Stage(self.manifest.run_id, self.models, self.store, self.limits, workdir, batch_frames, thresholds(self.config))
 
     def interactive(self, writer: RunWriter, workdir: Path, reporter: Reporter) -> Interactive:
         """The engine for a few entries. `workdir` holds downloads while they are needed."""
@@ -168,6 +170,11 @@ def decode_limits(config: BaseConfig) -> DecodeLimits:
         max_frames=limits.max_frames,
         max_file_bytes=limits.max_input_mb * 2**20,
     )
+
+
+def thresholds(config: BaseConfig) -> Thresholds:
+    """What the insights are cut at under `config`."""
+    return Thresholds(**config.insights.model_dump())
 
 
 def fetch_limits(config: BaseConfig) -> FetchLimits:

@@ -200,14 +200,14 @@ def plan_machine(models: Sequence[ModelPlan], machine: Machine, wishes: Wishes =
             "fewer --engine-cells or --engine-cell-cpus",
         )
     counts = _counts(models, cell_cpus, machine.memory_gb * USABLE_MEMORY / cells)
-    wanted = FRONT_CPUS + sum(counts[model.name] * model.settings.threads for model in models)
+    wanted = FRONT_CPUS + sum(counts[model.name] * _cpus(model) for model in models)
     scale = min(1.0, cell_cpus / wanted)
     gpu_share = _fractions(models, counts, 1.0 / wishes.cells_per_gpu) if on_gpu else {}
     shares = tuple(
         Share(
             model.name,
             counts[model.name],
-            _down(scale * model.settings.threads),
+            _down(scale * _cpus(model)),
             gpu_share.get(model.name, 0.0),
             model.memory_gb,
             model.gpu_memory_gb if _on_gpu(model) else 0.0,
@@ -217,6 +217,11 @@ def plan_machine(models: Sequence[ModelPlan], machine: Machine, wishes: Wishes =
     shape = CellShape(cell_cpus, _down(1.0 / wishes.cells_per_gpu) if on_gpu else 0.0, _down(scale * FRONT_CPUS), shares)
     _check_memory(shape, machine, cells)
     return MachinePlan(machine, shape, cells, counted - cells * cell_cpus)
+
+
+def _cpus(model: ModelPlan) -> float:
+    """CPUs that one actor keeps busy."""
+    return model.settings.threads * model.cpu_share
 
 
 def _on_gpu(model: ModelPlan) -> bool:
@@ -232,13 +237,14 @@ def _cpu_cells(models: Sequence[ModelPlan], machine: Machine, cpus: float, wishe
 def _counts(models: Sequence[ModelPlan], cell_cpus: float, memory_gb: float) -> dict[str, int]:
     """Actors by model: one, or as the user says; models a GPU cell runs on CPUs get what CPUs and memory are left, in equal parts."""
     counts = {model.name: model.settings.actors or 1 for model in models}
-    open_ = [model for model in models if not _on_gpu(model) and model.settings.actors is None]
+    # One actor of a model that costs next to nothing keeps up with any number of the others.
+    open_ = [model for model in models if not _on_gpu(model) and model.settings.actors is None and model.cpu_share == 1]
     if not open_ or not any(_on_gpu(model) for model in models):
         return counts
-    spare_cpus = cell_cpus - FRONT_CPUS - sum(counts[model.name] * model.settings.threads for model in models)
+    spare_cpus = cell_cpus - FRONT_CPUS - sum(counts[model.name] * _cpus(model) for model in models)
     spare_gb = memory_gb - sum(counts[model.name] * model.memory_gb for model in models)
     for model in open_:
-        more = min(spare_cpus / len(open_) / model.settings.threads, spare_gb / len(open_) / model.memory_gb, MOST_ACTORS - 1)
+        more = min(spare_cpus / len(open_) / _cpus(model), spare_gb / len(open_) / model.memory_gb, MOST_ACTORS - 1)
         counts[model.name] += max(0, int(more))
     return counts
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rumiai_ray.frames.store import FrameStore
     from rumiai_ray.ingest.entries import Entry
     from rumiai_ray.ingest.limits import FetchLimits
+    from rumiai_ray.insights.thresholds import Thresholds
     from rumiai_ray.models.base import ModelPlan
 
 
@@ -37,6 +38,8 @@ class Stage:
     workdir: Path
     """An existing directory for downloads."""
     batch_frames: int
+    thresholds: Thresholds
+    """Of the insights."""
 
     def work_of(self, entry: Entry, claim: Callable[[str, str], bool]) -> Iterator[Work]:
         """The rows of work of one entry; its frames stay leased until the last row was taken.

@@ -1,4 +1,4 @@
-"""One unit of work, as an Arrow row: a batch of a video's frames, or a stretch of its audio, and which models want it.
+"""One unit of work, as an Arrow row: a batch of a video's frames, a stretch of its audio or its thumbnails, and which models want it.
 
 The same rows travel in both engines: through Ray Data's blocks in a batch run, put by the driver for one video. Every row
 says which entry it is of and how many there are (`batch_index` of `batch_count`), so that whoever assembles can tell a
@@ -8,7 +8,7 @@ complete video from one with a hole. An entry's first row carries its header: wh
 from __future__ import annotations
 
 import pickle
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from rumiai_ray.engine.packed import unpack
 from rumiai_ray.frames.types import EncodedBatch
-from rumiai_ray.models.base import AudioChunk
+from rumiai_ray.models.base import AudioChunk, Thumbnails
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,10 +40,24 @@ _COLUMNS: dict[str, pa.DataType] = {
     "source_height_px": pa.int32(),
     "audio_s16": pa.large_binary(),
     "audio_start_s": pa.float64(),
+    "own_first": pa.int32(),
+    "own_count": pa.int32(),
+    "end_s": pa.float64(),
 }
 
 WORK_SCHEMA = pa.schema([pa.field(name, type_, nullable=False) for name, type_ in _COLUMNS.items()])
 """Explicit, so that no type is inferred from an empty list."""
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """What a video's rows are measured against."""
+
+    duration_s: float
+    width_px: int
+    height_px: int
+    times_s: tuple[float, ...]
+    """Time of every sampled frame, by its `frame_index`."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +77,9 @@ class VideoPlan:
     """What of the sound is missing: every analysis of audio is `degraded`."""
     batch_count: int
     """Rows of work."""
+    sampled: Sampled
+    thumbnails: Mapping[str, int] = field(default_factory=dict)
+    """Thumbnails planned, by model of thumbnails: as many as frames were decoded."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +111,7 @@ class Work:
     batch_count: int
     """Rows of work of this entry, of all kinds."""
     wanted: Mapping[str, tuple[int, ...]]
-    """Which models want this row, and which positions of `frames` (empty for audio)."""
+    """Which models want this row, and which positions of `frames` (empty for audio and thumbnails)."""
     header: Header | None = None
     """On the first row of an entry, and there only."""
     run_id: str = ""
@@ -102,12 +119,15 @@ class Work:
     source_width_px: int = 0
     source_height_px: int = 0
     audio: AudioChunk | None = None
+    thumbnails: Thumbnails | None = None
 
     @property
-    def kind(self) -> Literal["frames", "audio", "none"]:
+    def kind(self) -> Literal["frames", "audio", "thumbnails", "none"]:
         """What the row carries besides its header."""
         if self.frames is not None:
             return "frames"
+        if self.thumbnails is not None:
+            return "thumbnails"
         return "none" if self.audio is None else "audio"
 
 
@@ -117,7 +137,8 @@ def encode(works: list[Work]) -> pa.Table:
 
 
 def _record(work: Work) -> dict[str, object]:
-    frames, audio = work.frames, work.audio
+    frames, audio, thumbnails = work.frames, work.audio, work.thumbnails
+    pictures = frames or thumbnails
     return {
         "run_id": work.run_id,
         "entry_id": work.entry_id,
@@ -130,19 +151,22 @@ def _record(work: Work) -> dict[str, object]:
         "wanted": [(name, list(positions)) for name, positions in work.wanted.items()],
         "frame_index": frames.frame_index.tolist() if frames else [],
         "source_frame": frames.source_frame.tolist() if frames else [],
-        "time_s": frames.time_s.tolist() if frames else [],
-        "jpegs": list(frames.jpegs) if frames else [],
+        "time_s": pictures.time_s.tolist() if pictures else [],
+        "jpegs": list(pictures.jpegs) if pictures else [],
         "source_width_px": work.source_width_px,
         "source_height_px": work.source_height_px,
         "audio_s16": audio.samples.astype("<i2", copy=False).tobytes() if audio else b"",
         "audio_start_s": audio.start_s if audio else 0.0,
+        "own_first": thumbnails.own_first if thumbnails else 0,
+        "own_count": thumbnails.own_count if thumbnails else 0,
+        "end_s": thumbnails.end_s if thumbnails else 0.0,
     }
 
 
 def decode(block: pa.Table, row: int) -> Work:
     """Row `row` of a block of `WORK_SCHEMA`."""
     record = block.slice(row, 1).to_pylist()[0]
-    frames = audio = None
+    frames = audio = thumbnails = None
     if record["kind"] == "frames":
         frames = EncodedBatch(
             frame_index=np.asarray(record["frame_index"], np.int32),
@@ -152,6 +176,10 @@ def decode(block: pa.Table, row: int) -> Work:
         )
     elif record["kind"] == "audio":
         audio = AudioChunk(samples=np.frombuffer(record["audio_s16"], "<i2"), start_s=record["audio_start_s"])
+    elif record["kind"] == "thumbnails":
+        thumbnails = Thumbnails(
+            tuple(record["jpegs"]), np.asarray(record["time_s"], np.float64), record["own_first"], record["own_count"], record["end_s"]
+        )
     return Work(
         run_id=record["run_id"],
         entry_id=record["entry_id"],
@@ -164,4 +192,5 @@ def decode(block: pa.Table, row: int) -> Work:
         source_width_px=record["source_width_px"],
         source_height_px=record["source_height_px"],
         audio=audio,
+        thumbnails=thumbnails,
     )

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from rumiai_ray.engine.ledger import Settled
+    from rumiai_ray.insights.thresholds import Thresholds
     from rumiai_ray.models.base import ModelPlan
     from rumiai_ray.schema import Table
     from rumiai_ray.storage import Store
@@ -43,6 +44,8 @@ class Target:
     run_id: str
     models: tuple[ModelPlan, ...]
     tables: Mapping[str, Table]
+    thresholds: Thresholds
+    """Of the insights."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,7 @@ def _tables(target: Target, settled: Settled) -> dict[str, pa.Table]:
     if settled.repeat:
         return {VIDEOS.name: header.row}
     answers: list[Any] = [(index, ray.get(payload)) for index, payload in settled.answers]
-    return {VIDEOS.name: header.row, **assemble(target.run_id, plan, target.models, answers)}
+    return {VIDEOS.name: header.row, **assemble(target.run_id, plan, target.models, answers, target.thresholds)}
 
 
 def _buried(target: Target, settled: Settled, error: Exception) -> dict[str, pa.Table]:

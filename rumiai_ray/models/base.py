@@ -78,6 +78,8 @@ class ModelPlan:
     """What an actor takes of the machine's memory, in GB."""
     gpu_memory_gb: float = 0.0
     """What an actor takes of a GPU's memory, in GB; 0 on the CPU."""
+    cpu_share: float = 1.0
+    """What an actor keeps busy of the CPUs its threads could use."""
     settings: ModelSettings = field(default_factory=ModelSettings)
     implementation: str = ""
     """`module:Class` of a family that is not in the catalogue; empty for one that is."""
@@ -120,6 +122,27 @@ class AudioChunk:
 
 
 @dataclass(frozen=True)
+class Thumbnails:
+    """A stretch of one video's thumbnails: every decoded frame, tiny; some of the neighbouring stretches' at either end."""
+
+    jpegs: tuple[bytes, ...]
+    """n JPEG files, all of one size."""
+    time_s: NDArray[np.float64]
+    """(n,) seconds from the first presented frame, ascending."""
+    own_first: int
+    """Position of the first frame that is this stretch's own."""
+    own_count: int
+    """So many are."""
+    end_s: float
+    """When the last own frame ends: where the next stretch begins, or the video's end."""
+
+
+Batch = FrameBatch | AudioChunk | Thumbnails
+"""What a model is asked about: one of them, as its `consumes` says."""
+Consumes = Literal["frames", "audio", "thumbnails"]
+
+
+@dataclass(frozen=True)
 class Prediction:
     """What a model says about one batch."""
 
@@ -133,7 +156,7 @@ class Model(ABC):
     """One model family behind the one protocol. Instances live inside one actor, used by one call at a time."""
 
     name: ClassVar[str]
-    consumes: ClassVar[Literal["frames", "audio"]]
+    consumes: ClassVar[Consumes]
     tables: ClassVar[tuple[Table, ...]]
     settings_type: ClassVar[type[ModelSettings]] = ModelSettings
 
@@ -154,7 +177,7 @@ class Model(ABC):
         """
 
     @abstractmethod
-    def predict(self, batch: FrameBatch | AudioChunk) -> Prediction:
+    def predict(self, batch: Batch) -> Prediction:
         """Rows for one batch of one video. Depends on nothing but the batch and the plan.
 
         Raises:

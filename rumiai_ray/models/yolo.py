@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, Self
+from typing import TYPE_CHECKING, ClassVar, Protocol, Self
 
 import numpy as np
 from pydantic import model_validator
@@ -13,7 +13,7 @@ from pydantic import model_validator
 from rumiai_ray.models._coco import COCO_CLASSES
 from rumiai_ray.models._efficientdet import EfficientDet
 from rumiai_ray.models._ultralytics import UltralyticsDetector, UltralyticsOptions
-from rumiai_ray.models.base import AudioChunk, FrameBatch, Model, ModelSettings, Prediction, Subset
+from rumiai_ray.models.base import Batch, Consumes, FrameBatch, Model, ModelSettings, Prediction, Subset
 from rumiai_ray.models.weights import Candidate, HubSource, PackageSource, WeightFile
 from rumiai_ray.schema import yolo as schema
 from rumiai_ray.settings import execution, result
@@ -85,7 +85,7 @@ class Yolo(Model):
     """Objects of COCO's 80 classes in sampled frames."""
 
     name: ClassVar[str] = "yolo"
-    consumes: ClassVar[Literal["frames", "audio"]] = "frames"
+    consumes: ClassVar[Consumes] = "frames"
     tables: ClassVar[tuple[Table, ...]] = schema.TABLES
     settings_type: ClassVar[type[ModelSettings]] = YoloSettings
     _detector: Detector
@@ -118,7 +118,7 @@ class Yolo(Model):
         )
         self._detector = UltralyticsDetector(files["xml"].parent if "xml" in files else files["weights"], options)
 
-    def predict(self, batch: FrameBatch | AudioChunk) -> Prediction:
+    def predict(self, batch: Batch) -> Prediction:
         """Rows of `objects`: boxes in source pixels, clipped to the picture, most confident first within a frame."""
         if not isinstance(batch, FrameBatch):
             raise TypeError("yolo consumes frames")

@@ -73,24 +73,34 @@ VIDEOS = Table(
 
 ANALYSES = Table(
     "analyses",
-    1,
+    2,
     "How one model ended on one video, and what exactly computed its rows.",
     (
-        column("model_name", pa.string(), "The model family, e.g. mediapipe."),
+        column("model_name", pa.string(), "The model family, e.g. mediapipe, or the signal, e.g. shots."),
         column("model_version", pa.string(), "Version of the library that ran it."),
         column("backend", pa.string(), "What ran: library and network, e.g. ultralytics/yolo11n-openvino-int8."),
         column("stand_in", pa.bool_(), "A declared stand-in for the family's flagship ran."),
-        column("weights_sha256", pa.string(), "SHA-256 of the weights file; of the sorted list of digests where there are several."),
+        column(
+            "weights_sha256", pa.string(), "SHA-256 of the weights file; of the sorted list of digests where there are several, or none."
+        ),
         column("device", pa.string(), "Device it ran on.", range_="cpu|cuda:N"),
         column("precision", pa.string(), "Arithmetic, e.g. fp32, fp16, int8."),
         column("settings", pa.string(), "The model's settings as JSON."),
         column("status", pa.string(), "How it ended.", range_="|".join(Status)),
         column("detail", pa.string(), "Why it was skipped or degraded; null otherwise.", nullable=True),
         column("rows", pa.int64(), "Rows it gave, over all its tables."),
-        column("frames_planned", pa.int32(), "Frames its sampling policy picked; null for audio models.", nullable=True),
-        column("frames_analyzed", pa.int32(), "Frames it answered for; null for audio models.", nullable=True),
         column(
-            "frames_seen", pa.list_(pa.int32()), "The `frame_index` of every frame it answered for; null for audio models.", nullable=True
+            "frames_planned",
+            pa.int32(),
+            "Frames its sampling policy picked, all decoded ones for shots; null for models of sound.",
+            nullable=True,
+        ),
+        column("frames_analyzed", pa.int32(), "Frames it answered for; null for models of sound.", nullable=True),
+        column(
+            "frames_seen",
+            pa.list_(pa.int32()),
+            "The `frame_index` of every sampled frame it answered for; null for models of sound and for shots.",
+            nullable=True,
         ),
         column("audio_analyzed_s", pa.float64(), "Audio it answered for; null for frame models.", unit="s", nullable=True),
         column(

@@ -39,12 +39,14 @@ CLIPS = (
     "d_gesture/asl_thanks.mkv",
     "d_gesture/asl_walk.mkv",
     "d_gesture/asl_yes.mkv",
+    "c_text_derived/tt_dog_voiceover_720x1280.mp4",
+    "d_emotion/pyfeat_face_then_noface.mov",
 )
 
 
 @pytest.fixture(scope="session")
 def real(media: Path, weights: None, workplace: Path) -> Ran:
-    """All five models on nine real clips, in one run."""
+    """All models and signals on eleven real clips, in one run."""
     del weights
     ran = analyse(workplace, [media / clip for clip in CLIPS])
     assert ran.stdout, ran.stderr

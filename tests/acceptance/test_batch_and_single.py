@@ -22,7 +22,7 @@ CLIPS = {
 }
 
 
-@pytest.mark.model("mediapipe", "yolo", "ocr", "whisper", "emotion")
+@pytest.mark.model("mediapipe", "yolo", "ocr", "whisper", "emotion", "shots", "sound")
 def test_a_batch_of_clips_and_their_like_gives_the_rows_of_the_interactive_run(real: Ran, media: Path, workplace: Path) -> None:
     files = {name: media / clip for name, clip in CLIPS.items()}
     files["signs again"] = padded_copy(files["signs"], workplace / "signs again.mkv", 1)
@@ -32,7 +32,7 @@ def test_a_batch_of_clips_and_their_like_gives_the_rows_of_the_interactive_run(r
     ended = rumiai_ray("batch", "--profile", "offline", "--manifest", manifest, "--run-id", "batch", *places, cwd=workplace)
     assert ended.code == 0, ended.stderr
     batch = open_run(workplace / "runs" / "batch")
-    assert len(batch.table("analyses")) == 4 * 5
+    assert len(batch.table("analyses")) == 4 * 7
     single = {row["input"]: row["entry_id"] for row in real.run.table("videos", ["input", "entry_id"]).to_pylist()}
     for name in files:
         entry = single[str(media / CLIPS[name.partition(" ")[0]])]

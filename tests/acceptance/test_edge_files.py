@@ -52,7 +52,7 @@ def test_one_good_clip_under_hostile_names_is_one_video_analysed_once(edges: Ran
     assert {video["status"] for video in videos} == {"complete"}
     (key,) = {video["video_key"] for video in videos}
     analyses = [row for row in edges.run.table("analyses").to_pylist() if row["video_key"] == key]
-    assert sorted(row["model_name"] for row in analyses) == ["emotion", "mediapipe", "ocr", "whisper", "yolo"]
+    assert sorted(row["model_name"] for row in analyses) == ["emotion", "mediapipe", "ocr", "shots", "sound", "whisper", "yolo"]
 
 
 def test_a_truncated_video_is_degraded_and_says_how_much_is_missing(edges: Ran) -> None:

@@ -10,6 +10,8 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from product import ROOT, SUPPORT, Ran, analyse, rumiai_ray
@@ -18,8 +20,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CLIP = "e_edge_made/one_frame.mp4"
+PORTRAIT = "d_emotion/pyfeat_single_face_happy.jpg"
 MODELS = ("--models", "mediapipe,yolo,emotion")
-COMPUTED = ("objects", "faces", "poses", "hands", "gestures", "gaze", "emotions")
+COMPUTED = ("objects", "faces", "poses", "hands", "gestures", "gaze", "emotions", "tracks", "person_framing", "windows", "timeline")
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +66,28 @@ def test_poisoned_earlier_outputs_are_neither_used_nor_opened(place: Path, media
     old = [path for path in audited.opened if f"{poisoned}/runs/" in path and audited.ran.document["run_id"] not in path]
     assert audited.opened, "the audit saw nothing"
     assert old == []
+
+
+@pytest.mark.model("mediapipe")
+def test_faces_without_boxes_in_an_earlier_run_leave_the_next_run_s_framing_right(tmp_path: Path, media: Path, weights: None) -> None:
+    """What started this project: an old file's faces had no box, and face size, visibility and eye contact came out as zeros."""
+    del weights
+    first = analyse(tmp_path, [media / PORTRAIT], "--models", "mediapipe")
+    (right,) = first.run.table("person_framing").to_pylist()
+    assert (right["face_visibility_rate"], right["eye_contact_rate"], right["subject_count"]) == (1.0, 1.0, 1)
+    assert right["average_face_size"] > 0.1
+    for file in (tmp_path / "runs").glob("*/faces/*.parquet"):
+        faces = pq.read_table(file)
+        for side in ("x1", "y1", "x2", "y2"):
+            faces = faces.set_column(
+                faces.schema.get_field_index(side), faces.schema.field(side), pa.array([0.0] * len(faces), pa.float32())
+            )
+        pq.write_table(faces, file)
+    second = analyse(tmp_path, [media / PORTRAIT], "--models", "mediapipe")
+    assert second.video("happy.jpg")["frame_store"] == "hit"
+    (row,) = second.run.table("person_framing").to_pylist()
+    assert row | {"run_id": None} == right | {"run_id": None}
+    assert row["not_measured"][0] == "yolo: not asked"
 
 
 class _Audited:

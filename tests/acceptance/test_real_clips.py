@@ -1,4 +1,4 @@
-"""What the five models say about clips whose content is known."""
+"""What the models say about clips whose content is known, and what is derived from it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from known_clips import CAPTIONS, GRID, SENTENCES, SEVEN
 from product import analyse
 from text_metrics import best_reading, word_error_rate
 
@@ -15,16 +16,8 @@ if TYPE_CHECKING:
 
     from product import Ran
 
-GRID = "tt_grid4_captions_720x1280.mp4"
-SENTENCES = {
-    "bin blue at f two now": (0, 3),
-    "bin red by k seven now": (3, 6),
-    "lay white by s zero again": (6, 9),
-    "set white in z three now": (9, 12),
-}
-CAPTIONS = {"SAY IT WITH ME": (0, 12), **{text.upper(): times for text, times in SENTENCES.items()}, "FOLLOW FOR MORE": (9, 12)}
 GREY_ZONE_S = 0.6
-ALL = pytest.mark.model("mediapipe", "yolo", "ocr", "whisper", "emotion")
+ALL = pytest.mark.model(*SEVEN)
 
 
 def _sampled(real: Ran, ending: str) -> list[int]:
@@ -49,8 +42,8 @@ def _statuses(real: Ran, ending: str) -> dict[str, str]:
 
 
 @ALL
-def test_all_five_models_are_ok_on_the_captioned_clip(real: Ran) -> None:
-    assert _statuses(real, GRID) == dict.fromkeys(("mediapipe", "yolo", "ocr", "whisper", "emotion"), "ok")
+def test_all_models_and_signals_are_ok_on_the_captioned_clip(real: Ran) -> None:
+    assert _statuses(real, GRID) == dict.fromkeys(SEVEN, "ok")
 
 
 def test_the_run_is_complete_and_the_exit_code_says_so(real: Ran) -> None:

@@ -15,13 +15,13 @@ import rumiai_ray
 from rumiai_ray.cli import _libraries, _machine_checks, _package_checks, _ray_checks
 from rumiai_ray.cli.doctor import Finding, debian_packages, examine
 from rumiai_ray.models import catalogue
-from rumiai_ray.models.base import Model, ModelSettings
+from rumiai_ray.models.base import Batch, Model, ModelSettings
 from rumiai_ray.models.weights import Candidate, UrlSource, WeightFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rumiai_ray.models.base import AudioChunk, FrameBatch, Prediction
+    from rumiai_ray.models.base import Prediction
 
 ROOT = Path(rumiai_ray.__file__).parents[1]
 
@@ -49,7 +49,7 @@ class Fake(Model):
     def load(self) -> None:
         raise NotImplementedError
 
-    def predict(self, batch: FrameBatch | AudioChunk) -> Prediction:
+    def predict(self, batch: Batch) -> Prediction:
         raise NotImplementedError
 
 

@@ -9,9 +9,11 @@ import pytest
 
 import fakes
 from fakes import HEARD, SEEN
+from rumiai_ray.config import load_config
 from rumiai_ray.engine.assemble import assemble
 from rumiai_ray.engine.calls import Failure, Index, Outcome
 from rumiai_ray.engine.packed import pack
+from rumiai_ray.engine.prepare import thresholds
 from rumiai_ray.engine.work import VideoPlan
 from rumiai_ray.errors import ModelError
 
@@ -23,7 +25,9 @@ if TYPE_CHECKING:
 
 EYE, EAR = fakes.plan("eye"), fakes.plan("ear", "Listener")
 CRASH = Failure("SIGSEGV", "the actor died")
-PLAN = VideoPlan(video_key="v", frames={"eye": 4}, audio=("ear",), skipped={}, lost_video=(), lost_audio=(), batch_count=3)
+PLAN = VideoPlan(
+    video_key="v", frames={"eye": 4}, audio=("ear",), skipped={}, lost_video=(), lost_audio=(), batch_count=3, sampled=fakes.SAMPLED
+)
 """One stretch of audio, then two batches of two frames."""
 
 
@@ -64,7 +68,7 @@ def analyses(tables: dict[str, pa.Table]) -> dict[str, dict[str, Any]]:
 def run(
     *answers: tuple[Index, Payload], plan: VideoPlan = PLAN, models: tuple[ModelPlan, ...] = (EYE, EAR)
 ) -> tuple[dict[str, pa.Table], dict[str, dict[str, Any]]]:
-    tables = assemble("run-1", plan, models, answers)
+    tables = assemble("run-1", plan, models, answers, thresholds(load_config()))
     return tables, analyses(tables)
 
 
@@ -78,8 +82,9 @@ def test_rows_come_in_the_video_s_order_whatever_the_order_of_the_answers() -> N
 def test_every_row_carries_the_run_and_the_video() -> None:
     tables, _ = run(SOUND, FIRST, LAST)
     for table in tables.values():
-        assert set(table.column("run_id").to_pylist()) == {"run-1"}
-        assert set(table.column("video_key").to_pylist()) == {"v"}
+        assert set(table.column("run_id").to_pylist()) == ({"run-1"} if table.num_rows else set())
+        assert set(table.column("video_key").to_pylist()) == ({"v"} if table.num_rows else set())
+    assert {name for name, table in tables.items() if table.num_rows} >= {"seen", "heard", "analyses", "person_framing", "windows"}
 
 
 def test_a_whole_video_is_ok_and_adds_up_across_batches() -> None:

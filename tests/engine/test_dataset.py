@@ -16,7 +16,7 @@ from rumiai_ray.config import load_config
 from rumiai_ray.engine import dataset
 from rumiai_ray.engine.claims import Claims
 from rumiai_ray.engine.dataset import ReadPolicy, WorkStream
-from rumiai_ray.engine.prepare import fetch_limits, open_store
+from rumiai_ray.engine.prepare import fetch_limits, open_store, thresholds
 from rumiai_ray.engine.stage import Stage
 from rumiai_ray.engine.work import decode
 from rumiai_ray.errors import StorageError
@@ -35,7 +35,7 @@ POLICY = ReadPolicy(tasks=1, cells=1, attempts=2, timeout_s=60)
 def stage(ray_here: LocalRay, tmp_path: Path) -> Stage:
     assert ray_here
     config = load_config(flags={"store": str(tmp_path / "store")})
-    return Stage("r", WELL, open_store(config), fetch_limits(config), tmp_path / "work", 16)
+    return Stage("r", WELL, open_store(config), fetch_limits(config), tmp_path / "work", 16, thresholds(config))
 
 
 @dataclass

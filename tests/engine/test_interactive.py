@@ -12,7 +12,7 @@ import fakes
 from numbered_clips import numbered_clip
 from rumiai_ray.config import load_config
 from rumiai_ray.engine.interactive import Interactive
-from rumiai_ray.engine.prepare import fetch_limits, open_store, sampling_spec
+from rumiai_ray.engine.prepare import fetch_limits, open_store, sampling_spec, thresholds
 from rumiai_ray.engine.stage import Stage
 from rumiai_ray.ingest.entries import entries_from_inputs
 from rumiai_ray.runs.manifest import RunManifest
@@ -63,7 +63,7 @@ def _run(cell: Cell, place: Path, run_id: str, inputs: list[str]) -> tuple[Run, 
     manifest = RunManifest.of_now(run_id, command=["test"], config=config, plans=MODELS, sampling=asdict(sampling_spec(config)))
     manifest = manifest.model_copy(update={"tables": {name: table.version for name, table in TABLES.items()}})
     writer = RunWriter.create(config.out, manifest, TABLES)
-    stage = Stage(run_id, MODELS, open_store(config), fetch_limits(config), place, config.engine.batch_frames)
+    stage = Stage(run_id, MODELS, open_store(config), fetch_limits(config), place, config.engine.batch_frames, thresholds(config))
     reporter = _Quiet()
     engine = Interactive(config, stage, writer, reporter)
     writer.finish(engine.run(entries_from_inputs(inputs), cell), {})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+from fakes import SAMPLED
 from rumiai_ray.engine.calls import Index
 from rumiai_ray.engine.ledger import Ledger
 from rumiai_ray.engine.packed import pack
@@ -12,7 +13,7 @@ from rumiai_ray.ingest.entries import Entry
 
 
 def _header(entry_id: str, key: str = "v", count: int = 2, *, repeats: bool = False) -> Header:
-    return Header(Entry(entry_id, f"{entry_id}.mp4"), pack(pa.table({})), VideoPlan(key, {}, (), {}, (), (), count), repeats)
+    return Header(Entry(entry_id, f"{entry_id}.mp4"), pack(pa.table({})), VideoPlan(key, {}, (), {}, (), (), count, SAMPLED), repeats)
 
 
 def _row(entry_id: str, number: int, count: int, header: Header | None = None) -> Index:

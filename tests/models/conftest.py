@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from rumiai_ray.config import load_config
+from rumiai_ray.engine.prepare import open_store
 from rumiai_ray.models.catalogue import model_class
 from rumiai_ray.models.weights import MissingWeightsError, Profile, default_directories, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from rumiai_ray.frames.stored import StoredVideo
     from rumiai_ray.models.base import ModelPlan
 
 SHARED_WEIGHTS = Path(__file__).resolve().parents[3] / "shared" / "weights"
@@ -31,3 +35,14 @@ def _plan_for(name: str, profile: Profile = "offline", **settings: Any) -> Model
 def plan_for() -> Callable[..., ModelPlan]:
     """`plan_for(name, profile="offline", **settings)`: the plan of a model family; skips, naming the files, where weights are absent."""
     return _plan_for
+
+
+@pytest.fixture(scope="session")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], StoredVideo]:
+    """`stored(file)`: the file in a frame store of this session, to be closed after use."""
+    store = open_store(load_config(flags={"store": tmp_path_factory.mktemp("store")}))
+
+    def opened(file: Path) -> StoredVideo:
+        return store.ensure(file, hashlib.sha256(file.read_bytes()).hexdigest())
+
+    return opened

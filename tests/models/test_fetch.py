@@ -13,14 +13,14 @@ import pytest
 
 from rumiai_ray.errors import WeightsError
 from rumiai_ray.models import _packages, _sources
-from rumiai_ray.models.base import Model, ModelSettings
+from rumiai_ray.models.base import Batch, Model, ModelSettings
 from rumiai_ray.models.fetch import fetch, unreachable
 from rumiai_ray.models.weights import Candidate, HubSource, PackageSource, UrlSource, WeightFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rumiai_ray.models.base import AudioChunk, FrameBatch, Prediction
+    from rumiai_ray.models.base import Prediction
     from rumiai_ray.models.weights import Profile, Source
 
 CONTENT = b"weights " * 1000
@@ -47,7 +47,7 @@ def family(*files: WeightFile, only_local: bool = False) -> type[Model]:
         def load(self) -> None:
             raise NotImplementedError
 
-        def predict(self, batch: FrameBatch | AudioChunk) -> Prediction:
+        def predict(self, batch: Batch) -> Prediction:
             raise NotImplementedError
 
     return Fake

@@ -14,7 +14,7 @@ from numbered_clips import numbered_clip
 from rumiai_ray.config import load_config
 from rumiai_ray.engine.batch import Batch
 from rumiai_ray.engine.machines import plan_of_ray
-from rumiai_ray.engine.prepare import fetch_limits, open_store, sampling_spec
+from rumiai_ray.engine.prepare import fetch_limits, open_store, sampling_spec, thresholds
 from rumiai_ray.engine.stage import Stage
 from rumiai_ray.ingest.entries import Entry
 from rumiai_ray.runs.find import find_run
@@ -61,7 +61,8 @@ class Kit:
             writer = RunWriter.resume(find_run(run_id, config.out), manifest, TABLES)
         else:
             writer = RunWriter.create(config.out, manifest, TABLES)
-        stage = Stage(run_id, self.models, open_store(config), fetch_limits(config), self.place / "work", config.engine.batch_frames)
+        work, size = self.place / "work", config.engine.batch_frames
+        stage = Stage(run_id, self.models, open_store(config), fetch_limits(config), work, size, thresholds(config))
         watcher = _Watcher(on_tick)
         batch = Batch(config, stage, writer, self.here, plan_of_ray(config, self.models), watcher)
         watcher.batch = batch

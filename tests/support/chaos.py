@@ -111,7 +111,7 @@ class ChaosKit(Kit):
 
 
 def _faulty(stage: Stage, store: faulty.FaultyFrameStore) -> faulty.FaultyStage:
-    return faulty.FaultyStage(stage.run_id, stage.models, store, stage.limits, stage.workdir, stage.batch_frames)
+    return faulty.FaultyStage(stage.run_id, stage.models, store, stage.limits, stage.workdir, stage.batch_frames, stage.thresholds)
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,12 @@ from __future__ import annotations
 import os
 import signal
 import time
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar
 
 import pyarrow as pa
 
-from rumiai_ray.models.base import AudioChunk, FrameBatch, Model, ModelPlan, ModelSettings, Prediction
+from rumiai_ray.engine.work import Sampled
+from rumiai_ray.models.base import AudioChunk, Batch, Consumes, FrameBatch, Model, ModelPlan, ModelSettings, Prediction
 from rumiai_ray.schema.table import FRAME, Table, column
 from rumiai_ray.settings import result
 
@@ -35,6 +36,8 @@ SEEN = Table("seen", 1, "One frame as the fake saw it.", (*FRAME, *_ECHO))
 HEARD = Table("heard", 1, "One chunk as the fake heard it.", _ECHO)
 _LEAK: list[bytearray] = []
 _WHITE = 127
+SAMPLED = Sampled(duration_s=0.8, width_px=64, height_px=48, times_s=(0.0, 0.2, 0.4, 0.6))
+"""Four frames at 5 fps."""
 BURNT_S = 0.2
 """CPU time that `burn` uses up in one call."""
 
@@ -43,7 +46,7 @@ class Fake(Model):
     """Reads numbers out of frames."""
 
     name: ClassVar[str] = "fake"
-    consumes: ClassVar[Literal["frames", "audio"]] = "frames"
+    consumes: ClassVar[Consumes] = "frames"
     tables: ClassVar[tuple[Table, ...]] = (SEEN,)
     settings_type = FakeSettings
 
@@ -56,8 +59,8 @@ class Fake(Model):
         if self._settings.behave == "unloadable":
             raise ValueError("weights are not to my taste")
 
-    def predict(self, batch: FrameBatch | AudioChunk) -> Prediction:
-        if isinstance(batch, AudioChunk):
+    def predict(self, batch: Batch) -> Prediction:
+        if not isinstance(batch, FrameBatch):
             raise TypeError("frames, please")
         numbers = [self._read(image) for image in batch.images]
         self._misbehave(numbers)
@@ -113,11 +116,11 @@ class Listener(Fake):
     """Reads a number out of audio."""
 
     name = "listener"
-    consumes: ClassVar[Literal["frames", "audio"]] = "audio"
+    consumes: ClassVar[Consumes] = "audio"
     tables: ClassVar[tuple[Table, ...]] = (HEARD,)
 
-    def predict(self, batch: FrameBatch | AudioChunk) -> Prediction:
-        if isinstance(batch, FrameBatch):
+    def predict(self, batch: Batch) -> Prediction:
+        if not isinstance(batch, AudioChunk):
             raise TypeError("audio, please")
         number = int(batch.samples[0])
         self._misbehave([number])

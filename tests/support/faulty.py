@@ -22,7 +22,7 @@ from rumiai_ray.errors import StorageError
 from rumiai_ray.frames import decode as decode_module
 from rumiai_ray.frames.store import FrameStore
 from rumiai_ray.frames.stored import StoredVideo
-from rumiai_ray.models.base import AudioChunk, FrameBatch, Prediction
+from rumiai_ray.models.base import AudioChunk, Batch, FrameBatch, Prediction
 from rumiai_ray.runs.datafile import PART
 from rumiai_ray.storage import Store
 
@@ -87,7 +87,7 @@ class FaultyReader(fakes.Reader):
 
     place: ClassVar[str] = "reader"
 
-    def predict(self, batch: FrameBatch | AudioChunk) -> Prediction:
+    def predict(self, batch: Batch) -> Prediction:
         number = self._number(batch)
         faults.strike(self.place, "start", number)
         fault = faults.due("front", "middle", number)
@@ -97,8 +97,10 @@ class FaultyReader(fakes.Reader):
         faults.strike(self.place, "end", number)
         return prediction
 
-    def _number(self, batch: FrameBatch | AudioChunk) -> int:
-        return self._read(batch.images[0]) if isinstance(batch, FrameBatch) else int(batch.samples[0])
+    def _number(self, batch: Batch) -> int:
+        if isinstance(batch, FrameBatch):
+            return self._read(batch.images[0])
+        return int(batch.samples[0]) if isinstance(batch, AudioChunk) else -1
 
     def _misbehave(self, numbers: list[int]) -> None:
         faults.strike(self.place, "middle", numbers[0])
@@ -121,7 +123,7 @@ class FaultyListener(FaultyReader, fakes.Listener):
     consumes = "audio"
     tables = (fakes.HEARD,)
 
-    def predict(self, batch: FrameBatch | AudioChunk) -> Prediction:
+    def predict(self, batch: Batch) -> Prediction:
         number = self._number(batch)
         faults.strike(self.place, "start", number)
         prediction = fakes.Listener.predict(self, batch)

@@ -15,7 +15,7 @@ from rumiai_ray.engine.planning import plan_video
 from rumiai_ray.engine.stage import Stage
 from rumiai_ray.engine.work import Header, Work
 from rumiai_ray.ingest.video import Video, VideoMetadata
-from rumiai_ray.models.base import AudioChunk, FrameBatch, Prediction
+from rumiai_ray.models.base import Batch, FrameBatch, Prediction
 from rumiai_ray.schema.table import FRAME, Table, column
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ class Null(Fake):
     name = "null"
     tables: ClassVar[tuple[Table, ...]] = (NOTHING,)
 
-    def predict(self, batch: FrameBatch | AudioChunk) -> Prediction:
-        if isinstance(batch, AudioChunk):
+    def predict(self, batch: Batch) -> Prediction:
+        if not isinstance(batch, FrameBatch):
             raise TypeError("frames, please")
         columns: list[pa.Array[Any]] = [pa.array(batch.frame_index), pa.array(batch.time_s), pa.array([0] * len(batch.frame_index))]
         return Prediction({"nothing": pa.Table.from_arrays(columns, schema=NOTHING.row_schema)})

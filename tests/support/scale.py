@@ -24,7 +24,7 @@ from rumiai_ray.config import load_config
 from rumiai_ray.engine.actor import anonymous_memory_bytes
 from rumiai_ray.engine.batch import Batch
 from rumiai_ray.engine.machines import plan_of_ray
-from rumiai_ray.engine.prepare import fetch_limits, open_store, sampling_spec
+from rumiai_ray.engine.prepare import fetch_limits, open_store, sampling_spec, thresholds
 from rumiai_ray.ingest.entries import read_manifest
 from rumiai_ray.ingest.table import EntryFile
 from rumiai_ray.runs.manifest import RunManifest
@@ -101,7 +101,9 @@ def measure(here: LocalRay, place: Path, videos: int, models: int = 1, cells: in
     key = hashlib.sha256(clip.read_bytes()).hexdigest()
     store = open_store(config)
     store.ensure(clip, key).close()
-    stage = nulls.OneClip("scale", plans, store, fetch_limits(config), place / "work", config.engine.batch_frames, clip, key)
+    stage = nulls.OneClip(
+        "scale", plans, store, fetch_limits(config), place / "work", config.engine.batch_frames, thresholds(config), clip, key
+    )
     samples = Samples()
     status = Batch(config, stage, writer, here, plan_of_ray(config, plans), samples).run(entries, len(entries))
     writer.finish(status, {})

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 import fakes
+from rumiai_ray.config import load_config
 from rumiai_ray.engine.assemble import assemble
 from rumiai_ray.engine.calls import Index, Outcome, Payload
 from rumiai_ray.engine.ledger import Settled
 from rumiai_ray.engine.packed import pack
+from rumiai_ray.engine.prepare import thresholds
 from rumiai_ray.engine.remaining import given_entries
 from rumiai_ray.engine.work import Header, VideoPlan
 from rumiai_ray.engine.writing import Target, write_group
@@ -33,6 +35,7 @@ GROUPS = (("a", "b"), ("bad", "c"))
 ENTRIES = [Entry(name, f"{name}.mp4") for group in GROUPS for name in group]
 TABLES = {**{name: TABLES_BY_NAME[name] for name in ("videos", "analyses", "dead_letter", "texts")}, "seen": fakes.SEEN}
 MODEL = fakes.plan("reader", "Reader")
+THRESHOLDS = thresholds(load_config())
 
 
 def in_the_driver(writer: RunWriter, names: Sequence[str]) -> None:
@@ -42,13 +45,13 @@ def in_the_driver(writer: RunWriter, names: Sequence[str]) -> None:
         if settled.header.plan is None:
             writer.add({"dead_letter": settled.header.row})
         else:
-            writer.add({"videos": settled.header.row, **assemble(RUN_ID, settled.header.plan, [MODEL], settled.answers)})
+            writer.add({"videos": settled.header.row, **assemble(RUN_ID, settled.header.plan, [MODEL], settled.answers, THRESHOLDS)})
     writer.commit([name for name in names if name != "bad"], [name for name in names if name == "bad"])
 
 
 def in_a_task(writer: RunWriter, names: Sequence[str]) -> None:
     """Write and commit a group as `batch` does. `ray.get` in `engine.writing` must hand payloads through: no Ray is running."""
-    target = Target(writer.run, RUN_ID, (MODEL,), writer.tables)
+    target = Target(writer.run, RUN_ID, (MODEL,), writer.tables, THRESHOLDS)
     written = write_group(target, [_settled(name) for name in names], writer.next_sequence, 60)
     writer.commit_files(written.files, written.committed, written.dead_lettered)
 
@@ -109,7 +112,7 @@ def _settled(name: str) -> Settled:
     key = video_key(name)
     outcome = Outcome(1, 0.1, rows=2, frames=(0, 1), audio_s=0.0, missed=(), failure=None)
     payload: Payload = {MODEL.name: {"seen": pack(_rows(name))}}
-    plan = VideoPlan(key, {MODEL.name: 2}, (), {}, (), (), batch_count=1)
+    plan = VideoPlan(key, {MODEL.name: 2}, (), {}, (), (), batch_count=1, sampled=fakes.SAMPLED)
     header = Header(Entry(name, f"{name}.mp4"), pack(stamped("videos", [video_row(name)], name)), plan)
     return Settled(header, ((Index(name, key, 0, 1, {MODEL.name: outcome}), payload),))
 

@@ -1,0 +1,56 @@
+"""All insight tables of one video, from its rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rumiai_ray.insights import framing
+from rumiai_ray.insights.people import frames_of
+from rumiai_ray.insights.stretch import Derived
+from rumiai_ray.insights.text_spans import grow
+from rumiai_ray.insights.timeline import timeline
+from rumiai_ray.insights.tracks import Tracks, link
+from rumiai_ray.insights.windows import windows
+from rumiai_ray.schema.framing import PERSON_FRAMING, PERSON_FRAMING_SECONDS
+from rumiai_ray.schema.text_spans import TEXT_SPANS
+from rumiai_ray.schema.timeline import TIMELINE
+from rumiai_ray.schema.tracks import TRACKS
+from rumiai_ray.schema.windows import WINDOWS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pyarrow as pa
+
+    from rumiai_ray.insights.thresholds import Thresholds
+    from rumiai_ray.insights.video import Video
+
+BULKY = frozenset({"landmarks", "world_landmarks", "blendshapes", "head_transform", "polygon", "visibility", "presence"})
+"""Columns of the models' rows that nothing here looks at."""
+
+
+@dataclass(frozen=True)
+class Insights:
+    """What was derived."""
+
+    tables: Mapping[str, pa.Table]
+    """Rows of each insight table, by name, each of its `row_schema`."""
+    tracks: Tracks
+
+
+def derive(video: Video, thresholds: Thresholds) -> Insights:
+    """Link, grow, measure. The same for any order of the rows, and however the video was cut into batches."""
+    tracks = link(video, thresholds)
+    frames = frames_of(video, tracks)
+    seconds = framing.per_second(video, frames, thresholds)
+    derived = Derived(video, frames, tracks, grow(video, thresholds))
+    rows = {
+        TRACKS: tracks.rows,
+        TEXT_SPANS: derived.spans,
+        PERSON_FRAMING: [framing.whole_video(video, frames, seconds, thresholds)],
+        PERSON_FRAMING_SECONDS: seconds,
+        WINDOWS: windows(derived, thresholds),
+        TIMELINE: timeline(derived, seconds),
+    }
+    return Insights({table.name: table.rows(records) for table, records in rows.items()}, tracks)

@@ -1,0 +1,93 @@
+"""Who is seen in each frame: faces, persons, and where the largest face looks. The ground of framing, windows and timeline."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rumiai_ray.insights.video import FACES, OBJECTS, Row, Video
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from rumiai_ray.insights.thresholds import Thresholds
+    from rumiai_ray.insights.tracks import Tracks
+
+PERSON = "person"
+"""COCO's label."""
+
+
+@dataclass(frozen=True)
+class Gaze:
+    """Where the largest face of a frame looks, its eyes open."""
+
+    yaw_deg: float
+    pitch_deg: float
+    eye_contact: bool
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame that mediapipe or yolo looked at."""
+
+    time_s: float
+    faces: int | None
+    """None where mediapipe did not look."""
+    face_share: float | None
+    """Share of the picture of the largest face; None without one."""
+    face_track: int | None
+    """The largest face's."""
+    gaze: Gaze | None
+    people: int
+    """Faces or boxes of persons, whichever are more."""
+    present: bool
+    """Whether there is a face, a pose or a box of a person."""
+
+    def shot_type(self, thresholds: Thresholds) -> str:
+        """Of a frame that mediapipe looked at."""
+        if self.face_share is None:
+            return "none"
+        if self.face_share >= thresholds.close_face_share:
+            return "close"
+        return "medium" if self.face_share >= thresholds.medium_face_share else "wide"
+
+
+def frames_of(video: Video, tracks: Tracks) -> list[Frame]:
+    """Every frame that mediapipe or yolo looked at, in time order."""
+    faces, poses, gazes = (_by_frame(video.rows(name, "frame_index")) for name in ("faces", "poses", "gaze"))
+    persons = _by_frame([row for row in video.rows("objects", "frame_index") if row["label"] == PERSON])
+    for_faces, for_objects = set(video.seen(FACES)), set(video.seen(OBJECTS))
+    frames = []
+    for index in sorted(for_faces | for_objects):
+        looked = index in for_faces
+        here = faces.get(index, []) if looked else []
+        boxes = persons.get(index, []) if index in for_objects else []
+        # By area, not by number: whoever reads a run sees that they agree
+        largest = max(here, key=lambda row: (video.area_share(row), -row["face_index"]), default=None)
+        frames.append(
+            Frame(
+                time_s=video.times_s[index],
+                faces=len(here) if looked else None,
+                face_share=video.area_share(largest) if largest else None,
+                face_track=tracks.column("faces", [largest])[0] if largest else None,
+                gaze=_gaze(largest, gazes.get(index, [])),
+                people=max(len(here), len(boxes)),
+                present=bool(here or boxes or (looked and poses.get(index))),
+            )
+        )
+    return frames
+
+
+def _by_frame(rows: Sequence[Row]) -> Mapping[int, list[Row]]:
+    frames: defaultdict[int, list[Row]] = defaultdict(list)
+    for row in rows:
+        frames[row["frame_index"]].append(row)
+    return frames
+
+
+def _gaze(face: Row | None, gazes: Sequence[Row]) -> Gaze | None:
+    for row in gazes:
+        if face is not None and row["face_index"] == face["face_index"] and row["eye_contact"] is not None:
+            return Gaze(row["gaze_yaw_deg"], row["gaze_pitch_deg"], row["eye_contact"])
+    return None

@@ -1,0 +1,145 @@
+"""Sightings of texts grown into appearances: what was on the screen from when to when, and whether it repeats the speech."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from statistics import median
+from typing import TYPE_CHECKING
+
+from rapidfuzz.fuzz import ratio
+
+from rumiai_ray.insights.video import SPEECH, TEXTS, Row, Video
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rumiai_ray.insights.thresholds import Thresholds
+
+_SIDES = ("x1", "y1", "x2", "y2")
+_THIRDS = ("top", "middle", "bottom")
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text in lower case, without punctuation; apostrophes inside a word stay."""
+    return re.findall(r"\w+(?:['’]\w+)*", text.casefold())
+
+
+@dataclass
+class _Span:
+    """A text that is growing."""
+
+    sightings: list[Row] = field(default_factory=list)
+    last_frame: int = -1
+    """Position, among the frames looked at, of the last sighting."""
+
+    @property
+    def last(self) -> Row:
+        return self.sightings[-1]
+
+
+def grow(video: Video, thresholds: Thresholds) -> list[Row]:
+    """Rows of `text_spans`; none where texts were not read.
+
+    A sighting goes on with the span that is most like it in words, among those near enough in place and time whose text is like enough;
+    each span takes one sighting of a frame. A doubtful reading goes on with a span, but begins none. One missed reading never ends a
+    span, however far apart the frames are.
+    """
+    seen = video.seen(TEXTS)
+    step_s = video.step_s(TEXTS)
+    place = {index: at for at, index in enumerate(seen)}
+    by_frame: dict[int, list[Row]] = {}
+    for row in video.rows("texts", "frame_index", "text_index"):
+        if _letters(row["text"]):
+            by_frame.setdefault(place[row["frame_index"]], []).append(row)
+    spans: list[_Span] = []
+    for at, sightings in sorted(by_frame.items()):
+        now_s = sightings[0]["time_s"]
+        open_ = [
+            span
+            for span in spans
+            if at - span.last_frame <= 2 or now_s - span.last["time_s"] <= step_s + thresholds.text_gap_s  # noqa: PLR2004 -- one missed reading
+        ]
+        for sighting, span in _pairs(sightings, open_, video, thresholds):
+            span.sightings.append(sighting)
+            span.last_frame = at
+        taken = {id(span.last) for span in spans}
+        fresh = [sighting for sighting in sightings if id(sighting) not in taken and sighting["confidence"] >= thresholds.text_confidence]
+        spans += [_Span([sighting], at) for sighting in fresh]
+    rows = [_row(span.sightings, step_s, video, thresholds) for span in spans]
+    rows.sort(key=lambda row: (row["first_seen_s"], row["y1"], row["x1"], row["text"]))
+    return [{"span_index": number} | row for number, row in enumerate(rows)]
+
+
+def _pairs(sightings: Sequence[Row], spans: Sequence[_Span], video: Video, thresholds: Thresholds) -> list[tuple[Row, _Span]]:
+    """Sightings of one frame with the spans they go on with, the most alike first."""
+    reach_px = thresholds.text_move * math.hypot(video.width_px, video.height_px)
+    candidates = []
+    for number, sighting in enumerate(sightings):
+        for at, span in enumerate(spans):
+            alike = ratio(_letters(sighting["text"]), _letters(span.last["text"])) / 100
+            away_px = _distance_px(sighting, span.last)
+            if alike >= thresholds.text_similarity and away_px <= reach_px:
+                candidates.append((-alike, away_px, at, number))
+    pairs, spans_taken, sightings_taken = [], set(), set()
+    for _, _, at, number in sorted(candidates):
+        if at not in spans_taken and number not in sightings_taken:
+            spans_taken.add(at)
+            sightings_taken.add(number)
+            pairs.append((sightings[number], spans[at]))
+    return pairs
+
+
+def _letters(text: str) -> str:
+    return " ".join(words_of(text))
+
+
+def _distance_px(one: Row, other: Row) -> float:
+    x = (one["x1"] + one["x2"] - other["x1"] - other["x2"]) / 2
+    y = (one["y1"] + one["y2"] - other["y1"] - other["y2"]) / 2
+    return math.hypot(x, y)
+
+
+def _row(sightings: Sequence[Row], step_s: float, video: Video, thresholds: Thresholds) -> Row:
+    first_s, last_s = sightings[0]["time_s"], sightings[-1]["time_s"]
+    start_s, end_s = max(0.0, first_s - step_s / 2), min(video.duration_s, last_s + step_s / 2)
+    readings = Counter(sighting["text"] for sighting in sightings)
+    best = {text: max(sighting["confidence"] for sighting in sightings if sighting["text"] == text) for text in readings}
+    text = max(readings, key=lambda reading: (readings[reading], best[reading], reading))
+    box = {side: median(sighting[side] for sighting in sightings) for side in _SIDES}
+    overlap = _speech_overlap(text, start_s - thresholds.caption_slack_s, end_s + thresholds.caption_slack_s, video)
+    middle = (box["y1"] + box["y2"]) / 2 / video.height_px
+    kind = ("caption" if overlap is not None and overlap >= thresholds.caption_overlap else "overlay") if video.ran(SPEECH) else None
+    return {
+        "text": text,
+        "start_s": start_s,
+        "end_s": end_s,
+        "first_seen_s": first_s,
+        "last_seen_s": last_s,
+        "sightings": len(sightings),
+        "confidence": max(best.values()),
+        **box,
+        "position": _THIRDS[min(int(middle * len(_THIRDS)), len(_THIRDS) - 1)],
+        "area_share": video.area_share(box),
+        "kind": kind,
+        "speech_overlap": overlap,
+        "is_call_to_action": any(calls_to_action(reading, thresholds.call_to_action) for reading in readings),
+    }
+
+
+def _speech_overlap(text: str, start_s: float, end_s: float, video: Video) -> float | None:
+    """Share of the text's words that are spoken, each as often as it stands there, in [start_s, end_s); None where that is not known."""
+    wanted = Counter(words_of(text))
+    if not video.ran(SPEECH) or not wanted:
+        return None
+    heard = [row["word"] for row in video.rows("words", "word_index") if row["start_s"] < end_s and row["end_s"] > start_s]
+    spoken = Counter(word for part in heard for word in words_of(part))
+    return (wanted & spoken).total() / wanted.total()
+
+
+def calls_to_action(text: str, phrases: Sequence[str]) -> bool:
+    """Whether any of the phrases stands in the text as whole words: `together` does not hold `get`."""
+    words = f" {_letters(text)} "
+    return any(f" {_letters(phrase)} " in words for phrase in phrases)

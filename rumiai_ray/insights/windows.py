@@ -1,0 +1,156 @@
+"""The hook, the middle and the closing of a video, and all of it, each as one row of figures."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from rumiai_ray.insights.framing import rates
+from rumiai_ray.insights.people import PERSON
+from rumiai_ray.insights.text_spans import words_of
+from rumiai_ray.insights.video import SPEECH, mean, share, variance
+from rumiai_ray.schema.emotion import EMOTIONS
+from rumiai_ray.schema.windows import CLOSING, HOOK, MIDDLE, WHOLE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from rumiai_ray.insights.people import Frame
+    from rumiai_ray.insights.stretch import Derived
+    from rumiai_ray.insights.thresholds import Thresholds
+    from rumiai_ray.insights.video import Row
+
+_PARTS = ((12.0, 3), (27.0, 4))
+"""(middles up to this many seconds, parts), else the next; the original's."""
+_MOST_PARTS = 5
+_NEGATIVE = ("anger", "disgust", "fear", "sadness")
+_S_A_MINUTE = 60.0
+
+
+def layout(duration_s: float, thresholds: Thresholds) -> list[tuple[str, float, float]]:
+    """(name, start, end) of each window: those that share the video out, in time order, then the whole video."""
+    hook_s, closing_from_s = thresholds.hook_s, max(thresholds.hook_s, duration_s - thresholds.closing_s)
+    whole = (WHOLE, 0.0, duration_s)
+    if duration_s <= hook_s:
+        return [(HOOK, 0.0, duration_s), whole]
+    middle_s = closing_from_s - hook_s
+    wanted = next((parts for limit_s, parts in _PARTS if middle_s <= limit_s), _MOST_PARTS)
+    parts = min(wanted, int(middle_s / thresholds.shortest_window_s))
+    if not parts:
+        return [(HOOK, 0.0, hook_s), (CLOSING, hook_s, duration_s), whole]
+    edges_s = [*(hook_s + middle_s * at / parts for at in range(parts)), closing_from_s]
+    middles = [(f"{MIDDLE}_{at + 1}", edges_s[at], edges_s[at + 1]) for at in range(parts)]
+    return [(HOOK, 0.0, hook_s), *middles, (CLOSING, closing_from_s, duration_s), whole]
+
+
+def windows(derived: Derived, thresholds: Thresholds) -> list[Row]:
+    """Rows of `windows`."""
+    return [
+        {
+            "window_index": number,
+            "window": name,
+            "start_s": start_s,
+            "end_s": end_s,
+            **_people(derived, start_s, end_s),
+            **_expression(derived, start_s, end_s),
+            **_text(derived, start_s, end_s),
+            **_shots(derived, start_s, end_s),
+            **_speech(derived, start_s, end_s),
+            **_sound(derived, start_s, end_s),
+            "not_measured": derived.video.not_measured,
+        }
+        for number, (name, start_s, end_s) in enumerate(layout(derived.video.duration_s, thresholds))
+    ]
+
+
+def _people(derived: Derived, start_s: float, end_s: float) -> Row:
+    frames = derived.frames_in(start_s, end_s)
+    measured = rates(frames)
+    gazes = [frame.gaze for frame in frames if frame.gaze is not None]
+    across, along = variance(gaze.yaw_deg for gaze in gazes), variance(gaze.pitch_deg for gaze in gazes)
+    gestures, tracked = derived.gestures(start_s, end_s), derived.tracked(start_s, end_s)
+    return {
+        "average_face_size": measured["average_face_size"],
+        "face_visibility_rate": measured["face_visibility_rate"],
+        "eye_contact_rate": measured["eye_contact_rate"],
+        "gaze_variance": None if across is None or along is None else across + along,
+        "gesture_count": None if gestures is None else len(gestures),
+        "person_count": None if tracked is None else tracked[PERSON],
+        "object_count": None if tracked is None else tracked.total() - tracked[PERSON],
+        "talk_to_camera_share": _talk_to_camera(derived, frames),
+    }
+
+
+def _talk_to_camera(derived: Derived, frames: Sequence[Frame]) -> float | None:
+    looked = [frame for frame in frames if frame.faces is not None]
+    spoken = [derived.speaks(frame.time_s) for frame in looked]
+    if any(speaks is None for speaks in spoken):
+        return None
+    hits = sum(bool(speaks and frame.gaze and frame.gaze.eye_contact) for speaks, frame in zip(spoken, looked, strict=True))
+    return share(hits, len(looked))
+
+
+def _expression(derived: Derived, start_s: float, end_s: float) -> Row:
+    shown = Counter(row["dominant_emotion"] for row in derived.expressions(start_s, end_s))
+    total = shown.total()
+    dominant = max(EMOTIONS, key=lambda name: shown[name]) if total else None
+    return {
+        "dominant_emotion": dominant,
+        "emotional_valence": share(shown["happiness"] - sum(shown[name] for name in _NEGATIVE), total),
+        "emotion_consistency": share(shown[dominant], total) if dominant else None,
+        **{f"{name}_share": share(shown[name], total) for name in EMOTIONS},
+    }
+
+
+def _text(derived: Derived, start_s: float, end_s: float) -> Row:
+    spans = derived.spans_in(start_s, end_s)
+    kinds_known = spans is not None and derived.video.ran(SPEECH)
+    return {
+        "overlay_unique_count": _different(span for span in spans or () if span["kind"] == "overlay") if kinds_known else None,
+        "has_captions": any(span["kind"] == "caption" for span in spans or ()) if kinds_known else None,
+        "text_coverage": derived.text_coverage(start_s, end_s),
+        "call_to_action_count": None if spans is None else _different(span for span in spans if span["is_call_to_action"]),
+    }
+
+
+def _different(spans: Iterable[Row]) -> int:
+    return len({tuple(words_of(span["text"])) for span in spans})
+
+
+def _shots(derived: Derived, start_s: float, end_s: float) -> Row:
+    lengths_s, cuts = derived.shot_lengths_s(start_s, end_s), derived.cuts(start_s, end_s)
+    spread = variance(lengths_s) if lengths_s and len(lengths_s) > 1 else 0.0
+    return {
+        "shot_count": len(lengths_s) if lengths_s is not None else None,
+        "shortest_shot_s": min(lengths_s) if lengths_s else None,
+        "longest_shot_s": max(lengths_s) if lengths_s else None,
+        "shot_duration_variance_s2": spread if lengths_s else None,
+        "cuts_per_minute": _a_minute(cuts, start_s, end_s),
+    }
+
+
+def _speech(derived: Derived, start_s: float, end_s: float) -> Row:
+    words = derived.words(start_s, end_s)
+    count = None if words is None else len(words)
+    return {
+        "speech_coverage": derived.speech_coverage(start_s, end_s),
+        "word_count": count,
+        "words_per_minute": _a_minute(count, start_s, end_s),
+    }
+
+
+def _a_minute(count: int | None, start_s: float, end_s: float) -> float | None:
+    return None if count is None else share(count * _S_A_MINUTE, end_s - start_s)
+
+
+def _sound(derived: Derived, start_s: float, end_s: float) -> Row:
+    heard = derived.heard(start_s, end_s)
+    pitches_hz = heard.pitches_hz if heard else ()
+    middle_hz, spread = mean(pitches_hz), variance(pitches_hz)
+    return {
+        "energy_level": heard.energy if heard else None,
+        "energy_variance": heard.variance if heard else None,
+        "energy_max": heard.loudest if heard else None,
+        "silence_share": heard.silence_share if heard else None,
+        "pitch_scatter_ratio": spread**0.5 / middle_hz if middle_hz and spread is not None else None,
+    }

@@ -1,0 +1,97 @@
+"""The insights of a video land with its rows, and do not depend on how it was cut into rows of work. No Ray."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from rumiai_ray.engine.assemble import assemble
+from rumiai_ray.engine.calls import Failure, Index, Outcome
+from rumiai_ray.engine.packed import pack
+from rumiai_ray.engine.work import Sampled, VideoPlan
+from rumiai_ray.models.base import ModelPlan
+from rumiai_ray.models.catalogue import model_class
+from rumiai_ray.schema.registry import TABLES_BY_NAME
+from synthetic_video import THRESHOLDS, thing
+
+if TYPE_CHECKING:
+    from rumiai_ray.engine.calls import Payload
+
+FRAMES = 20
+SAMPLED = Sampled(duration_s=4.0, width_px=100, height_px=100, times_s=tuple(at / 5 for at in range(FRAMES)))
+SHOTS = [
+    {"shot_index": 0, "start_s": 0.0, "end_s": 2.0, "duration_s": 2.0, "frames": 60},
+    {"shot_index": 1, "start_s": 2.0, "end_s": 4.0, "duration_s": 2.0, "frames": 60},
+]
+
+
+def _plan(name: str) -> ModelPlan:
+    return ModelPlan(
+        name, backend="b", version="1", stand_in=False, files={}, digests={}, weights_sha256="", device="cpu", precision="fp32",
+        settings=model_class(name).settings_type(),
+    )  # fmt: skip
+
+
+def _objects(frames: range) -> bytes:
+    return pack(TABLES_BY_NAME["objects"].rows([thing(frame) | {"class_id": 0} for frame in frames]))
+
+
+def _assembled(sizes: tuple[int, ...], *, shots: bool = True, failed: bool = False) -> dict[str, Any]:
+    """A person in every frame, over batches of so many frames, after a row of thumbnails."""
+    answers: list[tuple[Index, Payload]] = []
+    count = len(sizes) + shots
+    if shots:
+        cut = Outcome(1, 0.1, rows=2, frames=(), audio_s=0.0, missed=(), failure=None, thumbnails=120)
+        answers.append((Index("e", "v", 0, count, {"shots": cut}), {"shots": {"shots": pack(TABLES_BY_NAME["shots"].rows(SHOTS))}}))
+    begin = 0
+    for size in sizes:
+        frames = range(begin, begin + size)
+        crash = Failure("Crash", "died") if failed and begin else None
+        seen = Outcome(1, 0.1, rows=size, frames=() if crash else tuple(frames), audio_s=0.0, missed=(), failure=crash)
+        answers.append((Index("e", "v", len(answers), count, {"yolo": seen}), {} if crash else {"yolo": {"objects": _objects(frames)}}))
+        begin += size
+    thumbnails = {"shots": 120} if shots else {}
+    plan = VideoPlan("v", {"yolo": FRAMES}, (), {}, (), (), count, SAMPLED, thumbnails)
+    models = [_plan(name) for name in ("yolo", "shots") if shots or name != "shots"]
+    return assemble("run-1", plan, models, answers, THRESHOLDS)
+
+
+def test_boxes_get_their_track_and_a_cut_ends_it() -> None:
+    tables = _assembled((20,))
+    assert tables["objects"]["track_id"].to_pylist() == [0] * 10 + [1] * 10
+    assert tables["tracks"]["shot_index"].to_pylist() == [0, 1]
+    assert {row["model_name"]: (row["status"], row["frames_planned"], row["frames_analyzed"], row["frames_seen"] is None)
+            for row in tables["analyses"].to_pylist()} == {"yolo": ("ok", 20, 20, False), "shots": ("ok", 120, 120, True)}  # fmt: skip
+
+
+@pytest.mark.parametrize("sizes", [(16, 4), (1,) * 20, (7, 7, 6)])
+def test_cutting_a_video_into_other_batches_changes_no_insight(sizes: tuple[int, ...]) -> None:
+    whole, parts = _assembled((20,)), _assembled(sizes)
+    assert whole.keys() == parts.keys()
+    for name in whole:
+        if name != "analyses":
+            assert whole[name].equals(parts[name]), name
+
+
+def test_without_shots_tracks_go_on_and_the_figures_of_shots_are_null() -> None:
+    tables = _assembled((20,), shots=False)
+    assert tables["tracks"]["shot_index"].to_pylist() == [None]
+    assert set(tables["windows"]["cuts_per_minute"].to_pylist()) == {None}
+    assert "shots: not asked" in tables["windows"]["not_measured"].to_pylist()[0]
+
+
+def test_a_model_that_failed_half_way_leaves_nulls_and_no_zeros() -> None:
+    tables = _assembled((10, 10), failed=True)
+    (row,) = tables["person_framing"].to_pylist()
+    assert {row[name] for name in ("subject_count", "person_visibility_rate", "longest_absence_s")} == {None}
+    assert "yolo: failed" in row["not_measured"]
+    assert set(tables["windows"]["person_count"].to_pylist()) == {None}
+
+
+def test_every_insight_row_says_which_run_and_video_it_is_of() -> None:
+    tables = _assembled((20,))
+    for name in ("tracks", "person_framing", "person_framing_seconds", "windows", "timeline"):
+        assert tables[name].num_rows, name
+        assert set(tables[name]["run_id"].to_pylist()) == {"run-1"}
+        assert set(tables[name]["video_key"].to_pylist()) == {"v"}

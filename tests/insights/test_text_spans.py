@@ -1,0 +1,118 @@
+"""Text spans: what was on the screen from when to when, and whether it repeats the speech."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from rumiai_ray.insights.text_spans import calls_to_action
+from synthetic_video import THRESHOLDS, derived, said, text, video
+
+EVERY_SECOND = tuple(range(0, 30, 5))
+
+
+def _spans(made: Any, **changes: Any) -> list[dict[str, Any]]:
+    return derived(made, **changes)["text_spans"]
+
+
+def _read(*frames: int, words: str = "SALE TODAY", **changes: Any) -> list[dict[str, Any]]:
+    return [text(frame, words, **changes) for frame in frames]
+
+
+def _made(texts: list[dict[str, Any]], **more: Any) -> Any:
+    return video(6.0, seen={"ocr": EVERY_SECOND}, texts=texts, **more)
+
+
+def test_a_span_reaches_half_a_step_beyond_its_sightings_and_no_further_than_the_video() -> None:
+    (row,) = _spans(_made(_read(5, 10, 15)))
+    assert (row["start_s"], row["end_s"], row["first_seen_s"], row["last_seen_s"], row["sightings"]) == (0.5, 3.5, 1.0, 3.0, 3)
+    (row,) = _spans(_made(_read(*EVERY_SECOND)))
+    assert (row["start_s"], row["end_s"]) == (0.0, 5.5)
+    (row,) = _spans(video(0.04, texts=_read(0)))
+    assert (row["start_s"], row["end_s"]) == (0.0, 0.04)
+
+
+def test_one_missed_reading_is_bridged_and_two_are_not() -> None:
+    assert len(_spans(_made(_read(0, 10, 15)))) == 1
+    assert [(row["first_seen_s"], row["last_seen_s"]) for row in _spans(_made(_read(0, 15, 20)))] == [(0.0, 0.0), (3.0, 4.0)]
+
+
+def test_at_dense_sampling_a_second_without_a_reading_is_bridged() -> None:
+    assert len(_spans(video(6.0, texts=_read(*range(5), *range(10, 15))))) == 1
+    assert len(_spans(video(6.0, texts=_read(*range(5), *range(11, 16))))) == 2
+
+
+def test_readings_that_differ_by_a_letter_are_one_text_and_the_most_frequent_one_is_it() -> None:
+    texts = [text(0, "SALE T0DAY", confidence=0.99), *_read(5, 10)]
+    (row,) = _spans(_made(texts))
+    assert (row["text"], row["confidence"]) == ("SALE TODAY", pytest.approx(0.99))
+
+
+def test_another_text_in_the_same_place_is_another_span() -> None:
+    rows = _spans(_made([*_read(0, 5), *_read(10, 15, words="LAST CHANCE")]))
+    assert [(row["text"], row["end_s"]) for row in rows] == [("SALE TODAY", 1.5), ("LAST CHANCE", 3.5)]
+
+
+def test_the_same_text_elsewhere_in_the_picture_is_another_span() -> None:
+    rows = _spans(_made([row for frame in EVERY_SECOND for row in (text(frame, "SALE", y1=5.0), text(frame, "SALE", y1=80.0, index=1))]))
+    assert [(row["position"], row["sightings"]) for row in rows] == [("top", 6), ("bottom", 6)]
+
+
+def test_a_doubtful_reading_goes_on_with_a_span_and_begins_none() -> None:
+    doubtful = [text(frame, "SALE TODAY", confidence=0.1) for frame in (5, 10)]
+    assert _spans(_made(doubtful)) == []
+    (row,) = _spans(_made([*_read(0), *doubtful]))
+    assert (row["sightings"], row["last_seen_s"]) == (3, 2.0)
+
+
+def test_what_has_no_letters_is_no_text() -> None:
+    assert _spans(_made(_read(0, 5, words="…!"))) == []
+
+
+def test_place_and_size_are_those_of_the_box() -> None:
+    (row,) = _spans(_made([text(frame, "SALE", y1=46.0) for frame in EVERY_SECOND]))
+    assert (row["position"], row["area_share"]) == ("middle", pytest.approx(0.048))
+
+
+@pytest.mark.parametrize(("words", "kind", "overlap"), [("we bake bread daily", "caption", 1.0), ("we sell shoes online", "overlay", 0.25)])
+def test_what_repeats_the_speech_is_a_caption(words: str, kind: str, overlap: float) -> None:
+    (row,) = _spans(_made(_read(0, 5, 10, words=words), **said(0.0, 2.0, "We bake bread daily.")))
+    assert (row["kind"], row["speech_overlap"]) == (kind, overlap)
+
+
+def test_what_was_said_long_before_makes_no_caption() -> None:
+    (row,) = _spans(_made(_read(20, 25, words="we bake bread"), **said(0.0, 2.0, "we bake bread")))
+    assert (row["kind"], row["speech_overlap"]) == ("overlay", 0.0)
+
+
+def test_a_word_written_twice_must_be_spoken_twice() -> None:
+    (row,) = _spans(_made(_read(0, 5, words="no no no no"), **said(0.0, 2.0, "no way")))
+    assert row["speech_overlap"] == 0.25
+
+
+@pytest.mark.parametrize(("status", "kind"), [("empty", "overlay"), ("skipped", None), ("failed", None), ("not asked", None)])
+def test_without_speech_to_compare_with_the_kind_is_not_known(status: str, kind: str | None) -> None:
+    (row,) = _spans(_made(_read(0, 5), without={"whisper": status}))
+    assert row["kind"] == kind
+    assert row["speech_overlap"] == (0.0 if kind else None)
+
+
+@pytest.mark.parametrize("words", ["Follow me!", "LINK IN BIO", "so, SUBSCRIBE"])
+def test_calls_to_action_are_found_as_whole_words(words: str) -> None:
+    assert calls_to_action(words, THRESHOLDS.call_to_action)
+
+
+@pytest.mark.parametrize("words", ["followers", "bookshop", "tapestry", "the link is in my bio", ""])
+def test_parts_of_words_call_to_nothing(words: str) -> None:
+    assert not calls_to_action(words, THRESHOLDS.call_to_action)
+
+
+def test_one_good_reading_is_enough_for_a_call_to_action() -> None:
+    (row,) = _spans(_made([*_read(0, 5, words="LNK IN BIO"), *_read(10, words="LINK IN BIO")]))
+    assert (row["text"], row["is_call_to_action"]) == ("LNK IN BIO", True)
+
+
+def test_the_phrases_are_a_setting() -> None:
+    (row,) = _spans(_made(_read(0, 5)), call_to_action=["sale"])
+    assert row["is_call_to_action"] is True
