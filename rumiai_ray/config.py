@@ -89,7 +89,8 @@ class Engine(Group):
     group_age_s: float = execution(30.0, "time after which a batch run writes files however few rows it has", gt=0)
     entry_timeout_s: float = execution(1200.0, "longest wait for the next frames of one video in a batch run; its process is ended", gt=0)
     write_timeout_s: float = execution(600.0, "longest time to assemble and write one group of videos; its process is ended", gt=0)
-    place_timeout_s: float = execution(900.0, "longest time without room for a single cell, in a batch run", gt=0)
+    place_timeout_s: float = execution(900.0, "longest time without room for a single cell, in a batch run or on a cluster", gt=0)
+    warm_idle_s: float = execution(1800.0, "time without use after which a warm cell is closed", gt=0)
     stall_timeout_s: float | None = execution(
         None, "time without any news after which a batch run ends; by default longer than anything that hangs may take to be ended", gt=0
     )

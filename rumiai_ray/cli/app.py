@@ -14,7 +14,22 @@ import typer
 from typer.core import TyperGroup
 
 from rumiai_ray import __version__
-from rumiai_ray.cli import analyze, annotate, batch, demo, doctor_verb, export, frames, plan, query, report, runs, schema, weights
+from rumiai_ray.cli import (
+    analyze,
+    annotate,
+    batch,
+    demo,
+    doctor_verb,
+    export,
+    frames,
+    plan,
+    query,
+    report,
+    runs,
+    schema,
+    warm,
+    weights,
+)
 from rumiai_ray.cli.exits import Exit
 from rumiai_ray.errors import RumiaiError
 
@@ -64,6 +79,7 @@ report.add_to(app)
 annotate.add_to(app)
 export.add_to(app)
 schema.add_to(app)
+warm.add_to(app)
 app.add_typer(frames.app, name="frames")
 app.add_typer(weights.app, name="weights")
 app.add_typer(runs.app, name="runs")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from pydantic import BaseModel
@@ -14,13 +13,11 @@ from rumiai_ray.cli.options import with_settings
 from rumiai_ray.config import BaseConfig  # noqa: TC001 -- typer reads the annotations
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable
 
     from rumiai_ray.engine.prepare import Prepared
     from rumiai_ray.engine.remaining import Remaining
-    from rumiai_ray.engine.tally import Tally
     from rumiai_ray.ingest.table import EntryFile
-    from rumiai_ray.models.base import ModelPlan
     from rumiai_ray.runs.reader import Run
     from rumiai_ray.runs.writer import RunWriter
 
@@ -134,6 +131,7 @@ def _run(prepared: Prepared, begin: Callable[[], tuple[RunWriter, Remaining]]) -
     from rumiai_ray.cli.endings import run_to_the_end, scratch_directory  # noqa: PLC0415
     from rumiai_ray.engine.batch import Batch  # noqa: PLC0415
     from rumiai_ray.engine.connect import connected  # noqa: PLC0415
+    from rumiai_ray.engine.figures import speed_of_light, summary_of  # noqa: PLC0415
     from rumiai_ray.engine.machines import cluster_of_now, plan_of_ray  # noqa: PLC0415
 
     with scratch_directory() as workdir, connected(prepared.config) as here:
@@ -157,51 +155,3 @@ def _run(prepared: Prepared, begin: Callable[[], tuple[RunWriter, Remaining]]) -
                 },
                 resumable=True,
             )
-
-
-def summary_of(tally: Tally, earlier: Tally, elapsed_s: float) -> dict[str, Any]:
-    """The figures of a batch for `summary.json`: counts and model times of the whole run, the rest of this session.
-
-    Args:
-        tally: of this session.
-        earlier: of what a resumed run had already.
-        elapsed_s: of this session since Ray was there; loading of models included.
-    """
-    whole, videos = copy.deepcopy(earlier), tally.entries["committed"]
-    whole.add(tally)
-    return {
-        "entries": dict(whole.entries),
-        "analyses": {f"{model}.{status}": count for (model, status), count in sorted(whole.statuses.items())},
-        "failures": dict(whole.failures),
-        "model_seconds": {model: round(seconds, 3) for model, seconds in sorted(whole.seconds.items())},
-        "model_frames": dict(sorted(whole.frames.items())),
-        "model_cpu_seconds": {model: round(cpu_s, 3) for model, cpu_s in sorted(tally.cpu_s.items())},
-        "elapsed_s": round(elapsed_s, 3),
-        "video_s": round(tally.video_s, 3),
-        "videos_per_hour": round(3600 * videos / elapsed_s, 1),
-        "video_hours_per_day": round(24 * tally.video_s / elapsed_s, 1),
-    }
-
-
-def speed_of_light(
-    tally: Tally, models: Sequence[ModelPlan], actors: Mapping[str, int], cores: float, elapsed_s: float
-) -> dict[str, Any] | None:
-    """The ceiling as far as a batch can tell, and the share of it that was reached over `elapsed_s`, loading and decoding included.
-
-    A model's time alone is not known here. On a CPU its CPU time over its threads stands for it, on a GPU the time inside its calls;
-    both have in them what the models cost each other. `jobs/bench.py` measures each model alone. None where no model was asked anything.
-    """
-    from rumiai_ray.engine.ceiling import ceiling  # noqa: PLC0415
-
-    alone_s = {
-        plan.name: tally.cpu_s[plan.name] / plan.settings.threads if plan.device == "cpu" else tally.seconds[plan.name] for plan in models
-    }
-    videos = tally.entries["committed"]
-    limit = ceiling(alone_s, tally.cpu_s, videos, actors=actors, cores=cores)
-    if limit is None:
-        return None
-    return {
-        "videos_per_hour": round(3600 * limit.videos_per_s, 1),
-        "bound_by": limit.bound_by,
-        "share_reached": round(videos / elapsed_s / limit.videos_per_s, 3),
-    }

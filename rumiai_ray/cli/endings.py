@@ -11,23 +11,20 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-import pyarrow.compute as pc
 import typer
+from rich.console import Console
 
 from rumiai_ray.cli.exits import Exit
+from rumiai_ray.cli.overview import ending, failures, print_overview
 from rumiai_ray.engine.interactive import Stopped
 from rumiai_ray.errors import RumiaiError, StorageError
 from rumiai_ray.runs.reader import open_run
-from rumiai_ray.schema.run import Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from rumiai_ray.runs.reader import Run
     from rumiai_ray.runs.writer import RunWriter
-
-_TOLD = 20
-"""Failures a batch names when it ends; the tables have them all."""
 
 
 class Stoppable(Protocol):
@@ -83,18 +80,12 @@ def run_to_the_end(
 
 
 def tell(run: Run) -> None:
-    """How a batch has ended, on stderr: the failures by name, as far as a person reads them, and where the run is."""
-    inputs = {row["video_key"]: row["input"] for row in run.table("videos", ["video_key", "input"]).to_pylist()}
-    analyses = run.table("analyses", ["video_key", "model_name", "status", "error_class", "error_message"])
-    failed = analyses.filter(pc.field("status") == Status.FAILED).to_pylist()
-    dead = run.table("dead_letter", ["input", "error_class", "error_message"]).to_pylist()
-    told = [f"dead letter: {row['error_class']}: {row['error_message']} [{row['input']}]" for row in dead]
-    told += [f"failed: {row['model_name']}: {row['error_class']}: {row['error_message']} [{inputs[row['video_key']]}]" for row in failed]
-    for line in told[:_TOLD]:
-        typer.echo(line, err=True)
-    if len(told) > _TOLD:
-        typer.echo(f"and {len(told) - _TOLD} more, in the tables dead_letter and analyses", err=True)
-    typer.echo(f"run {run.run_id}: {run.status}, in {run.store.uri()}", err=True)
+    """How a batch has ended, on stderr: the failures by name as far as a person reads them, the figures, and where the run is."""
+    console = Console(stderr=True)
+    for line in failures(run):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    print_overview(run, console)
+    console.print(ending(run), highlight=False, soft_wrap=True)
 
 
 def _keep_traceback(writer: RunWriter) -> str:

@@ -9,11 +9,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from rumiai_ray.cli.overview import ending, failures, print_overview
 from rumiai_ray.schema.run import Status
 
 if TYPE_CHECKING:
     from rumiai_ray.runs.reader import Run
 
+_SHOWN_ONE_BY_ONE = 20
+"""Entries; a table for each of thousands is nothing to read."""
 _STYLES = {Status.OK: "green", Status.EMPTY: "cyan", Status.DEGRADED: "yellow", Status.FAILED: "red", Status.SKIPPED: "dim"}
 
 
@@ -75,9 +78,20 @@ def print_json(run: Run) -> None:
 
 
 def print_tables(run: Run) -> None:
-    """One table per video, dead letters in words, and the line that opens the rows."""
+    """One table per video, dead letters in words, and the line that opens the rows; of many videos an overview instead."""
     console = Console()
-    document = summarise(run)
+    if len(run.entries()) > _SHOWN_ONE_BY_ONE:
+        for line in failures(run):
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+        print_overview(run, console)
+    else:
+        _print_videos(summarise(run), console)
+    console.print(ending(run), highlight=False, soft_wrap=True)
+    query = f"SELECT * FROM read_parquet('{run.store.uri()}/objects/*.parquet')"  # noqa: S608 -- shown, never run
+    console.print(Text(f"open it in DuckDB:  {query}", "dim"), soft_wrap=True)
+
+
+def _print_videos(document: dict[str, Any], console: Console) -> None:
     for video in document["videos"]:
         if video["status"] == "dead_letter":
             text = Text.assemble((f"{video['input']}\n", "bold"), (f"  dead letter: {video['error']['message']}", "red"))
@@ -99,9 +113,6 @@ def print_tables(run: Run) -> None:
             reason = model["error"]["class"] + ": " + model["error"]["message"] if model["error"] else model["detail"]
             if reason:
                 console.print(Text(f"  {name}: {reason}", "red" if model["error"] else "yellow"), soft_wrap=True)
-    console.print(Text.assemble("run ", (document["run_id"], "bold"), f": {document['status']}, in {document['run_dir']}"), soft_wrap=True)
-    query = f"SELECT * FROM read_parquet('{document['run_dir']}/objects/*.parquet')"  # noqa: S608 -- shown, never run
-    console.print(Text(f"open it in DuckDB:  {query}", "dim"), soft_wrap=True)
 
 
 def _cells(name: str, model: dict[str, Any]) -> tuple[Text | str, ...]:

@@ -46,6 +46,14 @@ class Front:
         """The models this front serves; answers as soon as the front lives, models may still be loading."""
         return tuple(self._lanes)
 
+    def lost(self) -> tuple[str, ...]:
+        """The models that are gone for good here, on all their actors: whatever they are asked, they fail."""
+        return tuple(name for name, lanes in self._lanes.items() if lanes.lost)
+
+    def node(self) -> str:
+        """Address of the node this front, and so the cell, is on."""
+        return str(ray.util.get_node_ip_address())  # type: ignore[no-untyped-call]
+
     def analyze(self, block: pa.Table, row: int) -> tuple[Index, Payload]:
         """All wanted models' rows for row `row` of a block of `WORK_SCHEMA`. Called with two returns.
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import ray
 
 from rumiai_ray.engine import cell as cells
+from rumiai_ray.engine import warm
 from rumiai_ray.engine.assemble import assemble
 from rumiai_ray.engine.calls import Index
 from rumiai_ray.engine.code import check_code
@@ -83,7 +84,7 @@ class Interactive:
 
         Args:
             entries: what to analyse.
-            cell: a warm cell to use; without one a Ray on loopback is started, if any video gets as far as needing it.
+            cell: a cell to use; without one a warm one is borrowed, else a Ray and a cell are started, if any video gets as far as that.
 
         Raises:
             Stopped: `stop` was called.
@@ -132,12 +133,18 @@ class Interactive:
         """The dispatcher of the cell, started now if there is none."""
         if self._dispatcher is not None:
             return self._dispatcher
-        self._reporter.stage("starting Ray and loading models")
-        ours = held.enter_context(connected(self._config))
-        check_code(self._writer, ours)
         models = self._stage.models
+        wanted = warm.Wanted(self._config, models, self._writer.manifest.source_sha256)
+        cell = held.enter_context(warm.borrowed(wanted, self._reporter.stage))
+        self.figures["cell"] = "warm" if cell else "of this run"
+        if cell is None:
+            self._reporter.stage("starting Ray and loading models")
+            ours = held.enter_context(connected(self._config))
+            check_code(self._writer, ours)
+            spec = cell_spec(self._config, models, plan_of_ray(self._config, models, cells=1).cell, ours)
+            cell = cells.start(spec, timeout_s=self._config.engine.place_timeout_s)
         self.figures["cluster"] = cluster_of_now().model_dump()
-        return self._use(cells.start(cell_spec(self._config, models, plan_of_ray(self._config, models, cells=1).cell, ours)))
+        return self._use(cell)
 
     def _use(self, cell: cells.Cell) -> Dispatcher:
         self._cell = cell  # its handles keep the model actors alive: Ray ends an actor nobody holds

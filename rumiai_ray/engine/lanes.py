@@ -29,6 +29,11 @@ class Lanes:
         failed: OrderedDict[tuple[str, str], Failure] = OrderedDict()
         self._lanes = [Lane(name, actor, notes / actor, policy, failed) for actor in actors]
 
+    @property
+    def lost(self) -> bool:
+        """Whether the model is gone for good on every actor."""
+        return all(lane.lost for lane in self._lanes)
+
     def submit(self, call: Call) -> Future[tuple[Answer | Failure, int]]:
         """Queue `call`; the future always gets a result, never an exception."""
         usable = [lane for lane in self._lanes if not lane.lost] or self._lanes

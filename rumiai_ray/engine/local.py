@@ -17,26 +17,13 @@ from ray._private import auto_init_hook, ray_constants
 from ray.exceptions import AuthenticationError, RayError
 
 from rumiai_ray.engine.code import freeze
+from rumiai_ray.engine.ray_settings import ENVIRONMENT, OBJECT_STORE_BYTES
 from rumiai_ray.errors import ConfigError, RumiaiError, StorageError, TransientError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 _LOG = logging.getLogger(__name__)
-_OBJECT_STORE_BYTES = 512 * 2**20
-"""Decoded batches in flight: 3 batches of 32 frames of 720x1280 (85 MB each) and their JPEGs."""
-
-ENVIRONMENT = {
-    # Ray 2.60 writes a token file and turns authentication on for local clusters unless the mode is explicit.
-    "RAY_AUTH_MODE": "disabled",
-    # With "1", Linux's default, 127.0.0.1 is replaced by the machine's routable address, and all of Ray listens to the network.
-    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
-    "RAY_USAGE_STATS_ENABLED": "0",
-    # Without this `uv run` would make Ray rebuild the driver's environment in every worker.
-    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
-    # 2.60 announces a future default on every start of an actor without a GPU; we set CUDA_VISIBLE_DEVICES ourselves.
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-}
 
 
 @dataclass(frozen=True)
@@ -73,6 +60,11 @@ def start_ray(**options: Any) -> None:
             signal.signal(signal.SIGTERM, before)
     # A thread of Ray Data that outlives `ray.shutdown` would start another Ray by asking for anything.
     auto_init_hook.enable_auto_connect = False
+
+
+def cpus_to_count() -> int:
+    """CPUs that a Ray of our own may count with: the machine's, and two at least."""
+    return max(os.cpu_count() or 1, 2)
 
 
 def _named(error: Exception, address: str) -> RumiaiError | None:
@@ -113,9 +105,9 @@ def local_ray(*, num_cpus: int | None = None, num_gpus: int | None = None, besid
             _node_ip_address="127.0.0.1",
             _temp_dir=str(scratch / "ray"),
             include_dashboard=False,
-            num_cpus=num_cpus or max(os.cpu_count() or 1, 2),
+            num_cpus=num_cpus or cpus_to_count(),
             num_gpus=num_gpus,
-            object_store_memory=_OBJECT_STORE_BYTES,
+            object_store_memory=OBJECT_STORE_BYTES,
             log_to_driver=False,
             logging_level=logging.ERROR,
             configure_logging=True,

@@ -53,7 +53,7 @@ def differences(before: RunManifest, now: RunManifest) -> list[str]:
 
 def side_by_side(before: object, now: object) -> list[tuple[str, str, str]]:
     """Where two nested JSON values differ: (path, then, now), by path; `ABSENT` where one side has no such part."""
-    old, new = dict(_flat(before)), dict(_flat(now))
+    old, new = dict(flat(before)), dict(flat(now))
     return [
         (name, old.get(name, ABSENT), new.get(name, ABSENT))
         for name in sorted(old.keys() | new.keys())
@@ -61,9 +61,10 @@ def side_by_side(before: object, now: object) -> list[tuple[str, str, str]]:
     ]
 
 
-def _flat(value: object, path: str = "") -> Iterator[tuple[str, str]]:
+def flat(value: object, path: str = "") -> Iterator[tuple[str, str]]:
+    """The leaves of nested dicts as (dotted name, text); `path` is what names begin with."""
     if isinstance(value, dict):
         for key, inner in value.items():
-            yield from _flat(inner, f"{path}.{key}" if path else str(key))
+            yield from flat(inner, f"{path}.{key}" if path else str(key))
     else:
         yield path, value if isinstance(value, str) else json.dumps(value, sort_keys=True)

@@ -41,7 +41,7 @@ def end(place: Path, dead: int, capfd: pytest.CaptureFixture[str]) -> list[str]:
 
 
 def test_a_batch_names_what_failed_and_where_the_run_is(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    dead, failed, last = end(tmp_path, 1, capfd)
+    dead, failed, *_, last = end(tmp_path, 1, capfd)
     assert dead == "dead letter: InputError: no such file [dead0.mp4]"
     assert failed == "failed: yolo: ModelError: it crashed [clip.mp4]"
     assert last.endswith(f": partial, in {tmp_path}/{manifest().run_id}")
@@ -49,5 +49,5 @@ def test_a_batch_names_what_failed_and_where_the_run_is(tmp_path: Path, capfd: p
 
 def test_of_many_failures_a_batch_names_some_and_counts_the_rest(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     lines = end(tmp_path, 30, capfd)
-    assert len(lines) == 22
+    assert sum(line.startswith(("dead letter:", "failed:")) for line in lines) == 20
     assert lines[20] == "and 11 more, in the tables dead_letter and analyses"

@@ -48,7 +48,9 @@ class Watch:
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._over.wait(0.25):
+        over = False
+        while not over:
+            over = self._over.wait(0.25)  # what holds at the end is noted, too
             count = gpu_nodes()
             if not self.changes or self.changes[-1][1] != count:
                 self.changes.append((self.now_s, count))

@@ -7,7 +7,6 @@ import importlib
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ray  # noqa: F401 -- puts its psutil on the path
+
+from rumiai_ray.engine.head import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -75,7 +76,7 @@ def ray_head(variables: Mapping[str, str], *, cpus: int = 3, workers: Mapping[st
     environment |= ENVIRONMENT
     # Short: a UNIX socket's path holds 107 bytes.
     folder = Path(tempfile.mkdtemp(prefix="rh-", dir="/tmp"))
-    ports = dict(zip(_PORTS, _free_ports(len(_PORTS)), strict=True))
+    ports = dict(zip(_PORTS, free_ports(len(_PORTS)), strict=True))
     command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--node-ip-address=127.0.0.1"]
     command += ["--dashboard-host=127.0.0.1", "--include-dashboard=true", "--min-worker-port=0", "--max-worker-port=0"]
     command += [f"--num-cpus={cpus}", "--object-store-memory=500000000", f"--temp-dir={folder}", "--disable-usage-stats"]
@@ -136,14 +137,6 @@ def _autoscaling(workers: Mapping[str, Any], port: int, cpus: int) -> dict[str, 
         "worker_start_ray_commands": [],
         **nothing,
     }
-
-
-def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [int(one.getsockname()[1]) for one in sockets]
 
 
 def _wait(head: Head, process: subprocess.Popen[bytes]) -> None:

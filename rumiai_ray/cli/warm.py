@@ -1,0 +1,138 @@
+"""`rumiai-ray up`, `down` and `status`: keep a cell with its models loaded for the videos one looks into, see it, let it go."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from rumiai_ray.cli.exits import Exit
+from rumiai_ray.cli.options import with_settings
+from rumiai_ray.cli.tables import folding
+from rumiai_ray.config import BaseConfig  # noqa: TC001 -- typer reads the annotations
+
+if TYPE_CHECKING:
+    from rumiai_ray.engine.keeper import Held
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print it as JSON.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the verbs."""
+    app.command("up")(with_settings()(up))
+    app.command("down")(down)
+    app.command("status")(status)
+
+
+def up(config: BaseConfig) -> None:
+    """Start a Ray on this machine, or join the cluster RAY_ADDRESS names, and keep a cell warm there for `rumiai-ray VIDEO`."""
+    from rumiai_ray.cli.doctor_verb import preflight  # noqa: PLC0415 -- `--help` must not wait for Ray
+    from rumiai_ray.cli.endings import noise_to_stderr  # noqa: PLC0415
+    from rumiai_ray.cli.weights import choose_or_fetch  # noqa: PLC0415
+    from rumiai_ray.engine.connect import check_address  # noqa: PLC0415
+    from rumiai_ray.engine.head import alone, find_head, start_head  # noqa: PLC0415
+    from rumiai_ray.engine.local import cpus_to_count  # noqa: PLC0415
+    from rumiai_ray.engine.warm import Wanted, keep  # noqa: PLC0415
+    from rumiai_ray.provenance import source_sha256  # noqa: PLC0415
+
+    with noise_to_stderr():
+        check_address()
+        preflight(config)
+        wanted = Wanted(config, choose_or_fetch(config), source_sha256())
+        if not os.environ.get("RAY_ADDRESS"):
+            with alone():
+                if find_head() is None:
+                    _say("starting Ray on this machine")
+                    start_head(cpus_to_count())
+        held = keep(wanted, _say)
+    _show(_place(), [held])
+    if any(model.state.startswith(("lost", "failed")) for model in held.models):
+        raise typer.Exit(Exit.TROUBLED)
+
+
+def down() -> None:
+    """End what `up` has started: your warm cells, and the Ray of this machine if `up` started one. Nothing else is touched."""
+    from rumiai_ray.cli.endings import noise_to_stderr  # noqa: PLC0415
+    from rumiai_ray.engine.connect import check_address  # noqa: PLC0415
+    from rumiai_ray.engine.head import alone, stop_head  # noqa: PLC0415
+    from rumiai_ray.engine.warm import attached, drop_all  # noqa: PLC0415
+
+    with noise_to_stderr():
+        if os.environ.get("RAY_ADDRESS"):
+            check_address()
+            with attached():
+                ended = drop_all()
+            typer.echo(f"ended {ended} warm cell{'' if ended == 1 else 's'} on {os.environ['RAY_ADDRESS']}; the cluster stays", err=True)
+            return
+        with alone():
+            ended = stop_head()
+    typer.echo("ended the Ray of this machine and its warm cell" if ended else "nothing was up", err=True)
+
+
+def status(as_json: AsJson = False) -> None:  # noqa: FBT002 -- typer's way
+    """Say what is kept warm, where, and who uses it."""
+    from rumiai_ray.cli.endings import noise_to_stderr  # noqa: PLC0415
+    from rumiai_ray.engine.connect import check_address  # noqa: PLC0415
+    from rumiai_ray.engine.head import find_head  # noqa: PLC0415
+    from rumiai_ray.engine.warm import all_held, attached  # noqa: PLC0415
+
+    held: list[Held] = []
+    with noise_to_stderr():
+        check_address()
+        up_there = bool(os.environ.get("RAY_ADDRESS")) or find_head() is not None
+        if up_there:
+            with attached():
+                held = all_held()
+    if as_json:
+        typer.echo(json.dumps({"ray": _place() if up_there else None, "cells": [asdict(one) for one in held]}, indent=2))
+    elif up_there:
+        _show(_place(), held)
+    else:
+        typer.echo("nothing is up; `rumiai-ray up` keeps a cell warm")
+
+
+def _say(text: str) -> None:
+    typer.echo(text, err=True)
+
+
+def _place() -> str:
+    """What Ray it is, for people."""
+    from rumiai_ray.engine.head import find_head  # noqa: PLC0415
+
+    address = os.environ.get("RAY_ADDRESS")
+    if address:
+        return f"the cluster at {address}"
+    head = find_head()
+    return f"this machine's Ray at {head.address} (process {head.pid}, logs in {head.folder})" if head else "no Ray"
+
+
+def _show(place: str, cells: list[Held]) -> None:
+    console = Console()
+    console.print(Text(place), soft_wrap=True)
+    if not cells:
+        console.print("no warm cell")
+    for held in cells:
+        bundle = ", ".join(f"{amount:g} {name}" for name, amount in held.bundle.items())
+        where = f" on {held.node}" if held.node else ""
+        console.print(Text(f"cell {held.key[:12]}: {held.state}{where}; {bundle}; {_use(held)}"), soft_wrap=True)
+        if held.models:
+            table = Table(*folding("model", "backend", "device", "state", "loaded in s", whole="model"))
+            for model in held.models:
+                backend = model.backend + (" (stand-in)" if model.stand_in else "")
+                table.add_row(model.name, backend, model.device, model.state, "" if model.load_s is None else f"{model.load_s:.1f}")
+            console.print(table)
+
+
+def _use(held: Held) -> str:
+    if held.user:
+        waiting = f", {held.waiting} waiting" if held.waiting else ""
+        return f"used by {held.user}{waiting}"
+    if held.state == "expired":
+        return "the next command starts it again"
+    return f"idle for {held.idle_s:.0f} s, closed after {held.expires_s:.0f} s"
