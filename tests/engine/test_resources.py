@@ -56,6 +56,17 @@ def test_a_gpu_is_divided_in_proportion_to_memory_and_left_over_cpus_go_to_the_m
     assert plan.cell.bundle == {"CPU": 14.0, "GPU": 1.0}
 
 
+def test_signals_take_next_to_nothing_and_no_actors_from_the_models() -> None:
+    signals = tuple(replace(model(name, memory_gb=0.25), cpu_share=0.0) for name in ("shots", "sound"))
+    plan = plan_machine((*FIVE, *signals), H200)
+    shares = {share.model: share for share in plan.cell.shares}
+    assert [shares[name].count for name in ("mediapipe", "shots", "sound")] == [14 - FRONT_CPUS - 4, 1, 1]
+    assert shares["shots"].cpus == 0
+    small = plan_machine((*ON_CPU, *signals), Machine(cpus=2, memory_gb=24))
+    assert [share.cpus for share in small.cell.shares] == pytest.approx([1 / 6] * 5 + [0.0] * 2, abs=1e-4)
+    assert sum(share.cpus for share in small.cell.shares) + small.cell.front_cpus <= small.cell.cpus
+
+
 def test_what_does_not_fit_on_a_gpu_is_refused_with_the_sum() -> None:
     with pytest.raises(ConfigError, match=r"yolo 1\.2 \+ ocr 4\.0 \+ whisper 1\.0 \+ emotion 2\.5 = 8\.7 GB .* 0\.9 x 8 GB = 7\.2 GB"):
         plan_machine(FIVE, replace(H200, gpu_memory_gb=8))
