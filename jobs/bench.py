@@ -44,10 +44,11 @@ from rumiai_ray.config import BaseConfig  # noqa: E402 -- typer reads the annota
 from rumiai_ray.engine.alone import Alone, measure_alone  # noqa: E402
 from rumiai_ray.engine.batch import Batch  # noqa: E402
 from rumiai_ray.engine.ceiling import CORES, ceiling  # noqa: E402
+from rumiai_ray.engine.choose import choose_models  # noqa: E402
 from rumiai_ray.engine.connect import connected  # noqa: E402
 from rumiai_ray.engine.machines import plan_of_ray  # noqa: E402
 from rumiai_ray.engine.meter import Meter, Sight, machine_cpu_s  # noqa: E402
-from rumiai_ray.engine.prepare import choose_models, prepare  # noqa: E402
+from rumiai_ray.engine.prepare import prepare  # noqa: E402
 from rumiai_ray.errors import ConfigError, ModelError, RumiaiError  # noqa: E402
 from rumiai_ray.ingest.entries import read_manifest  # noqa: E402
 from rumiai_ray.ingest.table import EntryFile  # noqa: E402

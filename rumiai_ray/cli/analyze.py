@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +16,10 @@ from rumiai_ray.cli.options import with_settings
 from rumiai_ray.config import BaseConfig  # noqa: TC001 -- typer reads the annotations
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from rumiai_ray.cli.exits import Exit
+    from rumiai_ray.models.base import ModelPlan
 
 Inputs = Annotated[
     list[str],
@@ -44,11 +50,16 @@ def analyze_inputs(inputs: list[str], config: BaseConfig, *, run_id: str | None 
     Raises:
         RumiaiError: usage or preflight; nothing was started and nothing was written.
     """
+    from rumiai_ray.engine.choose import choose_models  # noqa: PLC0415
+
+    hashing = ThreadPoolExecutor(1)
+    # Hashing needs no Python: it goes on while Ray is imported. On a cluster the choice asks Ray, which wants the main thread.
+    chosen = None if os.environ.get("RAY_ADDRESS") else hashing.submit(choose_models, config)
+
     from rumiai_ray.cli.doctor_verb import preflight  # noqa: PLC0415
     from rumiai_ray.cli.endings import noise_to_stderr, run_to_the_end, scratch_directory  # noqa: PLC0415
     from rumiai_ray.cli.progress import progress_to_stderr  # noqa: PLC0415 -- `--help` must not wait for rich and Ray
     from rumiai_ray.cli.summary import print_json, print_tables  # noqa: PLC0415
-    from rumiai_ray.cli.weights import choose_or_fetch  # noqa: PLC0415
     from rumiai_ray.engine.connect import check_address  # noqa: PLC0415
     from rumiai_ray.engine.prepare import prepare  # noqa: PLC0415
     from rumiai_ray.ingest.entries import entries_from_inputs  # noqa: PLC0415
@@ -60,7 +71,7 @@ def analyze_inputs(inputs: list[str], config: BaseConfig, *, run_id: str | None 
         check_address()
         preflight(config)
         threading.Thread(target=_import_what_comes_later, name="imports", daemon=True).start()
-        prepared = prepare(config, choose_or_fetch(config), EntryFile.of(entries), command=sys.argv, run_id=run_id)
+        prepared = prepare(config, _models(chosen, config), EntryFile.of(entries), command=sys.argv, run_id=run_id)
         with progress_to_stderr(prepared.models) as reporter, scratch_directory() as workdir:
             writer = prepared.create_run()
             engine = prepared.interactive(writer, workdir, reporter)
@@ -73,9 +84,20 @@ def analyze_inputs(inputs: list[str], config: BaseConfig, *, run_id: str | None 
     return exit_code
 
 
+def _models(chosen: Future[tuple[ModelPlan, ...]] | None, config: BaseConfig) -> tuple[ModelPlan, ...]:
+    """What will run, after fetching weights that are missing and can be had from here; `chosen` is what could be said without."""
+    from rumiai_ray.cli.weights import choose_or_fetch  # noqa: PLC0415
+    from rumiai_ray.models.weights import MissingWeightsError  # noqa: PLC0415
+
+    if chosen is not None:
+        with contextlib.suppress(MissingWeightsError):
+            return chosen.result()
+    return choose_or_fetch(config)
+
+
 def _import_what_comes_later() -> None:
-    """Import what Ray and pyarrow import at their first use, while weights are hashed without Python: 0.3 s with the models loaded."""
-    for name in ("pydantic.v1", "ray.dag.compiled_dag_node", "pyarrow.dataset"):
+    """Import what Ray and pyarrow import at their first use, while weights are still being hashed."""
+    for name in ("pydantic.v1", "pyarrow.dataset"):
         import_module(name)
 
 

@@ -55,7 +55,7 @@ def preflight(config: BaseConfig) -> None:
 def examine_for(config: BaseConfig, *, quick: bool) -> list[Finding]:
     """The doctor's findings for a run under `config`."""
     from rumiai_ray.cli.doctor import examine  # noqa: PLC0415
-    from rumiai_ray.engine.prepare import weight_directories  # noqa: PLC0415
+    from rumiai_ray.engine.choose import weight_directories  # noqa: PLC0415
 
     models = {name: config.model_settings(name) for name in config.models}
     return examine(config.profile, models, weight_directories(config), config.store, config.out, quick=quick)

@@ -84,7 +84,7 @@ def _found(config: BaseConfig) -> list[Machine]:
 
 def _models(config: BaseConfig, device: str) -> tuple[ModelPlan, ...]:
     """What would run on `device`; where weights are not here, what would run with those of the profile's first choice."""
-    from rumiai_ray.engine.prepare import weight_directories  # noqa: PLC0415
+    from rumiai_ray.engine.choose import weight_directories  # noqa: PLC0415
     from rumiai_ray.models import weights  # noqa: PLC0415
     from rumiai_ray.models.catalogue import model_class  # noqa: PLC0415
 

@@ -73,7 +73,7 @@ def choose_or_fetch(config: BaseConfig) -> tuple[ModelPlan, ...]:
     Raises:
         WeightsError: weights are missing and unreachable, or not the catalogue's; says which, where to put them, and what runs without.
     """
-    from rumiai_ray.engine.prepare import choose_models  # noqa: PLC0415 -- brings Ray along
+    from rumiai_ray.engine.choose import choose_models  # noqa: PLC0415
     from rumiai_ray.models.fetch import fetchable, unreachable  # noqa: PLC0415
     from rumiai_ray.models.weights import MissingWeightsError  # noqa: PLC0415
 
@@ -146,7 +146,7 @@ def verify(config: BaseConfig) -> None:
 
 
 def _directories(config: BaseConfig) -> tuple[Path, ...]:
-    from rumiai_ray.engine.prepare import weight_directories  # noqa: PLC0415 -- brings Ray along
+    from rumiai_ray.engine.choose import weight_directories  # noqa: PLC0415
 
     return weight_directories(config)
 

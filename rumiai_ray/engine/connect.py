@@ -58,11 +58,6 @@ def connected(config: BaseConfig) -> Iterator[LocalRay]:
             ray.shutdown()
 
 
-def on_cluster() -> bool:
-    """Whether a run would go to a cluster that is there: of a submitted job, or of RAY_ADDRESS."""
-    return bool(os.environ.get("RAY_ADDRESS"))
-
-
 def cluster_has_gpus() -> bool:
     """Whether a living node of that cluster has a GPU; connects to it for the question."""
     check_address()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import ExitStack
+from importlib import import_module
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import ray
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 _QUIET_S = 1.5
 """How long a first video may take to fail before Ray is started for it: most broken files are known by then."""
 _TICK_S = 0.25
+_FOR_THE_END = ("ray.dag.compiled_dag_node", "supervision", "trackers")
 
 
 class Reporter(Protocol):
@@ -76,6 +78,7 @@ class Interactive:
         self._ledger = Ledger()
         self._stopped = threading.Event()
         self._troubled = False
+        self._importing = False
         self.figures: dict[str, object] = {}
         """What the run's summary says of the machine it ran on."""
 
@@ -128,6 +131,7 @@ class Interactive:
             self._settle(self._ledger.add(answer_without_models(work), None))
         else:
             self._start(held).submit(Row(ray.put(encode([work]))))
+            self._import_for_the_end()
 
     def _start(self, held: ExitStack) -> Dispatcher:
         """The dispatcher of the cell, started now if there is none."""
@@ -150,6 +154,12 @@ class Interactive:
         self._cell = cell  # its handles keep the model actors alive: Ray ends an actor nobody holds
         self._dispatcher = dispatcher_of(cell, self._config)
         return self._dispatcher
+
+    def _import_for_the_end(self) -> None:
+        """Import what assembly and `ray.shutdown` import at their first use, 0.7 s, while the models work."""
+        if not self._importing:
+            self._importing = True
+            threading.Thread(target=lambda: [import_module(name) for name in _FOR_THE_END], name="imports", daemon=True).start()
 
     def _returned(self, done: Done) -> None:
         if done.index is None:

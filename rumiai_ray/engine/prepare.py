@@ -6,19 +6,14 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from rumiai_ray.engine.connect import cluster_has_gpus, on_cluster
-from rumiai_ray.engine.gpus import gpus_here
 from rumiai_ray.engine.interactive import Interactive, Reporter
 from rumiai_ray.engine.stage import Stage
-from rumiai_ray.errors import ConfigError
 from rumiai_ray.frames.limits import DecodeLimits
 from rumiai_ray.frames.remote import Remote
 from rumiai_ray.frames.sampling import SamplingSpec
 from rumiai_ray.frames.store import FrameStore
 from rumiai_ray.ingest.limits import FetchLimits
 from rumiai_ray.insights.thresholds import Thresholds
-from rumiai_ray.models import weights
-from rumiai_ray.models.catalogue import model_class
 from rumiai_ray.runs.ids import check_run_id, new_run_id
 from rumiai_ray.runs.manifest import RunManifest
 from rumiai_ray.runs.writer import RunWriter, check_free
@@ -115,41 +110,6 @@ def open_store(config: BaseConfig) -> FrameStore:
         max_bytes=int(config.store_max_gb * 1e9),
         remote=None if config.store_remote is None else Remote.at(config.store_remote).checked(),
     )
-
-
-def weight_directories(config: BaseConfig) -> tuple[Path, ...]:
-    """Where weights are looked for, in order."""
-    return weights.default_directories(config.weights_dir)
-
-
-def choose_models(config: BaseConfig) -> tuple[ModelPlan, ...]:
-    """What exactly will run for each model of `config.models`.
-
-    Raises:
-        WeightsError: weights are missing or not the catalogue's; names all models that lack some.
-        ConfigError: the device is not there.
-    """
-    wanted = [weights.Wanted(model_class(name), config.model_settings(name)) for name in config.models]
-    device = choose_device(config.device)
-    return weights.resolve_all(wanted, profile=config.profile, directories=weight_directories(config), device=device)
-
-
-def choose_device(wanted: str) -> str:
-    """`cpu` or `cuda:0`: the first GPU a model's process sees, for Ray shows each process its own.
-
-    On a cluster the nodes' GPUs count, not this machine's. Nodes that an autoscaler has still to start are not known: it takes `cuda`.
-
-    Raises:
-        ConfigError: a GPU was asked for and there is none.
-    """
-    if wanted == "cpu":
-        return "cpu"
-    if on_cluster():
-        return "cuda:0" if wanted == "cuda" or cluster_has_gpus() else "cpu"
-    found = bool(gpus_here())
-    if wanted == "cuda" and not found:
-        raise ConfigError("no usable CUDA device", "device cuda", "`--device cpu`, or see `rumiai-ray doctor`")
-    return "cuda:0" if found else "cpu"
 
 
 def sampling_spec(config: BaseConfig) -> SamplingSpec:

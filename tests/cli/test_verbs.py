@@ -19,7 +19,8 @@ from rumiai_ray.cli.finding import Finding
 from rumiai_ray.cli.progress import ProgressBars
 from rumiai_ray.cli.weights import choose_or_fetch
 from rumiai_ray.config import load_config
-from rumiai_ray.engine.prepare import open_store, weight_directories
+from rumiai_ray.engine.choose import weight_directories
+from rumiai_ray.engine.prepare import open_store
 from rumiai_ray.frames._files import sha256_of
 from rumiai_ray.ingest import entries
 from rumiai_ray.models import fetch

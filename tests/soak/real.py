@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING
 from product import rumiai_ray
 from rumiai_ray.config import load_config
 from rumiai_ray.engine import cell as cells
+from rumiai_ray.engine.choose import choose_models
 from rumiai_ray.engine.fitting import cell_spec
 from rumiai_ray.engine.local import local_ray
 from rumiai_ray.engine.machines import plan_of_ray
-from rumiai_ray.engine.prepare import choose_models, prepare
+from rumiai_ray.engine.prepare import prepare
 from rumiai_ray.ingest.entries import entries_from_inputs
 from rumiai_ray.ingest.table import EntryFile
 from rumiai_ray.runs.reader import Run, open_run

@@ -18,12 +18,12 @@ import ray
 
 from rumiai_ray.config import load_config
 from rumiai_ray.engine import cell as cells
+from rumiai_ray.engine.choose import choose_models
 from rumiai_ray.engine.dispatch import Dispatcher, Done, Row
 from rumiai_ray.engine.fitting import cell_spec
 from rumiai_ray.engine.local import local_ray
 from rumiai_ray.engine.machines import plan_of_ray
 from rumiai_ray.engine.packed import unpack
-from rumiai_ray.engine.prepare import choose_models
 from rumiai_ray.engine.work import Work, encode
 from rumiai_ray.frames.types import EncodedBatch
 
