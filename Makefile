@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help python venv weights demo test chaos soak attribution scale bench soak-real lint constraints clean
+.PHONY: help python venv weights demo test chaos soak attribution cluster-test scale bench report-times soak-real lint constraints clean
 
 NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell $(name) $(NEW_ENOUGH) 2>/dev/null && command -v $(name))))
@@ -60,6 +60,9 @@ chaos: $(STAMP) ## run the kill matrix (20 minutes; CHAOS_SEED repeats one)
 soak: $(STAMP) ## analyse 500 small clips while processes are killed at random (10 minutes)
 	$(BIN)/python -m pytest tests/soak/test_soak.py -s $(PYTEST_ARGS)
 
+cluster-test: $(STAMP) ## nodes that come and go: the autoscaler, and a batch whose nodes leave without notice (10 minutes)
+	$(BIN)/python -m pytest tests/cluster tests/soak/test_spot.py -s $(PYTEST_ARGS)
+
 MEDIA ?= ../shared/media
 BENCH := build/bench
 
@@ -73,6 +76,9 @@ bench: weights ## measure the batch engine beside its models alone, on short rea
 	$(BIN)/python tests/benchmarks/cut_clips.py $(MEDIA) $(BENCH)/clips
 	$(BIN)/python jobs/bench.py --manifest $(BENCH)/clips/clips.txt --profile offline --store $(BENCH)/store \
 	  --report $(BENCH)/bench.json $(BENCH_ARGS)
+
+report-times: $(STAMP) ## how long each page of REPORT (a directory that `rumiai-ray report` wrote) takes to open in headless Chromium
+	PYTHONPATH=tests/support $(BIN)/python tests/benchmarks/open_report.py $(REPORT)
 
 soak-real: weights ## every video of MEDIA three times in one batch; results equal to one-by-one runs
 	PYTHONPATH=.:tests/support $(BIN)/python tests/soak/real.py $(MEDIA) build/soak-real $(SOAK_ARGS)

@@ -45,7 +45,7 @@
   let current = -1;
   let playing = 0;
 
-  inner.style.minWidth = `${Math.min(16000, Math.round(duration * 44))}px`; // room for words
+  inner.style.minWidth = `${Math.min(16000, Math.round(duration * 52))}px`; // room for words
 
   const nearest = (time) => {
     let best = -1;

@@ -1,0 +1,83 @@
+"""The report in a real browser: what a video says stays text, nothing is fetched, and the page does what it is for."""
+
+from __future__ import annotations
+
+import re
+import threading
+from contextlib import contextmanager
+from html import unescape
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
+
+from chromium import rendered
+from report_run import plain_rows, text_row, video_row, word_rows, write_run
+from rumiai_ray.report.write import write_report, write_video
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from report_run import Analysed
+
+
+@contextmanager
+def listener() -> Iterator[tuple[str, list[str]]]:
+    """A server on this machine: its address, and the paths it was asked for."""
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- the name in the library
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", asked
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_a_video_that_speaks_html_changes_nothing_and_reaches_nobody(tmp_path: Path) -> None:
+    with listener() as (address, asked):
+        hostile = (
+            f"</title></style></textarea><script>document.title='owned'</script>"
+            f"<img src='{address}/image' onerror=\"document.title='owned'\"><link rel=stylesheet href='{address}/style'>"
+            f"<iframe src='{address}/frame'></iframe><meta http-equiv=refresh content='0;url={address}'>"
+        )
+        video = video_row("clip", input=f"x/{hostile}", title=hostile, description=hostile, columns=[("note", hostile)])
+        rows = {"videos": [video], "texts": [text_row(0, hostile)], **word_rows([hostile, "fine"])}
+        index, page = write_report(write_run(tmp_path / "runs", {"clip": rows}), tmp_path / "report", None)
+        for file in (page, index):
+            document = rendered(file, tmp_path)
+            assert "<title>owned" not in document
+            assert not re.search(r"<(iframe|link rel=.?stylesheet|img src=.?http|meta http-equiv=.?refresh)", document)
+            assert "document.title='owned'" in unescape(document), "it is there, to be read"
+        assert "fine" in document or "fine" in rendered(page, tmp_path)
+        assert asked == []
+
+
+def test_the_timeline_shows_the_frame_and_the_words_of_the_moment(analysed: Analysed, tmp_path: Path) -> None:
+    document = rendered(write_video(analysed.run, "clip", tmp_path / "page.html", analysed.store), tmp_path, anchor="t=1.4")
+    assert re.search(r'<output id="time"[^>]*>1.40 s</output>', document)
+    assert re.search(r'id="playhead"[^>]*style="left: 70%;"', document)
+    assert re.search(r"<dl id=\"facts\"[^>]*><dt>objects</dt><dd>dog</dd></dl>", document)
+    chosen = re.search(r'<button type="button" data-t="1.4"[^>]*aria-current="true"><img src="([^"]+)"', document)
+    screen = re.search(r'<img id="screen" src="([^"]+)"', document)
+    assert chosen
+    assert screen
+    assert chosen[1] == screen[1]
+    assert document.count("<li><button") == 10
+
+
+def test_words_are_marked_while_they_are_spoken(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "runs", {"clip": plain_rows()})
+    document = rendered(write_video(run, "clip", tmp_path / "page.html", None), tmp_path, anchor="t=1.7")
+    said = re.search(r'<p id="said"[^>]*>(.*?)</p>', document)
+    assert said
+    assert said[1] == "<span>hello </span><mark>there </mark>"
