@@ -32,10 +32,10 @@ def main(clip: str, runs: int, *options: str) -> int:
         seen = [measured(command) for _ in range(runs)]
     for one in seen:
         others = f", other programs {one['others']:.0%} of the cores"
-        print(f"{one['wall_s']:.2f} s, {one['slowest']} {one['model_s']:.2f} s: {one['overhead_s']:.2f} s more; {one['cell']} cell{others}")  # noqa: T201
+        print(f"{one['wall_s']:.2f} s, {one['slowest']} {one['model_s']:.2f} s: {one['overhead_s']:.2f} s more; {one['cell']} cell{others}")
     overhead_s = statistics.median(one["overhead_s"] for one in seen)
     busy = max(one["others"] for one in seen)
-    print(f"median of {runs}: {overhead_s:.2f} s (limit {LIMIT_S} s)" + ("" if busy <= QUIET else "; the machine was not quiet"))  # noqa: T201
+    print(f"median of {runs}: {overhead_s:.2f} s (limit {LIMIT_S} s)" + ("" if busy <= QUIET else "; the machine was not quiet"))
     return int(overhead_s > LIMIT_S or busy > QUIET)
 
 
