@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help python venv weights demo test chaos soak attribution scale bench report-times soak-real lint dictionary constraints clean
+.PHONY: help python venv weights demo test chaos soak attribution cluster-test scale bench report-times soak-real lint dictionary constraints clean
 
 NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell $(name) $(NEW_ENOUGH) 2>/dev/null && command -v $(name))))
@@ -59,6 +59,9 @@ chaos: $(STAMP) ## run the kill matrix (20 minutes; CHAOS_SEED repeats one)
 
 soak: $(STAMP) ## analyse 500 small clips while processes are killed at random (10 minutes)
 	$(BIN)/python -m pytest tests/soak/test_soak.py -s $(PYTEST_ARGS)
+
+cluster-test: $(STAMP) ## nodes that come and go: the autoscaler, and a batch whose nodes leave without notice (10 minutes)
+	$(BIN)/python -m pytest tests/cluster tests/soak/test_spot.py -s $(PYTEST_ARGS)
 
 MEDIA ?= ../shared/media
 BENCH := build/bench

@@ -137,6 +137,8 @@ def verify(config: BaseConfig) -> None:
             broken = True
             typer.echo(f"{type(error).__name__}: {error}", err=True)
         else:
+            if not plan.files:
+                typer.echo(f"ok  {name:10} needs no weights")
             for role, path in plan.files.items():
                 typer.echo(f"ok  {name:10} {plan.digests[role]}  {path}")
     if broken:

@@ -59,6 +59,8 @@ class ReadPolicy:
     """Times an entry may end its worker process."""
     timeout_s: float
     """Longest time to the next row; a worker that takes longer is ended."""
+    cpus: float = 1.0
+    """What a task asks of Ray."""
 
 
 class _Pause(ExecutionCallback):
@@ -177,7 +179,7 @@ def _dataset(entries: Sequence[Entry], stage: Stage, claims: Any, policy: ReadPo
         batch_size=None,
         batch_format="pyarrow",
         compute=TaskPoolStrategy(size=policy.tasks),
-        num_cpus=1,
+        num_cpus=policy.cpus,
     )
 
 

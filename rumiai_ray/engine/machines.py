@@ -62,7 +62,7 @@ def plan_of_ray(config: BaseConfig, models: Sequence[ModelPlan], *, cells: int |
     Raises:
         ConfigError: it does not fit; the message has the sum.
     """
-    wishes = wishes_of(config)
+    wishes = replace(wishes_of(config), growing=bool(os.environ.get("RAY_ADDRESS")))
     return plan_cluster(models, machines_of_ray(config.engine.gpu_memory_gb), replace(wishes, cells=cells or wishes.cells))
 
 

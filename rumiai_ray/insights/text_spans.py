@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 _SIDES = ("x1", "y1", "x2", "y2")
 _THIRDS = ("top", "middle", "bottom")
+_ONE_MISSED = 2
+"""Frames from a sighting to the next where one between them has none."""
+_EPSILON_S = 1e-6
 
 
 def words_of(text: str) -> list[str]:
@@ -55,20 +58,19 @@ def grow(video: Video, thresholds: Thresholds) -> list[Row]:
         if _letters(row["text"]):
             by_frame.setdefault(place[row["frame_index"]], []).append(row)
     spans: list[_Span] = []
+    open_: list[_Span] = []
     for at, sightings in sorted(by_frame.items()):
-        now_s = sightings[0]["time_s"]
-        open_ = [
-            span
-            for span in spans
-            if at - span.last_frame <= 2 or now_s - span.last["time_s"] <= step_s + thresholds.text_gap_s  # noqa: PLR2004 -- one missed reading
-        ]
+        oldest_s = sightings[0]["time_s"] - step_s - thresholds.text_gap_s - _EPSILON_S
+        open_ = [span for span in open_ if at - span.last_frame <= _ONE_MISSED or span.last["time_s"] >= oldest_s]
         for sighting, span in _pairs(sightings, open_, video, thresholds):
             span.sightings.append(sighting)
             span.last_frame = at
-        taken = {id(span.last) for span in spans}
+        taken = {id(span.last) for span in open_}
         fresh = [sighting for sighting in sightings if id(sighting) not in taken and sighting["confidence"] >= thresholds.text_confidence]
-        spans += [_Span([sighting], at) for sighting in fresh]
-    rows = [_row(span.sightings, step_s, video, thresholds) for span in spans]
+        open_ += [_Span([sighting], at) for sighting in fresh]
+        spans += open_[len(open_) - len(fresh) :]
+    spoken = video.rows("words", "word_index") if video.ran(SPEECH) else None
+    rows = [_row(span.sightings, step_s, video, spoken, thresholds) for span in spans]
     rows.sort(key=lambda row: (row["first_seen_s"], row["y1"], row["x1"], row["text"]))
     return [{"span_index": number} | row for number, row in enumerate(rows)]
 
@@ -102,16 +104,15 @@ def _distance_px(one: Row, other: Row) -> float:
     return math.hypot(x, y)
 
 
-def _row(sightings: Sequence[Row], step_s: float, video: Video, thresholds: Thresholds) -> Row:
+def _row(sightings: Sequence[Row], step_s: float, video: Video, spoken: Sequence[Row] | None, thresholds: Thresholds) -> Row:
     first_s, last_s = sightings[0]["time_s"], sightings[-1]["time_s"]
     start_s, end_s = max(0.0, first_s - step_s / 2), min(video.duration_s, last_s + step_s / 2)
     readings = Counter(sighting["text"] for sighting in sightings)
     best = {text: max(sighting["confidence"] for sighting in sightings if sighting["text"] == text) for text in readings}
     text = max(readings, key=lambda reading: (readings[reading], best[reading], reading))
     box = {side: median(sighting[side] for sighting in sightings) for side in _SIDES}
-    overlap = _speech_overlap(text, start_s - thresholds.caption_slack_s, end_s + thresholds.caption_slack_s, video)
+    overlap = _speech_overlap(text, start_s - thresholds.caption_slack_s, end_s + thresholds.caption_slack_s, spoken)
     middle = (box["y1"] + box["y2"]) / 2 / video.height_px
-    kind = ("caption" if overlap is not None and overlap >= thresholds.caption_overlap else "overlay") if video.ran(SPEECH) else None
     return {
         "text": text,
         "start_s": start_s,
@@ -123,20 +124,24 @@ def _row(sightings: Sequence[Row], step_s: float, video: Video, thresholds: Thre
         **box,
         "position": _THIRDS[min(int(middle * len(_THIRDS)), len(_THIRDS) - 1)],
         "area_share": video.area_share(box),
-        "kind": kind,
+        "kind": None if spoken is None else _kind(overlap, thresholds),
         "speech_overlap": overlap,
         "is_call_to_action": any(calls_to_action(reading, thresholds.call_to_action) for reading in readings),
     }
 
 
-def _speech_overlap(text: str, start_s: float, end_s: float, video: Video) -> float | None:
+def _kind(overlap: float | None, thresholds: Thresholds) -> str:
+    return "caption" if overlap is not None and overlap >= thresholds.caption_overlap else "overlay"
+
+
+def _speech_overlap(text: str, start_s: float, end_s: float, spoken: Sequence[Row] | None) -> float | None:
     """Share of the text's words that are spoken, each as often as it stands there, in [start_s, end_s); None where that is not known."""
     wanted = Counter(words_of(text))
-    if not video.ran(SPEECH) or not wanted:
+    if spoken is None or not wanted:
         return None
-    heard = [row["word"] for row in video.rows("words", "word_index") if row["start_s"] < end_s and row["end_s"] > start_s]
-    spoken = Counter(word for part in heard for word in words_of(part))
-    return (wanted & spoken).total() / wanted.total()
+    parts = [row["word"] for row in spoken if row["start_s"] < end_s and row["end_s"] > start_s]
+    heard = Counter(word for part in parts for word in words_of(part))
+    return (wanted & heard).total() / wanted.total()
 
 
 def calls_to_action(text: str, phrases: Sequence[str]) -> bool:

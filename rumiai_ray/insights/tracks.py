@@ -119,10 +119,11 @@ def _follow(frames: Mapping[int, list[Row]], gap_s: float, thresholds: Threshold
     # A new track is named only when it is met again; until then its first box is kept here.
     begun: list[tuple[Any, Row]] = []
     for number in sorted(frames):
-        known = set(map(id, tracker.tracks))
+        before = list(tracker.tracks)  # held, so that no new track gets the identity of one that is dropped meanwhile
         boxes = frames[number]
         seen = sv.Detections(
             xyxy=np.array([[box[side] for side in ("x1", "y1", "x2", "y2")] for box in boxes], np.float64),
+            # All alike: doubtful boxes would begin no track, and small fast things are found with 0.3 to 0.5 at best.
             confidence=np.ones(len(boxes)),
             data={"at": np.arange(len(boxes))},
         )
@@ -133,6 +134,7 @@ def _follow(frames: Mapping[int, list[Row]], gap_s: float, thresholds: Threshold
                 found[int(identity)].append(boxes[int(at)])
             else:
                 nameless.append(boxes[int(at)])
+        known = set(map(id, before))
         begun += zip((track for track in tracker.tracks if id(track) not in known), nameless, strict=True)
     for track, box in begun:
         if track.tracker_id >= 0:

@@ -54,7 +54,7 @@ class Sound(Model):
                 precision="fp64",
                 runs_on_gpu=False,
                 memory_gb=0.25,
-                cpu_share=0.05,
+                cpu_share=0.0,
             ),
         )
 

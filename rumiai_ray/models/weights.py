@@ -95,7 +95,7 @@ class Candidate:
     gpu_memory_gb: float = 2.0
     """What one actor takes of a GPU's memory, in GB. Estimates, until they are measured on one; `--<model>-gpu-memory-gb` overrides."""
     cpu_share: float = 1.0
-    """What one actor keeps busy of the CPUs its threads could use, in a batch: next to nothing for the signals."""
+    """What one actor keeps busy of the CPUs its threads could use, in a batch. 0 for the signals: they take 1 % of what the models take."""
     only_local: bool = False
     """True where nothing can fetch it: it is chosen only if its files are already in a weights directory."""
 

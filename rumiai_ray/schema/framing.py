@@ -109,8 +109,8 @@ PERSON_FRAMING = Table(
         column(
             "gaze_steadiness",
             pa.float64(),
-            "Share of pairs of successive `face_frames` within a shot, both with gaze of the largest face, between which head and "
-            "eyes together turned by less than `insights.steady_gaze_deg`; null where there is no pair, " + NO_FACES + ".",
+            "Share of pairs of successive `face_frames`, both with gaze of the largest face and that of one track, between which head and "
+            f"eyes together turned by less than `insights.steady_gaze_deg`; null where there is no pair, {NO_FACES}.",
             range_="0..1",
             source="gaze",
             nullable=True,

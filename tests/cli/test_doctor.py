@@ -200,6 +200,13 @@ def test_weights_that_are_there_are_hashed_and_a_stand_in_is_called_one(
     assert str(path) in finding.message
 
 
+def test_a_family_without_weights_needs_none(diagnose: Callable[..., dict[str, Finding]], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Fake, "candidates", classmethod(lambda *_: (Candidate("lib/fake", "numpy", (), ("standard", "offline")),)))
+    finding = diagnose(quick=False)["weights of fake"]
+    assert finding.status == "ok"
+    assert finding.message.endswith("needs none")
+
+
 @pytest.mark.parametrize(("free_gb", "status"), [(0.1, "error"), (2, "warning"), (100, "ok")])
 def test_room_on_the_disk_is_judged_by_what_is_free(
     diagnose: Callable[..., dict[str, Finding]], monkeypatch: pytest.MonkeyPatch, free_gb: float, status: str

@@ -77,7 +77,7 @@ def test_the_images_settings_are_settings(monkeypatch: pytest.MonkeyPatch, profi
             monkeypatch.setenv(name, re.sub(r"\$\{(\w+)\}", lambda match: defaults[match[1]], value))
     config = load_config()
     assert config.profile == (profile or "standard")
-    assert len(config.models) == 5
+    assert len(config.models) == 7
     assert (str(config.weights_dir), str(config.store)) == ("/weights", "/frames")
 
 

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 import fakes
+from rumiai_ray.engine import planning
 from rumiai_ray.engine.planning import plan_video
+from rumiai_ray.engine.work import decode, encode
 from rumiai_ray.frames.types import AUDIO_RATE_HZ, Audio, EncodedBatch, SourceFacts
 from rumiai_ray.models.base import ModelPlan, Subset
 
@@ -48,6 +50,10 @@ class Stored:
             return None
         return Audio(np.zeros(int(self.audio_s * AUDIO_RATE_HZ), np.int16), self.facts.audio_start_s)
 
+    def thumbnails(self) -> tuple[tuple[bytes, ...], NDArray[np.float64]]:
+        count = self.facts.frames_decoded
+        return tuple(b"%d" % number for number in range(count)), np.arange(count) / 30
+
     def batches(self, size: int) -> Iterator[EncodedBatch]:
         for start in range(0, self.facts.frames_sampled, size):
             self.read.append(start)
@@ -75,6 +81,7 @@ ALL = fakes.plan("all")
 FEW = replace(fakes.plan("few"), settings=Few())
 SLOW = replace(fakes.plan("slow"), settings=Slow())
 EAR = fakes.plan("ear", "Listener")
+EYES = fakes.plan("eyes", "Watcher")
 
 
 def planned(stored: Stored, *models: ModelPlan, batch_frames: int = 8) -> tuple[VideoPlan, list[Work]]:
@@ -160,3 +167,41 @@ def test_sound_nobody_listens_to_is_no_work() -> None:
 def test_what_the_file_lost_is_handed_on_by_kind() -> None:
     plan, _ = planned(Stored(), ALL, EAR)
     assert (plan.lost_video, plan.lost_audio) == (("a",), ("b",))
+
+
+def test_thumbnails_go_in_one_row_with_the_whole_video() -> None:
+    plan, works = planned(Stored(), EYES, ALL)
+    (work,) = [work for work in works if work.kind == "thumbnails"]
+    assert (plan.thumbnails, plan.batch_count, work.wanted) == ({"eyes": 300}, len(works), {"eyes": ()})
+    assert work.thumbnails is not None
+    assert work.thumbnails.jpegs == Stored().thumbnails()[0]
+    assert (work.thumbnails.own_first, work.thumbnails.own_count, work.thumbnails.end_s) == (0, 300, 10.0)
+
+
+def test_thumbnails_of_a_long_video_go_in_stretches_that_know_their_neighbours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planning, "_STRIP", 120)
+    monkeypatch.setattr(planning, "_CONTEXT", 10)
+    plan, works = planned(Stored(), EYES)
+    strips = [work.thumbnails for work in works if work.thumbnails is not None]
+    assert plan.batch_count == len(strips) == 3
+    own = [strip.jpegs[strip.own_first : strip.own_first + strip.own_count] for strip in strips]
+    assert tuple(jpeg for part in own for jpeg in part) == Stored().thumbnails()[0]
+    assert [len(strip.jpegs) for strip in strips] == [130, 140, 70]
+    assert [strip.end_s for strip in strips] == [4.0, 8.0, 10.0]
+
+
+def test_thumbnails_are_not_read_for_models_that_want_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Stored, "thumbnails", lambda _: pytest.fail("thumbnails were read"))
+    plan, works = planned(Stored(), ALL, EAR)
+    assert plan.thumbnails == {}
+    assert {work.kind for work in works} == {"audio", "frames"}
+
+
+def test_a_row_of_thumbnails_survives_the_way_through_ray_s_store() -> None:
+    _, works = planned(Stored(), EYES)
+    back = decode(encode(works), 0)
+    assert back.thumbnails is not None
+    assert works[0].thumbnails is not None
+    assert back.thumbnails.jpegs == works[0].thumbnails.jpegs
+    assert back.thumbnails.time_s.tolist() == works[0].thumbnails.time_s.tolist()
+    assert (back.kind, back.thumbnails.own_first, back.thumbnails.own_count, back.thumbnails.end_s) == ("thumbnails", 0, 300, 10.0)

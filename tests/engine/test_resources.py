@@ -56,6 +56,17 @@ def test_a_gpu_is_divided_in_proportion_to_memory_and_left_over_cpus_go_to_the_m
     assert plan.cell.bundle == {"CPU": 14.0, "GPU": 1.0}
 
 
+def test_signals_take_next_to_nothing_and_no_actors_from_the_models() -> None:
+    signals = tuple(replace(model(name, memory_gb=0.25), cpu_share=0.0) for name in ("shots", "sound"))
+    plan = plan_machine((*FIVE, *signals), H200)
+    shares = {share.model: share for share in plan.cell.shares}
+    assert [shares[name].count for name in ("mediapipe", "shots", "sound")] == [14 - FRONT_CPUS - 4, 1, 1]
+    assert shares["shots"].cpus == 0
+    small = plan_machine((*ON_CPU, *signals), Machine(cpus=2, memory_gb=24))
+    assert [share.cpus for share in small.cell.shares] == pytest.approx([1 / 6] * 5 + [0.0] * 2, abs=1e-4)
+    assert sum(share.cpus for share in small.cell.shares) + small.cell.front_cpus <= small.cell.cpus
+
+
 def test_what_does_not_fit_on_a_gpu_is_refused_with_the_sum() -> None:
     with pytest.raises(ConfigError, match=r"yolo 1\.2 \+ ocr 4\.0 \+ whisper 1\.0 \+ emotion 2\.5 = 8\.7 GB .* 0\.9 x 8 GB = 7\.2 GB"):
         plan_machine(FIVE, replace(H200, gpu_memory_gb=8))
@@ -109,6 +120,27 @@ def test_gpus_whose_memory_nobody_knows_are_not_taken_for_empty_ones() -> None:
 
 def test_a_cluster_may_be_asked_for_more_cells_than_it_has_room_for() -> None:
     assert plan_cluster(FIVE, [H200, H200], Wishes(cells=9)).cells == 9
+
+
+def test_cells_that_wait_for_more_machines_are_asked_for_on_a_cluster_and_refused_on_a_machine() -> None:
+    one = [Machine(cpus=4, memory_gb=24)]
+    with pytest.raises(ConfigError, match="10 cells of 1 CPUs need 10"):
+        plan_cluster(ON_CPU, one, Wishes(cells=10, cell_cpus=1))
+    assert plan_cluster(ON_CPU, one, Wishes(cells=10, cell_cpus=1, growing=True)).cells == 10
+    on_gpu = plan_cluster(FIVE, [H200], Wishes(cells=3, cell_cpus=8, growing=True))
+    assert (on_gpu.cells, on_gpu.read_cpus) == (3, 1.0)
+
+
+@given(cpus=st.integers(1, 512), quarters=st.integers(1, 64), others=st.integers(2, 16))
+def test_cells_that_settle_on_a_node_of_any_size_leave_extraction_a_place(cpus: int, quarters: int, others: int) -> None:
+    wishes = Wishes(cells=10_000, cell_cpus=quarters / 4, growing=True)
+    plan = plan_cluster(ON_CPU, [Machine(cpus=others * quarters / 4 + 1, memory_gb=10_000)], wishes)
+    assert 0 < plan.read_cpus < 1, "more cells are wanted than there is room for"
+    granules = [round(amount * 10_000) for amount in (cpus, plan.cell.cpus, plan.read_cpus)]  # as Ray counts
+    most = granules[0] // granules[1]
+    if most <= 100:
+        assert granules[0] - most * granules[1] >= granules[2]
+    assert plan.cell.front_cpus + sum(share.count * share.cpus for share in plan.cell.shares) <= plan.cell.cpus + 1e-9
 
 
 def test_a_cluster_without_gpus_yet_is_planned_for_by_what_the_user_says_of_them() -> None:

@@ -28,7 +28,7 @@ def videos(draw: st.DrawFn) -> Video:
     frame = st.integers(0, count - 1)
     some = draw(st.lists(st.tuples(frame, st.floats(1, 120), st.floats(-30, 90), st.floats(-60, 60), st.booleans()), max_size=25))
     by_frame = {number: (side, x1, yaw, contact) for number, side, x1, yaw, contact in some}
-    cuts_s = sorted({round(draw(st.floats(0.05, duration_s)), 3) for _ in range(draw(st.integers(0, 3)))} - {round(duration_s, 3)})
+    cuts_s = sorted({round(draw(st.floats(0.02, duration_s)), 3) for _ in range(draw(st.integers(0, 3)))} - {round(duration_s, 3)})
     without = draw(
         st.dictionaries(st.sampled_from(INPUTS), st.sampled_from(["empty", "degraded", "failed", "skipped", "not asked"]), max_size=3)
     )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 import pyarrow as pa
 
 from rumiai_ray.engine.work import Sampled
-from rumiai_ray.models.base import AudioChunk, Batch, Consumes, FrameBatch, Model, ModelPlan, ModelSettings, Prediction
+from rumiai_ray.models.base import AudioChunk, Batch, Consumes, FrameBatch, Model, ModelPlan, ModelSettings, Prediction, Thumbnails
 from rumiai_ray.schema.table import FRAME, Table, column
 from rumiai_ray.settings import result
 
@@ -127,6 +127,21 @@ class Listener(Fake):
         return Prediction({"heard": HEARD.rows([{"number": number, "pid": os.getpid()}])})
 
 
+class Watcher(Fake):
+    """Reads numbers out of thumbnails."""
+
+    name = "watcher"
+    consumes: ClassVar[Consumes] = "thumbnails"
+
+    def predict(self, batch: Batch) -> Prediction:
+        if not isinstance(batch, Thumbnails):
+            raise TypeError("thumbnails, please")
+        own = range(batch.own_first, batch.own_first + batch.own_count)
+        self._misbehave([batch.own_count])
+        rows = [{"frame_index": at, "time_s": float(batch.time_s[at]), "number": len(batch.jpegs[at]), "pid": os.getpid()} for at in own]
+        return Prediction({"seen": SEEN.rows(rows)})
+
+
 def plan(name: str, kind: str = "Fake", **settings: object) -> ModelPlan:
     """A plan for a fake under any name."""
     return ModelPlan(
@@ -144,4 +159,4 @@ def plan(name: str, kind: str = "Fake", **settings: object) -> ModelPlan:
     )
 
 
-__all__ = ["Fake", "FakeSettings", "Listener", "plan"]
+__all__ = ["Fake", "FakeSettings", "Listener", "Watcher", "plan"]

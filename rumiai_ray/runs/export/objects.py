@@ -8,7 +8,7 @@ MODEL = "yolo"
 
 
 def document(video: VideoRows) -> Row:
-    """Every detection, boxes as x1, y1, x2, y2 in source pixels. `trackId` names a detection: a run's `objects` are not linked."""
+    """Every detection, boxes as x1, y1, x2, y2 in source pixels. `trackId` names a detection; things over time are in `tracks`."""
     rows = sorted(video.tables["objects"], key=lambda row: (row["frame_index"], row["object_index"]))
     return {
         "objectAnnotations": [
