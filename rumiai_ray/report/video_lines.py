@@ -1,0 +1,97 @@
+"""The lines of the table of videos on a run's page."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from rumiai_ray.report.rows import MADE_BY, NOT_COMPUTED, reason_of
+from rumiai_ray.report.values import Shown, absent, count, seconds, share
+from rumiai_ray.schema.run import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rumiai_ray.report.rows import Row, RunRows
+
+COLUMNS = ("length", "people", "face", "eye contact", "shots", "objects", "words", "texts", "expression")
+
+
+@dataclass(frozen=True)
+class VideoLine:
+    """One entry in the table of videos."""
+
+    name: str
+    title: str
+    """The whole input."""
+    page: str | None
+    poster: str | None
+    status: str
+    cells: tuple[Shown, ...]
+
+
+def video_line(rows: RunRows, video: Row, poster: str | None, page: str | None) -> VideoLine:
+    """The line of a committed entry.
+
+    Args:
+        rows: of the run.
+        video: its row of `videos`.
+        poster: a small picture, None where there is none.
+        page: address of its page, None where it has none.
+    """
+    key = video["video_key"]
+    analyses = rows.analyses(key)
+    failed = any(row["status"] == Status.FAILED for row in analyses.values())
+    return VideoLine(
+        name=PurePosixPath(video["input"]).name or video["input"],
+        title=video["input"],
+        page=page,
+        poster=poster,
+        status="partial" if failed else "complete",
+        cells=tuple(_cells(rows, video, analyses)),
+    )
+
+
+def _cells(rows: RunRows, video: Row, analyses: Mapping[str, Row]) -> list[Shown]:
+    key = video["video_key"]
+    framing: Row = next(iter(rows.found("person_framing", key)), {})
+    not_framed = NOT_COMPUTED if "person_framing" not in rows.known else "; ".join(framing.get("not_measured") or ()) or None
+    eye_contact = framing.get("eye_contact_rate")
+    emotions = Counter(row["dominant_emotion"] for row in rows.found("emotions", key) if row["is_largest"])
+    feeling = emotions.most_common(1)[0][0] if emotions else None
+    return [
+        seconds(video["duration_s"]),
+        count(framing.get("subject_count"), None if framing.get("subject_count") is not None else not_framed),
+        share(framing.get("face_visibility_rate"), None if framing.get("face_visibility_rate") is not None else not_framed),
+        share(eye_contact, None if eye_contact is not None else not_framed or "no gaze to measure"),
+        _rows_of(rows, "shots", key, analyses),
+        Shown(str(labels), labels) if (labels := _kinds(rows, key)) is not None else absent(_why(rows, "objects", analyses)),
+        _rows_of(rows, "words", key, analyses),
+        _rows_of(rows, "text_spans", key, analyses),
+        Shown(feeling, feeling) if feeling else absent(_why(rows, "emotions", analyses) or "no face"),
+    ]
+
+
+def _kinds(rows: RunRows, key: str) -> int | None:
+    found = rows.found("objects", key)
+    return None if found.missing else len({row["label"] for row in found})
+
+
+def _rows_of(rows: RunRows, table: str, key: str, analyses: Mapping[str, Row]) -> Shown:
+    found = rows.found(table, key)
+    return absent(found.missing or _why(rows, table, analyses)) if found.missing else count(len(found))
+
+
+def _why(rows: RunRows, table: str, analyses: Mapping[str, Row]) -> str:
+    if table not in rows.known:
+        return NOT_COMPUTED
+    return next((why for name in MADE_BY.get(table, ()) if (why := reason_of(name, analyses))), "")
+
+
+def dead_line(row: Row) -> VideoLine:
+    """The line of a dead letter: the reason in the place of every figure."""
+    why = f"{row['error_class']}: {row['error_message']}"
+    name = PurePosixPath(row["input"]).name or row["input"]
+    return VideoLine(name, row["input"], None, None, "dead letter", tuple(absent(why) for _ in COLUMNS))
