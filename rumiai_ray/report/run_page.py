@@ -81,7 +81,7 @@ def run_page(rows: RunRows, posters: Mapping[str, str | None], pages: Mapping[st
 
     Args:
         rows: of the run.
-        posters: a small picture by video, None where there is none.
+        posters: a small picture by key for each video that has a page, None where its frames are gone.
         pages: address of a video's page by its key, for videos that have one.
     """
     run = rows.run
@@ -99,7 +99,7 @@ def run_page(rows: RunRows, posters: Mapping[str, str | None], pages: Mapping[st
         charts=tuple(_charts(rows)),
         columns=COLUMNS,
         lines=tuple(lines),
-        pictures_missing=sum(1 for video in rows.videos if not posters.get(video["video_key"])),
+        pictures_missing=sum(1 for poster in posters.values() if poster is None),
         not_computed=tuple(name for name in ("shots", "text_spans", "person_framing", "windows", "timeline") if name not in rows.known),
     )
 
