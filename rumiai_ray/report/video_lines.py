@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from rumiai_ray.report.rows import MADE_BY, NOT_COMPUTED, reason_of
+from rumiai_ray.report.rows import MADE_BY, NOT_COMPUTED, reason_by_source, reason_of
 from rumiai_ray.report.values import Shown, absent, count, seconds, share
 from rumiai_ray.schema.run import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from rumiai_ray.report.rows import Row, RunRows
 
@@ -57,21 +57,24 @@ def video_line(rows: RunRows, video: Row, poster: str | None, page: str | None) 
 def _cells(rows: RunRows, video: Row, analyses: Mapping[str, Row]) -> list[Shown]:
     key = video["video_key"]
     framing: Row = next(iter(rows.found("person_framing", key)), {})
-    not_framed = NOT_COMPUTED if "person_framing" not in rows.known else "; ".join(framing.get("not_measured") or ()) or None
-    eye_contact = framing.get("eye_contact_rate")
+    unframed = reason_by_source("faces", analyses) if "person_framing" in rows.known else NOT_COMPUTED
     emotions = Counter(row["dominant_emotion"] for row in rows.found("emotions", key) if row["is_largest"])
     feeling = emotions.most_common(1)[0][0] if emotions else None
     return [
         seconds(video["duration_s"]),
-        count(framing.get("subject_count"), None if framing.get("subject_count") is not None else not_framed),
-        share(framing.get("face_visibility_rate"), None if framing.get("face_visibility_rate") is not None else not_framed),
-        share(eye_contact, None if eye_contact is not None else not_framed or "no gaze to measure"),
+        _or_absent(count, framing.get("subject_count"), unframed),
+        _or_absent(share, framing.get("face_visibility_rate"), unframed),
+        _or_absent(share, framing.get("eye_contact_rate"), unframed),
         _rows_of(rows, "shots", key, analyses),
         Shown(str(labels), labels) if (labels := _kinds(rows, key)) is not None else absent(_why(rows, "objects", analyses)),
         _rows_of(rows, "words", key, analyses),
         _rows_of(rows, "text_spans", key, analyses),
         Shown(feeling, feeling) if feeling else absent(_why(rows, "emotions", analyses) or "no face"),
     ]
+
+
+def _or_absent(show: Callable[[Any], Shown], value: Any, why: str) -> Shown:
+    return absent(why) if value is None else show(value)
 
 
 def _kinds(rows: RunRows, key: str) -> int | None:

@@ -86,17 +86,21 @@ def test_insights_are_bars_of_the_timeline(tmp_path: Path) -> None:
 
 
 def test_rates_are_percent_absent_ones_a_dash_with_the_reason_and_zeros_zeros(tmp_path: Path) -> None:
-    run = write_run(tmp_path / "runs", {"clip": insights()})
+    failed = analysis_row("sound", "failed", error_class="ModelError", error_message="it crashed", processing_time_s=None)
+    analyses = [failed, *(analysis_row(name) for name in ("mediapipe", "shots", "whisper", "emotion", "ocr", "yolo"))]
+    run = write_run(tmp_path / "runs", {"clip": insights() | {"analyses": analyses}})
     page = write_video(run, "clip", tmp_path / "page.html", None).read_text(encoding="utf-8")
     framing = page.partition("<h2>People and framing</h2>")[2].partition("</section>")[0]
     tiles = re.findall(r'"value">(.*?)</p><p class="name">(.*?)</p>', framing)
     shown = {name: re.sub(r"<.*?>", "", value) for value, name in tiles}
     assert shown["face visibility rate"] == "50 %"
     assert shown["subject count"] == "1"
-    assert shown["eye contact rate"] == "— (yolo: failed)"
+    assert shown["eye contact rate"] == "— (nothing to measure it on)"
     windows = page.partition("<h2>Hook, middle, closing</h2>")[2]
     (cuts,) = re.findall(r"cuts per minute</th>(.*?)</tr>", windows, re.DOTALL)
     assert re.findall(r'<td class="number">(.*?)</td>', cuts) == ["0 1/min", "6 1/min"]
+    (energy,) = re.findall(r"energy level</th>(.*?)</tr>", windows, re.DOTALL)
+    assert energy.count("(sound failed: ModelError: it crashed)") == 2
     index = write_report(run, tmp_path / "report", None)[0].read_text(encoding="utf-8")
     assert "not measured on 1" in index.partition("words per minute")[2].partition("</figure>")[0]
 
