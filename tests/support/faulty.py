@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
@@ -205,4 +205,8 @@ def _title() -> str:
 def _front() -> int:
     """The front of the one cell on this node."""
     raylet = psutil.Process(os.getppid())
-    return next(process.pid for process in raylet.children(recursive=True) if process.cmdline()[0].startswith("ray::Front"))
+    for process in raylet.children(recursive=True):
+        with suppress(psutil.Error):  # it has ended since
+            if "".join(process.cmdline()).startswith("ray::Front"):
+                return process.pid
+    raise LookupError("no front on this node")

@@ -161,7 +161,8 @@ def _cpu_seconds() -> dict[str, float]:
     spent = defaultdict[str, float](float, driver=time.process_time())
     for process in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.Error):
-            title = re.split(r"[^\w-]", process.cmdline()[0].removeprefix("ray::").rpartition("/")[2])[0]
+            command = process.cmdline() or [process.name()]  # a process that has just ended has no command line left
+            title = re.split(r"[^\w-]", command[0].removeprefix("ray::").rpartition("/")[2])[0]
             times = process.cpu_times()
             spent["tasks" if title in _TASKS else title] += times.user + times.system
     return spent
