@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from rumiai_ray.report.rows import MADE_BY, NOT_COMPUTED, reason_by_source, reason_of
+from rumiai_ray.report.rows import NOT_COMPUTED, reason_by_source
 from rumiai_ray.report.values import Shown, absent, count, seconds, share
 from rumiai_ray.schema.run import Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from rumiai_ray.report.rows import Row, RunRows
+    from rumiai_ray.report.rows import Found, Row, RunRows
 
 COLUMNS = ("length", "people", "face", "eye contact", "shots", "objects", "words", "texts", "expression")
 
@@ -58,18 +58,18 @@ def _cells(rows: RunRows, video: Row, analyses: Mapping[str, Row]) -> list[Shown
     key = video["video_key"]
     framing: Row = next(iter(rows.found("person_framing", key)), {})
     unframed = reason_by_source("faces", analyses) if "person_framing" in rows.known else NOT_COMPUTED
-    emotions = Counter(row["dominant_emotion"] for row in rows.found("emotions", key) if row["is_largest"])
-    feeling = emotions.most_common(1)[0][0] if emotions else None
+    emotions, objects = rows.found("emotions", key), rows.found("objects", key)
+    feelings = Counter(row["dominant_emotion"] for row in emotions if row["is_largest"]).most_common(1)
     return [
         seconds(video["duration_s"]),
         _or_absent(count, framing.get("subject_count"), unframed),
         _or_absent(share, framing.get("face_visibility_rate"), unframed),
         _or_absent(share, framing.get("eye_contact_rate"), unframed),
-        _rows_of(rows, "shots", key, analyses),
-        Shown(str(labels), labels) if (labels := _kinds(rows, key)) is not None else absent(_why(rows, "objects", analyses)),
-        _rows_of(rows, "words", key, analyses),
-        _rows_of(rows, "text_spans", key, analyses),
-        Shown(feeling, feeling) if feeling else absent(_why(rows, "emotions", analyses) or "no face"),
+        _rows_of(rows.found("shots", key)),
+        absent(objects.missing) if objects.missing else count(len({row["label"] for row in objects})),
+        _rows_of(rows.found("words", key)),
+        _rows_of(rows.found("text_spans", key)),
+        Shown(feelings[0][0], feelings[0][0]) if feelings else absent(emotions.missing or "no face"),
     ]
 
 
@@ -77,20 +77,8 @@ def _or_absent(show: Callable[[Any], Shown], value: Any, why: str) -> Shown:
     return absent(why) if value is None else show(value)
 
 
-def _kinds(rows: RunRows, key: str) -> int | None:
-    found = rows.found("objects", key)
-    return None if found.missing else len({row["label"] for row in found})
-
-
-def _rows_of(rows: RunRows, table: str, key: str, analyses: Mapping[str, Row]) -> Shown:
-    found = rows.found(table, key)
-    return absent(found.missing or _why(rows, table, analyses)) if found.missing else count(len(found))
-
-
-def _why(rows: RunRows, table: str, analyses: Mapping[str, Row]) -> str:
-    if table not in rows.known:
-        return NOT_COMPUTED
-    return next((why for name in MADE_BY.get(table, ()) if (why := reason_of(name, analyses))), "")
+def _rows_of(found: Found) -> Shown:
+    return absent(found.missing) if found.missing else count(len(found))
 
 
 def dead_line(row: Row) -> VideoLine:
