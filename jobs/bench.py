@@ -4,6 +4,7 @@ Three parts, on this machine alone, over the same rows of work:
 
 1. The frame store is filled and every row of work is read from it. Nothing is decoded from video after that.
 2. Each model alone, warm, in a process of its own with a cell's settings, environment and threads: wall and CPU seconds inside its calls.
+   On a GPU (`--device cuda`) also the memory it takes there and the share of its calls' time in which the GPU was at work.
    The **ceiling** is 1 / max(slowest model's seconds a video over its actors, Σ models' CPU-seconds a video / cores).
 3. The real batch engine, from a Ray of its own to the last commit record, watched from outside (`engine.meter`).
 
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
 
 Manifest = Annotated[str, typer.Option("--manifest", help="CSV, JSONL, Parquet or text list of videos.", show_default=False)]
 Report = Annotated[Path | None, typer.Option("--report", help="File for all figures, as JSON.", show_default=False)]
+_GPU_HEADINGS = ("GPU GB", "GPU busy")
 QUIET = 0.05
 """Share of the cores that other programs may use."""
 CORES_HERE = len(os.sched_getaffinity(0))
@@ -211,15 +213,26 @@ def show(figures: Mapping[str, Any]) -> None:
     """The figures, for people."""
     console, videos, batch = Console(), figures["videos"], figures["batch"]
     counted, clock_s, share = figures["videos_counted"], batch["clock_s"], figures["share_of_ceiling"]
+    on_gpu = any(cost["gpu_busy"] is not None for cost in figures["models_alone"].values())
     table = Table(
-        "", "alone: s", "CPU-s", "in the batch: CPU-s", "load s", title=f"A video's cost ({videos} videos, {figures['cores']} cores)"
+        "",
+        "alone: s",
+        "frames/s",
+        "CPU-s",
+        "in the batch: CPU-s",
+        "load s",
+        *_GPU_HEADINGS if on_gpu else (),
+        title=f"A video's cost ({videos} videos, {figures['cores']} cores)",
     )
     for name, cost in figures["models_alone"].items():
         used = batch["cpu_s"].get(name, 0.0) / counted
-        table.add_row(name, *(f"{cost[key] / videos:.3f}" for key in ("seconds", "cpu_s")), f"{used:.3f}", f"{cost['load_s']:.1f}")
+        rate = f"{cost['frames'] / cost['seconds']:.1f}" if cost["frames"] and cost["seconds"] else ""
+        gpu = ("", "") if cost["gpu_busy"] is None else (f"{cost['gpu_memory_gb']:.2f}", f"{cost['gpu_busy']:.0%}")
+        per_video = [f"{cost[key] / videos:.3f}" for key in ("seconds", "cpu_s")]
+        table.add_row(name, per_video[0], rate, per_video[1], f"{used:.3f}", f"{cost['load_s']:.1f}", *gpu if on_gpu else ())
     for kind, used in sorted(batch["cpu_s"].items()):
         if kind not in figures["models_alone"]:
-            table.add_row(kind, "", "", f"{used / counted:.3f}", "")
+            table.add_row(kind, "", "", "", f"{used / counted:.3f}", "")
     ours, everything = sum(batch["cpu_s"].values()), clock_s * figures["cores"]
     console.print(table)
     console.print(f"start-up {batch['start_up_s']:.1f} s, then {counted:.1f} of {videos} videos on the clock in {clock_s:.1f} s")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -47,10 +47,12 @@ def plan(
     from rumiai_ray.engine.machines import wishes_of  # noqa: PLC0415
     from rumiai_ray.engine.resources import plan_cluster  # noqa: PLC0415
 
-    machines = _described(cpus, gpus, gpu_memory, memory) or _found(config)
+    described = _described(cpus, gpus, gpu_memory, memory)
+    machines = described or _found(config)
     on_gpu = config.device != "cpu" and any(machine.gpus for machine in machines)
     models = _models(config, "cuda:0" if on_gpu or config.device == "cuda" else "cpu")
-    made = plan_cluster(models, machines, wishes_of(config))
+    wishes = wishes_of(config)
+    made = plan_cluster(models, machines, replace(wishes, growing=wishes.growing and not described))
     if as_json:
         typer.echo(json.dumps(asdict(made) | {"models": {model.name: model.backend for model in models}}, indent=2))
     else:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import cv2
 
+from rumiai_ray.engine import divided
 from rumiai_ray.engine.calls import Answer
 from rumiai_ray.engine.note import NoteBook
 from rumiai_ray.engine.packed import pack
@@ -112,7 +113,7 @@ class ModelActor:
     def _predict(self, call: str, batch: Batch) -> Answer:
         self._notes.begin(call)
         started, cpu_started = time.perf_counter(), time.process_time()
-        prediction = self._model.predict(batch)
+        prediction, most = divided.predict(self._model, batch)
         elapsed_s, cpu_s = time.perf_counter() - started, time.process_time() - cpu_started
         try:
             _check(self._model, prediction.tables.keys())
@@ -124,7 +125,8 @@ class ModelActor:
         self._notes.done()
         tables = {name: pack(table) for name, table in prediction.tables.items()}
         rows = sum(table.num_rows for table in prediction.tables.values())
-        return Answer(tables, rows, prediction.missed, elapsed_s, anonymous_memory_bytes(), cpu_s)
+        notes = () if most is None else (f"GPU memory ran out: at most {most} frames at a time were done",)
+        return Answer(tables, rows, prediction.missed, elapsed_s, anonymous_memory_bytes(), cpu_s, notes)
 
 
 def _load(plan: ModelPlan, code_sha256: str) -> Model:

@@ -8,7 +8,7 @@ import resource
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ import numpy as np
 
 from rumiai_ray.engine.actor import ModelActor, worker_environment
 from rumiai_ray.engine.front import rgb
+from rumiai_ray.engine.gpu_watch import GpuWatch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -39,6 +40,12 @@ class Alone:
     """Wall clock inside these calls. Decoding of JPEGs is not the model's and lies outside."""
     cpu_s: float
     """CPU time (user and system) of the process inside these calls, all threads."""
+    frames: int = 0
+    """Frames in these calls; 0 for a model that does not look at frames."""
+    gpu_memory_gb: float | None = None
+    """The most GPU memory it took, loading included; None on a CPU."""
+    gpu_busy: float | None = None
+    """Share of the calls' time in which the GPU was at work; None on a CPU."""
 
 
 def measure_alone(plan: ModelPlan, works: Sequence[Work], code_sha256: str) -> Alone:
@@ -73,17 +80,21 @@ def _inherited(variables: Mapping[str, str]) -> Iterator[None]:
 
 
 def _measure(plan: ModelPlan, works: Sequence[Work], code_sha256: str) -> Alone:
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as held:
+        watch = held.enter_context(GpuWatch()) if plan.device.startswith("cuda") else None
         actor = ModelActor(plan, Path(folder) / "note", code_sha256)
         load_s = actor.ready().load_s
         for work in works[:_WARM_CALLS]:
             _ask(actor, plan.name, work)
+        if watch is not None:
+            watch.start_over()
         seconds = cpu_s = 0.0
         for work in works:
             took = _ask(actor, plan.name, work)
             seconds, cpu_s = seconds + took[0], cpu_s + took[1]
         actor.close()
-    return Alone(load_s, len(works), seconds, cpu_s)
+    frames = sum(len(work.wanted[plan.name]) for work in works)
+    return Alone(load_s, len(works), seconds, cpu_s, frames, *((watch.memory_gb, watch.busy) if watch else (None, None)))
 
 
 def _ask(actor: ModelActor, name: str, work: Work) -> tuple[float, float]:

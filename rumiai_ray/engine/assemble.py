@@ -134,9 +134,11 @@ def _status(plan: VideoPlan, model: ModelPlan, outcomes: Sequence[Outcome], *, f
     seen = sum(len(outcome.frames) + outcome.thumbnails for outcome in outcomes)
     if seen < _planned(plan, name):
         short.append(f"{seen} of {_planned(plan, name)} frames answered")
+    notes = [note for outcome in outcomes for note in outcome.notes]
+    detail = "; ".join(dict.fromkeys([*short, *notes])) or None
     if short:
-        return Status.DEGRADED, "; ".join(dict.fromkeys(short))
-    return (Status.OK if any(outcome.rows for outcome in outcomes) else Status.EMPTY), None
+        return Status.DEGRADED, detail
+    return (Status.OK if any(outcome.rows for outcome in outcomes) else Status.EMPTY), detail
 
 
 def _planned(plan: VideoPlan, name: str) -> int:

@@ -25,6 +25,7 @@ from rumiai_ray.engine.groups import Ended, Groups
 from rumiai_ray.engine.interactive import Stopped
 from rumiai_ray.engine.ledger import Ledger, Settled
 from rumiai_ray.engine.limits import stall_timeout_s
+from rumiai_ray.engine.metrics import BatchMetrics
 from rumiai_ray.engine.packed import pack
 from rumiai_ray.engine.pool import Pool
 from rumiai_ray.engine.work import Header, decode
@@ -72,6 +73,7 @@ class Batch:
         self._total = 0
         self._stopped = threading.Event()
         self._last_news_s = time.monotonic()
+        self._metrics = BatchMetrics(stage.run_id, plan.actors)
 
     @cached_property
     def _groups(self) -> Groups:
@@ -121,6 +123,7 @@ class Batch:
             while self._groups.open:
                 self._commit(_TICK_S, everything=True)
                 self._check()
+        self._tell(None, 0.0, last=True)
         return "partial" if self.tally.troubled else "complete"
 
     def stop(self) -> None:
@@ -167,6 +170,7 @@ class Batch:
     def _returned(self, done: Done) -> None:
         self._news()
         if done.index is not None:
+            self._metrics.answered(done.index)
             self._groups.add(self._ledger.add(done.index, done.payload))
             return
         error = done.error or ModelError("a row came back with neither answer nor error", "cell")
@@ -212,5 +216,17 @@ class Batch:
         self._watcher.tick(self.tally.entries.total(), self._total, self.tally)
         limit_s = stall_timeout_s(self._config.engine)
         last_s = max(self._last_news_s, pool.last_news_s if pool else 0.0)
+        self._tell(pool, time.monotonic() - last_s)
         if time.monotonic() - last_s > limit_s:
             raise StalledError(f"nothing has come back for {limit_s:g} s", f"run {self._stage.run_id}", "`rumiai-ray runs resume` goes on")
+
+    def _tell(self, pool: Pool | None, quiet_s: float, *, last: bool = False) -> None:
+        self._metrics.tick(
+            self.tally,
+            self._total - self.tally.entries.total(),
+            cells=(len(pool.cells), pool.wanted) if pool else (0, 0),
+            rows=pool.open if pool else 0,
+            writing=self._groups.open,
+            quiet_s=quiet_s,
+            last=last,
+        )

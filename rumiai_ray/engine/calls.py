@@ -37,6 +37,8 @@ class Answer:
     """The actor's anonymous resident memory after the call (RssAnon): shared pages of the object store not counted."""
     cpu_s: float
     """CPU time of the actor's process, all threads, inside `Model.predict`."""
+    notes: tuple[str, ...] = ()
+    """What it had to do otherwise than planned, at no loss."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,8 @@ class Outcome:
     """CPU time of the last attempt, if it was answered."""
     thumbnails: int = 0
     """Thumbnails it answered for."""
+    notes: tuple[str, ...] = ()
+    """What the model had to do otherwise than planned, at no loss."""
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from ray.data import DataContext, ExecutionOptions, ExecutionResources, TaskPool
 from ray.data._internal.execution.execution_callback import ExecutionCallback
 
 from rumiai_ray.engine.deadline import ended_after
+from rumiai_ray.engine.metrics import store_seen
 from rumiai_ray.engine.work import encode
 from rumiai_ray.errors import RumiaiError
 from rumiai_ray.ingest.table import batched, entries_of, entry_table
@@ -195,6 +196,7 @@ def _rows(batch: pa.Table, stage: Stage, claims: Any, policy: ReadPolicy) -> Ite
             yield encode([stage.given_up(entry, policy.attempts)])
             continue
         before = entry.entry_id
+        store_seen(stage.run_id, stage.store.root)
         works = stage.work_of(entry, lambda key, owner: bool(ray.get(claims.claim.remote(key, owner))))
         while True:
             with ended_after(policy.timeout_s):

@@ -129,4 +129,6 @@ def _outcome(work: Work, name: str, answer: Answer | Failure, attempts: int) -> 
     frames = tuple(int(work.frames.frame_index[at]) for at in work.wanted[name]) if work.frames else ()
     audio_s = len(work.audio.samples) / AUDIO_RATE_HZ if work.audio else 0.0
     thumbnails = work.thumbnails.own_count if work.thumbnails else 0
-    return Outcome(attempts, answer.processing_time_s, answer.rows, frames, audio_s, answer.missed, None, answer.cpu_s, thumbnails)
+    return Outcome(
+        attempts, answer.processing_time_s, answer.rows, frames, audio_s, answer.missed, None, answer.cpu_s, thumbnails, answer.notes
+    )

@@ -117,7 +117,9 @@ def start_head(cpus: int) -> Head:
             command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True, cwd=folder
         )
     head = Head(head.address, process.pid, psutil.Process(process.pid).create_time(), str(folder))
-    _note().write_text(json.dumps(asdict(head)), encoding="utf-8")
+    part = _note().with_suffix(".part")
+    part.write_text(json.dumps(asdict(head)), encoding="utf-8")
+    part.replace(_note())  # whole or not at all: others read it without asking
     deadline = time.monotonic() + _START_S
     while not (folder / "ray_current_cluster").exists():  # the last thing `ray start` does
         if process.poll() is not None or time.monotonic() > deadline:

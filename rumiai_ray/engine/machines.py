@@ -62,14 +62,15 @@ def plan_of_ray(config: BaseConfig, models: Sequence[ModelPlan], *, cells: int |
     Raises:
         ConfigError: it does not fit; the message has the sum.
     """
-    wishes = replace(wishes_of(config), growing=bool(os.environ.get("RAY_ADDRESS")))
+    wishes = wishes_of(config)
     return plan_cluster(models, machines_of_ray(config.engine.gpu_memory_gb), replace(wishes, cells=cells or wishes.cells))
 
 
 def wishes_of(config: BaseConfig) -> Wishes:
     """What the user has settled."""
     engine = config.engine
-    return Wishes(engine.cells, engine.cells_per_gpu, engine.cell_cpus, engine.extract_tasks, engine.gpu_memory_gb)
+    growing = bool(os.environ.get("RAY_ADDRESS"))  # a cluster, whose autoscaler may add nodes
+    return Wishes(engine.cells, engine.cells_per_gpu, engine.cell_cpus, engine.extract_tasks, engine.gpu_memory_gb, growing)
 
 
 def machines_of_ray(gpu_memory_gb: float | None = None) -> list[Machine]:

@@ -67,6 +67,11 @@ class Pool:
         return [member.cell for member in self._members]
 
     @property
+    def wanted(self) -> int:
+        """The living cells and those that are asked for."""
+        return len(self._members) + len(self._asked)
+
+    @property
     def open(self) -> int:
         """Rows taken and not yet given back."""
         return len(self._homeless) + sum(member.dispatcher.open for member in self._members)

@@ -36,6 +36,10 @@ class Tally:
     """Length of all analysed videos, each counted once."""
     failures: Counter[str] = field(default_factory=Counter)
     """Failures and dead letters by `<where>: <error class>`."""
+    origins: Counter[str] = field(default_factory=Counter)
+    """Analysed videos by where their frames were: `hit`, `remote` or `miss`."""
+    written_bytes: int = 0
+    """Size of the data files."""
 
     @property
     def troubled(self) -> bool:
@@ -68,10 +72,12 @@ class Tally:
         self.frames.update(other.frames)
         self.failures.update(other.failures)
         self.video_s += other.video_s
+        self.origins.update(other.origins)
+        self.written_bytes += other.written_bytes
 
 
 def tally_of(run: Run) -> Tally:
-    """The counts of what a run has already; without `cpu_s` and `video_s`, which are of a session and not of a run."""
+    """The counts of what a run has already; without `cpu_s`, `video_s`, `origins` and `written_bytes`, which are of a session."""
     tally = Tally()
     tally.entries["committed"] = sum(state == "committed" for state in run.entries().values())
     tally.count_dead_letters(run.table(DEAD_LETTER.name, ["stage", "error_class"]).to_pylist())

@@ -18,7 +18,6 @@ import threading
 import time
 import uuid
 from dataclasses import asdict, dataclass, replace
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,8 +53,6 @@ _PREFIX = "warm"
 _POLL_S = 0.05
 _SPEAK_S = 3.0
 """Between two words of a command to the keeper, which takes it for dead after 20 s of silence."""
-_SETTLED_S = 0.5
-"""After which a command waits for its models and has time to spare."""
 _ANSWER_S = 30.0
 _REPLACED = 5
 """Times a command looks again for a cell that was replaced while it waited."""
@@ -307,8 +304,6 @@ def _queued(keeper: Any, say: Callable[[str], None]) -> Iterator[Callable[..., T
         return turn
 
     def speak() -> None:
-        if not over.wait(_SETTLED_S):
-            import_module("ray.dag.compiled_dag_node")  # `ray.shutdown` does: now it costs nobody anything
         while not over.wait(_SPEAK_S):
             keeper.here.remote(ticket)
 

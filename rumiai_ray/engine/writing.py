@@ -97,6 +97,7 @@ def _write_group(target: Target, group: Sequence[Settled], sequence: int) -> Wri
             if rows.num_rows:
                 parts.setdefault(name, []).append(rows)
     files = tuple(_file(target, name, pa.concat_tables(rows), sequence) for name, rows in parts.items())
+    tally.written_bytes = sum(file.size_bytes for file in files)
     return Written(files, tuple(committed), tuple(dead), tally, errors, tuple(lost))
 
 
@@ -153,4 +154,5 @@ def _count(tally: Tally, settled: Settled, tables: Mapping[str, pa.Table]) -> No
         for model, outcome in index.outcomes.items():
             tally.cpu_s[model] += outcome.cpu_s
     tally.video_s += settled.header.row["duration_s"][0].as_py()
+    tally.origins[settled.header.row["frame_store"][0].as_py()] += 1
     tally.count_analyses(tables[ANALYSES.name].to_pylist())

@@ -87,7 +87,12 @@ ANALYSES = Table(
         column("precision", pa.string(), "Arithmetic, e.g. fp32, fp16, int8."),
         column("settings", pa.string(), "The model's settings as JSON."),
         column("status", pa.string(), "How it ended.", range_="|".join(Status)),
-        column("detail", pa.string(), "Why it was skipped or degraded; null otherwise.", nullable=True),
+        column(
+            "detail",
+            pa.string(),
+            "Why it was skipped or degraded, or what it had to do otherwise at no loss; null where neither.",
+            nullable=True,
+        ),
         column("rows", pa.int64(), "Rows it gave, over all its tables."),
         column(
             "frames_planned",

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from rumiai_ray.engine.alone import Alone
+from rumiai_ray.engine.gpus import gpus_here
 
 BENCH = Path(__file__).resolve().parents[2] / "jobs" / "bench.py"
 
@@ -71,7 +72,17 @@ def test_a_machine_that_is_not_quiet_gives_no_share(bench: Any, monkeypatch: pyt
     assert found["throughput_videos_per_s"] > 0
 
 
-@pytest.mark.parametrize(("variables", "said"), [({}, "none.csv"), ({"RAY_ADDRESS": "127.0.0.1:1"}, "RAY_ADDRESS")])
+NO_GPU = pytest.mark.skipif(bool(gpus_here()), reason="this machine has a GPU")
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({}, "none.csv"),
+        ({"RAY_ADDRESS": "127.0.0.1:1"}, "RAY_ADDRESS"),
+        pytest.param({"RUMIAI_DEVICE": "cuda"}, "no usable CUDA device", marks=NO_GPU),
+    ],
+)
 def test_wrong_usage_is_told_and_starts_nothing(tmp_path: Path, variables: dict[str, str], said: str) -> None:
     command = [sys.executable, str(BENCH), "--manifest", "none.csv", "--models", "mediapipe", "--profile", "offline"]
     ended = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, env={**os.environ, **variables})

@@ -1,11 +1,13 @@
-"""A batch of fake models for GPUs on a cluster that has none yet: prints, as JSON, when GPU nodes came and went.
+"""A batch of fake models on a cluster that has to grow for it: prints, as JSON, when nodes came and went.
 
-`python autoscale_driver.py HEAD:PORT FOLDER VIDEOS CELLS`, in a process of its own: a process has one Ray at a time.
+`python autoscale_driver.py HEAD:PORT FOLDER VIDEOS CELLS DEVICE`, in a process of its own: a process has one Ray at a time.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 import threading
 import time
@@ -18,17 +20,21 @@ import ray
 
 import fakes
 from batches import Kit, check_attribution, clips
+from product import ROOT, SUPPORT
+from ray_head import ray_head
 from rumiai_ray.engine.local import LocalRay, start_ray
 from rumiai_ray.provenance import source_sha256
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
+ADDED = "added"
+"""The resource by which nodes that the autoscaler adds are told from the head."""
 _GONE_S = 90.0
 
 
 class Watch:
-    """A thread that notes how many nodes with a GPU are alive, whenever that changes."""
+    """A thread that notes how many added nodes are alive, whenever that changes."""
 
     def __init__(self) -> None:
         self.changes: list[tuple[float, int]] = []
@@ -51,23 +57,43 @@ class Watch:
         over = False
         while not over:
             over = self._over.wait(0.25)  # what holds at the end is noted, too
-            count = gpu_nodes()
+            count = added_nodes()
             if not self.changes or self.changes[-1][1] != count:
                 self.changes.append((self.now_s, count))
 
 
-def gpu_nodes() -> int:
-    """Living nodes that have a GPU."""
+def added_nodes() -> int:
+    """Living nodes that the autoscaler has added."""
     nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
-    return sum(node["Alive"] and node["Resources"].get("GPU", 0) > 0 for node in nodes)
+    return sum(node["Alive"] and node["Resources"].get(ADDED, 0) > 0 for node in nodes)
 
 
-def main(address: str, folder: Path, videos: int, cells: int) -> None:
+def scaled(folder: Path, workers: Mapping[str, Any], videos: int, cells: int, device: str) -> dict[str, Any]:
+    """What this program tells, run on a head that starts nodes of the types `workers`."""
+    paths = os.pathsep.join([str(ROOT), str(SUPPORT)])
+    with ray_head({"PYTHONPATH": paths}, cpus=1, workers=workers) as head:
+        driver = subprocess.run(
+            [sys.executable, __file__, head.gcs, str(folder), str(videos), str(cells), device],
+            env=head.environment | {"PYTHONPATH": paths},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=800,
+        )
+    assert driver.returncode == 0, driver.stdout + driver.stderr
+    told = json.loads(driver.stdout.splitlines()[-1])
+    assert isinstance(told, dict)
+    print(told)  # noqa: T201 -- figures
+    return told
+
+
+def main(address: str, folder: Path, videos: int, cells: int, device: str) -> None:
     """See the module."""
+    os.environ["RAY_ADDRESS"] = address  # so that it is known for a cluster, which may grow
     # Not a copy that Ray hands out: pretended nodes share one, and the first to go takes it from the others.
     start_ray(address=address, log_to_driver=False)
     fake_models = (fakes.plan("reader", "Reader", behave="burn"), fakes.plan("ears", "Listener"))
-    models = tuple(replace(model, device="cuda:0", gpu_memory_gb=4.0) for model in fake_models)
+    models = tuple(replace(model, device=device, gpu_memory_gb=4.0 * (device != "cpu")) for model in fake_models)
     settings = {"cells": cells, "cell_cpus": 1, "gpu_memory_gb": 10, "place_timeout_s": 120, "extract_tasks": 2}
     kit = Kit(LocalRay(source_sha256(), folder / "scratch"), folder, models=models, settings=settings)
     entries = clips(folder, videos)
@@ -75,14 +101,14 @@ def main(address: str, folder: Path, videos: int, cells: int) -> None:
     with watch.running():
         run = kit.run("scaled", entries)
         ended_s = watch.now_s
-        while gpu_nodes() and watch.now_s - ended_s < _GONE_S:
+        while added_nodes() and watch.now_s - ended_s < _GONE_S:
             time.sleep(0.25)
         gone_s = watch.now_s
     check_attribution(run, entries)
-    told = {"status": run.status, "gpu_nodes": watch.changes, "ended_s": ended_s, "gone_after_s": round(gone_s - ended_s, 1)}
+    told = {"status": run.status, "nodes": watch.changes, "ended_s": ended_s, "gone_after_s": round(gone_s - ended_s, 1)}
     print(json.dumps(told))  # noqa: T201 -- what the test reads
     ray.shutdown()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
+    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]), sys.argv[5])

@@ -112,6 +112,19 @@ class Reader(Fake):
         return sum(1 << bit for bit, value in enumerate(cells.reshape(-1)) if value > _WHITE)
 
 
+class Greedy(Fake):
+    """Has no GPU memory for more than `on` frames at a time."""
+
+    name = "greedy"
+
+    def predict(self, batch: Batch) -> Prediction:
+        import torch  # noqa: PLC0415 -- seconds
+
+        if isinstance(batch, FrameBatch) and len(batch.images) > self._settings.on:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate more than there is")
+        return super().predict(batch)
+
+
 class Listener(Fake):
     """Reads a number out of audio."""
 

@@ -101,6 +101,10 @@ class NodeStore:
 
     like: FrameStore
 
+    @property
+    def root(self) -> Path:
+        return self.like.root
+
     @contextmanager
     def ensure(self, path: Path, video_key: str) -> Iterator[StoredVideo]:
         own = FrameStore(self.like.root / node_id(), spec=self.like.spec, limits=self.like.limits, max_bytes=self.like.max_bytes)

@@ -57,6 +57,8 @@ class Head:
     """Address of the job server, for `ray job submit --address`."""
     gcs: str
     """Address for RAY_ADDRESS."""
+    metrics: str
+    """Where Prometheus would scrape it."""
     folder: Path
     """Its `--temp-dir`."""
     environment: dict[str, str]
@@ -95,7 +97,8 @@ def ray_head(variables: Mapping[str, str], *, cpus: int = 3, workers: Mapping[st
             stdin=subprocess.DEVNULL,
             start_new_session=True,
         )
-    head = Head(f"http://127.0.0.1:{ports['dashboard-port']}", f"127.0.0.1:{ports['port']}", folder, environment)
+    addresses = [f"127.0.0.1:{ports[name]}" for name in ("dashboard-port", "port", "metrics-export-port")]
+    head = Head(f"http://{addresses[0]}", addresses[1], f"http://{addresses[2]}/metrics", folder, environment)
     try:
         _wait(head, process)
         yield head
