@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help python venv weights demo test chaos soak attribution cluster-test scale bench report-times soak-real lint constraints clean
+.PHONY: help python venv weights demo test chaos soak attribution cluster-test scale bench report-times soak-real lint dictionary constraints clean
 
 NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell $(name) $(NEW_ENOUGH) 2>/dev/null && command -v $(name))))
@@ -87,6 +87,10 @@ lint: $(STAMP) ## check format, lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+dictionary: $(STAMP) ## write rumiai_ray/schema/README.md, the data dictionary, from the schemas
+	$(BIN)/rumiai-ray schema --markdown > .venv/dictionary.md
+	mv .venv/dictionary.md rumiai_ray/schema/README.md
 
 constraints: $(STAMP) ## write cluster/constraints.txt from what .venv holds
 	{ sed -n '/^#/p' $(CONSTRAINTS); $(BIN)/python -m pip freeze --all --exclude-editable | grep -vE '^(pip|uv)=='; } > .venv/constraints.txt

@@ -32,7 +32,7 @@ def print_diff(diff: RunDiff) -> None:
     _print_changes(console, "Settings of execution", diff.execution)
     table = Table(
         *folding("table", "rows A", "rows B", "only A", "only B", "changed", "videos", "columns that changed"),
-        title="Rows",
+        title=f"Rows of the {_videos(diff)}",
         title_justify="left",
     )
     for found in diff.tables:
@@ -43,6 +43,12 @@ def print_diff(diff: RunDiff) -> None:
             console.print(Text.assemble((f"{found.name}  ", "bold"), _example(example)), soft_wrap=True)
     verdict = "the runs differ" if diff.differs else "no row differs"
     console.print(f"{verdict} (numbers within {diff.tolerance:g} of each other, relative above 1, count as the same)", soft_wrap=True)
+
+
+def _videos(diff: RunDiff) -> str:
+    both, before, after = diff.videos
+    others = [f"{number} more in {run}" for number, run in ((before, "A"), (after, "B")) if number]
+    return f"{both} videos of both runs" + (f" ({', '.join(others)})" if others else "")
 
 
 def print_json(diff: RunDiff) -> None:

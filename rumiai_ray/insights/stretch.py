@@ -119,15 +119,22 @@ class Derived:
             return None
         return [gesture for gesture, times_s in self._gesture_runs if any(start_s <= time_s < end_s for time_s in times_s)]
 
-    def tracked(self, start_s: float, end_s: float) -> Counter[str] | None:
-        """By label, tracks of objects with a sighting inside, each counted once."""
+    def things(self, start_s: float, end_s: float) -> Counter[str] | None:
+        """By label, tracks of objects with a sighting inside, each counted once; or the boxes of one frame, where they are more.
+
+        A thing that is seen in one frame only has no track: in a still nothing has.
+        """
         if not self.video.ran(OBJECTS):
             return None
-        return Counter(
+        tracked: Counter[str] = Counter(
             row["label"]
             for row in self.tracks.rows
             if row["of"] == "objects" and any(start_s <= time_s < end_s for time_s in self.tracks.sightings_s[row["track_id"]])
         )
+        at_once: Counter[str] = Counter()
+        for (label, _), count in Counter((row["label"], row["frame_index"]) for row in self.objects(start_s, end_s)).items():
+            at_once[label] = max(at_once[label], count)
+        return tracked | at_once
 
     def heard(self, start_s: float, end_s: float) -> Heard | None:
         """The sound; None where there is none."""

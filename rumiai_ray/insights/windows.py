@@ -68,15 +68,15 @@ def _people(derived: Derived, start_s: float, end_s: float) -> Row:
     measured = rates(frames)
     gazes = [frame.gaze for frame in frames if frame.gaze is not None]
     across, along = variance(gaze.yaw_deg for gaze in gazes), variance(gaze.pitch_deg for gaze in gazes)
-    gestures, tracked = derived.gestures(start_s, end_s), derived.tracked(start_s, end_s)
+    gestures, things = derived.gestures(start_s, end_s), derived.things(start_s, end_s)
     return {
         "average_face_size": measured["average_face_size"],
         "face_visibility_rate": measured["face_visibility_rate"],
         "eye_contact_rate": measured["eye_contact_rate"],
         "gaze_variance": None if across is None or along is None else across + along,
         "gesture_count": None if gestures is None else len(gestures),
-        "person_count": None if tracked is None else tracked[PERSON],
-        "object_count": None if tracked is None else tracked.total() - tracked[PERSON],
+        "person_count": None if things is None else things[PERSON],
+        "object_count": None if things is None else things.total() - things[PERSON],
         "talk_to_camera_share": _talk_to_camera(derived, frames),
     }
 

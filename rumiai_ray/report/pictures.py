@@ -55,7 +55,7 @@ def strip_of(store: FrameStore | None, video: Row, rows: Mapping[int, FrameRows]
         store: where frames are kept; None to go without.
         video: its row of `videos`.
         rows: what was found, by `frame_index`.
-        most: most frames to give, evenly spread; 0 for the poster alone.
+        most: most frames to give, evenly spread; at least 1.
     """
     if store is None:
         return Strip(missing="Pictures were left out.")
@@ -65,7 +65,7 @@ def strip_of(store: FrameStore | None, video: Row, rows: Mapping[int, FrameRows]
         return Strip(missing=f"The sampled frames are not in the frame store {store.root} any more ({error.what}).")
     with stored:
         total = stored.facts.frames_sampled
-        wanted = set(np.unique(np.linspace(0, total - 1, min(most, total)).round().astype(int)).tolist()) if most else set()
+        wanted = set(np.linspace(0, total - 1, min(most, total)).round().astype(int).tolist())
         pictures: list[Picture] = []
         poster: str | None = None
         size = (0, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,11 +24,12 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 
 NOT_COMPUTED = "not computed in this run"
+NOTHING_TO_MEASURE = "nothing to measure it on"
 
 MADE_BY = {
     "faces": ("mediapipe",), "poses": ("mediapipe",), "hands": ("mediapipe",), "gestures": ("mediapipe",), "gaze": ("mediapipe",),
     "objects": ("yolo",), "texts": ("ocr",), "speech_segments": ("whisper",), "words": ("whisper",), "emotions": ("emotion",),
-    "shots": ("shots",), "audio_energy": ("sound",), "text_spans": ("ocr",),
+    "shots": ("shots",), "audio_energy": ("sound",), "text_spans": ("ocr",), "tracks": ("yolo",),
 }  # fmt: skip
 """The models or signals without which a table cannot have rows. Tables that are not here say themselves what they lack."""
 
@@ -124,6 +126,17 @@ class RunRows:
         analyses = self.analyses(key)
         reasons = (reason_of(name, analyses) for name in MADE_BY.get(table, ()))
         return next((reason for reason in reasons if reason), None)
+
+
+def reason_by_source(source: str, analyses: Mapping[str, Row]) -> str:
+    """Why a figure is null.
+
+    Args:
+        source: what its column's schema says it is made of, such as "faces, gaze.eye_contact".
+        analyses: the video's status rows.
+    """
+    models = dict.fromkeys(model for table in re.findall(r"\w+", source) for model in MADE_BY.get(table, ()))
+    return next((reason for model in models if (reason := reason_of(model, analyses))), NOTHING_TO_MEASURE)
 
 
 def reason_of(model: str, analyses: Mapping[str, Row]) -> str | None:

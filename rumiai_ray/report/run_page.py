@@ -8,8 +8,9 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from rumiai_ray.report.charts import Bars, bars_of, histogram
-from rumiai_ray.report.rows import MADE_BY, NOT_COMPUTED, reason_of
-from rumiai_ray.report.values import Shown, absent, count, seconds, share
+from rumiai_ray.report.rows import NOT_COMPUTED
+from rumiai_ray.report.values import Shown, absent, count, seconds
+from rumiai_ray.report.video_lines import COLUMNS, VideoLine, dead_line, video_line
 from rumiai_ray.schema.run import Status
 
 if TYPE_CHECKING:
@@ -59,19 +60,6 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class VideoLine:
-    """One entry in the table of videos."""
-
-    name: str
-    title: str
-    """The whole input."""
-    page: str | None
-    poster: str | None
-    status: str
-    cells: tuple[Shown, ...]
-
-
-@dataclass(frozen=True)
 class RunPage:
     """Everything the template shows."""
 
@@ -88,22 +76,19 @@ class RunPage:
     not_computed: tuple[str, ...]
 
 
-COLUMNS = ("length", "people", "face", "eye contact", "shots", "objects", "words", "texts", "expression")
-
-
 def run_page(rows: RunRows, posters: Mapping[str, str | None], pages: Mapping[str, str]) -> RunPage:
     """Gather a run's page.
 
     Args:
         rows: of the run.
-        posters: a small picture by video, None where there is none.
+        posters: a small picture by key for each video that has a page, None where its frames are gone.
         pages: address of a video's page by its key, for videos that have one.
     """
     run = rows.run
     dead: list[Row] = run.table("dead_letter").to_pylist()
     analyses: list[Row] = [row for video in _unique(rows.videos) for row in rows.analyses(video["video_key"]).values()]
-    lines = [_line(rows, video, posters.get(video["video_key"]), pages.get(video["video_key"])) for video in rows.videos]
-    lines += [_dead_line(row) for row in dead]
+    lines = [video_line(rows, video, posters.get(video["video_key"]), pages.get(video["video_key"])) for video in rows.videos]
+    lines += [dead_line(row) for row in dead]
     return RunPage(
         run_id=run.run_id,
         status=run.status,
@@ -114,7 +99,7 @@ def run_page(rows: RunRows, posters: Mapping[str, str | None], pages: Mapping[st
         charts=tuple(_charts(rows)),
         columns=COLUMNS,
         lines=tuple(lines),
-        pictures_missing=sum(1 for video in rows.videos if not posters.get(video["video_key"])),
+        pictures_missing=sum(1 for poster in posters.values() if poster is None),
         not_computed=tuple(name for name in ("shots", "text_spans", "person_framing", "windows", "timeline") if name not in rows.known),
     )
 
@@ -235,59 +220,3 @@ def _counted(rows: RunRows, table: str, title: str, column: str, videos: set[str
     else:
         counts = Counter(row[column] for row in found if row.get("is_largest", True))
     return bars_of(title, counts.most_common())
-
-
-def _line(rows: RunRows, video: Row, poster: str | None, page: str | None) -> VideoLine:
-    key = video["video_key"]
-    analyses = rows.analyses(key)
-    failed = any(row["status"] == Status.FAILED for row in analyses.values())
-    return VideoLine(
-        name=PurePosixPath(video["input"]).name or video["input"],
-        title=video["input"],
-        page=page,
-        poster=poster,
-        status="partial" if failed else "complete",
-        cells=tuple(_cells(rows, video, analyses)),
-    )
-
-
-def _cells(rows: RunRows, video: Row, analyses: Mapping[str, Row]) -> list[Shown]:
-    key = video["video_key"]
-    framing: Row = next(iter(rows.found("person_framing", key)), {})
-    not_framed = NOT_COMPUTED if "person_framing" not in rows.known else "; ".join(framing.get("not_measured") or ()) or None
-    eye_contact = framing.get("eye_contact_rate")
-    emotions = Counter(row["dominant_emotion"] for row in rows.found("emotions", key) if row["is_largest"])
-    feeling = emotions.most_common(1)[0][0] if emotions else None
-    return [
-        seconds(video["duration_s"]),
-        count(framing.get("subject_count"), None if framing.get("subject_count") is not None else not_framed),
-        share(framing.get("face_visibility_rate"), None if framing.get("face_visibility_rate") is not None else not_framed),
-        share(eye_contact, None if eye_contact is not None else not_framed or "no gaze to measure"),
-        _rows_of(rows, "shots", key, analyses),
-        Shown(str(labels), labels) if (labels := _kinds(rows, key)) is not None else absent(_why(rows, "objects", analyses)),
-        _rows_of(rows, "words", key, analyses),
-        _rows_of(rows, "text_spans", key, analyses),
-        Shown(feeling, feeling) if feeling else absent(_why(rows, "emotions", analyses) or "no face"),
-    ]
-
-
-def _kinds(rows: RunRows, key: str) -> int | None:
-    found = rows.found("objects", key)
-    return None if found.missing else len({row["label"] for row in found})
-
-
-def _rows_of(rows: RunRows, table: str, key: str, analyses: Mapping[str, Row]) -> Shown:
-    found = rows.found(table, key)
-    return absent(found.missing or _why(rows, table, analyses)) if found.missing else count(len(found))
-
-
-def _why(rows: RunRows, table: str, analyses: Mapping[str, Row]) -> str:
-    if table not in rows.known:
-        return NOT_COMPUTED
-    return next((why for name in MADE_BY.get(table, ()) if (why := reason_of(name, analyses))), "")
-
-
-def _dead_line(row: Row) -> VideoLine:
-    why = f"{row['error_class']}: {row['error_message']}"
-    name = PurePosixPath(row["input"]).name or row["input"]
-    return VideoLine(name, row["input"], None, None, "dead letter", tuple(absent(why) for _ in COLUMNS))

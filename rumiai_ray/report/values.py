@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 ABSENT = "—"
 _MINUTE_S = 60
+_SHORT_S = 10
+"""Below this, tenths of a second would make 0.0 of a measured time."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,9 @@ def seconds(value: float | None, why: str | None = None) -> Shown:
     """A duration."""
     if value is None or why:
         return absent(why or "not measured")
-    return Shown(clock(value) if value >= _MINUTE_S else f"{value:.1f} s", value)
+    if value >= _MINUTE_S:
+        return Shown(clock(value), value)
+    return Shown(f"{value:.1f} s" if value >= _SHORT_S else f"{value:.2f} s", value)
 
 
 def clock(value_s: float) -> str:

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 from rumiai_ray.report.draw import COLOURS, LAYERS
 from rumiai_ray.report.lanes import Lane, Timeline
 from rumiai_ray.report.pictures import Strip, strip_of
-from rumiai_ray.report.rows import NOT_COMPUTED
+from rumiai_ray.report.rows import NOT_COMPUTED, reason_by_source
 from rumiai_ray.report.values import Shown, clock, facts_of, in_words, is_plain, listed, of_column
 from rumiai_ray.schema.registry import TABLES_BY_NAME
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pyarrow as pa
 
     from rumiai_ray.frames.store import FrameStore
@@ -110,7 +112,8 @@ def video_page(rows: RunRows, video: Row, store: FrameStore | None, most_frames:
     speech = rows.found("speech_segments", key)
     framing = rows.found("person_framing", key)
     windows = rows.found("windows", key)
-    figures = _window_figures(windows)
+    analyses = rows.analyses(key)
+    figures = _figures("windows", windows, analyses)
     return VideoPage(
         run_id=rows.run.run_id,
         video=video,
@@ -118,7 +121,7 @@ def video_page(rows: RunRows, video: Row, store: FrameStore | None, most_frames:
         facts=tuple(_facts(video)),
         source=tuple(_source(video)),
         link=video["source_url"] if re.match(r"https?://", video["source_url"] or "") else None,
-        analyses=tuple(rows.analyses(key).values()),
+        analyses=tuple(analyses.values()),
         moments=tuple(_moments(rows, key, times_s, strip)),
         sampled=video["frames_sampled"],
         strip=strip,
@@ -127,7 +130,7 @@ def video_page(rows: RunRows, video: Row, store: FrameStore | None, most_frames:
         segments=tuple(_segments(speech, rows.found("words", key))),
         speech_missing=speech.missing,
         texts=_texts(rows, key),
-        framing=tuple(_figures("person_framing", list(framing))),
+        framing=tuple(_figures("person_framing", framing, analyses)),
         framing_missing=framing.missing or (None if framing else NOT_COMPUTED),
         windows=tuple(row["window"].replace("_", " ") for row in windows),
         figures=tuple(figure for figure in figures if figure.name in map(in_words, MAIN_FIGURES)),
@@ -203,20 +206,19 @@ def _texts(rows: RunRows, key: str) -> Found:
     return spans if spans.missing != NOT_COMPUTED else rows.found("texts", key)
 
 
-def _figures(table: str, records: list[Row]) -> list[Figure]:
+def _figures(table: str, records: Found, analyses: Mapping[str, Row]) -> list[Figure]:
     """Every plain column of a table, over the records given."""
-    if not records:
-        return []
-    why = ", ".join(records[0].get("not_measured") or ()) or "nothing to measure it on"
     return [
-        Figure(in_words(field.name), _definition(field), tuple(of_column(record[field.name], field, why) for record in records))
+        Figure(
+            in_words(field.name),
+            _definition(field),
+            tuple(
+                of_column(record[field.name], field, reason_by_source(facts_of(field).get("source", ""), analyses)) for record in records
+            ),
+        )
         for field in TABLES_BY_NAME[table].schema
-        if field.name not in _NAMING and is_plain(field) and field.name in records[0]
+        if records and field.name not in _NAMING and is_plain(field) and field.name in records.rows[0]
     ]
-
-
-def _window_figures(windows: Found) -> list[Figure]:
-    return _figures("windows", list(windows))
 
 
 def _definition(field: pa.Field[Any]) -> str:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rumiai_ray.errors import ConfigError, StorageError
-from rumiai_ray.report.pictures import strip_of
 from rumiai_ray.report.render import render
 from rumiai_ray.report.rows import RunRows
 from rumiai_ray.report.run_page import run_page
@@ -77,9 +76,6 @@ def write_report(
             path = directory / names[video["video_key"]]
             path.write_text(render("video.html", page, home=f"../{INDEX}"), encoding="utf-8")
             written.append(path)
-        for key, video in videos.items():
-            if key not in posters:
-                posters[key] = strip_of(store, video, {}, 0).poster
         # As a link in HTML: what is percent-encoded in the file's name is so once more.
         links = {key: name.replace("%", "%25") for key, name in names.items()}
         written[0].write_text(render("run.html", run_page(rows, posters, links)), encoding="utf-8")

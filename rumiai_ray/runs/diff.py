@@ -1,7 +1,8 @@
 """Two runs side by side: what was run, and which rows say something else. The answer to "what did the new code change?".
 
-Rows are matched by what names them within their table (`keys.py`), numbers compared within a tolerance. Not compared is what is never
-the same twice or says nothing of the result: run ids, times taken, where the frames came from.
+Rows are matched by what names them within their table (`keys.py`), numbers compared within a tolerance. Compared are the videos that both
+runs have; others are counted in `videos` alone. Not compared is what is never the same twice or says nothing of the result: run ids, times
+taken, where video and frames came from.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from rumiai_ray.runs._compare import differs
 from rumiai_ray.runs.fingerprint import result_parts, side_by_side
@@ -19,7 +22,6 @@ from rumiai_ray.runs.keys import natural_key
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import pyarrow as pa
     from numpy.typing import NDArray
 
     from rumiai_ray.runs.manifest import RunManifest
@@ -32,11 +34,14 @@ in a picture 1000 pixels wide, 0.0001 of a probability."""
 EXAMPLES = 3
 
 _INDIVIDUAL = {
-    "videos": {"frame_store"},
+    "videos": {"frame_store", "input"},
     "analyses": {"processing_time_s"},
     "dead_letter": {"traceback_sha256"},
 }
 """Columns beside `run_id` that two runs with equal results may differ in."""
+
+_OF_ENTRIES = ("videos", "dead_letter")
+"""Tables whose rows tell which videos a run has."""
 
 _PLACE = "place"
 """Name of the number that tells rows of one key apart; 0 for the first."""
@@ -58,7 +63,7 @@ class TableDiff:
 
     name: str
     rows: tuple[int | None, int | None]
-    """Rows in each run; None where a run has no such table, which is not the same as an empty one."""
+    """Rows in each run, of the videos that both have; None where a run has no such table, which is not the same as an empty one."""
     gone: int = 0
     """Rows only the first run has."""
     new: int = 0
@@ -89,6 +94,8 @@ class RunDiff:
     """What can change a result and is not the same: (part, before, after)."""
     execution: tuple[tuple[str, str, str], ...]
     """Settings that change how a run goes, never what it says: (setting, before, after)."""
+    videos: tuple[int, int, int]
+    """Different videos that are in both, in the first alone, in the second alone."""
     tolerance: float
     tables: tuple[TableDiff, ...]
 
@@ -111,15 +118,20 @@ def compare_runs(before: Run, after: Run, *, tolerance: float = TOLERANCE, examp
         StorageError: a run is damaged.
     """
     names = [set(run.tables()) for run in (before, after)]
+    videos: list[set[Any]] = [set(run.table("videos", ["video_key"])["video_key"].to_pylist()) for run in (before, after)]
+    both = pa.array(sorted(videos[0] & videos[1]), pa.string())
     tables = []
     for name in sorted(names[0] | names[1]):
         sides = [run.table(name) if name in known else None for run, known in zip((before, after), names, strict=True)]
+        if name not in _OF_ENTRIES:
+            sides = [None if rows is None else rows.filter(pc.field("video_key").isin(both)) for rows in sides]
         tables.append(_table(name, sides[0], sides[1], tolerance, examples))
     return RunDiff(
         runs=(before.run_id, after.run_id),
         status=(before.status, after.status),
         provenance=tuple(side_by_side(_provenance(before.manifest), _provenance(after.manifest))),
         execution=tuple(_execution(before.manifest, after.manifest)),
+        videos=(len(both), len(videos[0] - videos[1]), len(videos[1] - videos[0])),
         tolerance=tolerance,
         tables=tuple(tables),
     )
@@ -127,7 +139,7 @@ def compare_runs(before: Run, after: Run, *, tolerance: float = TOLERANCE, examp
 
 def _provenance(manifest: RunManifest) -> dict[str, object]:
     git = {"git.commit": manifest.git.commit, "git.dirty": manifest.git.dirty}
-    return {**git, "entries_sha256": manifest.entries_sha256, "tables": manifest.tables, **result_parts(manifest)}
+    return {**git, "entries_sha256": manifest.entries_sha256, **result_parts(manifest)}
 
 
 def _execution(before: RunManifest, after: RunManifest) -> list[tuple[str, str, str]]:

@@ -54,8 +54,8 @@ def markdown(tables: Iterable[Table]) -> str:
     lines = [
         "# Data dictionary",
         "",
-        "Made by `rumiai-ray schema --markdown` from the schemas in this directory; the same texts travel in every Parquet file, as field",
-        "metadata. A type with `?` may be null: null means not measured, 0 means measured, and none.",
+        "Written by `make dictionary` from the schemas in this directory; the same texts travel in every Parquet file, as field metadata.",
+        "A type with `?` may be null: null means not measured, 0 means measured, and none.",
     ]
     for table in tables:
         lines += ["", f"## {table.name}", "", f"{table.definition} Version {table.version}.", ""]

@@ -77,8 +77,13 @@ WINDOWS = Table(
             f"Gestures made: runs of one gesture of one hand, counted once however long; {_FACES}.",
             "gestures",
         ),
-        _count("person_count", f"Tracks of persons with a sighting in the window, each counted once; {_OBJECTS}.", "tracks"),
-        _count("object_count", f"Tracks of anything but persons with a sighting in the window, each counted once; {_OBJECTS}.", "tracks"),
+        _count(
+            "person_count",
+            "Tracks of persons with a sighting in the window, each counted once; where more are seen at once in a frame, so many (in a "
+            f"still nothing has a track); {_OBJECTS}.",
+            "tracks, objects",
+        ),
+        _count("object_count", f"The same of every other label, added up; {_OBJECTS}.", "tracks, objects"),
         # Expression of the largest face
         column(
             "dominant_emotion",

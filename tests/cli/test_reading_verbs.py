@@ -143,3 +143,28 @@ def test_help_imports_nothing_that_only_a_verb_needs() -> None:
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert ended.stdout.rstrip().endswith("imported: []")
+
+
+@pytest.mark.usefixtures("two_runs")
+def test_report_writes_pages_and_says_which_one_to_open(rumiai: Call, tmp_path: Path) -> None:
+    code, out, _ = rumiai("report", RUN_ID, "--store", str(tmp_path / "store"))
+    assert (code, out) == (Exit.COMPLETE, f"open {RUN_ID}-report/index.html\n")
+    assert "not in the frame store" in (tmp_path / f"{RUN_ID}-report/videos/clip.html").read_text(encoding="utf-8")
+    code, out, _ = rumiai("report", RUN_ID, "--video", "clip", "--no-pictures", "--to", "one.html")
+    assert (code, out) == (Exit.COMPLETE, "open one.html\n")
+    assert "<title>clip.mp4</title>" in (tmp_path / "one.html").read_text(encoding="utf-8")
+    code, _, err = rumiai("report", RUN_ID, "--video", "clop", "--no-pictures")
+    assert code == Exit.USAGE
+    assert "'clip'" in err
+
+
+@pytest.mark.usefixtures("two_runs")
+def test_annotate_names_what_is_missing(rumiai: Call, tmp_path: Path) -> None:
+    code, _, err = rumiai("annotate", RUN_ID, "clip", "out.mp4")
+    assert code == Exit.USAGE
+    assert "clip.mp4: the video is not there any more (give it with --input)" in err
+    (tmp_path / "clip.mp4").write_bytes(b"no video")
+    code, _, err = rumiai("annotate", RUN_ID, "clip", "out.mp4")
+    assert code == Exit.USAGE
+    assert "clip.mp4" in err
+    assert not (tmp_path / "out.mp4").exists()

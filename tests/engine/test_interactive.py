@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import ray
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from rumiai_ray.engine.cell import Cell
     from rumiai_ray.engine.work import VideoPlan
     from rumiai_ray.ingest.entries import Entry
+    from rumiai_ray.models.base import ModelPlan
 
 TABLES = {**TABLES_BY_NAME, "seen": fakes.SEEN, "heard": fakes.HEARD}
 MODELS = (fakes.plan("reader", "Reader"), fakes.plan("ears", "Listener"))
@@ -58,12 +59,12 @@ class _Quiet:
         self.ended_ids.append(entry.entry_id)
 
 
-def _run(cell: Cell, place: Path, run_id: str, inputs: list[str]) -> tuple[Run, _Quiet]:
+def _run(cell: Cell, place: Path, run_id: str, inputs: list[str], models: tuple[ModelPlan, ...] = MODELS) -> tuple[Run, _Quiet]:
     config = load_config(flags={"store": str(place / "store"), "out": str(place / "runs"), "engine": {"batch_frames": 4}})
-    manifest = RunManifest.of_now(run_id, command=["test"], config=config, plans=MODELS, sampling=asdict(sampling_spec(config)))
+    manifest = RunManifest.of_now(run_id, command=["test"], config=config, plans=models, sampling=asdict(sampling_spec(config)))
     manifest = manifest.model_copy(update={"tables": {name: table.version for name, table in TABLES.items()}})
     writer = RunWriter.create(config.out, manifest, TABLES)
-    stage = Stage(run_id, MODELS, open_store(config), fetch_limits(config), place, config.engine.batch_frames, thresholds(config))
+    stage = Stage(run_id, models, open_store(config), fetch_limits(config), place, config.engine.batch_frames, thresholds(config))
     reporter = _Quiet()
     engine = Interactive(config, stage, writer, reporter)
     writer.finish(engine.run(entries_from_inputs(inputs), cell), {})
@@ -87,6 +88,20 @@ def test_a_good_a_repeated_and_a_broken_input_each_end_once(start_cell: Callable
     assert {row["number"] for row in run.table("seen").to_pylist()} == {42}
     assert len(run.table("analyses")) == 2
     assert run.verify() == []
+
+
+def test_signals_see_every_frame_need_no_cpu_and_land_with_the_insights(start_cell: Callable[..., Cell], tmp_path: Path) -> None:
+    signals = (replace(fakes.plan("eyes", "Watcher"), cpu_share=0.0), replace(fakes.plan("ears", "Listener"), cpu_share=0.0))
+    clip = numbered_clip(tmp_path / "a.mkv", 42, frames=6)
+    run, _ = _run(start_cell(*signals), tmp_path, "signals", [str(clip)], signals)
+    assert run.table("seen")["frame_index"].to_pylist() == [0, 1, 2, 3, 4, 5]
+    by_model = {row["model_name"]: row for row in run.table("analyses").to_pylist()}
+    assert [by_model["eyes"][name] for name in ("status", "frames_planned", "frames_analyzed", "frames_seen")] == ["ok", 6, 6, None]
+    assert [by_model["ears"][name] for name in ("status", "frames_planned", "frames_seen")] == ["ok", None, None]
+    (framing,) = run.table("person_framing").to_pylist()
+    assert framing["face_visibility_rate"] is None
+    assert "shots: not asked" in framing["not_measured"]
+    assert run.table("windows")["window"].to_pylist()[-1] == "video"
 
 
 def test_a_copy_of_a_video_that_cannot_be_assembled_is_buried_with_it(

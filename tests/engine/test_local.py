@@ -27,12 +27,11 @@ def test_it_listens_on_loopback_only(ray_here: LocalRay) -> None:
     """Nothing authenticates who talks to it, and whoever talks to a Ray can run code."""
     del ray_here
     assert ray.get(ray.remote(lambda: 42).remote()) == 42  # so that there is a worker
-    listening = {
-        (process.name(), connection.laddr.ip)
-        for process in psutil.Process().children(recursive=True)
-        for connection in process.net_connections(kind="inet")
-        if connection.status == psutil.CONN_LISTEN
-    }
+    listening = set[tuple[str, str]]()
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # a worker that has ended since
+            name, connections = process.name(), process.net_connections(kind="inet")
+            listening |= {(name, connection.laddr.ip) for connection in connections if connection.status == psutil.CONN_LISTEN}
     assert "raylet" in {name for name, _ in listening}
     assert {address.removeprefix("::ffff:") for _, address in listening} == {"127.0.0.1"}
 

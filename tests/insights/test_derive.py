@@ -26,9 +26,9 @@ def videos(draw: st.DrawFn) -> Video:
     duration_s = draw(st.floats(0.04, 8.0))
     count = max(1, round(duration_s * FPS))
     frame = st.integers(0, count - 1)
-    some = draw(st.lists(st.tuples(frame, st.floats(1, 120), st.floats(-30, 90), st.floats(-60, 60), st.booleans()), max_size=25))
+    some = draw(st.lists(st.tuples(frame, st.floats(0, 120), st.floats(-30, 90), st.floats(-60, 60), st.booleans()), max_size=25))
     by_frame = {number: (side, x1, yaw, contact) for number, side, x1, yaw, contact in some}
-    cuts_s = sorted({round(draw(st.floats(0.02, duration_s)), 3) for _ in range(draw(st.integers(0, 3)))} - {round(duration_s, 3)})
+    cuts_s = sorted(set(draw(st.lists(st.floats(0.02, duration_s, exclude_max=True), max_size=3))))
     without = draw(
         st.dictionaries(st.sampled_from(INPUTS), st.sampled_from(["empty", "degraded", "failed", "skipped", "not asked"]), max_size=3)
     )

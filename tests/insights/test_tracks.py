@@ -62,6 +62,11 @@ def test_what_is_seen_once_has_no_track() -> None:
     assert (found.rows, found.column("objects", [thing(4)])) == ([], [None])
 
 
+def test_boxes_without_area_have_no_track_and_do_no_harm() -> None:
+    boxes = [thing(frame, index=index, side=0.0) for frame in range(10) for index in range(2)]
+    assert [row["sightings"] for row in _tracks(video(objects=[*boxes, *(thing(frame, index=2) for frame in range(10))]))] == [10]
+
+
 def test_faces_are_linked_too_and_have_no_confidence() -> None:
     made = video(faces=[face(frame) for frame in range(10)], objects=[thing(frame) for frame in range(10)])
     rows = _tracks(made)

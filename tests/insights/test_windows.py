@@ -72,6 +72,13 @@ def test_a_track_counts_once_in_a_window_however_often_it_is_seen() -> None:
     assert (windows["video"]["person_count"], windows["video"]["object_count"]) == (1, 1)
 
 
+def test_what_is_seen_once_counts_though_it_has_no_track() -> None:
+    still = _windows(video(0.04, objects=[thing(0), thing(0, index=1, x1=0.0), thing(0, "dog", 2)]))["hook"]
+    assert (still["person_count"], still["object_count"]) == (2, 1)
+    glimpse = _windows(video(3.0, objects=[*(thing(frame) for frame in range(15)), thing(7, "dog", 1), thing(7, "car", 2)]))["hook"]
+    assert (glimpse["person_count"], glimpse["object_count"]) == (1, 2)
+
+
 def test_a_gesture_that_is_held_is_one_and_one_missed_frame_does_not_end_it() -> None:
     held = [gesture(frame) for frame in (1, 2, 4, 5)]
     again = [gesture(frame) for frame in (8, 9)]

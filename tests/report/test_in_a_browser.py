@@ -9,8 +9,8 @@ from html import unescape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
-from chromium import rendered
-from report_run import plain_rows, text_row, video_row, word_rows, write_run
+from chromium import evaluated, rendered
+from report_run import analysis_row, plain_rows, text_row, video_row, word_rows, write_run
 from rumiai_ray.report.write import write_report, write_video
 
 if TYPE_CHECKING:
@@ -54,16 +54,15 @@ def test_a_video_that_speaks_html_changes_nothing_and_reaches_nobody(tmp_path: P
         rows = {"videos": [video], "texts": [text_row(0, hostile)], **word_rows([hostile, "fine"])}
         index, page = write_report(write_run(tmp_path / "runs", {"clip": rows}), tmp_path / "report", None)
         for file in (page, index):
-            document = rendered(file, tmp_path)
+            document = rendered(file)
             assert "<title>owned" not in document
             assert not re.search(r"<(iframe|link rel=.?stylesheet|img src=.?http|meta http-equiv=.?refresh)", document)
             assert "document.title='owned'" in unescape(document), "it is there, to be read"
-        assert "fine" in document or "fine" in rendered(page, tmp_path)
         assert asked == []
 
 
 def test_the_timeline_shows_the_frame_and_the_words_of_the_moment(analysed: Analysed, tmp_path: Path) -> None:
-    document = rendered(write_video(analysed.run, "clip", tmp_path / "page.html", analysed.store), tmp_path, anchor="t=1.4")
+    document = rendered(write_video(analysed.run, "clip", tmp_path / "page.html", analysed.store), anchor="t=1.4")
     assert re.search(r'<output id="time"[^>]*>1.40 s</output>', document)
     assert re.search(r'id="playhead"[^>]*style="left: 70%;"', document)
     assert re.search(r"<dl id=\"facts\"[^>]*><dt>objects</dt><dd>dog</dd></dl>", document)
@@ -77,7 +76,33 @@ def test_the_timeline_shows_the_frame_and_the_words_of_the_moment(analysed: Anal
 
 def test_words_are_marked_while_they_are_spoken(tmp_path: Path) -> None:
     run = write_run(tmp_path / "runs", {"clip": plain_rows()})
-    document = rendered(write_video(run, "clip", tmp_path / "page.html", None), tmp_path, anchor="t=1.7")
+    document = rendered(write_video(run, "clip", tmp_path / "page.html", None), anchor="t=1.7")
     said = re.search(r'<p id="said"[^>]*>(.*?)</p>', document)
     assert said
     assert said[1] == "<span>hello </span><mark>there </mark>"
+
+
+def test_the_videos_are_sorted_by_a_click_with_absent_figures_last_and_found_by_typing(tmp_path: Path) -> None:
+    silent = analysis_row("whisper", "skipped", detail="no audio stream")
+    entries = {
+        "short": {"videos": [video_row("short", duration_s=2.0)], **word_rows(["a", "b", "c"])},
+        "long": {"videos": [video_row("long", duration_s=30.0)], **word_rows(["a"])},
+        "middle": {"videos": [video_row("middle", duration_s=10.0)], "analyses": [silent]},
+    }  # fmt: skip
+    index = write_report(write_run(tmp_path / "runs", entries), tmp_path / "report", None)[0]
+    names = "[...document.querySelectorAll('#videos tbody tr:not([hidden]) th')].map((cell) => cell.textContent.trim())"
+    click = "[...document.querySelectorAll('#videos thead button')].find((button) => button.textContent === '{}').click()"
+    find = "{ const field = document.getElementById('find'); field.value = 'MID'; field.dispatchEvent(new Event('input')); }"
+    clicks = [click.format("length"), names, click.format("words"), names, click.format("words"), names, find, names]
+    _, by_length, _, by_words, _, by_words_down, _, found = evaluated(index, *clicks)
+    assert by_length == ["short.mp4", "middle.mp4", "long.mp4"]
+    assert by_words == ["long.mp4", "short.mp4", "middle.mp4"]
+    assert by_words_down == ["short.mp4", "long.mp4", "middle.mp4"]
+    assert found == ["middle.mp4"]
+
+
+def test_the_keyboard_moves_from_frame_to_frame(analysed: Analysed, tmp_path: Path) -> None:
+    press = "document.getElementById('scrub').dispatchEvent(new KeyboardEvent('keydown', {key: 'ArrowRight', bubbles: true}))"
+    time = "document.getElementById('time').textContent"
+    page = write_video(analysed.run, "clip", tmp_path / "page.html", analysed.store)
+    assert evaluated(page, time, press, time, press, time)[::2] == ["0.00 s", "0.20 s", "0.40 s"]

@@ -73,9 +73,12 @@ def test_rows_that_only_one_run_has_are_counted_on_its_side(tmp_path: Path) -> N
     assert (found.gone, found.new, found.changed) == (1, 2, 0)
 
 
-def test_videos_of_one_run_only_are_rows_of_one_run_only(tmp_path: Path) -> None:
-    diff = compare_runs(written(tmp_path, A, {"v": [], "w": []}), written(tmp_path, B, {"v": []}))
+def test_videos_of_one_run_only_are_told_once_and_their_rows_are_no_changes(tmp_path: Path) -> None:
+    rows = [object_row(0)]
+    diff = compare_runs(written(tmp_path, A, {"v": rows, "w": rows}), written(tmp_path, B, {"v": rows}))
+    assert diff.videos == (1, 1, 0)
     assert (table(diff, "videos").gone, table(diff, "videos").videos) == (1, 1)
+    assert not table(diff, "objects").differs
     assert diff.differs
 
 

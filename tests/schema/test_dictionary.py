@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pyarrow as pa
 import pytest
 
+from rumiai_ray import schema
+from rumiai_ray.schema.dictionary import markdown
 from rumiai_ray.schema.registry import TABLES_BY_NAME
+from rumiai_ray.schema.table import Table, column
 
 COLUMNS = [(name, field) for name, table in TABLES_BY_NAME.items() for field in table.schema]
 INSIGHTS = {"audio_energy", "shots", "tracks", "text_spans", "person_framing", "person_framing_seconds", "windows", "timeline"}
@@ -42,3 +47,14 @@ def test_derived_columns_come_last_and_are_null_until_they_are_told() -> None:
     assert objects.stamp(rows, run_id="r", video_key="v")["track_id"].to_pylist() == [None]
     known = objects.stamp(rows, run_id="r", video_key="v", derived={"track_id": pa.array([7], pa.int32())})
     assert known["track_id"].to_pylist() == [7]
+
+
+def test_the_committed_dictionary_is_what_the_schemas_say() -> None:
+    committed = (Path(schema.__file__).parent / "README.md").read_text(encoding="utf-8")
+    assert committed == markdown(TABLES_BY_NAME[name] for name in sorted(TABLES_BY_NAME)), "make dictionary"
+
+
+def test_a_table_in_markdown_keeps_its_columns_whatever_stands_in_a_definition() -> None:
+    odd = Table("odd", 1, "One row.", (column("a", pa.list_(pa.float32(), 3), "This | that <b>.", range_="x|y", nullable=True),))
+    (line,) = [line for line in markdown([odd]).splitlines() if line.startswith("| `a`")]
+    assert line == "| `a` | `[float32 × 3]?` | This \\| that &lt;b>. |  | x\\|y |  |"

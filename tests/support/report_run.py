@@ -62,6 +62,11 @@ def word_rows(words: list[str]) -> dict[str, list[dict[str, Any]]]:
     return {"speech_segments": [segment], "words": rows}
 
 
+def table_row(table: str, **values: Any) -> dict[str, Any]:
+    """A row of any table: null wherever nothing is given."""
+    return {field.name: None for field in TABLES_BY_NAME[table].columns} | values
+
+
 def write_run(
     out: Path,
     entries: dict[str, dict[str, list[dict[str, Any]]]],
@@ -110,4 +115,15 @@ def plain_rows() -> dict[str, list[dict[str, Any]]]:
     }
 
 
-__all__ = ["OLD_TABLES", "analysis_row", "emotion_row", "plain_rows", "text_row", "video_key", "video_row", "word_rows", "write_run"]
+__all__ = [
+    "OLD_TABLES",
+    "analysis_row",
+    "emotion_row",
+    "plain_rows",
+    "table_row",
+    "text_row",
+    "video_key",
+    "video_row",
+    "word_rows",
+    "write_run",
+]
