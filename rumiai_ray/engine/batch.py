@@ -108,7 +108,7 @@ class Batch:
         check_code(self._writer, self._here)
         spec = cell_spec(self._config, self._stage.models, self._plan.cell, self._here)
         plan = self._plan
-        policy = ReadPolicy(plan.extract_tasks, plan.cells, engine.attempts, engine.entry_timeout_s, plan.read_cpus)
+        policy = ReadPolicy(plan.extract_tasks, plan.cells, engine.attempts, engine.entry_timeout_s)
         pool = Pool(spec, lambda cell: dispatcher_of(cell, self._config), engine.attempts, engine.place_timeout_s)
         with contextlib.closing(pool):
             self._round(pool, claims, policy, entries)

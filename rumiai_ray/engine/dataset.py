@@ -60,8 +60,6 @@ class ReadPolicy:
     """Times an entry may end its worker process."""
     timeout_s: float
     """Longest time to the next row; a worker that takes longer is ended."""
-    cpus: float = 1.0
-    """What a task asks of Ray."""
 
 
 class _Pause(ExecutionCallback):
@@ -180,7 +178,7 @@ def _dataset(entries: Sequence[Entry], stage: Stage, claims: Any, policy: ReadPo
         batch_size=None,
         batch_format="pyarrow",
         compute=TaskPoolStrategy(size=policy.tasks),
-        num_cpus=policy.cpus,
+        num_cpus=1,
     )
 
 

@@ -23,11 +23,6 @@ CPUS_PER_CPU_CELL = 1.5
 FREE_SHARE = 1 / 8
 """Share of a machine's CPUs left to extraction, one at least. Reading stored clips takes a hundredth of what models take (same table);
 clips that are decoded for the first time take several times that, and writing wants some."""
-SLIVER_CPUS = 0.001
-"""What a cell leaves of its CPUs where cells are to come to nodes of CPUs that are not there yet. However many CPUs such a node has, and
-however many cells settle on it (to about a hundred), they do not fill it to the last: extraction, which then asks for `READ_CPUS_OF_SLIVER`
-and no whole CPU, always has a place. Reading stored clips takes a hundredth of what models take."""
-READ_CPUS_OF_SLIVER = 0.0005
 FRONT_CPUS = 1.0
 MOST_ACTORS = 16
 """Of one model in one cell, where the plan chooses."""
@@ -126,8 +121,6 @@ class Plan:
     """Empty where none is there yet that could hold a cell."""
     without: tuple[str, ...] = ()
     """Machines that get no cell, and why."""
-    read_cpus: float = 1.0
-    """What an extraction task asks of Ray."""
 
     @property
     def actors(self) -> dict[str, int]:
@@ -162,24 +155,15 @@ def plan_cluster(models: Sequence[ModelPlan], machines: Sequence[Machine], wishe
     readers = wishes.extract_tasks or max(1, int(sum(plan.free_cpus for plan in plans)))
     without = [f"{error.subject}: {error.what}" for error in refused]
     without += [f"{plan.machine.name}: its memory does not hold a cell of the common shape" for plan in plans if not plan.cells]
-    made = Plan(cell, wishes.cells or room, readers, tuple(plan for plan in plans if plan.cells), tuple(without))
-    return _leaving_slivers(made) if made.cells > room and not cell.gpus else made
-
-
-def _leaving_slivers(plan: Plan) -> Plan:
-    """The same with cells that leave extraction a place on nodes whose size nobody knows yet; see `SLIVER_CPUS`."""
-    whole = plan.cell
-    left = (whole.cpus - SLIVER_CPUS) / whole.cpus
-    shares = tuple(replace(share, cpus=_down(share.cpus * left)) for share in whole.shares)
-    cell = replace(whole, cpus=_down(whole.cpus * left), front_cpus=_down(whole.front_cpus * left), shares=shares)
-    freed = whole.cpus - cell.cpus
-    machines = tuple(replace(one, cell=cell, free_cpus=one.free_cpus + one.cells * freed) for one in plan.machines)
-    return replace(plan, cell=cell, machines=machines, read_cpus=READ_CPUS_OF_SLIVER)
+    return Plan(cell, wishes.cells or room, readers, tuple(plan for plan in plans if plan.cells), tuple(without))
 
 
 def _wait(models: Sequence[ModelPlan], machine: Machine, wishes: Wishes) -> bool:
-    """Whether there are to be more cells, of a size the user has settled, than fit on the one machine there is: others are to come."""
-    if not wishes.growing or wishes.cells is None or wishes.cell_cpus is None:
+    """Whether there are to be more cells, of a size the user has settled, than fit on the one machine there is: others are to come.
+
+    Only of those that want a GPU. Cells of CPUs would fill machines to come to the last one, and extraction would have no place.
+    """
+    if not wishes.growing or wishes.cells is None or wishes.cell_cpus is None or not any(_on_gpu(model) for model in models):
         return False
     return wishes.cells > plan_machine(models, machine, replace(wishes, cells=None)).cells
 
