@@ -1,14 +1,16 @@
 """A Ray head of our own on loopback that outlives the command that started it: `rumiai-ray up` starts it, `down` ends it.
 
-One for each user and machine. A note under the machine's directory for temporary files says where it is; its process is known by its id
-and the time it was created, since an id alone may be another process's by now. Talking to it takes a token that only the user can read:
-whoever can talk to a Ray can run code on it.
+One for each user, machine and Python environment: its workers run in the environment of the command that started it, and a command of
+another one would find other packages there, or none. A note under the machine's directory for temporary files says where it is; its
+process is known by its id and the time it was created, since an id alone may be another process's by now. Talking to it takes a token
+that only the user can read: whoever can talk to a Ray can run code on it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import secrets
@@ -160,12 +162,13 @@ def _note() -> Path:
 
 
 def _private_folder() -> Path:
-    """Of this user on this machine; not under the home directory, which machines may share.
+    """Of this user and Python environment on this machine; not under the home directory, which machines may share.
 
     Raises:
         ConfigError: somebody else has made it, or may write to it.
     """
-    folder = Path(tempfile.gettempdir()) / f"rumiai-ray-{os.getuid()}"
+    environment = hashlib.sha256(sys.prefix.encode()).hexdigest()[:8]
+    folder = Path(tempfile.gettempdir()) / f"rumiai-ray-{os.getuid()}-{environment}"
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)
     seen = folder.lstat()
