@@ -93,8 +93,10 @@ def test_a_second_run_of_the_captioned_clip_takes_its_frames_from_the_store(real
     again = analyse(workplace, [media / "c_text_derived" / GRID], "--models", "yolo")
     assert (real.video(GRID)["frame_store"], again.video(GRID)["frame_store"]) == ("miss", "hit")
     assert again.document["run_id"] != real.document["run_id"]
+    # Tracks are numbered together with those of faces and broken at shots, which are not asked for here.
     first, second = (
-        [{key: value for key, value in row.items() if key != "run_id"} for row in ran.rows("objects", GRID)] for ran in (real, again)
+        [{key: value for key, value in row.items() if key not in {"run_id", "track_id"}} for row in ran.rows("objects", GRID)]
+        for ran in (real, again)
     )
     assert first == second
 
