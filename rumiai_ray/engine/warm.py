@@ -251,7 +251,9 @@ def _keeper(wanted: Wanted) -> Any:
     with contextlib.suppress(ValueError):
         return ray.get_actor(_name(wanted))
     config = wanted.config
-    notes = Path(tempfile.gettempdir()) / f"rr-warm-{uuid.uuid4().hex[:12]}"
+    head = None if os.environ.get("RAY_ADDRESS") else find_head()
+    # On a head of our own the notes go with its directory.
+    notes = Path(head.folder if head else tempfile.gettempdir()) / f"rr-warm-{uuid.uuid4().hex[:12]}"
     shape = plan_of_ray(config, wanted.models, cells=1).cell
     spec = cell_spec(config, wanted.models, shape, LocalRay(wanted.code_sha256, notes))
     options = {"num_cpus": 0, "resources": _ON_HEAD, "max_restarts": 0, "max_concurrency": _CONCURRENCY}
