@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import cv2
 import numpy as np
 
 from rumiai_ray.models.base import Batch, Consumes, Model, ModelSettings, Prediction, Thumbnails
@@ -101,6 +100,7 @@ def _row(index: int, start_s: float, end_s: float, frames: int) -> dict[str, obj
 
 def _cuts(batch: Thumbnails, settings: ShotsSettings) -> list[int]:
     """Positions of the frames that begin a shot, in order."""
+    import cv2  # noqa: PLC0415 -- see `load`
     from scenedetect.common import FrameTimecode  # noqa: PLC0415 -- see `load`
     from scenedetect.detectors import AdaptiveDetector  # noqa: PLC0415
 
