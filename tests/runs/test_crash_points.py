@@ -15,7 +15,7 @@ import pytest
 from crashing_disk import CrashingDisk, End
 from rumiai_ray.errors import StorageError
 from rumiai_ray.storage import Store
-from scripted_run import check_finished, check_interrupted, go_on, in_a_task, in_the_driver
+from scripted_run import check_finished, check_interrupted, go_on, in_a_task, in_the_driver, one_insight
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 def write(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Write:
     """How groups are written and committed."""
     monkeypatch.setattr("rumiai_ray.engine.writing.ray.get", lambda payload: payload)
+    monkeypatch.setattr("rumiai_ray.engine.writing._PAUSES_S", (0.0, 0.0))
+    monkeypatch.setattr("rumiai_ray.engine.assemble.derive", one_insight)
     way: Write = request.param
     return way
 

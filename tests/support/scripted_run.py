@@ -19,6 +19,7 @@ from rumiai_ray.engine.work import Header, VideoPlan
 from rumiai_ray.engine.writing import Target, write_group
 from rumiai_ray.ingest.entries import Entry
 from rumiai_ray.ingest.table import EntryFile
+from rumiai_ray.insights.derive import Insights, derive
 from rumiai_ray.runs.datafile import PART
 from rumiai_ray.runs.reader import open_run, run_at
 from rumiai_ray.runs.writer import RunWriter
@@ -30,16 +31,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from rumiai_ray.insights.thresholds import Thresholds
+    from rumiai_ray.insights.video import Video
+
 GROUPS = (("a", "b"), ("bad", "c"))
 """Entries in the order they are committed; `bad` is a dead letter."""
 ENTRIES = [Entry(name, f"{name}.mp4") for group in GROUPS for name in group]
-DERIVED = ("person_framing", "person_framing_seconds", "windows", "timeline")
-"""Insights with rows for every video."""
-EMPTY = ("texts", "tracks", "text_spans")
-"""Tables without a row; they have a file of their schema."""
-TABLES = {**{name: TABLES_BY_NAME[name] for name in ("videos", "analyses", "dead_letter", *DERIVED, *EMPTY)}, "seen": fakes.SEEN}
+INSIGHT = "person_framing"
+"""The one insight table of these runs; see `one_insight`."""
+TABLES = {**{name: TABLES_BY_NAME[name] for name in ("videos", "analyses", "dead_letter", "texts", INSIGHT)}, "seen": fakes.SEEN}
 MODEL = fakes.plan("reader", "Reader")
 THRESHOLDS = thresholds(load_config())
+
+
+def one_insight(video: Video, of: Thresholds) -> Insights:
+    """In place of `derive`: every further table is a further file like this one, and interrupting all of them took twice the time."""
+    found = derive(video, of)
+    return Insights({INSIGHT: found.tables[INSIGHT]}, found.tracks)
 
 
 def in_the_driver(writer: RunWriter, names: Sequence[str]) -> None:
@@ -103,8 +111,8 @@ def check_finished(out: Path | str) -> None:
     assert [row["entry_id"] for row in run.table("dead_letter").to_pylist()] == ["bad"]
     assert [(row["video_key"], row["status"]) for row in run.table("analyses").to_pylist()] == [(video_key(name), "ok") for name in videos]
     assert run.table("seen").equals(_seen(videos))
-    assert run.table("windows", ["video_key"])["video_key"].unique().to_pylist() == [video_key(name) for name in videos]
-    assert all(run.table(name).num_rows == 0 for name in EMPTY)
+    assert run.table(INSIGHT, ["video_key"])["video_key"].to_pylist() == [video_key(name) for name in videos]
+    assert run.table("texts").num_rows == 0
     for table in TABLES:
         named = {address.rpartition("/")[2] for address in run.files(table)}
         assert {name for name in run.store.names(table) if re.fullmatch(PART, name)} == named
