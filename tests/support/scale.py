@@ -127,7 +127,9 @@ def _figures(samples: Samples, videos: int) -> Figures:
     summary: str = memory_summary(ray.get_runtime_context().gcs_address, stats_only=True)  # type: ignore[no-untyped-call]
     spilled = re.search(r"Spilled (\d+) MiB", summary)
     first = int(begun.argmax())
-    spent = {kind: cpu_s - samples.cpu_s[first].get(kind, 0.0) for kind, cpu_s in samples.cpu_s[-1].items()}
+    # The most that was seen: at the end the cells are gone already, and with them their processes.
+    kinds = {kind for seen in samples.cpu_s for kind in seen}
+    spent = {kind: max(seen.get(kind, 0.0) for seen in samples.cpu_s) - samples.cpu_s[first].get(kind, 0.0) for kind in kinds}
     return Figures(
         videos=videos,
         wall_s=wall_s,
