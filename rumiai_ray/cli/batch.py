@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from pydantic import BaseModel
@@ -138,20 +138,22 @@ def _run(prepared: Prepared, begin: Callable[[], tuple[RunWriter, Remaining]]) -
         plan = plan_of_ray(prepared.config, prepared.models)
         writer, left = begin()
         typer.echo(f"run {prepared.manifest.run_id}: {left.count} entries", err=True)
-        with BatchProgress(prepared.models, plan.actors) as progress:
-            engine = Batch(prepared.config, prepared.stage(workdir), writer, here, plan, progress)
-            return run_to_the_end(
-                engine,
-                lambda: (
-                    "partial" if engine.run(left.entries, left.count, left.analysed) == "partial" or left.earlier.troubled else "complete"
-                ),
-                writer,
-                summary=lambda: {
-                    "cluster": (cluster := cluster_of_now()).model_dump(),
-                    **summary_of(engine.tally, left.earlier, progress.elapsed_s),
-                    "speed_of_light": speed_of_light(
-                        engine.tally, prepared.models, plan.actors, cluster.resources["CPU"], progress.elapsed_s
-                    ),
-                },
-                resumable=True,
-            )
+        progress = BatchProgress(prepared.models, plan.actors)
+        engine = Batch(prepared.config, prepared.stage(workdir), writer, here, plan, progress)
+
+        def work() -> Literal["complete", "partial"]:
+            with progress:
+                status = engine.run(left.entries, left.count, left.analysed)
+            return "partial" if left.earlier.troubled else status
+
+        return run_to_the_end(
+            engine,
+            work,
+            writer,
+            summary=lambda: {
+                "cluster": (cluster := cluster_of_now()).model_dump(),
+                **summary_of(engine.tally, left.earlier, progress.elapsed_s),
+                "speed_of_light": speed_of_light(engine.tally, prepared.models, plan.actors, cluster.resources["CPU"], progress.elapsed_s),
+            },
+            resumable=True,
+        )

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from rumiai_ray.engine.tally import Tally
     from rumiai_ray.models.base import ModelPlan
 
+_DRAW_S = 0.5
+
 
 class BatchProgress:
     """An `engine.batch.Watcher`. A context: bars are drawn while it is open, the last line is written when it closes.
@@ -39,11 +41,11 @@ class BatchProgress:
         self._actors = actors
         self._log_every_s = log_every_s
         self._began = time.monotonic()
-        self._logged = self._began
-        self._line = ""
+        self._told = self._began
+        self._last: tuple[int, int, Tally] | None = None
         self._bars = Progress(
             TextColumn("{task.description}"), BarColumn(30), TextColumn("{task.fields[figures]}"),
-            console=self._console, transient=True, refresh_per_second=2, disable=not self._console.is_terminal,
+            console=self._console, transient=True, refresh_per_second=1 / _DRAW_S, disable=not self._console.is_terminal,
         )  # fmt: skip
         self._tasks: dict[str, TaskID] = {}
 
@@ -54,12 +56,14 @@ class BatchProgress:
 
     def tick(self, done: int, total: int, tally: Tally) -> None:
         """Say where the run is, not more often than a person or a log wants."""
-        self._line = self._describe(done, total, tally)
+        self._last = done, total, tally
+        if time.monotonic() - self._told < (_DRAW_S if self._console.is_terminal else self._log_every_s):
+            return
+        self._told = time.monotonic()
         if self._console.is_terminal:
             self._draw(done, total, tally)
-        elif time.monotonic() - self._logged >= self._log_every_s:
-            self._logged = time.monotonic()
-            self._print(self._line)
+        else:
+            self._print(self._describe(done, total, tally))
 
     def __enter__(self) -> Self:
         for model in self._models:
@@ -72,8 +76,8 @@ class BatchProgress:
 
     def __exit__(self, *_: object) -> None:
         self._bars.stop()
-        if self._line:
-            self._print(self._line)
+        if self._last:
+            self._print(self._describe(*self._last))
 
     def _draw(self, done: int, total: int, tally: Tally) -> None:
         left_s = self._left_s(done, total)

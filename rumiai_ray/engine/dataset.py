@@ -41,7 +41,7 @@ _STORE_BYTES_PER_CELL = 64 * 10**6
 _ENTRIES_PER_BLOCK = 16
 """Fewer where there are few entries, so that every extraction task gets some."""
 _WAVE = 4096
-_PAUSE_S = 0.02
+_PAUSE_S = 0.05
 _AHEAD = 4
 """Bundles taken from Ray Data before the cells want them; its own backpressure does the rest."""
 _STOP_S = 5.0
@@ -63,7 +63,7 @@ class ReadPolicy:
 
 
 class _Pause(ExecutionCallback):
-    """Slows Ray Data's scheduling loop down to 50 turns a second; one turn does all there is to do.
+    """Slows Ray Data's scheduling loop down to 20 turns a second; one turn does all there is to do.
 
     While rows wait for cells that are busy, the loop finds its tasks ready at every turn and turns without end: it took 0.6 of a core
     from two cores that had 54 clips to analyse (measured).

@@ -5,6 +5,8 @@ Pixels go no further than this node: the decoded array is put once into the node
 
 from __future__ import annotations
 
+import math
+import threading
 from typing import TYPE_CHECKING
 
 import cv2
@@ -95,7 +97,7 @@ def _frame_calls(work: Work) -> dict[str, Call]:
     if not union:
         return {}
     place = {position: at for at, position in enumerate(union)}
-    images = ray.put(np.stack([rgb(frames.jpegs[position], work) for position in union]))
+    images = ray.put(_stacked([rgb(frames.jpegs[position], work) for position in union]))
     index, time_s = frames.frame_index[union], frames.time_s[union]
     size_px = (work.source_width_px, work.source_height_px)
     return {
@@ -103,6 +105,28 @@ def _frame_calls(work: Work) -> dict[str, Call]:
         for name, positions in work.wanted.items()
         if positions
     }
+
+
+class _Room(threading.local):
+    """Memory for one thread's decoded frames."""
+
+    bytes: NDArray[np.uint8] = np.empty(0, np.uint8)
+
+
+_ROOM = _Room()
+
+
+def _stacked(images: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """`np.stack`, into memory of this thread's that the next call writes into again.
+
+    Fresh memory for every batch, 40 MB, took 100 samples of a profile where decoding took 125: the system hands it out and takes it back
+    page by page.
+    """
+    shape = (len(images), *images[0].shape)
+    size = math.prod(shape)
+    if len(_ROOM.bytes) < size:
+        _ROOM.bytes = np.empty(size, np.uint8)
+    return np.stack(images, out=_ROOM.bytes[:size].reshape(shape))
 
 
 def _whole_calls(work: Work, method: str, batch: AudioChunk | Thumbnails | None) -> dict[str, Call]:
