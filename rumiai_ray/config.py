@@ -73,7 +73,9 @@ class Engine(Group):
 
     batch_frames: int = execution(16, "stored frames in one row of work", ge=1, le=32)
     calls_outstanding: int = execution(2, "calls a model actor has in hand, the executing one included", ge=1, le=8)
-    batches_in_flight: int = execution(3, "frame batches in flight per cell", ge=1, le=16)
+    batches_in_flight: int | None = execution(
+        None, "batches in flight per cell; where not given three, or half as many again as the model with most actors has", ge=1, le=32
+    )
     call_timeout_s: float = execution(600.0, "longest single model call; a longer one is killed", gt=0)
     start_timeout_s: float = execution(300.0, "longest start of a model actor, weights included", gt=0)
     attempts: int = execution(3, "attempts for a call that kills or breaks its model", ge=1, le=10)

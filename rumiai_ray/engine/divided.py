@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
 
 def predict(model: Model, batch: Batch) -> tuple[Prediction, int | None]:
-    """`model.predict(batch)`, in halves, quarters, … where torch finds no GPU memory for more. Frames are independent: rows are the same.
+    """`model.predict(batch)`, in halves, quarters, … where torch finds no GPU memory for more.
+
+    Frames are independent, so rows are the same but for what a GPU rounds otherwise in batches of another size. On an H200 with random
+    weights 16 frames in fours gave YOLO's boxes bit for bit, and py-feat's readings within 0.00005 (fp32) and 0.004 (half precision).
 
     Returns:
         The prediction, and the number of frames of the largest part; None where the batch was not divided.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from rumiai_ray.engine.cell import Cell, CellSpec
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from rumiai_ray.engine.resources import CellShape
     from rumiai_ray.models.base import ModelPlan
 
+_FEWEST_IN_FLIGHT = 3
+_IN_FLIGHT_EACH = 1.5
+"""For each actor of the model that has most: one it works on, and for every second actor one that is on its way."""
+
 
 def cell_spec(config: BaseConfig, models: Sequence[ModelPlan], shape: CellShape, here: LocalRay) -> CellSpec:
     """What a cell is made of under `config`."""
@@ -26,8 +31,13 @@ def cell_spec(config: BaseConfig, models: Sequence[ModelPlan], shape: CellShape,
         code_sha256=here.code_sha256,
         notes=here.scratch,
         policy=lane_policy(config),
-        batches_in_flight=config.engine.batches_in_flight,
+        batches_in_flight=config.engine.batches_in_flight or batches_in_flight(shape),
     )
+
+
+def batches_in_flight(shape: CellShape) -> int:
+    """As many as keep every actor of the cell busy. One with 8 MediaPipe actors did 1.67 videos/s with 3 in flight and 2.88 with 12."""
+    return max(_FEWEST_IN_FLIGHT, math.ceil(_IN_FLIGHT_EACH * max(share.count for share in shape.shares)))
 
 
 def dispatcher_of(cell: Cell, config: BaseConfig) -> Dispatcher:

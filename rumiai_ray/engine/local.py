@@ -17,7 +17,7 @@ from ray._private import auto_init_hook, ray_constants
 from ray.exceptions import AuthenticationError, RayError
 
 from rumiai_ray.engine.code import freeze
-from rumiai_ray.engine.ray_settings import ENVIRONMENT, OBJECT_STORE_BYTES
+from rumiai_ray.engine.ray_settings import ENVIRONMENT, object_store_bytes
 from rumiai_ray.errors import ConfigError, RumiaiError, StorageError, TransientError
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def local_ray(*, num_cpus: int | None = None, num_gpus: int | None = None, besid
             include_dashboard=False,
             num_cpus=num_cpus or cpus_to_count(),
             num_gpus=num_gpus,
-            object_store_memory=OBJECT_STORE_BYTES,
+            object_store_memory=object_store_bytes(),
             log_to_driver=False,
             logging_level=logging.ERROR,
             configure_logging=True,

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-OBJECT_STORE_BYTES = 512 * 2**20
+import os
+import shutil
+from pathlib import Path
+
+_LEAST_STORE_BYTES = 512 * 2**20
 """Decoded batches in flight: 3 batches of 32 frames of 720x1280 (85 MB each) and their JPEGs."""
+_STORE_BYTES_PER_CPU = 64 * 2**20
+"""A GPU cell has a model on nearly every CPU and up to 1.5 batches in flight for each (`fitting`): of 16 frames, 44 MB each."""
+_SHARE_OF_SHARED_MEMORY = 0.8
+_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 -- looked at, nothing is put there
 
 ENVIRONMENT = {
     # Ray 2.60 writes a token file and turns authentication on for local clusters unless the mode is explicit.
@@ -22,3 +30,14 @@ ENVIRONMENT = {
     "LOG_NAME_UPDATE_INTERVAL_S": "30",
     "EVENT_AGENT_REPORT_INTERVAL_SECONDS": "5",
 }
+
+
+def object_store_bytes(cpus: int | None = None) -> int:
+    """Size of the object store, which is taken only as far as it fills: what this machine's cells have in flight, if it has the room.
+
+    Args:
+        cpus: the machine's, where not given.
+    """
+    wanted = (cpus or os.cpu_count() or 1) * _STORE_BYTES_PER_CPU
+    room = shutil.disk_usage(_SHARED_MEMORY).total * _SHARE_OF_SHARED_MEMORY if _SHARED_MEMORY.is_dir() else 0
+    return max(_LEAST_STORE_BYTES, min(wanted, int(room)))

@@ -44,16 +44,30 @@ _HEAD = ["Pitch", "Roll", "Yaw"]
 class _LocalDetector(Detectorv2):  # type: ignore[misc]  # the library has no types
     """Detectorv2 whose two networks come from given files. Its own constructor can only download RetinaFace."""
 
-    def __init__(self, retinaface: Path, multitask: Path, device: torch.device, face_confidence: float) -> None:
+    def __init__(self, retinaface: Path, multitask: Path, device: torch.device, face_confidence: float, *, half: bool) -> None:
         torch.nn.Module.__init__(self)
         self.device = device
         self.face_size = CHIP_SIZE
         self.face_detection_threshold = face_confidence
         self.face_detector = Retinaface(device=device, detection_threshold=face_confidence, pretrained="local file")
         self.face_detector.net.load_state_dict(load_file(retinaface, device=str(device)))
-        self.multitask = MultitaskModel(device=device, weights_path=str(multitask))
+        if half:
+            self.face_detector.net = _Fp16(self.face_detector.net)
+        self.multitask = MultitaskModel(device=device, weights_path=str(multitask), amp=half)  # amp is bf16
         self.identity_detector = None  # 174 MB more for an embedding nobody asked for
         self._idx68 = _DLIB68_IDX.to(device)
+
+
+class _Fp16:
+    """A network that computes in fp16 and answers in fp32, in which its boxes are decoded: in fp16 those of a large frame lose pixels."""
+
+    def __init__(self, network: Any) -> None:
+        self._network = network
+
+    def __call__(self, images: Any) -> tuple[Any, ...]:
+        with torch.autocast(images.device.type, dtype=torch.float16):
+            outputs = self._network(images)
+        return tuple(output.float() for output in outputs)
 
 
 class PyFeat:
@@ -62,6 +76,7 @@ class PyFeat:
     Args:
         files: the networks `retinaface` and `face_multitask`.
         device: `cpu` or `cuda:N`.
+        half: RetinaFace computes in fp16, the multitask network in bf16; else both in fp32.
         threads: of torch.
         face_confidence: faces the detector is less sure of are left out.
         batch_frames: images RetinaFace takes at once.
@@ -70,11 +85,13 @@ class PyFeat:
         WeightsError: a file does not load, or is another network than expected.
     """
 
-    def __init__(self, files: Mapping[str, Path], *, device: str, threads: int, face_confidence: float, batch_frames: int) -> None:
+    def __init__(
+        self, files: Mapping[str, Path], *, device: str, half: bool, threads: int, face_confidence: float, batch_frames: int
+    ) -> None:
         torch.set_num_threads(threads)
         self._face_confidence, self._batch_frames = face_confidence, batch_frames
         try:
-            self._detector = _LocalDetector(files["retinaface"], files["face_multitask"], torch.device(device), face_confidence)
+            self._detector = _LocalDetector(files["retinaface"], files["face_multitask"], torch.device(device), face_confidence, half=half)
         except (SafetensorError, RuntimeError, OSError) as error:
             raise WeightsError(f"does not load: {error}", "py-feat Detectorv2", "fetch the weights again") from error
         given = {*self._detector.multitask.emotion_names, *self._detector.multitask.au_names}

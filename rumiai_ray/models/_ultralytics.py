@@ -114,7 +114,10 @@ class UltralyticsDetector:
 
     def detect(self, images: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
         """What is seen in each image; see `Detector`."""
-        bgr = [np.ascontiguousarray(image[:, :, ::-1]) for image in images]
+        import cv2  # noqa: PLC0415 -- heavy
+
+        # Not `image[:, :, ::-1]`: copying that took 2.5 ms a frame of 720x1280, which was half of all on a GPU.
+        bgr = [cv2.cvtColor(image, cv2.COLOR_RGB2BGR) for image in images]
         chunks = (bgr[at : at + self._at_once] for at in range(0, len(bgr), self._at_once))
         return [boxes for chunk in chunks for boxes in self._infer(chunk)]
 

@@ -86,7 +86,7 @@ class Ocr(Model):
                 files=(_file("detector", _CRAFT, "MIT"), _file("recogniser", recogniser, "Apache-2.0")),
                 profiles=("standard", "offline"),
                 memory_gb=1.3,
-                gpu_memory_gb=4.0,
+                gpu_memory_gb=3.2,  # measured on an H200: 2.50
                 only_local=recogniser not in _DIGESTS,
             ),
         )

@@ -93,7 +93,8 @@ class Candidate:
     memory_gb: float = 1.0
     """What one actor takes of the machine's memory, in GB: its anonymous memory in the middle of a batch, and a quarter more."""
     gpu_memory_gb: float = 2.0
-    """What one actor takes of a GPU's memory, in GB. Estimates, until they are measured on one; `--<model>-gpu-memory-gb` overrides."""
+    """What one actor takes of a GPU's memory, in GB: where a candidate says so the most that was measured in `make bench`, and a quarter
+    more; else an estimate. `--<model>-gpu-memory-gb` overrides."""
     cpu_share: float = 1.0
     """What one actor keeps busy of the CPUs its threads could use, in a batch. 0 for the signals: they take 1 % of what the models take."""
     only_local: bool = False

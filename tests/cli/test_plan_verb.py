@@ -34,9 +34,9 @@ def test_the_plan_is_a_table_for_people(tmp_path: Path) -> None:
 
 
 def test_what_does_not_fit_is_refused_with_the_sum(tmp_path: Path) -> None:
-    refused = rumiai_ray("plan", "--profile", "offline", "--cpus", "8", "--gpus", "1", "--gpu-memory", "5", cwd=tmp_path)
+    refused = rumiai_ray("plan", "--profile", "offline", "--cpus", "8", "--gpus", "1", "--gpu-memory", "4", cwd=tmp_path)
     assert refused.code == 2
-    assert "ocr 4.0 + whisper 1.0 = 5.0 GB of GPU memory, and may take 0.9 x 5 GB = 4.5 GB" in " ".join(refused.stderr.split())
+    assert "ocr 3.2 + whisper 1.3 = 4.5 GB of GPU memory, and may take 0.9 x 4 GB = 3.6 GB" in " ".join(refused.stderr.split())
 
 
 def test_this_machine_is_planned_for_where_none_is_described(tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def save_weights(folder: Path, n_emotion: int = 7, n_au: int = 20) -> dict[str, 
     return files
 
 
-def plan(files: dict[str, Path], **settings: Any) -> ModelPlan:
+def plan(files: dict[str, Path], precision: str = "fp32", **settings: Any) -> ModelPlan:
     return ModelPlan(
         name="emotion",
         backend="py-feat/detectorv2",
@@ -74,7 +74,7 @@ def plan(files: dict[str, Path], **settings: Any) -> ModelPlan:
         digests={},
         weights_sha256="",
         device="cpu",
-        precision="fp32",
+        precision=precision,
         settings=EmotionSettings(**settings),
     )
 
@@ -178,6 +178,36 @@ def test_frames_without_any_face_are_no_error_and_no_row(model: Emotion, monkeyp
     monkeypatch.delitem(FACES, 1)
     monkeypatch.delitem(FACES, 3)
     assert model.predict(batch()).tables["emotions"].num_rows == 0
+
+
+def test_half_precision_is_planned_on_a_gpu_only_and_may_be_declined() -> None:
+    half, full = (Emotion.candidates(EmotionSettings(half=wanted))[0] for wanted in (True, False))
+    assert (half.precision, half.gpu_precision) == ("fp32", "fp16+bf16")
+    assert (full.precision, full.gpu_precision) == ("fp32", "")
+
+
+def test_half_precision_computes_in_16_bits_and_reads_what_full_precision_reads(files: dict[str, Path]) -> None:
+    import torch  # noqa: PLC0415
+
+    found, read = {}, {}
+    frames = torch.from_numpy(batch().images.transpose(0, 3, 1, 2).copy()).float()
+    chips = torch.rand(3, 3, 256, 256, generator=torch.Generator().manual_seed(7))
+    for precision in ("fp32", "fp16+bf16"):
+        emotion = Emotion(plan(files, precision))
+        emotion.load()
+        detector: Any = emotion._reader._detector  # type: ignore[attr-defined]
+        assert detector.multitask.amp == (precision != "fp32")
+        with torch.inference_mode():
+            found[precision] = detector.face_detector.net(frames)
+        read[precision] = detector.multitask(chips)
+        emotion.close()
+    for ours, exact in zip(found["fp16+bf16"], found["fp32"], strict=True):
+        assert ours.dtype == torch.float32  # boxes are decoded in it
+        assert not torch.equal(ours, exact)
+        assert torch.linalg.norm(ours - exact) < 0.01 * torch.linalg.norm(exact)
+    for reading in ("au", "emotion", "valence", "arousal"):
+        ours, exact = (getattr(read[precision], reading) for precision in ("fp16+bf16", "fp32"))
+        assert np.abs(ours - exact).max() < 0.05
 
 
 def test_another_generation_of_the_network_is_refused(tmp_path: Path) -> None:
