@@ -62,25 +62,30 @@ def analyze_inputs(inputs: list[str], config: BaseConfig, *, run_id: str | None 
     from rumiai_ray.cli.summary import print_json, print_tables  # noqa: PLC0415
     from rumiai_ray.engine.connect import check_address  # noqa: PLC0415
     from rumiai_ray.engine.prepare import prepare  # noqa: PLC0415
+    from rumiai_ray.engine.warm import connect_early  # noqa: PLC0415
     from rumiai_ray.ingest.entries import entries_from_inputs  # noqa: PLC0415
     from rumiai_ray.ingest.table import EntryFile  # noqa: PLC0415
     from rumiai_ray.runs.reader import open_run  # noqa: PLC0415
 
     entries = entries_from_inputs(inputs)
-    with noise_to_stderr():
+    with noise_to_stderr() as stdout, contextlib.ExitStack() as held, ThreadPoolExecutor(1) as aside:
         check_address()
         preflight(config)
         threading.Thread(target=_import_what_comes_later, name="imports", daemon=True).start()
+        connect_early()
         prepared = prepare(config, _models(chosen, config), EntryFile.of(entries), command=sys.argv, run_id=run_id)
         with progress_to_stderr(prepared.models) as reporter, scratch_directory() as workdir:
             writer = prepared.create_run()
             engine = prepared.interactive(writer, workdir, reporter)
-            exit_code = run_to_the_end(engine, lambda: engine.run(entries), writer, summary=lambda: engine.figures)
-    run = open_run(writer.run.uri())
-    if as_json:
-        print_json(run)
-    else:
-        print_tables(run)
+            exit_code = run_to_the_end(engine, lambda: engine.run(entries, held=held), writer, summary=lambda: engine.figures)
+        # Ending a Ray of our own takes a second: what was found can be shown meanwhile.
+        left = aside.submit(held.pop_all().close)
+        run = open_run(writer.run.uri())
+        if as_json:
+            print_json(run, stdout)
+        else:
+            print_tables(run, stdout)
+        left.result()
     return exit_code
 
 

@@ -6,33 +6,39 @@ Exit codes: 0 complete, 1 some video or model failed, 2 usage or preflight, 3 ab
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
+from importlib import import_module
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
 from rumiai_ray import __version__
-from rumiai_ray.cli import (
-    analyze,
-    annotate,
-    batch,
-    demo,
-    doctor_verb,
-    export,
-    frames,
-    plan,
-    query,
-    report,
-    runs,
-    schema,
-    warm,
-    weights,
-)
 from rumiai_ray.cli.exits import Exit
 from rumiai_ray.errors import RumiaiError
 
+DEFAULT = "analyze"
+_VERBS = {
+    "analyze": "analyze",
+    "batch": "batch",
+    "demo": "demo",
+    "doctor": "doctor_verb",
+    "plan": "plan",
+    "query": "query",
+    "report": "report",
+    "annotate": "annotate",
+    "export": "export",
+    "schema": "schema",
+    "up": "warm",
+    "down": "warm",
+    "status": "warm",
+    "frames": "frames",
+    "weights": "weights",
+    "runs": "runs",
+}
+"""The module of each verb, here in `rumiai_ray.cli`, in the order `--help` shows them."""
 _INTERRUPTED = 130
 """What typer makes of a KeyboardInterrupt, for itself to exit with."""
 
@@ -42,18 +48,29 @@ class _DefaultsToAnalyze(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if args and args[0] not in self.commands and args[0] not in {"-h", "--help", "--version"}:
-            args = ["analyze", *args]
+            args = [DEFAULT, *args]
         return super().parse_args(ctx, args)
 
 
-app = typer.Typer(
-    cls=_DefaultsToAnalyze,
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    help="Analyse short videos with five model families. Frames are cached, model outputs never.",
-)
+def command_line(first: str = "--help") -> typer.Typer:
+    """The command line, with all verbs or only with the one that is wanted: options of all the others take 0.1 s to make.
+
+    Args:
+        first: the first argument.
+    """
+    app = typer.Typer(
+        cls=_DefaultsToAnalyze,
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        help="Analyse short videos with five model families. Frames are cached, model outputs never.",
+    )
+    app.callback()(_common)
+    modules = _VERBS.values() if first in {"-h", "--help"} else [_VERBS.get(first, DEFAULT)]
+    for name in dict.fromkeys(modules):
+        import_module(f"rumiai_ray.cli.{name}").add_to(app)
+    return app
 
 
 def _version(value: bool) -> None:  # noqa: FBT001 -- typer's callback
@@ -62,27 +79,23 @@ def _version(value: bool) -> None:  # noqa: FBT001 -- typer's callback
         raise typer.Exit
 
 
-@app.callback()
 def _common(
     version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version and end."),  # noqa: ARG001, FBT001, FBT003
 ) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
 
 
-analyze.add_to(app)
-batch.add_to(app)
-demo.add_to(app)
-doctor_verb.add_to(app)
-plan.add_to(app)
-query.add_to(app)
-report.add_to(app)
-annotate.add_to(app)
-export.add_to(app)
-schema.add_to(app)
-warm.add_to(app)
-app.add_typer(frames.app, name="frames")
-app.add_typer(weights.app, name="weights")
-app.add_typer(runs.app, name="runs")
+def program() -> None:
+    """`main`, as a process of its own: where the verb leaves a connection to Ray open, which can be left alone, it ends at once."""
+    try:
+        main()
+    except SystemExit as end:
+        ray: Any = sys.modules.get("ray")
+        if ray is None or not ray.is_initialized():
+            raise
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(int(end.code or 0))
 
 
 def main() -> None:
@@ -93,7 +106,7 @@ def main() -> None:
 
 def _run() -> int:
     try:
-        ended = app(standalone_mode=False)
+        ended = command_line(*sys.argv[1:2])(standalone_mode=False)
     except RumiaiError as error:
         typer.echo(f"{type(error).__name__}: {error}", err=True)
         return Exit.USAGE

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TextIO
 
 import typer
 from rich.console import Console
@@ -96,13 +96,22 @@ def _keep_traceback(writer: RunWriter) -> str:
 
 
 @contextlib.contextmanager
-def noise_to_stderr() -> Iterator[None]:
-    """Send everything that is printed to stderr. Ray reports a died worker on stdout, where a machine reads our JSON."""
-    sys.stdout.flush()
+def noise_to_stderr() -> Iterator[TextIO]:
+    """Send everything that is printed to stderr. Ray reports a died worker on stdout, where a machine reads our JSON.
+
+    Yields:
+        What stdout was before, for what belongs there.
+    """
+    stdout, replaced = sys.stdout, sys.stdout is not sys.__stdout__
+    stdout.flush()
     kept = os.dup(1)
     os.dup2(2, 1)
     try:
-        yield
+        if replaced:  # by something that the noise does not reach
+            yield stdout
+        else:
+            with os.fdopen(kept, "w", encoding=stdout.encoding, errors=stdout.errors, closefd=False) as before:
+                yield before
     finally:
         sys.stdout.flush()
         os.dup2(kept, 1)

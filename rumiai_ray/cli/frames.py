@@ -23,6 +23,11 @@ app = typer.Typer(help="The frame store: list, verify, prune, export.", no_args_
 _SETTINGS = ("store", "store_max_gb", "sampling", "limits")
 
 
+def add_to(parent: typer.Typer) -> None:
+    """Register the verbs."""
+    parent.add_typer(app, name="frames")
+
+
 def _store(config: BaseConfig) -> FrameStore:
     from rumiai_ray.engine.prepare import open_store  # noqa: PLC0415 -- brings Ray along
 

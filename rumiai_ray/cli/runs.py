@@ -24,6 +24,11 @@ app = typer.Typer(help="Runs: list, show, verify, compare, resume, retry.", no_a
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run id under --out, or a path.", show_default=False)]
 
 
+def add_to(parent: typer.Typer) -> None:
+    """Register the verbs."""
+    parent.add_typer(app, name="runs")
+
+
 @app.command("ls")
 @with_settings("out")
 def ls(config: BaseConfig) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.console import Console
 from rich.table import Table
@@ -72,14 +72,14 @@ def _error(row: dict[str, Any]) -> dict[str, str] | None:
     return {"class": row["error_class"], "message": row["error_message"]} if row["error_class"] else None
 
 
-def print_json(run: Run) -> None:
-    """The document on stdout, and nothing else."""
-    print(json.dumps(summarise(run), indent=2, ensure_ascii=False))  # noqa: T201 -- this is the output
+def print_json(run: Run, out: TextIO | None = None) -> None:
+    """The document on `out`, else on stdout, and nothing else."""
+    print(json.dumps(summarise(run), indent=2, ensure_ascii=False), file=out)
 
 
-def print_tables(run: Run) -> None:
+def print_tables(run: Run, out: TextIO | None = None) -> None:
     """One table per video, dead letters in words, and the line that opens the rows; of many videos an overview instead."""
-    console = Console()
+    console = Console(file=out)
     if len(run.entries()) > _SHOWN_ONE_BY_ONE:
         for line in failures(run):
             console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -26,6 +26,11 @@ app = typer.Typer(help="Weights: list, fetch, verify.", no_args_is_help=True)
 _SETTINGS = ("profile", "models", "weights_dir", "ocr", "whisper", "yolo", "emotion", "mediapipe", "shots", "sound")
 
 
+def add_to(parent: typer.Typer) -> None:
+    """Register the verbs."""
+    parent.add_typer(app, name="weights")
+
+
 @app.command("ls")
 @with_settings(*_SETTINGS)
 def ls(config: BaseConfig) -> None:

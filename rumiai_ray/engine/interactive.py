@@ -82,23 +82,28 @@ class Interactive:
         self.figures: dict[str, object] = {}
         """What the run's summary says of the machine it ran on."""
 
-    def run(self, entries: Sequence[Entry], cell: cells.Cell | None = None) -> Literal["complete", "partial"]:
+    def run(
+        self, entries: Sequence[Entry], cell: cells.Cell | None = None, *, held: ExitStack | None = None
+    ) -> Literal["complete", "partial"]:
         """Analyse `entries`, commit each as it ends; returns the run's status.
 
         Args:
             entries: what to analyse.
             cell: a cell to use; without one a warm one is borrowed, else a Ray and a cell are started, if any video gets as far as that.
+            held: is given the cell and Ray, to let go of when its owner likes; they are let go at the end where not given.
 
         Raises:
             Stopped: `stop` was called.
             RumiaiError: the run as a whole cannot go on.
         """
-        with ExitStack() as held:
+        with ExitStack() as own:
             feed = Feed(self._stage, entries)
-            held.callback(feed.stop)
+            own.callback(feed.stop)
             if cell is not None:
                 self._use(cell)
-            self._loop(feed, held)
+            self._loop(feed, own)
+            if held is not None:
+                held.enter_context(own.pop_all())
         return "partial" if self._troubled else "complete"
 
     def stop(self) -> None:

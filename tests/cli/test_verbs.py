@@ -10,15 +10,18 @@ from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import typer
 from rich.console import Console
 
 from rumiai_ray import __version__
 from rumiai_ray.cli import app, doctor_verb
+from rumiai_ray.cli.app import command_line
 from rumiai_ray.cli.exits import Exit
 from rumiai_ray.cli.finding import Finding
 from rumiai_ray.cli.progress import ProgressBars
 from rumiai_ray.cli.weights import choose_or_fetch
 from rumiai_ray.config import load_config
+from rumiai_ray.engine import head, warm
 from rumiai_ray.engine.choose import weight_directories
 from rumiai_ray.engine.prepare import open_store
 from rumiai_ray.frames._files import sha256_of
@@ -35,7 +38,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LONG = "what is said here goes on and on, until it is certain that no terminal of eighty columns has room for all of it; do this"
-VERBS = ("analyze", "batch", "demo", "doctor", "frames", "weights", "runs")
+VERBS = ("analyze", "batch", "demo", "doctor", "plan", "query", "report", "annotate", "export", "schema", "up", "down", "status",
+         "frames", "weights", "runs")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,8 @@ def rumiai(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     monkeypatch.setenv("RUMIAI_STORE", str(tmp_path / "store"))
     monkeypatch.setenv("RUMIAI_OUT", str(tmp_path / "runs"))
     monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(head, "find_head", lambda: None)  # of whoever runs the tests
+    monkeypatch.setattr(warm, "find_head", lambda: None)
     monkeypatch.chdir(tmp_path)
 
     def call(*arguments: str | Path) -> Ended:
@@ -92,6 +98,16 @@ def run(rumiai: Callable[..., Ended], tmp_path: Path) -> Path:  # noqa: ARG001 -
     writer.commit(["a"], ["dead"])
     writer.finish("partial", {})
     return tmp_path / "runs" / RUN_ID
+
+
+def test_only_the_verb_that_is_wanted_is_made_and_all_of_them_for_help() -> None:
+    def verbs(*first: str) -> tuple[str, ...]:
+        group: Any = typer.main.get_command(command_line(*first))
+        return tuple(group.commands)
+
+    assert sorted(verbs()) == sorted(VERBS)
+    assert all(verb in verbs(verb) for verb in VERBS)
+    assert verbs("clip.mp4") == verbs("analyze") == ("analyze",)
 
 
 @pytest.mark.parametrize("flag", ["-h", "--help"])

@@ -16,7 +16,7 @@ from ray.autoscaler._private.kuberay.autoscaling_config import _derive_autoscali
 from ray.runtime_env import RuntimeEnv
 
 from deployment import ROOT, document, image_environment, nodes_started, ray_start
-from rumiai_ray.cli.app import app
+from rumiai_ray.cli.app import command_line
 from rumiai_ray.config import BaseConfig, Engine
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def test_a_job_gets_the_environment_that_every_batch_gets() -> None:
 
 def test_the_job_is_a_command_this_release_has() -> None:
     program, verb, *arguments = shlex.split(job()["entrypoint"])
-    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]  # it is a group
+    commands = typer.main.get_command(command_line()).commands  # type: ignore[attr-defined]  # it is a group
     parameters = commands[verb].make_context(verb, arguments).params
     assert program == "rumiai-ray"
     assert parameters["manifest"].endswith("/videos.csv")
