@@ -60,9 +60,9 @@ def analyze_inputs(inputs: list[str], config: BaseConfig, *, run_id: str | None 
     from rumiai_ray.cli.endings import noise_to_stderr, run_to_the_end, scratch_directory  # noqa: PLC0415
     from rumiai_ray.cli.progress import progress_to_stderr  # noqa: PLC0415 -- `--help` must not wait for rich and Ray
     from rumiai_ray.cli.summary import print_json, print_tables  # noqa: PLC0415
+    from rumiai_ray.engine.attach import connect_early  # noqa: PLC0415
     from rumiai_ray.engine.connect import check_address  # noqa: PLC0415
     from rumiai_ray.engine.prepare import prepare  # noqa: PLC0415
-    from rumiai_ray.engine.warm import connect_early  # noqa: PLC0415
     from rumiai_ray.ingest.entries import entries_from_inputs  # noqa: PLC0415
     from rumiai_ray.ingest.table import EntryFile  # noqa: PLC0415
     from rumiai_ray.runs.reader import open_run  # noqa: PLC0415

@@ -59,9 +59,10 @@ def up(config: BaseConfig) -> None:
 def down() -> None:
     """End what `up` has started: your warm cells, and the Ray of this machine if `up` started one. Nothing else is touched."""
     from rumiai_ray.cli.endings import noise_to_stderr  # noqa: PLC0415
+    from rumiai_ray.engine.attach import attached  # noqa: PLC0415
     from rumiai_ray.engine.connect import check_address  # noqa: PLC0415
     from rumiai_ray.engine.head import alone, stop_head  # noqa: PLC0415
-    from rumiai_ray.engine.warm import attached, drop_all  # noqa: PLC0415
+    from rumiai_ray.engine.warm import drop_all  # noqa: PLC0415
 
     with noise_to_stderr():
         if os.environ.get("RAY_ADDRESS"):
@@ -78,9 +79,10 @@ def down() -> None:
 def status(as_json: AsJson = False) -> None:  # noqa: FBT002 -- typer's way
     """Say what is kept warm, where, and who uses it."""
     from rumiai_ray.cli.endings import noise_to_stderr  # noqa: PLC0415
+    from rumiai_ray.engine.attach import attached  # noqa: PLC0415
     from rumiai_ray.engine.connect import check_address  # noqa: PLC0415
     from rumiai_ray.engine.head import find_head  # noqa: PLC0415
-    from rumiai_ray.engine.warm import all_held, attached  # noqa: PLC0415
+    from rumiai_ray.engine.warm import all_held  # noqa: PLC0415
 
     held: list[Held] = []
     with noise_to_stderr():

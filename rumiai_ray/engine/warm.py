@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import getpass
 import hashlib
-import logging
 import os
 import socket
 import tempfile
@@ -23,18 +22,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ray
-from ray._private import ray_constants
 from ray._private.runtime_env.constants import RAY_JOB_CONFIG_JSON_ENV_VAR
-from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]  # a module of C++
-from ray._raylet import Config as RayConfig  # type: ignore[attr-defined]
 from ray.exceptions import GetTimeoutError, RayActorError
 from ray.util import list_named_actors
 
+from rumiai_ray.engine.attach import attached, own_head
 from rumiai_ray.engine.code import freeze
 from rumiai_ray.engine.fitting import cell_spec, lane_policy
-from rumiai_ray.engine.head import find_head
 from rumiai_ray.engine.keeper import Keeper
-from rumiai_ray.engine.local import LocalRay, start_ray
+from rumiai_ray.engine.local import LocalRay
 from rumiai_ray.engine.machines import plan_of_ray
 from rumiai_ray.errors import ConfigError, TransientError
 from rumiai_ray.provenance import package_versions
@@ -45,11 +41,9 @@ if TYPE_CHECKING:
 
     from rumiai_ray.config import BaseConfig
     from rumiai_ray.engine.cell import Cell
-    from rumiai_ray.engine.head import Head
     from rumiai_ray.engine.keeper import Held, Turn
     from rumiai_ray.models.base import ModelPlan
 
-NAMESPACE = "rumiai"
 _PREFIX = "warm"
 _POLL_S = 0.05
 _SPEAK_S = 3.0
@@ -99,56 +93,6 @@ def _as_text(plan: ModelPlan) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def attached(environment: Mapping[str, str] | None = None) -> Iterator[Head | None]:
-    """Connected to the Ray where warm cells are: RAY_ADDRESS, else the head that `up` has started on this machine.
-
-    Args:
-        environment: Ray's `runtime_env` for what is started meanwhile. Without one a connection that is there already serves.
-
-    Yields:
-        The head of our own, or None on a cluster.
-
-    Raises:
-        ConfigError: there is neither.
-        TransientError: it cannot be reached.
-    """
-    head = None if os.environ.get("RAY_ADDRESS") else find_head()
-    if ray.is_initialized():
-        if environment is None:
-            yield head
-            return
-        ray.shutdown()  # a process gives its environment once, when it connects
-    _connect(head, environment)
-    try:
-        yield head
-    finally:
-        ray.shutdown()
-
-
-def connect_early() -> None:
-    """Connect to the head of our own, if there is one, for as long as this process lives.
-
-    Nothing is ended with it: Ray takes a process that has gone for one that has disconnected, and saying good-bye takes 0.3 s (measured).
-    """
-    head = None if os.environ.get("RAY_ADDRESS") or RAY_JOB_CONFIG_JSON_ENV_VAR in os.environ else find_head()
-    if head is not None:
-        _connect(head, None)
-
-
-def _connect(head: Head | None, environment: Mapping[str, str] | None) -> None:
-    if head is not None:
-        os.environ.update(head.environment)
-        # This process read the variables when it imported Ray.
-        ray_constants.ENABLE_RAY_CLUSTER = False
-        RayConfig.initialize("")
-        AuthenticationTokenLoader.instance().reset_cache()
-    address = head.address if head else os.environ.get("RAY_ADDRESS", "")
-    if not address:
-        raise ConfigError("there is no Ray to keep one", "warm cells", "`rumiai-ray up` starts one")
-    start_ray(address=address, namespace=NAMESPACE, log_to_driver=False, logging_level=logging.WARNING, runtime_env=environment)
-
-
-@contextlib.contextmanager
 def borrowed(wanted: Wanted, say: Callable[[str], None]) -> Iterator[Cell | None]:
     """A warm cell for the time of a command, connected to its Ray; None where `up` was not called.
 
@@ -162,7 +106,7 @@ def borrowed(wanted: Wanted, say: Callable[[str], None]) -> Iterator[Cell | None
         ConfigError: no node has room for the cell.
         TransientError: the cell's Ray cannot be reached.
     """
-    if RAY_JOB_CONFIG_JSON_ENV_VAR in os.environ or not (os.environ.get("RAY_ADDRESS") or find_head()):
+    if RAY_JOB_CONFIG_JSON_ENV_VAR in os.environ or not (os.environ.get("RAY_ADDRESS") or own_head()):
         yield None  # a submitted job brings its own code, and is no interactive work
         return
     with contextlib.ExitStack() as held:
@@ -271,7 +215,7 @@ def _keeper(wanted: Wanted) -> Any:
     with contextlib.suppress(ValueError):
         return ray.get_actor(_name(wanted))
     config = wanted.config
-    head = None if os.environ.get("RAY_ADDRESS") else find_head()
+    head = own_head()
     # On a head of our own the notes go with its directory.
     notes = Path(head.folder if head else tempfile.gettempdir()) / f"rr-warm-{uuid.uuid4().hex[:12]}"
     shape = plan_of_ray(config, wanted.models, cells=1).cell

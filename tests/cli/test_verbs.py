@@ -21,7 +21,7 @@ from rumiai_ray.cli.finding import Finding
 from rumiai_ray.cli.progress import ProgressBars
 from rumiai_ray.cli.weights import choose_or_fetch
 from rumiai_ray.config import load_config
-from rumiai_ray.engine import head, warm
+from rumiai_ray.engine import attach
 from rumiai_ray.engine.choose import weight_directories
 from rumiai_ray.engine.prepare import open_store
 from rumiai_ray.frames._files import sha256_of
@@ -65,8 +65,7 @@ def rumiai(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     monkeypatch.setenv("RUMIAI_STORE", str(tmp_path / "store"))
     monkeypatch.setenv("RUMIAI_OUT", str(tmp_path / "runs"))
     monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setattr(head, "find_head", lambda: None)  # of whoever runs the tests
-    monkeypatch.setattr(warm, "find_head", lambda: None)
+    monkeypatch.setattr(attach, "find_head", lambda: None)  # of whoever runs the tests
     monkeypatch.chdir(tmp_path)
 
     def call(*arguments: str | Path) -> Ended:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from rumiai_ray.config import load_config
 from rumiai_ray.engine import head, warm
+from rumiai_ray.engine.attach import attached
 from rumiai_ray.engine.interactive import Interactive
 from rumiai_ray.engine.prepare import fetch_limits, open_store, sampling_spec, thresholds
 from rumiai_ray.engine.stage import Stage
@@ -110,14 +111,14 @@ def hold(folder: Path, sign: str) -> Any:
 
 def held(folder: Path) -> Any:
     del folder
-    with warm.attached():
+    with attached():
         return [asdict(one) for one in warm.all_held()]
 
 
 def down(folder: Path) -> Any:
     del folder
     if os.environ.get("RAY_ADDRESS"):
-        with warm.attached():
+        with attached():
             return warm.drop_all()
     with head.alone():
         return head.stop_head()
