@@ -5,6 +5,7 @@ Exit codes: 0 complete, 1 some video or model failed, 2 usage or preflight, 3 ab
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -93,8 +94,9 @@ def program() -> None:
         ray: Any = sys.modules.get("ray")
         if ray is None or not ray.is_initialized():
             raise
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(BrokenPipeError):  # whoever read it has gone
+                stream.flush()
         os._exit(int(end.code or 0))
 
 
