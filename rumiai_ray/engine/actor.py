@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import cv2
-
 from rumiai_ray.engine import divided
 from rumiai_ray.engine.calls import Answer
 from rumiai_ray.engine.note import NoteBook
@@ -132,6 +130,8 @@ class ModelActor:
 def _load(plan: ModelPlan, code_sha256: str) -> Model:
     if source_sha256() != code_sha256:
         raise ModelError("the package's source changed since the run started", plan.name, "start a new run")
+    import cv2  # noqa: PLC0415 -- see `Front`
+
     cv2.setNumThreads(plan.settings.threads)
     weights.verify(plan)
     model = plan_class(plan)(plan)

@@ -10,6 +10,8 @@ import ray
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
+from rumiai_ray.engine.actor import ModelActor, worker_environment
+from rumiai_ray.engine.front import Front
 from rumiai_ray.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -69,10 +71,6 @@ def start(spec: CellSpec, group: PlacementGroup | None = None, *, timeout_s: flo
     Raises:
         ConfigError: the cluster cannot place the bundle within `timeout_s`.
     """
-    # What a command on a warm cell can do without: OpenCV comes with them.
-    from rumiai_ray.engine.actor import ModelActor, worker_environment  # noqa: PLC0415
-    from rumiai_ray.engine.front import Front  # noqa: PLC0415
-
     group = group or ask(spec)
     if not group.wait(timeout_s):
         remove_placement_group(group)

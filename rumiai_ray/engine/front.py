@@ -9,7 +9,6 @@ import math
 import threading
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 import ray
 
@@ -41,6 +40,8 @@ class Front:
     """
 
     def __init__(self, actors: Mapping[str, Sequence[str]], notes: Path, policy: LanePolicy) -> None:
+        import cv2  # noqa: PLC0415 -- 0.06 s, which a command that is given a handle of this actor need not wait for
+
         cv2.setNumThreads(1)
         self._lanes = {name: Lanes(name, names, notes, policy) for name, names in actors.items()}
 
@@ -141,6 +142,8 @@ def rgb(jpeg: bytes, work: Work) -> NDArray[np.uint8]:
     Raises:
         MediaError: it does not decode.
     """
+    import cv2  # noqa: PLC0415 -- see `Front`
+
     image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB)
     if image is None:
         raise MediaError("a stored frame does not decode", f"video {work.video_key[:12]}", "run `rumiai-ray frames verify`")

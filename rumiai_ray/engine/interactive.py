@@ -15,7 +15,6 @@ import ray
 
 from rumiai_ray.engine import cell as cells
 from rumiai_ray.engine import warm
-from rumiai_ray.engine.assemble import assemble
 from rumiai_ray.engine.calls import Index
 from rumiai_ray.engine.code import check_code
 from rumiai_ray.engine.connect import connected
@@ -42,7 +41,8 @@ if TYPE_CHECKING:
 _QUIET_S = 1.5
 """How long a first video may take to fail before Ray is started for it: most broken files are known by then."""
 _TICK_S = 0.25
-_FOR_THE_END = ("ray.dag.compiled_dag_node", "supervision", "trackers")
+_FOR_THE_END = ("ray.dag.compiled_dag_node", "supervision", "trackers", "rumiai_ray.engine.assemble")
+"""Modules that a run needs when its models are done: they are imported while the models work."""
 
 
 class Reporter(Protocol):
@@ -194,6 +194,8 @@ class Interactive:
 
     def _assemble(self, settled: Settled, plan: VideoPlan) -> Exception | None:
         """Commit an entry, or bury it; returns why it had to be buried."""
+        from rumiai_ray.engine.assemble import assemble  # noqa: PLC0415 -- see `_FOR_THE_END`
+
         entry = settled.header.entry
         try:
             answers = [(index, ray.get(payload)) for index, payload in settled.answers]

@@ -110,7 +110,7 @@ def test_a_copy_of_a_video_that_cannot_be_assembled_is_buried_with_it(
     def broken(*_: object) -> dict[str, pa.Table]:
         raise ArithmeticError("these rows do not add up")
 
-    monkeypatch.setattr("rumiai_ray.engine.interactive.assemble", broken)
+    monkeypatch.setattr("rumiai_ray.engine.assemble.assemble", broken)
     clip = numbered_clip(tmp_path / "a.mkv", 42)
     shutil.copy(clip, tmp_path / "b.mkv")
     run, _ = _run(start_cell(*MODELS), tmp_path, "broken", [str(tmp_path / name) for name in ("a.mkv", "b.mkv")])
