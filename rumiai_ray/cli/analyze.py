@@ -8,6 +8,7 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
+from importlib.util import LazyLoader, find_spec, module_from_spec
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -41,6 +42,7 @@ def add_to(app: typer.Typer) -> None:
 def analyze(inputs: Inputs, config: BaseConfig, run_id: RunId = None, json: AsJson = False) -> None:  # noqa: FBT002 -- typer's way
     """Analyse videos with all models and write a fresh run."""
     _spare_pandas()
+    _spare_requests()
     raise typer.Exit(analyze_inputs(inputs, config, run_id=run_id, as_json=json))
 
 
@@ -130,3 +132,13 @@ def _spare_pandas() -> None:
         pa.array([0])
     finally:
         sys.meta_path.remove(finder)
+
+
+def _spare_requests() -> None:
+    """Let `requests` be imported when something of it is used: Ray imports it for TPUs only, which takes 0.05 s."""
+    spec = find_spec("requests")
+    if "requests" in sys.modules or spec is None or spec.loader is None:
+        return
+    loader = spec.loader = LazyLoader(spec.loader)
+    sys.modules["requests"] = module = module_from_spec(spec)
+    loader.exec_module(module)

@@ -140,9 +140,10 @@ class Batch:
                 if self._stopped.is_set():
                     stream.end()
                     self._drain(pool)
-                if not rows and not stream.ended and pool.wants_more and not self._groups.full:
+                # A pool that nobody has asked anything of is empty until it gets a row: there may be none, where all is committed already.
+                if not rows and not stream.ended and (pool.wants_more or not pool.wanted) and not self._groups.full:
                     rows = self._block(stream, busy=bool(pool.open))
-                while rows and pool.wants_more:
+                while rows and (pool.wants_more or not pool.wanted):
                     pool.submit(rows.pop())
                 if stream.ended and not rows:
                     pool.release()

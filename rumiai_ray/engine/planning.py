@@ -78,23 +78,23 @@ def _rows(
     stretches: Sequence[AudioChunk],
     batch_frames: int,
 ) -> Iterator[Work]:
-    """Audio first: the speech model then works while frames are still being read."""
+    """Audio first, the speech model then works while frames are still being read; thumbnails, which cost next to nothing, last."""
     number = 0
     for chunk in stretches:
         yield Work(entry_id, plan.video_key, number, plan.batch_count, dict.fromkeys(plan.audio, ()), audio=chunk)
         number += 1
-    if plan.thumbnails:
-        jpegs, times_s = stored.thumbnails()
-        for first, end in _strips(stored.facts.frames_decoded):
-            strip = _strip(jpegs, times_s, first, end, stored.facts.duration_s)
-            yield Work(entry_id, plan.video_key, number, plan.batch_count, dict.fromkeys(plan.thumbnails, ()), thumbnails=strip)
-            number += 1
     start = 0
     for batch in stored.batches(batch_frames):
         wanted = _wanted(picked, start, batch_frames)
         start += len(batch.jpegs)
         if wanted:
             yield _frame_work(entry_id, plan, stored.facts, number, wanted, batch)
+            number += 1
+    if plan.thumbnails:
+        jpegs, times_s = stored.thumbnails()
+        for first, end in _strips(stored.facts.frames_decoded):
+            strip = _strip(jpegs, times_s, first, end, stored.facts.duration_s)
+            yield Work(entry_id, plan.video_key, number, plan.batch_count, dict.fromkeys(plan.thumbnails, ()), thumbnails=strip)
             number += 1
 
 

@@ -109,6 +109,18 @@ def test_a_stopped_run_resumes_to_what_an_undisturbed_one_would_be(kit: Kit) -> 
     check_attribution(run, entries)
 
 
+def test_a_run_that_died_between_its_last_commit_and_its_end_record_has_nothing_left_to_wait_for(kit: Kit) -> None:
+    kit.settings = {"stall_timeout_s": 20}
+    entries = clips(kit.place, 2)
+    batch, _ = kit.batch("nearly")
+    batch.run(entries, len(entries))
+    batch, writer = kit.batch("nearly", again=True)
+    writer.finish(batch.run([], 0, open_run(writer.run.uri()).table("videos")["video_key"].to_pylist()), {})
+    run = open_run(writer.run.uri())
+    assert run.status == "complete"
+    check_attribution(run, entries)
+
+
 def test_a_batch_for_which_there_is_no_room_ends_and_says_so(kit: Kit) -> None:
     kit.settings = {"place_timeout_s": 2}
     with somebody_else_holds(4), pytest.raises(TransientError, match="no node has"):

@@ -177,9 +177,9 @@ def _drive_elsewhere(kit: ChaosKit, run_id: str, entries: Sequence[Entry]) -> bo
             process.kill()
         time.sleep(0.25)
     if process.poll() is None:
-        process.kill()
+        process.send_signal(signal.SIGABRT)  # faulthandler then says where every thread is
         process.wait()
-        raise AssertionError(f"the driver did not end within {_DRIVER_TIMEOUT_S} s:\n{log.read_text(errors='replace')[-3000:]}")
+        raise AssertionError(f"the driver did not end within {_DRIVER_TIMEOUT_S} s:\n{log.read_text(errors='replace')[-6000:]}")
     struck = {-signal.SIGKILL, -signal.SIGSEGV, -signal.SIGABRT, _ENDED}
     assert process.returncode in {0, *struck}, f"the driver ended with {process.returncode}:\n{log.read_text(errors='replace')[-3000:]}"
     return process.returncode == 0
