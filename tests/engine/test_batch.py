@@ -115,7 +115,8 @@ def test_a_run_that_died_between_its_last_commit_and_its_end_record_has_nothing_
     batch, _ = kit.batch("nearly")
     batch.run(entries, len(entries))
     batch, writer = kit.batch("nearly", again=True)
-    writer.finish(batch.run([], 0, open_run(writer.run.uri()).table("videos")["video_key"].to_pylist()), {})
+    analysed: list[Any] = open_run(writer.run.uri()).table("videos")["video_key"].to_pylist()
+    writer.finish(batch.run([], 0, analysed), {})
     run = open_run(writer.run.uri())
     assert run.status == "complete"
     check_attribution(run, entries)
