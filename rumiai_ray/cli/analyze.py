@@ -52,13 +52,15 @@ def analyze_inputs(inputs: list[str], config: BaseConfig, *, run_id: str | None 
     Raises:
         RumiaiError: usage or preflight; nothing was started and nothing was written.
     """
+    from rumiai_ray.cli.doctor_verb import preflight  # noqa: PLC0415
     from rumiai_ray.engine.choose import choose_models  # noqa: PLC0415
 
-    hashing = ThreadPoolExecutor(1)
-    # Hashing needs no Python: it goes on while Ray is imported. On a cluster the choice asks Ray, which wants the main thread.
-    chosen = None if os.environ.get("RAY_ADDRESS") else hashing.submit(choose_models, config)
+    early = ThreadPoolExecutor(2)
+    # Hashing needs no Python, and the preflight waits for a process of its own: both go on while Ray is imported.
+    # On a cluster the choice asks Ray, which wants the main thread.
+    chosen = None if os.environ.get("RAY_ADDRESS") else early.submit(choose_models, config)
+    fit = early.submit(preflight, config)
 
-    from rumiai_ray.cli.doctor_verb import preflight  # noqa: PLC0415
     from rumiai_ray.cli.endings import noise_to_stderr, run_to_the_end, scratch_directory  # noqa: PLC0415
     from rumiai_ray.cli.progress import progress_to_stderr  # noqa: PLC0415 -- `--help` must not wait for rich and Ray
     from rumiai_ray.cli.summary import print_json, print_tables  # noqa: PLC0415
@@ -72,7 +74,7 @@ def analyze_inputs(inputs: list[str], config: BaseConfig, *, run_id: str | None 
     entries = entries_from_inputs(inputs)
     with noise_to_stderr() as stdout, contextlib.ExitStack() as held, ThreadPoolExecutor(1) as aside:
         check_address()
-        preflight(config)
+        fit.result()
         threading.Thread(target=_import_what_comes_later, name="imports", daemon=True).start()
         connect_early()
         prepared = prepare(config, _models(chosen, config), EntryFile.of(entries), command=sys.argv, run_id=run_id)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     from rumiai_ray.models.base import AudioChunk, Thumbnails
 
 
+_DECODERS = 2
+"""Frames decoded at the same time: a person who waits for one video has two cores at least."""
+
+
 class Front:
     """A Ray actor with one thread per batch in flight.
 
@@ -43,6 +48,7 @@ class Front:
         import cv2  # noqa: PLC0415 -- 0.06 s, which a command that is given a handle of this actor need not wait for
 
         cv2.setNumThreads(1)
+        self._decoders = ThreadPoolExecutor(_DECODERS, thread_name_prefix="decode")
         self._lanes = {name: Lanes(name, names, notes, policy) for name, names in actors.items()}
 
     def ready(self) -> tuple[str, ...]:
@@ -64,7 +70,7 @@ class Front:
             MediaError: a stored frame does not decode (the store's checksums make that a fault of this node).
         """
         work = decode(block, row)
-        calls = _calls(work)
+        calls = self._calls(work)
         replies = {name: self._lanes[name].submit(call) for name, call in calls.items()}
         outcomes: dict[str, Outcome] = {}
         payload: Payload = {}
@@ -76,36 +82,35 @@ class Front:
         size_bytes = sum(len(table) for tables in payload.values() for table in tables.values())
         return Index(work.entry_id, work.video_key, work.batch_index, work.batch_count, outcomes, size_bytes, work.header), payload
 
+    def _calls(self, work: Work) -> dict[str, Call]:
+        match work.kind:
+            case "frames":
+                return self._frame_calls(work)
+            case "audio":
+                return _whole_calls(work, "predict_audio", work.audio)
+            case "thumbnails":
+                return _whole_calls(work, "predict_thumbnails", work.thumbnails)
+            case "none":
+                return {}
 
-def _calls(work: Work) -> dict[str, Call]:
-    match work.kind:
-        case "frames":
-            return _frame_calls(work)
-        case "audio":
-            return _whole_calls(work, "predict_audio", work.audio)
-        case "thumbnails":
-            return _whole_calls(work, "predict_thumbnails", work.thumbnails)
-        case "none":
+    def _frame_calls(self, work: Work) -> dict[str, Call]:
+        """One call for each model, on one array that holds every frame any of them wants, each decoded once."""
+        frames = work.frames
+        if frames is None:
+            raise ValueError("a row of frames without frames")
+        union = sorted({position for positions in work.wanted.values() for position in positions})
+        if not union:
             return {}
-
-
-def _frame_calls(work: Work) -> dict[str, Call]:
-    """One call for each model, on one array that holds every frame any of them wants, each decoded once."""
-    frames = work.frames
-    if frames is None:
-        raise ValueError("a row of frames without frames")
-    union = sorted({position for positions in work.wanted.values() for position in positions})
-    if not union:
-        return {}
-    place = {position: at for at, position in enumerate(union)}
-    images = ray.put(_stacked([rgb(frames.jpegs[position], work) for position in union]))
-    index, time_s = frames.frame_index[union], frames.time_s[union]
-    size_px = (work.source_width_px, work.source_height_px)
-    return {
-        name: Call((work.run_id, work.video_key), "predict_frames", (images, tuple(place[at] for at in positions), index, time_s, size_px))
-        for name, positions in work.wanted.items()
-        if positions
-    }
+        place = {position: at for at, position in enumerate(union)}
+        images = ray.put(_stacked(list(self._decoders.map(lambda position: rgb(frames.jpegs[position], work), union))))
+        index, time_s = frames.frame_index[union], frames.time_s[union]
+        size_px = (work.source_width_px, work.source_height_px)
+        video = (work.run_id, work.video_key)
+        return {
+            name: Call(video, "predict_frames", (images, tuple(place[at] for at in positions), index, time_s, size_px))
+            for name, positions in work.wanted.items()
+            if positions
+        }
 
 
 class _Room(threading.local):
