@@ -8,7 +8,6 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
-from importlib.util import LazyLoader, find_spec, module_from_spec
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -42,7 +41,6 @@ def add_to(app: typer.Typer) -> None:
 def analyze(inputs: Inputs, config: BaseConfig, run_id: RunId = None, json: AsJson = False) -> None:  # noqa: FBT002 -- typer's way
     """Analyse videos with all models and write a fresh run."""
     _spare_pandas()
-    _spare_requests()
     raise typer.Exit(analyze_inputs(inputs, config, run_id=run_id, as_json=json))
 
 
@@ -54,7 +52,9 @@ def analyze_inputs(inputs: list[str], config: BaseConfig, *, run_id: str | None 
     """
     from rumiai_ray.cli.doctor_verb import preflight  # noqa: PLC0415
     from rumiai_ray.engine.choose import choose_models  # noqa: PLC0415
+    from rumiai_ray.ingest.entries import entries_from_inputs  # noqa: PLC0415
 
+    entries = entries_from_inputs(inputs)
     early = ThreadPoolExecutor(2)
     # Hashing needs no Python, and the preflight waits for a process of its own: both go on while Ray is imported.
     # On a cluster the choice asks Ray, which wants the main thread.
@@ -67,17 +67,16 @@ def analyze_inputs(inputs: list[str], config: BaseConfig, *, run_id: str | None 
     from rumiai_ray.engine.attach import connect_early  # noqa: PLC0415
     from rumiai_ray.engine.connect import check_address  # noqa: PLC0415
     from rumiai_ray.engine.prepare import prepare  # noqa: PLC0415
-    from rumiai_ray.ingest.entries import entries_from_inputs  # noqa: PLC0415
     from rumiai_ray.ingest.table import EntryFile  # noqa: PLC0415
     from rumiai_ray.runs.reader import open_run  # noqa: PLC0415
 
-    entries = entries_from_inputs(inputs)
     with noise_to_stderr() as stdout, contextlib.ExitStack() as held, ThreadPoolExecutor(1) as aside:
         check_address()
         fit.result()
         threading.Thread(target=_import_what_comes_later, name="imports", daemon=True).start()
+        models = _models(chosen, config)
         connect_early()
-        prepared = prepare(config, _models(chosen, config), EntryFile.of(entries), command=sys.argv, run_id=run_id)
+        prepared = prepare(config, models, EntryFile.of(entries), command=sys.argv, run_id=run_id)
         with progress_to_stderr(prepared.models) as reporter, scratch_directory() as workdir:
             writer = prepared.create_run()
             engine = prepared.interactive(writer, workdir, reporter)
@@ -89,8 +88,18 @@ def analyze_inputs(inputs: list[str], config: BaseConfig, *, run_id: str | None 
             print_json(run, stdout)
         else:
             print_tables(run, stdout)
-        left.result()
+        _await(left)
     return exit_code
+
+
+def _await(left: Future[None]) -> None:
+    """Wait until Ray is ended or left. The run is done and told: what goes wrong now is no failure of it, and Ctrl-C aborts nothing."""
+    try:
+        left.result()
+    except KeyboardInterrupt:
+        typer.echo("the run is done; Ray is being ended", err=True)
+    except Exception as error:  # noqa: BLE001 -- see above
+        typer.echo(f"warning: Ray did not end in order: {type(error).__name__}: {error}", err=True)
 
 
 def _models(chosen: Future[tuple[ModelPlan, ...]] | None, config: BaseConfig) -> tuple[ModelPlan, ...]:
@@ -134,13 +143,3 @@ def _spare_pandas() -> None:
         pa.array([0])
     finally:
         sys.meta_path.remove(finder)
-
-
-def _spare_requests() -> None:
-    """Let `requests` be imported when something of it is used: Ray imports it for TPUs only, which takes 0.05 s."""
-    spec = find_spec("requests")
-    if "requests" in sys.modules or spec is None or spec.loader is None:
-        return
-    loader = spec.loader = LazyLoader(spec.loader)
-    sys.modules["requests"] = module = module_from_spec(spec)
-    loader.exec_module(module)

@@ -6,6 +6,7 @@ Exit codes: 0 complete, 1 some video or model failed, 2 usage or preflight, 3 ab
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -18,6 +19,7 @@ from typer.core import TyperGroup
 
 from rumiai_ray import __version__
 from rumiai_ray.cli.exits import Exit
+from rumiai_ray.cli.garbage import WHILE_IMPORTING
 from rumiai_ray.errors import RumiaiError
 
 DEFAULT = "analyze"
@@ -87,12 +89,13 @@ def _common(
 
 
 def program() -> None:
-    """`main`, as a process of its own: where the verb leaves a connection to Ray open, which can be left alone, it ends at once."""
+    """`main`, as a process of its own: where it is still connected to a Ray that stays, it ends without good-bye."""
+    gc.set_threshold(*WHILE_IMPORTING)
     try:
         main()
     except SystemExit as end:
-        ray: Any = sys.modules.get("ray")
-        if ray is None or not ray.is_initialized():
+        attach: Any = sys.modules.get("rumiai_ray.engine.attach")
+        if attach is None or not attach.may_be_left():
             raise
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(BrokenPipeError):  # whoever read it has gone

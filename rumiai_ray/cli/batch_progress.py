@@ -23,7 +23,7 @@ _DRAW_S = 0.5
 class BatchProgress:
     """An `engine.batch.Watcher`. A context: bars are drawn while it is open, the last line is written when it closes.
 
-    A model's busy share is the time inside it over the time since the context was made, start-up included; what is
+    A model's busy share is the time inside it over the time since this was made, start-up included; what is
     analysed and not yet committed does not count.
 
     Args:
@@ -51,7 +51,7 @@ class BatchProgress:
 
     @property
     def elapsed_s(self) -> float:
-        """Time since the context was made."""
+        """Time since this was made."""
         return time.monotonic() - self._began
 
     def tick(self, done: int, total: int, tally: Tally) -> None:

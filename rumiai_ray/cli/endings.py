@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 
 from rumiai_ray.cli.exits import Exit
+from rumiai_ray.cli.garbage import imports_are_done
 from rumiai_ray.cli.overview import ending, failures, print_overview
 from rumiai_ray.engine.interactive import Stopped
 from rumiai_ray.errors import RumiaiError, StorageError
@@ -51,6 +52,7 @@ def run_to_the_end(
         summary: figures for the end record, asked for when the run is done.
         resumable: a run that is stopped gets no end record, so that it can be resumed; otherwise it is marked aborted.
     """
+    imports_are_done()
     try:
         with _stopping(engine):
             status = run()

@@ -15,6 +15,7 @@ from ray._raylet import Config as RayConfig  # type: ignore[attr-defined]
 
 from rumiai_ray.engine.head import find_head
 from rumiai_ray.engine.local import start_ray
+from rumiai_ray.engine.ray_settings import ENVIRONMENT
 from rumiai_ray.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ def attached(environment: Mapping[str, str] | None = None) -> Iterator[Head | No
         TransientError: it cannot be reached.
     """
     head = own_head()
+    if head is None and not os.environ.get("RAY_ADDRESS"):
+        raise ConfigError("there is no Ray to keep one", "warm cells", "`rumiai-ray up` starts one")
     if ray.is_initialized():
         if environment is None:
             yield head
@@ -58,23 +61,44 @@ def attached(environment: Mapping[str, str] | None = None) -> Iterator[Head | No
 
 
 def connect_early() -> None:
-    """Connect to the head of our own, if there is one, for as long as this process lives.
+    """Connect to the head of our own, if there is one, for as long as this process lives, or until `disconnect`.
 
     Nothing is ended with it: Ray takes a process that has gone for one that has disconnected, and saying good-bye takes 0.3 s (measured).
     """
     head = None if RAY_JOB_CONFIG_JSON_ENV_VAR in os.environ else own_head()
-    if head is not None:
+    if head is not None and not ray.is_initialized():
         _connect(head, None)
+        _early.add(head.address)
+
+
+def disconnect() -> None:
+    """Undo `connect_early`, if it was called and found a head: another Ray may be started then."""
+    if _early:
+        _early.clear()
+        ray.shutdown()
+        os.environ.update(ENVIRONMENT)
+        _read_environment()
+
+
+def may_be_left() -> bool:
+    """Whether this process is connected by `connect_early` and by nothing else."""
+    return bool(_early) and ray.is_initialized()
+
+
+_early: set[str] = set()
+"""Where `connect_early` has connected to."""
 
 
 def _connect(head: Head | None, environment: Mapping[str, str] | None) -> None:
     if head is not None:
         os.environ.update(head.environment)
-        # This process read the variables when it imported Ray.
-        ray_constants.ENABLE_RAY_CLUSTER = False
-        RayConfig.initialize("")
-        AuthenticationTokenLoader.instance().reset_cache()
-    address = head.address if head else os.environ.get("RAY_ADDRESS", "")
-    if not address:
-        raise ConfigError("there is no Ray to keep one", "warm cells", "`rumiai-ray up` starts one")
+        _read_environment()
+    address = head.address if head else os.environ["RAY_ADDRESS"]
     start_ray(address=address, namespace=NAMESPACE, log_to_driver=False, logging_level=logging.WARNING, runtime_env=environment)
+
+
+def _read_environment() -> None:
+    """Make Ray read its variables again: this process did when it imported it."""
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    RayConfig.initialize("")
+    AuthenticationTokenLoader.instance().reset_cache()

@@ -207,6 +207,7 @@ class Batch:
             self._commit(0, everything=False)
         while self._groups.open and time.monotonic() - began < limit_s:
             self._commit(_TICK_S, everything=True)
+        self._watcher.tick(self.tally.entries.total(), self._total, self.tally)
         raise Stopped
 
     def _news(self) -> None:

@@ -109,7 +109,7 @@ def start_head(cpus: int) -> Head:
     ports = dict(zip(_PORTS, free_ports(len(_PORTS)), strict=True))
     command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--node-ip-address=127.0.0.1"]
     command += ["--include-dashboard=false", "--min-worker-port=0", "--max-worker-port=0", "--disable-usage-stats"]
-    command += [f"--num-cpus={cpus}", f"--object-store-memory={object_store_bytes()}", f"--temp-dir={folder}"]
+    command += [f"--num-cpus={cpus}", f"--object-store-memory={object_store_bytes(cpus)}", f"--temp-dir={folder}"]
     command += [f"--{name}={port}" for name, port in ports.items()]
     head = Head(f"127.0.0.1:{ports['port']}", 0, 0.0, str(folder))
     # The user's own settings for other Rays are not for this one.

@@ -91,6 +91,7 @@ def local_ray(*, num_cpus: int | None = None, num_gpus: int | None = None, besid
         num_gpus: GPUs Ray may count with; the machine's where not given.
         beside: further modules (files) the workers can import, frozen likewise.
     """
+    cpus = num_cpus or cpus_to_count()
     os.environ.update(ENVIRONMENT)
     ray_constants.ENABLE_RAY_CLUSTER = False  # this process read the variable when it imported Ray
     # Short: a UNIX socket's path holds 107 bytes and Ray's session directory takes most of them.
@@ -105,9 +106,9 @@ def local_ray(*, num_cpus: int | None = None, num_gpus: int | None = None, besid
             _node_ip_address="127.0.0.1",
             _temp_dir=str(scratch / "ray"),
             include_dashboard=False,
-            num_cpus=num_cpus or cpus_to_count(),
+            num_cpus=cpus,
             num_gpus=num_gpus,
-            object_store_memory=object_store_bytes(),
+            object_store_memory=object_store_bytes(cpus),
             log_to_driver=False,
             logging_level=logging.ERROR,
             configure_logging=True,

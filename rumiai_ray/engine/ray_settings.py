@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
@@ -10,7 +9,12 @@ _LEAST_STORE_BYTES = 512 * 2**20
 """Decoded batches in flight: 3 batches of 32 frames of 720x1280 (85 MB each) and their JPEGs."""
 _STORE_BYTES_PER_CPU = 64 * 2**20
 """A GPU cell has a model on nearly every CPU and up to 1.5 batches in flight for each (`fitting`): of 16 frames, 44 MB each."""
+_MOST_STORE_BYTES = 8 * 2**30
+"""Past 10 GB Ray refuses to start where shared memory is short."""
 _SHARE_OF_SHARED_MEMORY = 0.8
+"""Of what is free. Ray takes a disk without a word where there is too little."""
+_SHARE_OF_MEMORY = 0.3
+"""Of the machine's, or of the container's. Ray refuses more than there is."""
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 -- looked at, nothing is put there
 
 ENVIRONMENT = {
@@ -32,12 +36,14 @@ ENVIRONMENT = {
 }
 
 
-def object_store_bytes(cpus: int | None = None) -> int:
-    """Size of the object store, which is taken only as far as it fills: what this machine's cells have in flight, if it has the room.
+def object_store_bytes(cpus: int) -> int:
+    """Size of the object store: what `cpus` have in flight, where this machine has the room. It takes memory only as far as it fills.
 
     Args:
-        cpus: the machine's, where not given.
+        cpus: that Ray counts with.
     """
-    wanted = (cpus or os.cpu_count() or 1) * _STORE_BYTES_PER_CPU
-    room = shutil.disk_usage(_SHARED_MEMORY).total * _SHARE_OF_SHARED_MEMORY if _SHARED_MEMORY.is_dir() else 0
-    return max(_LEAST_STORE_BYTES, min(wanted, int(room)))
+    from ray._common.utils import get_system_memory  # noqa: PLC0415 -- heavy; `status` and `down` read this module's settings only
+
+    room = shutil.disk_usage(_SHARED_MEMORY).free * _SHARE_OF_SHARED_MEMORY if _SHARED_MEMORY.is_dir() else 0
+    room = min(room, get_system_memory() * _SHARE_OF_MEMORY)
+    return max(_LEAST_STORE_BYTES, min(cpus * _STORE_BYTES_PER_CPU, int(room), _MOST_STORE_BYTES))

@@ -26,7 +26,7 @@ from ray._private.runtime_env.constants import RAY_JOB_CONFIG_JSON_ENV_VAR
 from ray.exceptions import GetTimeoutError, RayActorError
 from ray.util import list_named_actors
 
-from rumiai_ray.engine.attach import attached, own_head
+from rumiai_ray.engine.attach import attached, disconnect, own_head
 from rumiai_ray.engine.code import freeze
 from rumiai_ray.engine.fitting import cell_spec, lane_policy
 from rumiai_ray.engine.keeper import Keeper
@@ -107,6 +107,7 @@ def borrowed(wanted: Wanted, say: Callable[[str], None]) -> Iterator[Cell | None
         TransientError: the cell's Ray cannot be reached.
     """
     if RAY_JOB_CONFIG_JSON_ENV_VAR in os.environ or not (os.environ.get("RAY_ADDRESS") or own_head()):
+        disconnect()  # of a head that has gone since
         yield None  # a submitted job brings its own code, and is no interactive work
         return
     with contextlib.ExitStack() as held:

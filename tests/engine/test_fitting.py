@@ -37,11 +37,22 @@ def test_what_the_user_says_of_batches_in_flight_goes_before_the_rule(said: int 
     assert spec.batches_in_flight == in_flight
 
 
-@pytest.mark.parametrize(("cpus", "shared_mb", "wanted_mb"), [(2, 16_000, 512), (16, 16_000, 1024), (128, 4_000, 3_200), (128, 64, 512)])
-def test_the_object_store_grows_with_the_cpus_as_far_as_shared_memory_goes(
-    monkeypatch: pytest.MonkeyPatch, cpus: int, shared_mb: int, wanted_mb: int
+@pytest.mark.parametrize(
+    ("cpus", "shared_mb", "memory_mb", "wanted_mb"),
+    [
+        (2, 16_000, 16_000, 512),
+        (16, 16_000, 16_000, 1024),
+        (128, 4_000, 256_000, 3_200),
+        (128, 64, 256_000, 512),
+        (64, 16_000, 2_000, 600),
+        (400, 90_000, 256_000, 8_192),
+    ],
+)
+def test_the_object_store_grows_with_the_cpus_as_far_as_shared_memory_and_the_container_go(
+    monkeypatch: pytest.MonkeyPatch, cpus: int, shared_mb: int, memory_mb: int, wanted_mb: int
 ) -> None:
-    free = type(shutil.disk_usage("/"))
+    usage = type(shutil.disk_usage("/"))
     monkeypatch.setattr(ray_settings, "_SHARED_MEMORY", Path("/"))
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: free(shared_mb * MB, 0, shared_mb * MB))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(2 * shared_mb * MB, shared_mb * MB, shared_mb * MB))
+    monkeypatch.setattr("ray._common.utils.get_system_memory", lambda: memory_mb * MB)
     assert ray_settings.object_store_bytes(cpus) == wanted_mb * MB

@@ -258,14 +258,14 @@ def test_offline_too_the_published_network_runs_where_somebody_put_it(tmp_path: 
     assert fetched.stand_in
 
 
-def test_half_precision_is_planned_on_a_gpu_only_and_may_be_declined() -> None:
-    published, put_there, export, stand_in = Yolo.candidates(YoloSettings())
+def test_half_precision_is_planned_on_a_gpu_only_and_where_it_is_asked_for() -> None:
+    published, put_there, export, stand_in = Yolo.candidates(YoloSettings(half=True))
     assert put_there.gpu_precision == "fp16"
     assert (published.precision, published.gpu_precision, published.runs_on_gpu) == ("fp32", "fp16", True)
     assert not export.runs_on_gpu
     assert not stand_in.runs_on_gpu
     assert stand_in.profiles == ("offline",)
-    assert [network.gpu_precision for network in Yolo.candidates(YoloSettings(half=False))[:2]] == ["", ""]
+    assert [network.gpu_precision for network in Yolo.candidates(YoloSettings())[:2]] == ["", ""]
     for half, expected in ((True, "fp16"), (False, "")):
         (mine,) = Yolo.candidates(YoloSettings(weights="mine.pt", weights_sha256=DIGEST, half=half))
         assert mine.gpu_precision == expected

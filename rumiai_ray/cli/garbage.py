@@ -1,0 +1,15 @@
+"""When Python looks for garbage: seldom while a command imports what it needs, as always while it works."""
+
+from __future__ import annotations
+
+import gc
+
+WHILE_IMPORTING = (50_000, 20, 20)
+"""A command imports a thousand modules, and nothing of them is garbage: looking for it every 700 objects took 0.1 of 0.95 s (measured)."""
+_AS_ALWAYS = gc.get_threshold()
+
+
+def imports_are_done() -> None:
+    """What is there stays; from now on garbage is looked for as Python does it."""
+    gc.freeze()
+    gc.set_threshold(*_AS_ALWAYS)
