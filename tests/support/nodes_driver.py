@@ -22,7 +22,7 @@ import fakes
 import nodes
 from batches import WELL, Kit, check_attribution, clips
 from product import ROOT, SUPPORT
-from rumiai_ray.engine import front
+from rumiai_ray.engine import cell
 from rumiai_ray.engine.local import LocalRay
 from rumiai_ray.provenance import source_sha256
 from rumiai_ray.runs.reader import open_run
@@ -80,7 +80,7 @@ def main(folder: Path, videos: int, count: int, kills: int, seed: int) -> None:
     """See the module."""
     os.environ[nodes.NOTES] = str(folder / "notes")
     (folder / "notes").mkdir()
-    front.Front = nodes.NotingFront  # type: ignore[misc]  # what a cell imports when it is started
+    vars(cell)["Front"] = nodes.NotingFront  # what a cell starts
     models = (*WELL, replace(fakes.plan("placed"), implementation="nodes:Placed"))
     entries = clips(folder, videos)
     with nodes.cluster(CPUS, count) as cluster:
