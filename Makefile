@@ -54,7 +54,7 @@ demo: weights ## make a clip, analyse it, show the tables
 test: weights ## run the whole test suite
 	$(BIN)/python -m pytest tests $(PYTEST_ARGS)
 
-chaos: $(STAMP) ## run the kill matrix (20 minutes; CHAOS_SEED repeats one)
+chaos: $(STAMP) ## run the kill matrix (half an hour; CHAOS_SEED repeats one)
 	$(BIN)/python -m pytest tests/chaos $(PYTEST_ARGS)
 
 soak: $(STAMP) ## analyse 500 small clips while processes are killed at random (10 minutes)
