@@ -16,7 +16,7 @@ import numpy as np
 from rumiai_ray.models._boxes import Box, Window, area, holds, hull, in_image, overlap, square_around, tiles
 from rumiai_ray.models._heads import moved_to_image
 from rumiai_ray.models._poses import HEAD, VISIBLE, FoundPose, PoseFinder
-from rumiai_ray.models._tasks import Task
+from rumiai_ray.models._tasks import Task, closed_on_failure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -104,12 +104,13 @@ class FaceFinder:
             output_face_blendshapes=True,
             output_facial_transformation_matrixes=True,
         )
-        self.poses = PoseFinder(
-            pose_landmarker,
-            max_poses=max_poses,
-            min_detection_confidence=min_pose_confidence,
-            min_presence_confidence=min_pose_confidence,
-        )
+        with closed_on_failure(self._task):
+            self.poses = PoseFinder(
+                pose_landmarker,
+                max_poses=max_poses,
+                min_detection_confidence=min_pose_confidence,
+                min_presence_confidence=min_pose_confidence,
+            )
 
     def find(self, image: NDArray[np.uint8], poses: Sequence[FoundPose] | None = None) -> list[FoundFace]:
         """All faces of one image, largest first.

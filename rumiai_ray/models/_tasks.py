@@ -13,7 +13,7 @@ import re
 import sys
 import tempfile
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
@@ -77,6 +77,25 @@ class Task:
     def close(self) -> None:
         """Free the task's graph; left to the interpreter's end, MediaPipe raises from `__del__`."""
         self._task.close()
+
+
+class _Closes(Protocol):
+    def close(self) -> None:
+        """Free it."""
+
+
+@contextmanager
+def closed_on_failure(opened: _Closes) -> Iterator[None]:
+    """Close what is open already where what is opened now does not open.
+
+    Left to the garbage collector, a task closes itself in the thread that happens to collect it, and waits there for a thread of its own
+    that may be collected with it: for ever (seen in a test process that had imported on).
+    """
+    try:
+        yield
+    except BaseException:
+        opened.close()
+        raise
 
 
 @contextmanager

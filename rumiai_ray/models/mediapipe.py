@@ -9,6 +9,7 @@ import numpy as np
 from rumiai_ray.models._faces import FaceFinder
 from rumiai_ray.models._gaze import GazeLimits, read_gaze
 from rumiai_ray.models._hands import HandFinder
+from rumiai_ray.models._tasks import closed_on_failure
 from rumiai_ray.models.base import Batch, Consumes, FrameBatch, Model, ModelSettings, Prediction
 from rumiai_ray.models.weights import Candidate, PackageSource, UrlSource, WeightFile
 from rumiai_ray.schema.mediapipe import FACES, GAZE, GESTURES, HANDS, POSES, TABLES
@@ -104,6 +105,7 @@ class MediaPipe(Model):
             WeightsError: MediaPipe cannot open one.
         """
         wanted, files = self._settings, self.plan.files
+        self._limits = GazeLimits(wanted.eye_contact_yaw_deg, wanted.eye_contact_pitch_deg, wanted.eyes_shut_opening)
         self._faces = FaceFinder(
             files["face_landmarker"],
             files["pose_landmarker"],
@@ -113,13 +115,13 @@ class MediaPipe(Model):
             min_presence_confidence=wanted.face_presence_confidence,
             min_pose_confidence=wanted.pose_confidence,
         )
-        self._hands = HandFinder(
-            files["gesture_recognizer"],
-            max_hands=wanted.max_hands,
-            min_confidence=wanted.hand_confidence,
-            min_gesture_confidence=wanted.gesture_confidence,
-        )
-        self._limits = GazeLimits(wanted.eye_contact_yaw_deg, wanted.eye_contact_pitch_deg, wanted.eyes_shut_opening)
+        with closed_on_failure(self._faces):
+            self._hands = HandFinder(
+                files["gesture_recognizer"],
+                max_hands=wanted.max_hands,
+                min_confidence=wanted.hand_confidence,
+                min_gesture_confidence=wanted.gesture_confidence,
+            )
 
     def predict(self, batch: Batch) -> Prediction:
         """Rows of all five tables for a batch of frames."""
