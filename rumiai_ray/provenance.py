@@ -8,7 +8,6 @@ import platform
 import shutil
 import subprocess
 from dataclasses import dataclass
-from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -59,15 +58,7 @@ def source_sha256(package_dir: Path | None = None) -> str:
 
 
 def package_versions() -> dict[str, str]:
-    """Installed version of every distribution in `PACKAGES`, and of Python. What is not installed has no key.
-
-    As of the first call: what this process has imported stays what it is, whatever is installed meanwhile.
-    """
-    return dict(_package_versions())
-
-
-@cache
-def _package_versions() -> dict[str, str]:
+    """Installed version of every distribution in `PACKAGES`, and of Python. What is not installed has no key."""
     versions = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
