@@ -10,6 +10,10 @@ _AS_ALWAYS = gc.get_threshold()
 
 
 def imports_are_done() -> None:
-    """What is there stays; from now on garbage is looked for as Python does it."""
-    gc.freeze()
-    gc.set_threshold(*_AS_ALWAYS)
+    """Where garbage was looked for seldom: what is there stays, from now on it is looked for as Python does it.
+
+    A process that is not ours, which only calls us, is left as it is.
+    """
+    if gc.get_threshold() == WHILE_IMPORTING:
+        gc.freeze()
+        gc.set_threshold(*_AS_ALWAYS)

@@ -13,6 +13,8 @@ from rumiai_ray.engine.tally import tally_of
 from rumiai_ray.schema.run import Status
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rich.console import Console
 
     from rumiai_ray.runs.reader import Run
@@ -63,10 +65,16 @@ def failures(run: Run) -> list[str]:
     analyses = run.table("analyses", ["video_key", "model_name", "status", "error_class", "error_message"])
     failed = analyses.filter(pc.field("status") == Status.FAILED).to_pylist()
     dead = run.table("dead_letter", ["input", "error_class", "error_message"]).to_pylist()
-    told = [f"dead letter: {row['error_class']}: {row['error_message']} [{row['input']}]" for row in dead]
-    told += [f"failed: {row['model_name']}: {row['error_class']}: {row['error_message']} [{inputs[row['video_key']]}]" for row in failed]
+    told = [f"dead letter: {named(row['input'], row)}" for row in dead]
+    told += [f"failed: {row['model_name']}: {named(inputs[row['video_key']], row)}" for row in failed]
     more = len(told) - FAILURES_NAMED
     return told if more <= 0 else [*told[:FAILURES_NAMED], f"and {more} more, in the tables dead_letter and analyses"]
+
+
+def named(source: str, row: Mapping[str, str]) -> str:
+    """What went wrong, and with which input where the message does not begin with it."""
+    said = f"{row['error_class']}: {row['error_message']}"
+    return said if row["error_message"].startswith(f"{source}:") else f"{said} [{source}]"
 
 
 def ending(run: Run) -> Text:

@@ -52,6 +52,7 @@ def attached(environment: Mapping[str, str] | None = None) -> Iterator[Head | No
         if environment is None:
             yield head
             return
+        _early.clear()
         ray.shutdown()  # a process gives its environment once, when it connects
     _connect(head, environment)
     try:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 USABLE_MEMORY = 0.9
 """Share of a machine's memory, and of a GPU's, that cells may take; drivers, allocators and the object store want theirs."""
 CPUS_PER_CPU_CELL = 1.5
-"""Where all models run on CPUs: their CPU-seconds a video over the slowest one's are 1.4 (7.54 / 5.33, `make bench`)."""
+"""Where all models run on CPUs: their CPU-seconds a video over the slowest one's are 1.4 to 1.6 (7.54 / 5.33 and 5.13 / 3.12, `make bench`
+on two machines)."""
 FREE_SHARE = 1 / 8
 """Share of a machine's CPUs left to extraction, one at least. Reading stored clips takes a hundredth of what models take (same table);
 clips that are decoded for the first time take several times that, and writing wants some."""

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from product import ROOT, rumiai_ray
-from rumiai_ray.cli.overview import figures, print_overview
+from rumiai_ray.cli.overview import figures, named, print_overview
 from rumiai_ray.runs.reader import Run, open_run
 from rumiai_ray.runs.writer import RunWriter
 from synthetic_run import analysis_row, dead_letter_row, manifest, rows_of, stamped
@@ -65,6 +65,18 @@ def test_throughput_and_speed_of_light_are_told_in_words(tmp_path: Path) -> None
 @pytest.mark.parametrize("summary", [{}, {"error": "ModelError: gone"}])
 def test_a_run_that_ended_without_figures_has_none_to_tell(tmp_path: Path, summary: dict[str, Any]) -> None:
     assert figures(run_of(tmp_path, 1, summary)) == []
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        ("no such file", "InputError: no such file [a.mp4]"),
+        ("a.mp4: no media file", "InputError: a.mp4: no media file"),
+        ("a.mp4x: no media file", "InputError: a.mp4x: no media file [a.mp4]"),
+    ],
+)
+def test_an_input_is_named_once(message: str, told: str) -> None:
+    assert named("a.mp4", {"error_class": "InputError", "error_message": message}) == told
 
 
 def test_runs_show_gives_few_videos_one_by_one_and_many_as_an_overview(tmp_path: Path) -> None:

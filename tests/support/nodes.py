@@ -17,7 +17,6 @@ from ray._private import ray_constants
 from ray.cluster_utils import Cluster
 
 import fakes
-from batches import TABLES
 from rumiai_ray.engine import front
 from rumiai_ray.engine.local import start_ray
 from rumiai_ray.engine.ray_settings import ENVIRONMENT
@@ -36,7 +35,6 @@ NOTES = "TEST_NODES_NOTES"
 _TOGETHER_S = 60.0
 _STORE_BYTES = 100 * 2**20
 PLACED = Table("placed", 1, "Which node saw a frame.", (*FRAME, column("node", pa.string(), "The node's id in Ray.")))
-TABLES["placed"] = PLACED
 
 
 def node_id() -> str:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import fakes
 import nodes
-from batches import WELL, Kit, check_attribution, clips
+from batches import TABLES, WELL, Kit, check_attribution, clips
 from product import ROOT, SUPPORT
 from rumiai_ray.engine import cell
 from rumiai_ray.engine.local import LocalRay
@@ -80,6 +80,7 @@ def main(folder: Path, videos: int, count: int, kills: int, seed: int) -> None:
     """See the module."""
     os.environ[nodes.NOTES] = str(folder / "notes")
     (folder / "notes").mkdir()
+    TABLES[nodes.PLACED.name] = nodes.PLACED
     vars(cell)["Front"] = nodes.NotingFront  # what a cell starts
     models = (*WELL, replace(fakes.plan("placed"), implementation="nodes:Placed"))
     entries = clips(folder, videos)
