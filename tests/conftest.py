@@ -2,37 +2,96 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import fsspec
 import pytest
 
+import tiers
+from real_media import media_at
 from rumiai_ray.models.catalogue import MODELS
+from verdict import MODEL_OF_ITEM, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
     from s3_server import S3Server
 
-SHARED = Path(__file__).resolve().parents[2] / "shared"
-MEDIA = SHARED / "media"
+_verdict = Verdict()
+_tier_running: tiers.Tier | None = None
 
-_passed: dict[str, int] = dict.fromkeys(MODELS, 0)
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--verdict", type=Path, help="write what was counted into this file (tests/run_tiers.py adds up those of all tiers)")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "model(name): runs this model family with real weights on real media")
+    for tier in tiers.TIERS:
+        config.addinivalue_line("markers", f"{tier}: put there by tests/support/tiers.py, never by hand")
+    sys.addaudithook(_no_ray_in_unit_tests)
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` selects
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        item.add_marker(tiers.tier_of(item))
+        item.add_marker(pytest.mark.xdist_group(tiers.group_of(item)))
+    items.sort(key=lambda item: tiers.TIERS.index(_tier(item)))
+
+
+def _tier(item: pytest.Item) -> tiers.Tier:
+    return next(tier for tier in tiers.TIERS if item.get_closest_marker(tier))
+
+
+def _no_ray_in_unit_tests(event: str, arguments: tuple[Any, ...]) -> None:
+    """What `tiers` has put into the wrong tier is noticed where it starts a Ray."""
+    if event == "subprocess.Popen" and _tier_running == "unit" and "gcs_server" in str(arguments[:2]):
+        raise RuntimeError("a test of the tier `unit` starts a Ray: tests/support/tiers.py does not see that it does")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    global _tier_running  # noqa: PLW0603 -- an audit hook is told nothing of the test
+    _tier_running = _tier(item)
+    marker = item.get_closest_marker("model")
+    if marker is not None:
+        item.user_properties += [(MODEL_OF_ITEM, name) for name in marker.args]
+    try:
+        return (yield)
+    finally:
+        _tier_running = None
 
 
 @pytest.fixture(scope="session")
-def media() -> Path:
-    """The folder of real clips with known content; tests that need it are skipped by name where it is absent."""
-    if not MEDIA.is_dir():
-        pytest.skip(f"no real media at {MEDIA}")
-    return MEDIA
+def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of real clips with known content; tests that name a file that is not there are skipped by that name."""
+    return media_at(tmp_path_factory.mktemp("media"))
+
+
+@pytest.fixture(scope="session")
+def demo_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo clip, spoken, made once by the processes that run tests side by side."""
+    from rumiai_ray.cli import _demo_clip, _demo_speech  # noqa: PLC0415 -- most tests need no clip
+
+    # With pytest-xdist each process has a directory of its own in the session's.
+    here = tmp_path_factory.getbasetemp()
+    folder = here.parent if "PYTEST_XDIST_WORKER" in os.environ else here
+    clip = folder / "demo.mp4"
+    with (folder / "demo.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not clip.exists():
+            try:
+                speech = _demo_speech.speak([scene.sentence for scene in _demo_clip.SCENES])
+            except _demo_speech.NoSpeechError as error:
+                pytest.skip(f"the demo clip cannot speak: {error}")
+            _demo_clip.compose(clip, speech)
+    return clip
 
 
 @pytest.fixture(scope="session")
@@ -62,29 +121,25 @@ def bucket(s3: S3Server) -> str:
     return f"s3://{name}"
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    report = yield
-    marker = item.get_closest_marker("model")
-    if marker is not None and report.when == "call" and report.passed:
-        for name in marker.args:
-            _passed[name] += 1
-    return report
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    # Called where the session is controlled, for tests of other processes too.
+    _verdict.count(report)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """In CI on the whole suite, a model whose real tests were all skipped fails the run."""
+    if hasattr(session.config, "workerinput"):
+        return
+    if file := session.config.getoption("verdict"):
+        _verdict.to_file(file)
     whole = not session.config.getoption("keyword") and not session.config.getoption("markexpr") and session.config.args == ["tests"]
-    untested = [name for name, count in _passed.items() if not count]
-    if os.environ.get("CI") == "true" and whole and untested:
-        session.config.stash[_UNTESTED] = untested
+    if os.environ.get("CI") == "true" and whole and _verdict.untested(MODELS):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
-_UNTESTED = pytest.StashKey[list[str]]()
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    terminalreporter.write_line("tests that ran a model for real: " + ", ".join(f"{name} {count}" for name, count in _passed.items()))
-    for name in config.stash.get(_UNTESTED, []):
-        terminalreporter.write_line(f"FAILED: no test of {name} was left unskipped", red=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int) -> None:
+    for line in _verdict.lines(MODELS):
+        terminalreporter.write_line(line)
+    if os.environ.get("CI") == "true" and exitstatus == pytest.ExitCode.TESTS_FAILED:
+        for name in _verdict.untested(MODELS):
+            terminalreporter.write_line(f"no test of {name} was left unskipped", red=True)

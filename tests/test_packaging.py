@@ -67,18 +67,30 @@ def test_the_licence_is_the_agpl_to_the_letter() -> None:
 @needs_make
 def test_make_alone_lists_the_targets() -> None:
     said = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout  # noqa: S607 -- make is found on the path
-    for target in ("venv", "weights", "demo", "test", "lint", "clean"):
+    for target in ("venv", "weights", "demo", "check", "test", "lint", "clean"):
         assert re.search(rf"^make {target} +\w", said, re.MULTILINE), target
 
 
 @needs_make
-def test_make_test_runs_the_whole_suite_in_the_form_the_rule_for_untested_models_looks_for() -> None:
-    command = ["make", "--no-print-directory", "--dry-run", "--always-make", "test"]
-    environment = {name: value for name, value in os.environ.items() if name != "PYTEST_ARGS"}
-    said = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout
-    fetch, run = said.splitlines()[-2:]
+def test_make_test_runs_every_tier_in_the_form_the_rule_for_untested_models_looks_for() -> None:
+    fetch, run = _commands_of("test")[-2:]
     assert fetch.endswith("weights fetch --profile offline")
-    assert run.split() == [".venv/bin/python", "-m", "pytest", "tests"]
+    assert run.split() == [".venv/bin/python", "tests/run_tiers.py"]
+
+
+@needs_make
+def test_make_check_is_lint_and_the_unit_tests_and_fetches_no_weights() -> None:
+    commands = _commands_of("check")
+    assert [command.split()[0].removeprefix(".venv/bin/") for command in commands[-4:]] == ["ruff", "ruff", "mypy", "python"]
+    assert commands[-1].split() == [".venv/bin/python", "tests/run_tiers.py", "unit"]
+    assert not [command for command in commands if "fetch" in command]
+
+
+def _commands_of(target: str) -> list[str]:
+    """What `make` would run, were nothing made yet."""
+    command = ["make", "--no-print-directory", "--dry-run", "--always-make", target]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTEST_ARGS"}
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout.splitlines()
 
 
 @pytest.mark.parametrize("absent", [(), ("libegl1", "ffmpeg")])
@@ -97,4 +109,4 @@ def test_ci_installs_exactly_the_missing_debian_packages_and_then_tests(tmp_path
     environment = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
     subprocess.run([ROOT / ".ci/run"], env=environment, cwd=tmp_path, check=True)
     apt = ["apt-get update", "apt-get install -y --no-install-recommends libegl1 ffmpeg"] if absent else []
-    assert log.read_text().splitlines() == [*apt, "make test CI=true"]
+    assert log.read_text().splitlines() == [*apt, "make lint test CI=true"]

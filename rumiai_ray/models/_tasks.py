@@ -29,10 +29,10 @@ Kind = Literal["FaceLandmarker", "PoseLandmarker", "GestureRecognizer", "ObjectD
 
 _CHATTER = re.compile(
     rb"Logging before InitGoogle|Sets \w+ acceleration to xnnpack|Created TensorFlow Lite XNNPACK|Feedback manager requires"
-    rb"|Custom gesture classifier is not defined"
+    rb"|Custom gesture classifier is not defined|Using NORM_RECT without IMAGE_DIMENSIONS"
 )
-"""What MediaPipe 1.2.2 writes to stderr whenever it opens a task and looks for the first time, all of it harmless. One more line, `Using
-NORM_RECT without IMAGE_DIMENSIONS`, comes once a process with the first person it sees."""
+"""What MediaPipe 1.2.2 writes to stderr when it opens a task and looks for the first time, all of it harmless. The last line comes once a
+process: on the blank image that ends every load of `MediaPipe`, or with the first person seen where only other tasks were opened."""
 
 
 class Task:

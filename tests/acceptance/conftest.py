@@ -1,4 +1,4 @@
-"""One run of the product over real clips, shared by the tests that look at it."""
+"""Runs of the product over real clips and over the demo clip, each made once and shared by the tests that look at it."""
 
 from __future__ import annotations
 
@@ -7,20 +7,26 @@ from typing import TYPE_CHECKING
 import pytest
 
 from product import ROOT, Ran, analyse, rumiai_ray
+from real_media import SHARED
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 @pytest.fixture(scope="session")
-def weights(media: Path) -> None:
-    """The offline weights and the YOLO for tests are here; what needs them is skipped by name where they are not."""
+def weights() -> str:
+    """The offline weights are here: what `weights verify` says of them. What needs them is skipped by name where they are not."""
     ran = rumiai_ray("weights", "verify", "--profile", "offline", cwd=ROOT)
     if ran.code:
         pytest.skip(f"weights are missing: {ran.stderr}")
-    shared = media.parent / "weights"
-    if "yolo11n" not in ran.stdout:
-        pytest.skip(f"no YOLO weights: set RUMIAI_WEIGHTS_DIR to {shared}")
+    return ran.stdout
+
+
+@pytest.fixture(scope="session")
+def yolo11n(weights: str) -> None:
+    """The YOLO for tests is here, which sees more than the stand-in of the profile `offline`."""
+    if "yolo11n" not in weights:
+        pytest.skip(f"no YOLO weights: set RUMIAI_WEIGHTS_DIR to {SHARED / 'weights'}")
 
 
 @pytest.fixture(scope="session")
@@ -45,9 +51,18 @@ CLIPS = (
 
 
 @pytest.fixture(scope="session")
-def real(media: Path, weights: None, workplace: Path) -> Ran:
+def real(media: Path, yolo11n: None, workplace: Path) -> Ran:
     """All models and signals on eleven real clips, in one run."""
-    del weights
+    del yolo11n
     ran = analyse(workplace, [media / clip for clip in CLIPS])
+    assert ran.stdout, ran.stderr
+    return ran
+
+
+@pytest.fixture(scope="session")
+def demo_run(demo_clip: Path, weights: str, workplace: Path) -> Ran:
+    """All models and signals on the demo clip, in one run."""
+    del weights
+    ran = analyse(workplace, [demo_clip])
     assert ran.stdout, ran.stderr
     return ran

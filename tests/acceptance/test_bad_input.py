@@ -26,7 +26,7 @@ def _one_line(stderr: str) -> str:
 
 
 @pytest.mark.parametrize("argument", ["", "gopher://example.org/x.mp4", "s4://bucket/x.mp4"])
-def test_what_cannot_name_a_video_is_refused_before_anything_starts(workplace: Path, argument: str, weights: None) -> None:
+def test_what_cannot_name_a_video_is_refused_before_anything_starts(workplace: Path, argument: str, weights: str) -> None:
     del weights
     ran = analyse(workplace, [argument], "--run-id", "never")
     assert ran.code == 2
@@ -34,7 +34,7 @@ def test_what_cannot_name_a_video_is_refused_before_anything_starts(workplace: P
     assert not (workplace / "runs" / "never").exists()
 
 
-def test_a_missing_file_and_a_directory_are_dead_letters_said_in_one_line(workplace: Path, weights: None) -> None:
+def test_a_missing_file_and_a_directory_are_dead_letters_said_in_one_line(workplace: Path, weights: str) -> None:
     del weights
     (workplace / "folder").mkdir(exist_ok=True)
     for name in ("missing.mp4", "folder"):
@@ -45,14 +45,14 @@ def test_a_missing_file_and_a_directory_are_dead_letters_said_in_one_line(workpl
         assert ran.document["status"] == "partial"
 
 
-def test_a_name_with_a_leading_dash_goes_after_two_dashes(workplace: Path, weights: None) -> None:
+def test_a_name_with_a_leading_dash_goes_after_two_dashes(workplace: Path, weights: str) -> None:
     del weights
     ran = analyse(workplace, ["-missing.mp4"])
     assert ran.code == 1
     assert ran.video("-missing.mp4")["error"]["class"] == "InputError"
 
 
-def test_a_full_disk_is_said_in_one_line_and_leaves_no_half_entry(workplace: Path, media: Path, weights: None, tmp_path: Path) -> None:
+def test_a_full_disk_is_said_in_one_line_and_leaves_no_half_entry(workplace: Path, media: Path, weights: str, tmp_path: Path) -> None:
     """RLIMIT_FSIZE stands for the full disk: 30 KB hold a manifest, but no clip's frames."""
     del weights
     clip = media / "d_emotion" / "pyfeat_single_face_neutral_to_smile.mp4"
@@ -66,7 +66,7 @@ def test_a_full_disk_is_said_in_one_line_and_leaves_no_half_entry(workplace: Pat
     assert not list((tmp_path / "store").rglob("*.parquet"))
 
 
-def test_a_taken_run_id_is_refused(workplace: Path, weights: None) -> None:
+def test_a_taken_run_id_is_refused(workplace: Path, weights: str) -> None:
     del weights
     first = analyse(workplace, [workplace / "missing.mp4"], "--run-id", "mine")
     again = analyse(workplace, [workplace / "missing.mp4"], "--run-id", "mine")
@@ -90,7 +90,7 @@ def test_an_unknown_model_setting_or_configuration_key_is_named(workplace: Path,
     assert "RUMIAI_OCR_CANVAS_PIXELS" in _one_line(ran.stderr)
 
 
-def test_a_weights_file_with_a_wrong_digest_is_refused_by_name(workplace: Path, weights: None, tmp_path: Path) -> None:
+def test_a_weights_file_with_a_wrong_digest_is_refused_by_name(workplace: Path, weights: str, tmp_path: Path) -> None:
     del weights
     cache = tmp_path / "rumiai_ray"
     shutil.copytree(user_cache() / "weights", cache / "weights")
@@ -116,11 +116,11 @@ def test_without_the_standard_weights_the_preflight_says_what_to_do(workplace: P
 
 
 @pytest.mark.parametrize("where", ["--store", "--out"])
-def test_a_place_that_cannot_be_written_is_named(workplace: Path, media: Path, weights: None, tmp_path: Path, where: str) -> None:
+def test_a_place_that_cannot_be_written_is_named(workplace: Path, media: Path, weights: str, tmp_path: Path, where: str) -> None:
     del weights
     blocker = tmp_path / "file"
     blocker.write_text("not a directory")
-    ran = analyse(workplace, [media / "e_edge_made" / "one_frame.mp4"], where, str(blocker / "inside"))
+    ran = analyse(workplace, [media / "b_objects" / "ultralytics_bus.jpg"], where, str(blocker / "inside"))
     assert ran.code in {2, 3}
     assert "Traceback" not in ran.stderr
     assert str(blocker) in ran.stderr

@@ -16,23 +16,24 @@ HOSTILE_NAMES = ("with space.mp4", "quo'te\".mp4", "-dash.mp4", "видео.mp4"
 REFUSED = {"zero_byte.mp4", "truncated_no_moov.mp4", "audio_only.mp4", "text_named.mp4"}
 
 
-@pytest.fixture(scope="module")
-def edges(media: Path, weights: None, workplace: Path) -> Ran:
-    """Every edge file and one good clip under hostile names, in one run."""
+@pytest.fixture(scope="session")
+def edges(media: Path, weights: str, workplace: Path) -> Ran:
+    """Every edge file that is here and one good clip under hostile names, in one run."""
     del weights
     hostile = workplace / "hostile"
     hostile.mkdir()
     for name in HOSTILE_NAMES:
         shutil.copy(media / "d_emotion/pyfeat_single_face_neutral_to_smile.mp4", hostile / name)
     files = [
-        *sorted((media / "e_edge_made").iterdir()),
-        *sorted((media / "e_edge_real").iterdir()),
+        *sorted(media.glob("e_edge_made/*")),
+        *sorted(media.glob("e_edge_real/*")),
         *(hostile / name for name in HOSTILE_NAMES),
     ]
     return analyse(workplace, files, "--ocr-fps", "0.3")
 
 
-def test_every_edge_file_is_analysed_or_refused_by_name_and_reason(edges: Ran, media: Path) -> None:
+def test_every_edge_file_is_analysed_or_refused_by_name_and_reason(media: Path, edges: Ran) -> None:
+    assert (media / "e_edge_made" / "zero_byte.mp4").exists()
     assert edges.stdout, edges.stderr
     assert "Traceback" not in edges.stderr
     files = [*(media / "e_edge_made").iterdir(), *(media / "e_edge_real").iterdir()]
@@ -55,19 +56,20 @@ def test_one_good_clip_under_hostile_names_is_one_video_analysed_once(edges: Ran
     assert sorted(row["model_name"] for row in analyses) == ["emotion", "mediapipe", "ocr", "shots", "sound", "whisper", "yolo"]
 
 
-def test_a_truncated_video_is_degraded_and_says_how_much_is_missing(edges: Ran) -> None:
-    video = edges.video("truncated_faststart.mp4")
+def test_a_truncated_video_is_degraded_and_says_how_much_is_missing(edges: Ran, media: Path) -> None:
+    video = edges.video(str(media / "e_edge_made" / "truncated_faststart.mp4"))
     assert {model["status"] for model in video["models"].values()} == {"degraded"}
     assert any("of 75 promised frames decoded" in problem for problem in video["problems"])
 
 
-def test_refused_files_make_the_run_partial_and_the_exit_code_one(edges: Ran) -> None:
+def test_refused_files_make_the_run_partial_and_the_exit_code_one(edges: Ran, media: Path) -> None:
+    assert (media / "e_edge_made" / "zero_byte.mp4").exists()
     assert edges.document["status"] == "partial"
     assert edges.code == 1
     assert edges.run.verify() == []
 
 
 @pytest.mark.model("whisper")
-def test_a_silent_track_gives_no_invented_speech(edges: Ran) -> None:
+def test_a_silent_track_gives_no_invented_speech(edges: Ran, media: Path) -> None:
     for name in ("silent_audio_track.mp4", "black_silent_9x16.mp4"):
-        assert edges.video(name)["models"]["whisper"]["status"] == "empty"
+        assert edges.video(str(media / "e_edge_made" / name))["models"]["whisper"]["status"] == "empty"

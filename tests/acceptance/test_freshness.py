@@ -19,7 +19,7 @@ from product import ROOT, SUPPORT, Ran, analyse, rumiai_ray
 if TYPE_CHECKING:
     from pathlib import Path
 
-CLIP = "e_edge_made/one_frame.mp4"
+CLIP = "b_objects/ultralytics_bus.jpg"
 PORTRAIT = "d_emotion/pyfeat_single_face_happy.jpg"
 MODELS = ("--models", "mediapipe,yolo,emotion")
 COMPUTED = ("objects", "faces", "poses", "hands", "gestures", "gaze", "emotions", "tracks", "person_framing", "windows", "timeline")
@@ -32,7 +32,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def first(place: Path, media: Path, weights: None) -> Ran:
+def first(place: Path, media: Path, weights: str) -> Ran:
     """The run that later ones must not lean on."""
     del weights
     return analyse(place, [media / CLIP], *MODELS)
@@ -46,9 +46,9 @@ def _same_rows(a: Ran, b: Ran) -> None:
 
 def test_a_second_run_reads_frames_from_the_store_and_computes_everything_again(place: Path, media: Path, first: Ran) -> None:
     second = analyse(place, [media / CLIP], *MODELS)
-    assert (first.video("one_frame.mp4")["frame_store"], second.video("one_frame.mp4")["frame_store"]) == ("miss", "hit")
+    assert (first.video("bus.jpg")["frame_store"], second.video("bus.jpg")["frame_store"]) == ("miss", "hit")
     assert first.document["run_id"] != second.document["run_id"]
-    for model in second.video("one_frame.mp4")["models"].values():
+    for model in second.video("bus.jpg")["models"].values():
         assert model["processing_time_s"] > 0
     _same_rows(first, second)
 
@@ -69,7 +69,7 @@ def test_poisoned_earlier_outputs_are_neither_used_nor_opened(place: Path, media
 
 
 @pytest.mark.model("mediapipe")
-def test_faces_without_boxes_in_an_earlier_run_leave_the_next_run_s_framing_right(tmp_path: Path, media: Path, weights: None) -> None:
+def test_faces_without_boxes_in_an_earlier_run_leave_the_next_run_s_framing_right(tmp_path: Path, media: Path, weights: str) -> None:
     """What started this project: an old file's faces had no box, and face size, visibility and eye contact came out as zeros."""
     del weights
     first = analyse(tmp_path, [media / PORTRAIT], "--models", "mediapipe")
@@ -146,7 +146,8 @@ def _edit(file: Path, before: str, after: str) -> None:
     file.write_text(text.replace(before, after))
 
 
-def test_a_new_column_in_a_model_is_there_in_the_very_next_run(place: Path, media: Path, first: Ran, checkout: Path) -> None:
+def test_a_new_column_in_a_model_is_there_in_the_very_next_run(place: Path, media: Path, first: Ran, checkout: Path, yolo11n: None) -> None:
+    del yolo11n
     assert "area_px" not in first.run.table("objects").column_names
     _edit(
         checkout / "rumiai_ray/schema/yolo.py",
@@ -161,14 +162,14 @@ def test_a_new_column_in_a_model_is_there_in_the_very_next_run(place: Path, medi
     arguments = ("--profile", "offline", "--store", place / "store", "--out", place / "runs", "--json", "--models", "yolo")
     ran = rumiai_ray("analyze", *arguments, media / CLIP, cwd=checkout, package=checkout)
     assert ran.code == 0, ran.stderr
-    assert ran.video("one_frame.mp4")["frame_store"] == "hit"
+    assert ran.video("bus.jpg")["frame_store"] == "hit"
     assert len(ran.run.table("objects")["area_px"]) == len(first.run.table("objects"))
     assert ran.run.manifest.source_sha256 != first.run.manifest.source_sha256
 
 
 @pytest.mark.model("yolo")
-def test_an_actor_restarted_during_a_run_answers_with_the_code_the_run_started_with(weights: None, media: Path, checkout: Path) -> None:
-    del weights
+def test_an_actor_restarted_during_a_run_answers_with_the_code_the_run_started_with(yolo11n: None, media: Path, checkout: Path) -> None:
+    del yolo11n
     process = subprocess.run(
         [sys.executable, SUPPORT / "edit_during_run.py", checkout, media / "b_objects" / "ultralytics_bus.jpg"],
         env={**os.environ, "PYTHONPATH": f"{checkout}:{SUPPORT}"},

@@ -10,6 +10,7 @@ import av
 import numpy as np
 import pytest
 
+from real_media import known_files
 from rumiai_ray.errors import MediaError
 from rumiai_ray.frames.limits import DecodeLimits
 from rumiai_ray.frames.sampling import SamplingSpec
@@ -21,8 +22,7 @@ if TYPE_CHECKING:
 
     from rumiai_ray.frames.stored import StoredVideo
 
-MEDIA = Path(__file__).resolve().parents[3] / "shared" / "media"
-FILES = sorted(str(path.relative_to(MEDIA)) for path in MEDIA.glob("*/*"))
+FILES = known_files()
 REFUSED = {
     "a_speech/grid_swwp2s.align": "no media file",
     "a_speech/jfk.flac": "no video stream",

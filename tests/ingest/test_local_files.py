@@ -39,10 +39,10 @@ def test_a_local_file_is_used_in_place_whatever_its_name(tmp_path: Path, got: Go
 
 
 def test_a_real_clip_has_its_known_digest(media: Path, got: Got) -> None:
-    clip = "b_objects/sam2_juggle.mp4"
+    clip = "d_emotion/pyfeat_sad_to_happy_pexels.mp4"
     with got(str(media / clip)) as video:
-        assert video.video_key == "60d23773ad50389a5c2df9ba4ab05e9b4d39d21dfa7b75d15b46666ff7a4e2bb"
-        assert video.size_bytes == 1842699
+        assert video.video_key == "c048a3025af89148424af1ed2371cddee49af92c911d94da13989706d04baf3f"
+        assert video.size_bytes == 1632292
 
 
 def test_an_entry_without_a_location_is_found_by_its_input(tmp_path: Path) -> None:

@@ -1,0 +1,154 @@
+"""The suite's own rules: which tier a test is in, what is counted, which media are missing."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import chaos
+import nodes_driver
+import ray_head
+from real_media import MEDIA, PACKAGED, Media, media_at
+from rumiai_ray.models.catalogue import MODELS
+from scripted_run import check_finished
+from tiers import EXHAUSTIVE, STARTS_RAY, names_reached
+from verdict import MODEL_OF_ITEM, Verdict
+
+if TYPE_CHECKING:
+    from types import FunctionType
+
+DIGESTS = {
+    "b_objects/ultralytics_bus.jpg": "c02019c4979c191eb739ddd944445ef408dad5679acab6fd520ef9d434bfbc63",
+    "d_emotion/pyfeat_sad_to_happy_pexels.mp4": "c048a3025af89148424af1ed2371cddee49af92c911d94da13989706d04baf3f",
+    "d_emotion/skimage_astronaut_happy.png": "88431cd9653ccd539741b555fb0a46b61558b301d4110412b5bc28b5e3ea6cb5",
+}
+
+
+def _through_a_context_manager() -> None:
+    with chaos.ray_with_faults():
+        pass
+
+
+def _through_a_program() -> None:
+    nodes_driver.on_nodes(videos=1, count=1, kills=0, seed=0, timeout_s=1)
+
+
+def _by_name() -> str:
+    return str(Path("support") / "warm_driver.py")
+
+
+def _directly() -> None:
+    with ray_head.ray_head({}):
+        pass
+
+
+def _not_at_all() -> None:
+    check_finished(Path())
+
+
+@pytest.mark.parametrize("code", [_through_a_context_manager, _through_a_program, _by_name, _directly])
+def test_a_ray_is_seen_however_indirectly_it_is_started(code: FunctionType) -> None:
+    assert names_reached(code) & STARTS_RAY
+
+
+def test_what_starts_no_ray_and_repeats_nothing_is_not_taken_for_it() -> None:
+    assert not names_reached(_not_at_all) & (STARTS_RAY | EXHAUSTIVE)
+
+
+def test_every_rule_finds_its_tests() -> None:
+    """A helper that is renamed would put its tests into `unit` without a word."""
+    files = {
+        "tests/engine/test_cell.py": "ray",
+        "tests/engine/test_warm.py": "ray",
+        "tests/cluster/test_nodes.py": "ray",
+        "tests/runs/test_crash_points.py": "ray",
+        "tests/jobs/test_prefetch.py": "ray",
+        "tests/jobs/test_ray_job.py": "acceptance",
+    }
+    command = [sys.executable, "-c", TELL, *files, "--collect-only", "-qq"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1]).stdout
+    told = {tuple(line.split()[1:]) for line in said.splitlines() if line.startswith("TIER ")}
+    assert told == set(files.items())
+
+
+TELL = """
+import sys, pytest
+class Teller:
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items):
+        for item in items:
+            for tier in ("unit", "ray", "models", "acceptance"):
+                if item.get_closest_marker(tier):
+                    print("\\nTIER", item.nodeid.partition("::")[0], tier)
+sys.exit(pytest.main(sys.argv[1:], plugins=[Teller()]))
+"""
+
+
+def _report(when: str = "call", outcome: str = "passed", reason: str = "", models: tuple[str, ...] = ()) -> pytest.TestReport:
+    longrepr: Any = ("test_a.py", 1, f"Skipped: {reason}") if outcome == "skipped" else None
+    properties = [(MODEL_OF_ITEM, name) for name in models]
+    return pytest.TestReport("test_a.py::test", ("test_a.py", 1, "test"), {}, outcome, longrepr, when, user_properties=properties)  # type: ignore[arg-type]
+
+
+def test_a_model_counts_as_tested_where_a_test_of_it_has_passed_and_only_there() -> None:
+    verdict = Verdict()
+    for report in (
+        _report(models=("yolo", "ocr")),
+        _report("setup", models=("whisper",)),
+        _report("setup", "skipped", "no weights", models=("emotion",)),
+        _report(outcome="failed", models=("shots",)),
+    ):
+        verdict.count(report)
+    assert verdict.outcomes == {"passed": 1, "skipped": 1, "failed": 1}
+    assert set(verdict.untested(MODELS)) == set(MODELS) - {"yolo", "ocr"}
+
+
+def test_skips_are_grouped_by_reason_with_the_things_that_are_missing(tmp_path: Path) -> None:
+    first, second = Verdict(), Verdict()
+    for name in ("a/1.mp4", "a/1.mp4", "a/2.mp4", "a/3.mp4", "a/4.mp4"):
+        first.count(_report("setup", "skipped", f"no real media [{name}]"))
+    second.count(_report("call", "skipped", "no strace: Debian package strace"))
+    second.to_file(tmp_path / "second.json")
+    first += Verdict.from_file(tmp_path / "second.json")
+    assert list(first.lines(["yolo"])) == [
+        "tests that ran a model for real: yolo 0",
+        "skipped: 6",
+        "     5 no real media [a/1.mp4, a/2.mp4, a/3.mp4, 1 more]",
+        "     1 no strace: Debian package strace",
+    ]
+
+
+def test_counts_come_from_the_processes_that_run_the_tests(tmp_path: Path) -> None:
+    """Under pytest-xdist the tests run elsewhere: what is counted must be what the controlling process is told."""
+    counted = tmp_path / "counted.json"
+    command = [sys.executable, "-m", "pytest", "tests/engine/test_figures.py", "-n", "1", "-q"]
+    subprocess.run([*command, "--verdict", str(counted)], capture_output=True, check=True, cwd=Path(__file__).parents[1])
+    verdict = Verdict.from_file(counted)
+    assert verdict.outcomes["passed"] >= 2
+    assert set(verdict.outcomes) == {"passed"}
+
+
+def test_a_file_of_the_media_folder_that_is_not_here_skips_by_name(tmp_path: Path) -> None:
+    with pytest.raises(pytest.skip.Exception, match=r"\[a_speech/nobody\.flac\]"):
+        _ = Media(tmp_path) / "a_speech" / "nobody.flac"
+    with pytest.raises(pytest.skip.Exception, match=r"\[a_speech\]"):
+        list((Media(tmp_path) / "a_speech").iterdir())
+    (tmp_path / "here.txt").touch()
+    assert (Media(tmp_path) / "here.txt").exists()
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_what_packages_ship_is_the_same_as_the_shared_media(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, shared: bool) -> None:
+    if shared and not MEDIA.is_dir():
+        pytest.skip(f"no real media at {MEDIA}")
+    if not shared:
+        monkeypatch.setattr("real_media.MEDIA", tmp_path / "nowhere")
+    folder = media_at(tmp_path)
+    assert all((folder / name).is_file() for name in PACKAGED)
+    for name, digest in DIGESTS.items():
+        assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest, name
