@@ -42,7 +42,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         item.add_marker(tiers.tier_of(item))
         item.add_marker(pytest.mark.xdist_group(tiers.group_of(item)))
-    items.sort(key=lambda item: tiers.TIERS.index(_tier(item)))
+    longest = dict[str, float]()
+    for item in items:
+        allowed = item.get_closest_marker("timeout")
+        group = tiers.group_of(item)
+        longest[group] = max(longest.get(group, 0.0), float(allowed.args[0]) if allowed else 0.0)
+    # Groups that are allowed more time than usual begin first: at the end, one process would be left alone with them.
+    items.sort(key=lambda item: (tiers.TIERS.index(_tier(item)), -longest[tiers.group_of(item)]))
 
 
 def _tier(item: pytest.Item) -> tiers.Tier:

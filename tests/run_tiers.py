@@ -24,6 +24,8 @@ from verdict import Verdict
 ROOT = Path(__file__).resolve().parents[1]
 WORKERS = {"unit": "logical", "ray": "2", "models": "2", "acceptance": "2"}
 """Processes that run tests side by side. Ray and the command line wait a lot, so two of them fit on two cores; each has its own Ray."""
+SHARED_OUT = ("--dist", "loadgroup", "--no-loadscope-reorder")
+"""A group of tests (see `tiers.group_of`) stays in one process, and groups begin in the order that the suite's conftest gives them."""
 
 
 def main(arguments: list[str]) -> int:
@@ -37,7 +39,7 @@ def main(arguments: list[str]) -> int:
         for tier in named or TIERS:
             counted = Path(folder) / f"{tier}.json"
             begun = time.monotonic()
-            command = ["-m", "pytest", "tests", "-m", tier, "-n", WORKERS[tier], "--dist", "loadgroup", "--verdict", str(counted), *options]
+            command = ["-m", "pytest", "tests", "-m", tier, "-n", WORKERS[tier], *SHARED_OUT, "--verdict", str(counted), *options]
             sys.stdout.write(f"\n=== {tier} ===\n")
             sys.stdout.flush()
             code = subprocess.run([sys.executable, *command], cwd=ROOT, check=False).returncode

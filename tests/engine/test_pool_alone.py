@@ -1,0 +1,265 @@
+"""The cells of a run without a Ray: where rows go, when cells are replaced, when a run is given up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from rumiai_ray.engine import pool as pools
+from rumiai_ray.engine.calls import Failure, Index, Outcome
+from rumiai_ray.engine.dispatch import Done, Row
+from rumiai_ray.engine.pool import Pool
+from rumiai_ray.errors import ModelError, TransientError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@dataclass(eq=False)
+class Room:
+    """What a cell is to run on; `free` where it has found it."""
+
+    free: bool = True
+    given_back: bool = False
+
+    def wait(self, timeout_s: float) -> bool:
+        del timeout_s
+        return self.free
+
+
+@dataclass(eq=False)
+class FakeCell:
+    room: Room
+    closed: bool = False
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@dataclass(eq=False)
+class Desk:
+    """A dispatcher that answers when a test says so."""
+
+    taken: list[Row] = field(default_factory=list)
+    ended: list[Done] = field(default_factory=list)
+    broken: ModelError | None = None
+    last_news_s: float = 0.0
+    room: int = 2
+
+    @property
+    def open(self) -> int:
+        return len(self.taken) + len(self.ended)
+
+    @property
+    def wants_more(self) -> bool:
+        return len(self.taken) < self.room
+
+    def submit(self, row: Row) -> None:
+        self.taken.append(row)
+
+    def rows(self) -> list[Row]:
+        return list(self.taken)
+
+    def collect(self, timeout_s: float) -> list[Done]:
+        del timeout_s
+        if self.broken is not None:
+            raise self.broken
+        return self.finished()
+
+    def finished(self) -> list[Done]:
+        came, self.ended = self.ended, []
+        return came
+
+    def answer(self, lost: str | None = None) -> None:
+        """The first row comes back; `lost` names a model that the cell has given up."""
+        row = self.taken.pop(0)
+        failure = Failure("SIGKILL", "it died", given_up=True) if lost else None
+        outcomes = {lost: Outcome(1, None, 0, (), 0.0, (), failure)} if lost else {}
+        self.ended.append(Done(row, Index(str(row.block), "v", 0, 1, outcomes), None, None))
+
+
+@dataclass
+class Ground:
+    """A pool, and what it has asked for."""
+
+    pool: Pool
+    rooms: list[Room]
+    cells: list[FakeCell]
+    desks: list[Desk]
+
+    def collect(self) -> list[str]:
+        return [str(done.row.block) for done in self.pool.collect(0)]
+
+
+@pytest.fixture
+def ground(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ground]:
+    def laid(*, room: bool = True, attempts: int = 2, place_timeout_s: float = 60.0) -> Ground:
+        def ask(spec: Any) -> Room:
+            del spec
+            made.rooms.append(Room(room))
+            return made.rooms[-1]
+
+        def start(spec: Any, place: Room) -> FakeCell:
+            del spec
+            made.cells.append(FakeCell(place))
+            return made.cells[-1]
+
+        def dispatch(cell: Any) -> Any:
+            del cell
+            made.desks.append(Desk())
+            return made.desks[-1]
+
+        def give_back(place: Room) -> None:
+            place.given_back = True
+
+        monkeypatch.setattr(pools, "ask", ask)
+        monkeypatch.setattr(pools, "start", start)
+        monkeypatch.setattr(pools, "remove_placement_group", give_back)
+        monkeypatch.setattr(pools, "_LOOK_S", 0.0)
+        spec: Any = type("Spec", (), {"shape": type("Shape", (), {"bundle": {"CPU": 2}})})
+        made = Ground(Pool(spec, dispatch, attempts, place_timeout_s), [], [], [])
+        return made
+
+    return laid
+
+
+def test_a_row_without_a_cell_asks_for_one_and_goes_to_it(ground: Callable[..., Ground]) -> None:
+    here = ground()
+    here.pool.submit(Row("a"))
+    assert (len(here.rooms), here.pool.open, here.pool.wants_more) == (1, 1, False)
+    assert here.collect() == []
+    assert [row.block for row in here.desks[0].taken] == ["a"]
+
+
+def test_work_begins_with_the_first_cell_that_has_found_room(ground: Callable[..., Ground]) -> None:
+    here = ground(room=False)
+    here.pool.want(3)
+    here.pool.submit(Row("a"))
+    assert (here.collect(), here.pool.cells, here.pool.wanted) == ([], [], 3)
+    here.rooms[1].free = True
+    here.collect()
+    assert (len(here.pool.cells), here.pool.wanted) == (1, 3)
+    assert [row.block for row in here.desks[0].taken] == ["a"]
+
+
+def test_a_row_goes_to_the_cell_with_least_to_do(ground: Callable[..., Ground]) -> None:
+    here = ground()
+    here.pool.want(2)
+    here.collect()
+    for name in "abcd":
+        here.pool.submit(Row(name))
+    assert [len(desk.taken) for desk in here.desks] == [2, 2]
+
+
+def test_without_room_for_a_single_cell_the_run_says_what_is_missing(ground: Callable[..., Ground]) -> None:
+    here = ground(room=False, place_timeout_s=0.0)
+    here.pool.submit(Row("a"))
+    with pytest.raises(TransientError, match=r"no node has \{'CPU': 2\} free"):
+        here.collect()
+
+
+def test_a_cell_that_dies_is_replaced_and_its_rows_go_to_another(ground: Callable[..., Ground]) -> None:
+    here = ground()
+    here.pool.want(2)
+    here.collect()
+    for name in "ab":
+        here.pool.submit(Row(name))
+    here.desks[0].broken = ModelError("gone", "cell", "see")
+    assert here.collect() == []
+    assert here.cells[0].closed
+    assert sorted(row.block for row in here.desks[1].taken) == ["a", "b"]
+    here.collect()
+    assert (len(here.rooms), len(here.pool.cells)) == (3, 2)
+
+
+def test_what_a_cell_had_answered_before_it_died_is_not_lost(ground: Callable[..., Ground]) -> None:
+    here = ground()
+    here.pool.submit(Row("a"))
+    here.collect()
+    here.desks[0].answer()
+    here.desks[0].broken = ModelError("gone", "cell", "see")
+    assert here.collect() == ["a"]
+
+
+def test_cells_that_die_without_an_answer_in_between_end_the_run_and_an_answer_starts_the_count_anew(
+    ground: Callable[..., Ground],
+) -> None:
+    here = ground()
+    here.pool.submit(Row("a"))
+
+    def die(times: int) -> None:
+        for _ in range(times):
+            here.collect()
+            here.desks[-1].broken = ModelError("gone", "cell", "see")
+            here.collect()
+
+    die(5)
+    here.collect()
+    here.desks[-1].answer()
+    assert here.collect() == ["a"]
+    here.pool.submit(Row("b"))
+    die(5)
+    with pytest.raises(ModelError, match="gone"):
+        die(1)
+
+
+def test_a_row_whose_cell_has_lost_a_model_is_tried_on_another_cell(ground: Callable[..., Ground]) -> None:
+    here = ground()
+    here.pool.submit(Row("a"))
+    here.collect()
+    here.desks[0].answer(lost="yolo")
+    assert here.collect() == []
+    assert here.cells[0].closed
+    here.collect()
+    assert [row.block for row in here.desks[1].taken] == ["a"]
+    here.desks[1].answer()
+    assert here.collect() == ["a"]
+
+
+def test_a_row_that_has_lost_its_model_on_every_attempt_comes_back_as_it_is(ground: Callable[..., Ground]) -> None:
+    here = ground(attempts=1)
+    here.pool.submit(Row("a"))
+    here.collect()
+    here.desks[0].answer(lost="yolo")
+    assert here.collect() == ["a"]
+
+
+def test_a_model_that_three_cells_have_lost_ends_the_run(ground: Callable[..., Ground]) -> None:
+    here = ground(attempts=9)
+    here.pool.submit(Row("a"))
+    for _ in range(2):
+        here.collect()
+        here.desks[-1].answer(lost="yolo")
+        here.collect()
+    here.collect()
+    here.desks[-1].answer(lost="yolo")
+    with pytest.raises(ModelError, match="it died"):
+        here.collect()
+
+
+def test_idle_cells_and_those_still_waited_for_are_given_back_and_busy_ones_are_kept(ground: Callable[..., Ground]) -> None:
+    here = ground()
+    here.pool.want(2)
+    here.collect()
+    here.pool.submit(Row("a"))
+    here.pool.want(3)
+    here.pool.release()
+    assert here.rooms[2].given_back
+    assert [cell.closed for cell in here.cells] == [False, True]
+    here.desks[0].answer()
+    assert here.collect() == ["a"]
+    here.pool.release()
+    assert here.cells[0].closed
+
+
+def test_closing_ends_every_cell_and_every_wait(ground: Callable[..., Ground]) -> None:
+    here = ground()
+    here.pool.want(1)
+    here.collect()
+    here.pool.want(2)
+    here.pool.close()
+    assert here.cells[0].closed
+    assert here.rooms[1].given_back
+    assert (here.pool.cells, here.pool.wanted) == ([], 0)
