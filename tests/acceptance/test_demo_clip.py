@@ -8,7 +8,7 @@ import pytest
 
 from known_clips import SEVEN
 from product import analyse, rumiai_ray
-from rumiai_ray.cli._demo_clip import CAPTION_BOTTOM_PX, CAPTION_TOP_PX, DURATION_S, FPS, HEIGHT_PX, SCENE_S, SCENES, WIDTH_PX
+from rumiai_ray.cli._demo_clip import CAPTION_BOTTOM_PX, CAPTION_TOP_PX, DURATION_S, FPS, HEIGHT_PX, SCENE_FRAMES, SCENE_S, SCENES, WIDTH_PX
 from rumiai_ray.runs.reader import open_run
 from sameness import differences
 from text_metrics import best_reading, word_error_rate
@@ -51,7 +51,7 @@ def test_the_facts_of_the_video_are_those_it_was_made_with(demo_run: Ran) -> Non
     (video,) = demo_run.rows("videos", CLIP)
     assert (video["width_px"], video["height_px"], video["fps"]) == (WIDTH_PX, HEIGHT_PX, pytest.approx(FPS))
     assert video["duration_s"] == pytest.approx(DURATION_S, abs=0.05)
-    assert video["frames_decoded"] == DURATION_S * FPS
+    assert video["frames_decoded"] == SCENE_FRAMES * len(SCENES)
 
 
 @pytest.mark.model("shots")
