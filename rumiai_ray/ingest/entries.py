@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rumiai_ray.errors import InputError
 from rumiai_ray.ingest.cleaning import CELL_CHARS, INPUT_CHARS, NAME_CHARS, SHORT_CHARS, Cleaner, cleaned
 from rumiai_ray.ingest.identity import Namer
-from rumiai_ray.ingest.listing import files_of
+from rumiai_ray.ingest.listing import check_folder, files_of
 from rumiai_ray.ingest.location import locate, unquoted, without_user
 from rumiai_ray.ingest.outcomes import ManifestRowError
 from rumiai_ray.ingest.rows import read_rows
@@ -121,6 +121,7 @@ def read_manifest(uri: str, *, input_column: str | None = None, id_column: str |
     if files != [uri]:
         yield from entries_from_inputs(files)
         return
+    check_folder(uri)
     reader = _RowReader(uri, input_column, id_column)
     usable, first = False, None
     for line, row in read_rows(uri, reader.inputs):

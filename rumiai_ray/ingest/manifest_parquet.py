@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rumiai_ray.errors import InputError
+from rumiai_ray.ingest.cleaning import INT64_MAX
 from rumiai_ray.ingest.manifest_values import as_text, interval_text
 
 if TYPE_CHECKING:
@@ -67,6 +68,12 @@ def _text(scalar: Any, text_of: Callable[[Any], str]) -> str | Exception | None:
         return str(scalar.as_buffer().to_pybytes().decode(errors="surrogateescape"))
     except Exception as error:  # noqa: BLE001 -- e.g. DuckDB's infinite timestamp, which Python cannot hold; Arrow can spell it
         try:
-            return str(scalar.cast(pa.string()).as_py())
+            return _spelled(str(scalar.cast(pa.string()).as_py()))
         except Exception:  # noqa: BLE001 -- the first reason is the one to tell
             return error
+
+
+def _spelled(text: str) -> str:
+    """DuckDB writes infinite timestamps as the largest integers, which Arrow spells `<value out of range: 9223372036854775807>`."""
+    number = text.removeprefix("<value out of range: ").removesuffix(">")
+    return {str(INT64_MAX): "infinity", str(-INT64_MAX): "-infinity"}.get(number, number)
