@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 Inputs = Annotated[
     list[str],
     typer.Argument(
-        metavar="INPUT...", help="Paths, http(s) URLs or fsspec URIs; a name that begins with a dash goes after `--`.", show_default=False
+        metavar="INPUT...",
+        help="Paths, folders, http(s) URLs or fsspec URIs; a name that begins with a dash goes after `--`.",
+        show_default=False,
     ),
 ]
 RunId = Annotated[

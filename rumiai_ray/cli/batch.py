@@ -23,8 +23,17 @@ if TYPE_CHECKING:
 
 Manifest = Annotated[
     str,
-    typer.Option("--manifest", help="CSV, JSONL, Parquet or text list of videos: a path or an fsspec URI.", show_default=False),
+    typer.Option(
+        "--manifest", help="CSV, TSV, JSONL, Parquet or text list of videos: a path or an fsspec URI; or a folder.", show_default=False
+    ),
 ]
+InputColumn = Annotated[
+    str | None,
+    typer.Option(
+        "--input-column", help="Manifest column with the path or URL; `input`, `path` or `url` where not given.", show_default=False
+    ),
+]
+IdColumn = Annotated[str | None, typer.Option("--id-column", help="Manifest column with the id; `id` where not given.", show_default=False)]
 RunId = Annotated[str | None, typer.Option("--run-id", envvar="RUMIAI_RUN_ID", help="Name of the run; made up where not given.")]
 
 
@@ -33,12 +42,15 @@ def add_to(app: typer.Typer) -> None:
     app.command("batch")(with_settings()(batch))
 
 
-def batch(manifest: Manifest, config: BaseConfig, run_id: RunId = None) -> None:
+def batch(
+    manifest: Manifest, config: BaseConfig, input_column: InputColumn = None, id_column: IdColumn = None, run_id: RunId = None
+) -> None:
     """Analyse every video of a manifest in one run."""
     from rumiai_ray.ingest.entries import read_manifest  # noqa: PLC0415 -- `--help` must not wait for pyarrow
     from rumiai_ray.ingest.table import EntryFile  # noqa: PLC0415
 
-    raise typer.Exit(start(EntryFile.of(read_manifest(manifest)), config, run_id=run_id))
+    entries = EntryFile.of(read_manifest(manifest, input_column=input_column, id_column=id_column))
+    raise typer.Exit(start(entries, config, run_id=run_id))
 
 
 def start(entries: EntryFile, config: BaseConfig, *, run_id: str | None = None) -> Exit:

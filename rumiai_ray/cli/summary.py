@@ -45,6 +45,7 @@ def summarise(run: Run) -> dict[str, Any]:
             "status": "dead_letter",
             "frame_store": None,
             "stage": row["stage"],
+            "notes": row.get("notes") or [],
             "error": _error(row),
             "models": {},
         }
@@ -63,6 +64,7 @@ def _video(row: dict[str, Any], models: dict[str, Any]) -> dict[str, Any]:
         "frame_store": row["frame_store"],
         "duration_s": row["duration_s"],
         "problems": row["media_problems"],
+        "notes": row.get("notes") or [],
         "error": None,
         "models": models,
     }

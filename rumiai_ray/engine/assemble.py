@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from rumiai_ray.engine.packed import unpack
 from rumiai_ray.errors import ModelError
+from rumiai_ray.ingest.cleaning import cleaned
 from rumiai_ray.insights.derive import BULKY, derive
 from rumiai_ray.insights.tracks import TRACKED
 from rumiai_ray.insights.video import Ending, Video
@@ -110,7 +111,7 @@ def _analysis(plan: VideoPlan, model: ModelPlan, outcomes: Sequence[Outcome]) ->
         "precision": model.precision,
         "settings": json.dumps(model.settings.model_dump(mode="json"), sort_keys=True),
         "status": str(status),
-        "detail": detail,
+        "detail": None if detail is None else cleaned(detail),
         "rows": 0 if failure else sum(outcome.rows for outcome in outcomes),
         "frames_planned": None if listens else _planned(plan, model.name),
         "frames_analyzed": None if listens else looked,
@@ -118,8 +119,9 @@ def _analysis(plan: VideoPlan, model: ModelPlan, outcomes: Sequence[Outcome]) ->
         "audio_analyzed_s": sum(outcome.audio_s for outcome in outcomes) if listens and not skipped else None,
         "processing_time_s": sum(times_s) if times_s else None,
         "attempts": max((outcome.attempts for outcome in outcomes), default=0),
-        "error_class": failure.error_class if failure else None,
-        "error_message": failure.message if failure else None,
+        # A model's message may quote what it read: a lone surrogate in it must not cost the video its other models.
+        "error_class": cleaned(failure.error_class) if failure else None,
+        "error_message": cleaned(failure.message) if failure else None,
     }
 
 

@@ -7,6 +7,7 @@ import traceback
 from typing import TYPE_CHECKING
 
 from rumiai_ray.errors import RumiaiError
+from rumiai_ray.ingest.cleaning import INPUT_CHARS, SHORT_CHARS, cleaned, message_of
 from rumiai_ray.schema.run import DEAD_LETTER, VIDEOS
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from rumiai_ray.ingest.entries import Entry
     from rumiai_ray.ingest.fetch import Video
 
+INT32_MAX = 2**31 - 1
+
 
 def video_row(run_id: str, entry: Entry, video: Video, stored: StoredVideo) -> pa.Table:
     """The `videos` row of a committed entry."""
@@ -23,6 +26,8 @@ def video_row(run_id: str, entry: Entry, video: Video, stored: StoredVideo) -> p
     record = {
         "entry_id": entry.entry_id,
         "input": entry.input,
+        "manifest_line": entry.line,
+        "notes": [*entry.notes, *known.notes],
         "frame_store": stored.origin,
         "frames_key": stored.key,
         "size_bytes": facts.size_bytes,
@@ -38,7 +43,7 @@ def video_row(run_id: str, entry: Entry, video: Video, stored: StoredVideo) -> p
         "frames_sampled": facts.frames_sampled,
         "sampling_fps": facts.sampling_fps,
         "audio_duration_s": facts.audio_duration_s,
-        "media_problems": list(facts.problems),
+        "media_problems": [cleaned(problem) for problem in facts.problems],
         "title": known.title,
         "description": known.description,
         "author": known.author,
@@ -55,17 +60,30 @@ def video_row(run_id: str, entry: Entry, video: Video, stored: StoredVideo) -> p
 
 
 def dead_letter_row(run_id: str, entry: Entry, video_key: str | None, stage: str, error: BaseException) -> pa.Table:
-    """The `dead_letter` row of an entry that ended in `error` at `stage`."""
-    frames = [f"{frame.filename.rpartition('/')[2]}:{frame.name}" for frame in traceback.extract_tb(error.__traceback__)]
+    """The `dead_letter` row of an entry that ended in `error` at `stage`.
+
+    Never raises: the last row an entry can leave must be writable whatever the error is made of.
+    """
     record = {
         "video_key": video_key,
-        "entry_id": entry.entry_id,
-        "input": entry.input,
+        # Clean already where the entry came from `ingest.entries`; then nothing changes here.
+        "entry_id": cleaned(entry.entry_id),
+        "input": cleaned(entry.input, INPUT_CHARS),
+        "manifest_line": entry.line,
+        "notes": [cleaned(note, SHORT_CHARS) for note in entry.notes],
         "stage": stage,
-        "error_class": type(error).__name__,
-        "error_message": str(error),
-        "attempts": error.attempts if isinstance(error, RumiaiError) else 1,
-        "traceback_sha256": hashlib.sha256("\n".join([*frames, type(error).__name__]).encode()).hexdigest(),
+        "error_class": cleaned(type(error).__name__, SHORT_CHARS),
+        "error_message": message_of(error),
+        "attempts": min(error.attempts, INT32_MAX) if isinstance(error, RumiaiError) else 1,
+        "traceback_sha256": _digest(error),
         "retryable": isinstance(error, RumiaiError) and error.retryable,
     }
     return DEAD_LETTER.stamp(DEAD_LETTER.rows([record]), run_id=run_id, video_key="")
+
+
+def _digest(error: BaseException) -> str:
+    frames = [
+        f"{frame.f_code.co_filename.rpartition('/')[2]}:{frame.f_code.co_name}" for frame, _ in traceback.walk_tb(error.__traceback__)
+    ]
+    # Names are the identifiers of any language and file names any bytes: what UTF-8 cannot hold is escaped.
+    return hashlib.sha256("\n".join([*frames, type(error).__name__]).encode(errors="backslashreplace")).hexdigest()

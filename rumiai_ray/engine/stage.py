@@ -58,14 +58,15 @@ class Stage:
                 video_key, at = video.video_key, "frames"
                 stored = held.enter_context(self.store.ensure(video.path, video_key))
                 plan, works = plan_video(entry.entry_id, stored, self.models, self.batch_frames)
+                at = "assemble"
+                packed = pack(video_row(self.run_id, entry, video, stored))
             except StorageError:
                 raise
             except Exception as error:  # noqa: BLE001 -- the boundary of an entry: whatever it is, it costs this entry and no other
                 row = dead_letter_row(self.run_id, entry, video_key or None, at, error)
                 yield Work(entry.entry_id, video_key, 0, 1, {}, Header(entry, pack(row), None))
                 return
-            row = video_row(self.run_id, entry, video, stored)
-            header = Header(entry, pack(row), plan, repeats=not claim(video_key, entry.entry_id))
+            header = Header(entry, packed, plan, repeats=not claim(video_key, entry.entry_id))
             if header.repeats or not plan.batch_count:
                 yield Work(entry.entry_id, video_key, 0, 1, {}, header)
                 return
@@ -78,7 +79,7 @@ class Stage:
                 raise
             except Exception as error:  # noqa: BLE001 -- the same boundary, in mid-stream: the rows before are of no use then
                 if sent < plan.batch_count:
-                    row = dead_letter_row(self.run_id, entry, video_key, at, error)
+                    row = dead_letter_row(self.run_id, entry, video_key, "frames", error)
                     yield Work(entry.entry_id, video_key, 0, 1, {}, Header(entry, pack(row), None))
 
     def given_up(self, entry: Entry, attempts: int) -> Work:

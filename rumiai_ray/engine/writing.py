@@ -19,6 +19,7 @@ from rumiai_ray.engine.deadline import ended_after
 from rumiai_ray.engine.entries import dead_letter_row
 from rumiai_ray.engine.tally import Tally
 from rumiai_ray.errors import ModelError, StorageError
+from rumiai_ray.ingest.cleaning import message_of
 from rumiai_ray.runs.datafile import DataFile, write_data_file
 from rumiai_ray.schema.run import ANALYSES, DEAD_LETTER, VIDEOS
 
@@ -139,7 +140,7 @@ def _portable(error: Exception) -> Exception:
     try:
         pickle.loads(pickle.dumps(error))  # noqa: S301 -- dumped on the same line
     except Exception:  # noqa: BLE001 -- whatever a foreign class makes of being pickled
-        return ModelError(f"{type(error).__name__}: {error}")
+        return ModelError(f"{type(error).__name__}: {message_of(error)}")
     return error
 
 

@@ -2,28 +2,52 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from rumiai_ray.errors import InputError
+from rumiai_ray.ingest.cleaning import CELL_CHARS, INPUT_CHARS, NAME_CHARS, SHORT_CHARS, Cleaner, cleaned
 from rumiai_ray.ingest.identity import Namer
-from rumiai_ray.ingest.location import locate
+from rumiai_ray.ingest.listing import check_folder, files_of
+from rumiai_ray.ingest.location import locate, unquoted, without_user
+from rumiai_ray.ingest.outcomes import ManifestRowError
 from rumiai_ray.ingest.rows import read_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-INPUT_COLUMNS = ("input", "path", "url")
-"""Names of the column that holds the input, first one found; compared without case."""
+    from rumiai_ray.ingest.rows import Row
 
-_BAD_ID = re.compile(r"[\x00-\x1f\x7f]")
-_MAX_ID = 200
+INPUT_COLUMNS = ("input", "path", "url", "webvideourl", "video_url", "share_url", "webpage_url")
+"""Names of the column that holds the input, compared without case: the first one that is not blank in a row. After the first three
+come the names in exports of common scrapers."""
+
+_BAD_ID = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+_ROUNDED = re.compile(r"[0-9](?:[.,][0-9]+)?[eE]\+[0-9]{2,3}")
+"""How a spreadsheet, or a column of floats, shows an integer of many digits: 7.30123E+18."""
+_MAX_COLUMNS = 1000
+_ROW_CHARS = 2_000_000
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why a row of a manifest cannot be used; the three parts of an error."""
+
+    what: str
+    subject: str
+    hint: str
+
+    @classmethod
+    def of(cls, error: InputError) -> Problem:
+        """The parts of `error`, fit for a table."""
+        return cls(*(cleaned(str(part), SHORT_CHARS) for part in (error.what, error.subject, error.hint)))
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One row of work: what is committed, dead-lettered, resumed and retried."""
+    """One row of work: what is committed, dead-lettered, resumed and retried. All texts are fit for a table; see `cleaning`."""
 
     entry_id: str
     """Unique in its run."""
@@ -34,72 +58,179 @@ class Entry:
     location: str = ""
     """Where `fetch` looks: `input`, made absolute on the machine that read it, because workers run in other directories.
     Empty: the same as `input`."""
+    line: int | None = None
+    """Line of the manifest (Parquet: row), counted from 1; None for an input of the command line."""
+    notes: tuple[str, ...] = ()
+    """What was changed in the texts above so that a table can hold them."""
+    problem: Problem | None = None
+    """Why the row cannot be used; such an entry becomes a dead letter."""
+
+    def check(self) -> None:
+        """Raises `ManifestRowError` for an entry with a problem."""
+        if self.problem is not None:
+            raise ManifestRowError(self.problem.what, self.problem.subject, self.problem.hint)
 
 
 def entries_from_inputs(inputs: Sequence[str]) -> list[Entry]:
     """The entries of a command line.
 
     Args:
-        inputs: paths, URLs and URIs. Ids come from them: a post's number, else the file's stem; repeated ones get -2, -3, …
+        inputs: paths, URLs and URIs; folders and glob patterns stand for the video files in them. Ids come from them: a post's number,
+            else the file's stem; repeated ones get -2, -3, …
 
     Raises:
-        InputError: an argument is empty or has a scheme that is not supported; names it. Nothing has been opened or fetched.
+        InputError: an argument is empty or has a scheme that is not supported, or a folder holds no video; names it. Nothing has been
+            opened or fetched.
     """
     namer = Namer()
     entries = []
-    for number, text in enumerate(inputs, 1):
+    for number, argument in enumerate(inputs, 1):
         place = f"argument {number}"
         try:
-            location = locate(text)
+            location = locate(argument)
+            # Quotes and blanks are dropped from what is no file's name as it stands.
+            literal = location.kind != "file" or os.path.lexists(location.address)
+            text = argument if literal else unquoted(argument)
+            entries += [Entry(namer.derive(name, place), name, {}, locate(name).address) for name in files_of(text)]
         except InputError as error:
             raise InputError(error.what, f"{place} ({error.subject})", error.hint) from error
-        entries.append(Entry(namer.derive(text, place), text, {}, location.address))
     return entries
 
 
-def read_manifest(uri: str) -> Iterator[Entry]:
+def read_manifest(uri: str, *, input_column: str | None = None, id_column: str | None = None) -> Iterator[Entry]:
     """The entries of a manifest, one by one; only their ids are held in memory.
 
-    CSV, JSON lines (`.jsonl`, `.ndjson`), Parquet, or text (`.txt`, one input a line, `#` starts a comment line). A column `input`
-    (or `path`, or `url`), an optional `id`, further columns are carried along as text: numbers and nested values as JSON, nulls
-    left out. Relative paths are relative to the working directory.
+    CSV or TSV (separated by commas, semicolons, tabs or bars), JSON lines (`.jsonl`, `.ndjson`), Parquet, or text (`.txt`, one input a
+    line, `#` starts a comment line); text in UTF-8, UTF-16 or UTF-32. A column `input` (or `path`, `url`, …: `INPUT_COLUMNS`), an
+    optional `id`, further columns are carried along as text: numbers and nested values as JSON, nulls left out. Relative paths are
+    relative to the working directory. A folder, or a glob pattern that matches, stands for a manifest of the video files in it.
+
+    A row that cannot be used costs only itself: it is given out as an entry with a `problem` that names its line.
 
     Args:
         uri: a local path or a URI of any protocol that fsspec and its installed drivers know.
+        input_column: name of the column with the input, in place of `INPUT_COLUMNS`.
+        id_column: name of the column with the id, in place of `id`.
 
     Raises:
-        InputError: the manifest cannot be read, a row has no input, an unsupported one, or an id that another row has; names
-            the file and the line (for Parquet the row). Raised when the row is reached: entries before it were given out.
+        InputError: the manifest cannot be read as a whole: no such file, no such format, no column with the input, no rows, or not one
+            row that can be used; names the file and, where there is one, the line. Raised when the place is reached: entries before it
+            were given out.
     """
-    namer = Namer()
-    for line, row in read_rows(uri):
-        place = f"{uri}, line {line}"
+    files = files_of(uri) if "://" not in uri else [uri]
+    if files != [uri]:
+        yield from entries_from_inputs(files)
+        return
+    check_folder(uri)
+    reader = _RowReader(uri, input_column, id_column)
+    usable, first = False, None
+    for line, row in read_rows(uri, reader.inputs):
+        entry = reader.entry(line, row)
+        usable = usable or entry.problem is None
+        first = first or entry.problem
+        yield entry
+    if usable:
+        return
+    if first is None:
+        raise InputError("no rows", uri, "below the header, give one row for each video")
+    raise InputError(f"not one row can be used; the first problem: {first.what}", first.subject, first.hint)
+
+
+class _RowReader:
+    """Turns the rows of one manifest into entries."""
+
+    def __init__(self, uri: str, input_column: str | None, id_column: str | None) -> None:
+        self._uri = uri
+        self.inputs = (_folded(input_column),) if input_column else INPUT_COLUMNS
+        self._id = _folded(id_column or "id")
+        self._id_required = id_column is not None
+        self._namer = Namer()
+
+    def entry(self, line: int, row: Row | InputError) -> Entry:
+        """The entry of one row.
+
+        Raises:
+            InputError: the manifest as a whole has no column with the input.
+        """
+        place = f"{cleaned(self._uri, SHORT_CHARS)}, line {line}"
+        if isinstance(row, InputError):
+            return self._unusable(line, place, "", None, {}, (), row)
+        names = {_folded(name): name for name in reversed(list(row.cells))}
+        input_name = next((names[name] for name in self.inputs if name in names and (row.cells[names[name]] or "").strip()), None)
+        input_name = input_name or next((names[name] for name in self.inputs if name in names), None)
+        id_name = names.get(self._id)
+        cleaner = Cleaner()
+        columns = _columns({name: text for name, text in row.cells.items() if name not in (input_name, id_name)}, cleaner)
+        given = unquoted(row.cells[id_name] or "") if id_name is not None else ""
+        text = unquoted(row.cells[input_name] or "") if input_name is not None else ""
+        missing = self._missing(input_name, id_name, place, list(row.cells))
+        if missing is not None and row.tabular:
+            raise missing
         try:
-            yield _entry(row, place, namer)
+            if missing is not None:
+                raise missing
+            location = locate(text)
+            entry_id = self._claimed(given, place) if given else self._namer.derive(text, place)
         except InputError as error:
-            if error.subject.startswith(place):
-                raise
-            raise InputError(error.what, f"{place}: {error.subject}", error.hint) from error
+            return self._unusable(line, place, text, given, columns, cleaner.notes, error)
+        return Entry(entry_id, text, columns, location.address, line, cleaner.notes)
+
+    def _missing(self, input_name: str | None, id_name: str | None, place: str, there: list[str]) -> InputError | None:
+        shown = cleaned(", ".join(there), SHORT_CHARS) or "none"
+        if input_name is None:
+            hint = f"name it {', '.join(self.inputs[:3])}, or say which one with --input-column; the columns here are: {shown}"
+            return InputError("no column with the input", place, hint)
+        if id_name is None and self._id_required:
+            return InputError(f"no column {self._id!r}", place, f"the columns here are: {shown}")
+        return None
+
+    def _claimed(self, entry_id: str, place: str) -> str:
+        if len(entry_id) > NAME_CHARS or _BAD_ID.search(entry_id):
+            hint = f"at most {NAME_CHARS} characters, no control characters and no lone surrogates"
+            raise InputError(f"unusable id {cleaned(entry_id, NAME_CHARS)!a}", place, hint)
+        if _ROUNDED.fullmatch(entry_id):
+            raise InputError(
+                f"the id {entry_id} has been rounded by a spreadsheet or a float column: its last digits are lost",
+                place,
+                "import the original export with this column as text, and save it again",
+            )
+        holder = self._namer.claim(entry_id, place)
+        if holder is not None:
+            hint = "give every row an id of its own, or none an id"
+            raise InputError(f"the id {entry_id!r} is already taken by {holder}", place, hint)
+        return entry_id
+
+    def _unusable(
+        self, line: int, place: str, text: str, given: str | None, columns: Mapping[str, str], notes: tuple[str, ...], error: InputError
+    ) -> Entry:
+        """An entry for a row that cannot be used. Its id is the row's own where that is usable and free."""
+        if not error.subject.startswith(place):
+            error = InputError(error.what, f"{place}: {without_user(error.subject)}", error.hint)
+        try:
+            entry_id = self._claimed(given, place) if given else self._namer.free(f"line-{line}", place)
+        except InputError:
+            entry_id = self._namer.free(f"line-{line}", place)
+        return Entry(entry_id, cleaned(without_user(text), INPUT_CHARS), columns, "", line, notes, Problem.of(error))
 
 
-def _entry(row: dict[str, str], place: str, namer: Namer) -> Entry:
-    names = {name.strip().casefold(): name for name in reversed(row)}
-    input_name = next((names[name] for name in INPUT_COLUMNS if name in names), None)
-    if input_name is None:
-        there = ", ".join(row) or "none"
-        raise InputError("no column with the input", place, f"name it {', '.join(INPUT_COLUMNS)}; the columns here are: {there}")
-    text = row[input_name]
-    location = locate(text)
-    id_name = names.get("id")
-    given = row[id_name].strip() if id_name is not None else ""
-    columns = {name: value for name, value in row.items() if name not in (input_name, id_name)}
-    return Entry(_claimed(given, place, namer) if given else namer.derive(text, place), text, columns, location.address)
+def _columns(cells: Mapping[str, str | None], cleaner: Cleaner) -> dict[str, str]:
+    """A row's further columns, cleaned; nulls left out."""
+    columns: dict[str, str] = {}
+    left = _ROW_CHARS
+    for name, text in cells.items():
+        if text is None:
+            continue
+        if len(columns) >= _MAX_COLUMNS or left <= 0:
+            cleaner.note(name, f"left out: a row's further columns are at most {_MAX_COLUMNS:,} with {_ROW_CHARS:,} characters together")
+            continue
+        label = cleaner.text(f"name of column {len(columns) + 1}", name, NAME_CHARS)
+        if label in columns:
+            cleaner.note(label, "left out: another column of this row has the same name")
+            continue
+        columns[label] = cleaner.text(label, text, min(CELL_CHARS, left))
+        left -= len(columns[label]) + len(label)
+    return columns
 
 
-def _claimed(entry_id: str, place: str, namer: Namer) -> str:
-    if len(entry_id) > _MAX_ID or _BAD_ID.search(entry_id):
-        raise InputError(f"unusable id {entry_id[:_MAX_ID]!r}", place, f"at most {_MAX_ID} characters, no control characters")
-    holder = namer.claim(entry_id, place)
-    if holder is not None:
-        raise InputError(f"the id {entry_id!r} is already taken by {holder}", place, "give every row an id of its own, or none an id")
-    return entry_id
+def _folded(name: str) -> str:
+    return name.strip().casefold()

@@ -38,11 +38,13 @@ def fetch(entry: Entry, limits: FetchLimits, workdir: Path) -> Iterator[Video]:
         workdir: an existing directory; downloads get a folder with a random name in it.
 
     Raises:
-        InputError: it cannot be got, and asking again will not help; `outcomes` has the kinds.
+        InputError: it cannot be got, and asking again will not help; `outcomes` has the kinds. `ManifestRowError` where the manifest's
+            row was bad: nothing has been opened then.
         MediaError: no bytes, or too many.
         TransientError: it could not be got now, after all attempts.
         StorageError: the work directory cannot be written.
     """
+    entry.check()
     location = locate(entry.location or entry.input)
     if location.kind == "file":
         yield local_video(location.address, limits)

@@ -51,7 +51,10 @@ class Namer:
 
     def derive(self, text: str, place: str) -> str:
         """A free id for the input `text`: its stem, or its stem with -2, -3 and so on."""
-        stem = stem_of(text)
+        return self.free(stem_of(text), place)
+
+    def free(self, stem: str, place: str) -> str:
+        """A free id: `stem`, or `stem` with -2, -3 and so on."""
         number = self._next.get(stem, 1)
         while self.claim(candidate := stem if number == 1 else f"{stem}-{number}", place) is not None:
             number += 1

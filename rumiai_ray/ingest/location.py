@@ -18,8 +18,13 @@ STORE_SCHEMES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oci", 
 """fsspec protocols taken as inputs: stores whose server is the operator's configuration. Left out are those whose URI names any
 host (ftp, sftp, smb, hdfs), for which nobody would check the address, and those that wrap others (zip, simplecache, reference)."""
 
+URL_CHARS = 8192
+"""Longest URL or URI taken; signed ones have up to about 4,000 characters."""
+
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_USER = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^/?#\s]*@")
+_QUOTES = (('"', '"'), ("'", "'"), ("“", "”"))
 
 
 @dataclass(frozen=True)
@@ -35,10 +40,11 @@ def locate(text: str) -> Location:
     """The location `text` spells.
 
     Args:
-        text: a path (relative to the working directory), a `file://` or http(s) URL, or a URI of one of `STORE_SCHEMES`.
+        text: a path (relative to the working directory; `~` is the home directory), a `file://` or http(s) URL, or a URI of one of
+            `STORE_SCHEMES`.
 
     Raises:
-        InputError: empty, not expressible as UTF-8, a scheme that is not supported, or an address without a host.
+        InputError: empty, not expressible as UTF-8, too long, a scheme that is not supported, or an address without a host.
     """
     if not text.strip():
         raise InputError("an empty input", repr(text), "give a path or a URL")
@@ -50,7 +56,9 @@ def locate(text: str) -> Location:
         raise InputError("the name contains a NUL character", repr(text), "no file can have such a name; check where it came from")
     match = _SCHEME.match(text)
     if not match:
-        return Location("file", str(Path(text).absolute()))
+        return Location("file", str(_from_home(text).absolute()))
+    if len(text) > URL_CHARS:
+        raise InputError(f"a URL of {len(text):,} characters", f"{text[:100]}…", f"at most {URL_CHARS:,} characters are taken")
     scheme = match[1].lower()
     if scheme == "file":
         return Location("file", _file_path(text))
@@ -67,8 +75,37 @@ def locate(text: str) -> Location:
     )
 
 
+def unquoted(text: str) -> str:
+    """`text` without blanks around it and without one pair of quotes around all of it, as file managers copy paths."""
+    text = text.strip()
+    for opening, closing in _QUOTES:
+        inside = text[1:-1]
+        if text.startswith(opening) and text.endswith(closing) and inside.strip() and not {opening, closing} & set(inside):
+            return inside.strip()
+    return text
+
+
+def without_user(text: str) -> str:
+    """`text` without a user name and password in its URL: how an input that was refused is written to tables and messages."""
+    return _USER.sub(r"\1", text)
+
+
+def _from_home(text: str) -> Path:
+    if not text.startswith("~"):
+        return Path(text)
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        if not text.startswith("~/"):  # no user of that name: a file whose name begins so
+            return Path(text)
+        raise InputError("the home directory is not known", text, "set HOME, or give the whole path") from error
+
+
 def _file_path(url: str) -> str:
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise InputError(f"no valid URL: {error}", url, "three slashes: file:///path") from error
     if parts.netloc not in ("", "localhost"):
         raise InputError(f"a file on another machine, {parts.netloc}", url, "three slashes: file:///path")
     if parts.query or parts.fragment:

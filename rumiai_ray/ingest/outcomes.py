@@ -25,6 +25,10 @@ class ExtractorBrokenError(InputError):
     """The site has changed and the installed yt-dlp no longer understands it."""
 
 
+class ManifestRowError(InputError):
+    """A row of the manifest names no input that can be used. The other rows of the manifest are not affected."""
+
+
 class RateLimitedError(TransientError):
     """The server asks for patience (HTTP 429, or 503 with Retry-After).
 

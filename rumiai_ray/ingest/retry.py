@@ -41,4 +41,5 @@ def retrying(call: Callable[[], _T], limits: FetchLimits, network: Network) -> _
 def _wait_s(error: TransientError, attempt: int, limits: FetchLimits) -> float:
     if isinstance(error, RateLimitedError) and error.retry_after_s is not None:
         return error.retry_after_s
-    return min(limits.retry_base_s * 2.0 ** (attempt - 1), limits.retry_max_s)
+    # The exponent is bounded: 2.0 ** 1024 is an OverflowError.
+    return min(limits.retry_base_s * 2.0 ** min(attempt - 1, 64), limits.retry_max_s)

@@ -2,41 +2,57 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from contextlib import contextmanager
-from datetime import date, datetime, time
+from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
 from rumiai_ray.errors import InputError
 from rumiai_ray.ingest.local import open_regular
 from rumiai_ray.ingest.location import locate
+from rumiai_ray.ingest.manifest_csv import Records
+from rumiai_ray.ingest.manifest_text import LINE_CHARS, Overlong, lines
+from rumiai_ray.ingest.manifest_values import as_text
 from rumiai_ray.ingest.stores import opened
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from typing import IO
-
-Row = dict[str, str]
-
-_PARQUET_BATCH_ROWS = 1024
+    from collections.abc import Iterator, Mapping, Sequence
 
 
-def read_rows(uri: str) -> Iterator[tuple[int, Row]]:
-    """Every row of the manifest at `uri` with its line number (Parquet: row number), counted from 1.
+@dataclass(frozen=True)
+class Row:
+    """One row of a manifest."""
+
+    cells: Mapping[str, str | None]
+    """By column, as text; None for a null."""
+    tabular: bool = True
+    """Every row of the file has the same columns."""
+
+
+class _Reader(Protocol):
+    def __call__(self, stream: IO[bytes], uri: str, wanted: Sequence[str]) -> Iterator[tuple[int, Row | InputError]]: ...
+
+
+def read_rows(uri: str, wanted: Sequence[str] = ("input",)) -> Iterator[tuple[int, Row | InputError]]:
+    """Every row of the manifest at `uri`, or what is wrong with it, with its line number (Parquet: row number), counted from 1.
+
+    Args:
+        uri: a local path or a URI.
+        wanted: folded names of which the header has one: they tell what separates the cells of a CSV file.
 
     Raises:
-        InputError: unknown format, unreadable file, or a row that is not of its format; names file and line.
+        InputError: unknown format, or a file that cannot be read as a whole.
     """
     path = urlsplit(uri).path if "://" in uri else uri
     suffix = PurePosixPath(path).suffix.lower()
     reader = _READERS.get(suffix)
     if reader is None:
-        raise InputError("no manifest format that is known by its ending", uri, f"known endings: {', '.join(_READERS)}")
+        known = f"known endings: {', '.join(_READERS)}; videos themselves are arguments of `rumiai-ray analyze`"
+        raise InputError("no manifest format that is known by its ending", uri, known)
     with _opened(uri) as stream:
-        yield from reader(stream, uri)
+        yield from reader(stream, uri, wanted)
 
 
 @contextmanager
@@ -49,88 +65,60 @@ def _opened(uri: str) -> Iterator[IO[bytes]]:
             yield stream
 
 
-def _lines(stream: Iterable[bytes], uri: str) -> Iterator[str]:
-    """Decoded line by line, not through a text wrapper, which reads ahead and could not name the line at fault."""
-    for number, line in enumerate(stream, 1):
-        try:
-            yield line.decode("utf-8-sig" if number == 1 else "utf-8")
-        except UnicodeDecodeError as error:
-            raise InputError("not UTF-8 text", f"{uri}, line {number}", "save the manifest as UTF-8") from error
-
-
-def _read_text(stream: IO[bytes], uri: str) -> Iterator[tuple[int, Row]]:
-    for number, line in enumerate(_lines(stream, uri), 1):
+def _read_text(stream: IO[bytes], uri: str, wanted: Sequence[str]) -> Iterator[tuple[int, Row | InputError]]:
+    for number, line in enumerate(lines(stream, uri), 1):
         text = line.strip()
         if text and not text.startswith("#"):
-            yield number, {"input": text}
+            yield number, _overlong(uri, number) if isinstance(line, Overlong) else Row({wanted[0]: text})
 
 
-def _read_csv(stream: IO[bytes], uri: str) -> Iterator[tuple[int, Row]]:
-    reader = csv.reader(_lines(stream, uri), strict=True)
-    header: list[str] | None = None
+def _read_csv(stream: IO[bytes], uri: str, wanted: Sequence[str]) -> Iterator[tuple[int, Row | InputError]]:
+    records = Records(lines(stream, uri), wanted, uri)
+    for number, record in records:
+        yield number, record if isinstance(record, InputError) else Row(dict(zip(records.header, record, strict=True)))
+
+
+def _read_json(stream: IO[bytes], uri: str, wanted: Sequence[str]) -> Iterator[tuple[int, Row | InputError]]:
+    del wanted
+    for number, line in enumerate(lines(stream, uri), 1):
+        if line.strip():
+            try:
+                yield number, _overlong(uri, number) if isinstance(line, Overlong) else _json_row(line, f"{uri}, line {number}")
+            except InputError as error:
+                yield number, error
+
+
+def _json_row(line: str, place: str) -> Row:
     try:
-        for fields in reader:
-            if not fields:
-                continue
-            if header is None:
-                header = [name.strip() for name in fields]
-                if repeated := sorted({name for name in header if header.count(name) > 1}):
-                    raise InputError(f"the column {repeated[0]!r} is there twice", f"{uri}, line {reader.line_num}", "rename one of them")
-                continue
-            if len(fields) != len(header):
-                what = f"{len(fields)} fields where the header has {len(header)}"
-                raise InputError(what, f"{uri}, line {reader.line_num}", "quote fields that contain commas")
-            yield reader.line_num, dict(zip(header, fields, strict=True))
-    except csv.Error as error:
-        raise InputError(f"broken CSV: {error}", f"{uri}, line {reader.line_num}", "check the quotes on that line") from error
-    if header is None:
-        raise InputError("an empty CSV file", uri, "the first line names the columns, one of them `input`")
-
-
-def _read_json(stream: IO[bytes], uri: str) -> Iterator[tuple[int, Row]]:
-    for number, line in enumerate(_lines(stream, uri), 1):
-        if not line.strip():
-            continue
-        try:
-            values = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise InputError(f"no valid JSON: {error.msg}", f"{uri}, line {number}", "one JSON object a line") from error
+        values = json.loads(line)
         if not isinstance(values, dict):
-            raise InputError(f"a JSON {type(values).__name__}, not an object", f"{uri}, line {number}", 'lines look like {"input": "…"}')
-        yield number, _as_row(values)
+            raise InputError(f"a JSON {type(values).__name__}, not an object", place, 'lines look like {"input": "…"}')
+        return Row({name: None if value is None else as_text(value) for name, value in values.items()}, tabular=False)
+    except json.JSONDecodeError as error:
+        raise InputError(f"no valid JSON: {error.msg}", place, "one JSON object a line") from error
+    except ValueError as error:  # Python refuses integers of more than 4,300 digits
+        raise InputError(f"a number that cannot be read: {error}", place, "give numbers of so many digits as text") from error
+    except RecursionError as error:
+        raise InputError("values nested too deeply", place, "one JSON object a line, with a few levels at most") from error
 
 
-def _read_parquet(stream: IO[bytes], uri: str) -> Iterator[tuple[int, Row]]:
-    import pyarrow as pa  # noqa: PLC0415 -- a tenth of a second that the other formats need not pay
-    import pyarrow.parquet as pq  # noqa: PLC0415
+def _read_parquet(stream: IO[bytes], uri: str, wanted: Sequence[str]) -> Iterator[tuple[int, Row | InputError]]:
+    del wanted
+    from rumiai_ray.ingest.manifest_parquet import rows  # noqa: PLC0415 -- a tenth of a second that the other formats need not pay
 
-    try:
-        number = 0
-        with pq.ParquetFile(stream) as file:
-            for batch in file.iter_batches(_PARQUET_BATCH_ROWS, use_threads=False):
-                for values in batch.to_pylist():
-                    number += 1
-                    yield number, _as_row(values)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
-        raise InputError(f"unreadable Parquet: {error}", uri, "write the manifest again") from error
+    for number, cells in enumerate(rows(stream, uri), 1):
+        yield number, cells if isinstance(cells, InputError) else Row(cells)
 
 
-_READERS: dict[str, Callable[[IO[bytes], str], Iterator[tuple[int, Row]]]] = {
+def _overlong(uri: str, number: int) -> InputError:
+    return InputError(f"a line of more than {LINE_CHARS:,} characters", f"{uri}, line {number}", "one row a line")
+
+
+_READERS: dict[str, _Reader] = {
     ".csv": _read_csv,
+    ".tsv": _read_csv,
     ".jsonl": _read_json,
     ".ndjson": _read_json,
     ".parquet": _read_parquet,
     ".txt": _read_text,
 }
-
-
-def _as_row(values: dict[str, Any]) -> Row:
-    return {name: _as_text(value) for name, value in values.items() if value is not None}
-
-
-def _as_text(value: object) -> str:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, datetime | date | time):
-        return value.isoformat()
-    return json.dumps(value, ensure_ascii=False, default=str)

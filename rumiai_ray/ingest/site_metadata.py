@@ -1,61 +1,84 @@
-"""From yt-dlp's description of a post to `VideoMetadata`."""
+"""From yt-dlp's description of a post to `VideoMetadata`. The description is a stranger's: any key may hold anything."""
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from rumiai_ray.ingest.cleaning import INPUT_CHARS, SHORT_CHARS, TEXT_CHARS, Cleaner
 from rumiai_ray.ingest.video import VideoMetadata
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _HASHTAG = re.compile(r"#(\w+)")
+_MAX_TAGS = 1000
 
 
 def metadata_from(info: Mapping[str, Any], url: str) -> VideoMetadata:
-    """What yt-dlp's info dict says; None for what it does not say.
+    """What yt-dlp's info dict says; None for what it does not say. Never raises, whatever the values are.
 
     Args:
         info: as `YoutubeDL.extract_info` returns it.
         url: what was asked for, the source URL where the site names no canonical page.
     """
+    cleaner = Cleaner()
+    title, description = (_text(info, cleaner, TEXT_CHARS, name) for name in ("title", "description"))
     return VideoMetadata(
-        title=_text(info, "title"),
-        description=_text(info, "description"),
-        author=_text(info, "uploader", "uploader_id", "channel"),
-        hashtags=_hashtags(info),
-        uploaded_at=_uploaded_at(info.get("timestamp")),
-        view_count=_count(info.get("view_count")),
-        like_count=_count(info.get("like_count")),
-        comment_count=_count(info.get("comment_count")),
-        share_count=_count(info.get("repost_count")),
-        source_url=_text(info, "webpage_url") or url,
+        title=title,
+        description=description,
+        author=_text(info, cleaner, SHORT_CHARS, "uploader", "uploader_id", "channel"),
+        hashtags=_hashtags(info.get("tags"), description if description is not None else title, cleaner),
+        uploaded_at=_uploaded_at(info.get("timestamp"), cleaner),
+        view_count=cleaner.count("view_count", info.get("view_count")),
+        like_count=cleaner.count("like_count", info.get("like_count")),
+        comment_count=cleaner.count("comment_count", info.get("comment_count")),
+        share_count=cleaner.count("share_count", info.get("repost_count")),
+        source_url=_page(info.get("webpage_url"), cleaner) or cleaner.text("source_url", url, INPUT_CHARS),
+        notes=cleaner.notes,
     )
 
 
-def _text(info: Mapping[str, Any], *names: str) -> str | None:
-    return next((value for name in names if isinstance(value := info.get(name), str)), None)
+def _text(info: Mapping[str, Any], cleaner: Cleaner, limit: int, *names: str) -> str | None:
+    name = next((name for name in names if isinstance(info.get(name), str)), None)
+    return None if name is None else cleaner.text(name, info[name], limit)
 
 
-def _hashtags(info: Mapping[str, Any]) -> tuple[str, ...] | None:
+def _page(value: object, cleaner: Cleaner) -> str | None:
+    if not isinstance(value, str):
+        return None
+    if len(value) > INPUT_CHARS:  # half a URL leads nowhere
+        cleaner.note("source_url", f"the canonical page has {len(value):,} characters: replaced by the URL that was asked for")
+        return None
+    return cleaner.text("source_url", value, INPUT_CHARS)
+
+
+def _hashtags(tags: object, text: str | None, cleaner: Cleaner) -> tuple[str, ...] | None:
     """The site's own tags, else the hashtags in the description, else in the title; each once."""
-    tags = info.get("tags")
-    if tags:
-        found = [str(tag).removeprefix("#") for tag in tags]
-    else:
-        text = _text(info, "description", "title")
-        if text is None:
-            return None
+    if isinstance(tags, list | tuple) and tags:
+        named = [tag for tag in tags if isinstance(tag, str)]
+        if len(named) < len(tags):
+            cleaner.note("hashtags", f"{len(tags) - len(named):,} of {len(tags):,} are no text, left out")
+        found = [tag.removeprefix("#") for tag in named]
+    elif text is not None:
         found = _HASHTAG.findall(text)
-    return tuple(dict.fromkeys(found))
+    else:
+        return None
+    if len(found) > _MAX_TAGS:
+        cleaner.note("hashtags", f"{_MAX_TAGS:,} of {len(found):,} kept")
+    return tuple(dict.fromkeys(cleaner.text("hashtags", tag, SHORT_CHARS) for tag in found[:_MAX_TAGS]))
 
 
-def _uploaded_at(timestamp: object) -> datetime | None:
+def _uploaded_at(timestamp: object, cleaner: Cleaner) -> datetime | None:
     # Only an exact time: midnight of an upload_date would be a claim nobody made.
-    return datetime.fromtimestamp(int(timestamp), UTC) if isinstance(timestamp, int | float) else None
-
-
-def _count(value: object) -> int | None:
-    return int(value) if isinstance(value, int | float) and value >= 0 else None
+    if isinstance(timestamp, bool) or not isinstance(timestamp, int | float):
+        return None
+    if math.isfinite(timestamp) if isinstance(timestamp, float) else True:
+        try:
+            return datetime.fromtimestamp(int(timestamp), UTC)
+        except (OverflowError, ValueError, OSError):
+            pass
+    cleaner.note("uploaded_at", "a timestamp outside the years 1 to 9999, left out")
+    return None

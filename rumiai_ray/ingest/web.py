@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from rumiai_ray.ingest.network import Network
 
 _REDIRECTS = (301, 302, 303, 307, 308)
+_LONGEST_WAIT_S = 366 * 86400.0
+"""Longest Retry-After that is told; `retry` gives up long before."""
 _CHUNK_BYTES = 256 * 1024
 _HEAD_BYTES = 512
 _HEADERS = {"User-Agent": "Mozilla/5.0 (compatible; rumiai-ray)", "Accept": "*/*", "Accept-Encoding": "identity", "Connection": "close"}
@@ -183,8 +185,8 @@ def _seconds(retry_after: str | None) -> float | None:
     if retry_after is None:
         return None
     if retry_after.strip().isdecimal():
-        return float(retry_after)
+        return min(float(retry_after), _LONGEST_WAIT_S)
     try:
-        return max(0.0, parsedate_to_datetime(retry_after).timestamp() - time())
-    except ValueError:
+        return min(max(0.0, parsedate_to_datetime(retry_after).timestamp() - time()), _LONGEST_WAIT_S)
+    except (ValueError, OverflowError, TypeError):  # no date, or one whose year or UTC offset is absurd
         return None

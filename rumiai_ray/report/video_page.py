@@ -152,7 +152,7 @@ def _facts(video: Row) -> list[tuple[str, str]]:
         ("input", video["input"]),
         ("video key", video["video_key"]),
     ]
-    return found + [("problem", problem) for problem in video["media_problems"]]
+    return found + [("problem", problem) for problem in video["media_problems"]] + [("note", note) for note in video.get("notes") or ()]
 
 
 def _source(video: Row) -> list[tuple[str, str]]:

@@ -27,11 +27,18 @@ class Status(StrEnum):
 _ENTRY = (
     column("entry_id", pa.string(), "The manifest row's id; unique in the run."),
     column("input", pa.string(), "The path or URL as it was given."),
+    column("manifest_line", pa.int64(), "Line of the manifest (Parquet: row), counted from 1; null without a manifest.", nullable=True),
+    column(
+        "notes",
+        pa.list_(pa.string()),
+        "What was changed in this row's texts and numbers so that a table can hold them, e.g. a lone surrogate replaced, a text cut to "
+        "its limit, a count beyond 64 bits; empty where nothing was.",
+    ),
 )
 
 VIDEOS = Table(
     "videos",
-    1,
+    2,
     "One committed entry: a manifest row whose video was read.",
     (
         *_ENTRY,
@@ -123,7 +130,7 @@ ANALYSES = Table(
 
 DEAD_LETTER = Table(
     "dead_letter",
-    1,
+    2,
     "One entry that could not be read or assembled.",
     (
         column("video_key", pa.string(), "SHA-256 of the video's bytes; null where they were never got.", nullable=True),

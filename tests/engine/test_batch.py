@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import shutil
 import signal
@@ -16,11 +17,14 @@ from ray.util.placement_group import placement_group, remove_placement_group
 
 import fakes
 from batches import WELL, Kit, check_attribution, clips, ray_processes
+from numbered_clips import numbered_clip
+from poison import INFOS, PoisonedStage
 from rumiai_ray.engine.batch import StalledError
 from rumiai_ray.engine.interactive import Stopped
 from rumiai_ray.engine.tally import tally_of
 from rumiai_ray.errors import ModelError, TransientError
-from rumiai_ray.ingest.entries import Entry
+from rumiai_ray.ingest.entries import Entry, read_manifest
+from rumiai_ray.ingest.table import EntryFile
 from rumiai_ray.runs.reader import open_run
 
 if TYPE_CHECKING:
@@ -83,6 +87,36 @@ def test_one_bad_file_one_poison_and_one_copy_cost_nobody_else_anything(kit: Kit
     assert tally.entries == {"committed": 9, "dead_letter": 2}
     assert tally.failures == {"frames: MediaError": 1, "ingest: InputError": 1, "bad: Crash": 1}
     assert (tally.statuses["bad", "ok"], tally.statuses["bad", "failed"], tally.statuses["reader", "ok"]) == (7, 1, 8)
+
+
+def test_poisoned_titles_numbers_errors_and_manifest_rows_cost_no_other_row_anything(kit: Kit) -> None:
+    kinds = [*INFOS, "raise", "unreadable"]
+    rows = [{"id": kind, "url": str(numbered_clip(kit.place / f"{kind}.mkv", at + 1)), "poison": kind} for at, kind in enumerate(kinds)]
+    bad = [{"id": "\ud800"}, {"url": "http://u:p@h/x"}, {"url": "ftp://h/x", "n\ud800": "\ud800"}, {"url": "http:///x"}, ["no object"]]
+    clean = clips(kit.place, 4)
+    lines = [*rows, *bad, *({"id": one.entry_id, "url": one.input} for one in clean)]
+    (kit.place / "m.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n" + "9" * 5000)
+    entries = list(EntryFile.of(read_manifest(str(kit.place / "m.jsonl"))))
+    kit.stage_type = PoisonedStage
+    run = kit.run("poisoned", entries)
+    assert run.status == "partial"
+    assert run.verify() == []
+    assert {row["entry_id"] for row in run.table("videos").to_pylist()} == {*INFOS, *(entry.entry_id for entry in clean)}
+    dead = {row["entry_id"]: row for row in run.table("dead_letter").to_pylist()}
+    assert {name: row["error_class"] for name, row in dead.items() if row["error_class"] != "ManifestRowError"} == {
+        "raise": "Lone�",
+        "unreadable": "UnreadableError",
+    }
+    first = len(kinds) + 1
+    assert sorted(row["manifest_line"] for row in dead.values() if row["error_class"] == "ManifestRowError") == [
+        *range(first, first + len(bad)),
+        len(lines) + 1,
+    ]
+    assert "u:p" not in f"{run.table('dead_letter').to_pylist()}"
+    notes = {row["entry_id"]: row["notes"] for row in run.table("videos").to_pylist()}
+    assert {name for name, told in notes.items() if told} == set(INFOS) - {"pair"}
+    batch, writer = kit.batch("poisoned", again=True)
+    writer.finish(batch.run([], 0, []), {})
 
 
 def test_a_stopped_run_resumes_to_what_an_undisturbed_one_would_be(kit: Kit) -> None:

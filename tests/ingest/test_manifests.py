@@ -14,6 +14,7 @@ import pytest
 
 from rumiai_ray.errors import InputError
 from rumiai_ray.ingest.entries import Entry, read_manifest
+from rumiai_ray.ingest.outcomes import ManifestRowError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,8 +33,8 @@ def write(tmp_path: Path) -> Callable[[str, bytes | str], str]:
 def test_a_csv_gives_entries_with_their_further_columns(write: Callable[[str, str], str]) -> None:
     uri = write("m.csv", '\ufeffID, Input ,tag\nfirst,/v/a.mp4,"x, y"\r\n\n,https://h/6748451240264420610,\n')
     assert list(read_manifest(uri)) == [
-        Entry("first", "/v/a.mp4", {"tag": "x, y"}, "/v/a.mp4"),
-        Entry("6748451240264420610", "https://h/6748451240264420610", {"tag": ""}, "https://h/6748451240264420610"),
+        Entry("first", "/v/a.mp4", {"tag": "x, y"}, "/v/a.mp4", 2),
+        Entry("6748451240264420610", "https://h/6748451240264420610", {"tag": ""}, "https://h/6748451240264420610", 4),
     ]
 
 
@@ -50,7 +51,7 @@ def test_quoted_names_may_hold_newlines_quotes_and_emoji(write: Callable[[str, s
 def test_json_lines_carry_values_as_text(write: Callable[[str, str], str]) -> None:
     row = {"url": "https://h/a.mp4", "id": "1", "views": 12, "ok": True, "tags": ["é"], "gone": None}
     entries = list(read_manifest(write("m.jsonl", f"{json.dumps(row)}\n\n")))
-    assert entries == [Entry("1", "https://h/a.mp4", {"views": "12", "ok": "true", "tags": '["é"]'}, "https://h/a.mp4")]
+    assert entries == [Entry("1", "https://h/a.mp4", {"views": "12", "ok": "true", "tags": '["é"]'}, "https://h/a.mp4", 1)]
 
 
 def test_parquet_rows_become_entries(tmp_path: Path) -> None:
@@ -58,8 +59,8 @@ def test_parquet_rows_become_entries(tmp_path: Path) -> None:
     when = datetime(2026, 1, 2, tzinfo=UTC)
     pq.write_table(pa.table({"path": ["/v/a.mp4", "/v/b.mp4"], "id": [1, None], "when": [when, None]}), path)
     assert list(read_manifest(str(path))) == [
-        Entry("1", "/v/a.mp4", {"when": "2026-01-02T00:00:00+00:00"}, "/v/a.mp4"),
-        Entry("b", "/v/b.mp4", {}, "/v/b.mp4"),
+        Entry("1", "/v/a.mp4", {"when": "2026-01-02T00:00:00+00:00"}, "/v/a.mp4", 1),
+        Entry("b", "/v/b.mp4", {}, "/v/b.mp4", 2),
     ]
 
 
@@ -86,37 +87,78 @@ def test_a_manifest_may_be_a_file_url(write: Callable[[str, str], str]) -> None:
     ("name", "content", "line", "complaint"),
     [
         ("m.csv", "input\n/v/a.mp4\nftp://h/b.mp4\n", 3, "unsupported scheme ftp"),
+        ("m.csv", "input\n/v/a.mp4\nhttp:///x\n", 3, "without a host"),
         ("m.csv", "id,input\nx,/v/a.mp4\ny,/v/b.mp4\nx,/v/c.mp4\n", 4, "'x' is already taken by .*line 2"),
         ("m.csv", "input,id\n/v/a.mp4,\n/v/b.mp4,a\n", 3, "'a' is already taken by .*line 2"),
         ("m.csv", "input,tag\n/v/a.mp4,x\n/v/b.mp4\n", 3, "1 fields where the header has 2"),
-        ("m.csv", "input\n/v/a.mp4\n,\n", 3, "2 fields where the header has 1"),
-        ("m.csv", "input,tag\n,x\n", 2, "empty input"),
-        ("m.csv", "file,tag\n/v/a.mp4,x\n", 2, "no column with the input"),
-        ("m.csv", "input,input\n/v/a.mp4,x\n", 1, "there twice"),
-        ("m.csv", 'input\n"/v/a.mp4\n', 2, "broken CSV"),
-        ("m.csv", b"input\n/v/\xff.mp4\n", 2, "not UTF-8"),
-        ("m.csv", 'id,input\n"a\tb",/v/a.mp4\n', 2, "unusable id"),
+        ("m.csv", "input\n/v/a.mp4\n/v/b.mp4,x\n", 3, "2 fields where the header has 1"),
+        ("m.csv", "input,tag\n,x\n/v/a.mp4,x\n", 2, "empty input"),
+        ("m.csv", 'input\n"/v/a.mp4\n/v/b.mp4\n', 2, "broken CSV"),
+        ("m.csv", b"input\n/v/\xff.mp4\n/v/a.mp4\n", 2, "not valid UTF-8"),
+        ("m.csv", 'id,input\n"a\tb",/v/a.mp4\n1,/v/b.mp4\n', 2, "unusable id"),
+        ("m.csv", "id;input\n7,30123E+18;/v/a.mp4\n1;/v/b.mp4\n", 2, "rounded by a spreadsheet"),
+        ("m.csv", "id,input\n7.3E+18,/v/a.mp4\n1,/v/b.mp4\n", 2, "rounded by a spreadsheet"),
         ("m.jsonl", '{"input": "/v/a.mp4"}\n{"input": \n', 2, "no valid JSON"),
-        ("m.jsonl", '["/v/a.mp4"]\n', 1, "a JSON list"),
-        ("m.jsonl", '{"input": null}\n', 1, "no column with the input"),
+        ("m.jsonl", '["/v/a.mp4"]\n{"input": "/v/a.mp4"}\n', 1, "a JSON list"),
+        ("m.jsonl", '{"input": null}\n{"input": "/v/a.mp4"}\n', 1, "an empty input"),
+        ("m.jsonl", '{"file": "/v/a.mp4"}\n{"input": "/v/a.mp4"}\n', 1, "no column with the input"),
+        ("m.jsonl", '{"input": "/v/a.mp4", "n": ' + "9" * 5000 + '}\n{"input": "/v/a.mp4"}\n', 1, "a number that cannot be read"),
+        ("m.jsonl", '{"input": ' + "[" * 200_000 + '\n{"input": "/v/a.mp4"}\n', 1, "nested too deeply"),
+        ("m.jsonl", '{"input": "/v/a.mp4", "id": 7.3e+18}\n{"input": "/v/b.mp4"}\n', 1, "rounded by a spreadsheet"),
+        ("m.jsonl", '{"input": "/v/a.mp4", "id": "\\ud800"}\n{"input": "/v/b.mp4"}\n', 1, "unusable id"),
         ("m.txt", "/v/a.mp4\nhttp://\n", 2, "without a host"),
+        ("m.txt", "/v/a.mp4\nhttp://user:secret@h/x\n", 2, "a user name or password"),
+        ("m.txt", "/v/a.mp4\nhttp://h/" + "x" * 10_000 + "\n", 2, "a URL of 10,009 characters"),
     ],
 )
-def test_a_bad_row_is_named_by_file_and_line(
+def test_a_bad_row_costs_only_itself_and_is_named_by_file_and_line(
     write: Callable[[str, bytes | str], str], name: str, content: bytes | str, line: int, complaint: str
+) -> None:
+    uri = write(name, content)
+    entries = list(read_manifest(uri))
+    (bad,) = [entry for entry in entries if entry.problem]
+    good = [entry for entry in entries if not entry.problem]
+    assert bad.line == line
+    assert good
+    assert len({entry.entry_id for entry in entries}) == len(entries)
+    with pytest.raises(ManifestRowError, match=complaint) as caught:
+        bad.check()
+    assert f"{uri}, line {line}" in str(caught.value)
+    assert caught.value.hint
+    assert "secret" not in f"{bad}"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "complaint"),
+    [
+        ("m.csv", "file,tag\n/v/a.mp4,x\n", "line 2: no column with the input"),
+        ("m.csv", "input,input\n/v/a.mp4,x\n", "line 1: the column 'input' is there twice"),
+        ("m.csv", "input,tag\n", "no rows"),
+        ("m.txt", "# nothing yet\n", "no rows"),
+        ("m.jsonl", "\n", "no rows"),
+        ("m.csv", "input\nftp://h/b.mp4\nhttp:///x\n", "line 2.*not one row can be used; the first problem: unsupported scheme"),
+        ("m.csv", b"PK\x03\x04" + bytes(100), "an Excel workbook"),
+        ("m.csv", b"\x1f\x8b" + bytes(100), "a gzip archive"),
+        ("m.jsonl", b"PAR1" + bytes(100), "a Parquet file under another ending"),
+    ],
+)
+def test_a_manifest_that_cannot_be_read_as_a_whole_is_refused(
+    write: Callable[[str, bytes | str], str], name: str, content: bytes | str, complaint: str
 ) -> None:
     uri = write(name, content)
     with pytest.raises(InputError, match=complaint) as caught:
         list(read_manifest(uri))
-    assert f"{uri}, line {line}" in str(caught.value)
+    assert uri in str(caught.value)
     assert caught.value.hint
 
 
-def test_rows_before_a_bad_one_are_given_out(write: Callable[[str, str], str]) -> None:
-    entries = read_manifest(write("m.txt", "/v/a.mp4\nftp://h/b\n"))
-    assert next(entries).input == "/v/a.mp4"
-    with pytest.raises(InputError):
-        next(entries)
+def test_a_quote_that_is_never_closed_costs_its_own_line_and_no_other(write: Callable[[str, str], str]) -> None:
+    rows = [f'/v/{number}.mp4,"caption\nof {number}"\n' for number in range(50)]
+    uri = write("m.csv", "input,caption\n" + "".join(rows) + '/v/bad.mp4,"never closed\n' + "".join(rows).replace("/v/", "/w/"))
+    entries = list(read_manifest(uri))
+    assert [entry.line for entry in entries if entry.problem] == [102]
+    assert [entry.input for entry in entries if not entry.problem] == [f"/{at}/{n}.mp4" for at in "vw" for n in range(50)]
+    assert {entry.columns["caption"] for entry in entries if not entry.problem} == {f"caption\nof {n}" for n in range(50)}
 
 
 @pytest.mark.parametrize(

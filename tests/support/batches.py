@@ -44,6 +44,7 @@ class Kit:
     place: Path
     models: tuple[ModelPlan, ...] = WELL
     settings: dict[str, Any] = field(default_factory=dict)
+    stage_type: type[Stage] = Stage
 
     @property
     def config(self) -> BaseConfig:
@@ -62,7 +63,7 @@ class Kit:
         else:
             writer = RunWriter.create(config.out, manifest, TABLES)
         work, size = self.place / "work", config.engine.batch_frames
-        stage = Stage(run_id, self.models, open_store(config), fetch_limits(config), work, size, thresholds(config))
+        stage = self.stage_type(run_id, self.models, open_store(config), fetch_limits(config), work, size, thresholds(config))
         watcher = _Watcher(on_tick)
         batch = Batch(config, stage, writer, self.here, plan_of_ray(config, self.models), watcher)
         watcher.batch = batch

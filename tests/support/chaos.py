@@ -22,6 +22,7 @@ import fakes
 import faults
 import faulty
 import nulls
+import poison
 from batches import TABLES, Kit, clips
 from faults import ALWAYS, DEATHS, HANGS, Fault
 from rumiai_ray.config import load_config
@@ -57,7 +58,7 @@ def ray_with_faults() -> Iterator[LocalRay]:
     """A Ray on loopback whose processes come to grief on demand."""
     with tempfile.TemporaryDirectory(prefix="faults-") as directory:
         os.environ[faults.DIRECTORY] = directory
-        modules = [Path(str(module.__file__)) for module in (fakes, nulls, faults, faulty)]
+        modules = [Path(str(module.__file__)) for module in (fakes, nulls, faults, faulty, poison)]
         try:
             with local_ray(num_cpus=4, num_gpus=2, beside=modules) as ours:
                 yield ours

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 _WHOSE = {"run_id", "video_key"}
 _INDIVIDUAL = {
-    "videos": {"entry_id", "input", "frame_store", "frames_key", "size_bytes", "columns"},
+    "videos": {"entry_id", "input", "frame_store", "frames_key", "size_bytes", "columns", "manifest_line", "notes"},
     # A time is never the same twice. Attempts are compared: a repeated call would be worth knowing.
     "analyses": {"processing_time_s"},
-    "dead_letter": {"entry_id", "input", "traceback_sha256"},
+    "dead_letter": {"entry_id", "input", "traceback_sha256", "manifest_line", "notes"},
 }
 _EBML = {".mkv", ".webm"}
 _ISO = {".mp4", ".mov"}

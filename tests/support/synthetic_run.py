@@ -55,7 +55,7 @@ def video_row(entry: str, **changes: Any) -> dict[str, Any]:
         "entry_id": entry, "input": f"{entry}.mp4", "frame_store": "miss", "frames_key": "k", "size_bytes": 1000, "container": "mp4",
         "video_codec": "h264", "audio_codec": "aac", "width_px": 576, "height_px": 1024, "rotation_deg": 0, "duration_s": 10.0,
         "fps": 30.0, "frames_decoded": 300, "frames_sampled": 50, "sampling_fps": 5.0, "audio_duration_s": 9.9, "media_problems": [],
-        "columns": [],
+        "columns": [], "notes": [],
     } | changes  # fmt: skip
 
 
@@ -81,7 +81,7 @@ def dead_letter_row(entry: str) -> dict[str, Any]:
     """A row of `dead_letter`."""
     return {
         "entry_id": entry, "input": f"{entry}.mp4", "stage": "ingest", "error_class": "InputError", "error_message": "no such file",
-        "attempts": 1, "traceback_sha256": "0" * 64, "retryable": False,
+        "attempts": 1, "traceback_sha256": "0" * 64, "retryable": False, "manifest_line": None, "notes": [],
     }  # fmt: skip
 
 

@@ -1,0 +1,244 @@
+"""Manifests that users sent in, and further ones of the same kinds: each is read, or refused with what to do."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from rumiai_ray.errors import InputError
+from rumiai_ray.ingest.entries import entries_from_inputs, read_manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+@pytest.fixture(scope="session")
+def reported(media: Path) -> Path:
+    return media.parent / "reported"
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[[str, bytes | str], str]:
+    def to(name: str, content: bytes | str) -> str:
+        (tmp_path / name).write_bytes(content.encode() if isinstance(content, str) else content)
+        return str(tmp_path / name)
+
+    return to
+
+
+@pytest.mark.parametrize(
+    ("name", "columns"),
+    [
+        ("utf16.csv", {"caption": "hi"}),
+        ("cr_only.csv", {"caption": "hi"}),
+        ("trailing_empty_rows.csv", {"caption": "hi"}),
+        ("hugefield.csv", {"caption": "x" * 200_000}),
+        ("decimal_column.parquet", {"rate": "1.50"}),
+    ],
+)
+def test_a_reported_manifest_gives_its_one_entry(reported: Path, name: str, columns: dict[str, str]) -> None:
+    (entry,) = read_manifest(str(reported / name))
+    assert (entry.input, entry.columns, entry.notes, entry.problem) == ("clip.mp4", columns, (), None)
+
+
+def test_blanks_around_the_cells_of_a_reported_manifest_are_no_part_of_them(reported: Path) -> None:
+    entries = list(read_manifest(str(reported / "spaces_around_cells.csv")))
+    assert [(entry.entry_id, entry.location) for entry in entries] == [
+        ("1", "https://www.tiktok.com/@x/video/7301234567890123456"),
+        ("2", "/some/where/clip.mp4"),
+    ]
+
+
+ROWS = "id,url,caption\n1,/v/ä.mp4,ö\n2,/v/b.mp4,日本\n"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+@pytest.mark.parametrize("newline", ["\n", "\r", "\r\n"])
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+def test_encodings_line_ends_and_separators_change_nothing(
+    write: Callable[[str, bytes | str], str], encoding: str, newline: str, separator: str
+) -> None:
+    text = ROWS.replace("\n", newline).replace(",", separator)
+    entries = list(read_manifest(write("m.tsv" if separator == "\t" else "m.csv", text.encode(encoding))))
+    assert [(entry.entry_id, entry.input, entry.columns) for entry in entries] == [
+        ("1", "/v/ä.mp4", {"caption": "ö"}),
+        ("2", "/v/b.mp4", {"caption": "日本"}),
+    ]
+
+
+@pytest.mark.parametrize("size", [65_535, 65_536, 65_537])
+def test_a_line_end_of_two_characters_may_lie_across_two_reads(write: Callable[[str, bytes | str], str], size: int) -> None:
+    head = "input,caption\r\n/v/a.mp4,"
+    filled = head + "x" * (size - len(head) - 1)
+    entries = list(read_manifest(write("m.csv", f"{filled}\r\n/v/b.mp4,y\r\n")))
+    assert [(entry.input, entry.line) for entry in entries] == [("/v/a.mp4", 2), ("/v/b.mp4", 3)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sep=;\nurl;note\n/v/a.mp4;x, y\n",
+        ',,\nurl,note,\n/v/a.mp4,"x, y",\n,,\n,,\n',
+        'note;url;;\n"x, y";/v/a.mp4;;\n;;;\n',
+        'url\tnote\n"/v/a.mp4"\tx, y\n',
+        "url, note\n'/v/a.mp4', \"x, y\"\n",
+        'url,note\n  "/v/a.mp4","x, y"\n',
+    ],
+)
+def test_spreadsheets_add_rows_cells_and_quotes(write: Callable[[str, bytes | str], str], text: str) -> None:
+    (entry,) = read_manifest(write("m.csv", text))
+    assert (entry.input, entry.columns) == ("/v/a.mp4", {"note": "x, y"})
+
+
+def test_a_table_with_an_index_column_keeps_it_under_a_name(write: Callable[[str, bytes | str], str]) -> None:
+    (entry,) = read_manifest(write("m.csv", ",url\n0,/v/a.mp4\n"))
+    assert (entry.input, entry.columns) == ("/v/a.mp4", {"column_1": "0"})
+
+
+def test_columns_can_be_named(write: Callable[[str, bytes | str], str]) -> None:
+    uri = write("m.csv", "input;Video Link;post\nx;/v/a.mp4;17\n")
+    (entry,) = read_manifest(uri, input_column="video link", id_column="post")
+    assert (entry.entry_id, entry.input, entry.columns) == ("17", "/v/a.mp4", {"input": "x"})
+    with pytest.raises(InputError, match=r"no column with the input .*--input-column; the columns here are: input, Video Link, post"):
+        list(read_manifest(uri, input_column="link"))
+    with pytest.raises(InputError, match="no column 'key'"):
+        list(read_manifest(uri, id_column="key"))
+
+
+def test_of_several_input_columns_the_first_that_is_not_blank_is_taken(write: Callable[[str, bytes | str], str]) -> None:
+    entries = list(read_manifest(write("m.csv", "path,url\n/v/a.mp4,https://h/a\n,https://h/b\n")))
+    assert [entry.input for entry in entries] == ["/v/a.mp4", "https://h/b"]
+
+
+@pytest.mark.parametrize("name", ["webVideoUrl", "video_url", "share_url"])
+def test_the_columns_of_common_scrapers_are_known(write: Callable[[str, bytes | str], str], name: str) -> None:
+    uri = write("m.jsonl", f'{{"id": "7301234567890123456", "{name}": "https://h/a.mp4"}}\n')
+    assert [(entry.entry_id, entry.input) for entry in read_manifest(uri)] == [("7301234567890123456", "https://h/a.mp4")]
+
+
+def test_ids_keep_their_digits(tmp_path: Path, write: Callable[[str, bytes | str], str]) -> None:
+    number = 7301234567890123456
+    assert [entry.entry_id for entry in read_manifest(write("m.jsonl", f'{{"id": {number}, "url": "/v/a"}}\n'))] == [str(number)]
+    pq.write_table(pa.table({"id": pa.array([number]), "url": ["/v/a"]}), tmp_path / "m.parquet")
+    assert [entry.entry_id for entry in read_manifest(str(tmp_path / "m.parquet"))] == [str(number)]
+
+
+def test_ids_that_lost_their_digits_are_refused_with_the_reason(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"id": pa.array([7301234567890123456.0]), "url": ["/v/a"]}), tmp_path / "m.parquet")
+    with pytest.raises(InputError, match=r"rounded by a spreadsheet or a float column.*as text"):
+        list(read_manifest(str(tmp_path / "m.parquet")))
+
+
+def test_parquet_s_types_are_their_plain_text(tmp_path: Path) -> None:
+    path, key = tmp_path / "m.parquet", uuid.uuid4()
+    duckdb.sql(
+        f"""COPY (SELECT '/v/a.mp4' AS url, '{key}'::UUID AS id, 1.50::DECIMAL(5,2) AS rate,
+        INTERVAL '1 year 2 months 3 days 04:05:06.789' AS age, 'abc'::BLOB AS words, '\\xAA\\x00'::BLOB AS raw,
+        'infinity'::TIMESTAMP AS forever, [1.5::DECIMAL(3,1)] AS rates, TIMESTAMP_NS '2026-01-02 03:04:05.123456789' AS at,
+        INTERVAL '0 days' AS none) TO '{path}'"""
+    )
+    (entry,) = read_manifest(str(path))
+    assert (entry.entry_id, entry.input) == (str(key), "/v/a.mp4")
+    assert entry.columns == {
+        "rate": "1.50",
+        "age": "14 months 3 days 04:05:06.789",
+        "words": "abc",
+        "raw": "aa00",
+        "rates": '["1.5"]',
+        "at": "2026-01-02T03:04:05.123456789",
+        "none": "00:00:00",
+        "forever": "infinity",
+    }
+
+
+def test_a_decimal_is_written_digit_by_digit(tmp_path: Path) -> None:
+    values = pa.array([Decimal("0.00000001"), Decimal("12345678901234567890.00000000")], pa.decimal128(38, 8))
+    pq.write_table(pa.table({"url": ["/v/a", "/v/b"], "x": values}), tmp_path / "m.parquet")
+    assert [entry.columns["x"] for entry in read_manifest(str(tmp_path / "m.parquet"))] == ["0.00000001", "12345678901234567890.00000000"]
+
+
+def test_a_parquet_string_that_is_no_utf_8_costs_a_note(tmp_path: Path) -> None:
+    broken = pa.array([b"a\xffb", b"fine"], pa.binary()).view(pa.string())
+    pq.write_table(pa.table({"url": ["/v/a", "/v/b"], "caption": broken, "when": [datetime(2026, 1, 2), None]}), tmp_path / "m.parquet")  # noqa: DTZ001 -- a column without a zone
+    entries = list(read_manifest(str(tmp_path / "m.parquet")))
+    assert [entry.columns["caption"] for entry in entries] == ["a�b", "fine"]
+    assert ["caption" in note for entry in entries for note in entry.notes] == [True]
+
+
+def test_a_parquet_file_with_a_header_only_is_refused(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"url": pa.array([], pa.string())}), tmp_path / "m.parquet")
+    with pytest.raises(InputError, match="no rows"):
+        list(read_manifest(str(tmp_path / "m.parquet")))
+
+
+def test_a_null_input_in_parquet_costs_its_own_row(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"url": pa.array([None, "/v/b"], pa.string())}), tmp_path / "m.parquet")
+    entries = list(read_manifest(str(tmp_path / "m.parquet")))
+    assert [(entry.line, entry.problem is None) for entry in entries] == [(1, False), (2, True)]
+
+
+def test_a_home_directory_may_be_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Callable[[str, bytes | str], str]) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write("m.csv", "url\n~/clips/a.mp4\n'~/b.mp4'\n~nobody-of-that-name.mp4\n")
+    monkeypatch.chdir(tmp_path)
+    assert [(entry.input, entry.location) for entry in read_manifest("~/m.csv")] == [
+        ("~/clips/a.mp4", f"{tmp_path}/clips/a.mp4"),
+        ("~/b.mp4", f"{tmp_path}/b.mp4"),
+        ("~nobody-of-that-name.mp4", f"{tmp_path}/~nobody-of-that-name.mp4"),
+    ]
+    assert entries_from_inputs(["~/a.mp4"])[0].location == f"{tmp_path}/a.mp4"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for name in (
+        "clips/b.mp4",
+        "clips/a.MOV",
+        "clips/deep/c.webm",
+        "clips/notes.txt",
+        "clips/.hidden.mp4",
+        "clips/.git/d.mp4",
+        "x [id].mp4",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    return tmp_path
+
+
+def test_a_folder_stands_for_the_videos_in_it(folder: Path) -> None:
+    entries = entries_from_inputs(["clips"])
+    assert [entry.input for entry in entries] == ["clips/a.MOV", "clips/b.mp4", "clips/deep/c.webm"]
+    assert [entry.location for entry in entries] == [f"{folder}/{entry.input}" for entry in entries]
+    assert [entry.entry_id for entry in entries] == ["a", "b", "c"]
+    assert [entry.input for entry in read_manifest("clips")] == [entry.input for entry in entries]
+    assert [entry.input for entry in entries_from_inputs([f"{folder}/clips/"])] == [entry.location for entry in entries]
+
+
+def test_a_pattern_stands_for_the_files_that_match(folder: Path) -> None:
+    assert [entry.input for entry in entries_from_inputs(["clips/*.mp4"])] == ["clips/b.mp4"]
+    assert [entry.input for entry in entries_from_inputs(["clips/**/*.webm"])] == ["clips/deep/c.webm"]
+    assert [entry.input for entry in entries_from_inputs(["x [id].mp4"])] == ["x [id].mp4"], "a file of that very name is no pattern"
+    assert [entry.input for entry in entries_from_inputs(["none*.mp4"])] == ["none*.mp4"], "a name that no file has is told as such later"
+    assert [entry.input for entry in entries_from_inputs([str(folder / "clips/*.mp4")])] == [str(folder / "clips/b.mp4")]
+
+
+def test_a_folder_without_videos_costs_only_itself(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("x")
+    assert [entry.input for entry in entries_from_inputs([str(tmp_path)])] == [str(tmp_path)]
+    with pytest.raises(InputError, match="a folder without video files"):
+        list(read_manifest(str(tmp_path)))
+
+
+def test_a_path_may_be_quoted_as_file_managers_copy_it(folder: Path) -> None:
+    assert [entry.input for entry in entries_from_inputs(["'clips/b.mp4'", '"https://h/a.mp4"'])] == ["clips/b.mp4", "https://h/a.mp4"]
+    (folder / "'odd'").write_bytes(b"x")
+    assert entries_from_inputs(["'odd'"])[0].location == f"{folder}/'odd'", "a file of that very name"
