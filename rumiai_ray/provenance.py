@@ -15,7 +15,8 @@ from rumiai_ray.errors import ConfigError
 
 PACKAGES = (
     "ray", "mediapipe", "ultralytics", "easyocr", "faster-whisper", "ctranslate2", "py-feat", "torch", "torchvision",
-    "opencv-python", "pyarrow", "av", "numpy", "openvino", "yt-dlp", "scenedetect", "praat-parselmouth", "trackers", "rapidfuzz",
+    "opencv-python", "opencv-python-headless", "opencv-contrib-python", "pyarrow", "av", "numpy", "openvino", "onnxruntime", "yt-dlp",
+    "scenedetect", "praat-parselmouth", "supervision", "trackers", "rapidfuzz",
 )  # fmt: skip
 """Distributions whose version can change what a run says."""
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 from rumiai_ray.errors import ConfigError, StorageError
 from rumiai_ray.runs.commits import Log, read_log
 from rumiai_ray.runs.datafile import read_data_file
+from rumiai_ray.runs.failure_log import read_failures
 from rumiai_ray.runs.manifest import RunManifest
 from rumiai_ray.runs.views import query, to_duckdb, to_pandas, to_polars
 from rumiai_ray.runs.writer import MANIFEST
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from rumiai_ray.runs.commits import CommitRecord
     from rumiai_ray.runs.datafile import DataFile
+    from rumiai_ray.runs.failure_log import LoggedFailure
 
 RunStatus = Literal["complete", "partial", "aborted", "incomplete"]
 """How a run ended; `incomplete`: it has not, it is still going on or its writer died."""
@@ -144,6 +146,10 @@ class Run:
     def files(self, name: str) -> list[str]:
         """Addresses of a table's committed files, for other tools: `read_parquet([...])` in SQL."""
         return [self.store.uri(file.path) for file in self._files(name)]
+
+    def failures(self) -> list[LoggedFailure]:
+        """What the run's own log says of failures, tracebacks included; nothing where it has none. See `failure_log`."""
+        return read_failures(self.store)
 
     def verify(self) -> list[str]:
         """Everything that is wrong with the run, in words; nothing for a sound one. Reads every committed byte."""

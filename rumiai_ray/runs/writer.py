@@ -13,6 +13,7 @@ import pyarrow as pa
 from rumiai_ray.errors import ConfigError, StorageError
 from rumiai_ray.runs.commits import CommitLog, read_log
 from rumiai_ray.runs.datafile import PART, DataFile, check_rows, write_data_file
+from rumiai_ray.runs.failure_log import FailureLog
 from rumiai_ray.runs.fingerprint import differences
 from rumiai_ray.schema import SchemaError
 from rumiai_ray.schema.registry import TABLES_BY_NAME
@@ -84,6 +85,8 @@ class RunWriter:
         self.run = run
         """The run's directory."""
         self.manifest = manifest
+        self.failures = FailureLog(run)
+        """Where the texts of this session's failures go."""
         self._log = log
         self._tables = tables
         self._buffers: dict[str, list[pa.Table]] = {}
