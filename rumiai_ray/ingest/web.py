@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import logging
 import ssl
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
     from rumiai_ray.ingest.limits import FetchLimits
     from rumiai_ray.ingest.network import Network
+
+_log = logging.getLogger(__name__)
 
 _REDIRECTS = (301, 302, 303, 307, 308)
 _CHUNK_BYTES = 256 * 1024
@@ -186,5 +189,6 @@ def _seconds(retry_after: str | None) -> float | None:
         return float(retry_after)
     try:
         return max(0.0, parsedate_to_datetime(retry_after).timestamp() - time())
-    except ValueError:
+    except ValueError as error:
+        _log.debug("Retry-After says %r, which is no time: %s", retry_after, error)
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from rumiai_ray.runs.commits import CommitRecord
     from rumiai_ray.runs.datafile import DataFile
     from rumiai_ray.runs.failure_log import LoggedFailure
+
+_LOG = logging.getLogger(__name__)
 
 RunStatus = Literal["complete", "partial", "aborted", "incomplete"]
 """How a run ended; `incomplete`: it has not, it is still going on or its writer died."""
@@ -184,6 +187,7 @@ def run_at(store: Store) -> Run | None:
         return None
     try:
         return Run(store, RunManifest.from_json(data, store.uri(MANIFEST)).run_id)
-    except StorageError:
+    except StorageError as error:
+        _LOG.debug("%s: %s", store.uri(), error)
         # Its records can still be read and verified; whoever asks for the manifest meets this error again.
         return Run(store, store.root.rpartition("/")[2])
