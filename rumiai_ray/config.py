@@ -235,7 +235,7 @@ def load_config(toml: Path | None = None, flags: dict[str, Any] | None = None) -
 def _refuse_unknown_variables() -> None:
     """A misspelt variable would otherwise be ignored without a word."""
     known = {ENV_PREFIX + "_".join(path).upper() for path, _ in flat_settings()}
-    known |= {ENV_PREFIX + name for name in ("CONFIG", "RUN_ID")}
+    known |= {ENV_PREFIX + name for name in ("CONFIG", "RUN_ID", "LOG")}
     unknown = sorted(name for name in os.environ if name.startswith(ENV_PREFIX) and name not in known)
     if unknown:
         raise ConfigError("no such setting", f"environment variable {unknown[0]}", "`rumiai-ray --help` lists every setting")

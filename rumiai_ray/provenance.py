@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import platform
 import shutil
@@ -15,9 +16,12 @@ from rumiai_ray.errors import ConfigError
 
 PACKAGES = (
     "ray", "mediapipe", "ultralytics", "easyocr", "faster-whisper", "ctranslate2", "py-feat", "torch", "torchvision",
-    "opencv-python", "pyarrow", "av", "numpy", "openvino", "yt-dlp", "scenedetect", "praat-parselmouth", "trackers", "rapidfuzz",
+    "opencv-python", "opencv-python-headless", "opencv-contrib-python", "pyarrow", "av", "numpy", "openvino", "onnxruntime", "yt-dlp",
+    "scenedetect", "praat-parselmouth", "supervision", "trackers", "rapidfuzz",
 )  # fmt: skip
 """Distributions whose version can change what a run says."""
+
+_LOG = logging.getLogger(__name__)
 
 _GIT_TIMEOUT_S = 10.0
 _PACKAGE_DIR = Path(__file__).resolve().parent
@@ -94,6 +98,7 @@ def _git(directory: Path, *arguments: str) -> str | None:
         done = subprocess.run(  # noqa: S603 -- the arguments are this module's own
             command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_GIT_TIMEOUT_S, check=False
         )
-    except (OSError, subprocess.TimeoutExpired):
+    except (OSError, subprocess.TimeoutExpired) as error:
+        _LOG.debug("git %s: %s", arguments[0], error)
         return None
     return done.stdout.strip() if done.returncode == 0 else None

@@ -151,6 +151,22 @@ class Store:
                 _make_directories(Path(self._full(path)).parent)
             self.fs.pipe_file(self._full(path), data)
 
+    def append_private(self, path: str, data: bytes) -> None:
+        """Add to the end of a file on a disk, which only its owner may read; made where there is none. For logs only.
+
+        Raises:
+            ConfigError: this is an object store, which cannot append.
+            StorageError: it cannot be written.
+        """
+        if not self.on_disk:
+            raise ConfigError("an object store cannot add to a file", self.uri(path), "write a file of its own")
+        with self._failing("write", path):
+            full = Path(self._full(path))
+            full.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor = os.open(full, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            with os.fdopen(descriptor, "ab") as file:
+                file.write(data)
+
     def read(self, path: str) -> bytes:
         """Content of a file.
 
@@ -193,6 +209,11 @@ class Store:
         """
         with self._failing("remove", path, passes=FileNotFoundError):
             self.fs.rm_file(self._full(path))
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether it is a directory of this machine, as opposed to an object store."""
+        return self._local
 
     @cached_property
     def _local(self) -> bool:

@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+import ast
 import os
+import re
 import shutil
 import subprocess
+import sys
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 
 import rumiai_ray
 from rumiai_ray.errors import ConfigError
-from rumiai_ray.provenance import GitState, git_state, package_versions, source_sha256
+from rumiai_ray.provenance import PACKAGES, GitState, git_state, package_versions, source_sha256
 
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 
@@ -110,3 +114,46 @@ def test_variables_of_a_git_hook_do_not_answer_for_another_repository(tmp_path: 
     made = checkout(tmp_path)
     monkeypatch.setenv("GIT_DIR", str(tmp_path / "other"))
     assert git_state(made).commit == git(made, "rev-parse", "HEAD")
+
+
+WITHOUT_INFLUENCE = {
+    "fsspec": "moves bytes, which are hashed",
+    "h5py": "reads weights, which are hashed",
+    "huggingface_hub": "fetches weights, which are hashed",
+    "pydantic": "checks settings, which are recorded as they are used",
+    "pydantic-settings": "as pydantic",
+    "safetensors": "reads weights, which are hashed",
+}
+"""Distributions that a model or an insight imports and whose version cannot change a row, with the reason."""
+_TREE = Path(rumiai_ray.__file__).parent
+
+
+def imported_by(*rooms: str) -> dict[str, str]:
+    """Distributions that modules of these rooms import, with one that does; only what is installed."""
+    found: dict[str, str] = {}
+    distributions = packages_distributions()
+    for path in (path for room in rooms for path in (_TREE / room).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names: list[str] = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                names = [node.module]
+            elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+                called = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+                names = [str(node.args[0].value)] if called == "import_module" else []
+            tops = {name.partition(".")[0] for name in names} - sys.stdlib_module_names - {"rumiai_ray", "_typeshed"}
+            found |= {distribution: path.name for top in tops for distribution in distributions.get(top, [])}
+    return found
+
+
+def test_every_library_that_can_change_a_row_is_recorded() -> None:
+    recorded = {canonical(name) for name in PACKAGES}
+    imported = imported_by("models", "insights", "frames", "ingest")
+    assert {"numpy", "supervision", "onnxruntime"} <= imported.keys()
+    missing = {name: module for name, module in imported.items() if canonical(name) not in recorded and name not in WITHOUT_INFLUENCE}
+    assert missing == {}
+
+
+def canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import logging
 import os
+import re
 import signal
 import sys
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from typer.core import TyperGroup
@@ -20,7 +20,12 @@ from typer.core import TyperGroup
 from rumiai_ray import __version__
 from rumiai_ray.cli.exits import Exit
 from rumiai_ray.cli.garbage import WHILE_IMPORTING
+from rumiai_ray.cli.options import Verbose  # noqa: TC001 -- typer reads the annotations
 from rumiai_ray.errors import RumiaiError
+from rumiai_ray.logs import configure
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 DEFAULT = "analyze"
 _VERBS = {
@@ -42,6 +47,7 @@ _VERBS = {
     "runs": "runs",
 }
 """The module of each verb, here in `rumiai_ray.cli`, in the order `--help` shows them."""
+_VERBOSE = re.compile("--verbose|-v+")
 _INTERRUPTED = 130
 """What typer makes of a KeyboardInterrupt, for itself to exit with."""
 
@@ -50,16 +56,23 @@ class _DefaultsToAnalyze(TyperGroup):
     """`rumiai-ray VIDEO` means `rumiai-ray analyze VIDEO`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        if args and args[0] not in self.commands and args[0] not in {"-h", "--help", "--version"}:
-            args = [DEFAULT, *args]
+        first = _first(args)
+        if first and first not in self.commands and first not in {"-h", "--help", "--version"}:
+            at = args.index(first)
+            args = [*args[:at], DEFAULT, *args[at:]]
         return super().parse_args(ctx, args)
+
+
+def _first(arguments: Sequence[str]) -> str:
+    """The first argument that is not `--verbose`: a verb, or what is to be analysed; empty where there is none."""
+    return next((argument for argument in arguments if not _VERBOSE.fullmatch(argument)), "")
 
 
 def command_line(first: str = "--help") -> typer.Typer:
     """The command line, with all verbs or only with the one that is wanted: options of all the others take 0.1 s to make.
 
     Args:
-        first: the first argument.
+        first: the verb, or the first argument where there is none.
     """
     app = typer.Typer(
         cls=_DefaultsToAnalyze,
@@ -84,8 +97,9 @@ def _version(value: bool) -> None:  # noqa: FBT001 -- typer's callback
 
 def _common(
     version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version and end."),  # noqa: ARG001, FBT001, FBT003
+    verbose: Verbose = 0,
 ) -> None:
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    configure(verbose)
 
 
 def program() -> None:
@@ -111,7 +125,7 @@ def main() -> None:
 
 def _run() -> int:
     try:
-        ended = command_line(*sys.argv[1:2])(standalone_mode=False)
+        ended = command_line(_first(sys.argv[1:]) or "--help")(standalone_mode=False)
     except RumiaiError as error:
         typer.echo(f"{type(error).__name__}: {error}", err=True)
         return Exit.USAGE

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from pydantic import BaseModel
@@ -143,8 +143,8 @@ def _run(prepared: Prepared, begin: Callable[[], tuple[RunWriter, Remaining]]) -
     from rumiai_ray.cli.endings import run_to_the_end, scratch_directory  # noqa: PLC0415
     from rumiai_ray.engine.batch import Batch  # noqa: PLC0415
     from rumiai_ray.engine.connect import connected  # noqa: PLC0415
-    from rumiai_ray.engine.figures import speed_of_light, summary_of  # noqa: PLC0415
-    from rumiai_ray.engine.machines import cluster_of_now, plan_of_ray  # noqa: PLC0415
+    from rumiai_ray.engine.figures import figures_of, speed_of_light, summary_of  # noqa: PLC0415
+    from rumiai_ray.engine.machines import cluster_of_now, cores_of_now, plan_of_ray  # noqa: PLC0415
 
     with scratch_directory() as workdir, connected(prepared.config) as here:
         plan = plan_of_ray(prepared.config, prepared.models)
@@ -158,14 +158,19 @@ def _run(prepared: Prepared, begin: Callable[[], tuple[RunWriter, Remaining]]) -
                 status = engine.run(left.entries, left.count, left.analysed)
             return "partial" if left.earlier.troubled else status
 
+        def light() -> dict[str, Any] | None:
+            return speed_of_light(engine.tally, prepared.models, plan.actors, cores_of_now(), progress.elapsed_s)
+
         return run_to_the_end(
             engine,
             work,
             writer,
-            summary=lambda: {
-                "cluster": (cluster := cluster_of_now()).model_dump(),
-                **summary_of(engine.tally, left.earlier, progress.elapsed_s),
-                "speed_of_light": speed_of_light(engine.tally, prepared.models, plan.actors, cluster.resources["CPU"], progress.elapsed_s),
-            },
+            summary=lambda: figures_of(
+                {
+                    "cluster": lambda: {"cluster": cluster_of_now().model_dump()},
+                    "counts": lambda: summary_of(engine.tally, left.earlier, progress.elapsed_s),
+                    "speed of light": lambda: {"speed_of_light": light()},
+                }
+            ),
             resumable=True,
         )

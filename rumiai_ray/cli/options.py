@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast, get_args, get_o
 import typer
 
 from rumiai_ray.config import ENV_PREFIX, BaseConfig, flat_settings, load_config
+from rumiai_ray.logs import VARIABLE, configure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,9 +22,20 @@ ConfigFile = Annotated[
     typer.Option("--config", envvar=f"{ENV_PREFIX}CONFIG", help="TOML file with settings, same names as the flags.", show_default=False),
 ]
 
+Verbose = Annotated[
+    int,
+    typer.Option(
+        "--verbose",
+        "-v",
+        count=True,
+        help=f"Say on stderr what is being done; twice: also every exception that was handled. {VARIABLE} sets the level by name.",
+        show_default=False,
+    ),
+]
+
 
 def with_settings(*groups: str) -> Callable[[Command], Command]:
-    """Give a command an option for every setting and `--config`; it receives them as one `config` argument.
+    """Give a command an option for every setting, `--config` and `--verbose`; it receives the settings as one `config` argument.
 
     Args:
         groups: only these top-level names (`store`, `weights_dir`, …); all of them where none is given.
@@ -34,6 +46,7 @@ def with_settings(*groups: str) -> Callable[[Command], Command]:
         paths = {_parameter(path): path for path, _ in flat_settings() if not groups or path[0] in groups}
 
         def wrapped(**values: Any) -> Any:
+            say_more(values.pop("verbose"))
             flags: dict[str, Any] = {}
             for parameter, path in paths.items():
                 value = values.pop(parameter)
@@ -48,7 +61,8 @@ def with_settings(*groups: str) -> Callable[[Command], Command]:
         ]
         file = inspect.Parameter("config_file", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=ConfigFile)
         arguments = [parameter for parameter in own if parameter.name != "config"]
-        parameters = [*(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in arguments), file, *options]
+        verbose = inspect.Parameter("verbose", inspect.Parameter.KEYWORD_ONLY, default=0, annotation=Verbose)
+        parameters = [*(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in arguments), file, verbose, *options]
         vars(wrapped)["__signature__"] = inspect.Signature(parameters)  # what typer reads
         wrapped.__annotations__ = {p.name: p.annotation for p in parameters}
         wrapped.__doc__ = command.__doc__
@@ -56,6 +70,12 @@ def with_settings(*groups: str) -> Callable[[Command], Command]:
         return cast("Command", wrapped)
 
     return decorate
+
+
+def say_more(verbose: int) -> None:
+    """Log as much as `--verbose` asks for, where it was given."""
+    if verbose:
+        configure(verbose)
 
 
 def _parameter(path: tuple[str, ...]) -> str:
@@ -93,4 +113,4 @@ def _shown(value: object) -> str:
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-__all__ = ["BaseConfig", "with_settings"]
+__all__ = ["BaseConfig", "Verbose", "say_more", "with_settings"]

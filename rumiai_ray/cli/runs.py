@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +19,8 @@ from rumiai_ray.errors import StorageError
 
 if TYPE_CHECKING:
     from rumiai_ray.runs.reader import Run
+
+_LOG = logging.getLogger(__name__)
 
 app = typer.Typer(help="Runs: list, show, verify, compare, resume, retry.", no_args_is_help=True)
 
@@ -44,7 +47,8 @@ def ls(config: BaseConfig) -> None:
 def _cells(run: Run) -> tuple[str | Text, ...]:
     try:
         return run.run_id, run.status, str(len(run.entries())), Text(" ".join(run.manifest.command[1:]))
-    except StorageError:
+    except StorageError as error:
+        _LOG.debug("run %s: %s", run.run_id, error)
         return run.run_id, Text("damaged", "red"), "", Text(f"`rumiai-ray runs verify {run.run_id}` says what is wrong")
 
 
@@ -54,6 +58,9 @@ def show(
     run: RunName,
     config: BaseConfig,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,  # noqa: FBT002 -- typer's way
+    failures: Annotated[  # noqa: FBT002 -- typer's way
+        bool, typer.Option("--failures", help="Print every failure in the run's log, also of attempts that were repeated, with tracebacks.")
+    ] = False,
     export_json: Annotated[
         Path | None,
         typer.Option(
@@ -67,7 +74,11 @@ def show(
     from rumiai_ray.runs.find import find_run  # noqa: PLC0415
 
     found = find_run(run, config.out)
-    if json:
+    if failures:
+        from rumiai_ray.cli.failures import print_failures  # noqa: PLC0415
+
+        print_failures(found, as_json=json)
+    elif json:
         print_json(found)
     elif export_json is None:
         print_tables(found)

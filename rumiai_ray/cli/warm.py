@@ -13,12 +13,12 @@ from rich.table import Table
 from rich.text import Text
 
 from rumiai_ray.cli.exits import Exit
-from rumiai_ray.cli.options import with_settings
+from rumiai_ray.cli.options import Verbose, say_more, with_settings
 from rumiai_ray.cli.tables import folding
 from rumiai_ray.config import BaseConfig  # noqa: TC001 -- typer reads the annotations
 
 if TYPE_CHECKING:
-    from rumiai_ray.engine.keeper import Held
+    from rumiai_ray.engine.keeper_answers import Held
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print it as JSON.")]
 
@@ -56,8 +56,9 @@ def up(config: BaseConfig) -> None:
         raise typer.Exit(Exit.TROUBLED)
 
 
-def down() -> None:
+def down(verbose: Verbose = 0) -> None:
     """End what `up` has started: your warm cells, and the Ray of this machine if `up` started one. Nothing else is touched."""
+    say_more(verbose)
     from rumiai_ray.cli.endings import noise_to_stderr  # noqa: PLC0415
     from rumiai_ray.engine.attach import attached  # noqa: PLC0415
     from rumiai_ray.engine.connect import check_address  # noqa: PLC0415
@@ -76,8 +77,9 @@ def down() -> None:
     typer.echo("ended the Ray of this machine and its warm cell" if ended else "nothing was up", err=True)
 
 
-def status(as_json: AsJson = False) -> None:  # noqa: FBT002 -- typer's way
+def status(as_json: AsJson = False, verbose: Verbose = 0) -> None:  # noqa: FBT002 -- typer's way
     """Say what is kept warm, where, and who uses it."""
+    say_more(verbose)
     from rumiai_ray.cli.endings import noise_to_stderr  # noqa: PLC0415
     from rumiai_ray.engine.attach import attached  # noqa: PLC0415
     from rumiai_ray.engine.connect import check_address  # noqa: PLC0415
@@ -120,6 +122,9 @@ def _show(place: str, cells: list[Held]) -> None:
     if not cells:
         console.print("no warm cell")
     for held in cells:
+        if not held.understood:
+            console.print(Text(f"cell {held.key[:12]}: {held.state}"), soft_wrap=True)
+            continue
         bundle = ", ".join(f"{amount:g} {name}" for name, amount in held.bundle.items())
         where = f" on {held.node}" if held.node else ""
         console.print(Text(f"cell {held.key[:12]}: {held.state}{where}; {bundle}; {_use(held)}"), soft_wrap=True)
@@ -129,6 +134,8 @@ def _show(place: str, cells: list[Held]) -> None:
                 backend = model.backend + (" (stand-in)" if model.stand_in else "")
                 table.add_row(model.name, backend, model.device, model.state, "" if model.load_s is None else f"{model.load_s:.1f}")
             console.print(table)
+        if held.trouble:
+            console.print(Text(f"its keeper had trouble: {held.trouble}; see Ray's logs"), soft_wrap=True)
 
 
 def _use(held: Held) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from rumiai_ray.engine.calls import Answer
 from rumiai_ray.engine.note import NoteBook
 from rumiai_ray.engine.packed import pack
 from rumiai_ray.errors import ModelError
+from rumiai_ray.logs import configure_worker, variables
 from rumiai_ray.models import weights
 from rumiai_ray.models.base import AudioChunk, Batch, FrameBatch, Model, ModelPlan, Thumbnails
 from rumiai_ray.models.catalogue import plan_class
@@ -22,6 +24,8 @@ from rumiai_ray.schema import SchemaError
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ def worker_environment(threads: int, *, gpu: bool) -> dict[str, str]:
     # Ray leaves CUDA_VISIBLE_DEVICES unset for actors without a GPU: they would see all of them.
     hidden = {} if gpu else {"CUDA_VISIBLE_DEVICES": ""}
     # onnxruntime (in faster-whisper's VAD) reports home unless this is set before it is imported.
-    return thread_environment(threads) | hidden | {"ORT_DISABLE_TELEMETRY": "1"}
+    return thread_environment(threads) | hidden | {"ORT_DISABLE_TELEMETRY": "1"} | variables()
 
 
 def anonymous_memory_bytes() -> int:
@@ -63,6 +67,7 @@ class ModelActor:
 
     def __init__(self, plan: ModelPlan, note: Path, code_sha256: str) -> None:
         started = time.perf_counter()
+        configure_worker()
         self._notes = NoteBook(note)
         self._broken: Exception | None = None
         self._calls = 0
@@ -70,6 +75,7 @@ class ModelActor:
             self._model = _load(plan, code_sha256)
         except Exception as error:  # noqa: BLE001 -- the actor's boundary: a raising constructor is final for Ray and loses the type
             self._broken = error
+            _LOG.info("the model of %s cannot be loaded", note.name, exc_info=error)
         self._load_s = time.perf_counter() - started
 
     def ready(self) -> Ready:

@@ -7,6 +7,7 @@ with its node, a retried task shifted its rows) goes round again, a bounded numb
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 import time
 from functools import cached_property
@@ -20,6 +21,7 @@ from rumiai_ray.engine.code import check_code
 from rumiai_ray.engine.dataset import ReadPolicy, WorkStream
 from rumiai_ray.engine.dispatch import Done, Row
 from rumiai_ray.engine.entries import dead_letter_row
+from rumiai_ray.engine.failure_records import log_answer, log_dead_letter
 from rumiai_ray.engine.fitting import cell_spec, dispatcher_of
 from rumiai_ray.engine.groups import Ended, Groups
 from rumiai_ray.engine.interactive import Stopped
@@ -35,12 +37,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from rumiai_ray.config import BaseConfig
+    from rumiai_ray.engine.calls import Index
     from rumiai_ray.engine.local import LocalRay
     from rumiai_ray.engine.resources import Plan
     from rumiai_ray.engine.stage import Stage
     from rumiai_ray.engine.tally import Tally
     from rumiai_ray.ingest.entries import Entry
     from rumiai_ray.runs.writer import RunWriter
+
+_LOG = logging.getLogger(__name__)
 
 _TICK_S = 0.25
 _WRITING_SHARE = 1 / 3
@@ -109,8 +114,8 @@ class Batch:
         spec = cell_spec(self._config, self._stage.models, self._plan.cell, self._here)
         plan = self._plan
         policy = ReadPolicy(plan.extract_tasks, plan.cells, engine.attempts, engine.entry_timeout_s)
-        pool = Pool(spec, lambda cell: dispatcher_of(cell, self._config), engine.attempts, engine.place_timeout_s)
-        with contextlib.closing(pool):
+        pool = Pool(spec, lambda cell: dispatcher_of(cell, self._config), engine.attempts, engine.place_timeout_s, self._log_answer)
+        with self._writer.failures.of_the_run(), contextlib.closing(pool):
             self._round(pool, claims, policy, entries)
             for _ in range(engine.rounds - 1):
                 if self._left:
@@ -131,6 +136,7 @@ class Batch:
         self._stopped.set()
 
     def _round(self, pool: Pool, claims: Any, policy: ReadPolicy, entries: Iterable[Entry]) -> None:
+        _LOG.info("a round begins, %d of %d entries are not in the run", self._total - self.tally.entries.total(), self._total)
         stream = WorkStream(entries, self._stage, claims, policy, self._begun)
         pool.want(min(self._plan.cells, self._total - self.tally.entries.total()))
         rows: list[Row] = []
@@ -172,14 +178,20 @@ class Batch:
         self._news()
         if done.index is not None:
             self._metrics.answered(done.index)
+            self._log_answer(done.index)
             self._groups.add(self._ledger.add(done.index, done.payload))
             return
         error = done.error or ModelError("a row came back with neither answer nor error", "cell")
         try:
             work = decode(ray.get(done.row.block), done.row.row)
-        except RayError:
+        except RayError as lost:
+            _LOG.info("a block of rows is lost, its entries go round again: %s", lost)
             return  # the block itself is lost: its entries stay open and go round again
         self._groups.add(self._ledger.fail(work.entry_id, work.batch_index, work.batch_count, work.header, error))
+
+    def _log_answer(self, index: Index) -> None:
+        entry = self._left.get(index.entry_id)
+        log_answer(self._writer.failures, index, entry.input if entry else None)
 
     def _commit(self, timeout_s: float, *, everything: bool) -> None:
         for ended in self._groups.step(timeout_s, everything=everything):
@@ -189,6 +201,7 @@ class Batch:
     def _ended(self, ended: Ended) -> None:
         header = ended.settled.header
         if not ended.lost:
+            log_dead_letter(self._writer.failures, header, ended.error)
             self._left.pop(header.entry.entry_id, None)
         if header.plan is None or ended.settled.repeat:
             return
@@ -216,6 +229,7 @@ class Batch:
     def _check(self, pool: Pool | None = None) -> None:
         """Tell the watcher, and end a run that has stalled."""
         self._watcher.tick(self.tally.entries.total(), self._total, self.tally)
+        self._writer.failures.flush_if_due()
         limit_s = stall_timeout_s(self._config.engine)
         last_s = max(self._last_news_s, pool.last_news_s if pool else 0.0)
         self._tell(pool, time.monotonic() - last_s)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ class Failure:
     message: str
     given_up: bool = False
     """The model is gone for good in its cell: whatever it is asked, this is its answer."""
+    traceback: str = field(default="", compare=False, repr=False)
+    """Text for the run's log, bounded; empty where nothing was raised, as where a process was killed."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,8 @@ class Outcome:
     """Thumbnails it answered for."""
     notes: tuple[str, ...] = ()
     """What the model had to do otherwise than planned, at no loss."""
+    charged: tuple[Failure, ...] = ()
+    """Why each attempt that failed did, in order; of the last one too, whatever came of the others."""
 
 
 @dataclass(frozen=True)

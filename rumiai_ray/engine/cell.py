@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +17,14 @@ from rumiai_ray.engine.front import Front
 from rumiai_ray.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from rumiai_ray.engine.lane import LanePolicy
     from rumiai_ray.engine.resources import CellShape
     from rumiai_ray.models.base import ModelPlan
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -46,12 +50,24 @@ class Cell:
     actors: dict[str, list[Any]]
     """By model. These handles keep the actors alive: Ray ends an actor nobody holds."""
     group: PlacementGroup = field(repr=False)
+    lost_because: str = ""
+    """Why a borrowed cell is this command's no more; its engine then stops. Empty while it may be used."""
 
     def close(self) -> None:
-        """Kill the actors and give the resources back."""
+        """Kill the actors and give the resources back, each whatever becomes of the others. Raises nothing: what fails is logged."""
         for actor in (self.front, *chain.from_iterable(self.actors.values())):
-            ray.kill(actor, no_restart=True)
-        remove_placement_group(self.group)
+            _in_spite_of_all(f"killing {actor}", partial(ray.kill, actor, no_restart=True))
+        _in_spite_of_all(f"removing placement group {self.group.id.hex()}", partial(remove_placement_group, self.group))
+        _LOG.info("cell %s is closed", self.group.id.hex()[:12])
+
+
+def _in_spite_of_all(what: str, do: Callable[[], object]) -> None:
+    try:
+        do()
+    except ValueError as error:  # an actor that was never created cannot be killed
+        _LOG.debug("%s: %s", what, error)
+    except Exception as error:  # noqa: BLE001 -- what remains must be ended all the same, or it keeps its memory
+        _LOG.warning("%s: %s: %s", what, type(error).__name__, error)
 
 
 def ask(spec: CellSpec) -> PlacementGroup:
@@ -77,6 +93,14 @@ def start(spec: CellSpec, group: PlacementGroup | None = None, *, timeout_s: flo
         raise ConfigError(
             f"no node of the cluster has {spec.shape.bundle} free", "cell", "stop other work, add a node, or run fewer models"
         )
+    try:
+        return _started(spec, group)
+    except BaseException:
+        remove_placement_group(group)  # and with it what has been started in it
+        raise
+
+
+def _started(spec: CellSpec, group: PlacementGroup) -> Cell:
     strategy = PlacementGroupSchedulingStrategy(placement_group=group, placement_group_bundle_index=0)
     restarted = {"max_restarts": -1, "max_task_retries": 0, "scheduling_strategy": strategy}
     actors: dict[str, list[Any]] = {}

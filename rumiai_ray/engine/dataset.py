@@ -26,6 +26,7 @@ from rumiai_ray.engine.metrics import store_seen
 from rumiai_ray.engine.work import encode
 from rumiai_ray.errors import RumiaiError
 from rumiai_ray.ingest.table import batched, entries_of, entry_table
+from rumiai_ray.logs import configure_worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -184,6 +185,7 @@ def _dataset(entries: Sequence[Entry], stage: Stage, claims: Any, policy: ReadPo
 
 def _rows(batch: pa.Table, stage: Stage, claims: Any, policy: ReadPolicy) -> Iterator[pa.Table]:
     """The extraction task: rows of one input block, one to a table. Runs in a Ray worker."""
+    configure_worker()
     stage.workdir.mkdir(parents=True, exist_ok=True)
     before = None
     for entry in entries_of(batch):

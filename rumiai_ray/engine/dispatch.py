@@ -5,6 +5,7 @@ A row whose front died is sent again, a bounded number of times; the unit is a r
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
 from dataclasses import dataclass
@@ -14,9 +15,12 @@ import ray
 from ray.exceptions import ActorDiedError, RayActorError, RayError, RayTaskError
 
 from rumiai_ray.errors import ModelError, RumiaiError
+from rumiai_ray.tracebacks import keep_traceback, traceback_of
 
 if TYPE_CHECKING:
     from rumiai_ray.engine.calls import Index
+
+_LOG = logging.getLogger(__name__)
 
 _POLL_S = 0.25
 _FRONT_RESTART_S = 60.0
@@ -129,8 +133,11 @@ class Dispatcher:
             index: Index = ray.get(reference)
         except RayTaskError as error:
             row.attempts += 1
-            self._again(row, error.cause if isinstance(error.cause, Exception) else error)
-        except RayActorError:
+            cause = error.cause if isinstance(error.cause, Exception) else error
+            keep_traceback(cause, traceback_of(error))
+            self._again(row, cause)
+        except RayActorError as error:
+            _LOG.info("a front died with %d rows in hand: %s", len(self._sent) + 1, error)
             self._suspect([row, *(other for other, _ in self._sent.values())])
             self._reviving = _Revival(self._front)
         except RayError as error:
@@ -149,6 +156,7 @@ class Dispatcher:
             self._again(row, ModelError("the front of the cell died of this row", "cell", "see Ray's logs"))
 
     def _again(self, row: Row, error: Exception) -> None:
+        _LOG.debug("row %d of %s failed, attempt %d: %s: %s", row.row, row.block, row.attempts, type(error).__name__, error)
         if row.attempts < self._attempts:
             self._waiting.appendleft(row)
             return
@@ -159,6 +167,7 @@ class Dispatcher:
     def _end_overdue(self) -> None:
         """Kill a front that has been silent for too long: its own limits have failed to end a call."""
         if self._sent and time.monotonic() - self.last_news_s > self._patience_s:
+            _LOG.warning("a front gave no answer for %g s and is restarted", self._patience_s)
             ray.kill(self._front, no_restart=False)
             self._news()
 
@@ -186,6 +195,7 @@ class _Revival:
             try:
                 ray.get(self._ready)
             except RayActorError as caught:
+                _LOG.debug("the front is not back yet: %s", caught)
                 error = caught
             else:
                 return True

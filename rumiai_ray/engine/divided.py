@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,8 @@ from rumiai_ray.models.base import FrameBatch, Prediction
 
 if TYPE_CHECKING:
     from rumiai_ray.models.base import Batch, Model
+
+_LOG = logging.getLogger(__name__)
 
 
 def predict(model: Model, batch: Batch) -> tuple[Prediction, int | None]:
@@ -28,6 +31,7 @@ def predict(model: Model, batch: Batch) -> tuple[Prediction, int | None]:
     except Exception as error:
         if not (isinstance(batch, FrameBatch) and len(batch.images) > 1 and memory_ran_out(error)):
             raise
+        _LOG.info("the GPU's memory is too small for %d frames of %s, which are divided: %s", len(batch.images), model.name, error)
     # Outside of the handler: the traceback held what the failed attempt had in memory.
     _free()
     middle = (len(batch.images) + 1) // 2

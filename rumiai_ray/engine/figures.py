@@ -3,15 +3,42 @@
 from __future__ import annotations
 
 import copy
+import json
+import logging
 from typing import TYPE_CHECKING, Any
 
 from rumiai_ray.engine.ceiling import ceiling
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from rumiai_ray.engine.tally import Tally
     from rumiai_ray.models.base import ModelPlan
+
+_LOG = logging.getLogger(__name__)
+
+
+def figures_of(parts: Mapping[str, Callable[[], Mapping[str, Any]]]) -> dict[str, Any]:
+    """The figures of a run, part by part. A part that cannot be computed is named under `not_computed`, with the reason.
+
+    The run is done when they are asked for: its end record must not be lost for a figure of it.
+
+    Args:
+        parts: what computes each, by name; JSON values without NaN.
+    """
+    figures: dict[str, Any] = {}
+    missing: dict[str, str] = {}
+    for name, compute in parts.items():
+        try:
+            part = compute()
+            json.dumps(part, allow_nan=False)
+        except Exception as error:  # noqa: BLE001 -- see above
+            missing[name] = f"{type(error).__name__}: {error}"
+            _LOG.warning("the run's summary lacks the part %s: %s", name, missing[name])
+            _LOG.debug("part %s", name, exc_info=error)
+        else:
+            figures |= part
+    return figures | ({"not_computed": missing} if missing else {})
 
 
 def summary_of(tally: Tally, earlier: Tally, elapsed_s: float) -> dict[str, Any]:
@@ -44,8 +71,11 @@ def speed_of_light(
     """The ceiling as far as a batch can tell, and the share of it that was reached over `elapsed_s`, loading and decoding included.
 
     A model's time alone is not known here. On a CPU its CPU time over its threads stands for it, on a GPU the time inside its calls;
-    both have in them what the models cost each other. `jobs/bench.py` measures each model alone. None where no model was asked anything.
+    both have in them what the models cost each other. `jobs/bench.py` measures each model alone. None where no model was asked anything,
+    and where no node has `cores`: the workers have left, and what they had is not known any more.
     """
+    if not cores:
+        return None
     alone_s = {
         plan.name: tally.cpu_s[plan.name] / plan.settings.threads if plan.device == "cpu" else tally.seconds[plan.name] for plan in models
     }

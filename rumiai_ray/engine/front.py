@@ -20,6 +20,7 @@ from rumiai_ray.engine.lanes import Lanes
 from rumiai_ray.engine.work import Work, decode
 from rumiai_ray.errors import MediaError
 from rumiai_ray.frames.types import AUDIO_RATE_HZ
+from rumiai_ray.logs import configure_worker
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,6 +49,7 @@ class Front:
     def __init__(self, actors: Mapping[str, Sequence[str]], notes: Path, policy: LanePolicy) -> None:
         import cv2  # noqa: PLC0415 -- 0.06 s, which a command that is given a handle of this actor need not wait for
 
+        configure_worker()
         cv2.setNumThreads(1)
         decoders = min(max(len(os.sched_getaffinity(0)) // 2, 2), _MOST_DECODERS)
         self._decoders = ThreadPoolExecutor(decoders, thread_name_prefix="decode")
@@ -79,7 +81,7 @@ class Front:
         payload: Payload = {}
         for name, reply in replies.items():
             answer, attempts = reply.result()
-            outcomes[name] = _outcome(work, name, answer, attempts)
+            outcomes[name] = _outcome(work, name, answer, attempts, tuple(calls[name].charged))
             if isinstance(answer, Answer):
                 payload[name] = dict(answer.tables)
         size_bytes = sum(len(table) for tables in payload.values() for table in tables.values())
@@ -149,12 +151,22 @@ def rgb(jpeg: bytes, work: Work) -> NDArray[np.uint8]:
     return np.asarray(image, np.uint8)
 
 
-def _outcome(work: Work, name: str, answer: Answer | Failure, attempts: int) -> Outcome:
+def _outcome(work: Work, name: str, answer: Answer | Failure, attempts: int, charged: tuple[Failure, ...]) -> Outcome:
     if isinstance(answer, Failure):
-        return Outcome(attempts, None, 0, (), 0.0, (), answer)
+        return Outcome(attempts, None, 0, (), 0.0, (), answer, charged=charged)
     frames = tuple(int(work.frames.frame_index[at]) for at in work.wanted[name]) if work.frames else ()
     audio_s = len(work.audio.samples) / AUDIO_RATE_HZ if work.audio else 0.0
     thumbnails = work.thumbnails.own_count if work.thumbnails else 0
     return Outcome(
-        attempts, answer.processing_time_s, answer.rows, frames, audio_s, answer.missed, None, answer.cpu_s, thumbnails, answer.notes
+        attempts,
+        answer.processing_time_s,
+        answer.rows,
+        frames,
+        audio_s,
+        answer.missed,
+        None,
+        answer.cpu_s,
+        thumbnails,
+        answer.notes,
+        charged,
     )

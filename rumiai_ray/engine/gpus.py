@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import logging
 from dataclasses import dataclass
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -19,7 +22,8 @@ def gpus_here() -> tuple[Gpu, ...]:
     """The GPUs that the driver shows this process; empty where there is no driver, or none that works."""
     try:
         driver = ctypes.CDLL("libcuda.so.1")
-    except OSError:
+    except OSError as error:
+        _LOG.debug("no NVIDIA driver: %s", error)
         return ()
     count = ctypes.c_int()
     if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:

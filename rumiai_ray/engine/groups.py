@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from rumiai_ray.engine.ledger import Settled
 from rumiai_ray.engine.tally import Tally
 from rumiai_ray.engine.writing import Target, Written, write_group
 from rumiai_ray.errors import ModelError, StorageError
+from rumiai_ray.tracebacks import keep_traceback, traceback_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from rumiai_ray.config import Engine
     from rumiai_ray.engine.stage import Stage
     from rumiai_ray.runs.writer import RunWriter
+
+_LOG = logging.getLogger(__name__)
 
 _AT_ONCE = 4
 """Groups that are being written at a time; while there are more, the cells get nothing new."""
@@ -122,7 +126,17 @@ class Groups:
             self._isolate(group, error)
             return []
         self._writer.commit_files(written.files, written.committed, written.dead_lettered)
+        _LOG.info(
+            "committed %d entries, %d of them dead letters, in %d files of %d bytes; %d lost their rows",
+            len(written.committed) + len(written.dead_lettered),
+            len(written.dead_lettered),
+            len(written.files),
+            written.tally.written_bytes,
+            len(written.lost),
+        )
         self.tally.add(written.tally)
+        for entry_id, broken in written.errors.items():
+            keep_traceback(broken, written.tracebacks.get(entry_id, ""))
         return [
             Ended(one, written.errors.get(one.header.entry.entry_id, one.error), lost=one.header.entry.entry_id in written.lost)
             for one in group.settled
@@ -133,6 +147,8 @@ class Groups:
 
         What raised, and did not crash, may have been short of memory for a moment: it is tried again.
         """
+        entries = [one.header.entry.entry_id for one in group.settled]
+        _LOG.warning("writing %d entries failed (%s, attempt %d): %s", len(entries), ", ".join(entries[:3]), group.attempt, error)
         if len(group.settled) > 1:
             for one in group.settled:
                 self._write([one])
@@ -144,4 +160,5 @@ class Groups:
             raise ModelError(f"not even a dead letter can be written: {error}", one.header.entry.input, "see Ray's logs")
         broken = ModelError(f"assembling it crashed the task: {error}", one.header.entry.input, "see Ray's logs")
         broken.attempts = _RETRIES + 1
+        keep_traceback(broken, traceback_of(error))
         return self._write([Settled(one.header, repeat=one.repeat, error=broken)])

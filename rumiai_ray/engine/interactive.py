@@ -20,11 +20,13 @@ from rumiai_ray.engine.code import check_code
 from rumiai_ray.engine.connect import connected
 from rumiai_ray.engine.dispatch import Dispatcher, Done, Row
 from rumiai_ray.engine.entries import dead_letter_row
+from rumiai_ray.engine.failure_records import log_answer, log_dead_letter
 from rumiai_ray.engine.feed import Feed
 from rumiai_ray.engine.fitting import cell_spec, dispatcher_of
 from rumiai_ray.engine.ledger import Ledger, Settled
 from rumiai_ray.engine.machines import cluster_of_now, plan_of_ray
 from rumiai_ray.engine.work import decode, encode
+from rumiai_ray.errors import TransientError
 from rumiai_ray.schema.run import ANALYSES, DEAD_LETTER, VIDEOS, Status
 
 if TYPE_CHECKING:
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
 
     from rumiai_ray.config import BaseConfig
     from rumiai_ray.engine.stage import Stage
-    from rumiai_ray.engine.work import VideoPlan, Work
+    from rumiai_ray.engine.work import Header, VideoPlan, Work
     from rumiai_ray.ingest.entries import Entry
     from rumiai_ray.runs.writer import RunWriter
 
@@ -79,6 +81,8 @@ class Interactive:
         self._stopped = threading.Event()
         self._troubled = False
         self._importing = False
+        self._inputs: dict[str, str] = {}
+        """By entry."""
         self.figures: dict[str, object] = {}
         """What the run's summary says of the machine it ran on."""
 
@@ -96,7 +100,8 @@ class Interactive:
             Stopped: `stop` was called.
             RumiaiError: the run as a whole cannot go on.
         """
-        with ExitStack() as own:
+        with self._writer.failures.of_the_run(), ExitStack() as own:
+            self._inputs = {entry.entry_id: entry.input for entry in entries}
             feed = Feed(self._stage, entries)
             own.callback(feed.stop)
             if cell is not None:
@@ -116,6 +121,8 @@ class Interactive:
         while not feed.ended or (self._dispatcher and self._dispatcher.open):
             if self._stopped.is_set():
                 raise Stopped
+            if self._cell is not None and self._cell.lost_because:
+                raise TransientError(self._cell.lost_because, "the warm cell", "run the command again")
             busy = self._dispatcher is not None and self._dispatcher.open > 0
             work = None
             if not feed.ended and (self._dispatcher is None or self._dispatcher.wants_more):
@@ -172,6 +179,7 @@ class Interactive:
             error = done.error or RuntimeError("a row came back with neither answer nor error")
             self._settle(self._ledger.fail(work.entry_id, work.batch_index, work.batch_count, work.header, error))
             return
+        log_answer(self._writer.failures, done.index, self._inputs.get(done.index.entry_id))
         for model, outcome in done.index.outcomes.items():
             self._reporter.progress(done.index.video_key, model, len(outcome.frames) or 1)
         self._settle(self._ledger.add(done.index, done.payload))
@@ -180,11 +188,11 @@ class Interactive:
         for one in settled:
             header, plan = one.header, one.header.plan
             if plan is None:
-                self._bury(header.entry, header.row)
+                self._bury(header, header.row)
                 continue
             error = one.error
             if error is not None:
-                self._bury(header.entry, dead_letter_row(self._stage.run_id, header.entry, plan.video_key, "assemble", error))
+                self._bury(header, dead_letter_row(self._stage.run_id, header.entry, plan.video_key, "assemble", error), error)
             elif one.repeat:
                 self._commit(header.entry, {VIDEOS.name: header.row})
             else:
@@ -201,15 +209,17 @@ class Interactive:
             answers = [(index, ray.get(payload)) for index, payload in settled.answers]
             tables = assemble(self._stage.run_id, plan, self._stage.models, answers, self._stage.thresholds)
         except Exception as error:  # noqa: BLE001 -- the boundary of assembly: a video that cannot be assembled is a dead letter
-            self._bury(entry, dead_letter_row(self._stage.run_id, entry, plan.video_key, "assemble", error))
+            self._bury(settled.header, dead_letter_row(self._stage.run_id, entry, plan.video_key, "assemble", error), error)
             return error
         if Status.FAILED in tables[ANALYSES.name]["status"].to_pylist():
             self._troubled = True
         self._commit(entry, {VIDEOS.name: settled.header.row, **tables})
         return None
 
-    def _bury(self, entry: Entry, row: pa.Table) -> None:
+    def _bury(self, header: Header, row: pa.Table, error: Exception | None = None) -> None:
+        entry = header.entry
         self._troubled = True
+        log_dead_letter(self._writer.failures, header, error)
         self._writer.add({DEAD_LETTER.name: row})
         self._writer.commit([], [entry.entry_id])
         self._reporter.ended(entry, {DEAD_LETTER.name: row})

@@ -9,6 +9,7 @@ up: every call gets the reason.
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 import time
@@ -24,10 +25,13 @@ from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskErr
 from rumiai_ray.engine import note
 from rumiai_ray.engine.calls import Answer, Failure
 from rumiai_ray.engine.start import Starter, failure_of, shortened
+from rumiai_ray.tracebacks import traceback_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+_LOG = logging.getLogger(__name__)
 
 _POLL_S = 0.25
 """How often a waiting lane looks at the clock; results wake it at once."""
@@ -60,7 +64,8 @@ class Call:
     """`predict_frames` or `predict_audio`."""
     arguments: tuple[Any, ...]
     attempts: int = 0
-    last: Failure | None = None
+    charged: list[Failure] = field(default_factory=list)
+    """Why each attempt that was charged failed."""
     reply: Future[tuple[Answer | Failure, int]] = field(default_factory=Future)
     """(answer or failure, attempts)."""
 
@@ -85,6 +90,7 @@ class Lane:
         failed: OrderedDict[tuple[str, str], Failure] | None = None,
     ) -> None:
         self.name = name
+        self._actor_name = actor_name
         self._note_path = note_path
         self._policy = policy
         self._incarnation = uuid.uuid4().hex[:12]
@@ -118,7 +124,9 @@ class Lane:
         try:
             self._run()
         except BaseException as error:  # noqa: BLE001 -- the thread's boundary: waiting callers must get an ending
-            self._given_up = Failure(type(error).__name__, f"the lane of {self.name} broke: {error}", given_up=True)
+            text = traceback_of(error)
+            self._given_up = Failure(type(error).__name__, f"the lane of {self.name} broke: {error}", given_up=True, traceback=text)
+            _LOG.error("the lane of %s broke", self._actor_name, exc_info=error)
             for _, call in self._sent.values():
                 self._end(call, self._given_up)
             while True:
@@ -138,11 +146,12 @@ class Lane:
             except RayTaskError as error:
                 del self._sent[number]
                 self._charge(call, failure_of(error))
-            except (RayActorError, OutOfMemoryError, WorkerCrashedError):
+            except (RayActorError, OutOfMemoryError, WorkerCrashedError) as error:
+                _LOG.info("actor %s died with %d calls in hand: %s", self._actor_name, len(self._sent), error)
                 self._bury()
             except RayError as error:
                 del self._sent[number]
-                self._charge(call, Failure(type(error).__name__, shortened(str(error))))
+                self._charge(call, Failure(type(error).__name__, shortened(str(error)), traceback=traceback_of(error)))
             else:
                 del self._sent[number]
                 call.reply.set_result((answer, call.attempts + 1))
@@ -205,7 +214,10 @@ class Lane:
 
     def _charge(self, call: Call, failure: Failure, again: Callable[[Call], object] | None = None) -> None:
         call.attempts += 1
-        call.last = failure
+        call.charged.append(failure)
+        _LOG.info(
+            "%s failed at video %s, attempt %d: %s: %s", self.name, call.video[1], call.attempts, failure.error_class, failure.message
+        )
         if call.attempts < self._policy.attempts:
             (again or self._again.append)(call)
             return
@@ -222,7 +234,8 @@ class Lane:
         """Wait until the actor's model is loaded; give the model up where that cannot be. `after` as for `Starter.wait`."""
         known = note.given_up(self._note_path)
         if known is not None:
-            self._given_up = Failure(*known, given_up=True)
+            error_class, message, traceback = known
+            self._given_up = Failure(error_class, message, given_up=True, traceback=traceback)
             return
         failure = self._starter.wait(after=after)
         if failure is not None:
@@ -230,6 +243,7 @@ class Lane:
 
     def _give_up(self, failure: Failure) -> None:
         self._given_up = replace(failure, given_up=True)
-        note.give_up(self._note_path, failure.error_class, failure.message)
+        note.give_up(self._note_path, failure.error_class, failure.message, failure.traceback)
+        _LOG.warning("actor %s is given up: %s: %s", self._actor_name, failure.error_class, failure.message)
         if self._starter.actor is not None:
             ray.kill(self._starter.actor, no_restart=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ import ray
 
 from rumiai_ray.engine.gpus import gpus_here
 from rumiai_ray.engine.resources import Machine, Plan, Wishes, plan_cluster
+from rumiai_ray.logs import swallowed
 from rumiai_ray.runs.manifest import ClusterRecord
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
     from rumiai_ray.config import BaseConfig
     from rumiai_ray.models.base import ModelPlan
+
+_LOG = logging.getLogger(__name__)
 
 GPU_MEMORY_GB = {
     "T4": 16, "V100": 16, "L4": 24, "A10G": 24, "L40S": 48, "A100": 40, "A100-40G": 40, "A100-80G": 80,
@@ -36,7 +39,7 @@ def this_machine(gpu_memory_gb: float | None = None) -> Machine:
         gpu_memory_gb: of every GPU; found out where not given.
     """
     memory_bytes = psutil.virtual_memory().total
-    with suppress(OSError, ValueError):  # "max", or no control group
+    with swallowed(_LOG, "reading this control group's memory limit", OSError, ValueError):  # "max", or no control group
         memory_bytes = min(memory_bytes, int(_CGROUP.read_text(encoding="ascii")))
     return Machine(
         cpus=len(os.sched_getaffinity(0)),
@@ -98,6 +101,11 @@ def _machine(node: dict[str, Any], gpu_memory_gb: float | None, *, here: bool) -
         gpu_memory_gb=gpu_memory_gb or known_gb,
         name=f"node {node['NodeManagerHostname']}",
     )
+
+
+def cores_of_now() -> float:
+    """CPUs of all nodes of the Ray this process is connected to; 0 where only heads without any are left."""
+    return cluster_of_now().resources.get("CPU", 0.0)
 
 
 def cluster_of_now() -> ClusterRecord:

@@ -60,18 +60,18 @@ class NoteBook:
         os.pwrite(self._file, record, 0)
 
 
-def give_up(path: Path, error_class: str, message: str) -> None:
+def give_up(path: Path, error_class: str, message: str, traceback: str = "") -> None:
     """Leave word that this actor is given up and why: a front that is restarted must neither wait for it nor forget the reason."""
-    _grave(path).write_text(json.dumps([error_class, message]), encoding="utf-8")
+    _grave(path).write_text(json.dumps([error_class, message, traceback]), encoding="utf-8")
 
 
-def given_up(path: Path) -> tuple[str, str] | None:
-    """(error class, message) of an actor that was given up, or None."""
+def given_up(path: Path) -> tuple[str, str, str] | None:
+    """(error class, message, traceback) of an actor that was given up, or None."""
     try:
-        error_class, message = json.loads(_grave(path).read_text(encoding="utf-8"))
+        error_class, message, traceback = json.loads(_grave(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    return error_class, message
+    return error_class, message, traceback
 
 
 def _grave(path: Path) -> Path:

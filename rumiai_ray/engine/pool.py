@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import logging
 import time
 from collections import Counter, deque
 from dataclasses import dataclass
@@ -12,14 +12,17 @@ from ray.util.placement_group import remove_placement_group
 
 from rumiai_ray.engine.cell import Cell, CellSpec, ask, start
 from rumiai_ray.errors import ModelError, TransientError
+from rumiai_ray.tracebacks import keep_traceback
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ray.util.placement_group import PlacementGroup
 
-    from rumiai_ray.engine.calls import Failure
+    from rumiai_ray.engine.calls import Failure, Index
     from rumiai_ray.engine.dispatch import Dispatcher, Done, Row
+
+_LOG = logging.getLogger(__name__)
 
 _DEATHS = 5
 """Cells that may die without an answer from any cell in between: more than that is no accident."""
@@ -45,13 +48,22 @@ class Pool:
         dispatch: makes a dispatcher for a cell.
         attempts: cells a row is tried on where its cell has lost a model for good.
         place_timeout_s: longest time without a single cell.
+        lost_model: told of an answer that is not handed out, since its cell has lost a model: the row is tried on another cell.
     """
 
-    def __init__(self, spec: CellSpec, dispatch: Callable[[Cell], Dispatcher], attempts: int, place_timeout_s: float) -> None:
+    def __init__(
+        self,
+        spec: CellSpec,
+        dispatch: Callable[[Cell], Dispatcher],
+        attempts: int,
+        place_timeout_s: float,
+        lost_model: Callable[[Index], object] = lambda _: None,
+    ) -> None:
         self._spec = spec
         self._dispatch = dispatch
         self._attempts = attempts
         self._place_timeout_s = place_timeout_s
+        self._lost_model = lost_model
         self._members: list[_Member] = []
         self._homeless: deque[Row] = deque()
         self._deaths = 0
@@ -127,6 +139,7 @@ class Pool:
             except ModelError as error:
                 came = member.dispatcher.finished()
                 self._deaths += 1
+                _LOG.warning("a cell is replaced, number %d without an answer in between: %s", self._deaths, error)
                 self._replace(member, None if self._deaths <= _DEATHS else error)
             yield from self._kept(member, came)
 
@@ -150,6 +163,7 @@ class Pool:
                 self._asked.remove(group)
                 cell = start(self._spec, group)
                 self._members.append(_Member(cell, self._dispatch(cell)))
+                _LOG.info("cell %s has started, %d of %d are there", group.id.hex()[:12], len(self._members), self.wanted)
                 self._last_news_s = time.monotonic()
         if self._members:
             self._alone_since_s = time.monotonic()
@@ -172,6 +186,9 @@ class Pool:
                 name, failure = lost
                 self._given_up[name] += 1
                 too_often = ModelError(f"{failure.error_class}: {failure.message}", name, f"{_GIVEN_UP} cells lost it; see Ray's logs")
+                keep_traceback(too_often, failure.traceback)
+                if done.index is not None:
+                    self._lost_model(done.index)
                 self._replace(member, too_often if self._given_up[name] >= _GIVEN_UP else None)
             done.row.attempts += 1
             if done.row.attempts < self._attempts:
@@ -183,8 +200,7 @@ class Pool:
         if fatal is not None:
             raise fatal
         self._members.remove(member)
-        with contextlib.suppress(ValueError):  # an actor that was never created cannot be killed
-            member.cell.close()
+        member.cell.close()
         self._asked.append(ask(self._spec))
         self._last_news_s = time.monotonic()
         for row in member.dispatcher.rows():

@@ -15,6 +15,7 @@ from rumiai_ray.engine.planning import plan_video
 from rumiai_ray.engine.work import Header, Work
 from rumiai_ray.errors import MediaError, StorageError
 from rumiai_ray.ingest.fetch import fetch
+from rumiai_ray.tracebacks import traceback_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -64,7 +65,7 @@ class Stage:
                 raise
             except Exception as error:  # noqa: BLE001 -- the boundary of an entry: whatever it is, it costs this entry and no other
                 row = dead_letter_row(self.run_id, entry, video_key or None, at, error)
-                yield Work(entry.entry_id, video_key, 0, 1, {}, Header(entry, pack(row), None))
+                yield Work(entry.entry_id, video_key, 0, 1, {}, Header(entry, pack(row), None, traceback=traceback_of(error)))
                 return
             header = Header(entry, packed, plan, repeats=not claim(video_key, entry.entry_id))
             if header.repeats or not plan.batch_count:
@@ -80,7 +81,7 @@ class Stage:
             except Exception as error:  # noqa: BLE001 -- the same boundary, in mid-stream: the rows before are of no use then
                 if sent < plan.batch_count:
                     row = dead_letter_row(self.run_id, entry, video_key, "frames", error)
-                    yield Work(entry.entry_id, video_key, 0, 1, {}, Header(entry, pack(row), None))
+                    yield Work(entry.entry_id, video_key, 0, 1, {}, Header(entry, pack(row), None, traceback=traceback_of(error)))
 
     def given_up(self, entry: Entry, attempts: int) -> Work:
         """The one row of an entry whose reading has ended its process so many times."""

@@ -6,6 +6,7 @@ ever.
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,11 +15,14 @@ from ray.exceptions import ActorDiedError, RayError, RayTaskError
 
 from rumiai_ray.engine import note
 from rumiai_ray.engine.calls import Failure
+from rumiai_ray.tracebacks import bounded, traceback_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from rumiai_ray.engine.lane import LanePolicy
+
+_LOG = logging.getLogger(__name__)
 
 _POLL_S = 0.25
 """How often the clock and the note are looked at; an answer is noticed at once."""
@@ -95,8 +99,10 @@ class Starter:
             return failure_of(error)
         except ActorDiedError as error:
             lines = str(error).strip().splitlines()
-            return Failure("StartFailed", f"{self._name} could not be started: {lines[-1] if lines else 'no reason given'}")
-        except (RayError, ValueError):  # a restart is under way, or the name is not registered yet
+            said = f"{self._name} could not be started: {lines[-1] if lines else 'no reason given'}"
+            return Failure("StartFailed", said, traceback=bounded(str(error)))
+        except (RayError, ValueError) as error:  # a restart is under way, or the name is not registered yet
+            _LOG.debug("actor %s is not there yet: %s: %s", self._actor_name, type(error).__name__, error)
             self._asked = None
             time.sleep(_POLL_S)
             return "not yet"
@@ -122,7 +128,7 @@ class Starter:
 def failure_of(error: RayTaskError) -> Failure:
     """What the code of a model actor raised."""
     cause = error.cause if isinstance(error.cause, BaseException) else error
-    return Failure(type(cause).__name__, shortened(str(cause).strip() or repr(cause)))
+    return Failure(type(cause).__name__, shortened(str(cause).strip() or repr(cause)), traceback=traceback_of(error))
 
 
 def shortened(message: str) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import getpass
 import hashlib
+import logging
 import os
 import socket
 import tempfile
@@ -23,16 +24,18 @@ from typing import TYPE_CHECKING, Any
 
 import ray
 from ray._private.runtime_env.constants import RAY_JOB_CONFIG_JSON_ENV_VAR
-from ray.exceptions import GetTimeoutError, RayActorError
+from ray.exceptions import GetTimeoutError, RayActorError, RayError
 from ray.util import list_named_actors
 
 from rumiai_ray.engine.attach import attached, disconnect, own_head
 from rumiai_ray.engine.code import freeze
 from rumiai_ray.engine.fitting import cell_spec, lane_policy
 from rumiai_ray.engine.keeper import Keeper
+from rumiai_ray.engine.keeper_answers import ANSWER_S, OTHER_VERSION, Held, OtherVersionError, answer, error_of, held_of
 from rumiai_ray.engine.local import LocalRay
 from rumiai_ray.engine.machines import plan_of_ray
 from rumiai_ray.errors import ConfigError, TransientError
+from rumiai_ray.logs import swallowed, variables
 from rumiai_ray.provenance import package_versions
 from rumiai_ray.runs.fingerprint import flat
 
@@ -41,14 +44,14 @@ if TYPE_CHECKING:
 
     from rumiai_ray.config import BaseConfig
     from rumiai_ray.engine.cell import Cell
-    from rumiai_ray.engine.keeper import Held, Turn
     from rumiai_ray.models.base import ModelPlan
+
+_LOG = logging.getLogger(__name__)
 
 _PREFIX = "warm"
 _POLL_S = 0.05
 _SPEAK_S = 3.0
 """Between two words of a command to the keeper, which takes it for dead after 20 s of silence."""
-_ANSWER_S = 30.0
 _REPLACED = 5
 """Times a command looks again for a cell that was replaced while it waited."""
 _CONCURRENCY = 32
@@ -125,17 +128,26 @@ def keep(wanted: Wanted, say: Callable[[str], None]) -> Held:
         _acquire(wanted, say, held, make=True)
         say("loading models")
         keeper = ray.get_actor(_name(wanted))
-        _answer(keeper.expire_after.remote(wanted.config.engine.warm_idle_s))
-        seen: Held = _answer(keeper.held.remote())
+        answer(keeper.expire_after.remote(wanted.config.engine.warm_idle_s))
+        seen = held_of(keeper)
         while seen.state == "starting":
             time.sleep(_POLL_S)
-            seen = _answer(keeper.held.remote())
+            seen = held_of(keeper)
         return replace(seen, user="")  # which is this command
 
 
 def all_held() -> list[Held]:
     """What this user's keepers on the Ray this process is attached to say of themselves."""
-    return [_answer(ray.get_actor(name).held.remote()) for name in keepers()]
+    held = []
+    for name in keepers():
+        try:
+            held.append(held_of(ray.get_actor(name)))
+        except OtherVersionError as error:
+            _LOG.info("%s: %s", name, error)
+            held.append(Held(name.rpartition("-")[2], OTHER_VERSION))
+        except (ValueError, RayActorError) as error:  # it has ended since it was listed
+            _LOG.debug("%s: %s", name, error)
+    return held
 
 
 def drop_all() -> int:
@@ -154,7 +166,8 @@ def keepers() -> list[str]:
 def _is_there(name: str) -> bool:
     try:
         ray.get_actor(name)
-    except ValueError:
+    except ValueError as error:
+        _LOG.debug("%s: %s", name, error)
         return False
     return True
 
@@ -163,7 +176,8 @@ def _user() -> str:
     """Cells of one user are not another's."""
     try:
         return getpass.getuser()
-    except (OSError, KeyError):  # a container's user may have no name
+    except (OSError, KeyError) as error:  # a container's user may have no name
+        _LOG.debug("the user has no name: %s", error)
         return str(os.getuid())
 
 
@@ -189,7 +203,13 @@ def _acquire(wanted: Wanted, say: Callable[[str], None], held: contextlib.ExitSt
             held.enter_context(attached({"working_dir": str(folder)}))
         try:
             return held.enter_context(_turn(wanted, say))
-        except RayActorError:  # a command that was before this one in the queue has replaced the cell
+        except RayActorError as error:  # a command that was before this one in the queue has replaced the cell
+            _LOG.info("the warm cell was replaced while this command waited: %s", error)
+            held.close()
+        except OtherVersionError as error:  # not under this fingerprint, unless an answer was damaged
+            _LOG.warning("the keeper of the warm cell cannot be understood and is ended: %s", error)
+            with swallowed(_LOG, f"ending {_name(wanted)}", ValueError):
+                _end(ray.get_actor(_name(wanted)))
             held.close()
     raise TransientError(f"was replaced or died {_REPLACED} times before this command had it", "the warm cell", "see `rumiai-ray status`")
 
@@ -197,23 +217,31 @@ def _acquire(wanted: Wanted, say: Callable[[str], None], held: contextlib.ExitSt
 @contextlib.contextmanager
 def _turn(wanted: Wanted, say: Callable[[str], None]) -> Iterator[Cell]:
     """The cell of `wanted`, when it is this command's turn."""
-    with _queued(_keeper(wanted), say) as ask:
+    cell: Cell | None = None
+
+    def evicted(why: str) -> None:
+        say(why)
+        if cell is not None:
+            cell.lost_because = why
+
+    with _queued(_keeper(wanted), say, evicted) as ask:
         said = False
-        while (turn := ask()).cell is None:
-            if turn.error is not None:
-                raise turn.error
-            if not turn.behind:
+        while (turn := ask())["cell"] is None:
+            if turn["error"] is not None:
+                raise error_of(turn["error"])
+            if not turn["behind"]:
                 if not said:
                     say("starting a warm cell")
                 said = True
                 _replace_others(wanted, say)
             time.sleep(_POLL_S)
-        yield turn.cell
+        cell = turn["cell"]
+        yield cell
 
 
 def _keeper(wanted: Wanted) -> Any:
     """The keeper of such a cell, made where there is none."""
-    with contextlib.suppress(ValueError):
+    with swallowed(_LOG, "looking for the keeper", ValueError):
         return ray.get_actor(_name(wanted))
     config = wanted.config
     head = own_head()
@@ -221,7 +249,8 @@ def _keeper(wanted: Wanted) -> Any:
     notes = Path(head.folder if head else tempfile.gettempdir()) / f"rr-warm-{uuid.uuid4().hex[:12]}"
     shape = plan_of_ray(config, wanted.models, cells=1).cell
     spec = cell_spec(config, wanted.models, shape, LocalRay(wanted.code_sha256, notes))
-    options = {"num_cpus": 0, "resources": _ON_HEAD, "max_restarts": 0, "max_concurrency": _CONCURRENCY}
+    said = {"runtime_env": {"env_vars": variables()}} if variables() else {}
+    options = {**said, "num_cpus": 0, "resources": _ON_HEAD, "max_restarts": 0, "max_concurrency": _CONCURRENCY}
     return (
         ray.remote(Keeper)
         .options(name=_name(wanted), lifetime="detached", get_if_exists=True, **options)
@@ -234,12 +263,19 @@ def _replace_others(wanted: Wanted, say: Callable[[str], None]) -> None:
     for name in keepers():
         if name == _name(wanted):
             continue
-        with contextlib.suppress(ValueError, RayActorError):  # somebody else has ended it meanwhile
+        with swallowed(_LOG, f"replacing {name}, which somebody else has ended meanwhile", ValueError, RayActorError):
             keeper = ray.get_actor(name)
-            with _queued(keeper, say) as ask:
-                while ask(start=False).behind:
-                    time.sleep(_POLL_S)
-                say(f"replacing a warm cell that is made of something else: {_differences(_answer(keeper.parts.remote()), wanted.parts)}")
+            try:
+                with _queued(keeper, say) as ask:
+                    while ask(start=False)["behind"]:
+                        time.sleep(_POLL_S)
+                    held = answer(keeper.parts.remote())["parts"]
+                    say(f"replacing a warm cell that is made of something else: {_differences(held, wanted.parts)}")
+                    _end(keeper)
+            except OtherVersionError as error:
+                _LOG.info("%s: %s", name, error)
+                # Who uses it cannot be asked: an upgrade while another version's command is at work ends that command's cell.
+                say("replacing a warm cell of another version of this program")
                 _end(keeper)
 
 
@@ -250,29 +286,40 @@ def _differences(held: Mapping[str, str], wanted: Mapping[str, str]) -> str:
 
 
 def _end(keeper: Any) -> None:
-    with contextlib.suppress(RayActorError, GetTimeoutError):
-        ray.get(keeper.close.remote(), timeout=_ANSWER_S)
+    with swallowed(_LOG, "closing a warm cell", RayError, GetTimeoutError):  # of another version's keeper, whatever it answers
+        ray.get(keeper.close.remote(), timeout=ANSWER_S)
     ray.kill(keeper)
 
 
 @contextlib.contextmanager
-def _queued(keeper: Any, say: Callable[[str], None]) -> Iterator[Callable[..., Turn]]:
-    """A place in a keeper's queue, kept by a thread that speaks to it; yields what asks whether it is one's turn."""
+def _queued(
+    keeper: Any, say: Callable[[str], None], evicted: Callable[[str], object] = lambda _: None
+) -> Iterator[Callable[..., dict[str, Any]]]:
+    """A place in a keeper's queue, kept by a thread that speaks to it; yields what asks whether it is one's turn.
+
+    Args:
+        keeper: the keeper's handle.
+        say: told of who is waited for.
+        evicted: told, by the thread and once, why the place is lost: the keeper took this process for dead, or has ended.
+    """
     ticket, who = uuid.uuid4().hex, f"process {os.getpid()} on {socket.gethostname()}"
     over = threading.Event()
     told = ""
 
-    def ask(*, start: bool = True) -> Turn:
+    def ask(*, start: bool = True) -> dict[str, Any]:
         nonlocal told
-        turn: Turn = _answer(keeper.ask.remote(ticket, who, start=start))
-        if turn.behind and turn.behind != told:
-            told = turn.behind
+        turn = answer(keeper.ask.remote(ticket, who, start=start))
+        if turn["behind"] and turn["behind"] != told:
+            told = turn["behind"]
             say(f"waiting for the warm cell, which {told} uses")
         return turn
 
     def speak() -> None:
         while not over.wait(_SPEAK_S):
-            keeper.here.remote(ticket)
+            why = _place_lost(keeper, ticket, who)
+            if why and not over.is_set():
+                evicted(why)
+                return
 
     speaker = threading.Thread(target=speak, name="warm", daemon=True)
     speaker.start()
@@ -281,14 +328,21 @@ def _queued(keeper: Any, say: Callable[[str], None]) -> Iterator[Callable[..., T
     finally:
         over.set()
         speaker.join()
-        with contextlib.suppress(RayActorError, GetTimeoutError):
-            ray.get(keeper.leave.remote(ticket), timeout=_ANSWER_S)
+        with swallowed(_LOG, "giving the warm cell back", RayError, GetTimeoutError):
+            ray.get(keeper.leave.remote(ticket), timeout=ANSWER_S)
 
 
-def _answer(reference: Any) -> Any:
+def _place_lost(keeper: Any, ticket: str, who: str) -> str:
+    """Speak to the keeper; returns why the place in its queue is lost, nothing where it is not."""
     try:
-        return ray.get(reference, timeout=_ANSWER_S)
-    except GetTimeoutError as error:
-        raise TransientError(
-            f"gives no answer within {_ANSWER_S:g} s", "the keeper of the warm cell", "`rumiai-ray down`, then `up`"
-        ) from error
+        told = answer(keeper.here.remote(ticket, who))
+    except RayActorError as error:
+        _LOG.info("the keeper has ended: %s", error)
+        return "the warm cell has been ended, by `rumiai-ray down` or with its Ray"
+    except (TransientError, OtherVersionError, RayError) as error:
+        _LOG.debug("the keeper of the warm cell gives no answer: %s", error)
+        return ""
+    if told["place"]:
+        return ""
+    now = "is closed" if told["closed"] else f"is used by {told['user']}" if told["user"] else "has been used by another command since"
+    return f"the keeper of the warm cell has heard nothing of this command for long and took it for dead; the cell {now}"

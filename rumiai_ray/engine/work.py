@@ -93,6 +93,8 @@ class Header:
     """None for a dead letter."""
     repeats: bool = False
     """Another entry of this run has the same bytes and is analysed for both."""
+    traceback: str = ""
+    """Of a dead letter, text for the run's log, bounded."""
 
     @property
     def row(self) -> pa.Table:

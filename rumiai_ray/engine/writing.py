@@ -6,9 +6,10 @@ files under new names; what its first attempt left behind no record names.
 
 from __future__ import annotations
 
+import logging
 import pickle
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -20,8 +21,10 @@ from rumiai_ray.engine.entries import dead_letter_row
 from rumiai_ray.engine.tally import Tally
 from rumiai_ray.errors import ModelError, StorageError
 from rumiai_ray.ingest.cleaning import message_of
+from rumiai_ray.logs import configure_worker
 from rumiai_ray.runs.datafile import DataFile, write_data_file
 from rumiai_ray.schema.run import ANALYSES, DEAD_LETTER, VIDEOS
+from rumiai_ray.tracebacks import traceback_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from rumiai_ray.schema import Table
     from rumiai_ray.storage import Store
 
+_LOG = logging.getLogger(__name__)
 
 _PAUSES_S = (1.0, 5.0)
 """Before a file that could not be written is written again. Object stores have had their own client's retries by then."""
@@ -59,6 +63,8 @@ class Written:
     tally: Tally
     errors: Mapping[str, Exception]
     """Why an entry that was settled well is dead-lettered all the same: it could not be assembled."""
+    tracebacks: Mapping[str, str] = field(default_factory=dict)
+    """Of `errors`, as text: an exception travels without its own."""
     lost: tuple[str, ...] = ()
     """Entries whose rows were lost on the way (a node died with them): nothing of them was written, they go round again."""
 
@@ -69,6 +75,7 @@ def write_group(target: Target, group: Sequence[Settled], sequence: int, timeout
     Raises:
         StorageError: a file cannot be written; those written before are garbage that no record names.
     """
+    configure_worker()
     with ended_after(timeout_s):
         return _write_group(target, group, sequence)
 
@@ -79,18 +86,21 @@ def _write_group(target: Target, group: Sequence[Settled], sequence: int) -> Wri
     dead: list[str] = []
     lost: list[str] = []
     errors: dict[str, Exception] = {}
+    tracebacks: dict[str, str] = {}
     tally = Tally()
     for settled in group:
         entry_id = settled.header.entry.entry_id
         try:
             tables = _tables(target, settled)
-        except ray.exceptions.ObjectLostError:
+        except ray.exceptions.ObjectLostError as error:
+            _LOG.info("the rows of entry %s are lost: %s", entry_id, error)
             lost.append(entry_id)
             continue
         except StorageError:
             raise
         except Exception as error:  # noqa: BLE001 -- the boundary of assembly: a video that cannot be assembled is a dead letter
-            errors[entry_id] = _portable(error)
+            errors[entry_id], tracebacks[entry_id] = _portable(error), traceback_of(error)
+            _LOG.info("entry %s cannot be assembled", entry_id, exc_info=error)
             tables = _buried(target, settled, error)
         (dead if DEAD_LETTER.name in tables else committed).append(entry_id)
         _count(tally, settled, tables)
@@ -99,7 +109,7 @@ def _write_group(target: Target, group: Sequence[Settled], sequence: int) -> Wri
                 parts.setdefault(name, []).append(rows)
     files = tuple(_file(target, name, pa.concat_tables(rows), sequence) for name, rows in parts.items())
     tally.written_bytes = sum(file.size_bytes for file in files)
-    return Written(files, tuple(committed), tuple(dead), tally, errors, tuple(lost))
+    return Written(files, tuple(committed), tuple(dead), tally, errors, tracebacks, tuple(lost))
 
 
 def _file(target: Target, name: str, rows: pa.Table, sequence: int) -> DataFile:
@@ -107,7 +117,8 @@ def _file(target: Target, name: str, rows: pa.Table, sequence: int) -> DataFile:
     for pause_s in _PAUSES_S:
         try:
             return write_data_file(target.run, target.tables[name], rows, run_id=target.run_id, sequence=sequence)
-        except StorageError:
+        except StorageError as error:
+            _LOG.warning("a file of table %s cannot be written, again in %g s: %s", name, pause_s, error)
             time.sleep(pause_s)
     return write_data_file(target.run, target.tables[name], rows, run_id=target.run_id, sequence=sequence)
 
@@ -139,7 +150,8 @@ def _portable(error: Exception) -> Exception:
     """The error, or what can be told of it where it cannot travel to the driver."""
     try:
         pickle.loads(pickle.dumps(error))  # noqa: S301 -- dumped on the same line
-    except Exception:  # noqa: BLE001 -- whatever a foreign class makes of being pickled
+    except Exception as problem:  # noqa: BLE001 -- whatever a foreign class makes of being pickled
+        _LOG.debug("%s cannot travel: %s: %s", type(error).__name__, type(problem).__name__, message_of(problem))
         return ModelError(f"{type(error).__name__}: {message_of(error)}")
     return error
 

@@ -13,6 +13,7 @@ node, until the next upload. Checksums find damage, not malice: whoever may writ
 from __future__ import annotations
 
 import json
+import logging
 import re
 import secrets
 import shutil
@@ -35,12 +36,15 @@ from rumiai_ray.frames._entry import (
 )
 from rumiai_ray.frames._files import ChecksummedFile, storage_errors, sync_directory
 from rumiai_ray.frames._trouble import RemoteError, remote_errors
+from rumiai_ray.logs import swallowed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rumiai_ray.frames._trouble import Deadline
     from rumiai_ray.storage import Store
+
+_log = logging.getLogger(__name__)
 
 _FILES = (FRAMES, AUDIO, THUMBNAILS, FACTS)
 _BLOCK_BYTES = 8 * 2**20
@@ -164,7 +168,9 @@ def withdraw(store: Store, key: str, text: bytes) -> None:
     with remote_errors():
         if store.read_or_none(_object(key, COMPLETE)) == text:
             store.remove(_object(key, COMPLETE))
-            with suppress(DamagedEntryError):  # a completion object that cannot be read names nothing
+            with swallowed(
+                _log, f"removing the shared entry {key}", DamagedEntryError
+            ):  # a completion object that cannot be read names nothing
                 _remove_files(store, key, _Completion.parse(text).upload)
 
 

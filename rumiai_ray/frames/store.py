@@ -137,7 +137,8 @@ class FrameStore:
                 try:
                     record = CompletionRecord.from_json((directory / COMPLETE).read_text(encoding="utf-8"))
                     facts = read_facts(directory)
-                except (FileNotFoundError, DamagedEntryError, ValueError, TypeError, KeyError):
+                except (FileNotFoundError, DamagedEntryError, ValueError, TypeError, KeyError) as error:
+                    _log.debug("entry %s is not listed: %s: %s", key, type(error).__name__, error)
                     continue  # evicted meanwhile, or damaged: `verify` says so
                 found.append(StoreEntry(key, record.video_key, size, last_used_ns / 1e9, facts))
         return found
@@ -197,7 +198,8 @@ class FrameStore:
                 now_ns = time.time_ns()  # the kernel's own idea of now is some milliseconds coarse
                 os.utime(directory / COMPLETE, ns=(now_ns, now_ns))
                 return StoredVideo(directory, lock, record.video_key, read_facts(directory), origin=origin)
-            except DamagedEntryError:
+            except DamagedEntryError as error:
+                _log.debug("entry %s is not there or damaged: %s", key, error)
                 lock.release()
                 return None
             except BaseException:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import http.client
+import logging
 import socket
 import threading
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
 from rumiai_ray.errors import RumiaiError, TransientError
 from rumiai_ray.ingest.addresses import resolve
+from rumiai_ray.logs import swallowed
 
 if TYPE_CHECKING:
     import ssl
     from types import TracebackType
 
     from rumiai_ray.ingest.limits import FetchLimits
+
+_log = logging.getLogger(__name__)
 
 
 class Network:
@@ -105,7 +108,7 @@ class Network:
         with self._lock:
             for sock in self._sockets:
                 # Not SSLSocket.shutdown, which would hand the rest of the ciphertext to the reader as if it were data.
-                with suppress(OSError):  # closed by the peer or by its user: nothing left to cut
+                with swallowed(_log, "cutting a connection", OSError):  # closed by the peer or by its user: nothing left to cut
                     socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import logging
 import ssl
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
     from rumiai_ray.ingest.limits import FetchLimits
     from rumiai_ray.ingest.network import Network
+
+_log = logging.getLogger(__name__)
 
 _REDIRECTS = (301, 302, 303, 307, 308)
 _LONGEST_WAIT_S = 366 * 86400.0
@@ -188,5 +191,6 @@ def _seconds(retry_after: str | None) -> float | None:
         return min(float(retry_after), _LONGEST_WAIT_S)
     try:
         return min(max(0.0, parsedate_to_datetime(retry_after).timestamp() - time()), _LONGEST_WAIT_S)
-    except (ValueError, OverflowError, TypeError):  # no date, or one whose year or UTC offset is absurd
+    except (ValueError, OverflowError, TypeError) as error:  # no date, or one whose year or UTC offset is absurd
+        _log.debug("Retry-After says %r, which is no time: %s", retry_after, error)
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import threading
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 _PORTS = {"http": 80, "https": 443}
 
+_LOG = logging.getLogger(__name__)
+
 
 def answering(sources: Iterable[Source], timeout_s: float = 3.0) -> dict[str, bool]:
     """Whether the host of each source (or the proxy before it) accepts a connection within `timeout_s`, by host name.
@@ -29,7 +32,8 @@ def answering(sources: Iterable[Source], timeout_s: float = 3.0) -> dict[str, bo
     def knock(host: str, door: tuple[str, int]) -> None:
         try:
             socket.create_connection(door, timeout=timeout_s).close()
-        except OSError:
+        except OSError as error:
+            _LOG.debug("%s cannot be reached: %s: %s", host, type(error).__name__, error)
             return
         answers[host] = True
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,6 +12,7 @@ import pyarrow as pa
 from rumiai_ray.errors import ConfigError, StorageError
 from rumiai_ray.runs.commits import Log, read_log
 from rumiai_ray.runs.datafile import read_data_file
+from rumiai_ray.runs.failure_log import read_failures
 from rumiai_ray.runs.manifest import RunManifest
 from rumiai_ray.runs.views import query, to_duckdb, to_pandas, to_polars
 from rumiai_ray.runs.writer import MANIFEST
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
 
     from rumiai_ray.runs.commits import CommitRecord
     from rumiai_ray.runs.datafile import DataFile
+    from rumiai_ray.runs.failure_log import LoggedFailure
+
+_LOG = logging.getLogger(__name__)
 
 RunStatus = Literal["complete", "partial", "aborted", "incomplete"]
 """How a run ended; `incomplete`: it has not, it is still going on or its writer died."""
@@ -145,6 +150,10 @@ class Run:
         """Addresses of a table's committed files, for other tools: `read_parquet([...])` in SQL."""
         return [self.store.uri(file.path) for file in self._files(name)]
 
+    def failures(self) -> list[LoggedFailure]:
+        """What the run's own log says of failures, tracebacks included; nothing where it has none. See `failure_log`."""
+        return read_failures(self.store)
+
     def verify(self) -> list[str]:
         """Everything that is wrong with the run, in words; nothing for a sound one. Reads every committed byte."""
         from rumiai_ray.runs.verify import problems  # noqa: PLC0415 -- it reads runs, so it imports this module
@@ -178,6 +187,7 @@ def run_at(store: Store) -> Run | None:
         return None
     try:
         return Run(store, RunManifest.from_json(data, store.uri(MANIFEST)).run_id)
-    except StorageError:
+    except StorageError as error:
+        _LOG.debug("%s: %s", store.uri(), error)
         # Its records can still be read and verified; whoever asks for the manifest meets this error again.
         return Run(store, store.root.rpartition("/")[2])

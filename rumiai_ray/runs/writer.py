@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
@@ -11,8 +12,10 @@ from typing import TYPE_CHECKING, Any, Self
 import pyarrow as pa
 
 from rumiai_ray.errors import ConfigError, StorageError
+from rumiai_ray.logs import swallowed
 from rumiai_ray.runs.commits import CommitLog, read_log
 from rumiai_ray.runs.datafile import PART, DataFile, check_rows, write_data_file
+from rumiai_ray.runs.failure_log import FailureLog
 from rumiai_ray.runs.fingerprint import differences
 from rumiai_ray.schema import SchemaError
 from rumiai_ray.schema.registry import TABLES_BY_NAME
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
     from rumiai_ray.runs.manifest import RunManifest
     from rumiai_ray.runs.reader import Run
     from rumiai_ray.schema import Table
+
+_LOG = logging.getLogger(__name__)
 
 MANIFEST = "manifest.json"
 SUMMARY = "summary.json"
@@ -84,6 +89,8 @@ class RunWriter:
         self.run = run
         """The run's directory."""
         self.manifest = manifest
+        self.failures = FailureLog(run)
+        """Where the texts of this session's failures go."""
         self._log = log
         self._tables = tables
         self._buffers: dict[str, list[pa.Table]] = {}
@@ -115,7 +122,7 @@ class RunWriter:
         try:
             run.prove_exclusive(MANIFEST, manifest.to_json())
         except (ConfigError, StorageError):
-            with suppress(FileNotFoundError, StorageError):
+            with swallowed(_LOG, f"removing the manifest of {manifest.run_id}", FileNotFoundError, StorageError):
                 run.remove(MANIFEST)  # just made, and without it there is no run
             raise
         return cls(run, manifest, CommitLog(run, manifest.run_id), tables)
@@ -250,5 +257,5 @@ class RunWriter:
     def _discard(self, paths: Sequence[str]) -> None:
         for path in paths:
             # Garbage by definition, no reader follows it: not worth hiding the error that made it so, or failing a good end.
-            with suppress(FileNotFoundError, StorageError):
+            with swallowed(_LOG, f"removing {path}, which no record names", FileNotFoundError, StorageError):
                 self.run.remove(path)

@@ -10,12 +10,15 @@ from io import StringIO
 from typing import TYPE_CHECKING
 
 import pytest
+import typer
 
-from rumiai_ray.cli import app
+from rumiai_ray.cli import app, options
 from rumiai_ray.cli.exits import Exit
+from rumiai_ray.runs.failure_log import About, FailureLog
 from rumiai_ray.runs.writer import RunWriter
 from rumiai_ray.schema.registry import TABLES_BY_NAME
-from synthetic_run import RUN_ID, analysis_row, manifest, object_row, stamped, video_row
+from rumiai_ray.storage import Store
+from synthetic_run import RUN_ID, analysis_row, dead_letter_row, manifest, object_row, stamped, video_row
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -168,3 +171,65 @@ def test_annotate_names_what_is_missing(rumiai: Call, tmp_path: Path) -> None:
     assert code == Exit.USAGE
     assert "clip.mp4" in err
     assert not (tmp_path / "out.mp4").exists()
+
+
+@pytest.mark.usefixtures("two_runs")
+def test_failures_of_a_run_are_printed_with_their_tracebacks_and_move_no_cursor(rumiai: Call, tmp_path: Path) -> None:
+    run = Store.at(tmp_path / "runs" / RUN_ID)
+    log = FailureLog(run)
+    log.add("model", "ValueError: \x1b[2J[bold]no", "Traceback …\n  File 'a.py'\nValueError: no", About("clip", "clip.mp4", "k", "yolo", 2))
+    log.add("model", "Crash: it died", "", About("clip", "clip.mp4", "k", "ocr", 1))
+    code, out, _ = rumiai("runs", "show", RUN_ID, "--failures")
+    assert code == Exit.COMPLETE
+    lines = out.splitlines()
+    assert lines[0].endswith(" yolo, attempt 2: ValueError: \N{REPLACEMENT CHARACTER}[2J[bold]no")
+    assert lines[1:3] == ["  entry clip, clip.mp4", "  video k"]
+    assert "    File 'a.py'" in lines
+    assert "  no traceback: nothing was raised, as where a process was killed" in lines
+    told = json.loads(rumiai("runs", "show", RUN_ID, "--failures", "--json")[1])
+    assert [(failure["model"], failure["attempt"]) for failure in told] == [("yolo", 2), ("ocr", 1)]
+    assert rumiai("runs", "show", OTHER_ID, "--failures")[:2] == (Exit.COMPLETE, "no failures\n")
+
+
+def test_a_run_of_an_earlier_version_without_a_log_says_what_its_tables_say(rumiai: Call, tmp_path: Path) -> None:
+    writer = RunWriter.create(tmp_path / "runs", manifest())
+    writer.add({"dead_letter": stamped("dead_letter", [dead_letter_row("gone")], "gone")})
+    writer.commit([], ["gone"])
+    out = rumiai("runs", "show", RUN_ID, "--failures")[1]
+    assert "no log of failures" in out
+    assert "dead letter: InputError: no such file [gone.mp4]" in out
+
+
+@pytest.mark.usefixtures("two_runs")
+@pytest.mark.parametrize(
+    "arguments", [("-v", "runs", "show", RUN_ID), ("runs", "show", RUN_ID, "-v"), ("runs", "show", "--verbose", RUN_ID), ("status", "-v")]
+)
+def test_verbose_stands_before_or_after_the_verb(rumiai: Call, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(app, "configure", asked.append)
+    monkeypatch.setattr(options, "configure", asked.append)
+    assert rumiai(*arguments)[0] == Exit.COMPLETE
+    assert max(asked) == 1
+
+
+@pytest.mark.parametrize("verbose", ["-v", "-vv", "--verbose"])
+def test_verbose_before_a_video_analyses_it(monkeypatch: pytest.MonkeyPatch, verbose: str) -> None:
+    called: list[list[str]] = []
+
+    def resolve(_: object, __: object, arguments: list[str]) -> None:
+        called.append(arguments)
+        raise typer.Abort
+
+    monkeypatch.setattr(app, "configure", lambda _: None)
+    monkeypatch.setattr(app._DefaultsToAnalyze, "resolve_command", resolve)
+    monkeypatch.setattr(sys, "argv", ["rumiai-ray", verbose, "clip.mp4"])
+    with pytest.raises(SystemExit):
+        app.main()
+    assert called == [["analyze", "clip.mp4"]]
+
+
+def test_a_log_level_that_does_not_exist_is_wrong_usage(rumiai: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUMIAI_LOG", "loud")
+    code, _, err = rumiai("runs", "ls")
+    assert code == Exit.USAGE
+    assert "RUMIAI_LOG: no such level: 'loud'" in err

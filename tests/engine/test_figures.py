@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
 from fakes import plan
-from rumiai_ray.engine.figures import speed_of_light, summary_of
+from rumiai_ray.engine import machines
+from rumiai_ray.engine.figures import figures_of, speed_of_light, summary_of
 from rumiai_ray.engine.tally import Tally
+
+if TYPE_CHECKING:
+    import pytest
 
 
 def tally(videos: int, ocr_s: float) -> Tally:
@@ -33,3 +40,25 @@ def test_the_share_of_the_speed_of_light_is_of_what_the_slowest_model_would_allo
 
 def test_where_no_model_was_asked_there_is_no_ceiling() -> None:
     assert speed_of_light(Tally(), [plan("ocr")], {"ocr": 1}, cores=2, elapsed_s=40.0) is None
+
+
+def test_where_the_workers_have_left_there_are_no_cores_and_no_ceiling(monkeypatch: pytest.MonkeyPatch) -> None:
+    there: Any = SimpleNamespace(
+        cluster_resources=lambda: {"memory": 1e9, "node:__internal_head__": 1.0}, nodes=lambda: [{}], __version__="2"
+    )
+    monkeypatch.setattr(machines, "ray", there)
+    assert machines.cores_of_now() == 0.0
+    assert speed_of_light(tally(4, 20.0), [plan("ocr")], {"ocr": 1}, machines.cores_of_now(), elapsed_s=40.0) is None
+
+
+def test_a_figure_that_cannot_be_computed_costs_that_figure_and_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    def gone() -> dict[str, Any]:
+        raise ConnectionError("Ray has gone")
+
+    figures = figures_of({"cluster": gone, "counts": lambda: {"videos": 3}, "speed": lambda: {"share": float("nan")}})
+    assert figures["videos"] == 3
+    assert figures["not_computed"]["cluster"] == "ConnectionError: Ray has gone"
+    assert figures.keys() == {"videos", "not_computed"}
+    assert figures["not_computed"].keys() == {"cluster", "speed"}
+    assert len(caplog.messages) == 2
+    assert figures_of({"counts": lambda: {"videos": 3}}) == {"videos": 3}

@@ -45,5 +45,5 @@ def test_a_shorter_call_number_leaves_nothing_of_a_longer_one(tmp_path: Path) ->
 
 def test_the_reason_an_actor_was_given_up_is_kept_beside_its_note(tmp_path: Path) -> None:
     assert note.given_up(tmp_path / "a") is None
-    note.give_up(tmp_path / "a", "WeightsError", "no ‘weights’\nat all")
-    assert note.given_up(tmp_path / "a") == ("WeightsError", "no ‘weights’\nat all")
+    note.give_up(tmp_path / "a", "WeightsError", "no ‘weights’\nat all", "Traceback …")
+    assert note.given_up(tmp_path / "a") == ("WeightsError", "no ‘weights’\nat all", "Traceback …")

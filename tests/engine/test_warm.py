@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -131,3 +132,64 @@ def test_edited_code_is_answered_by_a_new_cell_on_a_cluster_that_knows_no_code(t
             assert commands("down") == 1
             unkept = commands("run", "unkept", clip)
             assert (unkept["numbers"], unkept["cell"]) == ([1042], "of this run"), "after `down` nobody's cell stays"
+
+
+@pytest.mark.timeout(400)
+def test_a_cell_of_another_version_is_named_and_replaced_in_a_line_and_with_no_traceback(tmp_path: Path) -> None:
+    clip = numbered_clip(tmp_path / "a.mkv", 42)
+    with _commands() as commands:
+        answers = commands.package / "engine" / "keeper_answers.py"
+        keeper = commands.package / "engine" / "keeper.py"
+        room = commands.package / "engine" / "old_room.py"
+        now = {path: path.read_text() for path in (answers, keeper)}
+        # An older version: its answers are instances of a class that the newer one does not have.
+        room.write_text("class Answer(dict):\n    pass\n")
+        assert "    return {" in now[keeper]
+        old = (
+            now[keeper]
+            .replace("    return {", "    from rumiai_ray.engine.old_room import Answer\n    return Answer({")
+            .replace("**values}", "**values})")
+        )
+        keeper.write_text(old)
+        before = commands("up")
+        assert before["state"] == "warm"
+        room.unlink()
+        for path, text in now.items():
+            path.write_text(text)
+
+        status = commands.start("held")
+        stdout, stderr = status.communicate(timeout=240)
+        assert status.returncode == 0, stderr
+        (held,) = json.loads(stdout.splitlines()[-1])
+        assert held["state"].startswith("of another version")
+        assert "Traceback" not in stderr
+        assert "ModuleNotFoundError" not in stderr
+
+        process = commands.start("run", "after", clip)
+        stdout, stderr = process.communicate(timeout=240)
+        assert process.returncode == 0, stderr
+        after = json.loads(stdout.splitlines()[-1])
+        assert (after["numbers"], after["cell"]) == ([42], "warm")
+        assert "replacing a warm cell of another version of this program" in after["told"]
+        assert "Traceback" not in stderr
+        (held,) = commands("held")
+        assert held["state"] == "warm"
+
+
+@pytest.mark.timeout(400)
+def test_a_command_that_was_stopped_for_long_is_told_that_another_one_has_had_its_cell(tmp_path: Path) -> None:
+    clip = numbered_clip(tmp_path / "a.mkv", 42)
+    with _commands() as commands:
+        commands("up")
+        sign = commands.folder / "held"
+        holder = commands.start("hold", sign)
+        while not sign.exists():
+            assert holder.poll() is None, holder.communicate()
+            time.sleep(0.05)
+        holder.send_signal(signal.SIGSTOP)
+        try:
+            assert commands("run", "meanwhile", clip)["cell"] == "warm", "whoever is silent is taken for dead"
+        finally:
+            holder.send_signal(signal.SIGCONT)
+        told = commands.end(holder)
+        assert "took it for dead" in told["lost_because"]

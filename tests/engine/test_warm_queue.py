@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import threading
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from ray.exceptions import ActorDiedError, GetTimeoutError
 
 import fakes
 from rumiai_ray.config import load_config
-from rumiai_ray.engine import warm
+from rumiai_ray.engine import keeper_answers, warm
 from rumiai_ray.engine.keeper import FORGOTTEN_S, Keeper
+from rumiai_ray.engine.keeper_answers import PROTOCOL
 from rumiai_ray.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -99,13 +104,13 @@ def _keeper() -> Keeper:
 def test_commands_have_the_cell_one_after_another_in_the_order_they_came(clock: _Clock, started: list[Any]) -> None:
     del clock
     keeper = _keeper()
-    assert keeper.ask("a", "one").cell is started[0]
-    assert keeper.ask("b", "two").behind == keeper.ask("c", "three").behind == "one"
+    assert keeper.ask("a", "one")["cell"] is started[0]
+    assert keeper.ask("b", "two")["behind"] == keeper.ask("c", "three")["behind"] == "one"
     keeper.leave("a")
-    assert keeper.ask("c", "three").behind == "two"
-    assert keeper.ask("b", "two").cell is started[0]
+    assert keeper.ask("c", "three")["behind"] == "two"
+    assert keeper.ask("b", "two")["cell"] is started[0]
     keeper.leave("b")
-    assert keeper.ask("c", "three").cell is started[0]
+    assert keeper.ask("c", "three")["cell"] is started[0]
     assert len(started) == 1
 
 
@@ -115,12 +120,12 @@ def test_a_command_that_is_silent_for_long_has_the_cell_no_more_and_one_that_spe
         keeper.ask(ticket, ticket)
     clock.now_s += FORGOTTEN_S - 1
     keeper.here("alive")
-    assert keeper.ask("next", "next").behind == "dead"
+    assert keeper.ask("next", "next")["behind"] == "dead"
     clock.now_s += 2
-    assert keeper.ask("next", "next").behind == "alive"
+    assert keeper.ask("next", "next")["behind"] == "alive"
     keeper.leave("alive")
     keeper.here("alive")  # a late word of one that has left
-    assert keeper.ask("next", "next").cell is started[0]
+    assert keeper.ask("next", "next")["cell"] is started[0]
 
 
 def test_a_cell_that_has_lost_a_model_is_not_lent_again(clock: _Clock, started: list[Any]) -> None:
@@ -131,7 +136,7 @@ def test_a_cell_that_has_lost_a_model_is_not_lent_again(clock: _Clock, started: 
     started[0].front.lost_models = ("ocr",)
     keeper.ask("b", "two")
     assert started[0].closed
-    assert keeper.ask("b", "two").cell is started[1]
+    assert keeper.ask("b", "two")["cell"] is started[1]
 
 
 def test_the_command_whose_turn_it_is_is_told_why_there_is_no_cell(clock: _Clock, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,8 +148,8 @@ def test_the_command_whose_turn_it_is_is_told_why_there_is_no_cell(clock: _Clock
     monkeypatch.setattr(f"{MODULE}.cells.start", no_room)
     monkeypatch.setattr(f"{MODULE}.threading.Thread", _AtOnce)
     keeper = _keeper()
-    assert keeper.ask("a", "one").cell is None
-    assert isinstance(keeper.ask("a", "one").error, ConfigError)
+    assert keeper.ask("a", "one")["cell"] is None
+    assert keeper.ask("a", "one")["error"][:2] == ("ConfigError", "no node has room")
 
 
 def test_code_weights_and_configuration_make_another_cell_and_what_concerns_the_command_alone_does_not() -> None:
@@ -161,3 +166,168 @@ def test_code_weights_and_configuration_make_another_cell_and_what_concerns_the_
     }
     keys = {name: wanted.key for name, wanted in others.items()}
     assert len({same, *keys.values()}) == len(keys) + 1
+
+
+def test_an_unexpected_exception_while_a_cell_starts_is_told_and_the_next_command_tries_again(
+    clock: _Clock, started: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del clock
+    keeper = _keeper()
+    with monkeypatch.context() as broken:
+
+        def typo(*_: object, timeout_s: float) -> None:
+            raise TypeError(f"{timeout_s} is no time")
+
+        broken.setattr(f"{MODULE}.cells.start", typo)
+        assert keeper.ask("a", "one")["cell"] is None
+    told = keeper.ask("a", "one")["error"]
+    assert told[:2] == ("RumiaiError", "it could not be started: TypeError: 1 is no time")
+    keeper.ask("a", "one")
+    assert keeper.ask("a", "one")["cell"] is started[0]
+
+
+def test_a_front_that_does_not_answer_ends_its_cell_and_not_the_keeper(
+    clock: _Clock, started: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del clock
+    keeper = _keeper()
+    with monkeypatch.context() as broken:
+
+        def get(*_: object, **__: object) -> None:
+            raise KeyError("front")
+
+        broken.setattr(f"{MODULE}.ray.get", get)
+        keeper.ask("a", "one")
+    assert started[0].closed
+    assert keeper.ask("a", "one")["error"] is not None
+
+
+def test_the_watch_goes_on_after_an_exception_and_status_says_so(
+    clock: _Clock, started: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeper = _keeper()
+    keeper.ask("a", "one")
+    keeper.leave("a")
+    naps: list[float] = []
+    good, looks = keeper._look, 0
+
+    def sleep(nap_s: float) -> None:
+        naps.append(nap_s)
+        if len(naps) == 3:
+            raise KeyboardInterrupt  # the test's way out of the thread's loop
+
+    def look() -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 1:
+            raise RuntimeError("an odd moment")
+        good()
+
+    monkeypatch.setattr(keeper, "_look", look)
+    monkeypatch.setattr(clock, "sleep", sleep, raising=False)
+    clock.now_s += 61
+    with pytest.raises(KeyboardInterrupt):
+        keeper._watch()
+    assert started[0].closed, "the look after the bad one has closed the idle cell"
+    spec: Any = SimpleNamespace(shape=SimpleNamespace(bundle={}), plans=[])
+    keeper._spec = spec
+    assert keeper.held()["trouble"] == "RuntimeError: an odd moment"
+
+
+def test_a_command_that_was_taken_for_dead_is_told_who_has_the_cell(clock: _Clock, started: list[Any]) -> None:
+    del started
+    keeper = _keeper()
+    keeper.ask("a", "one")
+    clock.now_s += FORGOTTEN_S + 1
+    keeper.ask("b", "two")
+    assert keeper.here("a", "one") == {"protocol": PROTOCOL, "place": False, "user": "two", "closed": False}
+    keeper.leave("b")
+    assert not keeper.here("a", "one")["place"], "another command has used the cell since"
+
+
+def test_a_command_that_slept_gets_its_place_back_where_nobody_came(clock: _Clock, started: list[Any]) -> None:
+    keeper = _keeper()
+    keeper.ask("a", "one")
+    clock.now_s += FORGOTTEN_S + 1
+    keeper._look()
+    assert keeper.here("a", "one")["place"]
+    assert keeper.ask("b", "two")["behind"] == "one"
+    keeper.leave("b")
+    clock.now_s += 2 * 60
+    keeper._look()
+    keeper._look()
+    clock.now_s += 61
+    keeper._look()
+    assert started[0].closed
+    assert keeper.here("a", "one") == {"protocol": PROTOCOL, "place": False, "user": "", "closed": True}
+
+
+def test_what_a_keeper_answers_needs_none_of_this_packages_classes(clock: _Clock, started: list[Any]) -> None:
+    del clock, started
+    keeper = _keeper()
+    spec: Any = SimpleNamespace(shape=SimpleNamespace(bundle={"CPU": 2.0}), plans=[])
+    first = keeper.ask("a", "one")
+    keeper._spec = spec
+    keeper._cell = None
+    answers = [keeper.ask("b", "two"), keeper.ask("b", "two", start=False), keeper.here("b", "two"), keeper.held(), keeper.parts()]
+    keeper._error = ConfigError("no room", "cell", "add a node")
+    answers.append(keeper.ask("a", "one"))
+    assert first["protocol"] == PROTOCOL
+    for one in answers:
+        json.dumps(one)
+        assert one["protocol"] == PROTOCOL
+
+
+def test_who_is_about_to_replace_a_cell_is_not_given_it(clock: _Clock, started: list[Any]) -> None:
+    del clock
+    keeper = _keeper()
+    keeper.ask("a", "one")
+    keeper.leave("a")
+    told = keeper.ask("b", "two", start=False)
+    assert (told["cell"], told["behind"], len(started)) == (None, "", 1)
+
+
+class _Silent:
+    """A keeper that answers `here` with what it is given, one after another."""
+
+    def __init__(self, *answers: Any) -> None:
+        self._answers = list(answers)
+        self.here = SimpleNamespace(remote=lambda *_: self._answers.pop(0) if len(self._answers) > 1 else self._answers[0])
+        self.ask = SimpleNamespace(remote=lambda *_, **__: {"protocol": PROTOCOL, "cell": None, "behind": "", "error": None})
+        self.leave = SimpleNamespace(remote=lambda *_: None)
+
+
+def _get(answer: Any, **_: object) -> Any:
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
+
+
+HERE = {"protocol": PROTOCOL, "place": True, "user": "one", "closed": False}
+
+
+@pytest.mark.parametrize(
+    ("last", "why"),
+    [
+        (HERE | {"place": False, "user": "process 7 on there"}, "took it for dead; the cell is used by process 7 on there"),
+        (HERE | {"place": False, "user": "", "closed": True}, "the cell is closed"),
+        (HERE | {"place": False, "user": ""}, "the cell has been used by another command since"),
+        (ActorDiedError(), "the warm cell has been ended"),
+    ],
+)
+def test_a_command_learns_that_it_has_lost_the_cell(monkeypatch: pytest.MonkeyPatch, last: Any, why: str) -> None:
+    for module in (keeper_answers, warm):
+        monkeypatch.setattr(module, "ray", SimpleNamespace(get=_get))
+    monkeypatch.setattr(warm, "_SPEAK_S", 0.01)
+    told: list[str] = []
+    learned = threading.Event()
+
+    def evicted(text: str) -> None:
+        told.append(text)
+        learned.set()
+
+    keeper = _Silent(HERE, GetTimeoutError("busy"), HERE, last)
+    with warm._queued(keeper, lambda _: None, evicted):
+        assert learned.wait(30)
+    assert len(told) == 1
+    assert why in told[0]

@@ -4,7 +4,7 @@ The first directory of PYTHONPATH holds a copy of the package with `fakes.py` am
 
 up [IDLE_S]         start a head unless RAY_ADDRESS names one, keep a cell warm there
 run NAME CLIP       one run; what the reader read, in which process, and what was said meanwhile
-hold SIGN           have the cell until the file SIGN is gone; makes it when the cell is there
+hold SIGN           have the cell until the file SIGN is gone, or the cell is lost; makes the file when the cell is there
 held                what there is
 down                end it
 """
@@ -104,9 +104,9 @@ def hold(folder: Path, sign: str) -> Any:
         cell = held.enter_context(warm.borrowed(wanted(config_of(folder)), lambda _: None))
         assert cell is not None
         Path(sign).touch()
-        while Path(sign).exists():
+        while Path(sign).exists() and not cell.lost_because:
             time.sleep(0.05)
-    return {"let_go_s": time.time()}
+    return {"let_go_s": time.time(), "lost_because": cell.lost_because}
 
 
 def held(folder: Path) -> Any:
