@@ -146,7 +146,7 @@ def _run(prepared: Prepared, begin: Callable[[], tuple[RunWriter, Remaining]]) -
                 status = engine.run(left.entries, left.count, left.analysed)
             return "partial" if left.earlier.troubled else status
 
-        return run_to_the_end(
+        code = run_to_the_end(
             engine,
             work,
             writer,
@@ -156,4 +156,8 @@ def _run(prepared: Prepared, begin: Callable[[], tuple[RunWriter, Remaining]]) -
                 "speed_of_light": speed_of_light(engine.tally, prepared.models, plan.actors, cluster.resources["CPU"], progress.elapsed_s),
             },
             resumable=True,
+            drain_s=prepared.config.engine.drain_s,
         )
+        if code:
+            here.keep_logs()
+        return code
