@@ -20,7 +20,7 @@ SHARED_MEMORY_BYTES = 1_000_000_000
 def ray_usability(*, quick: bool) -> list[Finding]:
     """Findings on loopback, shared memory and the cluster that the environment names; unless `quick`, on what a dead one left."""
     findings = [_loopback(), _shared_memory(), _address()]
-    return findings if quick else [*findings, _left_over()]
+    return findings if quick else [*findings, _left_over(), _left_behind()]
 
 
 def _loopback() -> Finding:
@@ -68,6 +68,19 @@ def _left_over() -> Finding:
     if answers(address):
         return Finding(check, "ok", f"a cluster runs at {address}")
     return Finding(check, "warning", f"{note} names a cluster that does not answer ({address})", f"`rm {note}`")
+
+
+def _left_behind() -> Finding:
+    """Directories of this package's Rays whose commands have ended: what killed commands left, and logs that were kept."""
+    from rumiai_ray.engine.ray_folder import left_behind  # noqa: PLC0415 -- see `doctor`: a bare Python imports this module
+
+    check = "left behind"
+    found = left_behind()
+    if not found:
+        return Finding(check, "ok", "no command has left a directory of Ray's behind")
+    named = ", ".join(f"{left.path} ({'logs' if left.kind == 'logs' else 'of a killed command'})" for left in found)
+    total_mb = sum(left.size_bytes for left in found) / 1e6
+    return Finding(check, "warning", f"{total_mb:.1f} MB in {named}", "`rumiai-ray doctor --clear` removes them; read the logs before")
 
 
 def answers(address: str) -> bool:

@@ -83,6 +83,8 @@ def analyze_inputs(inputs: list[str], config: BaseConfig, *, run_id: str | None 
             writer = prepared.create_run()
             engine = prepared.interactive(writer, workdir, reporter)
             exit_code = run_to_the_end(engine, lambda: engine.run(entries, held=held), writer, summary=lambda: engine.figures)
+        if exit_code:
+            engine.keep_logs()
         # Ending a Ray of our own takes a second: what was found can be shown meanwhile.
         left = aside.submit(held.pop_all().close)
         run = open_run(writer.run.uri())

@@ -21,6 +21,7 @@ from rumiai_ray import __version__
 from rumiai_ray.cli.exits import Exit
 from rumiai_ray.cli.garbage import WHILE_IMPORTING
 from rumiai_ray.cli.options import Verbose  # noqa: TC001 -- typer reads the annotations
+from rumiai_ray.engine import supervise
 from rumiai_ray.errors import RumiaiError
 from rumiai_ray.logs import configure
 
@@ -104,6 +105,8 @@ def _common(
 
 def program() -> None:
     """`main`, as a process of its own: where it is still connected to a Ray that stays, it ends without good-bye."""
+    if _drives(sys.argv[1:]):
+        supervise.supervise()
     gc.set_threshold(*WHILE_IMPORTING)
     try:
         main()
@@ -114,7 +117,18 @@ def program() -> None:
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(BrokenPipeError):  # whoever read it has gone
                 stream.flush()
+        supervise.tell(ended=True)
         os._exit(int(end.code or 0))
+    finally:
+        supervise.tell(ended=True)
+
+
+def _drives(arguments: list[str]) -> bool:
+    """Whether these arguments start a run: its driver may be ended by Ray, and is supervised."""
+    first, second, *_ = [*arguments, "", ""]
+    if {"-h", "--help", "--version"} & {first, second}:
+        return False
+    return first in {DEFAULT, "batch", "demo"} or (first == "runs" and second in {"resume", "retry"}) or (first not in {*_VERBS, ""})
 
 
 def main() -> None:

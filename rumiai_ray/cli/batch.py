@@ -161,7 +161,7 @@ def _run(prepared: Prepared, begin: Callable[[], tuple[RunWriter, Remaining]]) -
         def light() -> dict[str, Any] | None:
             return speed_of_light(engine.tally, prepared.models, plan.actors, cores_of_now(), progress.elapsed_s)
 
-        return run_to_the_end(
+        code = run_to_the_end(
             engine,
             work,
             writer,
@@ -173,4 +173,8 @@ def _run(prepared: Prepared, begin: Callable[[], tuple[RunWriter, Remaining]]) -
                 }
             ),
             resumable=True,
+            drain_s=prepared.config.engine.drain_s,
         )
+        if code:
+            here.keep_logs()
+        return code

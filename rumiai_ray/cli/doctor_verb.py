@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -20,14 +20,18 @@ if TYPE_CHECKING:
 
 _STYLES = {"ok": "green", "warning": "yellow", "error": "red"}
 
+Clear = Annotated[bool, typer.Option("--clear", help="Remove what killed commands have left behind, and kept logs of Ray, then check.")]
+
 
 def add_to(app: typer.Typer) -> None:
     """Register the verb."""
     app.command("doctor")(with_settings()(doctor))
 
 
-def doctor(config: BaseConfig) -> None:
+def doctor(config: BaseConfig, clear: Clear = False) -> None:  # noqa: FBT002 -- typer's way
     """Check Python, system libraries, packages, weights, disk, GPU and Ray; every finding says what to do."""
+    if clear:
+        _clear()
     findings = examine_for(config, quick=False)
     table = Table(*folding("", "check", "finding", "what to do"))
     for finding in findings:
@@ -35,6 +39,15 @@ def doctor(config: BaseConfig) -> None:
     Console().print(table)
     if any(finding.status == "error" for finding in findings):
         raise typer.Exit(Exit.USAGE)
+
+
+def _clear() -> None:
+    """Remove the directories of this user's commands that have ended; a directory whose owner lives is not touched."""
+    from rumiai_ray.engine.ray_folder import left_behind  # noqa: PLC0415
+
+    for left in left_behind():
+        if left.clear():
+            typer.echo(f"removed {left.path} ({left.size_bytes / 1e6:.1f} MB)", err=True)
 
 
 def preflight(config: BaseConfig) -> None:

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import tempfile
+import threading
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TextIO
@@ -17,6 +18,7 @@ from rich.console import Console
 from rumiai_ray.cli.exits import Exit
 from rumiai_ray.cli.garbage import imports_are_done
 from rumiai_ray.cli.overview import ending, failures, print_overview
+from rumiai_ray.engine import supervise
 from rumiai_ray.engine.interactive import Stopped
 from rumiai_ray.errors import RumiaiError, StorageError
 from rumiai_ray.runs.reader import open_run
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
 
     from rumiai_ray.runs.reader import Run
     from rumiai_ray.runs.writer import RunWriter
+
+_DRAIN_MARGIN_S = 15.0
+"""What the engine's own limit is exceeded by before the process is ended: cells are closed after the drain."""
 
 
 class Stoppable(Protocol):
@@ -42,6 +47,7 @@ def run_to_the_end(
     *,
     summary: Callable[[], dict[str, Any]] = dict,
     resumable: bool = False,
+    drain_s: float | None = None,
 ) -> Exit:
     """Run, and write the end record.
 
@@ -51,10 +57,12 @@ def run_to_the_end(
         writer: of the run.
         summary: figures for the end record, asked for when the run is done.
         resumable: a run that is stopped gets no end record, so that it can be resumed; otherwise it is marked aborted.
+        drain_s: time that a stopped engine takes to finish what is in hand; a process that takes much longer is ended.
     """
     imports_are_done()
+    supervise.tell(run=writer.run.uri(), resumable=resumable)
     try:
-        with _stopping(engine):
+        with _stopping(engine, drain_s):
             status = run()
         writer.finish(status, summary())
         if resumable:
@@ -67,6 +75,10 @@ def run_to_the_end(
             writer.finish("aborted", {})
             typer.echo("aborted; what was committed before stays readable", err=True)
         return Exit.ABORTED
+    except KeyboardInterrupt:  # a second signal
+        if resumable:
+            typer.echo(f"stopped; go on with: rumiai-ray runs resume {writer.run.uri()}", err=True)
+        raise
     except Exception as error:  # noqa: BLE001 -- the command's boundary: a run that was begun says how it ended, whatever happened
         said = f"{type(error).__name__}: {error}"
         typer.echo(
@@ -128,16 +140,29 @@ def scratch_directory() -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _stopping(engine: Stoppable) -> Iterator[None]:
-    """The first Ctrl-C or SIGTERM stops between two steps; a second one ends the process at once."""
+def _stopping(engine: Stoppable, drain_s: float | None) -> Iterator[None]:
+    """The first Ctrl-C or SIGTERM stops between two steps; a second one ends the process at once.
+
+    Args:
+        engine: what is stopped.
+        drain_s: see `run_to_the_end`.
+    """
+    timers: list[threading.Timer] = []
 
     def stop(number: int, _frame: object) -> None:
         engine.stop()
         signal.signal(number, signal.default_int_handler)
+        if drain_s is not None:
+            limit_s = drain_s + _DRAIN_MARGIN_S
+            timers.append(threading.Timer(limit_s, supervise.end_as_lost, [f"it did not let the run end within {limit_s:g} s of a signal"]))
+            timers[-1].daemon = True
+            timers[-1].start()
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
+        for timer in timers:
+            timer.cancel()
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -113,7 +113,7 @@ def _place() -> str:
     if address:
         return f"the cluster at {address}"
     head = find_head()
-    return f"this machine's Ray at {head.address} (process {head.pid}, logs in {head.folder})" if head else "no Ray"
+    return f"this machine's Ray at {head.address} (process {head.process.pid}, logs in {head.folder})" if head else "no Ray"
 
 
 def _show(place: str, cells: list[Held]) -> None:

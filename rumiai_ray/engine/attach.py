@@ -8,14 +8,11 @@ import os
 from typing import TYPE_CHECKING
 
 import ray
-from ray._private import ray_constants
 from ray._private.runtime_env.constants import RAY_JOB_CONFIG_JSON_ENV_VAR
-from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]  # a module of C++
-from ray._raylet import Config as RayConfig  # type: ignore[attr-defined]
 
 from rumiai_ray.engine.head import find_head
-from rumiai_ray.engine.local import start_ray
-from rumiai_ray.engine.ray_settings import ENVIRONMENT
+from rumiai_ray.engine.local import restore_environment, start_ray, use_environment
+from rumiai_ray.engine.ray_watch import watching_cluster
 from rumiai_ray.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -24,6 +21,8 @@ if TYPE_CHECKING:
     from rumiai_ray.engine.head import Head
 
 NAMESPACE = "rumiai"
+_HEAD_SILENT_S = 5.0
+"""Time for which a head of our own may refuse connections: nothing restarts its GCS."""
 
 
 def own_head() -> Head | None:
@@ -50,15 +49,23 @@ def attached(environment: Mapping[str, str] | None = None) -> Iterator[Head | No
         raise ConfigError("there is no Ray to keep one", "warm cells", "`rumiai-ray up` starts one")
     if ray.is_initialized():
         if environment is None:
-            yield head
+            with _watching(head):
+                yield head
             return
         _early.clear()
         ray.shutdown()  # a process gives its environment once, when it connects
     _connect(head, environment)
     try:
-        yield head
+        with _watching(head):
+            yield head
     finally:
         ray.shutdown()
+
+
+def _watching(head: Head | None) -> contextlib.AbstractContextManager[None]:
+    if head is None:
+        return watching_cluster(ray.get_runtime_context().gcs_address)
+    return watching_cluster(head.address, silent_s=_HEAD_SILENT_S)
 
 
 def connect_early() -> None:
@@ -77,8 +84,7 @@ def disconnect() -> None:
     if _early:
         _early.clear()
         ray.shutdown()
-        os.environ.update(ENVIRONMENT)
-        _read_environment()
+        restore_environment(_before)
 
 
 def may_be_left() -> bool:
@@ -88,18 +94,14 @@ def may_be_left() -> bool:
 
 _early: set[str] = set()
 """Where `connect_early` has connected to."""
+_before: dict[str, str | None] = {}
+"""What this process's variables for Ray were before it talked to a head of our own."""
 
 
 def _connect(head: Head | None, environment: Mapping[str, str] | None) -> None:
     if head is not None:
-        os.environ.update(head.environment)
-        _read_environment()
+        changed = use_environment(head.environment)
+        for name, value in changed.items():
+            _before.setdefault(name, value)
     address = head.address if head else os.environ["RAY_ADDRESS"]
     start_ray(address=address, namespace=NAMESPACE, log_to_driver=False, logging_level=logging.WARNING, runtime_env=environment)
-
-
-def _read_environment() -> None:
-    """Make Ray read its variables again: this process did when it imported it."""
-    ray_constants.ENABLE_RAY_CLUSTER = False
-    RayConfig.initialize("")
-    AuthenticationTokenLoader.instance().reset_cache()

@@ -7,8 +7,6 @@ import logging
 import math
 import os
 import socket
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import ray
@@ -16,6 +14,8 @@ from ray._private.runtime_env.constants import RAY_JOB_CONFIG_JSON_ENV_VAR
 
 from rumiai_ray.engine.code import freeze
 from rumiai_ray.engine.local import LocalRay, local_ray, start_ray
+from rumiai_ray.engine.ray_folder import RayFolder
+from rumiai_ray.engine.ray_watch import watching_cluster
 from rumiai_ray.errors import ConfigError
 from rumiai_ray.provenance import source_sha256
 
@@ -44,16 +44,19 @@ def connected(config: BaseConfig) -> Iterator[LocalRay]:
         with local_ray(num_cpus=_cpus(config)) as ours:
             yield ours
         return
-    with tempfile.TemporaryDirectory(prefix="rr-", ignore_cleanup_errors=True) as name:
-        scratch = Path(name)
+    with contextlib.ExitStack() as held:
+        folder = RayFolder.make()
+        held.callback(folder.remove)
+        scratch = folder.path
         if RAY_JOB_CONFIG_JSON_ENV_VAR in os.environ:  # set by the job's supervisor, for the driver only
             code_sha256, environment = source_sha256(), None
         else:
-            folder, code_sha256 = freeze(scratch / "code")
-            environment = {"working_dir": str(folder)}
+            code, code_sha256 = freeze(scratch / "code")
+            environment = {"working_dir": str(code)}
         start_ray(address=address, log_to_driver=False, logging_level=logging.WARNING, runtime_env=environment)
         try:
-            yield LocalRay(code_sha256, scratch)
+            with watching_cluster(ray.get_runtime_context().gcs_address):
+                yield LocalRay(code_sha256, scratch)
         finally:
             ray.shutdown()
 

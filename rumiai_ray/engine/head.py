@@ -2,8 +2,8 @@
 
 One for each user, machine and Python environment: its workers run in the environment of the command that started it, and a command of
 another one would find other packages there, or none. A note under the machine's directory for temporary files says where it is; its
-process is known by its id and the time it was created, since an id alone may be another process's by now. Talking to it takes a token
-that only the user can read: whoever can talk to a Ray can run code on it.
+process is known by its id and its start in clock ticks since boot, since an id alone may be another process's by now. Talking to it takes
+a token that only the user can read: whoever can talk to a Ray can run code on it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import fcntl
 import hashlib
 import json
 import os
-import secrets
 import shutil
 import socket
 import stat
@@ -27,7 +26,9 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from rumiai_ray.engine.ray_settings import ENVIRONMENT, object_store_bytes
+from rumiai_ray.engine.process_id import ProcessId
+from rumiai_ray.engine.ray_folder import RayFolder, environment_of, keep_logs
+from rumiai_ray.engine.ray_settings import object_store_bytes
 from rumiai_ray.errors import ConfigError, TransientError
 
 if TYPE_CHECKING:
@@ -46,36 +47,22 @@ class Head:
 
     address: str
     """HOST:PORT, as for RAY_ADDRESS."""
-    pid: int
-    created_s: float
-    """When the process was created, as the system tells it."""
+    process: ProcessId
     folder: str
     """Its directory for temporary files, with its logs and its token; gone with it."""
 
     @property
     def environment(self) -> dict[str, str]:
         """What a process needs to talk to it."""
-        return {**ENVIRONMENT, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(Path(self.folder) / "token")}
-
-    @property
-    def process(self) -> psutil.Process | None:
-        """The process, if it is still that one."""
-        try:
-            process = psutil.Process(self.pid)
-            return process if process.create_time() == self.created_s and process.status() != psutil.STATUS_ZOMBIE else None
-        except psutil.NoSuchProcess:
-            return None
+        return environment_of(Path(self.folder))
 
 
 def find_head() -> Head | None:
     """The head that `start_head` has started on this machine for this user, if it lives and answers."""
-    try:
-        head = Head(**json.loads(_note().read_text(encoding="utf-8")))
-    except FileNotFoundError:
+    head = _noted()
+    if head is None or not head.process.lives:
         return None
     host, _, port = head.address.rpartition(":")
-    if head.process is None:
-        return None
     try:
         # `ray.init` on a dead address blocks for minutes.
         socket.create_connection((host, int(port)), timeout=_PROBE_S).close()
@@ -102,23 +89,29 @@ def start_head(cpus: int) -> Head:
         TransientError: it did not come up.
     """
     stop_head()  # what a dead one left
-    # Short: a UNIX socket's path holds 107 bytes and Ray's session directory takes most of them.
-    folder = Path(tempfile.mkdtemp(prefix="rr-", dir="/tmp" if Path("/tmp").is_dir() else None))  # noqa: S108 -- mkdtemp makes it private
-    (folder / "token").touch(mode=0o600)
-    (folder / "token").write_text(secrets.token_hex(32), encoding="ascii")
+    made = RayFolder.make()
+    made.write_token()
+    folder = made.path
     ports = dict(zip(_PORTS, free_ports(len(_PORTS)), strict=True))
     command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--node-ip-address=127.0.0.1"]
     command += ["--include-dashboard=false", "--min-worker-port=0", "--max-worker-port=0", "--disable-usage-stats"]
     command += [f"--num-cpus={cpus}", f"--object-store-memory={object_store_bytes(cpus)}", f"--temp-dir={folder}"]
     command += [f"--{name}={port}" for name, port in ports.items()]
-    head = Head(f"127.0.0.1:{ports['port']}", 0, 0.0, str(folder))
     # The user's own settings for other Rays are not for this one.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")} | head.environment
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")} | environment_of(folder)
     with (folder / "head.log").open("wb") as log:
         process = subprocess.Popen(  # noqa: S603 -- the arguments are this module's own
-            command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True, cwd=folder
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            cwd=folder,
+            pass_fds=[made.lock],  # the head is the directory's owner from now on
         )
-    head = Head(head.address, process.pid, psutil.Process(process.pid).create_time(), str(folder))
+    made.release()
+    head = Head(f"127.0.0.1:{ports['port']}", ProcessId.of(process.pid), str(folder))
     part = _note().with_suffix(".part")
     part.write_text(json.dumps(asdict(head)), encoding="utf-8")
     part.replace(_note())  # whole or not at all: others read it without asking
@@ -126,25 +119,29 @@ def start_head(cpus: int) -> Head:
     while not (folder / "ray_current_cluster").exists():  # the last thing `ray start` does
         if process.poll() is not None or time.monotonic() > deadline:
             said = (folder / "head.log").read_text(encoding="utf-8", errors="replace").strip().splitlines()
-            stop_head()
-            raise TransientError(f"did not come up: {said[-1] if said else 'no word'}", "Ray's head", "is the machine very busy? try again")
+            stop_head(logs=True)
+            hint = f"Ray's logs are kept in {folder}/logs; is the machine very busy? try again"
+            raise TransientError(f"did not come up: {said[-1] if said else 'no word'}", "Ray's head", hint)
         time.sleep(0.1)
     return head
 
 
-def stop_head() -> bool:
+def stop_head(*, logs: bool = False) -> bool:
     """End the head that `start_head` started, all its processes and its directory; called with `alone` held.
+
+    Args:
+        logs: keep its logs.
 
     Returns:
         Whether there was one that lived.
     """
-    try:
-        head = Head(**json.loads(_note().read_text(encoding="utf-8")))
-    except FileNotFoundError:
+    head = _noted()
+    if head is None:
         return False
-    process = head.process
-    if process is not None:
+    lived = head.process.lives
+    if lived:
         # Ray gives workers process groups of their own, so the tree is listed first.
+        process = psutil.Process(head.process.pid)
         tree = [process, *process.children(recursive=True)]
         process.terminate()
         psutil.wait_procs([process], _STOP_S)
@@ -152,9 +149,28 @@ def stop_head() -> bool:
             with contextlib.suppress(psutil.NoSuchProcess):
                 left.kill()  # looks whether the id is still that process
         psutil.wait_procs(tree, _STOP_S)
-    shutil.rmtree(head.folder, ignore_errors=True)
+    if logs:
+        keep_logs(Path(head.folder))
+    else:
+        shutil.rmtree(head.folder, ignore_errors=True)
     _note().unlink()
-    return process is not None
+    return lived
+
+
+def _noted() -> Head | None:
+    """The head that the note names; None where there is no note.
+
+    Raises:
+        ConfigError: the note is none of this version's.
+    """
+    try:
+        noted = json.loads(_note().read_text(encoding="utf-8"))
+        return Head(noted["address"], ProcessId(**noted["process"]), noted["folder"])
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        hint = "another version has started it: end it with that version's `down`, or end its process and remove the file"
+        raise ConfigError("does not say which Ray it is about", str(_note()), hint) from error
 
 
 def _note() -> Path:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from rumiai_ray.config import BaseConfig
+    from rumiai_ray.engine.local import LocalRay
     from rumiai_ray.engine.stage import Stage
     from rumiai_ray.engine.work import Header, VideoPlan, Work
     from rumiai_ray.ingest.entries import Entry
@@ -83,6 +84,7 @@ class Interactive:
         self._importing = False
         self._inputs: dict[str, str] = {}
         """By entry."""
+        self._here: LocalRay | None = None
         self.figures: dict[str, object] = {}
         """What the run's summary says of the machine it ran on."""
 
@@ -114,6 +116,11 @@ class Interactive:
     def stop(self) -> None:
         """End the run before its next step; `run` then raises `Stopped`. Callable from a signal handler."""
         self._stopped.set()
+
+    def keep_logs(self) -> None:
+        """Keep the logs of the Ray that was started for this run, if one was: the run is not complete."""
+        if self._here is not None:
+            self._here.keep_logs()
 
     def _loop(self, feed: Feed, held: ExitStack) -> None:
         began = time.monotonic()
@@ -155,7 +162,7 @@ class Interactive:
         self.figures["cell"] = "warm" if cell else "of this run"
         if cell is None:
             self._reporter.stage("starting Ray and loading models")
-            ours = held.enter_context(connected(self._config))
+            self._here = ours = held.enter_context(connected(self._config))
             check_code(self._writer, ours)
             spec = cell_spec(self._config, models, plan_of_ray(self._config, models, cells=1).cell, ours)
             cell = cells.start(spec, timeout_s=self._config.engine.place_timeout_s)

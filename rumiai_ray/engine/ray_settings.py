@@ -18,8 +18,6 @@ _SHARE_OF_MEMORY = 0.3
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 -- looked at, nothing is put there
 
 ENVIRONMENT = {
-    # Ray 2.60 writes a token file and turns authentication on for local clusters unless the mode is explicit.
-    "RAY_AUTH_MODE": "disabled",
     # With "1", Linux's default, 127.0.0.1 is replaced by the machine's routable address, and all of Ray listens to the network.
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -34,6 +32,7 @@ ENVIRONMENT = {
     "LOG_NAME_UPDATE_INTERVAL_S": "30",
     "EVENT_AGENT_REPORT_INTERVAL_SECONDS": "5",
 }
+"""Without the token: each Ray has its own, see `ray_folder`."""
 
 
 def object_store_bytes(cpus: int) -> int:

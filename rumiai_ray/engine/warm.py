@@ -34,6 +34,7 @@ from rumiai_ray.engine.keeper import Keeper
 from rumiai_ray.engine.keeper_answers import ANSWER_S, OTHER_VERSION, Held, OtherVersionError, answer, error_of, held_of
 from rumiai_ray.engine.local import LocalRay
 from rumiai_ray.engine.machines import plan_of_ray
+from rumiai_ray.engine.ray_folder import RayFolder
 from rumiai_ray.errors import ConfigError, TransientError
 from rumiai_ray.logs import swallowed, variables
 from rumiai_ray.provenance import package_versions
@@ -196,8 +197,9 @@ def _acquire(wanted: Wanted, say: Callable[[str], None], held: contextlib.ExitSt
         if not there:
             # What is started for the first time needs the code: connect again, with a frozen copy of it.
             held.close()
-            scratch = held.enter_context(tempfile.TemporaryDirectory(prefix="rr-", ignore_cleanup_errors=True))
-            folder, code_sha256 = freeze(Path(scratch) / "code")
+            scratch = RayFolder.make()
+            held.callback(scratch.remove)
+            folder, code_sha256 = freeze(scratch.path / "code")
             if code_sha256 != wanted.code_sha256:
                 raise ConfigError("the package's source changed while the command was starting", "warm cell", "start it again")
             held.enter_context(attached({"working_dir": str(folder)}))

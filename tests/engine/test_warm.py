@@ -105,7 +105,7 @@ def test_a_cell_is_kept_shared_in_turn_closed_when_idle_and_ended(tmp_path: Path
 
         head = json.loads(next(commands.folder.glob("rumiai-ray-*/head.json")).read_text())
         assert commands("down") is True
-        assert not psutil.pid_exists(head["pid"])
+        assert not psutil.pid_exists(head["process"]["pid"])
         assert not psutil.pid_exists(again["pids"][0])
         assert not Path(head["folder"]).exists()
         assert list(commands.folder.glob("rr-*")) == []

@@ -114,7 +114,7 @@ class NodeStore:
 @contextmanager
 def cluster(cpus: int, nodes: int) -> Iterator[Cluster]:
     """A head that has no CPUs to give, and `nodes` nodes beside it; this process, in which Ray was just imported, is connected to it."""
-    os.environ.update(ENVIRONMENT)
+    os.environ.update(ENVIRONMENT | {"RAY_AUTH_MODE": "disabled"})
     ray_constants.ENABLE_RAY_CLUSTER = False
     head = {"num_cpus": 0, "object_store_memory": _STORE_BYTES, "include_dashboard": False, "node_ip_address": "127.0.0.1"}
     started = Cluster(initialize_head=True, head_node_args=head)
