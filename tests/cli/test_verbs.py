@@ -313,3 +313,22 @@ def test_a_dead_letter_is_said_in_one_line() -> None:
     bars.ended(entry, {"dead_letter": stamped("dead_letter", [dead], "dead")})
     assert said.getvalue() == f"InputError: {LONG}\n"
     assert video_key("dead") not in said.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "complaint"),
+    [
+        ("url,caption\n", (), "no rows"),
+        ("link,caption\n/v/a.mp4,x\n", (), "--input-column"),
+        ("link,caption\n/v/a.mp4,x\n", ("--input-column", "caption", "--id-column", "post"), "no column 'post'"),
+        ("link\nftp://h/x\n", ("--input-column", "link"), "not one row can be used"),
+    ],
+)
+def test_a_manifest_that_cannot_be_read_as_a_whole_is_wrong_usage(
+    rumiai: Callable[..., Ended], tmp_path: Path, text: str, options: tuple[str, ...], complaint: str
+) -> None:
+    (tmp_path / "m.csv").write_text(text)
+    ended = rumiai("batch", "--manifest", "m.csv", *options)
+    assert ended.code == Exit.USAGE
+    assert complaint in " ".join(ended.err.split())
+    assert not (tmp_path / "runs").exists()

@@ -104,7 +104,7 @@ def test_poisoned_titles_numbers_errors_and_manifest_rows_cost_no_other_row_anyt
     assert {row["entry_id"] for row in run.table("videos").to_pylist()} == {*INFOS, *(entry.entry_id for entry in clean)}
     dead = {row["entry_id"]: row for row in run.table("dead_letter").to_pylist()}
     assert {name: row["error_class"] for name, row in dead.items() if row["error_class"] != "ManifestRowError"} == {
-        "raise": "Lone�",
+        "raise": "RuntimeError",
         "unreadable": "UnreadableError",
     }
     first = len(kinds) + 1
