@@ -33,8 +33,6 @@ EXHAUSTIVE = frozenset({"CrashingDisk", "with_fates"})
 """Helpers of the tests that repeat a run at every operation."""
 REAL = frozenset({"plan_for", "weights", "media"})
 """Fixtures that hand out weights and real media."""
-SHARED_RUNS = ("real", "edges", "demo_run")
-"""Session fixtures that analyse clips with every model: the tests that read one of them stay in one process, so that each runs once."""
 
 
 def tier_of(item: pytest.Item) -> Tier:
@@ -49,12 +47,6 @@ def tier_of(item: pytest.Item) -> Tier:
     if models:
         return "models"
     return "ray" if reached & EXHAUSTIVE else "unit"
-
-
-def group_of(item: pytest.Item) -> str:
-    """Tests of one group run in one process, one after the other: those of one shared run, else those of one file."""
-    used = set(_names_of_fixtures(item))
-    return next((name for name in SHARED_RUNS if name in used), item.nodeid.partition("::")[0])
 
 
 def _names_of_fixtures(item: pytest.Item) -> list[str]:
