@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ import fsspec
 import pytest
 
 import tiers
+from once import once, shared_folder
 from real_media import media_at
 from rumiai_ray.models.catalogue import MODELS
 from verdict import MODEL_OF_ITEM, Verdict
@@ -37,18 +37,17 @@ def pytest_configure(config: pytest.Config) -> None:
     sys.addaudithook(_no_ray_in_unit_tests)
 
 
-@pytest.hookimpl(tryfirst=True)  # before `-m` selects
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True)  # before `-m` selects
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, None, None]:
     for item in items:
         item.add_marker(tiers.tier_of(item))
-        item.add_marker(pytest.mark.xdist_group(tiers.group_of(item)))
-    longest = dict[str, float]()
+    longest = dict[Path, float]()
     for item in items:
         allowed = item.get_closest_marker("timeout")
-        group = tiers.group_of(item)
-        longest[group] = max(longest.get(group, 0.0), float(allowed.args[0]) if allowed else 0.0)
-    # Groups that are allowed more time than usual begin first: at the end, one process would be left alone with them.
-    items.sort(key=lambda item: (tiers.TIERS.index(_tier(item)), -longest[tiers.group_of(item)]))
+        longest[item.path] = max(longest.get(item.path, 0.0), float(allowed.args[0]) if allowed else 0.0)
+    # Files with tests that are allowed more time than usual begin first: at the end, one process would be left alone with them.
+    items.sort(key=lambda item: (tiers.TIERS.index(_tier(item)), -longest[item.path]))
+    return (yield)
 
 
 def _tier(item: pytest.Item) -> tiers.Tier:
@@ -82,21 +81,21 @@ def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def demo_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo clip, spoken, made once by the processes that run tests side by side."""
+    """The demo clip, spoken, made once in a run of the suite."""
     from rumiai_ray.cli import _demo_clip, _demo_speech  # noqa: PLC0415 -- most tests need no clip
 
-    # With pytest-xdist each process has a directory of its own in the session's.
-    here = tmp_path_factory.getbasetemp()
-    folder = here.parent if "PYTEST_XDIST_WORKER" in os.environ else here
-    clip = folder / "demo.mp4"
-    with (folder / "demo.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not clip.exists():
-            try:
-                speech = _demo_speech.speak([scene.sentence for scene in _demo_clip.SCENES])
-            except _demo_speech.NoSpeechError as error:
-                pytest.skip(f"the demo clip cannot speak: {error}")
-            _demo_clip.compose(clip, speech)
+    clip = shared_folder(tmp_path_factory) / "demo.mp4"
+
+    def make() -> str:
+        try:
+            speech = _demo_speech.speak([scene.sentence for scene in _demo_clip.SCENES])
+        except _demo_speech.NoSpeechError as error:
+            return f"the demo clip cannot speak: {error}"
+        _demo_clip.compose(clip, speech)
+        return ""
+
+    if trouble := once(clip.with_suffix(".made"), make):
+        pytest.skip(trouble)
     return clip
 
 

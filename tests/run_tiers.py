@@ -24,8 +24,8 @@ from verdict import Verdict
 ROOT = Path(__file__).resolve().parents[1]
 WORKERS = {"unit": "logical", "ray": "2", "models": "2", "acceptance": "2"}
 """Processes that run tests side by side. Ray and the command line wait a lot, so two of them fit on two cores; each has its own Ray."""
-SHARED_OUT = ("--dist", "loadgroup", "--no-loadscope-reorder")
-"""A group of tests (see `tiers.group_of`) stays in one process, and groups begin in the order that the suite's conftest gives them."""
+SHARED_OUT = ("--dist", "loadfile", "--no-loadscope-reorder")
+"""The tests of a file stay in one process, with its fixtures, and files begin in the order that the suite's conftest gives them."""
 
 
 def main(arguments: list[str]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -87,6 +88,19 @@ class Teller:
                     print("\\nTIER", item.nodeid.partition("::")[0], tier)
 sys.exit(pytest.main(sys.argv[1:], plugins=[Teller()]))
 """
+
+
+def test_what_is_made_once_is_made_by_one_of_several_processes(tmp_path: Path) -> None:
+    program = (
+        "import sys, time, os, pathlib, once; place = pathlib.Path(sys.argv[1]);"
+        "make = lambda: (time.sleep(0.5), (place / f'made-{os.getpid()}').touch(), 42)[-1];"
+        "print(once.once(place / 'note', make))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent / "support")}
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    racers = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    assert [racer.communicate()[0] for racer in racers] == ["42\n"] * 3
+    assert len(list(tmp_path.glob("made-*"))) == 1
 
 
 def _report(when: str = "call", outcome: str = "passed", reason: str = "", models: tuple[str, ...] = ()) -> pytest.TestReport:

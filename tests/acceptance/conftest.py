@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from once import once, shared_folder
 from product import ROOT, Ran, analyse, rumiai_ray
 from real_media import SHARED
 
@@ -31,8 +32,10 @@ def yolo11n(weights: str) -> None:
 
 @pytest.fixture(scope="session")
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with a frame store and runs that the session's calls share."""
-    return tmp_path_factory.mktemp("acceptance")
+    """A directory with a frame store and runs that all calls of the session share, from whichever process of it."""
+    folder = shared_folder(tmp_path_factory) / "acceptance"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 CLIPS = (
@@ -54,7 +57,8 @@ CLIPS = (
 def real(media: Path, yolo11n: None, workplace: Path) -> Ran:
     """All models and signals on eleven real clips, in one run."""
     del yolo11n
-    ran = analyse(workplace, [media / clip for clip in CLIPS])
+    files = [media / clip for clip in CLIPS]
+    ran = once(workplace / "real.ran", lambda: analyse(workplace, files))
     assert ran.stdout, ran.stderr
     return ran
 
@@ -63,6 +67,6 @@ def real(media: Path, yolo11n: None, workplace: Path) -> Ran:
 def demo_run(demo_clip: Path, weights: str, workplace: Path) -> Ran:
     """All models and signals on the demo clip, in one run."""
     del weights
-    ran = analyse(workplace, [demo_clip])
+    ran = once(workplace / "demo.ran", lambda: analyse(workplace, [demo_clip]))
     assert ran.stdout, ran.stderr
     return ran

@@ -3,7 +3,7 @@
 unit        no Ray and no weights. The decoder's process, the command line and small programs of the tests are allowed.
 ray         starts a Ray or a program of `jobs/`, or repeats a run at every operation of a disk or a server: minutes of work that fit
             beside Ray's waiting.
-models      loads a model's weights or reads real media.
+models      loads a model's weights, reads real media, or runs a network's own library.
 acceptance  the product as a whole: Ray and models together, or anything under `tests/acceptance`.
 """
 
@@ -28,13 +28,13 @@ HELPERS = Path(__file__).resolve().parent
 TESTS = HELPERS.parent
 STARTS_RAY = frozenset({"local_ray", "start_ray", "attached", "ray_head", "Cluster"})
 """What starts a Ray or joins one. A test belongs to `ray` whose code, fixtures, helpers or programs reach one of these names."""
+NETWORKS = frozenset({"feat", "easyocr", "import_ultralytics"})
+"""Imports that bring torch and a network's code along: seconds each, with random weights too."""
 JOB = "a program of jobs/"
 EXHAUSTIVE = frozenset({"CrashingDisk", "with_fates"})
 """Helpers of the tests that repeat a run at every operation."""
 REAL = frozenset({"plan_for", "weights", "media"})
 """Fixtures that hand out weights and real media."""
-SHARED_RUNS = ("real", "edges", "demo_run")
-"""Session fixtures that analyse clips with every model: the tests that read one of them stay in one process, so that each runs once."""
 
 
 def tier_of(item: pytest.Item) -> Tier:
@@ -46,15 +46,9 @@ def tier_of(item: pytest.Item) -> Tier:
     reached = frozenset[str]().union(*(names_reached(function) for function in _functions_of(item)))
     if reached & (STARTS_RAY | {JOB}):
         return "acceptance" if models else "ray"
-    if models:
+    if models or reached & NETWORKS:
         return "models"
     return "ray" if reached & EXHAUSTIVE else "unit"
-
-
-def group_of(item: pytest.Item) -> str:
-    """Tests of one group run in one process, one after the other: those of one shared run, else those of one file."""
-    used = set(_names_of_fixtures(item))
-    return next((name for name in SHARED_RUNS if name in used), item.nodeid.partition("::")[0])
 
 
 def _names_of_fixtures(item: pytest.Item) -> list[str]:
