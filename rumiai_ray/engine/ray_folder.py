@@ -78,8 +78,9 @@ class RayFolder:
 
     def release(self) -> None:
         """Release the lock of this process; a process that has inherited the descriptor holds it on."""
-        with contextlib.suppress(OSError):  # released before
+        if self.lock >= 0:  # a second close could close another file that has the number by then
             os.close(self.lock)
+        self.lock = -1
 
     def keep_logs(self) -> Path | None:
         """Remove everything but the ends of Ray's log files, and release the lock.
@@ -151,7 +152,7 @@ def left_behind() -> list[LeftBehind]:
     for path in sorted({path for place in (_SHORT, Path(tempfile.gettempdir())) for path in place.glob(f"{PREFIX}*")}):
         with contextlib.suppress(FileNotFoundError), _unowned(path) as unowned:  # another process may clear at the same time
             if unowned:
-                kind: Literal["logs", "killed"] = "logs" if {one.name for one in path.iterdir()} <= {_LOGS, _OWNER} else "killed"
+                kind: Literal["logs", "killed"] = "logs" if {one.name for one in path.iterdir()} == {_LOGS, _OWNER} else "killed"
                 found.append(LeftBehind(path, kind, _size_bytes(path), path.stat().st_mtime))
     return found
 

@@ -5,6 +5,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -12,8 +13,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 import rumiai_ray
-from rumiai_ray.cli import _libraries, _machine_checks, _package_checks, _ray_checks
+from rumiai_ray.cli import _libraries, _machine_checks, _package_checks, _ray_checks, doctor_verb
 from rumiai_ray.cli.doctor import Finding, debian_packages, examine
+from rumiai_ray.engine import ray_folder
+from rumiai_ray.engine.ray_folder import RayFolder
 from rumiai_ray.models import catalogue
 from rumiai_ray.models.base import Batch, Model, ModelSettings
 from rumiai_ray.models.weights import Candidate, UrlSource, WeightFile
@@ -282,3 +285,21 @@ def test_old_outputs_are_named_and_it_is_said_that_nothing_reads_them(diagnose: 
     assert finding.status == "warning"
     assert "nothing reads them any more" in finding.message
     assert "rm -r emotion_detection_outputs unified_analysis" in finding.remedy
+
+
+def test_what_a_killed_command_left_is_named_and_cleared_and_a_living_commands_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray_folder, "_SHORT", tmp_path)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert _ray_checks._left_behind().status == "ok"
+    dead, living = RayFolder.make(), RayFolder.make()
+    dead.release()
+    finding = _ray_checks._left_behind()
+    assert finding.status == "warning"
+    assert f"{dead.path} (of a killed command)" in finding.message
+    assert str(living.path) not in finding.message
+    assert "doctor --clear" in finding.remedy
+    doctor_verb._clear()
+    assert (dead.path.exists(), living.path.exists()) == (False, True)
+    living.remove()

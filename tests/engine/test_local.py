@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import ray
@@ -13,18 +15,17 @@ from ray.exceptions import AuthenticationError, RuntimeEnvSetupError
 
 from ray_head import psutil
 from rumiai_ray.engine import local
+from rumiai_ray.engine.interactive import Stopped
 from rumiai_ray.engine.note import NoteBook, read
 from rumiai_ray.errors import ConfigError, TransientError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from rumiai_ray.engine.local import LocalRay
     from rumiai_ray.errors import RumiaiError
 
 
 def test_it_listens_on_loopback_only(ray_here: LocalRay) -> None:
-    """Nothing authenticates who talks to it, and whoever talks to a Ray can run code."""
+    """The token is a second line: what it guards is not to be reached from another machine in the first place."""
     del ray_here
     assert ray.get(ray.remote(lambda: 42).remote()) == 42  # so that there is a worker
     listening = set[tuple[str, str]]()
@@ -85,23 +86,54 @@ def test_a_mistake_of_ours_is_not_taken_for_a_trouble_of_rays(monkeypatch: pytes
         local.start_ray(address="head:6379")
 
 
-def test_logs_are_kept_of_a_trouble_that_may_be_rays_and_of_no_other(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("trouble", "asked", "kept"),
+    [
+        (ConfigError("a run of this name exists already"), False, False),
+        (TransientError("it hung"), False, True),
+        (KeyboardInterrupt(), False, True),
+        (Stopped(), False, True),
+        (None, False, False),
+        (None, True, True),
+    ],
+)
+def test_logs_are_kept_of_a_run_that_is_not_complete(
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    trouble: BaseException | None,
+    asked: bool,  # noqa: FBT001 -- a parameter
+    kept: bool,  # noqa: FBT001
 ) -> None:
-    monkeypatch.setattr(local, "start_ray", lambda **_: None)
+    def start(**options: Any) -> None:
+        logs = Path(options["_temp_dir"]) / "session_2026" / "logs"
+        logs.mkdir(parents=True)
+        (logs / "gcs_server.out").write_text("what went wrong")
+
+    monkeypatch.setattr(local, "start_ray", start)
     monkeypatch.setattr(ray, "shutdown", lambda: None)
-
-    def scratch_after(trouble: Exception) -> Path:
-        with suppress(type(trouble)), local.local_ray() as here:
+    with suppress(BaseException), local.local_ray() as here:
+        if asked:
+            here.keep_logs()
+        if trouble is not None:
             raise trouble
-        return here.scratch
+    logs = here.scratch / "logs"
+    assert here.scratch.exists() == kept
+    assert (f"logs are kept in {logs}" in caplog.text) == kept
+    if kept:
+        assert (logs / "gcs_server.out").read_text() == "what went wrong"
+        shutil.rmtree(here.scratch)
 
-    assert not scratch_after(ConfigError("a run of this name exists already")).exists()
-    assert not caplog.text
-    kept = scratch_after(TransientError("it hung"))
-    assert kept.exists()
-    assert "logs are kept" in caplog.text
-    shutil.rmtree(kept)
+
+def test_the_users_own_token_is_out_of_the_way_of_our_ray_and_back_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {"RAY_AUTH_TOKEN": "of a cluster", "RAY_AUTH_MODE": "disabled"}
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("RAY_AUTH_TOKEN_PATH", raising=False)
+    before = local.use_environment({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": "/nowhere/token"})
+    assert (os.environ["RAY_AUTH_MODE"], os.environ.get("RAY_AUTH_TOKEN")) == ("token", None)
+    local.restore_environment(before)
+    assert {name: os.environ[name] for name in given} == given
+    assert "RAY_AUTH_TOKEN_PATH" not in os.environ
 
 
 def test_an_actor_makes_the_folder_of_its_notes_where_the_driver_could_not(tmp_path: Path) -> None:
