@@ -27,7 +27,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def doctor(config: BaseConfig) -> None:
-    """Check Python, system libraries, packages, weights, disk, GPU and Ray; every finding says what to do."""
+    """Check Python, system libraries, packages, weights, disk, sandbox, GPU and Ray; every finding says what to do."""
     findings = examine_for(config, quick=False)
     table = Table(*folding("", "check", "finding", "what to do"))
     for finding in findings:
@@ -58,4 +58,12 @@ def examine_for(config: BaseConfig, *, quick: bool) -> list[Finding]:
     from rumiai_ray.engine.choose import weight_directories  # noqa: PLC0415
 
     models = {name: config.model_settings(name) for name in config.models}
-    return examine(config.profile, models, weight_directories(config), config.store, config.out, quick=quick)
+    return examine(
+        config.profile,
+        models,
+        weight_directories(config),
+        config.store,
+        config.out,
+        quick=quick,
+        require_sandbox=config.limits.require_sandbox,
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import asdict
@@ -72,6 +73,7 @@ def outcome(
         timeout=60,
         pass_fds=descriptors,
         stdin=subprocess.DEVNULL,
+        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # numpy must not start a thread before the confinement
     )
     if process.returncode < 0:
         return f"killed {Signals(-process.returncode).name}"
