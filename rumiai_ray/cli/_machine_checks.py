@@ -74,7 +74,7 @@ def sandbox(*, required: bool) -> Finding:
     message = f"the decoder is not fully confined: {'; '.join(missing)}"
     remedy = "use a kernel of 5.13 or later with Landlock among its security modules, in a container that permits it"
     if required:
-        return Finding("sandbox", "error", message, f"{remedy}, or leave out --require-sandbox")
+        return Finding("sandbox", "error", message, f"{remedy}, or leave out --limits-require-sandbox")
     return Finding("sandbox", "warning", message, f"analyse only videos you trust here, or {remedy}")
 
 

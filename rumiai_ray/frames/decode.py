@@ -97,7 +97,7 @@ def decode(path: Path, spec: SamplingSpec, limits: DecodeLimits, *, sha256: str 
         raise ConfigError(
             f"decoding is not confined on this machine: {'; '.join(missing)}",
             subject,
-            "see `rumiai-ray doctor`, or leave out --require-sandbox",
+            "see `rumiai-ray doctor`, or leave out --limits-require-sandbox",
         )
     cage.protect_parent()
     with _opened(path, subject) as input_fd:

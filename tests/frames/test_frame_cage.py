@@ -181,7 +181,7 @@ def test_a_required_sandbox_that_is_not_whole_refuses_by_the_missing_layer(
     protected: list[bool] = []
     monkeypatch.setattr(cage, "available", lambda: offered)
     monkeypatch.setattr(cage, "become_undumpable", lambda: protected.append(True))
-    with pytest.raises(ConfigError, match=rf"not confined.*{missing}.*--require-sandbox"):
+    with pytest.raises(ConfigError, match=rf"not confined.*{missing}.*--limits-require-sandbox"):
         facts_of(clip, DecodeLimits(require_sandbox=True))
     assert facts_of(clip, DecodeLimits()).frames_decoded
     assert protected == ([True] if missing == "Landlock" else []), "the parent hides its memory only where Landlock is missing"
