@@ -65,6 +65,9 @@ class Limits(Group):
     decode_timeout_s: float = execution(300.0, "wall clock for decoding one video", gt=0)
     decode_memory_mb: int = execution(4096, "address space of the decoder process", ge=256)
     download_timeout_s: float = execution(600.0, "wall clock for one download", gt=0)
+    require_sandbox: bool = execution(
+        default=False, description="refuse to run where the kernel cannot confine the decoder (Landlock and seccomp)"
+    )
     private_hosts: bool = execution(default=False, description="allow URLs on loopback and private networks")
 
 

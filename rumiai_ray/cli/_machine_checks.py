@@ -1,4 +1,4 @@
-"""Python, disks, GPUs, and the folders that an older system left in the working directory."""
+"""Python, disks, the sandbox, GPUs, and the folders that an older system left in the working directory."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from pathlib import Path
 
 from rumiai_ray.cli._libraries import loadable_libraries
 from rumiai_ray.cli.finding import Finding
+from rumiai_ray.confinement import available
+from rumiai_ray.frames.cage import missing_layers
 
 OLDEST_PYTHON = (3, 11)
 NEEDED_BYTES = 500_000_000
@@ -62,6 +64,18 @@ def _space(check: str, path: Path, flag: str) -> Finding:
     if free_bytes < COMFORTABLE_BYTES:
         return Finding(check, "warning", message, f"enough for a few videos; `rumiai-ray frames` shows the store; {elsewhere}")
     return Finding(check, "ok", message)
+
+
+def sandbox(*, required: bool) -> Finding:
+    """Whether the kernel can confine the process that decodes strangers' bytes."""
+    missing = missing_layers()
+    if not missing:
+        return Finding("sandbox", "ok", f"the decoder is confined: Landlock ABI {available().landlock_abi}, seccomp")
+    message = f"the decoder is not fully confined: {'; '.join(missing)}"
+    remedy = "use a kernel of 5.13 or later with Landlock among its security modules, in a container that permits it"
+    if required:
+        return Finding("sandbox", "error", message, f"{remedy}, or leave out --limits-require-sandbox")
+    return Finding("sandbox", "warning", message, f"analyse only videos you trust here, or {remedy}")
 
 
 def gpu(*, quick: bool) -> list[Finding]:

@@ -31,8 +31,9 @@ def examine(
     out: str | Path,
     *,
     quick: bool,
+    require_sandbox: bool = False,
 ) -> list[Finding]:
-    """Look at the machine from the ground up: Python, libraries, packages, weights, disk, GPU, Ray, and what an older system left.
+    """Look at the machine from the ground up: Python, libraries, packages, weights, disk, sandbox, GPU, Ray, and what an older system left.
 
     Args:
         profile: whose weights.
@@ -40,6 +41,7 @@ def examine(
         weights_dirs: directories searched for weights, in order.
         store: directory of the frame store.
         out: directory that holds runs, or a URI, which is not looked at.
+        require_sandbox: a decoder that the kernel cannot confine is an error, not a warning.
         quick: leave out what takes more than a blink (asking torch for GPUs) and the weights, which a run hashes itself right after.
 
     Returns:
@@ -51,6 +53,7 @@ def examine(
         *_package_checks.packages(),
         *([] if quick else _weight_checks.weights(profile, models, weights_dirs)),
         *_machine_checks.disk_space(store, out),
+        _machine_checks.sandbox(required=require_sandbox),
         *_machine_checks.gpu(quick=quick),
         *_ray_checks.ray_usability(quick=quick),
         _machine_checks.old_outputs(),

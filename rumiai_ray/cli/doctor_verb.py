@@ -29,7 +29,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def doctor(config: BaseConfig, clear: Clear = False) -> None:  # noqa: FBT002 -- typer's way
-    """Check Python, system libraries, packages, weights, disk, GPU and Ray; every finding says what to do."""
+    """Check Python, system libraries, packages, weights, disk, sandbox, GPU and Ray; every finding says what to do."""
     if clear:
         _clear()
     findings = examine_for(config, quick=False)
@@ -71,4 +71,12 @@ def examine_for(config: BaseConfig, *, quick: bool) -> list[Finding]:
     from rumiai_ray.engine.choose import weight_directories  # noqa: PLC0415
 
     models = {name: config.model_settings(name) for name in config.models}
-    return examine(config.profile, models, weight_directories(config), config.store, config.out, quick=quick)
+    return examine(
+        config.profile,
+        models,
+        weight_directories(config),
+        config.store,
+        config.out,
+        quick=quick,
+        require_sandbox=config.limits.require_sandbox,
+    )

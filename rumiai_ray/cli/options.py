@@ -34,6 +34,10 @@ Verbose = Annotated[
 ]
 
 
+_SHORT_FLAGS = {("limits", "require_sandbox"): "--require-sandbox"}
+"""Second names of settings that people type often."""
+
+
 def with_settings(*groups: str) -> Callable[[Command], Command]:
     """Give a command an option for every setting, `--config` and `--verbose`; it receives the settings as one `config` argument.
 
@@ -91,10 +95,11 @@ def _put(flags: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
 def _annotation(path: tuple[str, ...], info: Any) -> Any:
     """The option's type: a switch for a bool, else text that pydantic reads, so that limits and messages are the settings' own."""
     flag = "--" + "-".join(path).replace("_", "-")
+    names = [flag, *([_SHORT_FLAGS[path]] if path in _SHORT_FLAGS else [])]
     panel = f"Settings: {path[0]}" if len(path) > 1 else "Settings"
     default = "" if info.default is None or _is_path(info.annotation) else f" [default: {_shown(info.default)}]"
     option = typer.Option(
-        f"{flag}/--no-{flag[2:]}" if info.annotation is bool else flag,
+        *(f"{name}/--no-{name[2:]}" if info.annotation is bool else name for name in names),
         help=(info.description or "").replace("[", r"\[") + default.replace("[", r"\["),
         rich_help_panel=panel,
         show_default=False,

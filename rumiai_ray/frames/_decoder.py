@@ -1,7 +1,8 @@
 """The decoding subprocess: `python -m rumiai_ray.frames._decoder JOB`, started by `decode.py`, confined before it reads a byte.
 
-It imports PyAV, numpy and the standard library only, reads one file by its descriptor and writes messages (`_wire.py`) to one
-pipe: `frame` and `thumbnails` with BGR pixels, `sound` with s16le samples, and at the end `done` or `error`.
+`limits.py` bounds what it costs, `cage.py` what it reaches. It imports PyAV, numpy and the standard library only, reads one file by
+its descriptor and writes messages (`_wire.py`) to one pipe: `frame` and `thumbnails` with BGR pixels, `sound` with s16le samples, and
+at the end `done` or `error`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import av
 import av.logging
 
 from rumiai_ray.errors import MediaError
+from rumiai_ray.frames import cage
 from rumiai_ray.frames._container import open_media, packets, survey
 from rumiai_ray.frames._job import Job
 from rumiai_ray.frames._picture_track import MICROSECOND, PictureTrack, refuse_too_long, refuse_too_many_pixels
@@ -178,10 +180,12 @@ def main(argument: str) -> None:
     """Do one job; its outcome goes through the pipe."""
     job = Job.from_json(argument)
     confine_this_process(job.limits, job.parent_pid)
+    cage.import_what_decoding_needs()
     av.logging.set_level(None)
     av.logging.set_libav_level(av.logging.PANIC)
     with os.fdopen(job.output_fd, "wb") as pipe:
         try:
+            cage.enter(job.input_fd, job.output_fd)
             facts = Extraction(job, partial(send, pipe)).run()
             send(pipe, {"kind": "done", "facts": asdict(facts)})
         except MediaError as error:

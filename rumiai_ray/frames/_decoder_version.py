@@ -25,9 +25,11 @@ _LIBRARIES = (
     "opencv-contrib-python-headless",
 )
 """Distributions that decode, scale and encode. PyAV's wheels bring FFmpeg along; OpenCV comes under any of four names."""
-_WITHOUT_INFLUENCE = {"_locks.py", "_remote_entry.py", "_shelf.py", "_trouble.py", "export.py", "remote.py", "store.py", "stored.py"}
-"""Modules that only keep and hand out what others made. Every other one counts, a new one too: too many keys cost a decode, too
-few serve old frames."""
+_WITHOUT_INFLUENCE = {
+    "_locks.py", "_remote_entry.py", "_shelf.py", "_trouble.py", "cage.py", "export.py", "remote.py", "store.py", "stored.py",
+}  # fmt: skip
+"""Modules that only keep and hand out what others made, and the one that only confines them. Every other one counts, a new one
+too: too many keys cost a decode, too few serve old frames."""
 
 
 @cache

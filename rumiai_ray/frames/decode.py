@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import numpy as np
 
-from rumiai_ray.errors import InputError, MediaError, TransientError
+from rumiai_ray.errors import ConfigError, InputError, MediaError, TransientError
+from rumiai_ray.frames import cage
 from rumiai_ray.frames._changed import ChangedError, has_changed
 from rumiai_ray.frames._job import Job
 from rumiai_ray.frames._wire import WireError, receive
@@ -89,8 +90,16 @@ def decode(path: Path, spec: SamplingSpec, limits: DecodeLimits, *, sha256: str 
         MediaError: it is no video that can be read within `limits`.
         ChangedError: the file does not hold the bytes of `sha256`.
         TransientError: no subprocess can be started now.
+        ConfigError: `limits` require a sandbox that this machine's kernel cannot enforce.
     """
     subject = printable(path)
+    if limits.require_sandbox and (missing := cage.missing_layers()):
+        raise ConfigError(
+            f"decoding is not confined on this machine: {'; '.join(missing)}",
+            subject,
+            "see `rumiai-ray doctor`, or leave out --limits-require-sandbox",
+        )
+    cage.protect_parent()
     with _opened(path, subject) as input_fd:
         size_bytes = os.fstat(input_fd).st_size
         try:

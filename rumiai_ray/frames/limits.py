@@ -33,12 +33,15 @@ class DecodeLimits:
     """Decoded frames (setting `max_frames`)."""
     max_file_bytes: int = 2 * 2**30
     """Size of the file (setting `max_input_mb`)."""
+    require_sandbox: bool = False
+    """Decode only where the kernel enforces every layer of the subprocess's confinement (setting `require_sandbox`)."""
 
 
 def confine_this_process(limits: DecodeLimits, parent_pid: int) -> None:
     """Bind the calling process to `limits`, for good, and to the life of its parent.
 
-    The kernel kills it when the thread that started it ends. It can write no file and dump no core.
+    The kernel kills it when the thread that started it ends. It can write no file and dump no core. These are bounds of what it
+    costs; `cage.enter` bounds what it reaches.
 
     Args:
         limits: of which memory and CPU time are set here; the parent watches the clock.

@@ -8,7 +8,9 @@ from typing import Any, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from rumiai_ray.confinement import available
 from rumiai_ray.errors import StorageError
+from rumiai_ray.frames.cage import missing_layers
 from rumiai_ray.models.base import ModelPlan
 from rumiai_ray.provenance import GitState, git_state, package_versions, source_sha256
 from rumiai_ray.runs.fingerprint import fingerprint
@@ -77,6 +79,22 @@ class ClusterRecord(_Record):
     """Total resources as Ray counts them, e.g. `{"CPU": 16.0, "GPU": 1.0}`."""
 
 
+class SandboxRecord(_Record):
+    """How the kernel confines the processes that decode, on the machine that started the run."""
+
+    landlock_abi: int
+    """Version of Landlock; 0 where there is none."""
+    seccomp: bool
+    missing: tuple[str, ...]
+    """The layers that the kernel cannot enforce, in words."""
+
+    @classmethod
+    def of_now(cls) -> Self:
+        """The record of this machine."""
+        offered = available()
+        return cls(landlock_abi=offered.landlock_abi, seccomp=offered.seccomp, missing=missing_layers())
+
+
 class RunManifest(_Record):
     """Everything needed to say what a run was and whether another would say the same."""
 
@@ -98,6 +116,8 @@ class RunManifest(_Record):
     """The sampling specification of the frame store."""
     cluster: ClusterRecord | None = None
     """None for a run without Ray."""
+    sandbox: SandboxRecord | None = None
+    """None in runs of before the decoder was confined."""
     entries: int = 0
     """How many entries the run was given; they are kept beside the manifest."""
     entries_sha256: str = ""
@@ -151,6 +171,7 @@ class RunManifest(_Record):
             entries=entries[0],
             entries_sha256=entries[1],
             cluster=cluster,
+            sandbox=SandboxRecord.of_now(),
             tables={name: table.version for name, table in TABLES_BY_NAME.items()},
         )
 

@@ -11,12 +11,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
 import rumiai_ray
 from rumiai_ray.cli import _libraries, _machine_checks, _package_checks, _ray_checks, doctor_verb
 from rumiai_ray.cli.doctor import Finding, debian_packages, examine
+from rumiai_ray.cli.doctor_verb import preflight
+from rumiai_ray.cli.options import with_settings
+from rumiai_ray.config import BaseConfig
+from rumiai_ray.confinement import Available
 from rumiai_ray.engine import ray_folder
 from rumiai_ray.engine.ray_folder import RayFolder
+from rumiai_ray.errors import ConfigError
+from rumiai_ray.frames import cage
 from rumiai_ray.models import catalogue
 from rumiai_ray.models.base import Batch, Model, ModelSettings
 from rumiai_ray.models.weights import Candidate, UrlSource, WeightFile
@@ -97,6 +105,42 @@ def test_the_quick_checks_import_neither_torch_nor_ray(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_sandbox_that_is_whole_is_named_with_its_layers(
+    diagnose: Callable[..., dict[str, Finding]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cage, "available", lambda: Available(7, seccomp=True, reasons=()))
+    monkeypatch.setattr(_machine_checks, "available", lambda: Available(7, seccomp=True, reasons=()))
+    finding = diagnose()["sandbox"]
+    assert finding.status == "ok"
+    assert "Landlock ABI 7, seccomp" in finding.message
+
+
+def test_a_missing_layer_of_the_sandbox_is_a_warning_and_an_error_where_the_sandbox_is_required(monkeypatch: pytest.MonkeyPatch) -> None:
+    reasons = (("Landlock", "the kernel does not offer it: Operation not supported"),)
+    monkeypatch.setattr(cage, "available", lambda: Available(0, seccomp=True, reasons=reasons))
+    warned, refused = (_machine_checks.sandbox(required=required) for required in (False, True))
+    assert (warned.status, refused.status) == ("warning", "error")
+    assert all("Landlock: the kernel does not offer it: Operation not supported" in finding.message for finding in (warned, refused))
+    assert "--limits-require-sandbox" in refused.remedy
+
+
+def test_preflight_refuses_a_run_that_requires_a_sandbox_the_kernel_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reasons = (("seccomp", "the kernel refuses filters: Function not implemented"),)
+    monkeypatch.setattr(cage, "available", lambda: Available(0, seccomp=False, reasons=reasons))
+    monkeypatch.chdir(tmp_path)
+    app = typer.Typer()
+
+    @app.command()
+    @with_settings()
+    def command(config: BaseConfig) -> None:
+        assert config.limits.require_sandbox
+        preflight(config)
+
+    done = CliRunner().invoke(app, ["--require-sandbox"])
+    assert isinstance(done.exception, ConfigError)
+    assert "seccomp: the kernel refuses filters" in str(done.exception)
 
 
 def test_debian_packages_are_named_by_a_python_with_nothing_installed() -> None:

@@ -5,9 +5,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pydantic import BaseModel
 
+from rumiai_ray.confinement import Available
 from rumiai_ray.errors import ConfigError, StorageError
+from rumiai_ray.frames import cage
 from rumiai_ray.models.base import ModelPlan, ModelSettings
 from rumiai_ray.provenance import source_sha256
+from rumiai_ray.runs import manifest as manifest_module
 from rumiai_ray.runs.fingerprint import differences
 from rumiai_ray.runs.manifest import ClusterRecord, RunManifest
 from rumiai_ray.settings import execution, result
@@ -46,6 +49,19 @@ def test_a_manifest_says_what_runs_now_and_names_files_without_their_directories
     assert made.models[0].files[0].name == "yolo11n.pt"
     assert str(tmp_path) not in made.to_json().decode()
     assert made.tables["objects"] >= 1
+
+
+def test_a_manifest_names_the_layers_of_the_sandbox_that_the_kernel_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = of_now(tmp_path, Config(), YoloSettings())
+    lacking = Available(0, seccomp=True, reasons=(("Landlock", "the kernel does not offer it: Operation not supported"),))
+    monkeypatch.setattr(cage, "available", lambda: lacking)
+    monkeypatch.setattr(manifest_module, "available", lambda: lacking)
+    made = of_now(tmp_path, Config(), YoloSettings())
+    assert made.sandbox is not None
+    assert (made.sandbox.landlock_abi, made.sandbox.seccomp) == (0, True)
+    assert made.sandbox.missing == ("Landlock: the kernel does not offer it: Operation not supported",)
+    assert RunManifest.from_json(made.to_json(), "manifest.json").sandbox == made.sandbox
+    assert made.fingerprint == whole.fingerprint, "a run may be resumed on a machine with another kernel"
 
 
 def test_what_cannot_change_a_result_leaves_the_fingerprint_alone(tmp_path: Path) -> None:

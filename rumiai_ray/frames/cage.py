@@ -1,0 +1,52 @@
+"""What the decoding subprocess may still do when it reads its first foreign byte: compute, and use its two descriptors.
+
+Nothing here influences a frame, so this module is no part of the decoder's digest.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+
+from rumiai_ray.confinement import Confinement, Enforced, available, become_undumpable, confine
+
+_PACKAGES = ("av",)
+"""Imported with every module below them: PyAV itself imports some of them late, those for subtitles for one."""
+_MODULES = ("numpy.ma",)
+"""Imported late by functions that decoding calls (`numpy.median`)."""
+_LEFT_OUT = ("av.__main__", "av.datasets")
+"""A program, and downloads of sample files; the latter would import an HTTP client."""
+
+
+def import_what_decoding_needs() -> None:
+    """Import every module that decoding may ask for. Inside the cage a module cannot be read, nor a library be mapped."""
+    for name in _PACKAGES:
+        for found in pkgutil.walk_packages(importlib.import_module(name).__path__, f"{name}."):
+            if found.name not in _LEFT_OUT:
+                importlib.import_module(found.name)
+    for name in _MODULES:
+        importlib.import_module(name)
+
+
+def enter(*descriptors: int) -> Enforced:
+    """Confine this process, for good, to computing and to `descriptors`.
+
+    Raises:
+        RuntimeError: a library has started a thread.
+        OSError: the kernel refused a layer that it offers.
+    """
+    return confine(Confinement(descriptors=descriptors))
+
+
+def missing_layers() -> tuple[str, ...]:
+    """The layers of the cage that this machine's kernel cannot enforce, in words; empty where the cage is whole."""
+    return available().missing(Confinement())
+
+
+def protect_parent() -> None:
+    """Close this process's memory and environment to a decoder that Landlock does not keep from them.
+
+    The price is that no debugger, profiler or core dump of this user sees this process any more, so Landlock is preferred.
+    """
+    if not available().landlock_abi:
+        become_undumpable()
