@@ -6,13 +6,14 @@ import http.client
 import ssl
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
-from functools import cache
 from time import time
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 from rumiai_ray.errors import InputError, TransientError
+from rumiai_ray.ingest.certificates import tls_context
 from rumiai_ray.ingest.decoding import decoder
+from rumiai_ray.ingest.limits import MAX_URL_CHARS
 from rumiai_ray.ingest.local import too_large
 from rumiai_ray.ingest.location import locate
 from rumiai_ray.ingest.network import Connection, SecureConnection
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 _REDIRECTS = (301, 302, 303, 307, 308)
 _CHUNK_BYTES = 256 * 1024
 _HEAD_BYTES = 512
+_LONGEST_WAIT_S = 366 * 86400.0
 _HEADERS = {"User-Agent": "Mozilla/5.0 (compatible; rumiai-ray)", "Accept": "*/*", "Accept-Encoding": "identity", "Connection": "close"}
 _SAFE = "%/:?#[]@!$&'()*+,;=~-._"
 """RFC 3986's reserved and unreserved characters, and '%': what is encoded already stays as it is."""
@@ -95,22 +97,24 @@ def status_error(status: int, subject: str, retry_after: str | None = None) -> I
 
 
 def _get(url: str, network: Network) -> http.client.HTTPResponse:
+    if len(url) > MAX_URL_CHARS:
+        raise InputError(f"an address of {len(url)} characters", f"{url[:200]}…", f"servers take {MAX_URL_CHARS} at most")
     parts = urlsplit(url)
     host, path = _ascii_host(parts), quote(parts.path or "/", safe=_SAFE)
     # The port is always given: without one http.client takes the end of an IPv6 address for it.
     connection: Connection | SecureConnection
-    if parts.scheme.lower() == "https":
-        connection = SecureConnection(host, parts.port or http.client.HTTPS_PORT, network=network, context=_tls())
-    else:
-        connection = Connection(host, parts.port or http.client.HTTP_PORT, network=network)
     query = f"?{quote(parts.query, safe=_SAFE)}" if parts.query else ""
-    connection.request("GET", path + query, headers=_HEADERS)
+    target, headers = path + query, _HEADERS
+    if parts.scheme.lower() == "https":
+        connection = SecureConnection(host, parts.port or http.client.HTTPS_PORT, network=network, context=tls_context())
+    else:
+        port = parts.port or http.client.HTTP_PORT
+        connection = Connection(host, port, network=network)
+        if network.upstream is not None:
+            target = f"http://{f'[{host}]' if ':' in host else host}:{port}{target}"
+            headers = {**headers, **({"Proxy-Authorization": login} if (login := network.upstream.authorization) else {})}
+    connection.request("GET", target, headers=headers)
     return connection.getresponse()
-
-
-@cache
-def _tls() -> ssl.SSLContext:
-    return ssl.create_default_context()
 
 
 def _ascii_host(parts: SplitResult) -> str:
@@ -179,12 +183,14 @@ def _translated(url: str, network: Network) -> Iterator[None]:
 
 
 def _seconds(retry_after: str | None) -> float | None:
-    """A Retry-After header in seconds: RFC 9110 allows a number and a date."""
+    """A Retry-After header in seconds, at most a year: RFC 9110 allows a number and a date. None where it is neither."""
     if retry_after is None:
         return None
-    if retry_after.strip().isdecimal():
-        return float(retry_after)
+    text = retry_after.strip()
+    if text.isascii() and text.isdigit():
+        return min(float(text), _LONGEST_WAIT_S)
     try:
-        return max(0.0, parsedate_to_datetime(retry_after).timestamp() - time())
-    except ValueError:
+        asked_s = parsedate_to_datetime(text).timestamp() - time()
+    except (ValueError, OverflowError, OSError, TypeError, IndexError):  # a year 0, an offset of a million hours: no date at all
         return None
+    return min(max(0.0, asked_s), _LONGEST_WAIT_S)
