@@ -65,6 +65,7 @@ class Limits(Group):
     decode_timeout_s: float = execution(300.0, "wall clock for decoding one video", gt=0)
     decode_memory_mb: int = execution(4096, "address space of the decoder process", ge=256)
     download_timeout_s: float = execution(600.0, "wall clock for one download", gt=0)
+    download_memory_mb: int = execution(1024, "address space of the process that runs yt-dlp", ge=512)
     require_sandbox: bool = execution(
         default=False, description="refuse to run where the kernel cannot confine the decoder (Landlock and seccomp)"
     )
@@ -150,6 +151,10 @@ class BaseConfig(BaseSettings):
     )
     weights_dir: Path | None = execution(None, "directory searched for weights before the per-user cache")
     cookies: Path | None = execution(None, "cookies file (Netscape format) for sites that ask for a login")
+    proxy: str | None = execution(
+        None, "HTTP proxy that every download goes through, as http://host:port; `env` takes HTTPS_PROXY, which may hold a password"
+    )
+    impersonate: bool = execution(default=True, description="browser fingerprint for sites where yt-dlp asks for it (TikTok)")
     sampling: Sampling = Sampling()
     limits: Limits = Limits()
     engine: Engine = Engine()
@@ -162,6 +167,14 @@ class BaseConfig(BaseSettings):
         if unknown or not value:
             raise ValueError(f"unknown model {', '.join(unknown) or '(none given)'}; there are: {', '.join(MODELS)}")
         return tuple(name for name in MODELS if name in value)
+
+    @field_validator("proxy")
+    @classmethod
+    def _without_password(cls, value: str | None) -> str | None:
+        """Settings are written to manifests and seen in lists of processes."""
+        if value is not None and "@" in value:
+            raise ValueError("no user name or password here: set HTTPS_PROXY and give `env`")
+        return value
 
     @field_validator("store", "weights_dir", "cookies")
     @classmethod
@@ -228,9 +241,8 @@ def load_config(toml: Path | None = None, flags: dict[str, Any] | None = None) -
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(
-            f"{first['msg']} (got {first['input']!r})", f"setting {name}", "`rumiai-ray --help` lists every setting"
-        ) from error
+        got = "" if name == "proxy" else f" (got {first['input']!r})"  # what stands there may be a password
+        raise ConfigError(f"{first['msg']}{got}", f"setting {name}", "`rumiai-ray --help` lists every setting") from error
     except (ValueError, OSError) as error:
         raise ConfigError(f"cannot read: {error}", str(toml or "configuration")) from error
 

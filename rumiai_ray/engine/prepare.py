@@ -13,6 +13,7 @@ from rumiai_ray.frames.remote import Remote
 from rumiai_ray.frames.sampling import SamplingSpec
 from rumiai_ray.frames.store import FrameStore
 from rumiai_ray.ingest.limits import FetchLimits
+from rumiai_ray.ingest.upstream import ENVIRONMENT, Upstream, proxy_from_environment
 from rumiai_ray.insights.thresholds import Thresholds
 from rumiai_ray.runs.ids import check_run_id, new_run_id
 from rumiai_ray.runs.manifest import RunManifest
@@ -139,11 +140,21 @@ def thresholds(config: BaseConfig) -> Thresholds:
 
 
 def fetch_limits(config: BaseConfig) -> FetchLimits:
-    """The limits of one fetch under `config`."""
+    """The limits of one fetch under `config`.
+
+    Raises:
+        ConfigError: the proxy is none that can be used.
+    """
     limits = config.limits
+    proxy = proxy_from_environment() if config.proxy == ENVIRONMENT else config.proxy
+    if proxy is not None:
+        Upstream.parse(proxy)
     return FetchLimits(
         max_bytes=limits.max_input_mb * 2**20,
         total_s=limits.download_timeout_s,
         allow_private_hosts=limits.private_hosts,
         cookies_file=config.cookies,
+        site_memory_bytes=limits.download_memory_mb * 2**20,
+        impersonate=config.impersonate,
+        proxy=proxy,
     )

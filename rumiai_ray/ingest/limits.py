@@ -1,12 +1,17 @@
-"""What fetching one video may cost."""
+"""What fetching one video may cost, and which way it goes."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+MAX_URL_CHARS = 8192
+"""Longest web address that is asked for. Common servers refuse a longer request line; signed addresses have up to 3,000 characters."""
+MAX_POST_URL_CHARS = 2048
+"""Longest address that is given to yt-dlp's patterns. Addresses of posts have a few hundred characters at most."""
 
 
 @dataclass(frozen=True)
@@ -31,3 +36,11 @@ class FetchLimits:
     """Connect to loopback, private and link-local addresses too. Off, because a manifest is often written by strangers."""
     cookies_file: Path | None = None
     """Cookies in Netscape format for yt-dlp; read, never written."""
+    site_memory_bytes: int = 1024 * 2**20
+    """Address space of the process that runs yt-dlp (setting `download_memory_mb`); about 250 MiB of it are Python and the libraries."""
+    site_cpu_s: float = 120.0
+    """CPU time of one attempt of yt-dlp. A post takes about 2 s; a pattern that backtracks would take hours."""
+    impersonate: bool = True
+    """Send the fingerprint of a browser where yt-dlp asks for one and curl_cffi is installed."""
+    proxy: str | None = field(default=None, repr=False)
+    """A company's HTTP proxy, `http://[user:password@]host:port`, that every connection goes through; None to connect directly."""

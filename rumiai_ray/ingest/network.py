@@ -9,14 +9,16 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Self
 
-from rumiai_ray.errors import RumiaiError, TransientError
-from rumiai_ray.ingest.addresses import resolve
+from rumiai_ray.errors import InputError, RumiaiError, TransientError
+from rumiai_ray.ingest.addresses import is_public, resolve
+from rumiai_ray.ingest.upstream import Upstream
 from rumiai_ray.logs import swallowed
 
 if TYPE_CHECKING:
     import ssl
     from types import TracebackType
 
+    from rumiai_ray.ingest.addresses import Address
     from rumiai_ray.ingest.limits import FetchLimits
 
 _log = logging.getLogger(__name__)
@@ -27,7 +29,8 @@ class Network:
 
     A socket's own timeout starts anew with every byte, so a server that drips holds it open for ever, in the body, in a header
     or in the TLS handshake. Hence a timer that shuts the sockets down; what was being read then ends, and `check` says why.
-    Proxies from the environment are not used: behind one the address could not be checked.
+    Proxies from the environment are not used unasked. Behind one (`FetchLimits.proxy`) addresses are checked as far as this machine
+    can look names up; for other names the rules of that proxy apply.
     """
 
     def __init__(self, limits: FetchLimits) -> None:
@@ -37,6 +40,7 @@ class Network:
         self._lock = threading.Lock()
         self._timer = threading.Timer(limits.total_s, self._cut)
         self._timer.daemon = True
+        self.upstream = Upstream.parse(limits.proxy) if limits.proxy else None
         self.refusal: RumiaiError | None = None
         """The first connection that was refused here, for callers whose library turns exceptions into its own."""
 
@@ -61,19 +65,57 @@ class Network:
             raise TransientError(f"not done after {self._limits.total_s:g} s", subject, "try again, or raise --limits-download-timeout-s")
 
     def connect(self, host: str, port: int) -> socket.socket:
-        """A connection to one of the checked addresses of `host`.
+        """A connection to one of the checked addresses of `host`, through the company's proxy where there is one.
 
         Raises:
             InputError: no such host, or an address that is not allowed.
-            TransientError: the name server or the time.
+            TransientError: the name server, the proxy or the time.
             OSError: nobody answers there.
         """
+        addresses = self._checked(host, port)
+        if self.upstream is None:
+            return self._open(addresses)
+        return self.upstream.tunnel(host, port, self._to_upstream)
+
+    def connect_plain(self, host: str, port: int) -> socket.socket:
+        """A connection for a request in plain HTTP. Where `upstream` is set it leads to the proxy, which wants the whole URL.
+
+        Raises:
+            As `connect`.
+        """
+        if self.upstream is None:
+            return self.connect(host, port)
+        self._checked(host, port)
+        return self._to_upstream()
+
+    def refuse(self, error: RumiaiError) -> None:
+        """Keep `error` as the reason why this fetch fails, unless there is one."""
+        self.refusal = self.refusal or error
+
+    def _checked(self, host: str, port: int) -> list[Address]:
         try:
             self.check(host)
-            addresses = resolve(host, port, allow_private=self._limits.allow_private_hosts)
+            return self._addresses(host, port)
         except RumiaiError as error:
-            self.refusal = self.refusal or error
+            self.refuse(error)
             raise
+
+    def _addresses(self, host: str, port: int) -> list[Address]:
+        try:
+            return resolve(host, port, allow_private=self._limits.allow_private_hosts)
+        except (InputError, TransientError) as error:
+            # Behind a company's proxy names of the internet are often unknown inside. What is known, and not public, stays refused.
+            if self.upstream is None or not isinstance(error.__cause__, socket.gaierror) or _is_address(host):
+                raise
+            return []
+
+    def _to_upstream(self) -> socket.socket:
+        if self.upstream is None:
+            raise RuntimeError("there is no proxy")
+        # The user named this host: it may be a private one.
+        return self._open(resolve(self.upstream.host, self.upstream.port, allow_private=True))
+
+    def _open(self, addresses: list[Address]) -> socket.socket:
         failure = OSError("no address")
         for address in addresses:
             sock = socket.socket(address.family, socket.SOCK_STREAM)
@@ -85,7 +127,7 @@ class Network:
                 sock.close()
                 failure = error
             else:
-                self._watch(sock)
+                self.watch(sock)
                 return sock
         raise failure
 
@@ -93,11 +135,12 @@ class Network:
         """TLS over `sock`, with the certificate checked against the name `host`."""
         # The handshake only after the socket is watched: it can be dripped, too.
         secured = context.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
-        self._watch(secured)
+        self.watch(secured)
         secured.do_handshake()
         return secured
 
-    def _watch(self, sock: socket.socket) -> None:
+    def watch(self, sock: socket.socket) -> None:
+        """Cut `sock`, too, when the time is up, and close it with this network."""
         with self._lock:
             self._sockets = [known for known in self._sockets if known.fileno() >= 0]
             self._sockets.append(sock)
@@ -120,7 +163,7 @@ class Connection(http.client.HTTPConnection):
         self._network = network
 
     def connect(self) -> None:  # noqa: D102 -- http.client's
-        self.sock = self._network.connect(self.host, self.port)
+        self.sock = self._network.connect_plain(self.host, self.port)
 
 
 class SecureConnection(http.client.HTTPSConnection):
@@ -133,3 +176,11 @@ class SecureConnection(http.client.HTTPSConnection):
 
     def connect(self) -> None:  # noqa: D102 -- http.client's
         self.sock = self._network.secure(self._network.connect(self.host, self.port), self.host, self._tls)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        is_public(host)
+    except ValueError:
+        return False
+    return True

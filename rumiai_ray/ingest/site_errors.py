@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rumiai_ray.errors import InputError, RumiaiError, TransientError
+from rumiai_ray.errors import InputError, MediaError, RumiaiError, TransientError
 from rumiai_ray.ingest.outcomes import BlockedError, ExtractorBrokenError, NoVideoError, PrivateError, RateLimitedError, RemovedError
 from rumiai_ray.ingest.saving import storage_error
 from rumiai_ray.ingest.web import status_error
@@ -99,6 +99,11 @@ def _by_cause(chain: list[BaseException], url: str) -> RumiaiError | None:
     for link in chain:
         if isinstance(link, RumiaiError):
             return link
+        if isinstance(link, MemoryError):
+            what = "the site sends so much that yt-dlp reached its limit of memory"
+            return MediaError(what, url, "raise --limits-download-memory-mb if you trust the site")
+        if isinstance(link, OSError) and link.errno == errno.EFBIG:
+            return MediaError("larger than the largest input allowed", url, "raise --limits-max-input-mb, or cut the video")
         if isinstance(link, OSError) and link.errno in _DISK:
             return storage_error(link, str(link.filename or "the work directory"))
         if isinstance(link, CertificateVerifyError):

@@ -7,13 +7,14 @@ import logging
 import ssl
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
-from functools import cache
 from time import time
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 from rumiai_ray.errors import InputError, TransientError
+from rumiai_ray.ingest.certificates import tls_context
 from rumiai_ray.ingest.decoding import decoder
+from rumiai_ray.ingest.limits import MAX_URL_CHARS
 from rumiai_ray.ingest.local import too_large
 from rumiai_ray.ingest.location import locate
 from rumiai_ray.ingest.network import Connection, SecureConnection
@@ -100,22 +101,24 @@ def status_error(status: int, subject: str, retry_after: str | None = None) -> I
 
 
 def _get(url: str, network: Network) -> http.client.HTTPResponse:
+    if len(url) > MAX_URL_CHARS:
+        raise InputError(f"an address of {len(url)} characters", f"{url[:200]}…", f"servers take {MAX_URL_CHARS} at most")
     parts = urlsplit(url)
     host, path = _ascii_host(parts), quote(parts.path or "/", safe=_SAFE)
     # The port is always given: without one http.client takes the end of an IPv6 address for it.
     connection: Connection | SecureConnection
-    if parts.scheme.lower() == "https":
-        connection = SecureConnection(host, parts.port or http.client.HTTPS_PORT, network=network, context=_tls())
-    else:
-        connection = Connection(host, parts.port or http.client.HTTP_PORT, network=network)
     query = f"?{quote(parts.query, safe=_SAFE)}" if parts.query else ""
-    connection.request("GET", path + query, headers=_HEADERS)
+    target, headers = path + query, _HEADERS
+    if parts.scheme.lower() == "https":
+        connection = SecureConnection(host, parts.port or http.client.HTTPS_PORT, network=network, context=tls_context())
+    else:
+        port = parts.port or http.client.HTTP_PORT
+        connection = Connection(host, port, network=network)
+        if network.upstream is not None:
+            target = f"http://{f'[{host}]' if ':' in host else host}:{port}{target}"
+            headers = {**headers, **({"Proxy-Authorization": login} if (login := network.upstream.authorization) else {})}
+    connection.request("GET", target, headers=headers)
     return connection.getresponse()
-
-
-@cache
-def _tls() -> ssl.SSLContext:
-    return ssl.create_default_context()
 
 
 def _ascii_host(parts: SplitResult) -> str:
@@ -184,13 +187,15 @@ def _translated(url: str, network: Network) -> Iterator[None]:
 
 
 def _seconds(retry_after: str | None) -> float | None:
-    """A Retry-After header in seconds: RFC 9110 allows a number and a date."""
+    """A Retry-After header in seconds, at most a year: RFC 9110 allows a number and a date. None where it is neither."""
     if retry_after is None:
         return None
-    if retry_after.strip().isdecimal():
-        return min(float(retry_after), _LONGEST_WAIT_S)
+    text = retry_after.strip()
+    if text.isascii() and text.isdigit():
+        return min(float(text), _LONGEST_WAIT_S)
     try:
-        return min(max(0.0, parsedate_to_datetime(retry_after).timestamp() - time()), _LONGEST_WAIT_S)
-    except (ValueError, OverflowError, TypeError) as error:  # no date, or one whose year or UTC offset is absurd
+        asked_s = parsedate_to_datetime(text).timestamp() - time()
+    except (ValueError, OverflowError, OSError, TypeError, IndexError) as error:  # a year 0, an offset of a million hours: no date at all
         _log.debug("Retry-After says %r, which is no time: %s", retry_after, error)
         return None
+    return min(max(0.0, asked_s), _LONGEST_WAIT_S)

@@ -1,48 +1,109 @@
-"""yt-dlp, set up so that nothing on this machine but our arguments decides what it does, over our own checked sockets.
+"""yt-dlp, set up so that nothing on this machine but our arguments decides what it does, and so that it can run confined.
 
-Importing this module imports yt-dlp, which takes about 1.5 s: import it where it is needed.
+Importing this module imports yt-dlp and, where it is installed, curl_cffi: 0.4 s of CPU, done in `_site_worker`'s process only.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import logging
-import urllib.request
-from functools import partial
+import mimetypes
+import os
+import ssl
+import sysconfig
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yt_dlp.globals
 from yt_dlp import YoutubeDL
 from yt_dlp.extractor import gen_extractor_classes
 from yt_dlp.extractor.common import UnsupportedURLIE
-from yt_dlp.networking._urllib import HTTPHandler, RedirectHandler, UrllibRH
+from yt_dlp.utils import variadic
 
-from rumiai_ray.errors import InputError
-from rumiai_ray.ingest.network import Connection, SecureConnection
+from rumiai_ray.ingest._site_hosts import SiteHosts, literals_of
 from rumiai_ray.ingest.saving import NAME
 
 if TYPE_CHECKING:
-    import http.client
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Iterable
 
-    from rumiai_ray.ingest.limits import FetchLimits
-    from rumiai_ray.ingest.network import Network
+    from rumiai_ray.ingest._site_job import SiteJob
 
 _log = logging.getLogger(__name__)
 
 _FORMAT = "b[protocol^=http]/b[protocol^=m3u8]"
 """The best file with picture and sound; where a post's files all lack the same one, the best of those, so that a silent video is
-taken (and a slideshow's music, which `sites` refuses). Picture and sound in separate files are not: to join them takes ffmpeg on
+taken (and a slideshow's music, which the worker refuses). Picture and sound in separate files are not: to join them takes ffmpeg on
 downloaded data, outside the decoder's limits."""
 
 # Plugins are code in the user's configuration directories and on sys.path, loaded when the first YoutubeDL is made.
 yt_dlp.globals.plugin_dirs.value = []
 
+_LATE_MODULES = """
+_asyncio _bisect _blake2 _bz2 _contextvars _csv _ctypes _datetime _decimal _elementtree _hashlib _heapq _json _lzma _md5
+_multibytecodec _opcode _pickle _posixsubprocess _queue _random _sha1 _sha2 _sha256 _sha3 _sha512 _socket _ssl _statistics _struct _typing
+_uuid _zoneinfo array binascii cmath fcntl grp math mmap pyexpat select syslog termios unicodedata zlib
+_codecs_cn _codecs_hk _codecs_iso2022 _codecs_jp _codecs_kr _codecs_tw
+encodings.idna encodings.punycode encodings.latin_1 encodings.ascii encodings.utf_8_sig encodings.cp1252 stringprep
+charset_normalizer.md
+"""
+"""Extension modules of the standard library that an extractor may import, and codecs: what is not loaded before the confinement cannot
+map its code afterwards. Names that a version of Python does not have are left out."""
+_PACKAGES = ("yt_dlp", "certifi", "curl_cffi", "requests", "urllib3", "idna", "charset_normalizer", "yt_dlp_ejs")
+"""Whose files may be read inside: extractors are imported when they are used."""
+_ZONES = Path("/usr/share/zoneinfo")
+
 
 def known_sites() -> list[Any]:
     """yt-dlp's extractor classes but for the generic one, which would follow any page to any address and guess."""
     return [site for site in gen_extractor_classes() if site.IE_NAME != "generic" and getattr(site, "_ENABLED", True)]
+
+
+def site_hosts() -> SiteHosts:
+    """The literals of all extractors' patterns. Takes 0.8 s of CPU."""
+    literals = {site.__name__: literals_of(variadic(site._VALID_URL)) for site in known_sites() if site._VALID_URL}  # noqa: SLF001
+    return SiteHosts({name: known for name, known in literals.items() if known.host or known.url or known.always})
+
+
+def extractor_of(url: str, hosts: SiteHosts) -> str | None:
+    """The key of the extractor that takes `url`, or None. Patterns are matched of those only that the host allows."""
+    sites = yt_dlp.globals.extractors.value
+    return next((sites[name].ie_key() for name in hosts.candidates(url) if name in sites and sites[name].suitable(url)), None)
+
+
+def import_everything() -> None:
+    """Load what a confined process could not load any more: extension modules, codecs, OpenSSL's configuration, the extractors' table."""
+    for name in _LATE_MODULES.split():
+        with suppress(ImportError):
+            importlib.import_module(name)
+    mimetypes.init(files=[])  # its own table: the files it would look for are out of reach
+    ssl.create_default_context()
+    known_sites()
+
+
+def readable_trees(ca_bundle: str | None) -> tuple[str, ...]:
+    """Files and directories that yt-dlp reads while it works."""
+    packages = [spec.submodule_search_locations or [] for name in _PACKAGES if (spec := importlib.util.find_spec(name))]
+    defaults = ssl.get_default_verify_paths()
+    wanted = [
+        sysconfig.get_path("stdlib"),
+        *(place for places in packages for place in places),
+        str(Path(__file__).parents[1]),
+        str(_ZONES),
+        *(path for path in (defaults.cafile, defaults.capath, ca_bundle) if path),
+        *certificate_targets(defaults.capath),
+    ]
+    return tuple(dict.fromkeys(path for path in wanted if os.path.exists(path)))  # noqa: PTH110 -- strings
+
+
+def certificate_targets(directory: str | None) -> Iterable[str]:
+    """Directories that the links in a directory of certificates lead to: Debian's point to /usr/share/ca-certificates."""
+    if directory is None:
+        return ()
+    with suppress(OSError):
+        return sorted({str(path.resolve().parent) for path in Path(directory).iterdir() if path.is_symlink() and path.exists()})
+    return ()
 
 
 class _Logger:
@@ -54,72 +115,34 @@ class _Logger:
     warning = error = info = debug
 
 
-class _Handler(HTTPHandler):  # type: ignore[misc]  # no types in yt-dlp
-    """Opens connections through a `Network`."""
+def _through_the_proxy(handler: Any, proxy: str) -> Any:
+    """A class of request handler whose every request goes through `proxy`, whatever an extractor or a description says."""
 
-    def __init__(self, network: Network, context: Any) -> None:
-        super().__init__(context=context)
-        self._network = network
+    def proxies(self: Any, request: Any) -> dict[str, str]:  # noqa: ARG001 -- yt-dlp's signature
+        return {"all": proxy}
 
-    def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
-        response: http.client.HTTPResponse = self.do_open(partial(Connection, network=self._network), req)
-        return response
+    def validate(self: Any, request: Any) -> None:
+        request.proxies = {"all": proxy}
+        handler._validate(self, request)  # noqa: SLF001 -- the method that this one extends
 
-    def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
-        opened = self.do_open(partial(SecureConnection, network=self._network), req, context=self._context)
-        response: http.client.HTTPResponse = opened
-        return response
-
-
-class GuardedRH(UrllibRH):  # type: ignore[misc]  # no types in yt-dlp; it wants the suffix
-    """yt-dlp's urllib handler without proxies, ftp and file, with checked addresses after every redirect."""
-
-    _SUPPORTED_URL_SCHEMES = ("http", "https", "data")
-
-    def __init__(self, *, network: Network, **options: Any) -> None:
-        super().__init__(**options)
-        self._network = network
-
-    def _create_instance(self, proxies: Any, cookiejar: Any, legacy_ssl_support: Any = None) -> urllib.request.OpenerDirector:  # noqa: ARG002 -- its signature
-        opener = urllib.request.OpenerDirector()
-        for handler in (
-            _Handler(self._network, self._make_sslcontext(legacy_ssl_support=legacy_ssl_support)),
-            urllib.request.HTTPCookieProcessor(cookiejar),
-            urllib.request.DataHandler(),
-            urllib.request.UnknownHandler(),
-            urllib.request.HTTPDefaultErrorHandler(),
-            urllib.request.HTTPErrorProcessor(),
-            RedirectHandler(),
-        ):
-            opener.add_handler(handler)
-        opener.addheaders = []
-        return opener
+    members: dict[str, Any] = {"_get_proxies": proxies, "_validate": validate}
+    if handler.RH_KEY == "Urllib":
+        # no ftp, which connects by itself, and no file
+        members["_SUPPORTED_URL_SCHEMES"] = ("http", "https", "data")
+    return type(handler.__name__, (handler,), members)
 
 
-class GuardedYoutubeDL(YoutubeDL):  # type: ignore[misc]  # no types in yt-dlp
-    """A YoutubeDL whose every connection goes through a `Network`.
+class ConfinedYoutubeDL(YoutubeDL):  # type: ignore[misc]  # no types in yt-dlp
+    """A YoutubeDL that writes to one folder, keeps no state and sends every request through one proxy.
 
     Args:
-        folder: everything is written here, the video under `saving.NAME`.
-        network: for the connections.
-        limits: for the cookies file and the socket timeout.
+        job: says where, through what, and how much.
         refuse: called with the description of a post, its format chosen, before anything of it is downloaded; raises to refuse.
         progress: called with the bytes on disk and the bytes announced (or None) after every block; raises to stop.
-
-    Raises:
-        InputError: the cookies file cannot be read.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        network: Network,
-        limits: FetchLimits,
-        *,
-        refuse: Callable[[dict[str, Any]], None],
-        progress: Callable[[int, int | None], None],
-    ) -> None:
-        self._network = network
+    def __init__(self, job: SiteJob, *, refuse: Callable[[dict[str, Any]], None], progress: Callable[[int, int | None], None]) -> None:
+        self._job = job
 
         def match_filter(info: dict[str, Any], *, incomplete: bool) -> None:
             if not incomplete:
@@ -133,11 +156,15 @@ class GuardedYoutubeDL(YoutubeDL):  # type: ignore[misc]  # no types in yt-dlp
             {
                 **_FIXED,
                 "outtmpl": {"default": NAME},
-                "paths": {"home": str(folder)},
-                "socket_timeout": limits.stall_s,
-                "cookiefile": _cookies(limits.cookies_file),
+                "paths": {"home": job.folder},
+                "proxy": job.proxy,
+                "socket_timeout": job.stall_s,
+                # In memory: yt-dlp writes cookies back on close, and several workers share one file.
+                "cookiefile": None if job.cookies is None else io.StringIO(job.cookies),
+                # certifi's list, as yt-dlp has it, but for a company that has its own
+                "compat_opts": {"no-certifi"} if job.ca_bundle or os.environ.get("SSL_CERT_DIR") else set(),
                 # HLS streams of some kinds are handed to ffmpeg, which opens connections of its own. It must not be found.
-                "ffmpeg_location": str(folder / "no-ffmpeg"),
+                "ffmpeg_location": str(Path(job.folder) / "no-ffmpeg"),
                 "match_filter": match_filter,
                 "progress_hooks": [hook],
             },
@@ -147,9 +174,18 @@ class GuardedYoutubeDL(YoutubeDL):  # type: ignore[misc]  # no types in yt-dlp
         for extractor in (*known_sites(), UnsupportedURLIE()):
             self.add_info_extractor(extractor)
 
-    def build_request_director(self, handlers: object, preferences: object = None) -> Any:  # noqa: ARG002 -- its signature
-        """With one handler only: each of yt-dlp's own makes unchecked connections."""
-        return super().build_request_director([partial(GuardedRH, network=self._network)], preferences)
+    def extract_info(self, url: str, download: bool = True, ie_key: str | None = None, *args: Any, **kwargs: Any) -> Any:  # noqa: FBT001, FBT002 -- yt-dlp's signature
+        """As yt-dlp does it, but an address without a chosen extractor, as short links end in, is not matched with all patterns."""
+        return super().extract_info(url, download, ie_key or extractor_of(url, self._job.hosts) or "UnsupportedURL", *args, **kwargs)
+
+    def build_request_director(self, handlers: Iterable[Any], preferences: object = None) -> Any:
+        """With each of yt-dlp's handlers bound to the proxy; those that cannot use one (WebSockets) are left out."""
+        bound = [
+            _through_the_proxy(handler, self._job.proxy)
+            for handler in handlers
+            if "http" in (handler._SUPPORTED_PROXY_SCHEMES or ()) and (self._job.impersonate or handler.RH_KEY != "CurlCFFI")  # noqa: SLF001 -- yt-dlp's declaration
+        ]
+        return super().build_request_director(bound, preferences)
 
 
 _FIXED: dict[str, Any] = {
@@ -166,7 +202,6 @@ _FIXED: dict[str, Any] = {
     "cachedir": False,
     "usenetrc": False,
     "enable_file_urls": False,
-    "proxy": "",
     "geo_bypass": False,
     "external_downloader": "native",
     "js_runtimes": {},
@@ -182,13 +217,3 @@ _FIXED: dict[str, Any] = {
     "extractor_retries": 0,
     "skip_unavailable_fragments": False,
 }
-
-
-def _cookies(path: Path | None) -> io.StringIO | None:
-    """A copy in memory: yt-dlp writes the cookies back on close, and several workers share one file."""
-    if path is None:
-        return None
-    try:
-        return io.StringIO(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"the cookies file cannot be read: {error}", str(path), "export the cookies in Netscape format") from error

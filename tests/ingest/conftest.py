@@ -95,7 +95,7 @@ def site() -> Iterator[Site]:
 @pytest.fixture
 def limits() -> FetchLimits:
     """Fast to give up, and allowed to see the local server."""
-    return FetchLimits(total_s=20, stall_s=10, retry_base_s=0.01, retry_max_s=0.5, allow_private_hosts=True)
+    return FetchLimits(total_s=120, stall_s=30, retry_base_s=0.01, retry_max_s=0.5, allow_private_hosts=True)
 
 
 @pytest.fixture

@@ -8,23 +8,19 @@ import subprocess
 import sys
 import textwrap
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-import yt_dlp.globals
-from yt_dlp.extractor.common import InfoExtractor
-from yt_dlp.networking import HEADRequest
-from yt_dlp.utils import ExtractorError
 
 from rumiai_ray.errors import InputError, MediaError, RumiaiError, TransientError
-from rumiai_ray.ingest import addresses, sites
+from rumiai_ray.ingest import _site_process, addresses, sites
 from rumiai_ray.ingest.fetch import FetchLimits
 from rumiai_ray.ingest.outcomes import BlockedError, ExtractorBrokenError, NoVideoError, PrivateError, RemovedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
-    from pathlib import Path
 
     from rumiai_ray.ingest.fetch import Video
     from tests.ingest.conftest import Request, Site
@@ -32,70 +28,11 @@ if TYPE_CHECKING:
     Got = Callable[..., AbstractContextManager[Video]]
 
 FILM = b"\0\0\0\x20ftypisom" + bytes(50_000)
-PROBLEMS = {
-    "blocked": ExtractorError("Your IP address is blocked from accessing this post", expected=True),
-    "removed": ExtractorError("Video not available, status code 10211", expected=True),
-    "broken": AttributeError("'NoneType' object has no attribute 'get'"),
-    "keyerror": KeyError("itemStruct"),
-}
-
-SAID = {
-    "title": "Tag #one",
-    "description": "Dance #one #два #one!",
-    "uploader": "someone",
-    "timestamp": 1571246252,
-    "view_count": 5,
-    "like_count": 0,
-    "repost_count": 2,
-}
-
-
-def formats_of(kind: str, base: str) -> list[dict[str, Any]]:
-    file = {"url": f"{base}/media/{kind}.mp4", "vcodec": "h264", "acodec": "aac", "format_id": "play", "ext": "mp4"}
-    silent = {**file, "acodec": "none"}
-    sound = {"url": f"{base}/media/sound.m4a", "vcodec": "none", "acodec": "aac", "format_id": "audio", "ext": "m4a"}
-    special = {
-        "no-formats": [],
-        "slideshow": [sound],
-        "separate": [sound, silent],
-        "silent": [silent],
-        "good": [sound, file],
-        "hls": [{**file, "url": f"{base}/media/list.m3u8", "protocol": "m3u8_native"}],
-        "local-file": [{**file, "url": "file:///etc/hostname"}],
-        "inside": [{**file, "url": "http://169.254.169.254/latest/meta-data"}],
-    }
-    return special.get(kind, [file])
-
-
-class FakeSiteIE(InfoExtractor):  # type: ignore[misc]  # no types in yt-dlp
-    """A site with one post of every kind; the kind is in the address."""
-
-    IE_NAME = "fakesite"
-    _VALID_URL = r"https?://(?:127\.0\.0\.1|localhost)(?::\d+)?/post/(?P<id>[\w-]+)"
-
-    def _real_extract(self, url: str) -> Any:
-        kind = self._match_id(url)
-        base = url.partition("/post/")[0]
-        post = {"id": "../../escape", "title": "T", "webpage_url": f"{base}/post/canonical", "formats": formats_of(kind, base)}
-        if kind in PROBLEMS:
-            raise PROBLEMS[kind]
-        if kind == "private":
-            self.raise_login_required("You do not have permission to view this post. Log into an account that has access")
-        if kind == "page":
-            self._download_webpage(f"{base}/page", kind)
-        if kind == "short":
-            return self.url_result(self._request_webpage(HEADRequest(f"{base}/short"), kind).url)
-        if kind == "list":
-            return self.playlist_result([self.url_result(f"{base}/post/good"), self.url_result(f"{base}/post/silent")], "list", "List")
-        if kind == "carousel":
-            return self.playlist_result([post, post], "carousel", "Carousel")
-        return {**post, **(SAID if kind == "good" else {}), "is_live": kind == "live"}
 
 
 @pytest.fixture(autouse=True)
 def fake_site(monkeypatch: pytest.MonkeyPatch, site: Site) -> None:
-    sites.knows(site.url("/"))  # fills the table of extractors
-    monkeypatch.setitem(yt_dlp.globals.extractors.value, "FakeSiteIE", FakeSiteIE)
+    monkeypatch.setattr(_site_process, "WORKER", "fake_site")
     site.answers.clear()
     for kind in ("good", "silent", "page", "carousel"):
         site.serve(f"/media/{kind}.mp4", body=FILM)
@@ -114,7 +51,8 @@ def fake_site(monkeypatch: pytest.MonkeyPatch, site: Site) -> None:
         ("http://localhost:9000/video/1", False),
     ],
 )
-def test_yt_dlp_is_asked_for_posts_and_not_for_files(url: str, known: bool) -> None:  # noqa: FBT001 -- a table
+def test_yt_dlp_is_asked_for_posts_and_not_for_files(url: str, known: bool, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: FBT001 -- a table
+    monkeypatch.setattr(_site_process, "WORKER", "rumiai_ray.ingest._site_worker")
     assert sites.knows(url) is known
 
 
@@ -262,7 +200,7 @@ def test_slow_media_end_with_the_total_time(site: Site, got: Got, limits: FetchL
             request.wfile.write(b"\0")
 
     site.on("/media/x.mp4", drip)
-    with pytest.raises(TransientError, match="not done after"), got(site.url("/post/x"), dataclasses.replace(limits, total_s=0.5)):
+    with pytest.raises(TransientError, match="not done after"), got(site.url("/post/x"), dataclasses.replace(limits, total_s=6)):
         pass
 
 
@@ -304,11 +242,8 @@ def test_the_users_configuration_plugins_and_environment_are_ignored(site: Site,
         """
         import sys, pathlib
         sys.path.insert(0, sys.argv[3])
-        import yt_dlp.globals
-        from yt_dlp.extractor import gen_extractor_classes
-        gen_extractor_classes()
-        from test_sites import FakeSiteIE
-        yt_dlp.globals.extractors.value["FakeSiteIE"] = FakeSiteIE
+        from rumiai_ray.ingest import _site_process
+        _site_process.WORKER = "fake_site"
         from rumiai_ray.ingest.entries import entries_from_inputs
         from rumiai_ray.ingest.fetch import FetchLimits, fetch
         limits = FetchLimits(allow_private_hosts=True)
@@ -323,7 +258,7 @@ def test_the_users_configuration_plugins_and_environment_are_ignored(site: Site,
         "PYTHONPATH": os.pathsep.join([str(home / "lib"), *sys.path]),
         "http_proxy": "http://127.0.0.1:1",
     }
-    here = os.path.dirname(__file__)  # noqa: PTH120 -- a string for sys.path
+    here = str(Path(__file__).parents[1] / "support")
     ran = subprocess.run(
         [sys.executable, "-c", program, site.url("/post/good"), work, here],
         env=environment,
