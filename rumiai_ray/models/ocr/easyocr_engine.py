@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rumiai_ray.errors import WeightsError
-from rumiai_ray.models._craft import craft_on_openvino
+from rumiai_ray.models.ocr.craft import craft_on_openvino
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from rumiai_ray.models.ocr import OcrSettings
+    from rumiai_ray.models.ocr.model import OcrSettings
 
 
 @dataclass(frozen=True)

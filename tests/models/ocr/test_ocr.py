@@ -13,9 +13,9 @@ import pytest
 
 from pictures import batch, clip, still
 from rumiai_ray.errors import ConfigError, WeightsError
-from rumiai_ray.models._easyocr_models import recogniser_file
-from rumiai_ray.models._reading_order import reading_order
-from rumiai_ray.models.ocr import Ocr, OcrSettings
+from rumiai_ray.models.ocr.easyocr_weights import recogniser_file
+from rumiai_ray.models.ocr.model import Ocr, OcrSettings
+from rumiai_ray.models.ocr.reading_order import reading_order
 from rumiai_ray.schema.ocr import TEXTS
 
 if TYPE_CHECKING:
@@ -191,7 +191,7 @@ def test_loading_leaves_nothing_in_the_home_directory(plan_for: Plans, tmp_path:
     home.mkdir()
     program = f"""
 import pickle, sys
-from rumiai_ray.models.ocr import Ocr
+from rumiai_ray.models.ocr.model import Ocr
 before = list(sys.path)
 Ocr(pickle.load(open({str(plan)!r}, "rb"))).load()
 assert sys.path == before

@@ -9,10 +9,10 @@ import numpy as np
 from pydantic import BeforeValidator
 from pydantic_settings import NoDecode
 
-from rumiai_ray.models._easyocr import Reading, TextReader
-from rumiai_ray.models._easyocr_models import recogniser_file
-from rumiai_ray.models._reading_order import Box, reading_order
 from rumiai_ray.models.base import Batch, Consumes, FrameBatch, Model, ModelSettings, Prediction, Subset
+from rumiai_ray.models.ocr.easyocr_engine import Reading, TextReader
+from rumiai_ray.models.ocr.easyocr_weights import recogniser_file
+from rumiai_ray.models.ocr.reading_order import Box, reading_order
 from rumiai_ray.models.weights import Candidate, PackageSource, WeightFile
 from rumiai_ray.schema import ocr as schema
 from rumiai_ray.settings import execution, result, split_at_commas
