@@ -26,7 +26,9 @@ CHOSEN: dict[tuple[str, ...], Any] = {
     ("yolo", "weights"): "mine.pt",
     ("yolo", "weights_sha256"): "0" * 64,
     ("ocr", "languages"): ["en", "de"],
+    ("ocr", "canvas_px"): 512,
     ("ocr", "mag_ratio"): 2.0,
+    ("ocr", "min_confidence"): 0.25,
     ("whisper", "language"): "de",
     ("insights", "call_to_action"): ["buy now", "join"],
 }

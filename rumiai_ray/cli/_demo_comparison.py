@@ -52,7 +52,7 @@ def captions_read(run: Run) -> dict[int, str]:
     frames: defaultdict[float, list[tuple[float, str]]] = defaultdict(list)
     if TEXTS.name in run.tables():
         for row in run.table(TEXTS.name, ["time_s", "text", "x1", "y1", "y2"]).to_pylist():
-            if CAPTION_TOP_PX < (row["y1"] + row["y2"]) / 2 < CAPTION_BOTTOM_PX:
+            if row["text"] is not None and CAPTION_TOP_PX < (row["y1"] + row["y2"]) / 2 < CAPTION_BOTTOM_PX:
                 frames[row["time_s"]].append((row["x1"], row["text"]))
     scenes: defaultdict[int, Counter[str]] = defaultdict(Counter)
     for time_s, texts in sorted(frames.items()):

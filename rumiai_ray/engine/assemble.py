@@ -61,6 +61,7 @@ def assemble(
         kind = plan_class(model)
         parts = [payload[model.name] for _, payload in ordered if model.name in payload]
         joined = kind.join([{name: unpack(packed) for name, packed in part.items()} for part in parts])
+        record["detail"] = "; ".join([*filter(None, [record["detail"]]), *kind.remarks(joined)]) or None
         kinds |= {table.name: table for table in kind.tables}
         rows |= {table.name: joined[table.name] for table in kind.tables}
     found = derive(_video(plan, records, rows), thresholds)

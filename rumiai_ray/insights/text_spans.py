@@ -14,11 +14,14 @@ from rapidfuzz.fuzz import ratio
 from rumiai_ray.insights.video import SPEECH, TEXTS, Row, Video
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from rumiai_ray.insights.thresholds import Thresholds
 
 _SIDES = ("x1", "y1", "x2", "y2")
+_LOWER = ("x1", "y1")
+_DIGIT_FOR = str.maketrans("olisb", "01158")
+"""Letters, in lower case, that a reader takes for digits and digits for them."""
 _THIRDS = ("top", "middle", "bottom")
 _ONE_MISSED = 2
 """Frames from a sighting to the next where one between them has none."""
@@ -44,7 +47,7 @@ class _Span:
 
 
 def grow(video: Video, thresholds: Thresholds) -> list[Row]:
-    """Rows of `text_spans`; none where texts were not read.
+    """Rows of `text_spans`; none where texts were not read. A sighting is one caption: the lines of a block, joined.
 
     A sighting goes on with the span that is most like it in words, among those near enough in place and time whose text is like enough;
     each span takes one sighting of a frame. A doubtful reading goes on with a span, but begins none. One missed reading never ends a
@@ -54,9 +57,9 @@ def grow(video: Video, thresholds: Thresholds) -> list[Row]:
     step_s = video.step_s(TEXTS)
     place = {index: at for at, index in enumerate(seen)}
     by_frame: dict[int, list[Row]] = {}
-    for row in video.rows("texts", "frame_index", "text_index"):
-        if _letters(row["text"]):
-            by_frame.setdefault(place[row["frame_index"]], []).append(row)
+    for caption in captions(video.rows("texts", "frame_index", "text_index")):
+        if _letters(caption["text"]):
+            by_frame.setdefault(place[caption["frame_index"]], []).append(caption)
     spans: list[_Span] = []
     open_: list[_Span] = []
     for at, sightings in sorted(by_frame.items()):
@@ -83,7 +86,7 @@ def _pairs(sightings: Sequence[Row], spans: Sequence[_Span], video: Video, thres
         for at, span in enumerate(spans):
             alike = ratio(_letters(sighting["text"]), _letters(span.last["text"])) / 100
             away_px = _distance_px(sighting, span.last)
-            if alike >= thresholds.text_similarity and away_px <= reach_px:
+            if _numbers(sighting["text"]) == _numbers(span.last["text"]) and alike >= thresholds.text_similarity and away_px <= reach_px:
                 candidates.append((-alike, away_px, at, number))
     pairs, spans_taken, sightings_taken = [], set(), set()
     for _, _, at, number in sorted(candidates):
@@ -92,6 +95,39 @@ def _pairs(sightings: Sequence[Row], spans: Sequence[_Span], video: Video, thres
             sightings_taken.add(number)
             pairs.append((sightings[number], spans[at]))
     return pairs
+
+
+def captions(rows: Iterable[Row]) -> list[Row]:
+    """Rows of `texts` with the lines of each block joined: one row per caption, in the hull of its lines.
+
+    The confidence is that of the lines, weighed by their length. Lines that were found and not read are left out.
+
+    Args:
+        rows: in order of frame and `text_index`.
+    """
+    blocks: dict[tuple[int, int], list[Row]] = {}
+    for row in rows:
+        if row["text"] is not None:
+            blocks.setdefault((row["frame_index"], row["block_index"]), []).append(row)
+    return [_joined(lines) for lines in blocks.values()]
+
+
+def _joined(lines: Sequence[Row]) -> Row:
+    if len(lines) == 1:
+        return lines[0]
+    lengths = [len(line["text"]) for line in lines]
+    confidence = sum(line["confidence"] * length for line, length in zip(lines, lengths, strict=True)) / sum(lengths)
+    hull = {side: (min if side in _LOWER else max)(line[side] for line in lines) for side in _SIDES}
+    return {**lines[0], "text": " ".join(line["text"] for line in lines), "confidence": confidence, **hull}
+
+
+def _numbers(text: str) -> list[str]:
+    """The numbers in a text: where they differ, texts differ, however alike the rest. A counter is many texts.
+
+    A letter that looks like a digit counts as one inside a number, since readers confuse them.
+    """
+    words = (word.translate(_DIGIT_FOR) if any(map(str.isdecimal, word)) else word for word in words_of(text))
+    return [word for word in words if word.isdecimal()]
 
 
 def _letters(text: str) -> str:

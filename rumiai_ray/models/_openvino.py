@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from rumiai_ray.errors import WeightsError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def import_openvino() -> Any:
@@ -32,3 +37,16 @@ def cpu_properties(openvino: Any, threads: int) -> dict[str, Any]:
         "INFERENCE_PRECISION_HINT": openvino.Type.f32,
         "ENABLE_CPU_PINNING": False,
     }
+
+
+def read_network(openvino: Any, file: Path) -> Any:
+    """The network in a file of weights, not yet compiled.
+
+    Raises:
+        WeightsError: OpenVINO cannot load the file.
+    """
+    try:
+        return openvino.Core().read_model(file)
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise WeightsError(f"OpenVINO cannot load it: {reason}", str(file), "fetch it again: `rumiai-ray weights fetch`") from error

@@ -60,7 +60,7 @@ class ModelPlan:
 
     name: str
     backend: str
-    """What runs: library and network, e.g. `easyocr/craft+english_g2`."""
+    """What runs: library and network, e.g. `ppocr/v6-small`."""
     version: str
     """Version of the library that runs it."""
     stand_in: bool
@@ -188,6 +188,15 @@ class Model(ABC):
     def join(cls, parts: Sequence[Mapping[str, pa.Table]]) -> dict[str, pa.Table]:
         """One video's tables from the tables of its batches, in order. Overridden where rows are numbered across batches."""
         return {table.name: pa.concat_tables([table.empty(), *(part[table.name] for part in parts)]) for table in cls.tables}
+
+    @classmethod
+    def remarks(cls, tables: Mapping[str, pa.Table]) -> tuple[str, ...]:  # noqa: ARG003 -- for families that have something to say
+        """What `analyses.detail` says about one video's rows of this family beyond the status, e.g. how many texts could not be read.
+
+        Args:
+            tables: all rows of the video by table name, without run and video.
+        """
+        return ()
 
     def close(self) -> None:  # noqa: B027 -- most models have nothing to free
         """Free what `load` took. Called once, before the actor ends in good order."""

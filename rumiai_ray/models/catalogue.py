@@ -9,7 +9,7 @@ from rumiai_ray.models.base import Model, ModelPlan
 MODELS = {
     "mediapipe": "rumiai_ray.models.mediapipe:MediaPipe",
     "yolo": "rumiai_ray.models.yolo:Yolo",
-    "ocr": "rumiai_ray.models.ocr:Ocr",
+    "ocr": "rumiai_ray.models.ocr.model:Ocr",
     "whisper": "rumiai_ray.models.whisper:Whisper",
     "emotion": "rumiai_ray.models.emotion:Emotion",
     "shots": "rumiai_ray.models.shots:Shots",

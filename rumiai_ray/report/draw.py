@@ -12,6 +12,7 @@ import numpy as np
 import supervision as sv
 
 from rumiai_ray.report._skeletons import BODY_EDGES, FACE_EDGES, HAND_EDGES, HEAD_EDGES, IRIS_EDGES
+from rumiai_ray.report.values import UNREADABLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -110,7 +111,7 @@ class Painter:
         labelled = [
             *((row, "objects", f"{row['label']} {row['confidence']:.2f}") for row in rows.objects),
             *((row, "faces", row["dominant_emotion"]) for row in rows.emotions),
-            *((row, "texts", row["text"]) for row in rows.texts),
+            *((row, "texts", row["text"] or UNREADABLE) for row in rows.texts),
         ]
         if not labelled:
             return scene

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rumiai_ray.report.rows import NOT_COMPUTED, reason_of
-from rumiai_ray.report.values import percent
+from rumiai_ray.report.values import UNREADABLE, percent
 from rumiai_ray.schema.emotion import EMOTIONS
 
 if TYPE_CHECKING:
@@ -146,7 +146,9 @@ class Timeline:
             return Lane("text on the screen", tuple(bars), lines=_lines(bars), missing=spans.missing, nothing="no text")
         found = self._found("texts")
         ends = [{**row, "start_s": row["time_s"] - self._step_s / 2, "end_s": row["time_s"] + self._step_s / 2} for row in found]
-        bars = [self._bar(row["start_s"], row["end_s"], "", row["text"], "text-unknown", line) for row, line in _stacked(ends)]
+        bars = [
+            self._bar(row["start_s"], row["end_s"], "", row["text"] or UNREADABLE, "text-unknown", line) for row, line in _stacked(ends)
+        ]
         name = "text sightings (spans: not computed)"
         return Lane(name, tuple(bars), lines=_lines(bars), missing=found.missing, nothing="no text")
 

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 ABSENT = "—"
+UNREADABLE = "(script not readable)"
+"""A text that was found and that no loaded recogniser reads."""
 _MINUTE_S = 60
 _SHORT_S = 10
 """Below this, tenths of a second would make 0.0 of a measured time."""

@@ -12,7 +12,7 @@ from rumiai_ray.report.draw import COLOURS, LAYERS
 from rumiai_ray.report.lanes import Lane, Timeline
 from rumiai_ray.report.pictures import Strip, strip_of
 from rumiai_ray.report.rows import NOT_COMPUTED, reason_by_source
-from rumiai_ray.report.values import Shown, clock, facts_of, in_words, is_plain, listed, of_column
+from rumiai_ray.report.values import UNREADABLE, Shown, clock, facts_of, in_words, is_plain, listed, of_column
 from rumiai_ray.schema.registry import TABLES_BY_NAME
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ def _facts_by_frame(rows: RunRows, key: str) -> dict[int, list[tuple[str, str]]]
     for row in rows.found("gestures", key):
         by_frame[row["frame_index"]]["gesture"].append(row["gesture"].replace("_", " "))
     for row in rows.found("texts", key):
-        by_frame[row["frame_index"]]["text"].append(row["text"])
+        by_frame[row["frame_index"]]["text"].append(row["text"] or UNREADABLE)
     order = ("objects", "expression", "gaze", "gesture", "text")
     return {
         frame: [(what, " / ".join(found[what]) if what == "text" else listed(Counter(found[what]))) for what in order if what in found]

@@ -80,7 +80,7 @@ VIDEOS = Table(
 
 ANALYSES = Table(
     "analyses",
-    2,
+    3,
     "How one model ended on one video, and what exactly computed its rows.",
     (
         column("model_name", pa.string(), "The model family, e.g. mediapipe, or the signal, e.g. shots."),
@@ -97,7 +97,8 @@ ANALYSES = Table(
         column(
             "detail",
             pa.string(),
-            "Why it was skipped or degraded, or what it had to do otherwise at no loss; null where neither.",
+            "Why it was skipped or degraded, what it had to do otherwise at no loss, or what it counted, e.g. unreadable texts; "
+            "null where none of these.",
             nullable=True,
         ),
         column("rows", pa.int64(), "Rows it gave, over all its tables."),

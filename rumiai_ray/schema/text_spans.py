@@ -8,8 +8,9 @@ from rumiai_ray.schema.table import Table, box, column
 
 TEXT_SPANS = Table(
     "text_spans",
-    1,
-    "One appearance of a text on the screen: sightings alike in words and place, without a longer gap.",
+    2,
+    "One appearance of a text on the screen: sightings alike in words and place and equal in numbers, without a longer gap. The lines of "
+    "a caption are one text.",
     (
         column("span_index", pa.int32(), "The span's number within the video, by first sighting, then from top to bottom.", range_="0.."),
         column("text", pa.string(), "The reading that was seen most often, of equals the most confident.", source="texts.text"),

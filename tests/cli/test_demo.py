@@ -285,6 +285,7 @@ def text_row(frame: int, index: int, text: str, x1: float, y1: float) -> dict[st
     x2, y2 = x1 + 200, y1 + 60
     return {
         "frame_index": frame, "time_s": frame / 5, "text_index": index, "text": text, "confidence": 0.9,
+        "block_index": index, "script": "latin", "carried": False,
         "polygon": [x1, y1, x2, y1, x2, y2, x1, y2], "x1": x1, "y1": y1, "x2": x2, "y2": y2,
     }  # fmt: skip
 

@@ -23,7 +23,7 @@ def test_a_machine_one_thinks_of_is_planned_for(tmp_path: Path) -> None:
     assert shares["mediapipe"]["gpus"] == 0
     assert shares["mediapipe"]["count"] > 1
     assert sum(share["count"] * share["gpus"] for share in shares.values()) == pytest.approx(1, abs=1e-3)
-    assert planned["models"]["ocr"].startswith("easyocr/")
+    assert planned["models"]["ocr"].startswith("ppocr/")
 
 
 def test_the_plan_is_a_table_for_people(tmp_path: Path) -> None:
@@ -34,7 +34,9 @@ def test_the_plan_is_a_table_for_people(tmp_path: Path) -> None:
 
 
 def test_what_does_not_fit_is_refused_with_the_sum(tmp_path: Path) -> None:
-    refused = rumiai_ray("plan", "--profile", "offline", "--cpus", "8", "--gpus", "1", "--gpu-memory", "4", cwd=tmp_path)
+    refused = rumiai_ray(
+        "plan", "--profile", "offline", "--cpus", "8", "--gpus", "1", "--gpu-memory", "4", "--ocr-engine", "easyocr", cwd=tmp_path
+    )
     assert refused.code == 2
     assert "ocr 3.2 + whisper 1.3 = 4.5 GB of GPU memory, and may take 0.9 x 4 GB = 3.6 GB" in " ".join(refused.stderr.split())
 

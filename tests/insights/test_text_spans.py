@@ -116,3 +116,37 @@ def test_one_good_reading_is_enough_for_a_call_to_action() -> None:
 def test_the_phrases_are_a_setting() -> None:
     (row,) = _spans(_made(_read(0, 5)), call_to_action=["sale"])
     assert row["is_call_to_action"] is True
+
+
+@pytest.mark.parametrize("made", ["00:00:{:02d};00", "{}.001", "Frame {}", "Day {} of running", "{},{:02d}9 views"])
+def test_a_running_counter_is_as_many_texts_as_it_shows(made: str) -> None:
+    texts = [text(frame, made.format(frame, frame)) for frame in range(10, 20)]
+    assert [row["text"] for row in _spans(video(6.0, texts=texts))] == [row["text"] for row in texts]
+
+
+def test_a_number_that_stays_is_one_text_even_where_a_digit_was_once_read_as_a_letter() -> None:
+    words = ["30% OFF", "3O% OFF", "30% OFF", "30% 0FF", "30% OFF"]
+    (row,) = _spans(video(6.0, texts=[text(frame, shown) for frame, shown in enumerate(words)]))
+    assert (row["text"], row["sightings"]) == ("30% OFF", 5)
+
+
+def test_a_countdown_that_shows_a_number_for_a_while_has_one_span_a_number() -> None:
+    texts = [text(frame, str(3 - frame // 5)) for frame in range(15)]
+    assert [(row["text"], row["sightings"]) for row in _spans(video(6.0, texts=texts))] == [("3", 5), ("2", 5), ("1", 5)]
+
+
+def test_the_lines_of_a_caption_are_one_text_in_their_common_box() -> None:
+    lines = [
+        text(frame, words, y1=y1, index=index) | {"block_index": 0}
+        for frame in range(5) for index, (words, y1) in enumerate([("link in", 40.0), ("bio", 50.0)])
+    ]  # fmt: skip
+    (row,) = _spans(video(2.0, texts=lines))
+    assert (row["text"], row["sightings"], row["is_call_to_action"]) == ("link in bio", 5, True)
+    assert (row["y1"], row["y2"]) == (40.0, 58.0)
+
+
+def test_a_text_that_could_not_be_read_is_in_no_span() -> None:
+    unread = [text(frame, "") | {"text": None, "confidence": None} for frame in range(5)]
+    assert _spans(video(2.0, texts=unread)) == []
+    (row,) = _spans(video(2.0, texts=[*unread, *(text(frame, "SALE", index=1) | {"block_index": 0} for frame in range(5))]))
+    assert row["text"] == "SALE"

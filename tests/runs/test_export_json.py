@@ -64,7 +64,8 @@ def gesture_row(frame: int, gesture: str) -> dict[str, Any]:
 
 def text_row(frame: int, text: str, index: int = 0) -> dict[str, Any]:
     return {
-        **at(frame), "text_index": index, "text": text, "confidence": 0.96, "polygon": [0.0] * 8,
+        **at(frame), "text_index": index, "block_index": index, "text": text, "confidence": 0.96, "polygon": [0.0] * 8,
+        "script": "latin", "carried": False,
         "x1": 232.0, "y1": 379.0, "x2": 345.0, "y2": 406.0,
     }  # fmt: skip
 

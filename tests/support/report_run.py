@@ -38,7 +38,10 @@ class Analysed:
 
 def text_row(frame: int, text: str, index: int = 0) -> dict[str, Any]:
     polygon = [100.0, 200.0, 300.0, 200.0, 300.0, 500.0, 100.0, 500.0]
-    return {"frame_index": frame, "time_s": frame / 5, "text_index": index, "text": text, "confidence": 0.9, "polygon": polygon, **BOX}
+    return {
+        "frame_index": frame, "time_s": frame / 5, "text_index": index, "block_index": index, "text": text, "confidence": 0.9,
+        "script": "latin", "carried": False, "polygon": polygon, **BOX,
+    }  # fmt: skip
 
 
 def emotion_row(frame: int, emotion: str) -> dict[str, Any]:

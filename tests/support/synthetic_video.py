@@ -83,7 +83,16 @@ def thing(frame: int, label: str = "person", index: int = 0, x1: float = 30.0, s
 
 def text(frame: int, words: str, y1: float = 80.0, confidence: float = 0.9, index: int = 0) -> Row:
     """A row of `texts`, 60 × 8 px."""
-    return at(frame) | {"text_index": index, "text": words, "confidence": confidence, "x1": 20.0, "y1": y1, "x2": 80.0, "y2": y1 + 8.0}
+    return at(frame) | {
+        "text_index": index,
+        "block_index": index,
+        "text": words,
+        "confidence": confidence,
+        "x1": 20.0,
+        "y1": y1,
+        "x2": 80.0,
+        "y2": y1 + 8.0,
+    }
 
 
 def said(start_s: float, end_s: float, words: str, first: int = 0) -> dict[str, Any]:

@@ -8,8 +8,9 @@ MODEL = "ocr"
 
 
 def document(video: VideoRows) -> Row:
-    """Every sighting of every text, boxes as x, y, width, height in source pixels. Stickers are not looked for, and none are made up."""
-    rows = sorted(video.tables["texts"], key=lambda row: (row["frame_index"], row["text_index"]))
+    """Every sighting of every text that was read, boxes as x, y, width, height in source pixels. Stickers are not looked for."""
+    sighted = sorted(video.tables["texts"], key=lambda row: (row["frame_index"], row["text_index"]))
+    rows = [row for row in sighted if row["text"] is not None]
     return {
         "textAnnotations": [
             {"text": row["text"], "confidence": number(row["confidence"]), **when(row), "bbox": box_xywh(row)} for row in rows
@@ -19,6 +20,7 @@ def document(video: VideoRows) -> Row:
             **outcome(video, MODEL),
             **frame_facts(video, MODEL),
             "unique_texts": len({row["text"] for row in rows}) if was_processed(video, MODEL) else None,
+            "unreadable_texts": len(sighted) - len(rows) if was_processed(video, MODEL) else None,
             "stickers_detected": None,
             "note": "stickers are not looked for: an empty list says nothing about the video",
         },

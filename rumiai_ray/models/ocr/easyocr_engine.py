@@ -5,32 +5,22 @@ from __future__ import annotations
 import sys
 import tempfile
 import warnings
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rumiai_ray.errors import WeightsError
-from rumiai_ray.models._craft import craft_on_openvino
+from rumiai_ray.models.ocr.craft import craft_on_openvino
+from rumiai_ray.models.ocr.reading import Reading
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from rumiai_ray.models.ocr import OcrSettings
-
-
-@dataclass(frozen=True)
-class Reading:
-    """One text EasyOCR found and read."""
-
-    polygon: NDArray[np.float32]
-    """(4, 2) corners x, y in the image's pixels: top left, top right, bottom right, bottom left."""
-    text: str
-    """Never blank: a place where nothing could be read is no reading."""
-    confidence: float
-    """0 to 1."""
+    from rumiai_ray.models.ocr.settings import OcrSettings
 
 
 class TextReader:
@@ -47,21 +37,13 @@ class TextReader:
     """
 
     def __init__(self, detector: Path, recogniser: Path, device: str, settings: OcrSettings) -> None:
-        import cv2  # noqa: PLC0415 -- heavy
-        import torch  # noqa: PLC0415 -- heavy
-
-        torch.set_num_threads(settings.threads)
-        cv2.setNumThreads(settings.threads)
-        # EasyOCR asks for pinned memory whatever the device, and torch says so for every text read.
-        warnings.filterwarnings("ignore", message=".*pin_memory.*")
-        # EasyOCR quantises CRAFT, which has nothing that could be, whatever it is told.
-        warnings.filterwarnings("ignore", message=".*torch.ao.quantization", category=DeprecationWarning)
+        _prepare_libraries(settings.threads)
         if detector.parent != recogniser.parent:
             raise WeightsError("EasyOCR reads both files from one directory", f"{detector}, {recogniser}", "put them together")
         on_cpu = device == "cpu"
         self._settings = settings
         self._at_once = 1 if on_cpu else settings.batch_frames
-        self._reader = _open(detector.parent, device, settings)
+        self._reader = _open(detector.parent, device, settings.languages)
         if not on_cpu:
             # EasyOCR would spread each call over all GPUs of the process.
             self._reader.detector, self._reader.recognizer = self._reader.detector.module, self._reader.recognizer.module
@@ -82,7 +64,7 @@ class TextReader:
             # `detect` and `recognize` apart, not `readtext`: that one takes BGR, in which CRAFT was not trained.
             upright, slanted = self._reader.detect(
                 images[chunk],
-                canvas_size=self._settings.canvas_px,
+                canvas_size=self._settings.long_side_px,
                 mag_ratio=self._settings.mag_ratio,
                 add_margin=self._settings.box_margin,
                 min_size=self._settings.min_size_px,
@@ -93,7 +75,7 @@ class TextReader:
         readings = []
         for at in range(len(images)):
             source = at if at in known else source
-            readings.append(known[source])
+            readings.append([replace(reading, carried=source != at) for reading in known[source]])
         return readings
 
     def _recognise(self, image: NDArray[np.uint8], upright: list[Any], slanted: list[Any]) -> list[Reading]:
@@ -112,7 +94,48 @@ class TextReader:
         del self._reader
 
 
-def _open(directory: Path, device: str, settings: OcrSettings) -> Any:
+class LineReader:
+    """A loaded recogniser, without a detector: reads pictures of single lines on the CPU.
+
+    Args:
+        recogniser: the recogniser's file, its digest checked.
+        languages: EasyOCR's language codes, all read by this recogniser.
+        threads: threads the library may use.
+
+    Raises:
+        WeightsError: EasyOCR cannot load the file.
+    """
+
+    def __init__(self, recogniser: Path, languages: Sequence[str], threads: int) -> None:
+        _prepare_libraries(threads)
+        self._reader = _open(recogniser.parent, "cpu", languages, finds=False)
+
+    def read(self, picture: NDArray[np.uint8]) -> tuple[str | None, float | None]:
+        """The text of one line and its confidence; None for both where nothing is read.
+
+        Args:
+            picture: (height, width, 3) uint8 RGB, the line from left to right.
+        """
+        import cv2  # noqa: PLC0415 -- heavy
+
+        grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+        read = [(text, min(float(sure), 1.0)) for _, text, sure in self._reader.recognize(grey, reformat=False) if text.strip()]
+        return max(read, key=lambda each: each[1]) if read else (None, None)
+
+
+def _prepare_libraries(threads: int) -> None:
+    import cv2  # noqa: PLC0415 -- heavy
+    import torch  # noqa: PLC0415 -- heavy
+
+    torch.set_num_threads(threads)
+    cv2.setNumThreads(threads)
+    # EasyOCR asks for pinned memory whatever the device, and torch says so for every text read.
+    warnings.filterwarnings("ignore", message=".*pin_memory.*")
+    # EasyOCR quantises CRAFT, which has nothing that could be, whatever it is told.
+    warnings.filterwarnings("ignore", message=".*torch.ao.quantization", category=DeprecationWarning)
+
+
+def _open(directory: Path, device: str, languages: Sequence[str], *, finds: bool = True) -> Any:
     import easyocr  # noqa: PLC0415 -- heavy
 
     # EasyOCR makes this directory (by default in the home directory) and imports networks of the user's from it.
@@ -120,7 +143,8 @@ def _open(directory: Path, device: str, settings: OcrSettings) -> Any:
         try:
             # EasyOCR calls torch.load with weights_only=False: what it loads has been held against its SHA-256.
             return easyocr.Reader(
-                list(settings.languages),
+                list(languages),
+                detector=finds,
                 gpu=False if device == "cpu" else device,
                 model_storage_directory=str(directory),
                 user_network_directory=empty,

@@ -1,25 +1,23 @@
+"""Both engines, by the same tests on the same clips."""
+
 from __future__ import annotations
 
 import os
 import pickle
 import subprocess
 import sys
-from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from pictures import batch, clip, still
-from rumiai_ray.errors import ConfigError, WeightsError
-from rumiai_ray.models._easyocr_models import recogniser_file
-from rumiai_ray.models._reading_order import reading_order
-from rumiai_ray.models.ocr import Ocr, OcrSettings
+from rumiai_ray.models.ocr.model import Ocr
 from rumiai_ray.schema.ocr import TEXTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     import pyarrow as pa
     from numpy.typing import NDArray
@@ -42,9 +40,9 @@ POSTER = (
 )  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def ocr(plan_for: Plans) -> Iterator[Ocr]:
-    model = Ocr(plan_for("ocr"))
+@pytest.fixture(scope="module", params=["ppocr", "easyocr"])
+def ocr(request: pytest.FixtureRequest, plan_for: Plans) -> Iterator[Ocr]:
+    model = Ocr(plan_for("ocr", engine=request.param))
     model.load()
     yield model
     model.close()
@@ -131,25 +129,6 @@ def test_a_blank_frame_gives_an_empty_table(ocr: Ocr) -> None:
     assert texts.schema.equals(TEXTS.row_schema)
 
 
-@pytest.mark.model("ocr")
-def test_a_frame_that_equals_the_one_before_is_not_read_again_but_has_its_rows(
-    ocr: Ocr, media: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    card = clip(media / "c_text_derived/tt_textcards_no_person_720x1280.mp4", [3])[0, 500:780]
-    looks: list[int] = []
-    network = ocr._reader._reader.detector
-
-    def counted(images: Any) -> Any:
-        looks.append(len(images))
-        return network(images)
-
-    monkeypatch.setattr(ocr._reader._reader, "detector", counted)
-    other = np.zeros_like(card)
-    texts = _texts(ocr, batch(np.stack([card, card, other, card])))
-    assert looks == [1, 1, 1]
-    assert [_joined(texts, at) for at in range(4)] == ["NO PHONE AFTER 10 PM", "NO PHONE AFTER 10 PM", "", "NO PHONE AFTER 10 PM"]
-
-
 @pytest.fixture(scope="module")
 def poster(media: Path) -> FrameBatch:
     return batch(still(media / "c_text/easyocr_english.png", (452, 240))[None])
@@ -161,22 +140,11 @@ def poster_texts(ocr: Ocr, poster: FrameBatch) -> pa.Table:
 
 
 @pytest.mark.model("ocr")
-def test_openvino_and_torch_read_the_same(poster_texts: pa.Table, poster: FrameBatch, plan_for: Plans) -> None:
-    on_torch = Ocr(plan_for("ocr", runtime="torch"))
-    on_torch.load()
-    theirs = _texts(on_torch, poster)
-    on_torch.close()
-    assert poster_texts["text"].to_pylist() == theirs["text"].to_pylist()
-    assert poster_texts["polygon"].to_pylist() == theirs["polygon"].to_pylist()
-    assert theirs.num_rows >= 10
-
-
-@pytest.mark.model("ocr")
 def test_readings_below_the_confidence_asked_for_are_not_kept(
     ocr: Ocr, poster_texts: pa.Table, poster: FrameBatch, plan_for: Plans
 ) -> None:
     limit = float(np.median(poster_texts["confidence"].to_numpy()))
-    strict = Ocr(plan_for("ocr", min_confidence=limit))
+    strict = Ocr(plan_for("ocr", engine=ocr.plan.settings.model_dump()["engine"], min_confidence=limit))
     strict._reader = ocr._reader
     sure = [row["text"] for row in poster_texts.to_pylist() if row["confidence"] >= limit]
     assert 0 < len(sure) < poster_texts.num_rows
@@ -184,14 +152,15 @@ def test_readings_below_the_confidence_asked_for_are_not_kept(
 
 
 @pytest.mark.model("ocr")
-def test_loading_leaves_nothing_in_the_home_directory(plan_for: Plans, tmp_path: Path) -> None:
+@pytest.mark.parametrize("engine", ["ppocr", "easyocr"])
+def test_loading_leaves_nothing_in_the_home_directory(plan_for: Plans, tmp_path: Path, engine: str) -> None:
     plan = tmp_path / "plan"
-    plan.write_bytes(pickle.dumps(plan_for("ocr")))
+    plan.write_bytes(pickle.dumps(plan_for("ocr", engine=engine)))
     home = tmp_path / "home"
     home.mkdir()
     program = f"""
 import pickle, sys
-from rumiai_ray.models.ocr import Ocr
+from rumiai_ray.models.ocr.model import Ocr
 before = list(sys.path)
 Ocr(pickle.load(open({str(plan)!r}, "rb"))).load()
 assert sys.path == before
@@ -199,73 +168,3 @@ assert sys.path == before
     environment = {name: value for name, value in os.environ.items() if not name.startswith("XDG_")}
     subprocess.run([sys.executable, "-c", program], check=True, env=environment | {"HOME": str(home)})
     assert not list(home.iterdir())
-
-
-@pytest.mark.model("ocr")
-def test_a_damaged_file_is_a_weights_error(plan_for: Plans, tmp_path: Path) -> None:
-    plan = plan_for("ocr")
-    damaged = {role: tmp_path / path.name for role, path in plan.files.items()}
-    damaged["detector"].symlink_to(plan.files["detector"])
-    damaged["recogniser"].write_bytes(plan.files["recogniser"].read_bytes()[:100_000])
-    with pytest.raises(WeightsError, match="EasyOCR cannot load it"):
-        Ocr(replace(plan, files=damaged)).load()
-
-
-@pytest.mark.model("ocr")
-def test_files_in_two_directories_are_refused(plan_for: Plans, tmp_path: Path) -> None:
-    plan = plan_for("ocr")
-    apart = {**plan.files, "detector": tmp_path / plan.files["detector"].name}
-    with pytest.raises(WeightsError, match="from one directory"):
-        Ocr(replace(plan, files=apart)).load()
-
-
-def test_every_language_is_read_by_the_recogniser_that_easyocr_would_take(tmp_path: Path) -> None:
-    import easyocr  # noqa: PLC0415 -- heavy
-    from easyocr import config  # noqa: PLC0415
-
-    characters = Path(easyocr.__file__).with_name("character")
-    languages = [language for language in config.all_lang_list if (characters / f"{language}_char.txt").exists()]
-    assert len(languages) > 70
-    for asked in [[language] for language in languages] + [["en", "fr"], ["ja", "en"], ["ru", "en"]]:
-        reader = easyocr.Reader(
-            asked, gpu=False, model_storage_directory=str(tmp_path), user_network_directory=str(tmp_path),
-            detector=False, recognizer=False, download_enabled=False, verbose=False,
-        )  # fmt: skip
-        assert _characters(config, recogniser_file(asked)) == reader.character, asked
-    with pytest.raises(ConfigError, match="no such language"):
-        recogniser_file(["sa"])  # EasyOCR lists it, but lacks its characters
-
-
-def _characters(config: Any, filename: str) -> str:
-    models = [*config.recognition_models["gen1"].values(), *config.recognition_models["gen2"].values()]
-    (characters,) = (model["characters"] for model in models if model["filename"] == filename)
-    return str(characters)
-
-
-def test_languages_easyocr_does_not_know_or_cannot_read_together_are_refused_before_anything_runs() -> None:
-    with pytest.raises(ConfigError, match="ocr languages xx: no such language"):
-        Ocr.candidates(OcrSettings(languages=("en", "xx")))
-    with pytest.raises(ConfigError, match="ocr languages fr: EasyOCR cannot read them together with ja"):
-        Ocr.candidates(OcrSettings(languages=("ja", "fr")))
-
-
-def test_a_recogniser_this_release_does_not_know_has_to_be_pinned_and_put_there() -> None:
-    (candidate,) = Ocr.candidates(OcrSettings.model_validate({"languages": "en, fr"}))
-    assert candidate.backend == "easyocr/craft+latin_g2"
-    assert [file.sha256 is None for file in candidate.files] == [False, True]
-    assert candidate.only_local
-
-
-def test_words_of_a_line_are_read_from_left_to_right_and_lines_from_the_top() -> None:
-    boxes = [(300, 12, 400, 52), (10, 100, 90, 140), (10, 10, 90, 50), (100, 8, 290, 60)]
-    assert reading_order(boxes) == [2, 3, 0, 1]
-    assert reading_order(boxes, right_to_left=True) == [0, 3, 2, 1]
-
-
-def test_lines_that_touch_stay_lines() -> None:
-    boxes = [(10, 50, 200, 100), (50, 4, 150, 55), (30, 96, 120, 140)]
-    assert reading_order(boxes) == [1, 0, 2]
-
-
-def test_nothing_is_in_order() -> None:
-    assert reading_order([]) == []

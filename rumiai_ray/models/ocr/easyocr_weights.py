@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from rumiai_ray.errors import ConfigError
@@ -35,6 +35,19 @@ _FAMILIES = {
 }
 """Lists of EasyOCR's configuration, in the order in which `Reader` asks."""
 
+SCRIPTS = {
+    "cyrillic_g2": "cyrillic",
+    "korean_g2": "hangul",
+    "thai_g1": "thai",
+    "arabic_g1": "arabic",
+    "devanagari_g1": "devanagari",
+    "bengali_g1": "bengali",
+    "tamil_g1": "tamil",
+    "telugu_g2": "telugu",
+    "kannada_g2": "kannada",
+}
+"""Recognisers of scripts that PP-OCR does not know, by the script, as the script probe names it."""
+
 
 def recogniser_file(languages: Collection[str]) -> str:
     """File name of the recogniser for `languages`, e.g. `english_g2.pth`.
@@ -61,6 +74,27 @@ def recogniser_file(languages: Collection[str]) -> str:
         )
     models = config.recognition_models["gen1"] | config.recognition_models["gen2"]
     return str(models[name]["filename"])
+
+
+def recognisers_beside_ppocr(languages: Collection[str]) -> dict[str, tuple[str, ...]]:
+    """The recognisers for the languages whose script PP-OCR does not know: file name to the languages it is to read.
+
+    Args:
+        languages: EasyOCR's language codes.
+
+    Raises:
+        ConfigError: as `recogniser_file`, but languages of different scripts go together.
+    """
+    if not languages:
+        recogniser_file(languages)
+    groups: dict[str, tuple[str, ...]] = {}
+    for language in languages:
+        name = recogniser_file([language])
+        if PurePath(name).stem in SCRIPTS:
+            groups[name] = (*groups.get(name, ()), language)
+    for together in groups.values():
+        recogniser_file(together)
+    return groups
 
 
 def _recogniser(config: Any, languages: set[str]) -> tuple[str, set[str]]:

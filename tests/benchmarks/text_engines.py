@@ -1,0 +1,133 @@
+"""Both text engines on frames with known text: character error rate and CPU time a frame, side by side.
+
+Usage: text_engines.py MEDIA [--frames N] [--engines ppocr,easyocr] [--canvas 416,640]
+Captions are rendered anew over frames of the clips in MEDIA, with seeds 1, 2 and 3, N frames each; photos are those of MEDIA/c_text.
+Times are process CPU time on one thread. The error rate is Levenshtein's distance to the best reading, or join of up to three readings that
+follow one another, over the length of the text; spaces and letter case ignored.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import time
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from captions import as_stored, backgrounds, captioned, fonts
+from rumiai_ray.models.base import FrameBatch
+from rumiai_ray.models.ocr.model import Ocr
+from rumiai_ray.models.ocr.settings import OcrSettings
+from rumiai_ray.models.weights import default_directories, resolve
+from text_metrics import edit_distance
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SEEDS = (1, 2, 3)
+_MISREAD = 0.15
+PHOTOS = {
+    "easyocr_english.png": (
+        "Reduce your risk of coronavirus infection:", "Clean hands with soap and water", "or alcohol-based hand rub",
+        "Cover nose and mouth when coughing and", "sneezing with tissue or flexed elbow", "Avoid close contact with anyone with",
+        "cold or flu-like symptoms", "Thoroughly cook meat and eggs", "No unprotected contact with live wild", "or farm animals",
+        "World Health", "Organization",
+    ),
+    "easyocr_french.jpg": ("Mairie du 1er", "Palais du LOUVRE", "LES ARTS DÉCORATIFS", "Musée du LOUVRE", "Théâtre", "du PALAIS-ROYAL"),
+    "easyocr_chinese.jpg": ("愚园路", "Yuyuan Rd.", "315", "309"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A picture and the lines it shows."""
+
+    image: NDArray[np.uint8]
+    lines: tuple[str, ...]
+
+
+def error_rate(line: str, readings: list[str]) -> float:
+    """The error rate of one line; at most 1."""
+    truth = "".join(line.lower().split())
+    runs = (
+        "".join("".join(readings[i:j]).lower().split()) for i in range(len(readings)) for j in range(i + 1, min(i + 3, len(readings)) + 1)
+    )
+    return min([1.0, *(edit_distance(truth, run) / len(truth) for run in runs)])
+
+
+def rendered(media: Path, seed: int, count: int) -> list[Frame]:
+    """Captioned frames."""
+    rng = random.Random(seed)
+    made = (captioned(ground, rng) for ground in backgrounds(media, rng, count))
+    return [Frame(as_stored(image), tuple(line.text for line in shown)) for image, shown in made]
+
+
+def photos(media: Path) -> list[Frame]:
+    """The real pictures, as they are."""
+    return [Frame(np.array(Image.open(media / "c_text" / name).convert("RGB"), np.uint8), lines) for name, lines in PHOTOS.items()]
+
+
+def reader(engine: str, canvas_px: int | None) -> Ocr:
+    """The loaded model, one thread."""
+    settings = OcrSettings(engine=engine, threads=1, canvas_px=canvas_px)  # type: ignore[arg-type]  # checked by pydantic
+    model = Ocr(resolve(Ocr, settings, profile="offline", directories=default_directories()))
+    model.load()
+    model.predict(batch(np.zeros((1, 1280, 720, 3), np.uint8)))
+    return model
+
+
+def batch(images: NDArray[np.uint8]) -> FrameBatch:
+    """Frames one second apart."""
+    numbers = np.arange(len(images), dtype=np.int32)
+    return FrameBatch(numbers, numbers.astype(np.float64), images, images.shape[2], images.shape[1])
+
+
+def measured(model: Ocr, frames: list[Frame]) -> tuple[list[float], float]:
+    """The error rate of every line, and the CPU seconds of a frame."""
+    rates = []
+    started = time.process_time()
+    spent = 0.0
+    for frame in frames:
+        started = time.process_time()
+        rows = model.predict(batch(frame.image[None])).tables["texts"].to_pylist()
+        spent += time.process_time() - started
+        rates += [error_rate(line, [row["text"] for row in rows if row["text"]]) for line in frame.lines]
+    return rates, spent / len(frames)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("media", type=Path)
+    parser.add_argument("--frames", type=int, default=28)
+    parser.add_argument("--engines", default="ppocr,easyocr")
+    parser.add_argument("--canvas", default="")
+    asked = parser.parse_args()
+    sets = {f"captions, seed {seed}": rendered(asked.media, seed, asked.frames) for seed in SEEDS} | {"photos": photos(asked.media)}
+    print(f"{len(SEEDS)} x {asked.frames} captioned frames, {len(set(fonts()))} fonts; {len(PHOTOS)} photos; one thread", file=sys.stderr)
+    print("| engine | long side | frames | lines | CPU-s a frame | mean CER | lines over 0.15 |\n|---|---|---|---|---|---|---|")
+    for engine in asked.engines.split(","):
+        canvases: list[int | None] = [int(one) for one in asked.canvas.split(",") if one]
+        for canvas in canvases or [None]:
+            model = reader(engine, canvas)
+            everything: defaultdict[str, list[float]] = defaultdict(list)
+            for name, frames in sets.items():
+                rates, cpu_s = measured(model, frames)
+                everything["captions" if "seed" in name else name] += rates
+                bad = sum(rate > _MISREAD for rate in rates)
+                side = canvas or OcrSettings(engine=engine).long_side_px
+                print(
+                    f"| {engine}, {name} | {side} | {len(frames)} | {len(rates)} | {cpu_s:.3f} | {np.mean(rates):.4f} | {bad} |", flush=True
+                )
+            rates = everything["captions"]
+            print(f"| {engine}, all captions | {side} | | {len(rates)} | | {np.mean(rates):.4f} | {sum(r > _MISREAD for r in rates)} |")
+            model.close()
+
+
+if __name__ == "__main__":
+    main()

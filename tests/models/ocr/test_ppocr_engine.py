@@ -1,0 +1,182 @@
+"""PP-OCR as an engine: what only it has."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+
+from captions import as_stored, backgrounds, draw_line, fonts
+from pictures import batch
+from rumiai_ray.errors import ConfigError, WeightsError
+from rumiai_ray.models.ocr.model import Ocr
+from rumiai_ray.models.ocr.settings import OcrSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from rumiai_ray.models.base import ModelPlan
+
+    Plans = Callable[..., ModelPlan]
+    Row = dict[str, Any]
+
+SENTENCE = ["nobody", "tells", "you", "this", "about", "making", "bread", "at", "home", "every", "single", "morning", "before", "work"]
+
+
+@pytest.fixture(scope="module")
+def ppocr(plan_for: Plans) -> Iterator[Ocr]:
+    model = Ocr(plan_for("ocr"))
+    model.load()
+    yield model
+    model.close()
+
+
+def _rows(model: Ocr, images: Sequence[NDArray[np.uint8]]) -> list[Row]:
+    return model.predict(batch(np.stack(images))).tables["texts"].to_pylist()
+
+
+def _card(*lines: tuple[str, float, float], size_px: int = 48, style: str = "outline", seed: int = 1) -> Image.Image:
+    """A made-up picture with lines of text at x, y."""
+    (image,) = backgrounds(None, random.Random(seed), 1)
+    for text, x, y in lines:
+        draw_line(image, text, ImageFont.truetype(fonts()[0], size_px), (x, y), style, "black")
+    return image
+
+
+@pytest.mark.model("ocr")
+def test_a_text_that_stays_is_carried_and_one_that_changes_is_read(ppocr: Ocr) -> None:
+    frames = [as_stored(_card(("SAY IT WITH ME", 150, 200), (f"Day {number} of running", 150, 900), seed=1)) for number in (1, 2, 2, 3)]
+    rows = _rows(ppocr, frames)
+    shown = [[row["text"] for row in rows if row["frame_index"] == at] for at in range(4)]
+    assert shown == [["SAY IT WITH ME", f"Day {number} of running"] for number in (1, 2, 2, 3)]
+    assert [row["carried"] for row in rows] == [False, False, True, False, True, True, True, False]
+
+
+@pytest.mark.model("ocr")
+def test_what_was_carried_and_what_was_not_read_is_counted(ppocr: Ocr) -> None:
+    frame = as_stored(_card(("SAY IT WITH ME", 150, 200)))
+    tables = ppocr.predict(batch(np.stack([frame, frame, frame]))).tables
+    assert Ocr.remarks(tables) == ("2 of 3 sightings carried over from the frame before, unchanged",)
+
+
+@pytest.mark.model("ocr")
+def test_nothing_is_remembered_from_one_call_to_the_next(ppocr: Ocr) -> None:
+    frame = as_stored(_card(("SAY IT WITH ME", 150, 200)))
+    first, second = (_rows(ppocr, [frame]) for _ in range(2))
+    assert first == second
+    assert [row["carried"] for row in first] == [False]
+
+
+@pytest.mark.model("ocr")
+def test_words_that_stand_for_three_tenths_of_a_second_are_found_on_the_grid_of_five_frames(ppocr: Ocr) -> None:
+    times_s = np.arange(0, 0.3 * len(SENTENCE), 0.2)
+    grounds = backgrounds(None, random.Random(2), 4)
+    frames = []
+    for time_s in times_s:
+        image = grounds[int(time_s) % 4].copy()
+        draw_line(image, SENTENCE[int(time_s / 0.3)], ImageFont.truetype(fonts()[0], 64), (200, 800), "outline", "black")
+        frames.append(as_stored(image))
+    read = {row["text"].lower() for start in range(0, len(frames), 16) for row in _rows(ppocr, frames[start : start + 16])}
+    found = [word for word in SENTENCE if word in read]
+    assert len(found) >= 0.9 * len(SENTENCE), sorted(set(SENTENCE) - set(found))
+
+
+@pytest.mark.model("ocr")
+@pytest.mark.parametrize("turn_deg", [0, 8, 90, 180, 270])
+def test_turned_text_is_read_and_its_polygon_begins_at_its_first_letter(ppocr: Ocr, turn_deg: int) -> None:
+    image = _card(("Follow for part 3", 150, 600)).crop((0, 280, 720, 1000))
+    (row,) = _rows(ppocr, [as_stored(image.rotate(turn_deg, Image.Resampling.BICUBIC))])
+    assert row["text"] == "Follow for part 3"
+    corners = np.array(row["polygon"]).reshape(4, 2)
+    along = corners[1] - corners[0]
+    angle_deg = np.degrees(np.arctan2(-along[1], along[0])) % 360
+    assert min(abs(angle_deg - turn_deg), 360 - abs(angle_deg - turn_deg)) <= 5
+
+
+@pytest.mark.model("ocr")
+@pytest.mark.parametrize("text", ["wait for the end...", "5 ★ RATED!", "30% OFF", "@studio.north", "#1 & only", "¿Qué? ¡Sí!", "Straße 7"])
+def test_punctuation_and_symbols_are_kept(ppocr: Ocr, text: str) -> None:
+    image = _card(style="box")
+    draw_line(image, text, ImageFont.truetype(fonts(("DejaVuSans-Bold.",))[0], 48), (80, 500), "box", "black")
+    (row,) = _rows(ppocr, [as_stored(image)])
+    assert row["text"].replace(" ", "") == text.replace(" ", "")
+
+
+@pytest.mark.model("ocr")
+def test_pictograms_are_no_text(ppocr: Ocr) -> None:
+    (image,) = backgrounds(None, random.Random(3), 1)
+    draw = ImageDraw.Draw(image)
+    roof, door = [(0, 0), (45, -50), (90, 0)], [(30, 90), (30, 40), (60, 40), (60, 90)]
+    slash, play = [(10, 10), (80, 80)], [(30, 20), (70, 45), (30, 70), (30, 20)]
+    for (x, y), shape in zip([(100, 200), (400, 200), (100, 500), (400, 500)], (roof, door, slash, play), strict=True):
+        draw.rectangle([x, y, x + 90, y + 90], outline="white", width=8)
+        draw.line([(x + right, y + down) for right, down in shape], fill="white", width=8)
+    assert [row["text"] for row in _rows(ppocr, [as_stored(image)])] == []
+
+
+@pytest.mark.model("ocr")
+def test_lines_of_one_caption_have_one_block(ppocr: Ocr) -> None:
+    rows = _rows(ppocr, [as_stored(_card(("you won't believe", 100, 700), ("what happens next", 90, 760), ("LINK IN BIO", 200, 1100)))])
+    assert [(row["block_index"], row["text"]) for row in rows] == [(0, "you won't believe"), (0, "what happens next"), (1, "LINK IN BIO")]
+
+
+@pytest.mark.model("ocr")
+@pytest.mark.parametrize("size_px", [(1, 1), (33, 1280), (1280, 33), (31, 31), (1000, 5)])
+def test_pictures_of_any_shape_are_looked_at(ppocr: Ocr, size_px: tuple[int, int]) -> None:
+    width, height = size_px
+    _rows(ppocr, [np.random.default_rng(1).integers(0, 255, (height, width, 3), dtype=np.uint8)])
+
+
+@pytest.mark.model("ocr")
+def test_a_network_without_its_dictionary_is_a_weights_error(plan_for: Plans) -> None:
+    plan = plan_for("ocr")
+    swapped = replace(plan, files={**plan.files, "recogniser": plan.files["detector"]})
+    with pytest.raises(WeightsError, match="names no characters"):
+        Ocr(swapped).load()
+
+
+@pytest.mark.model("ocr")
+def test_a_damaged_network_is_a_weights_error(plan_for: Plans, tmp_path: Path) -> None:
+    plan = plan_for("ocr")
+    damaged = tmp_path / "damaged.onnx"
+    damaged.write_bytes(plan.files["detector"].read_bytes()[:100_000])
+    with pytest.raises(WeightsError, match="OpenVINO cannot load it"):
+        Ocr(replace(plan, files={**plan.files, "detector": damaged})).load()
+
+
+def test_the_plan_names_the_recognisers_of_other_scripts_and_the_file_each_needs() -> None:
+    (candidate,) = Ocr.candidates(OcrSettings(languages=("en", "ru", "uk", "fr", "ko")))
+    assert candidate.backend == "ppocr/v6-small+easyocr/cyrillic_g2+korean_g2"
+    assert [file.path for file in candidate.files][2:] == ["easyocr/cyrillic_g2.pth", "easyocr/korean_g2.pth"]
+    assert candidate.only_local
+    assert not candidate.runs_on_gpu
+
+
+@pytest.mark.parametrize("languages", [("en",), ("en", "fr", "de", "ch_sim", "ja"), ("vi", "tr")])
+def test_scripts_that_ppocr_reads_need_no_other_recogniser(languages: tuple[str, ...]) -> None:
+    (candidate,) = Ocr.candidates(OcrSettings(languages=languages))
+    assert candidate.backend == "ppocr/v6-small"
+    assert [file.path for file in candidate.files] == ["ppocr/PP-OCRv6_det_small.onnx", "ppocr/PP-OCRv6_rec_small.onnx"]
+    assert all(file.sha256 for file in candidate.files)
+    assert set(candidate.profiles) == {"standard", "offline"}
+
+
+def test_a_language_nobody_knows_is_refused() -> None:
+    for languages in (("en", "xx"), ()):
+        with pytest.raises(ConfigError, match="no such language"):
+            Ocr.candidates(OcrSettings(languages=languages))
+
+
+def test_each_engine_has_its_own_defaults_and_takes_others() -> None:
+    ours, theirs = OcrSettings(), OcrSettings(engine="easyocr")
+    assert (ours.looked_at_fps, ours.long_side_px, ours.least_confidence, ours.threads) == (None, 416, 0.5, 1)
+    assert (theirs.looked_at_fps, theirs.long_side_px, theirs.least_confidence, theirs.threads) == (1.0, 640, 0.0, 2)
+    asked = OcrSettings(engine="easyocr", fps=3, canvas_px=960, min_confidence=0.2, threads=5)
+    assert (asked.looked_at_fps, asked.long_side_px, asked.least_confidence, asked.threads) == (3, 960, 0.2, 5)
