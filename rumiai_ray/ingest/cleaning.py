@@ -44,7 +44,8 @@ def clean(text: str, limit: int = MESSAGE_CHARS) -> tuple[str, list[str]]:
     if _UNFIT.search(text):
         text, count = _UNFIT.subn(REPLACEMENT, _PAIR.sub(_joined, text))
         if count:
-            notes.append(f"{count:,} {'character' if count == 1 else 'characters'} that no table can hold, replaced by {REPLACEMENT}")
+            what = "character that no table can hold" if count == 1 else "characters that no table can hold"
+            notes.append(f"{count:,} {what} (NUL, a lone surrogate or a byte that is not UTF-8), replaced by {REPLACEMENT}")
     return text, notes
 
 

@@ -27,6 +27,8 @@ come the names in exports of common scrapers."""
 _BAD_ID = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _ROUNDED = re.compile(r"[0-9](?:[.,][0-9]+)?[eE]\+[0-9]{2,3}")
 """How a spreadsheet, or a column of floats, shows an integer of many digits: 7.30123E+18."""
+_GUARDED = re.compile('="([^"]*)"|\'([0-9]+)')
+"""How spreadsheets are kept from reading digits as a number: ="7301…" and '7301…."""
 _MAX_COLUMNS = 1000
 _ROW_CHARS = 2_000_000
 
@@ -161,7 +163,7 @@ class _RowReader:
         id_name = names.get(self._id)
         cleaner = Cleaner()
         columns = _columns({name: text for name, text in row.cells.items() if name not in (input_name, id_name)}, cleaner)
-        given = unquoted(row.cells[id_name] or "") if id_name is not None else ""
+        given = _plain_id(row.cells[id_name] or "") if id_name is not None else ""
         text = unquoted(row.cells[input_name] or "") if input_name is not None else ""
         missing = self._missing(input_name, id_name, place, list(row.cells))
         if missing is not None and row.tabular:
@@ -230,6 +232,11 @@ def _columns(cells: Mapping[str, str | None], cleaner: Cleaner) -> dict[str, str
         columns[label] = cleaner.text(label, text, min(CELL_CHARS, left))
         left -= len(columns[label]) + len(label)
     return columns
+
+
+def _plain_id(text: str) -> str:
+    guarded = _GUARDED.fullmatch(text.strip())
+    return (guarded[1] or guarded[2] or "").strip() if guarded else unquoted(text)
 
 
 def _folded(name: str) -> str:

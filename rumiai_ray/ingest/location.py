@@ -24,7 +24,7 @@ URL_CHARS = 8192
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _USER = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^/?#\s]*@")
-_QUOTES = (('"', '"'), ("'", "'"), ("“", "”"))
+_QUOTES = (('"', '"'), ("'", "'"), ("“", "”"), ("<", ">"))
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -83,7 +84,7 @@ class Records:
         broken = InputError(f"a line of more than {LINE_CHARS:,} characters", self._place(number), _QUOTES)
         if not isinstance(line, Overlong):
             try:
-                cells = next(_reader(self._feed(taken), self._delimiter))
+                cells = self._cells(taken)
             except csv.Error as error:
                 broken = InputError(f"broken CSV: {error}", self._place(number), _QUOTES)
             else:
@@ -97,6 +98,17 @@ class Records:
         self._back.extend(reversed(taken[1:]))
         self._line = number
         return broken
+
+    def _cells(self, taken: list[str]) -> list[str]:
+        """The cells of the record that begins with the line in `taken`, to which its further lines are added."""
+        try:
+            return next(_reader(self._feed(taken), self._delimiter))
+        except csv.Error:
+            # Blanks between a closing quote and the separator are no valid CSV, and people write them.
+            trimmed = re.sub(rf'" +(?={re.escape(self._delimiter)}|[\r\n]*$)', '"', taken[0])
+            if len(taken) > 1 or trimmed == taken[0]:
+                raise
+            return next(_reader([trimmed], self._delimiter))
 
     def _feed(self, taken: list[str]) -> Iterator[str]:
         """The lines of one record for the csv module, which asks for more while a quote is open; at the limit it sees the end."""

@@ -91,6 +91,8 @@ def test_a_line_end_of_two_characters_may_lie_across_two_reads(write: Callable[[
         'url\tnote\n"/v/a.mp4"\tx, y\n',
         "url, note\n'/v/a.mp4', \"x, y\"\n",
         'url,note\n  "/v/a.mp4","x, y"\n',
+        'url , note\n"/v/a.mp4" , "x, y"  \n',
+        'url,note\n“/v/a.mp4”,"x, y"\n',
     ],
 )
 def test_spreadsheets_add_rows_cells_and_quotes(write: Callable[[str, bytes | str], str], text: str) -> None:
@@ -129,6 +131,11 @@ def test_ids_keep_their_digits(tmp_path: Path, write: Callable[[str, bytes | str
     assert [entry.entry_id for entry in read_manifest(write("m.jsonl", f'{{"id": {number}, "url": "/v/a"}}\n'))] == [str(number)]
     pq.write_table(pa.table({"id": pa.array([number]), "url": ["/v/a"]}), tmp_path / "m.parquet")
     assert [entry.entry_id for entry in read_manifest(str(tmp_path / "m.parquet"))] == [str(number)]
+
+
+@pytest.mark.parametrize("cell", ['"=""7301234567890123456"""', "'7301234567890123456", "'7301234567890123456'", " 7301234567890123456 "])
+def test_an_id_that_was_guarded_against_a_spreadsheet_is_its_digits(write: Callable[[str, bytes | str], str], cell: str) -> None:
+    assert [entry.entry_id for entry in read_manifest(write("m.csv", f"url,id\n/v/a.mp4,{cell}\n"))] == ["7301234567890123456"]
 
 
 def test_ids_that_lost_their_digits_are_refused_with_the_reason(tmp_path: Path) -> None:
