@@ -179,8 +179,8 @@ def _decoded(stream: Any, packet: Packet[Any] | None, errors: list[str]) -> list
 def main(argument: str) -> None:
     """Do one job; its outcome goes through the pipe."""
     job = Job.from_json(argument)
-    confine_this_process(job.limits, job.parent_pid)
     cage.import_what_decoding_needs()
+    confine_this_process(job.limits, job.parent_pid)
     av.logging.set_level(None)
     av.logging.set_libav_level(av.logging.PANIC)
     with os.fdopen(job.output_fd, "wb") as pipe:
