@@ -144,14 +144,16 @@ class Lane:
             try:
                 answer: Answer = ray.get(reference)
             except RayTaskError as error:
+                failure = failure_of(error)
                 del self._sent[number]
-                self._charge(call, failure_of(error))
+                self._charge(call, failure)
             except (RayActorError, OutOfMemoryError, WorkerCrashedError) as error:
                 _LOG.info("actor %s died with %d calls in hand: %s", self._actor_name, len(self._sent), error)
                 self._bury()
             except RayError as error:
+                failure = Failure(type(error).__name__, shortened(str(error)), traceback=traceback_of(error))
                 del self._sent[number]
-                self._charge(call, Failure(type(error).__name__, shortened(str(error)), traceback=traceback_of(error)))
+                self._charge(call, failure)
             else:
                 del self._sent[number]
                 call.reply.set_result((answer, call.attempts + 1))
@@ -176,7 +178,11 @@ class Lane:
                 continue
             self._count += 1
             number = f"{self._incarnation}:{self._count}"
-            self._sent[number] = (getattr(self._starter.actor, call.method).remote(number, *call.arguments), call)
+            try:
+                self._sent[number] = (getattr(self._starter.actor, call.method).remote(number, *call.arguments), call)
+            except BaseException:
+                self._again.appendleft(call)  # in nobody's hand it would wait for its answer for ever
+                raise
 
     def _next(self, *, block: bool) -> Call | None:
         if self._again:

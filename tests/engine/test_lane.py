@@ -257,3 +257,34 @@ def test_a_model_that_takes_too_long_to_load_is_given_up(note: Path, actor: Fake
     actor.ready.remote = Future
     (result,) = results(note, "well", policy=dataclasses.replace(QUICK, start_timeout_s=0.3))
     assert result == (Failure("StartTimeout", "model did not load within 0.3 s", given_up=True), 1)
+
+
+def test_the_traceback_of_a_model_that_cannot_be_loaded_is_kept_for_every_video_and_for_the_next_front(
+    note: Path, actor: FakeActor
+) -> None:
+    def load() -> None:
+        raise RayTaskError("load", "in load: no weights", ValueError("no weights"))  # type: ignore[no-untyped-call]
+
+    actor.load = load
+    for _ in range(2):
+        ((failure, _attempts),) = results(note, "well")
+        assert isinstance(failure, Failure)
+        assert failure.traceback == "in load: no weights"
+
+
+def test_every_charged_attempt_of_a_call_is_kept_with_its_reason(note: Path, actor: FakeActor) -> None:
+    lane = Lane("model", "actor", note, dataclasses.replace(QUICK, attempts=3))
+    call = Call(("run", "video"), "predict_frames", ("crash",))
+    _, attempts = lane.submit(call).result(timeout=30)
+    assert (attempts, [failure.error_class for failure in call.charged]) == (3, ["Crash"] * 3)
+    assert actor.kills == 0
+
+
+def test_a_lane_that_breaks_says_where(note: Path, actor: FakeActor) -> None:
+    lane = Lane("model", "actor", note, QUICK)
+    assert answers(lane, "well") == [(SMALL, 1)]
+    actor.predict_frames = SimpleNamespace(remote=lambda *_: 1 / 0)
+    ((failure, _),) = answers(lane, "well")
+    assert isinstance(failure, Failure)
+    assert failure.error_class == "ZeroDivisionError"
+    assert "in _fill" in failure.traceback
