@@ -41,14 +41,14 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 from rumiai_ray.cli.exits import Exit  # noqa: E402 -- found on the path just set
 from rumiai_ray.cli.options import with_settings  # noqa: E402
 from rumiai_ray.config import BaseConfig  # noqa: E402 -- typer reads the annotations
-from rumiai_ray.engine.alone import Alone, measure_alone  # noqa: E402
 from rumiai_ray.engine.batch import Batch  # noqa: E402
-from rumiai_ray.engine.ceiling import CORES, ceiling  # noqa: E402
-from rumiai_ray.engine.choose import choose_models  # noqa: E402
-from rumiai_ray.engine.connect import connected  # noqa: E402
-from rumiai_ray.engine.machines import plan_of_ray  # noqa: E402
-from rumiai_ray.engine.meter import Meter, Sight, machine_cpu_s  # noqa: E402
-from rumiai_ray.engine.prepare import prepare  # noqa: E402
+from rumiai_ray.engine.benchmark.cpu_meter import Meter, Sight, machine_cpu_s  # noqa: E402
+from rumiai_ray.engine.benchmark.models_alone import Alone, measure_alone  # noqa: E402
+from rumiai_ray.engine.ray_session.session import connected  # noqa: E402
+from rumiai_ray.engine.results.ceiling import CORES, ceiling  # noqa: E402
+from rumiai_ray.engine.setup.machines import plan_of_ray  # noqa: E402
+from rumiai_ray.engine.setup.model_choice import choose_models  # noqa: E402
+from rumiai_ray.engine.setup.run_setup import prepare  # noqa: E402
 from rumiai_ray.errors import ConfigError, ModelError, RumiaiError  # noqa: E402
 from rumiai_ray.ingest.entries import read_manifest  # noqa: E402
 from rumiai_ray.ingest.table import EntryFile  # noqa: E402
@@ -56,9 +56,9 @@ from rumiai_ray.ingest.table import EntryFile  # noqa: E402
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from rumiai_ray.engine.prepare import Prepared
-    from rumiai_ray.engine.tally import Tally
-    from rumiai_ray.engine.work import Work
+    from rumiai_ray.engine.setup.run_setup import Prepared
+    from rumiai_ray.engine.work.counts import Tally
+    from rumiai_ray.engine.work.item import Work
 
 Manifest = Annotated[str, typer.Option("--manifest", help="CSV, JSONL, Parquet or text list of videos.", show_default=False)]
 Report = Annotated[Path | None, typer.Option("--report", help="File for all figures, as JSON.", show_default=False)]

@@ -24,14 +24,14 @@ from rumiai_ray.cli.endings import scratch_directory  # noqa: E402 -- found on t
 from rumiai_ray.cli.exits import Exit  # noqa: E402
 from rumiai_ray.cli.options import with_settings  # noqa: E402
 from rumiai_ray.config import BaseConfig  # noqa: E402 -- typer reads the annotations
-from rumiai_ray.engine.prepare import fetch_limits, open_store  # noqa: E402
+from rumiai_ray.engine.setup.run_setup import fetch_limits, open_store  # noqa: E402
 from rumiai_ray.errors import RumiaiError, StorageError  # noqa: E402
 from rumiai_ray.ingest.entries import read_manifest  # noqa: E402
 from rumiai_ray.ingest.fetch import fetch  # noqa: E402
 
 if TYPE_CHECKING:
-    from rumiai_ray.frames.store import FrameStore
-    from rumiai_ray.frames.stored import Origin
+    from rumiai_ray.frames.store.store import FrameStore
+    from rumiai_ray.frames.store.stored import Origin
     from rumiai_ray.ingest.entries import Entry
     from rumiai_ray.ingest.limits import FetchLimits
 

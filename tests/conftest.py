@@ -82,7 +82,8 @@ def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def demo_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo clip, spoken, made once in a run of the suite."""
-    from rumiai_ray.cli import _demo_clip, _demo_speech  # noqa: PLC0415 -- most tests need no clip
+    from rumiai_ray.cli.demo import clip as _demo_clip  # noqa: PLC0415 -- most tests need no clip
+    from rumiai_ray.cli.demo import speech as _demo_speech  # noqa: PLC0415 -- most tests need no clip
 
     clip = shared_folder(tmp_path_factory) / "demo.mp4"
 

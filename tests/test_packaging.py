@@ -15,7 +15,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from rumiai_ray.cli.doctor import debian_packages
+from rumiai_ray.cli.doctor.checks import debian_packages
 
 ROOT = Path(__file__).resolve().parents[1]
 AGPL_3 = "0d96a4ff68ad6d4b6f1f30f713b18d5184912ba8dd389f86aa7710db079abcb0"

@@ -19,12 +19,12 @@ ANSWERS = {
 """Exceptions that answer a question (is it there? has it come?); catching one hides nothing."""
 
 EXEMPT = {
-    "cli/_ray_checks.py": "`doctor` runs before anything is installed, and prints what it found",
+    "cli/doctor/ray.py": "`doctor` runs before anything is installed, and prints what it found",
     "cli/endings.py": "the run's directory cannot be written, which has been said",
-    "engine/head.py": "a note of a Ray that is not readable is no note",
-    "frames/_decoder.py": "its text is part of the frames' key, and it speaks to its parent over a pipe",
-    "frames/_entry.py": "its text is part of the frames' key",
-    "frames/decode.py": "its text is part of the frames' key",
+    "engine/ray_session/local_head.py": "a note of a Ray that is not readable is no note",
+    "frames/decode/child.py": "its text is part of the frames' key, and it speaks to its parent over a pipe",
+    "frames/store/entry.py": "its text is part of the frames' key",
+    "frames/decode/parent.py": "its text is part of the frames' key",
 }
 """Modules that may swallow more, with the reason."""
 

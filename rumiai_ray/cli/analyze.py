@@ -52,8 +52,8 @@ def analyze_inputs(inputs: list[str], config: BaseConfig, *, run_id: str | None 
     Raises:
         RumiaiError: usage or preflight; nothing was started and nothing was written.
     """
-    from rumiai_ray.cli.doctor_verb import preflight  # noqa: PLC0415
-    from rumiai_ray.engine.choose import choose_models  # noqa: PLC0415
+    from rumiai_ray.cli.doctor.verb import preflight  # noqa: PLC0415
+    from rumiai_ray.engine.setup.model_choice import choose_models  # noqa: PLC0415
     from rumiai_ray.ingest.entries import entries_from_inputs  # noqa: PLC0415
 
     entries = entries_from_inputs(inputs)
@@ -66,9 +66,9 @@ def analyze_inputs(inputs: list[str], config: BaseConfig, *, run_id: str | None 
     from rumiai_ray.cli.endings import noise_to_stderr, run_to_the_end, scratch_directory  # noqa: PLC0415
     from rumiai_ray.cli.progress import progress_to_stderr  # noqa: PLC0415 -- `--help` must not wait for rich and Ray
     from rumiai_ray.cli.summary import print_json, print_tables  # noqa: PLC0415
-    from rumiai_ray.engine.attach import connect_early  # noqa: PLC0415
-    from rumiai_ray.engine.connect import check_address  # noqa: PLC0415
-    from rumiai_ray.engine.prepare import prepare  # noqa: PLC0415
+    from rumiai_ray.engine.ray_session.session import check_address  # noqa: PLC0415
+    from rumiai_ray.engine.ray_session.warm_connection import connect_early  # noqa: PLC0415
+    from rumiai_ray.engine.setup.run_setup import prepare  # noqa: PLC0415
     from rumiai_ray.ingest.table import EntryFile  # noqa: PLC0415
     from rumiai_ray.runs.reader import open_run  # noqa: PLC0415
 
@@ -109,7 +109,7 @@ def _await(left: Future[None]) -> None:
 def _models(chosen: Future[tuple[ModelPlan, ...]] | None, config: BaseConfig) -> tuple[ModelPlan, ...]:
     """What will run, after fetching weights that are missing and can be had from here; `chosen` is what could be said without."""
     from rumiai_ray.cli.weights import choose_or_fetch  # noqa: PLC0415
-    from rumiai_ray.models.weights import MissingWeightsError  # noqa: PLC0415
+    from rumiai_ray.models.weights.choice import MissingWeightsError  # noqa: PLC0415
 
     if chosen is not None:
         with contextlib.suppress(MissingWeightsError):

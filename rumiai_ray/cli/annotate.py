@@ -30,7 +30,7 @@ def annotate(
     ] = None,
 ) -> None:
     """Draw a run's results on a video, frame by frame: of each model what it saw nearest in time."""
-    from rumiai_ray.engine.prepare import decode_limits  # noqa: PLC0415 -- brings Ray along
+    from rumiai_ray.engine.setup.run_setup import decode_limits  # noqa: PLC0415 -- brings Ray along
     from rumiai_ray.report.annotate import annotate as write  # noqa: PLC0415
     from rumiai_ray.report.write import find_video  # noqa: PLC0415
     from rumiai_ray.runs.find import find_run  # noqa: PLC0415

@@ -21,7 +21,7 @@ from rumiai_ray import __version__
 from rumiai_ray.cli.exits import Exit
 from rumiai_ray.cli.garbage import WHILE_IMPORTING
 from rumiai_ray.cli.options import Verbose  # noqa: TC001 -- typer reads the annotations
-from rumiai_ray.engine import supervise
+from rumiai_ray.engine.ray_session import supervisor as supervise
 from rumiai_ray.errors import RumiaiError
 from rumiai_ray.logs import configure
 
@@ -32,8 +32,8 @@ DEFAULT = "analyze"
 _VERBS = {
     "analyze": "analyze",
     "batch": "batch",
-    "demo": "demo",
-    "doctor": "doctor_verb",
+    "demo": "demo.verb",
+    "doctor": "doctor.verb",
     "plan": "plan",
     "query": "query",
     "report": "report",
@@ -111,7 +111,7 @@ def program() -> None:
     try:
         main()
     except SystemExit as end:
-        attach: Any = sys.modules.get("rumiai_ray.engine.attach")
+        attach: Any = sys.modules.get("rumiai_ray.engine.ray_session.warm_connection")
         if attach is None or not attach.may_be_left():
             raise
         for stream in (sys.stdout, sys.stderr):

@@ -15,8 +15,8 @@ from rumiai_ray.config import BaseConfig  # noqa: TC001 -- typer reads the annot
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rumiai_ray.engine.prepare import Prepared
-    from rumiai_ray.engine.remaining import Remaining
+    from rumiai_ray.engine.setup.resume import Remaining
+    from rumiai_ray.engine.setup.run_setup import Prepared
     from rumiai_ray.ingest.table import EntryFile
     from rumiai_ray.runs.reader import Run
     from rumiai_ray.runs.writer import RunWriter
@@ -60,7 +60,7 @@ def start(entries: EntryFile, config: BaseConfig, *, run_id: str | None = None) 
         RumiaiError: usage, preflight, or no Ray; no run was created.
     """
     from rumiai_ray.cli.endings import noise_to_stderr  # noqa: PLC0415
-    from rumiai_ray.engine.remaining import Remaining  # noqa: PLC0415
+    from rumiai_ray.engine.setup.resume import Remaining  # noqa: PLC0415
 
     with noise_to_stderr():
         prepared = _prepare(config, entries, run_id)
@@ -76,7 +76,7 @@ def resume(run: Run, config: BaseConfig) -> Exit:
         StorageError: the run is damaged.
     """
     from rumiai_ray.cli.endings import noise_to_stderr  # noqa: PLC0415
-    from rumiai_ray.engine.remaining import given_entries, of_resumed  # noqa: PLC0415
+    from rumiai_ray.engine.setup.resume import given_entries, of_resumed  # noqa: PLC0415
     from rumiai_ray.runs.writer import check_resumable  # noqa: PLC0415
 
     # The run goes on where it lies, whatever is given now.
@@ -99,7 +99,7 @@ def retry(run: Run, config: BaseConfig) -> Exit:
     Raises:
         ConfigError: there is nothing to retry.
     """
-    from rumiai_ray.engine.remaining import to_retry  # noqa: PLC0415
+    from rumiai_ray.engine.setup.resume import to_retry  # noqa: PLC0415
 
     return start(to_retry(run), config_of_run(run, config))
 
@@ -127,10 +127,10 @@ def _beside(run: Run) -> str:
 
 
 def _prepare(config: BaseConfig, entries: EntryFile, run_id: str | None) -> Prepared:
-    from rumiai_ray.cli.doctor_verb import preflight  # noqa: PLC0415
+    from rumiai_ray.cli.doctor.verb import preflight  # noqa: PLC0415
     from rumiai_ray.cli.weights import choose_or_fetch  # noqa: PLC0415
-    from rumiai_ray.engine.connect import check_address  # noqa: PLC0415
-    from rumiai_ray.engine.prepare import prepare  # noqa: PLC0415
+    from rumiai_ray.engine.ray_session.session import check_address  # noqa: PLC0415
+    from rumiai_ray.engine.setup.run_setup import prepare  # noqa: PLC0415
 
     check_address()
     preflight(config)
@@ -142,9 +142,9 @@ def _run(prepared: Prepared, begin: Callable[[], tuple[RunWriter, Remaining]]) -
     from rumiai_ray.cli.batch_progress import BatchProgress  # noqa: PLC0415
     from rumiai_ray.cli.endings import run_to_the_end, scratch_directory  # noqa: PLC0415
     from rumiai_ray.engine.batch import Batch  # noqa: PLC0415
-    from rumiai_ray.engine.connect import connected  # noqa: PLC0415
-    from rumiai_ray.engine.figures import figures_of, speed_of_light, summary_of  # noqa: PLC0415
-    from rumiai_ray.engine.machines import cluster_of_now, cores_of_now, plan_of_ray  # noqa: PLC0415
+    from rumiai_ray.engine.ray_session.session import connected  # noqa: PLC0415
+    from rumiai_ray.engine.results.summary import figures_of, speed_of_light, summary_of  # noqa: PLC0415
+    from rumiai_ray.engine.setup.machines import cluster_of_now, cores_of_now, plan_of_ray  # noqa: PLC0415
 
     with scratch_directory() as workdir, connected(prepared.config) as here:
         plan = plan_of_ray(prepared.config, prepared.models)

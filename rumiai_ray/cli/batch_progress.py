@@ -14,7 +14,7 @@ from rumiai_ray.schema.run import Status
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from rumiai_ray.engine.tally import Tally
+    from rumiai_ray.engine.work.counts import Tally
     from rumiai_ray.models.base import ModelPlan
 
 _DRAW_S = 0.5

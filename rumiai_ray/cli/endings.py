@@ -18,8 +18,8 @@ from rich.console import Console
 from rumiai_ray.cli.exits import Exit
 from rumiai_ray.cli.garbage import imports_are_done
 from rumiai_ray.cli.overview import ending, failures, print_overview
-from rumiai_ray.engine import supervise
 from rumiai_ray.engine.interactive import Stopped
+from rumiai_ray.engine.ray_session import supervisor as supervise
 from rumiai_ray.errors import RumiaiError, StorageError
 from rumiai_ray.runs.reader import open_run
 

@@ -49,8 +49,8 @@ def export(
     ] = None,
 ) -> None:
     """Write a run's committed rows as files. Nothing is written over."""
-    from rumiai_ray.runs.export_json import export_json  # noqa: PLC0415 -- pyarrow's import is not for `--help`
-    from rumiai_ray.runs.export_tables import export_features, export_tables  # noqa: PLC0415
+    from rumiai_ray.runs.export.document import export_json  # noqa: PLC0415 -- pyarrow's import is not for `--help`
+    from rumiai_ray.runs.export.tables import export_features, export_tables  # noqa: PLC0415
     from rumiai_ray.runs.find import find_run  # noqa: PLC0415
 
     found = find_run(run, config.out)

@@ -17,7 +17,7 @@ from rumiai_ray.config import BaseConfig
 from rumiai_ray.errors import ConfigError
 
 if TYPE_CHECKING:
-    from rumiai_ray.frames.store import FrameStore
+    from rumiai_ray.frames.store.store import FrameStore
 
 app = typer.Typer(help="The frame store: list, verify, prune, export.", no_args_is_help=True)
 _SETTINGS = ("store", "store_max_gb", "sampling", "limits")
@@ -29,7 +29,7 @@ def add_to(parent: typer.Typer) -> None:
 
 
 def _store(config: BaseConfig) -> FrameStore:
-    from rumiai_ray.engine.prepare import open_store  # noqa: PLC0415 -- brings Ray along
+    from rumiai_ray.engine.setup.run_setup import open_store  # noqa: PLC0415 -- brings Ray along
 
     # These verbs look after the node's own store; the shared one is not asked.
     return open_store(config.model_copy(update={"store_remote": None}))

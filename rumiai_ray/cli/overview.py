@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from rich.table import Table
 from rich.text import Text
 
-from rumiai_ray.engine.tally import tally_of
+from rumiai_ray.engine.work.counts import tally_of
 from rumiai_ray.schema.run import Status
 
 if TYPE_CHECKING:

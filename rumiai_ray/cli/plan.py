@@ -17,7 +17,7 @@ from rumiai_ray.cli.tables import folding
 from rumiai_ray.config import BaseConfig  # noqa: TC001 -- typer reads the annotations
 
 if TYPE_CHECKING:
-    from rumiai_ray.engine.resources import Machine, Plan
+    from rumiai_ray.engine.setup.resource_plan import Machine, Plan
     from rumiai_ray.models.base import ModelPlan
 
 _GB_PER_CPU = 4.0
@@ -44,8 +44,8 @@ def plan(
     as_json: AsJson = False,  # noqa: FBT002 -- typer's way
 ) -> None:
     """Show cells, actors and what each takes: of this machine, of the cluster RAY_ADDRESS names, or of a machine that is described."""
-    from rumiai_ray.engine.machines import wishes_of  # noqa: PLC0415
-    from rumiai_ray.engine.resources import plan_cluster  # noqa: PLC0415
+    from rumiai_ray.engine.setup.machines import wishes_of  # noqa: PLC0415
+    from rumiai_ray.engine.setup.resource_plan import plan_cluster  # noqa: PLC0415
 
     described = _described(cpus, gpus, gpu_memory, memory)
     machines = described or _found(config)
@@ -60,8 +60,8 @@ def plan(
 
 
 def _described(cpus: int | None, gpus: int | None, gpu_memory: float | None, memory: float | None) -> list[Machine]:
-    from rumiai_ray.engine.machines import this_machine  # noqa: PLC0415
-    from rumiai_ray.engine.resources import Machine  # noqa: PLC0415
+    from rumiai_ray.engine.setup.machines import this_machine  # noqa: PLC0415
+    from rumiai_ray.engine.setup.resource_plan import Machine  # noqa: PLC0415
     from rumiai_ray.errors import ConfigError  # noqa: PLC0415
 
     if cpus is None and gpus is None and gpu_memory is None and memory is None:
@@ -73,8 +73,8 @@ def _described(cpus: int | None, gpus: int | None, gpu_memory: float | None, mem
 
 
 def _found(config: BaseConfig) -> list[Machine]:
-    from rumiai_ray.engine.connect import connected  # noqa: PLC0415
-    from rumiai_ray.engine.machines import machines_of_ray, this_machine  # noqa: PLC0415
+    from rumiai_ray.engine.ray_session.session import connected  # noqa: PLC0415
+    from rumiai_ray.engine.setup.machines import machines_of_ray, this_machine  # noqa: PLC0415
 
     if not os.environ.get("RAY_ADDRESS"):
         return [this_machine(config.engine.gpu_memory_gb)]
@@ -84,9 +84,9 @@ def _found(config: BaseConfig) -> list[Machine]:
 
 def _models(config: BaseConfig, device: str) -> tuple[ModelPlan, ...]:
     """What would run on `device`; where weights are not here, what would run with those of the profile's first choice."""
-    from rumiai_ray.engine.choose import weight_directories  # noqa: PLC0415
-    from rumiai_ray.models import weights  # noqa: PLC0415
+    from rumiai_ray.engine.setup.model_choice import weight_directories  # noqa: PLC0415
     from rumiai_ray.models.catalogue import model_class  # noqa: PLC0415
+    from rumiai_ray.models.weights import choice as weights  # noqa: PLC0415
 
     wanted = [weights.Wanted(model_class(name), config.model_settings(name)) for name in config.models]
     try:

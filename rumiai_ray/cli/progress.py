@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from rumiai_ray.engine.work import VideoPlan
+    from rumiai_ray.engine.work.item import VideoPlan
     from rumiai_ray.ingest.entries import Entry
     from rumiai_ray.models.base import ModelPlan
 

@@ -36,9 +36,9 @@ def report(
     pictures: Annotated[bool, typer.Option("--pictures/--no-pictures", help="Show the sampled frames.")] = True,  # noqa: FBT002 -- typer's way
 ) -> None:
     """Write a run as HTML pages that need no server and no network: the run, and each video with what was found drawn on its frames."""
-    from rumiai_ray.engine.prepare import open_store  # noqa: PLC0415 -- brings Ray along
+    from rumiai_ray.engine.setup.run_setup import open_store  # noqa: PLC0415 -- brings Ray along
     from rumiai_ray.report.write import INDEX, Limits, find_video, write_report, write_video  # noqa: PLC0415
-    from rumiai_ray.runs.export_json import file_name  # noqa: PLC0415
+    from rumiai_ray.runs.export.document import file_name  # noqa: PLC0415
     from rumiai_ray.runs.find import find_run  # noqa: PLC0415
 
     found = find_run(run, config.out)

@@ -70,7 +70,7 @@ def show(
 ) -> None:
     """Show how every video and model of a run ended."""
     from rumiai_ray.cli.summary import print_json, print_tables  # noqa: PLC0415
-    from rumiai_ray.runs.export_json import export_json as export  # noqa: PLC0415
+    from rumiai_ray.runs.export.document import export_json as export  # noqa: PLC0415
     from rumiai_ray.runs.find import find_run  # noqa: PLC0415
 
     found = find_run(run, config.out)

@@ -18,7 +18,7 @@ from rumiai_ray.cli.tables import folding
 from rumiai_ray.config import BaseConfig  # noqa: TC001 -- typer reads the annotations
 
 if TYPE_CHECKING:
-    from rumiai_ray.engine.keeper_answers import Held
+    from rumiai_ray.engine.warm.answers import Held
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print it as JSON.")]
 
@@ -32,13 +32,13 @@ def add_to(app: typer.Typer) -> None:
 
 def up(config: BaseConfig) -> None:
     """Start a Ray on this machine, or join the cluster RAY_ADDRESS names, and keep a cell warm there for `rumiai-ray VIDEO`."""
-    from rumiai_ray.cli.doctor_verb import preflight  # noqa: PLC0415 -- `--help` must not wait for Ray
+    from rumiai_ray.cli.doctor.verb import preflight  # noqa: PLC0415 -- `--help` must not wait for Ray
     from rumiai_ray.cli.endings import noise_to_stderr  # noqa: PLC0415
     from rumiai_ray.cli.weights import choose_or_fetch  # noqa: PLC0415
-    from rumiai_ray.engine.connect import check_address  # noqa: PLC0415
-    from rumiai_ray.engine.head import alone, find_head, start_head  # noqa: PLC0415
-    from rumiai_ray.engine.local import cpus_to_count  # noqa: PLC0415
-    from rumiai_ray.engine.warm import Wanted, keep  # noqa: PLC0415
+    from rumiai_ray.engine.ray_session.local import cpus_to_count  # noqa: PLC0415
+    from rumiai_ray.engine.ray_session.local_head import alone, find_head, start_head  # noqa: PLC0415
+    from rumiai_ray.engine.ray_session.session import check_address  # noqa: PLC0415
+    from rumiai_ray.engine.warm.client import Wanted, keep  # noqa: PLC0415
     from rumiai_ray.provenance import source_sha256  # noqa: PLC0415
 
     with noise_to_stderr():
@@ -60,10 +60,10 @@ def down(verbose: Verbose = 0) -> None:
     """End what `up` has started: your warm cells, and the Ray of this machine if `up` started one. Nothing else is touched."""
     say_more(verbose)
     from rumiai_ray.cli.endings import noise_to_stderr  # noqa: PLC0415
-    from rumiai_ray.engine.attach import attached  # noqa: PLC0415
-    from rumiai_ray.engine.connect import check_address  # noqa: PLC0415
-    from rumiai_ray.engine.head import alone, stop_head  # noqa: PLC0415
-    from rumiai_ray.engine.warm import drop_all  # noqa: PLC0415
+    from rumiai_ray.engine.ray_session.local_head import alone, stop_head  # noqa: PLC0415
+    from rumiai_ray.engine.ray_session.session import check_address  # noqa: PLC0415
+    from rumiai_ray.engine.ray_session.warm_connection import attached  # noqa: PLC0415
+    from rumiai_ray.engine.warm.client import drop_all  # noqa: PLC0415
 
     with noise_to_stderr():
         if os.environ.get("RAY_ADDRESS"):
@@ -81,10 +81,10 @@ def status(as_json: AsJson = False, verbose: Verbose = 0) -> None:  # noqa: FBT0
     """Say what is kept warm, where, and who uses it."""
     say_more(verbose)
     from rumiai_ray.cli.endings import noise_to_stderr  # noqa: PLC0415
-    from rumiai_ray.engine.attach import attached  # noqa: PLC0415
-    from rumiai_ray.engine.connect import check_address  # noqa: PLC0415
-    from rumiai_ray.engine.head import find_head  # noqa: PLC0415
-    from rumiai_ray.engine.warm import all_held  # noqa: PLC0415
+    from rumiai_ray.engine.ray_session.local_head import find_head  # noqa: PLC0415
+    from rumiai_ray.engine.ray_session.session import check_address  # noqa: PLC0415
+    from rumiai_ray.engine.ray_session.warm_connection import attached  # noqa: PLC0415
+    from rumiai_ray.engine.warm.client import all_held  # noqa: PLC0415
 
     held: list[Held] = []
     with noise_to_stderr():
@@ -107,7 +107,7 @@ def _say(text: str) -> None:
 
 def _place() -> str:
     """What Ray it is, for people."""
-    from rumiai_ray.engine.head import find_head  # noqa: PLC0415
+    from rumiai_ray.engine.ray_session.local_head import find_head  # noqa: PLC0415
 
     address = os.environ.get("RAY_ADDRESS")
     if address:

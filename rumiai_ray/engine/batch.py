@@ -16,32 +16,32 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import ray
 from ray.exceptions import RayError
 
-from rumiai_ray.engine.claims import Claims
-from rumiai_ray.engine.code import check_code
-from rumiai_ray.engine.dataset import ReadPolicy, WorkStream
-from rumiai_ray.engine.dispatch import Done, Row
-from rumiai_ray.engine.entries import dead_letter_row
-from rumiai_ray.engine.failure_records import log_answer, log_dead_letter
-from rumiai_ray.engine.fitting import cell_spec, dispatcher_of
-from rumiai_ray.engine.groups import Ended, Groups
+from rumiai_ray.engine.cell.dispatcher import Done, Row
+from rumiai_ray.engine.cell.policy import cell_spec, dispatcher_of
+from rumiai_ray.engine.cell.pool import Pool
 from rumiai_ray.engine.interactive import Stopped
-from rumiai_ray.engine.ledger import Ledger, Settled
-from rumiai_ray.engine.limits import stall_timeout_s
-from rumiai_ray.engine.metrics import BatchMetrics
-from rumiai_ray.engine.packed import pack
-from rumiai_ray.engine.pool import Pool
-from rumiai_ray.engine.work import Header, decode
+from rumiai_ray.engine.ray_session.code_snapshot import check_code
+from rumiai_ray.engine.results.commit_groups import Ended, Groups
+from rumiai_ray.engine.results.entry_tracker import Ledger, Settled
+from rumiai_ray.engine.results.failure_records import log_answer, log_dead_letter
+from rumiai_ray.engine.setup.timeouts import stall_timeout_s
+from rumiai_ray.engine.work.arrow_ipc import pack
+from rumiai_ray.engine.work.entry_registry import Claims
+from rumiai_ray.engine.work.entry_rows import dead_letter_row
+from rumiai_ray.engine.work.item import Header, decode
+from rumiai_ray.engine.work.metrics import BatchMetrics
+from rumiai_ray.engine.work.ray_data_source import ReadPolicy, WorkStream
 from rumiai_ray.errors import ModelError, TransientError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from rumiai_ray.config import BaseConfig
-    from rumiai_ray.engine.calls import Index
-    from rumiai_ray.engine.local import LocalRay
-    from rumiai_ray.engine.resources import Plan
-    from rumiai_ray.engine.stage import Stage
-    from rumiai_ray.engine.tally import Tally
+    from rumiai_ray.engine.cell.messages import Index
+    from rumiai_ray.engine.ray_session.local import LocalRay
+    from rumiai_ray.engine.setup.resource_plan import Plan
+    from rumiai_ray.engine.work.counts import Tally
+    from rumiai_ray.engine.work.entry_reader import Stage
     from rumiai_ray.ingest.entries import Entry
     from rumiai_ray.runs.writer import RunWriter
 

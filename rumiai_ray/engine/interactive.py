@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 import ray
 
-from rumiai_ray.engine import cell as cells
-from rumiai_ray.engine import warm
-from rumiai_ray.engine.calls import Index
-from rumiai_ray.engine.code import check_code
-from rumiai_ray.engine.connect import connected
-from rumiai_ray.engine.dispatch import Dispatcher, Done, Row
-from rumiai_ray.engine.entries import dead_letter_row
-from rumiai_ray.engine.failure_records import log_answer, log_dead_letter
-from rumiai_ray.engine.feed import Feed
-from rumiai_ray.engine.fitting import cell_spec, dispatcher_of
-from rumiai_ray.engine.ledger import Ledger, Settled
-from rumiai_ray.engine.machines import cluster_of_now, plan_of_ray
-from rumiai_ray.engine.work import decode, encode
+from rumiai_ray.engine.cell import cell as cells
+from rumiai_ray.engine.cell.dispatcher import Dispatcher, Done, Row
+from rumiai_ray.engine.cell.messages import Index
+from rumiai_ray.engine.cell.policy import cell_spec, dispatcher_of
+from rumiai_ray.engine.ray_session.code_snapshot import check_code
+from rumiai_ray.engine.ray_session.session import connected
+from rumiai_ray.engine.results.entry_tracker import Ledger, Settled
+from rumiai_ray.engine.results.failure_records import log_answer, log_dead_letter
+from rumiai_ray.engine.setup.machines import cluster_of_now, plan_of_ray
+from rumiai_ray.engine.warm import client as warm
+from rumiai_ray.engine.work.entry_rows import dead_letter_row
+from rumiai_ray.engine.work.item import decode, encode
+from rumiai_ray.engine.work.thread_source import Feed
 from rumiai_ray.errors import TransientError
 from rumiai_ray.schema.run import ANALYSES, DEAD_LETTER, VIDEOS, Status
 
@@ -35,16 +35,16 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from rumiai_ray.config import BaseConfig
-    from rumiai_ray.engine.local import LocalRay
-    from rumiai_ray.engine.stage import Stage
-    from rumiai_ray.engine.work import Header, VideoPlan, Work
+    from rumiai_ray.engine.ray_session.local import LocalRay
+    from rumiai_ray.engine.work.entry_reader import Stage
+    from rumiai_ray.engine.work.item import Header, VideoPlan, Work
     from rumiai_ray.ingest.entries import Entry
     from rumiai_ray.runs.writer import RunWriter
 
 _QUIET_S = 1.5
 """How long a first video may take to fail before Ray is started for it: most broken files are known by then."""
 _TICK_S = 0.25
-_FOR_THE_END = ("ray.dag.compiled_dag_node", "supervision", "trackers", "rumiai_ray.engine.assemble")
+_FOR_THE_END = ("ray.dag.compiled_dag_node", "supervision", "trackers", "rumiai_ray.engine.results.assemble")
 """Modules that a run needs when its models are done: they are imported while the models work."""
 
 
@@ -209,7 +209,7 @@ class Interactive:
 
     def _assemble(self, settled: Settled, plan: VideoPlan) -> Exception | None:
         """Commit an entry, or bury it; returns why it had to be buried."""
-        from rumiai_ray.engine.assemble import assemble  # noqa: PLC0415 -- see `_FOR_THE_END`
+        from rumiai_ray.engine.results.assemble import assemble  # noqa: PLC0415 -- see `_FOR_THE_END`
 
         entry = settled.header.entry
         try:

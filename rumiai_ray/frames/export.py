@@ -7,13 +7,13 @@ import wave
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from rumiai_ray.frames._files import storage_errors
+from rumiai_ray.frames.store.files import storage_errors
 from rumiai_ray.frames.types import AUDIO_RATE_HZ
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rumiai_ray.frames.stored import StoredVideo
+    from rumiai_ray.frames.store.stored import StoredVideo
 
 _BYTES_PER_SAMPLE = 2
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import numpy as np
 
 from rumiai_ray.errors import ConfigError
-from rumiai_ray.frames._decoder_version import decoder_digest
+from rumiai_ray.frames.decoder_version import decoder_digest
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 from rumiai_ray.errors import InputError
 from rumiai_ray.ingest.cleaning import CELL_CHARS, INPUT_CHARS, NAME_CHARS, SHORT_CHARS, Cleaner, cleaned
 from rumiai_ray.ingest.identity import Namer
-from rumiai_ray.ingest.listing import check_folder, files_of
 from rumiai_ray.ingest.location import locate, unquoted, without_user
+from rumiai_ray.ingest.manifest.listing import check_folder, files_of
+from rumiai_ray.ingest.manifest.rows import read_rows
 from rumiai_ray.ingest.outcomes import ManifestRowError
-from rumiai_ray.ingest.rows import read_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from rumiai_ray.ingest.rows import Row
+    from rumiai_ray.ingest.manifest.rows import Row
 
 INPUT_COLUMNS = ("input", "path", "url", "webvideourl", "video_url", "share_url", "webpage_url")
 """Names of the column that holds the input, compared without case: the first one that is not blank in a row. After the first three

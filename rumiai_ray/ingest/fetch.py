@@ -7,13 +7,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from rumiai_ray.ingest import sites, stores, web
+from rumiai_ray.ingest import stores, web
 from rumiai_ray.ingest.limits import FetchLimits
 from rumiai_ray.ingest.local import local_video
 from rumiai_ray.ingest.location import locate
 from rumiai_ray.ingest.network import Network
 from rumiai_ray.ingest.retry import retrying
 from rumiai_ray.ingest.saving import storage_error
+from rumiai_ray.ingest.sites import fetch as sites
 from rumiai_ray.ingest.video import Video, VideoMetadata
 
 if TYPE_CHECKING:

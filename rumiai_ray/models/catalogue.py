@@ -7,13 +7,13 @@ from importlib import import_module
 from rumiai_ray.models.base import Model, ModelPlan
 
 MODELS = {
-    "mediapipe": "rumiai_ray.models.mediapipe:MediaPipe",
-    "yolo": "rumiai_ray.models.yolo:Yolo",
+    "mediapipe": "rumiai_ray.models.mediapipe.model:MediaPipe",
+    "yolo": "rumiai_ray.models.yolo.model:Yolo",
     "ocr": "rumiai_ray.models.ocr.model:Ocr",
-    "whisper": "rumiai_ray.models.whisper:Whisper",
-    "emotion": "rumiai_ray.models.emotion:Emotion",
-    "shots": "rumiai_ray.models.shots:Shots",
-    "sound": "rumiai_ray.models.sound:Sound",
+    "whisper": "rumiai_ray.models.whisper.model:Whisper",
+    "emotion": "rumiai_ray.models.emotion.model:Emotion",
+    "shots": "rumiai_ray.models.signals.shots:Shots",
+    "sound": "rumiai_ray.models.signals.sound:Sound",
 }
 
 

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from rumiai_ray.errors import ConfigError, MediaError, StorageError
-from rumiai_ray.frames.decode import DecodedFrame, DecodedSound, decode
+from rumiai_ray.frames.decode.parent import DecodedFrame, DecodedSound, decode
 from rumiai_ray.frames.sampling import SamplingSpec
 from rumiai_ray.frames.types import AUDIO_RATE_HZ, SourceFacts
 from rumiai_ray.report.draw import FrameRows, Painter

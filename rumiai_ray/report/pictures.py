@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from rumiai_ray.frames.store import FrameStore
+    from rumiai_ray.frames.store.store import FrameStore
     from rumiai_ray.report.rows import Row
 
 LONG_SIDE_PX = 640

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from rumiai_ray.frames.store import FrameStore
+    from rumiai_ray.frames.store.store import FrameStore
     from rumiai_ray.report.rows import Found, Row, RunRows
 
 MAIN_FIGURES = (

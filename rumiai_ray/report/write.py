@@ -10,13 +10,13 @@ from rumiai_ray.report.render import render
 from rumiai_ray.report.rows import RunRows
 from rumiai_ray.report.run_page import run_page
 from rumiai_ray.report.video_page import video_page
-from rumiai_ray.runs.export_json import file_name
+from rumiai_ray.runs.export.document import file_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from rumiai_ray.frames.store import FrameStore
+    from rumiai_ray.frames.store.store import FrameStore
     from rumiai_ray.report.rows import Row
     from rumiai_ray.runs.reader import Run
 

@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from rumiai_ray.confinement import available
 from rumiai_ray.errors import StorageError
-from rumiai_ray.frames.cage import missing_layers
+from rumiai_ray.frames.decode.cage import missing_layers
 from rumiai_ray.models.base import ModelPlan
 from rumiai_ray.provenance import GitState, git_state, package_versions, source_sha256
 from rumiai_ray.runs.fingerprint import fingerprint

@@ -8,7 +8,7 @@ import pytest
 
 from known_clips import SEVEN
 from product import analyse, rumiai_ray
-from rumiai_ray.cli._demo_clip import CAPTION_BOTTOM_PX, CAPTION_TOP_PX, DURATION_S, FPS, HEIGHT_PX, SCENE_FRAMES, SCENE_S, SCENES, WIDTH_PX
+from rumiai_ray.cli.demo.clip import CAPTION_BOTTOM_PX, CAPTION_TOP_PX, DURATION_S, FPS, HEIGHT_PX, SCENE_FRAMES, SCENE_S, SCENES, WIDTH_PX
 from rumiai_ray.runs.reader import open_run
 from sameness import differences
 from text_metrics import best_reading, word_error_rate

@@ -155,7 +155,7 @@ def test_a_new_column_in_a_model_is_there_in_the_very_next_run(place: Path, medi
         '        *box("object"),\n        column("area_px", pa.float32(), "Area.", unit="px²"),\n',
     )
     _edit(
-        checkout / "rumiai_ray/models/yolo.py",
+        checkout / "rumiai_ray/models/yolo/model.py",
         '            "confidence": float(found[row, 4]),\n',
         '            "confidence": float(found[row, 4]),\n            "area_px": float(np.prod(boxes[row][2:] - boxes[row][:2])),\n',
     )

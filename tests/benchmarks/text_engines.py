@@ -24,7 +24,7 @@ from captions import as_stored, backgrounds, captioned, fonts
 from rumiai_ray.models.base import FrameBatch
 from rumiai_ray.models.ocr.model import Ocr
 from rumiai_ray.models.ocr.settings import OcrSettings
-from rumiai_ray.models.weights import default_directories, resolve
+from rumiai_ray.models.weights.choice import default_directories, resolve
 from text_metrics import edit_distance
 
 if TYPE_CHECKING:

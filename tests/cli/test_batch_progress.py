@@ -9,7 +9,7 @@ from rich.console import Console
 
 import fakes
 from rumiai_ray.cli.batch_progress import BatchProgress
-from rumiai_ray.engine.tally import Tally
+from rumiai_ray.engine.work.counts import Tally
 
 MODELS = (fakes.plan("eye"), fakes.plan("ear"))
 

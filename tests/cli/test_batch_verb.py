@@ -12,10 +12,10 @@ import pytest
 from rumiai_ray.cli import batch
 from rumiai_ray.cli.exits import Exit
 from rumiai_ray.config import load_config
-from rumiai_ray.engine.local import LocalRay
-from rumiai_ray.engine.prepare import prepare
-from rumiai_ray.engine.resources import Machine
-from rumiai_ray.engine.tally import Tally
+from rumiai_ray.engine.ray_session.local import LocalRay
+from rumiai_ray.engine.setup.resource_plan import Machine
+from rumiai_ray.engine.setup.run_setup import prepare
+from rumiai_ray.engine.work.counts import Tally
 from rumiai_ray.errors import ConfigError, TransientError
 from rumiai_ray.ingest.entries import Entry
 from rumiai_ray.ingest.table import EntryFile
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rumiai_ray.config import BaseConfig
-    from rumiai_ray.engine.prepare import Prepared
+    from rumiai_ray.engine.setup.run_setup import Prepared
     from rumiai_ray.runs.writer import RunWriter
 
 ENTRIES = EntryFile.of([Entry(name, f"{name}.mp4") for name in ("a", "b", "c")])
@@ -86,11 +86,11 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
         yield LocalRay("0" * 64, tmp_path)
 
     monkeypatch.setattr(batch, "_prepare", prepared)
-    monkeypatch.setattr("rumiai_ray.engine.connect.connected", connected)
+    monkeypatch.setattr("rumiai_ray.engine.ray_session.session.connected", connected)
     monkeypatch.setattr("rumiai_ray.engine.batch.Batch", Engine)
     cluster = ClusterRecord(ray_version="0", nodes=1, resources={"CPU": 2.0})
-    monkeypatch.setattr("rumiai_ray.engine.machines.cluster_of_now", lambda: cluster)
-    monkeypatch.setattr("rumiai_ray.engine.machines.machines_of_ray", lambda *_: [Machine(cpus=2, memory_gb=16)])
+    monkeypatch.setattr("rumiai_ray.engine.setup.machines.cluster_of_now", lambda: cluster)
+    monkeypatch.setattr("rumiai_ray.engine.setup.machines.machines_of_ray", lambda *_: [Machine(cpus=2, memory_gb=16)])
     return stage
 
 

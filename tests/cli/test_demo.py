@@ -11,8 +11,11 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from rumiai_ray.cli import _demo_clip, _demo_speech, analyze, demo
-from rumiai_ray.cli._demo_clip import (
+from rumiai_ray.cli import analyze
+from rumiai_ray.cli.demo import clip as _demo_clip
+from rumiai_ray.cli.demo import speech as _demo_speech
+from rumiai_ray.cli.demo import verb as demo
+from rumiai_ray.cli.demo.clip import (
     CAPTION_BOTTOM_PX,
     CAPTION_TOP_PX,
     DURATION_S,
@@ -25,12 +28,13 @@ from rumiai_ray.cli._demo_clip import (
     WIDTH_PX,
     compose,
 )
-from rumiai_ray.cli._demo_comparison import print_comparison
-from rumiai_ray.cli._demo_speech import LOADER, RATE_HZ, NoSpeechError, speak
+from rumiai_ray.cli.demo.comparison import print_comparison
+from rumiai_ray.cli.demo.speech import LOADER, RATE_HZ, NoSpeechError, speak
 from rumiai_ray.cli.exits import Exit
 from rumiai_ray.config import load_config
 from rumiai_ray.errors import ConfigError, StorageError
-from rumiai_ray.models import fetch, weights
+from rumiai_ray.models.weights import choice as weights
+from rumiai_ray.models.weights import fetch
 from rumiai_ray.runs.reader import Run, open_run
 from rumiai_ray.runs.writer import RunWriter
 from synthetic_run import RUN_ID, analysis_row, manifest, object_row, stamped
@@ -115,7 +119,7 @@ def _loudness(sound: np.ndarray[Any, Any], start_s: float, end_s: float) -> floa
 
 def test_the_clip_is_the_same_whatever_lay_in_memory_before(tmp_path: Path) -> None:
     program = (
-        "import sys, pathlib; import rumiai_ray.cli._demo_clip as c; c.SCENE_FRAMES = 12; c.SCENES = c.SCENES[:1];"
+        "import sys, pathlib; import rumiai_ray.cli.demo.clip as c; c.SCENE_FRAMES = 12; c.SCENES = c.SCENES[:1];"
         "c.compose(pathlib.Path(sys.argv[1]), None)"
     )
     files = []
@@ -155,7 +159,7 @@ def test_a_package_that_ships_no_such_medium_is_named(tmp_path: Path, monkeypatc
 
 def test_the_media_come_without_importing_their_packages() -> None:
     program = (
-        "import sys; import rumiai_ray.cli._demo_clip as c; [c._source(s) for s in c.SCENES];"
+        "import sys; import rumiai_ray.cli.demo.clip as c; [c._source(s) for s in c.SCENES];"
         "sys.exit(bool({'feat', 'ultralytics', 'skimage', 'torch'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

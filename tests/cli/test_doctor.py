@@ -15,19 +15,23 @@ import typer
 from typer.testing import CliRunner
 
 import rumiai_ray
-from rumiai_ray.cli import _libraries, _machine_checks, _package_checks, _ray_checks, doctor_verb
-from rumiai_ray.cli.doctor import Finding, debian_packages, examine
-from rumiai_ray.cli.doctor_verb import preflight
+from rumiai_ray.cli.doctor import libraries as _libraries
+from rumiai_ray.cli.doctor import machine as _machine_checks
+from rumiai_ray.cli.doctor import packages as _package_checks
+from rumiai_ray.cli.doctor import ray as _ray_checks
+from rumiai_ray.cli.doctor import verb as doctor_verb
+from rumiai_ray.cli.doctor.checks import Finding, debian_packages, examine
+from rumiai_ray.cli.doctor.verb import preflight
 from rumiai_ray.cli.options import with_settings
 from rumiai_ray.config import BaseConfig
 from rumiai_ray.confinement import Available
-from rumiai_ray.engine import ray_folder
-from rumiai_ray.engine.ray_folder import RayFolder
+from rumiai_ray.engine.ray_session import folder as ray_folder
+from rumiai_ray.engine.ray_session.folder import RayFolder
 from rumiai_ray.errors import ConfigError
-from rumiai_ray.frames import cage
+from rumiai_ray.frames.decode import cage
 from rumiai_ray.models import catalogue
 from rumiai_ray.models.base import Batch, Model, ModelSettings
-from rumiai_ray.models.weights import Candidate, UrlSource, WeightFile
+from rumiai_ray.models.weights.choice import Candidate, UrlSource, WeightFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -99,7 +103,7 @@ def test_every_finding_that_is_not_ok_says_what_to_do(diagnose: Callable[..., di
 
 def test_the_quick_checks_import_neither_torch_nor_ray(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from rumiai_ray.cli.doctor import examine;"
+        "import sys; from pathlib import Path; from rumiai_ray.cli.doctor.checks import examine;"
         f"examine('offline', {{}}, [], Path({str(tmp_path)!r}), 'runs', quick=True);"
         "print([name for name in ('torch', 'ray', 'cv2', 'mediapipe') if name in sys.modules])"
     )

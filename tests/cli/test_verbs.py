@@ -14,21 +14,22 @@ import typer
 from rich.console import Console
 
 from rumiai_ray import __version__
-from rumiai_ray.cli import app, doctor_verb
+from rumiai_ray.cli import app
 from rumiai_ray.cli.app import command_line
+from rumiai_ray.cli.doctor import verb as doctor_verb
+from rumiai_ray.cli.doctor.finding import Finding
 from rumiai_ray.cli.exits import Exit
-from rumiai_ray.cli.finding import Finding
 from rumiai_ray.cli.progress import ProgressBars
 from rumiai_ray.cli.weights import choose_or_fetch
 from rumiai_ray.config import load_config
-from rumiai_ray.engine import attach
-from rumiai_ray.engine.choose import weight_directories
-from rumiai_ray.engine.prepare import open_store
-from rumiai_ray.frames._files import sha256_of
+from rumiai_ray.engine.ray_session import warm_connection as attach
+from rumiai_ray.engine.setup.model_choice import weight_directories
+from rumiai_ray.engine.setup.run_setup import open_store
+from rumiai_ray.frames.store.files import sha256_of
 from rumiai_ray.ingest import entries
-from rumiai_ray.models import fetch
-from rumiai_ray.models._reach import host_of
-from rumiai_ray.models.weights import MissingWeightsError, PackageSource
+from rumiai_ray.models.weights import fetch
+from rumiai_ray.models.weights.choice import MissingWeightsError, PackageSource
+from rumiai_ray.models.weights.reach import host_of
 from rumiai_ray.runs.writer import RunWriter
 from synthetic_clips import make_clip
 from synthetic_run import RUN_ID, analysis_row, dead_letter_row, manifest, rows_of, stamped, video_key

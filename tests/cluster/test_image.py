@@ -10,7 +10,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from deployment import CLUSTER, ROOT, dockerfile, image_environment
-from rumiai_ray.cli.doctor import debian_packages
+from rumiai_ray.cli.doctor.checks import debian_packages
 from rumiai_ray.config import load_config
 
 FOR_THE_LAUNCHERS = {"openssh-client", "rsync", "wget"}

@@ -16,7 +16,7 @@ import metrics_driver
 from deployment import CLUSTER
 from product import ROOT, SUPPORT
 from ray_head import ray_head
-from rumiai_ray.engine.metrics import METRICS
+from rumiai_ray.engine.work.metrics import METRICS
 
 if TYPE_CHECKING:
     from pathlib import Path

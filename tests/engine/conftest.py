@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chaos import ray_with_faults
-from rumiai_ray.engine import cell as cells
-from rumiai_ray.engine.lane import LanePolicy
-from rumiai_ray.engine.resources import Machine, plan_machine
+from rumiai_ray.engine.cell import cell as cells
+from rumiai_ray.engine.cell.model_lane import LanePolicy
+from rumiai_ray.engine.setup.resource_plan import Machine, plan_machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from rumiai_ray.engine.local import LocalRay
+    from rumiai_ray.engine.ray_session.local import LocalRay
     from rumiai_ray.models.base import ModelPlan
 
 FAST = LanePolicy(outstanding=2, attempts=3, call_timeout_s=120.0, start_timeout_s=120.0, memory_bytes=2**40)

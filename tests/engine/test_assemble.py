@@ -10,17 +10,17 @@ import pytest
 import fakes
 from fakes import HEARD, SEEN
 from rumiai_ray.config import load_config
-from rumiai_ray.engine.assemble import assemble
-from rumiai_ray.engine.calls import Failure, Index, Outcome
-from rumiai_ray.engine.packed import pack
-from rumiai_ray.engine.prepare import thresholds
-from rumiai_ray.engine.work import VideoPlan
+from rumiai_ray.engine.cell.messages import Failure, Index, Outcome
+from rumiai_ray.engine.results.assemble import assemble
+from rumiai_ray.engine.setup.run_setup import thresholds
+from rumiai_ray.engine.work.arrow_ipc import pack
+from rumiai_ray.engine.work.item import VideoPlan
 from rumiai_ray.errors import ModelError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from rumiai_ray.engine.calls import Payload
+    from rumiai_ray.engine.cell.messages import Payload
     from rumiai_ray.models.base import ModelPlan
 
 EYE, EAR = fakes.plan("eye"), fakes.plan("ear", "Listener")

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rumiai_ray.engine.assemble import assemble
-from rumiai_ray.engine.calls import Failure, Index, Outcome
-from rumiai_ray.engine.packed import pack
-from rumiai_ray.engine.work import Sampled, VideoPlan
+from rumiai_ray.engine.cell.messages import Failure, Index, Outcome
+from rumiai_ray.engine.results.assemble import assemble
+from rumiai_ray.engine.work.arrow_ipc import pack
+from rumiai_ray.engine.work.item import Sampled, VideoPlan
 from rumiai_ray.models.base import ModelPlan
 from rumiai_ray.models.catalogue import model_class
 from rumiai_ray.schema.registry import TABLES_BY_NAME
 from synthetic_video import THRESHOLDS, thing
 
 if TYPE_CHECKING:
-    from rumiai_ray.engine.calls import Payload
+    from rumiai_ray.engine.cell.messages import Payload
 
 FRAMES = 20
 SAMPLED = Sampled(duration_s=4.0, width_px=100, height_px=100, times_s=tuple(at / 5 for at in range(FRAMES)))

@@ -13,7 +13,7 @@ from batches import Kit
 if TYPE_CHECKING:
     import pytest
 
-    from rumiai_ray.engine.local import LocalRay
+    from rumiai_ray.engine.ray_session.local import LocalRay
 
 
 def test_whatever_the_sizes_and_whoever_is_killed_every_row_belongs_to_its_own_video(

@@ -21,7 +21,7 @@ from numbered_clips import numbered_clip
 from poison import INFOS, PoisonedStage
 from rumiai_ray.engine.batch import StalledError
 from rumiai_ray.engine.interactive import Stopped
-from rumiai_ray.engine.tally import tally_of
+from rumiai_ray.engine.work.counts import tally_of
 from rumiai_ray.errors import ModelError, TransientError
 from rumiai_ray.ingest.entries import Entry, read_manifest
 from rumiai_ray.ingest.table import EntryFile
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rumiai_ray.engine.batch import Batch
-    from rumiai_ray.engine.local import LocalRay
+    from rumiai_ray.engine.ray_session.local import LocalRay
 
 
 @pytest.fixture

@@ -11,21 +11,21 @@ import ray
 
 import fakes
 from fakes import plan
-from rumiai_ray.engine import alone
-from rumiai_ray.engine.actor import worker_environment
-from rumiai_ray.engine.alone import measure_alone
-from rumiai_ray.engine.ceiling import CORES, ceiling
-from rumiai_ray.engine.dispatch import Dispatcher, Row
-from rumiai_ray.engine.meter import Meter
-from rumiai_ray.engine.work import encode
+from rumiai_ray.engine.benchmark import models_alone as alone
+from rumiai_ray.engine.benchmark.cpu_meter import Meter
+from rumiai_ray.engine.benchmark.models_alone import measure_alone
+from rumiai_ray.engine.cell.dispatcher import Dispatcher, Row
+from rumiai_ray.engine.cell.model_actor import worker_environment
+from rumiai_ray.engine.results.ceiling import CORES, ceiling
+from rumiai_ray.engine.work.item import encode
 from rumiai_ray.provenance import source_sha256
 from works import audio_work, frames_work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from rumiai_ray.engine.cell import Cell
-    from rumiai_ray.engine.local import LocalRay
+    from rumiai_ray.engine.cell.cell import Cell
+    from rumiai_ray.engine.ray_session.local import LocalRay
 
 # Names of their own: the notes of the session's other actors lie in the same folder.
 BURNER = plan("burner", behave="burn")

@@ -11,16 +11,16 @@ import pytest
 import ray
 
 from fakes import plan
-from rumiai_ray.engine.dispatch import Dispatcher, Done, Row
-from rumiai_ray.engine.packed import unpack
-from rumiai_ray.engine.work import Work, encode
+from rumiai_ray.engine.cell.dispatcher import Dispatcher, Done, Row
+from rumiai_ray.engine.work.arrow_ipc import unpack
+from rumiai_ray.engine.work.item import Work, encode
 from works import audio_work, frames_work
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rumiai_ray.engine.cell import Cell
-    from rumiai_ray.engine.lane import LanePolicy
+    from rumiai_ray.engine.cell.cell import Cell
+    from rumiai_ray.engine.cell.model_lane import LanePolicy
 
     StartCell = Callable[..., Cell]
 

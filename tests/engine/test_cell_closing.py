@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rumiai_ray.engine import cell as cells
+from rumiai_ray.engine.cell import cell as cells
 
 
 class _Ended:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rumiai_ray.engine.claims import Claims
+from rumiai_ray.engine.work.entry_registry import Claims
 
 
 def test_the_first_entry_that_claims_a_video_owns_it_and_may_ask_again() -> None:

@@ -13,12 +13,12 @@ import ray
 from batches import WELL
 from numbered_clips import numbered_clip
 from rumiai_ray.config import load_config
-from rumiai_ray.engine import dataset
-from rumiai_ray.engine.claims import Claims
-from rumiai_ray.engine.dataset import ReadPolicy, WorkStream
-from rumiai_ray.engine.prepare import fetch_limits, open_store, thresholds
-from rumiai_ray.engine.stage import Stage
-from rumiai_ray.engine.work import decode
+from rumiai_ray.engine.setup.run_setup import fetch_limits, open_store, thresholds
+from rumiai_ray.engine.work import ray_data_source as dataset
+from rumiai_ray.engine.work.entry_reader import Stage
+from rumiai_ray.engine.work.entry_registry import Claims
+from rumiai_ray.engine.work.item import decode
+from rumiai_ray.engine.work.ray_data_source import ReadPolicy, WorkStream
 from rumiai_ray.errors import StorageError
 from rumiai_ray.ingest.entries import Entry
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from rumiai_ray.engine.local import LocalRay
+    from rumiai_ray.engine.ray_session.local import LocalRay
 
 POLICY = ReadPolicy(tasks=1, cells=1, attempts=2, timeout_s=60)
 

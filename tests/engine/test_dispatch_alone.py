@@ -9,9 +9,9 @@ import pytest
 from ray.exceptions import ActorDiedError, ActorUnavailableError, ObjectLostError, RayTaskError
 
 from fake_ray import FakeFront, FakeRay, fake_ray
-from rumiai_ray.engine import dispatch
-from rumiai_ray.engine.calls import Index
-from rumiai_ray.engine.dispatch import Dispatcher, Row
+from rumiai_ray.engine.cell import dispatcher as dispatch
+from rumiai_ray.engine.cell.dispatcher import Dispatcher, Row
+from rumiai_ray.engine.cell.messages import Index
 from rumiai_ray.errors import ModelError
 
 if TYPE_CHECKING:

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 import fakes
-from rumiai_ray.engine.actor import ModelActor
-from rumiai_ray.engine.packed import unpack
+from rumiai_ray.engine.cell.model_actor import ModelActor
+from rumiai_ray.engine.work.arrow_ipc import unpack
 from rumiai_ray.provenance import source_sha256
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rumiai_ray.engine.calls import Answer
+    from rumiai_ray.engine.cell.messages import Answer
 
 FRAMES = 11
 

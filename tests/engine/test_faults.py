@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rumiai_ray.engine.batch import Batch
-    from rumiai_ray.engine.local import LocalRay
+    from rumiai_ray.engine.ray_session.local import LocalRay
 
 DOZEN = [
     Fault("segfault", "extract", "middle"),

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rumiai_ray.engine import feed as feeds
-from rumiai_ray.engine.feed import Feed
+from rumiai_ray.engine.work import thread_source as feeds
+from rumiai_ray.engine.work.thread_source import Feed
 from rumiai_ray.ingest.entries import Entry
 
 if TYPE_CHECKING:

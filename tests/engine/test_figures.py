@@ -6,9 +6,9 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from fakes import plan
-from rumiai_ray.engine import machines
-from rumiai_ray.engine.figures import figures_of, speed_of_light, summary_of
-from rumiai_ray.engine.tally import Tally
+from rumiai_ray.engine.results.summary import figures_of, speed_of_light, summary_of
+from rumiai_ray.engine.setup import machines
+from rumiai_ray.engine.work.counts import Tally
 
 if TYPE_CHECKING:
     import pytest

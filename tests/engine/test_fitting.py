@@ -10,10 +10,10 @@ import pytest
 
 import fakes
 from rumiai_ray.config import Config, Engine
-from rumiai_ray.engine import ray_settings
-from rumiai_ray.engine.fitting import batches_in_flight, cell_spec
-from rumiai_ray.engine.local import LocalRay
-from rumiai_ray.engine.resources import CellShape, Share
+from rumiai_ray.engine.cell.policy import batches_in_flight, cell_spec
+from rumiai_ray.engine.ray_session import settings as ray_settings
+from rumiai_ray.engine.ray_session.local import LocalRay
+from rumiai_ray.engine.setup.resource_plan import CellShape, Share
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from rumiai_ray.engine.gpu_watch import GpuWatch
+from rumiai_ray.engine.benchmark.gpu_watch import GpuWatch
 
 
 class _Error(Exception):

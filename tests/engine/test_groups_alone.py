@@ -13,14 +13,14 @@ from ray.exceptions import RayTaskError, WorkerCrashedError
 from fake_ray import Call, Promise, fake_ray
 from fakes import SAMPLED
 from rumiai_ray.config import Engine
-from rumiai_ray.engine import groups as under_test
-from rumiai_ray.engine.calls import Index
-from rumiai_ray.engine.groups import Groups
-from rumiai_ray.engine.ledger import Settled
-from rumiai_ray.engine.packed import pack
-from rumiai_ray.engine.tally import Tally
-from rumiai_ray.engine.work import Header, VideoPlan
-from rumiai_ray.engine.writing import Written
+from rumiai_ray.engine.cell.messages import Index
+from rumiai_ray.engine.results import commit_groups as under_test
+from rumiai_ray.engine.results.commit_groups import Groups
+from rumiai_ray.engine.results.commit_task import Written
+from rumiai_ray.engine.results.entry_tracker import Settled
+from rumiai_ray.engine.work.arrow_ipc import pack
+from rumiai_ray.engine.work.counts import Tally
+from rumiai_ray.engine.work.item import Header, VideoPlan
 from rumiai_ray.errors import ModelError, StorageError
 from rumiai_ray.ingest.entries import Entry
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from rumiai_ray.engine import head
-from rumiai_ray.engine.process_id import ProcessId
+from rumiai_ray.engine.ray_session import local_head as head
+from rumiai_ray.engine.ray_session.process_id import ProcessId
 from rumiai_ray.errors import ConfigError
 
 if TYPE_CHECKING:

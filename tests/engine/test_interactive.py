@@ -12,8 +12,8 @@ import fakes
 from numbered_clips import numbered_clip
 from rumiai_ray.config import load_config
 from rumiai_ray.engine.interactive import Interactive
-from rumiai_ray.engine.prepare import fetch_limits, open_store, sampling_spec, thresholds
-from rumiai_ray.engine.stage import Stage
+from rumiai_ray.engine.setup.run_setup import fetch_limits, open_store, sampling_spec, thresholds
+from rumiai_ray.engine.work.entry_reader import Stage
 from rumiai_ray.ingest.entries import entries_from_inputs
 from rumiai_ray.runs.manifest import RunManifest
 from rumiai_ray.runs.reader import Run, open_run
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pytest
 
-    from rumiai_ray.engine.cell import Cell
-    from rumiai_ray.engine.work import VideoPlan
+    from rumiai_ray.engine.cell.cell import Cell
+    from rumiai_ray.engine.work.item import VideoPlan
     from rumiai_ray.ingest.entries import Entry
     from rumiai_ray.models.base import ModelPlan
 
@@ -110,7 +110,7 @@ def test_a_copy_of_a_video_that_cannot_be_assembled_is_buried_with_it(
     def broken(*_: object) -> dict[str, pa.Table]:
         raise ArithmeticError("these rows do not add up")
 
-    monkeypatch.setattr("rumiai_ray.engine.assemble.assemble", broken)
+    monkeypatch.setattr("rumiai_ray.engine.results.assemble.assemble", broken)
     clip = numbered_clip(tmp_path / "a.mkv", 42)
     shutil.copy(clip, tmp_path / "b.mkv")
     run, _ = _run(start_cell(*MODELS), tmp_path, "broken", [str(tmp_path / name) for name in ("a.mkv", "b.mkv")])

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from ray.exceptions import ActorDiedError, GetTimeoutError, RaySystemError, RayTaskError
 
-from rumiai_ray.engine import keeper_answers, warm
-from rumiai_ray.engine.keeper_answers import OTHER_VERSION, PROTOCOL, OtherVersionError, answer, error_of
+from rumiai_ray.engine.warm import answers as keeper_answers
+from rumiai_ray.engine.warm import client as warm
+from rumiai_ray.engine.warm.answers import OTHER_VERSION, PROTOCOL, OtherVersionError, answer, error_of
 from rumiai_ray.errors import ConfigError, RumiaiError, TransientError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-UNKNOWN = RaySystemError(ModuleNotFoundError("No module named 'rumiai_ray.engine.keeper'"), "Traceback …")  # type: ignore[no-untyped-call]
+UNKNOWN = RaySystemError(ModuleNotFoundError("No module named 'rumiai_ray.engine.warm.server'"), "Traceback …")  # type: ignore[no-untyped-call]
 """What Ray makes of an answer whose classes are not there."""
 
 

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from ray.exceptions import ActorDiedError, ActorUnavailableError, RayTaskError
 
-from rumiai_ray.engine import lane as lane_module
-from rumiai_ray.engine import start as start_module
-from rumiai_ray.engine.calls import Answer, Failure
-from rumiai_ray.engine.lane import Call, Lane, LanePolicy
-from rumiai_ray.engine.note import NoteBook
+from rumiai_ray.engine.cell import model_lane as lane_module
+from rumiai_ray.engine.cell import startup as start_module
+from rumiai_ray.engine.cell.call_journal import NoteBook
+from rumiai_ray.engine.cell.messages import Answer, Failure
+from rumiai_ray.engine.cell.model_lane import Call, Lane, LanePolicy
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pyarrow as pa
 
 from fakes import SAMPLED
-from rumiai_ray.engine.calls import Index
-from rumiai_ray.engine.ledger import Ledger
-from rumiai_ray.engine.packed import pack
-from rumiai_ray.engine.work import Header, VideoPlan
+from rumiai_ray.engine.cell.messages import Index
+from rumiai_ray.engine.results.entry_tracker import Ledger
+from rumiai_ray.engine.work.arrow_ipc import pack
+from rumiai_ray.engine.work.item import Header, VideoPlan
 from rumiai_ray.ingest.entries import Entry
 
 

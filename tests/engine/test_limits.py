@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rumiai_ray.config import Engine
-from rumiai_ray.engine.limits import answer_timeout_s, stall_timeout_s
+from rumiai_ray.engine.setup.timeouts import answer_timeout_s, stall_timeout_s
 
 SECONDS = st.floats(0.1, 1e5)
 

@@ -14,13 +14,13 @@ import ray
 from ray.exceptions import AuthenticationError, RuntimeEnvSetupError
 
 from ray_head import psutil
-from rumiai_ray.engine import local
+from rumiai_ray.engine.cell.call_journal import NoteBook, read
 from rumiai_ray.engine.interactive import Stopped
-from rumiai_ray.engine.note import NoteBook, read
+from rumiai_ray.engine.ray_session import local
 from rumiai_ray.errors import ConfigError, TransientError
 
 if TYPE_CHECKING:
-    from rumiai_ray.engine.local import LocalRay
+    from rumiai_ray.engine.ray_session.local import LocalRay
     from rumiai_ray.errors import RumiaiError
 
 

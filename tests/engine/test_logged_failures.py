@@ -9,9 +9,9 @@ import pytest
 
 import fakes
 from batches import WELL, Kit, clips
-from rumiai_ray.engine.calls import Failure, Index, Outcome
-from rumiai_ray.engine.failure_records import log_answer, log_dead_letter
-from rumiai_ray.engine.work import Header, VideoPlan
+from rumiai_ray.engine.cell.messages import Failure, Index, Outcome
+from rumiai_ray.engine.results.failure_records import log_answer, log_dead_letter
+from rumiai_ray.engine.work.item import Header, VideoPlan
 from rumiai_ray.errors import ModelError
 from rumiai_ray.ingest.entries import Entry
 from rumiai_ray.runs.failure_log import FailureLog, read_failures
@@ -21,7 +21,7 @@ from rumiai_ray.storage import Store
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rumiai_ray.engine.local import LocalRay
+    from rumiai_ray.engine.ray_session.local import LocalRay
 
 KEY = "a" * 64
 

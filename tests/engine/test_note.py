@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rumiai_ray.engine import note
-from rumiai_ray.engine.note import NoteBook
+from rumiai_ray.engine.cell import call_journal as note
+from rumiai_ray.engine.cell.call_journal import NoteBook
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,16 +13,16 @@ import ray
 from ray.util.placement_group import remove_placement_group
 
 from fakes import plan
-from rumiai_ray.engine import cell as cells
-from rumiai_ray.engine.dispatch import Dispatcher, Done, Row
-from rumiai_ray.engine.pool import Pool
-from rumiai_ray.engine.resources import Machine, plan_machine
-from rumiai_ray.engine.work import encode
+from rumiai_ray.engine.cell import cell as cells
+from rumiai_ray.engine.cell.dispatcher import Dispatcher, Done, Row
+from rumiai_ray.engine.cell.pool import Pool
+from rumiai_ray.engine.setup.resource_plan import Machine, plan_machine
+from rumiai_ray.engine.work.item import encode
 from works import frames_work
 
 if TYPE_CHECKING:
-    from rumiai_ray.engine.lane import LanePolicy
-    from rumiai_ray.engine.local import LocalRay
+    from rumiai_ray.engine.cell.model_lane import LanePolicy
+    from rumiai_ray.engine.ray_session.local import LocalRay
 
 ON_GPU = {"eyes": 1.0, "words": 4.0, "ears": 2.5}
 MODELS = (plan("people", actors=2), *(replace(plan(name), device="cuda:0", gpu_memory_gb=size) for name, size in ON_GPU.items()))

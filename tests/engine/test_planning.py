@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import fakes
-from rumiai_ray.engine import planning
-from rumiai_ray.engine.planning import plan_video
-from rumiai_ray.engine.work import decode, encode
+from rumiai_ray.engine.work import planner as planning
+from rumiai_ray.engine.work.item import decode, encode
+from rumiai_ray.engine.work.planner import plan_video
 from rumiai_ray.frames.types import AUDIO_RATE_HZ, Audio, EncodedBatch, SourceFacts
 from rumiai_ray.models.base import ModelPlan, Subset
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from rumiai_ray.engine.work import VideoPlan, Work
-    from rumiai_ray.frames.stored import StoredVideo
+    from rumiai_ray.engine.work.item import VideoPlan, Work
+    from rumiai_ray.frames.store.stored import StoredVideo
 
 FACTS = SourceFacts(
     size_bytes=1, container="mov", video_codec="h264", audio_codec="aac", width_px=640, height_px=360, rotation_deg=0, duration_s=10.0,

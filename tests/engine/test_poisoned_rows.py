@@ -22,19 +22,19 @@ from fakes import plan as fake_plan
 from numbered_clips import numbered_clip
 from poison import INFOS, UnreadableError
 from rumiai_ray.config import load_config
-from rumiai_ray.engine.calls import Failure, Index, Outcome
-from rumiai_ray.engine.entries import dead_letter_row
-from rumiai_ray.engine.ledger import Settled
-from rumiai_ray.engine.prepare import fetch_limits, open_store, thresholds
-from rumiai_ray.engine.stage import Stage
-from rumiai_ray.engine.work import decode, encode
-from rumiai_ray.engine.writing import Target, write_group
+from rumiai_ray.engine.cell.messages import Failure, Index, Outcome
+from rumiai_ray.engine.results.commit_task import Target, write_group
+from rumiai_ray.engine.results.entry_tracker import Settled
+from rumiai_ray.engine.setup.run_setup import fetch_limits, open_store, thresholds
+from rumiai_ray.engine.work.entry_reader import Stage
+from rumiai_ray.engine.work.entry_rows import dead_letter_row
+from rumiai_ray.engine.work.item import decode, encode
 from rumiai_ray.errors import InputError, MediaError, TransientError
 from rumiai_ray.ingest.cleaning import INT64_MAX, TEXT_CHARS
 from rumiai_ray.ingest.entries import Entry, entries_from_inputs, read_manifest
 from rumiai_ray.ingest.local import local_video
 from rumiai_ray.ingest.location import locate
-from rumiai_ray.ingest.site_metadata import metadata_from
+from rumiai_ray.ingest.sites.metadata import metadata_from
 from rumiai_ray.ingest.table import EntryFile
 from rumiai_ray.runs.reader import Run, open_run
 from rumiai_ray.runs.writer import RunWriter
@@ -100,7 +100,7 @@ class Bench:
         writer = RunWriter.create(self._place / f"runs{self._runs}", manifest())
         cut = thresholds(self._config)
         stage = Stage(RUN_ID, (), self._store, fetch_limits(self._config), self._place, 4, cut)
-        with patch("rumiai_ray.engine.stage.fetch", self._fetch):
+        with patch("rumiai_ray.engine.work.entry_reader.fetch", self._fetch):
             works = [work for entry in given for work in stage.work_of(entry, lambda _key, _entry: True)]
         headers = [decode(encode([work]), 0).header for work in works]
         settled = [Settled(header) for header in headers if header is not None]
@@ -313,8 +313,8 @@ def test_a_dead_letter_can_be_written_of_any_error(message: str, name: str, atte
 
 
 def test_a_model_whose_message_no_table_can_hold_costs_the_video_nothing_else() -> None:
-    from rumiai_ray.engine.assemble import assemble  # noqa: PLC0415 -- it imports the insights
-    from rumiai_ray.engine.work import Sampled, VideoPlan  # noqa: PLC0415
+    from rumiai_ray.engine.results.assemble import assemble  # noqa: PLC0415 -- it imports the insights
+    from rumiai_ray.engine.work.item import Sampled, VideoPlan  # noqa: PLC0415
 
     said = "I read \ud800\0 in it"
     outcome = Outcome(1, None, 0, (), 0.0, (), Failure("Odd\ud800", said), notes=(said,))

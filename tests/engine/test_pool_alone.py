@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rumiai_ray.engine import pool as pools
-from rumiai_ray.engine.calls import Failure, Index, Outcome
-from rumiai_ray.engine.dispatch import Done, Row
-from rumiai_ray.engine.pool import Pool
+from rumiai_ray.engine.cell import pool as pools
+from rumiai_ray.engine.cell.dispatcher import Done, Row
+from rumiai_ray.engine.cell.messages import Failure, Index, Outcome
+from rumiai_ray.engine.cell.pool import Pool
 from rumiai_ray.errors import ModelError, TransientError
 
 if TYPE_CHECKING:

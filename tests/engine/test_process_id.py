@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from rumiai_ray.engine.process_id import ProcessId
+from rumiai_ray.engine.ray_session.process_id import ProcessId
 
 
 def test_a_process_lives_until_it_has_ended_although_nobody_has_waited_for_it() -> None:

@@ -22,7 +22,7 @@ import pytest
 from batches import TABLES, check_attribution, clips
 from ending_driver import Order
 from product import ROOT, SUPPORT
-from rumiai_ray.engine.ray_folder import left_behind
+from rumiai_ray.engine.ray_session.folder import left_behind
 from rumiai_ray.runs.reader import Run, open_run
 
 if TYPE_CHECKING:

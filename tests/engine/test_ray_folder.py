@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rumiai_ray.engine import ray_folder
-from rumiai_ray.engine.ray_folder import LOG_FILE_BYTES, LOGS_BYTES, RayFolder, left_behind
+from rumiai_ray.engine.ray_session import folder as ray_folder
+from rumiai_ray.engine.ray_session.folder import LOG_FILE_BYTES, LOGS_BYTES, RayFolder, left_behind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

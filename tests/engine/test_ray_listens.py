@@ -17,12 +17,12 @@ import psutil
 import pytest
 import ray
 
-from rumiai_ray.engine import head
+from rumiai_ray.engine.ray_session import local_head as head
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rumiai_ray.engine.local import LocalRay
+    from rumiai_ray.engine.ray_session.local import LocalRay
 
 ACTING = (
     "/ray.rpc.InternalKVGcsService/InternalKVPut",

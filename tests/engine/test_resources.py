@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fakes
-from rumiai_ray.engine.resources import FRONT_CPUS, USABLE_MEMORY, Machine, Plan, Wishes, plan_cluster, plan_machine
+from rumiai_ray.engine.setup.resource_plan import FRONT_CPUS, USABLE_MEMORY, Machine, Plan, Wishes, plan_cluster, plan_machine
 from rumiai_ray.errors import ConfigError
 
 if TYPE_CHECKING:

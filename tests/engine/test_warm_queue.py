@@ -13,15 +13,16 @@ from ray.exceptions import ActorDiedError, GetTimeoutError
 
 import fakes
 from rumiai_ray.config import load_config
-from rumiai_ray.engine import keeper_answers, warm
-from rumiai_ray.engine.keeper import FORGOTTEN_S, Keeper
-from rumiai_ray.engine.keeper_answers import PROTOCOL
+from rumiai_ray.engine.warm import answers as keeper_answers
+from rumiai_ray.engine.warm import client as warm
+from rumiai_ray.engine.warm.answers import PROTOCOL
+from rumiai_ray.engine.warm.server import FORGOTTEN_S, Keeper
 from rumiai_ray.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-MODULE = "rumiai_ray.engine.keeper"
+MODULE = "rumiai_ray.engine.warm.server"
 PLAN = fakes.plan("reader", "Reader")
 
 

@@ -12,8 +12,8 @@ import pytest
 
 import rumiai_ray
 from rumiai_ray.errors import ConfigError
-from rumiai_ray.frames import _decoder_version
-from rumiai_ray.frames._decoder_version import decoder_digest, digest_of
+from rumiai_ray.frames import decoder_version as _decoder_version
+from rumiai_ray.frames.decoder_version import decoder_digest, digest_of
 
 PACKAGE = Path(rumiai_ray.__file__).parent
 DECODING = (

@@ -17,9 +17,9 @@ from caged import outcome
 from escapes import NUMBERS, OTHERS, PLAIN
 from rumiai_ray.confinement import Available, available
 from rumiai_ray.errors import ConfigError, MediaError
-from rumiai_ray.frames import cage
-from rumiai_ray.frames import decode as decode_module
-from rumiai_ray.frames.decode import decode
+from rumiai_ray.frames.decode import cage
+from rumiai_ray.frames.decode import parent as decode_module
+from rumiai_ray.frames.decode.parent import decode
 from rumiai_ray.frames.limits import DecodeLimits
 from rumiai_ray.frames.sampling import SamplingSpec
 from rumiai_ray.frames.types import SourceFacts
@@ -36,7 +36,7 @@ NUMBER = f"number = {NUMBERS!r}.__getitem__\n"
 LIKE_THE_DECODER = f"""
 {NUMBER}
 import encodings.idna, fcntl
-from rumiai_ray.frames import cage
+from rumiai_ray.frames.decode import cage
 from rumiai_ray.frames.limits import DecodeLimits, confine_this_process
 confine_this_process(DecodeLimits(), os.getppid())
 cage.import_what_decoding_needs()
@@ -56,7 +56,7 @@ for name, statements in given["escapes"].items():
 """
 REFUSED = {"EPERM", "EACCES", "ENOSYS", "refused: not allowed to raise maximum limit"}
 SECRET = "token-of-somebody-else"  # noqa: S105 -- nobody's
-RUN_THE_DECODER = "import sys; from rumiai_ray.frames._decoder import main; main(sys.argv[1])"
+RUN_THE_DECODER = "import sys; from rumiai_ray.frames.decode.child import main; main(sys.argv[1])"
 
 
 def facts_of(path: Path, limits: DecodeLimits) -> SourceFacts:
@@ -144,7 +144,7 @@ def test_a_decoder_that_a_library_gave_a_second_thread_refuses_to_decode(clip: P
 def test_nothing_is_imported_inside_the_cage(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A module that is imported late fails in the cage; a module that is not there must fail the same way and be noticed."""
     program = (
-        "import atexit, sys\nfrom rumiai_ray.frames import _decoder, cage\n"
+        "import atexit, sys\nfrom rumiai_ray.frames.decode import child as _decoder, cage\n"
         "entered, late = cage.enter, []\n"
         "def enter(*descriptors):\n"
         "    entered(*descriptors)\n"
@@ -159,7 +159,7 @@ def test_nothing_is_imported_inside_the_cage(clip: Path, monkeypatch: pytest.Mon
 
 def test_a_decoder_is_caged_before_it_reads_a_byte(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = (
-        "import socket\nfrom rumiai_ray.frames import _decoder\n"
+        "import socket\nfrom rumiai_ray.frames.decode import child as _decoder\n"
         "def reach_out(*_):\n    try:\n        socket.socket()\n    except PermissionError:\n        raise ValueError('caged') from None\n"
         "_decoder.open_media = reach_out\n" + RUN_THE_DECODER
     )

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 
 from rumiai_ray.errors import MediaError, RumiaiError
-from rumiai_ray.frames import decode as decode_module
-from rumiai_ray.frames.decode import decode
+from rumiai_ray.frames.decode import parent as decode_module
+from rumiai_ray.frames.decode.parent import decode
 from rumiai_ray.frames.limits import DecodeLimits
 from rumiai_ray.frames.sampling import SamplingSpec
 from rumiai_ray.frames.types import SourceFacts
@@ -92,7 +92,7 @@ def test_a_crash_is_named_after_its_signal(clip: Path, decoder_is: Callable[[str
 
 def saying(header: str) -> str:
     return (
-        "import json, os, sys; from rumiai_ray.frames._wire import send\n"
+        "import json, os, sys; from rumiai_ray.frames.decode.wire import send\n"
         f"send(os.fdopen(json.loads(sys.argv[1])['output_fd'], 'wb'), {header}, b'xyz')"
     )
 
@@ -151,7 +151,7 @@ def test_each_limit_names_the_file_itself_and_its_setting(clip: Path, tmp_path: 
 def test_a_reader_who_stops_in_the_middle_leaves_no_process_behind(clip: Path) -> None:
     pieces = decode(clip, SamplingSpec(), LIMITS)
     next(pieces)
-    children = subprocess.run(["pgrep", "-P", str(os.getpid()), "-f", "frames._decoder"], capture_output=True, text=True, check=True)  # noqa: S607 -- procps
+    children = subprocess.run(["pgrep", "-P", str(os.getpid()), "-f", "frames.decode.child"], capture_output=True, text=True, check=True)  # noqa: S607 -- procps
     pieces.close()
     assert children.stdout.split()
     assert all(dies(int(pid)) for pid in children.stdout.split())

@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 
 from rumiai_ray.errors import InputError, MediaError
-from rumiai_ray.frames import decode as decode_module
-from rumiai_ray.frames.decode import DecodedFrame, DecodedSound, DecodedThumbnails, decode
+from rumiai_ray.frames.decode import parent as decode_module
+from rumiai_ray.frames.decode.parent import DecodedFrame, DecodedSound, DecodedThumbnails, decode
 from rumiai_ray.frames.limits import DecodeLimits
 from rumiai_ray.frames.sampling import SamplingSpec
 from rumiai_ray.frames.types import AUDIO_RATE_HZ, SourceFacts
@@ -236,7 +236,7 @@ def test_what_is_no_file_is_an_input_error(tmp_path: Path) -> None:
 
 
 def test_the_subprocess_loads_no_more_than_it_needs() -> None:
-    report = "import sys, rumiai_ray.frames._decoder; print(*{name.partition('.')[0] for name in sys.modules})"
+    report = "import sys, rumiai_ray.frames.decode.child; print(*{name.partition('.')[0] for name in sys.modules})"
     done = subprocess.run(
         [sys.executable, "-P", "-S", "-c", report],
         env=decode_module._environment(),

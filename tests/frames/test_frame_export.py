@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rumiai_ray.errors import StorageError
-from rumiai_ray.frames._files import sha256_of
 from rumiai_ray.frames.export import export
 from rumiai_ray.frames.limits import DecodeLimits
 from rumiai_ray.frames.sampling import SamplingSpec
-from rumiai_ray.frames.store import FrameStore
+from rumiai_ray.frames.store.files import sha256_of
+from rumiai_ray.frames.store.store import FrameStore
 from synthetic_clips import grid_times_s, make_clip, number_in
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from rumiai_ray.errors import MediaError
-from rumiai_ray.frames._sound import SoundTrack
+from rumiai_ray.frames.decode.sound import SoundTrack
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -18,23 +18,23 @@ import pyarrow.parquet as pq
 import pytest
 
 from rumiai_ray.errors import InputError, MediaError, StorageError
-from rumiai_ray.frames import decode as decode_module
 from rumiai_ray.frames import sampling as sampling_module
-from rumiai_ray.frames import store as store_module
-from rumiai_ray.frames._changed import ChangedError
-from rumiai_ray.frames._entry import CompletionRecord
-from rumiai_ray.frames._files import sha256_of
+from rumiai_ray.frames.decode import parent as decode_module
+from rumiai_ray.frames.decode.changed import ChangedError
 from rumiai_ray.frames.limits import DecodeLimits
 from rumiai_ray.frames.sampling import SamplingSpec
-from rumiai_ray.frames.store import FrameStore
+from rumiai_ray.frames.store import store as store_module
+from rumiai_ray.frames.store.entry import CompletionRecord
+from rumiai_ray.frames.store.files import sha256_of
+from rumiai_ray.frames.store.store import FrameStore
 from synthetic_clips import grid_times_s, make_clip, number_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from rumiai_ray.frames.decode import Piece
-    from rumiai_ray.frames.stored import StoredVideo
+    from rumiai_ray.frames.decode.parent import Piece
+    from rumiai_ray.frames.store.stored import StoredVideo
 
 SPEC = SamplingSpec(fps=25)  # 76 of the clip's 150 frames: three row groups
 ENTRY_FILES = ["COMPLETE.json", "audio.parquet", "facts.json", "frames.parquet", "thumbnails.parquet"]
@@ -343,10 +343,10 @@ def test_an_entry_in_use_is_never_evicted(store: FrameStore, clip: Path, tmp_pat
 def run(program: str, *arguments: object) -> subprocess.Popen[str]:
     head = (
         "import sys; from pathlib import Path\n"
-        "from rumiai_ray.frames.store import FrameStore\n"
+        "from rumiai_ray.frames.store.store import FrameStore\n"
         "from rumiai_ray.frames.sampling import SamplingSpec\n"
         "from rumiai_ray.frames.limits import DecodeLimits\n"
-        "from rumiai_ray.frames._files import sha256_of\n"
+        "from rumiai_ray.frames.store.files import sha256_of\n"
         "store = FrameStore(Path(sys.argv[1]), spec=SamplingSpec(fps=25), limits=DecodeLimits())\n"
     )
     return subprocess.Popen([sys.executable, "-c", head + program, *map(str, arguments)], stdout=subprocess.PIPE, text=True)
@@ -370,7 +370,7 @@ def test_two_processes_that_want_one_video_decode_it_once(store: FrameStore, cli
 
 def test_what_a_killed_extraction_leaves_is_never_read_and_swept(store: FrameStore, clip: Path) -> None:
     program = (
-        "from rumiai_ray.frames import decode\n"
+        "from rumiai_ray.frames.decode import parent as decode\n"
         "decode._DECODER = ('-c', 'import time; time.sleep(600)')\n"
         "store.ensure(Path(sys.argv[2]), sha256_of(Path(sys.argv[2])))\n"
     )
@@ -453,7 +453,7 @@ def test_a_stuck_lock_holder_is_named_instead_of_waited_for_for_ever(
 
 def test_a_decoder_that_fails_half_way_commits_nothing(store: FrameStore, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dies_after_one_frame = (
-        "import json, os, signal, sys; from rumiai_ray.frames._wire import send\n"
+        "import json, os, signal, sys; from rumiai_ray.frames.decode.wire import send\n"
         "pipe = os.fdopen(json.loads(sys.argv[1])['output_fd'], 'wb')\n"
         "send(pipe, {'kind': 'frame', 'source_frame': 0, 'time_s': 0.0, 'width_px': 2, 'height_px': 2}, bytes(12))\n"
         "os.kill(os.getpid(), signal.SIGSEGV)\n"

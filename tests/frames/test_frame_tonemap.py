@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from av.video.reformatter import ColorTrc
 
-from rumiai_ray.frames._tonemap import to_sdr
+from rumiai_ray.frames.decode.tonemap import to_sdr
 
 PQ, HLG = int(ColorTrc.SMPTE2084), int(ColorTrc.ARIB_STD_B67)
 

@@ -14,13 +14,13 @@ from real_media import known_files
 from rumiai_ray.errors import MediaError
 from rumiai_ray.frames.limits import DecodeLimits
 from rumiai_ray.frames.sampling import SamplingSpec
-from rumiai_ray.frames.store import FrameStore
+from rumiai_ray.frames.store.store import FrameStore
 from synthetic_clips import pixels
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rumiai_ray.frames.stored import StoredVideo
+    from rumiai_ray.frames.store.stored import StoredVideo
 
 FILES = known_files()
 REFUSED = {

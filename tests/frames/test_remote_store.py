@@ -21,23 +21,24 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from numbered_clips import numbered_clip
 from rumiai_ray.config import load_config
-from rumiai_ray.engine.prepare import open_store
+from rumiai_ray.engine.setup.run_setup import open_store
 from rumiai_ray.errors import ConfigError, StorageError
-from rumiai_ray.frames import _remote_entry, _trouble
-from rumiai_ray.frames import remote as remote_module
-from rumiai_ray.frames import store as store_module
-from rumiai_ray.frames._files import ChecksummedFile, sha256_of
-from rumiai_ray.frames.decode import decode
+from rumiai_ray.frames.decode.parent import decode
 from rumiai_ray.frames.limits import DecodeLimits
-from rumiai_ray.frames.remote import Remote
 from rumiai_ray.frames.sampling import SamplingSpec
-from rumiai_ray.frames.store import FrameStore
+from rumiai_ray.frames.shared import entry as _remote_entry
+from rumiai_ray.frames.shared import store as remote_module
+from rumiai_ray.frames.shared.store import Remote
+from rumiai_ray.frames.store import store as store_module
+from rumiai_ray.frames.store import trouble as _trouble
+from rumiai_ray.frames.store.files import ChecksummedFile, sha256_of
+from rumiai_ray.frames.store.store import FrameStore
 from rumiai_ray.storage import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from rumiai_ray.frames.stored import Origin, StoredVideo
+    from rumiai_ray.frames.store.stored import Origin, StoredVideo
 
 SPEC = SamplingSpec(fps=5)
 FILES = ["audio.parquet", "facts.json", "frames.parquet", "thumbnails.parquet"]
@@ -342,7 +343,7 @@ def test_names_in_a_completion_object_lead_nowhere_else(tmp_path: Path, clip: Pa
     else:
         body["upload"] = "../../../outside"
     del record["record_sha256"]
-    from rumiai_ray.frames._entry import _digest  # noqa: PLC0415 -- a forger can compute it too
+    from rumiai_ray.frames.store.entry import _digest  # noqa: PLC0415 -- a forger can compute it too
 
     body["record"] = json.dumps({**record, "record_sha256": _digest(record)})
     completion.write_text(json.dumps(body))
@@ -353,12 +354,12 @@ def test_names_in_a_completion_object_lead_nowhere_else(tmp_path: Path, clip: Pa
 RACER = """
 import sys, time
 from pathlib import Path
-from rumiai_ray.frames import _entry
-from rumiai_ray.frames._files import sha256_of
+from rumiai_ray.frames.store import entry as _entry
+from rumiai_ray.frames.store.files import sha256_of
 from rumiai_ray.frames.limits import DecodeLimits
-from rumiai_ray.frames.remote import Remote
+from rumiai_ray.frames.shared.store import Remote
 from rumiai_ray.frames.sampling import SamplingSpec
-from rumiai_ray.frames.store import FrameStore
+from rumiai_ray.frames.store.store import FrameStore
 from rumiai_ray.storage import Store
 root, clip, place, rows, meeting = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], int(sys.argv[4]), Path(sys.argv[5])
 _entry.FRAMES_A_ROW_GROUP = _entry._THUMBNAILS_A_ROW_GROUP = rows  # the same frames in other files than the other racer's

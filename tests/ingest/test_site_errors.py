@@ -12,7 +12,7 @@ from yt_dlp.utils import DownloadError, ExtractorError, GeoRestrictedError, Unsu
 
 from rumiai_ray.errors import InputError, RumiaiError, StorageError, TransientError
 from rumiai_ray.ingest.outcomes import BlockedError, ExtractorBrokenError, NoVideoError, PrivateError, RateLimitedError, RemovedError
-from rumiai_ray.ingest.site_errors import outcome
+from rumiai_ray.ingest.sites.errors import outcome
 
 URL = "https://www.tiktok.com/@private.login/video/6748451240264420610"
 LOGIN = " Use --cookies-from-browser or --cookies for the authentication. See https://github.com/login for how to manually pass cookies"

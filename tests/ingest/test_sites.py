@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rumiai_ray.errors import InputError, MediaError, RumiaiError, TransientError
-from rumiai_ray.ingest import _site_process, addresses, sites
+from rumiai_ray.ingest import addresses
 from rumiai_ray.ingest.fetch import FetchLimits
 from rumiai_ray.ingest.outcomes import BlockedError, ExtractorBrokenError, NoVideoError, PrivateError, RemovedError
+from rumiai_ray.ingest.sites import fetch as sites
+from rumiai_ray.ingest.sites import process as _site_process
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +54,7 @@ def fake_site(monkeypatch: pytest.MonkeyPatch, site: Site) -> None:
     ],
 )
 def test_yt_dlp_is_asked_for_posts_and_not_for_files(url: str, known: bool, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: FBT001 -- a table
-    monkeypatch.setattr(_site_process, "WORKER", "rumiai_ray.ingest._site_worker")
+    monkeypatch.setattr(_site_process, "WORKER", "rumiai_ray.ingest.sites.worker")
     assert sites.knows(url) is known
 
 
@@ -242,7 +244,7 @@ def test_the_users_configuration_plugins_and_environment_are_ignored(site: Site,
         """
         import sys, pathlib
         sys.path.insert(0, sys.argv[3])
-        from rumiai_ray.ingest import _site_process
+        from rumiai_ray.ingest.sites import process as _site_process
         _site_process.WORKER = "fake_site"
         from rumiai_ray.ingest.entries import entries_from_inputs
         from rumiai_ray.ingest.fetch import FetchLimits, fetch

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from rumiai_ray.engine.alone import Alone
-from rumiai_ray.engine.gpus import gpus_here
+from rumiai_ray.engine.benchmark.models_alone import Alone
+from rumiai_ray.engine.setup.gpus import gpus_here
 
 BENCH = Path(__file__).resolve().parents[2] / "jobs" / "bench.py"
 

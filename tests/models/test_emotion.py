@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from rumiai_ray.errors import WeightsError
-from rumiai_ray.models._fer import face_crop
 from rumiai_ray.models.base import FrameBatch, Subset
-from rumiai_ray.models.emotion import Emotion, EmotionSettings
+from rumiai_ray.models.emotion.fer import face_crop
+from rumiai_ray.models.emotion.model import Emotion, EmotionSettings
 from rumiai_ray.schema.emotion import ACTION_UNITS, EMOTIONS
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ def test_at_most_max_faces_are_kept_and_they_are_the_largest(plan_for: Callable[
 
 @pytest.mark.model("emotion")
 def test_a_file_that_is_no_network_is_named(plan_for: Callable[..., ModelPlan], tmp_path: Path) -> None:
-    from rumiai_ray.models._xception import MiniXception  # noqa: PLC0415 -- torch
+    from rumiai_ray.models.emotion.xception import MiniXception  # noqa: PLC0415 -- torch
 
     plan_for("emotion")
     (tmp_path / "broken.hdf5").write_bytes(b"no network")

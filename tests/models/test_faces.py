@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from clips import frames_of
-from rumiai_ray.models._boxes import overlap, square_around, tiles
-from rumiai_ray.models._faces import FaceFinder
-from rumiai_ray.models._heads import head_angles
+from rumiai_ray.models.mediapipe.boxes import overlap, square_around, tiles
+from rumiai_ray.models.mediapipe.faces import FaceFinder
+from rumiai_ray.models.mediapipe.heads import head_angles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from clips import frames_of
-from rumiai_ray.models._faces import FaceFinder
-from rumiai_ray.models._gaze import Gaze, GazeLimits, read_gaze
+from rumiai_ray.models.mediapipe.faces import FaceFinder
+from rumiai_ray.models.mediapipe.gaze import Gaze, GazeLimits, read_gaze
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

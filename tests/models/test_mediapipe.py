@@ -9,7 +9,7 @@ import pytest
 from clips import batch_of, frames_of
 from rumiai_ray.errors import WeightsError
 from rumiai_ray.models.base import AudioChunk, ModelSettings
-from rumiai_ray.models.mediapipe import MediaPipe
+from rumiai_ray.models.mediapipe.model import MediaPipe
 from rumiai_ray.schema.mediapipe import BLENDSHAPES, TABLES
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import pytest
 
 from rumiai_ray.errors import WeightsError
 from rumiai_ray.models.base import FrameBatch, ModelPlan
-from rumiai_ray.models.emotion import Emotion, EmotionSettings
+from rumiai_ray.models.emotion.model import Emotion, EmotionSettings
 from rumiai_ray.schema.emotion import ACTION_UNITS, EMOTIONS
 
 if TYPE_CHECKING:

@@ -11,16 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rumiai_ray.engine.planning import _strip
+from rumiai_ray.engine.work.planner import _strip
 from rumiai_ray.models.base import AudioChunk, Thumbnails
-from rumiai_ray.models.shots import Shots, ShotsSettings
-from rumiai_ray.models.weights import resolve
+from rumiai_ray.models.signals.shots import Shots, ShotsSettings
+from rumiai_ray.models.weights.choice import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from rumiai_ray.frames.stored import StoredVideo
+    from rumiai_ray.frames.store.stored import StoredVideo
 
 FPS = 30.0
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from rumiai_ray.frames.types import AUDIO_RATE_HZ
 from rumiai_ray.models.base import AudioChunk
-from rumiai_ray.models.sound import Sound, SoundSettings
-from rumiai_ray.models.weights import resolve
+from rumiai_ray.models.signals.sound import Sound, SoundSettings
+from rumiai_ray.models.weights.choice import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from rumiai_ray.frames.stored import StoredVideo
+    from rumiai_ray.frames.store.stored import StoredVideo
 
 
 def _rows(samples: NDArray[np.int16], start_s: float = 0.0, **changes: Any) -> list[dict[str, Any]]:

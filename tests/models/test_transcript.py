@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from rumiai_ray.models._recogniser import choose_languages
-from rumiai_ray.models._speech import Window, pack
-from rumiai_ray.models._transcript import Acceptance, Heard, Language, Word, compression_ratio, segments, text_of
+from rumiai_ray.models.whisper.recogniser import choose_languages
+from rumiai_ray.models.whisper.speech import Window, pack
+from rumiai_ray.models.whisper.transcript import Acceptance, Heard, Language, Word, compression_ratio, segments, text_of
 
 ACCEPTANCE = Acceptance(max_no_speech_prob=0.6, min_avg_logprob=-1.0, max_compression_ratio=2.4)
 

@@ -9,7 +9,7 @@ import pytest
 
 from rumiai_ray.errors import ConfigError, WeightsError
 from rumiai_ray.models.base import FrameBatch, Model, ModelSettings, Prediction
-from rumiai_ray.models.weights import (
+from rumiai_ray.models.weights.choice import (
     Candidate,
     MissingWeightsError,
     Wanted,
@@ -21,7 +21,7 @@ from rumiai_ray.models.weights import (
 )
 
 if TYPE_CHECKING:
-    from rumiai_ray.models.weights import Profile
+    from rumiai_ray.models.weights.choice import Profile
 
 
 def digest(content: bytes) -> str:

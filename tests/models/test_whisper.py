@@ -12,7 +12,7 @@ import pytest
 from rumiai_ray.errors import ConfigError, ModelError
 from rumiai_ray.frames.types import AUDIO_RATE_HZ
 from rumiai_ray.models.base import AudioChunk
-from rumiai_ray.models.whisper import Whisper, WhisperSettings
+from rumiai_ray.models.whisper.model import Whisper, WhisperSettings
 from rumiai_ray.schema.whisper import SPEECH_SEGMENTS, WORDS
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
-from rumiai_ray.models._xception import MiniXception
+from rumiai_ray.models.emotion.xception import MiniXception
 
 if TYPE_CHECKING:
     from collections.abc import Callable

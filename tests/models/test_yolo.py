@@ -11,13 +11,13 @@ import pytest
 
 from pictures import batch, clip, still
 from rumiai_ray.errors import ConfigError, WeightsError
-from rumiai_ray.models import weights
-from rumiai_ray.models._coco import COCO_CLASSES
-from rumiai_ray.models._ultralytics import import_ultralytics
 from rumiai_ray.models.base import FrameBatch, ModelPlan, ModelSettings
-from rumiai_ray.models.fetch import fetchable
-from rumiai_ray.models.weights import Candidate, MissingWeightsError, default_directories, resolve
-from rumiai_ray.models.yolo import Yolo, YoloSettings
+from rumiai_ray.models.weights import choice as weights
+from rumiai_ray.models.weights.choice import Candidate, MissingWeightsError, default_directories, resolve
+from rumiai_ray.models.weights.fetch import fetchable
+from rumiai_ray.models.yolo.coco import COCO_CLASSES
+from rumiai_ray.models.yolo.model import Yolo, YoloSettings
+from rumiai_ray.models.yolo.ultralytics_detector import import_ultralytics
 from rumiai_ray.schema.yolo import OBJECTS
 
 if TYPE_CHECKING:
@@ -274,7 +274,7 @@ def test_half_precision_is_planned_on_a_gpu_only_and_where_it_is_asked_for() -> 
 def test_ultralytics_is_offline_installs_nothing_and_keeps_no_settings_in_the_home_directory(tmp_path: Path) -> None:
     program = """
 import os
-from rumiai_ray.models._ultralytics import import_ultralytics
+from rumiai_ray.models.yolo.ultralytics_detector import import_ultralytics
 import_ultralytics()
 from ultralytics import utils
 from ultralytics.utils.events import events
@@ -290,7 +290,7 @@ def test_ultralytics_imported_online_by_somebody_else_is_refused(tmp_path: Path)
     program = """
 import ultralytics
 from rumiai_ray.errors import ConfigError
-from rumiai_ray.models._ultralytics import import_ultralytics
+from rumiai_ray.models.yolo.ultralytics_detector import import_ultralytics
 try:
     import_ultralytics()
 except ConfigError as error:

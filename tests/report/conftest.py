@@ -8,8 +8,8 @@ import pytest
 
 from report_run import Analysed, analysis_row, video_row, write_run
 from rumiai_ray.config import load_config
-from rumiai_ray.engine.prepare import open_store
-from rumiai_ray.frames._files import sha256_of
+from rumiai_ray.engine.setup.run_setup import open_store
+from rumiai_ray.frames.store.files import sha256_of
 from synthetic_clips import grid_times_s, make_clip
 from synthetic_run import object_row
 

@@ -10,7 +10,7 @@ import pytest
 
 from report_run import video_row, write_run
 from rumiai_ray.config import load_config
-from rumiai_ray.engine.prepare import decode_limits
+from rumiai_ray.engine.setup.run_setup import decode_limits
 from rumiai_ray.errors import ConfigError, RumiaiError
 from rumiai_ray.report.annotate import annotate
 from synthetic_clips import make_clip

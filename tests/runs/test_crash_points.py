@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 @pytest.fixture(params=[in_the_driver, in_a_task], ids=lambda way: way.__name__)
 def write(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Write:
     """How groups are written and committed."""
-    monkeypatch.setattr("rumiai_ray.engine.writing.ray.get", lambda payload: payload)
-    monkeypatch.setattr("rumiai_ray.engine.writing._PAUSES_S", (0.0, 0.0))
-    monkeypatch.setattr("rumiai_ray.engine.assemble.derive", one_insight)
+    monkeypatch.setattr("rumiai_ray.engine.results.commit_task.ray.get", lambda payload: payload)
+    monkeypatch.setattr("rumiai_ray.engine.results.commit_task._PAUSES_S", (0.0, 0.0))
+    monkeypatch.setattr("rumiai_ray.engine.results.assemble.derive", one_insight)
     way: Write = request.param
     return way
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rumiai_ray.errors import ConfigError, StorageError
-from rumiai_ray.runs.export_json import export_json, file_name
+from rumiai_ray.runs.export.document import export_json, file_name
 from rumiai_ray.runs.reader import Run, open_run
 from rumiai_ray.runs.writer import RunWriter
 from rumiai_ray.schema.emotion import ACTION_UNITS, EMOTIONS

@@ -13,7 +13,7 @@ import pytest
 
 from rumiai_ray import open_run
 from rumiai_ray.errors import ConfigError
-from rumiai_ray.runs.export_tables import export_features, export_tables
+from rumiai_ray.runs.export.tables import export_features, export_tables
 from rumiai_ray.runs.text import write_csv, write_json
 from rumiai_ray.runs.writer import RunWriter
 from rumiai_ray.schema.registry import TABLES_BY_NAME

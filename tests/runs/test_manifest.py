@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from rumiai_ray.confinement import Available
 from rumiai_ray.errors import ConfigError, StorageError
-from rumiai_ray.frames import cage
+from rumiai_ray.frames.decode import cage
 from rumiai_ray.models.base import ModelPlan, ModelSettings
 from rumiai_ray.provenance import source_sha256
 from rumiai_ray.runs import manifest as manifest_module

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import fakes
-from rumiai_ray.engine.local import LocalRay, local_ray
+from rumiai_ray.engine.ray_session.local import LocalRay, local_ray
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING
 
 from product import rumiai_ray
 from rumiai_ray.config import load_config
-from rumiai_ray.engine import cell as cells
-from rumiai_ray.engine.choose import choose_models
-from rumiai_ray.engine.fitting import cell_spec
-from rumiai_ray.engine.local import local_ray
-from rumiai_ray.engine.machines import plan_of_ray
-from rumiai_ray.engine.prepare import prepare
+from rumiai_ray.engine.cell import cell as cells
+from rumiai_ray.engine.cell.policy import cell_spec
+from rumiai_ray.engine.ray_session.local import local_ray
+from rumiai_ray.engine.setup.machines import plan_of_ray
+from rumiai_ray.engine.setup.model_choice import choose_models
+from rumiai_ray.engine.setup.run_setup import prepare
 from rumiai_ray.ingest.entries import entries_from_inputs
 from rumiai_ray.ingest.table import EntryFile
 from rumiai_ray.runs.reader import Run, open_run
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from rumiai_ray.config import BaseConfig
-    from rumiai_ray.engine.work import VideoPlan
+    from rumiai_ray.engine.work.item import VideoPlan
     from rumiai_ray.ingest.entries import Entry
 
 COPIES = 3

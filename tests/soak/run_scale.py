@@ -17,7 +17,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "support"), str(Path(_
 
 import fakes  # noqa: E402 -- found on the path just set
 import nulls  # noqa: E402
-from rumiai_ray.engine.local import local_ray  # noqa: E402
+from rumiai_ray.engine.ray_session.local import local_ray  # noqa: E402
 from scale import MAX_BYTES_A_VIDEO, measure  # noqa: E402
 
 

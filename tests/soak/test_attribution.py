@@ -19,7 +19,7 @@ from batches import Kit
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rumiai_ray.engine.local import LocalRay
+    from rumiai_ray.engine.ray_session.local import LocalRay
 
 TRIALS = int(os.environ.get("ATTRIBUTION_TRIALS", "10"))
 VIDEOS = int(os.environ.get("ATTRIBUTION_VIDEOS", "210"))

@@ -18,7 +18,7 @@ import pytest
 
 from batches import WORKING, Kit, check_attribution, clips, ray_processes
 from chaos import ray_with_faults
-from rumiai_ray.engine.actor import anonymous_memory_bytes
+from rumiai_ray.engine.cell.model_actor import anonymous_memory_bytes
 from rumiai_ray.runs.reader import open_run
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ import fakes
 from batches import Kit, check_attribution, clips
 from product import ROOT, SUPPORT
 from ray_head import ray_head
-from rumiai_ray.engine.local import LocalRay, start_ray
+from rumiai_ray.engine.ray_session.local import LocalRay, start_ray
 from rumiai_ray.provenance import source_sha256
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ import fakes
 from numbered_clips import numbered_clip
 from rumiai_ray.config import load_config
 from rumiai_ray.engine.batch import Batch
-from rumiai_ray.engine.machines import plan_of_ray
-from rumiai_ray.engine.prepare import fetch_limits, open_store, sampling_spec, thresholds
-from rumiai_ray.engine.stage import Stage
+from rumiai_ray.engine.setup.machines import plan_of_ray
+from rumiai_ray.engine.setup.run_setup import fetch_limits, open_store, sampling_spec, thresholds
+from rumiai_ray.engine.work.entry_reader import Stage
 from rumiai_ray.ingest.entries import Entry
 from rumiai_ray.runs.find import find_run
 from rumiai_ray.runs.manifest import RunManifest
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rumiai_ray.config import BaseConfig
-    from rumiai_ray.engine.local import LocalRay
-    from rumiai_ray.engine.tally import Tally
+    from rumiai_ray.engine.ray_session.local import LocalRay
+    from rumiai_ray.engine.work.counts import Tally
     from rumiai_ray.models.base import ModelPlan
 
 TABLES = {**TABLES_BY_NAME, "seen": fakes.SEEN, "heard": fakes.HEARD}

@@ -26,8 +26,8 @@ import poison
 from batches import TABLES, Kit, clips
 from faults import ALWAYS, DEATHS, HANGS, Fault
 from rumiai_ray.config import load_config
-from rumiai_ray.engine import dataset
-from rumiai_ray.engine.local import LocalRay, local_ray
+from rumiai_ray.engine.ray_session.local import LocalRay, local_ray
+from rumiai_ray.engine.work import ray_data_source as dataset
 from rumiai_ray.errors import StorageError
 from rumiai_ray.runs.reader import Run, open_run
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from rumiai_ray.config import BaseConfig
     from rumiai_ray.engine.batch import Batch
-    from rumiai_ray.engine.stage import Stage
+    from rumiai_ray.engine.work.entry_reader import Stage
     from rumiai_ray.ingest.entries import Entry
     from rumiai_ray.runs.writer import RunWriter
 

@@ -17,14 +17,14 @@ import numpy as np
 import ray
 
 from rumiai_ray.config import load_config
-from rumiai_ray.engine import cell as cells
-from rumiai_ray.engine.choose import choose_models
-from rumiai_ray.engine.dispatch import Dispatcher, Done, Row
-from rumiai_ray.engine.fitting import cell_spec
-from rumiai_ray.engine.local import local_ray
-from rumiai_ray.engine.machines import plan_of_ray
-from rumiai_ray.engine.packed import unpack
-from rumiai_ray.engine.work import Work, encode
+from rumiai_ray.engine.cell import cell as cells
+from rumiai_ray.engine.cell.dispatcher import Dispatcher, Done, Row
+from rumiai_ray.engine.cell.policy import cell_spec
+from rumiai_ray.engine.ray_session.local import local_ray
+from rumiai_ray.engine.setup.machines import plan_of_ray
+from rumiai_ray.engine.setup.model_choice import choose_models
+from rumiai_ray.engine.work.arrow_ipc import unpack
+from rumiai_ray.engine.work.item import Work, encode
 from rumiai_ray.frames.types import EncodedBatch
 
 

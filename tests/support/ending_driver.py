@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rumiai_ray.engine import supervise
+from rumiai_ray.engine.ray_session import supervisor as supervise
 
 if TYPE_CHECKING:
     from rumiai_ray.engine.batch import Batch
@@ -38,7 +38,7 @@ def main(order: Order, sign: Path) -> int:
     import fakes  # noqa: PLC0415 -- the process forks before it imports Ray
     from batches import Kit  # noqa: PLC0415
     from rumiai_ray.cli.endings import run_to_the_end  # noqa: PLC0415
-    from rumiai_ray.engine.local import local_ray  # noqa: PLC0415
+    from rumiai_ray.engine.ray_session.local import local_ray  # noqa: PLC0415
     from rumiai_ray.runs.reader import open_run  # noqa: PLC0415
 
     def on_tick(_: Batch, done: int) -> None:

@@ -10,7 +10,8 @@ from yt_dlp.extractor.common import InfoExtractor
 from yt_dlp.networking import HEADRequest
 from yt_dlp.utils import ExtractorError
 
-from rumiai_ray.ingest import _site_worker, ytdlp
+from rumiai_ray.ingest.sites import worker as _site_worker
+from rumiai_ray.ingest.sites import ytdlp
 
 PROBLEMS = {
     "blocked": ExtractorError("Your IP address is blocked from accessing this post", expected=True),

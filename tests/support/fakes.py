@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import pyarrow as pa
 
-from rumiai_ray.engine.work import Sampled
+from rumiai_ray.engine.work.item import Sampled
 from rumiai_ray.models.base import AudioChunk, Batch, Consumes, FrameBatch, Model, ModelPlan, ModelSettings, Prediction, Thumbnails
 from rumiai_ray.schema.table import FRAME, Table, column
 from rumiai_ray.settings import result
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from rumiai_ray.models.weights import Candidate
+    from rumiai_ray.models.weights.choice import Candidate
 
 
 class FakeSettings(ModelSettings):

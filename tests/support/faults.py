@@ -132,7 +132,8 @@ def strike_process(pid: int, kind: Kind) -> None:
 
 def decoder(kind: Kind, at: str, job: str) -> None:
     """Be the decoding subprocess, with a fault at the start, in the middle or at the end of what it sends."""
-    from rumiai_ray.frames import _decoder, _wire  # noqa: PLC0415 -- heavy, and only this subprocess needs it
+    from rumiai_ray.frames.decode import child as _decoder  # noqa: PLC0415 -- heavy, and only this subprocess needs it
+    from rumiai_ray.frames.decode import wire as _wire  # noqa: PLC0415 -- heavy, and only this subprocess needs it
 
     send = _wire.send
 

@@ -17,11 +17,11 @@ import psutil
 
 import fakes
 import faults
-from rumiai_ray.engine.stage import Stage
+from rumiai_ray.engine.work.entry_reader import Stage
 from rumiai_ray.errors import StorageError
-from rumiai_ray.frames import decode as decode_module
-from rumiai_ray.frames.store import FrameStore
-from rumiai_ray.frames.stored import StoredVideo
+from rumiai_ray.frames.decode import parent as decode_module
+from rumiai_ray.frames.store.store import FrameStore
+from rumiai_ray.frames.store.stored import StoredVideo
 from rumiai_ray.models.base import AudioChunk, Batch, FrameBatch, Prediction
 from rumiai_ray.runs.datafile import PART
 from rumiai_ray.storage import Store
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from rumiai_ray.engine.work import Work
+    from rumiai_ray.engine.work.item import Work
     from rumiai_ray.frames.types import EncodedBatch
     from rumiai_ray.ingest.entries import Entry
     from rumiai_ray.models.base import ModelPlan

@@ -17,8 +17,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 import fakes
 from batches import Kit, clips
-from rumiai_ray.engine.local import LocalRay, start_ray
-from rumiai_ray.engine.metrics import METRICS
+from rumiai_ray.engine.ray_session.local import LocalRay, start_ray
+from rumiai_ray.engine.work.metrics import METRICS
 from rumiai_ray.ingest.entries import Entry
 from rumiai_ray.provenance import source_sha256
 

@@ -17,18 +17,18 @@ from ray._private import ray_constants
 from ray.cluster_utils import Cluster
 
 import fakes
-from rumiai_ray.engine import front
-from rumiai_ray.engine.local import start_ray
-from rumiai_ray.engine.ray_settings import ENVIRONMENT
-from rumiai_ray.frames.store import FrameStore
+from rumiai_ray.engine.cell import frontend as front
+from rumiai_ray.engine.ray_session.local import start_ray
+from rumiai_ray.engine.ray_session.settings import ENVIRONMENT
+from rumiai_ray.frames.store.store import FrameStore
 from rumiai_ray.models.base import Prediction
 from rumiai_ray.schema.table import FRAME, Table, column
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rumiai_ray.engine.calls import Index, Payload
-    from rumiai_ray.frames.stored import StoredVideo
+    from rumiai_ray.engine.cell.messages import Index, Payload
+    from rumiai_ray.frames.store.stored import StoredVideo
     from rumiai_ray.models.base import FrameBatch
 
 NOTES = "TEST_NODES_NOTES"

@@ -22,8 +22,8 @@ import fakes
 import nodes
 from batches import TABLES, WELL, Kit, check_attribution, clips
 from product import ROOT, SUPPORT
-from rumiai_ray.engine import cell
-from rumiai_ray.engine.local import LocalRay
+from rumiai_ray.engine.cell import cell
+from rumiai_ray.engine.ray_session.local import LocalRay
 from rumiai_ray.provenance import source_sha256
 from rumiai_ray.runs.reader import open_run
 

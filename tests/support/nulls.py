@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pyarrow as pa
 
 from fakes import Fake, plan
-from rumiai_ray.engine.entries import video_row
-from rumiai_ray.engine.packed import pack
-from rumiai_ray.engine.planning import plan_video
-from rumiai_ray.engine.stage import Stage
-from rumiai_ray.engine.work import Header, Work
+from rumiai_ray.engine.work.arrow_ipc import pack
+from rumiai_ray.engine.work.entry_reader import Stage
+from rumiai_ray.engine.work.entry_rows import video_row
+from rumiai_ray.engine.work.item import Header, Work
+from rumiai_ray.engine.work.planner import plan_video
 from rumiai_ray.ingest.video import Video, VideoMetadata
 from rumiai_ray.models.base import Batch, FrameBatch, Prediction
 from rumiai_ray.schema.table import FRAME, Table, column

@@ -7,15 +7,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
-from rumiai_ray.engine.stage import Stage
+from rumiai_ray.engine.work.entry_reader import Stage
 from rumiai_ray.ingest.fetch import fetch
-from rumiai_ray.ingest.site_metadata import metadata_from
+from rumiai_ray.ingest.sites.metadata import metadata_from
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from rumiai_ray.engine.work import Work
+    from rumiai_ray.engine.work.item import Work
     from rumiai_ray.ingest.entries import Entry
     from rumiai_ray.ingest.limits import FetchLimits
     from rumiai_ray.ingest.video import Video
@@ -57,5 +57,5 @@ class PoisonedStage(Stage):
     """Fetches through `poisoned`."""
 
     def work_of(self, entry: Entry, claim: Callable[[str, str], bool]) -> Iterator[Work]:
-        with patch("rumiai_ray.engine.stage.fetch", poisoned):
+        with patch("rumiai_ray.engine.work.entry_reader.fetch", poisoned):
             yield from super().work_of(entry, claim)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import ray  # noqa: F401 -- puts its psutil on the path
 
-from rumiai_ray.engine.head import free_ports
+from rumiai_ray.engine.ray_session.local_head import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

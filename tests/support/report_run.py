@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from rumiai_ray.frames.store import FrameStore
+    from rumiai_ray.frames.store.store import FrameStore
     from rumiai_ray.runs.reader import Run
 
 OLD_TABLES = (

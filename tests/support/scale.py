@@ -22,10 +22,10 @@ from ray._private.internal_api import memory_summary
 import nulls
 from numbered_clips import numbered_clip
 from rumiai_ray.config import load_config
-from rumiai_ray.engine.actor import anonymous_memory_bytes
 from rumiai_ray.engine.batch import Batch
-from rumiai_ray.engine.machines import plan_of_ray
-from rumiai_ray.engine.prepare import fetch_limits, open_store, sampling_spec, thresholds
+from rumiai_ray.engine.cell.model_actor import anonymous_memory_bytes
+from rumiai_ray.engine.setup.machines import plan_of_ray
+from rumiai_ray.engine.setup.run_setup import fetch_limits, open_store, sampling_spec, thresholds
 from rumiai_ray.ingest.entries import read_manifest
 from rumiai_ray.ingest.table import EntryFile
 from rumiai_ray.runs.manifest import RunManifest
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from rumiai_ray.engine.local import LocalRay
-    from rumiai_ray.engine.tally import Tally
+    from rumiai_ray.engine.ray_session.local import LocalRay
+    from rumiai_ray.engine.work.counts import Tally
 
 MAX_BYTES_A_VIDEO = 2048
 """Growth of what the driver holds that is allowed."""

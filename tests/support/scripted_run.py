@@ -9,14 +9,14 @@ import pyarrow as pa
 
 import fakes
 from rumiai_ray.config import load_config
-from rumiai_ray.engine.assemble import assemble
-from rumiai_ray.engine.calls import Index, Outcome, Payload
-from rumiai_ray.engine.ledger import Settled
-from rumiai_ray.engine.packed import pack
-from rumiai_ray.engine.prepare import thresholds
-from rumiai_ray.engine.remaining import given_entries
-from rumiai_ray.engine.work import Header, VideoPlan
-from rumiai_ray.engine.writing import Target, write_group
+from rumiai_ray.engine.cell.messages import Index, Outcome, Payload
+from rumiai_ray.engine.results.assemble import assemble
+from rumiai_ray.engine.results.commit_task import Target, write_group
+from rumiai_ray.engine.results.entry_tracker import Settled
+from rumiai_ray.engine.setup.resume import given_entries
+from rumiai_ray.engine.setup.run_setup import thresholds
+from rumiai_ray.engine.work.arrow_ipc import pack
+from rumiai_ray.engine.work.item import Header, VideoPlan
 from rumiai_ray.ingest.entries import Entry
 from rumiai_ray.ingest.table import EntryFile
 from rumiai_ray.insights.derive import Insights, derive

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rumiai_ray.config import load_config
-from rumiai_ray.engine.prepare import thresholds
+from rumiai_ray.engine.setup.run_setup import thresholds
 from rumiai_ray.insights.derive import derive
 from rumiai_ray.insights.video import INPUTS, Ending, Video
 from rumiai_ray.schema.emotion import EMOTIONS

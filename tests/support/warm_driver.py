@@ -21,11 +21,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rumiai_ray.config import load_config
-from rumiai_ray.engine import head, warm
-from rumiai_ray.engine.attach import attached
 from rumiai_ray.engine.interactive import Interactive
-from rumiai_ray.engine.prepare import fetch_limits, open_store, sampling_spec, thresholds
-from rumiai_ray.engine.stage import Stage
+from rumiai_ray.engine.ray_session import local_head as head
+from rumiai_ray.engine.ray_session.warm_connection import attached
+from rumiai_ray.engine.setup.run_setup import fetch_limits, open_store, sampling_spec, thresholds
+from rumiai_ray.engine.warm import client as warm
+from rumiai_ray.engine.work.entry_reader import Stage
 from rumiai_ray.ingest.entries import entries_from_inputs
 from rumiai_ray.models import fakes  # type: ignore[attr-defined]  # in the copy
 from rumiai_ray.provenance import source_sha256

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from rumiai_ray.engine.work import Work
+from rumiai_ray.engine.work.item import Work
 from rumiai_ray.frames.types import EncodedBatch
 from rumiai_ray.models.base import AudioChunk
 

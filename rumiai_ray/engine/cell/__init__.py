@@ -1,0 +1,1 @@
+"""Warm models on one node."""

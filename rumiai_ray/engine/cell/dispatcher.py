@@ -1,0 +1,207 @@
+"""The driver's side of a cell: keeps its front supplied with rows of work, a few in flight, each with a deadline.
+
+A row whose front died is sent again, a bounded number of times; the unit is a row, so a kill costs the rows in flight and no more.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import ray
+from ray.exceptions import ActorDiedError, RayActorError, RayError, RayTaskError
+
+from rumiai_ray.errors import ModelError, RumiaiError
+from rumiai_ray.tracebacks import keep_traceback, traceback_of
+
+if TYPE_CHECKING:
+    from rumiai_ray.engine.cell.messages import Index
+
+_LOG = logging.getLogger(__name__)
+
+_POLL_S = 0.25
+_FRONT_RESTART_S = 60.0
+"""A front imports cv2 and numpy only: 2 to 3 s on two busy cores (measured)."""
+
+
+@dataclass
+class Row:
+    """One row of work on its way."""
+
+    block: Any
+    """Reference to a block of `WORK_SCHEMA`."""
+    row: int = 0
+    attempts: int = 0
+    suspect: bool = False
+    """It was in flight with others when the front died: it travels alone until it is known what killed it."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """A row that came back: with its answer, or with the error that ended its last attempt."""
+
+    row: Row
+    index: Index | None
+    payload: Any
+    """Reference to the rows; the driver need not fetch it."""
+    error: Exception | None
+
+
+class Dispatcher:
+    """Rows in, answers out, in whatever order they come back.
+
+    Args:
+        front: handle of the cell's front.
+        in_flight: rows the front has in hand.
+        attempts: for a row that ends its front, or that the front cannot answer.
+        patience_s: time without any answer after which the front itself is held to hang; its lanes end every call long before.
+    """
+
+    def __init__(self, front: Any, *, in_flight: int, attempts: int, patience_s: float) -> None:
+        self._front = front
+        self._in_flight = in_flight
+        self._attempts = attempts
+        self._patience_s = patience_s
+        self._waiting: deque[Row] = deque()
+        self._sent: dict[Any, tuple[Row, Any]] = {}
+        self._done: list[Done] = []
+        self._reviving: _Revival | None = None
+        self.last_news_s = time.monotonic()
+        """When the front last answered, died, came back, or was given work after it had none."""
+
+    @property
+    def open(self) -> int:
+        """Rows taken and not yet given back."""
+        return len(self._waiting) + len(self._sent) + len(self._done)
+
+    @property
+    def wants_more(self) -> bool:
+        """Whether another row would be in flight at once."""
+        return len(self._waiting) + len(self._sent) < self._in_flight
+
+    def rows(self) -> list[Row]:
+        """All rows taken and not yet given back, for another dispatcher to take over."""
+        return [*(row for row, _ in self._sent.values()), *self._waiting]
+
+    def submit(self, row: Row) -> None:
+        """Take a row; it is sent as soon as there is room."""
+        self._waiting.append(row)
+        self._send()
+
+    def collect(self, timeout_s: float = _POLL_S) -> list[Done]:
+        """What has come back since; waits up to `timeout_s` for the first.
+
+        Raises:
+            ModelError: the front is gone for good. Nothing is lost: see `rows` and `finished`.
+        """
+        if self._reviving is not None and self._reviving.over(timeout_s):
+            self._reviving = None
+            self._news()
+        if self._sent:
+            ready, _ = ray.wait(list(self._sent), timeout=0 if self._done else timeout_s)
+            for reference in ready:
+                if reference in self._sent:
+                    self._take(reference)
+            self._end_overdue()
+        self._send()
+        return self.finished()
+
+    def finished(self) -> list[Done]:
+        """What has come back and was not collected yet; asks nobody."""
+        done, self._done = self._done, []
+        return done
+
+    def _send(self) -> None:
+        if self._reviving is not None:
+            return
+        # One at a time while there are suspects, so that innocents are not charged for what another row did to the front.
+        suspects = any(row.suspect for row in self._waiting) or any(row.suspect for row, _ in self._sent.values())
+        while self._waiting and len(self._sent) < (1 if suspects else self._in_flight):
+            if not self._sent:
+                self._news()
+            row = self._waiting.popleft()
+            index, payload = self._front.analyze.options(num_returns=2).remote(row.block, row.row)
+            self._sent[index] = (row, payload)
+
+    def _take(self, reference: Any) -> None:
+        self._news()
+        row, payload = self._sent.pop(reference)
+        try:
+            index: Index = ray.get(reference)
+        except RayTaskError as error:
+            row.attempts += 1
+            cause = error.cause if isinstance(error.cause, Exception) else error
+            keep_traceback(cause, traceback_of(error))
+            self._again(row, cause)
+        except RayActorError as error:
+            _LOG.info("a front died with %d rows in hand: %s", len(self._sent) + 1, error)
+            self._suspect([row, *(other for other, _ in self._sent.values())])
+            self._reviving = _Revival(self._front)
+        except RayError as error:
+            row.attempts += 1
+            self._again(row, error)
+        else:
+            self._done.append(Done(row, index, payload, None))
+
+    def _suspect(self, rows: list[Row]) -> None:
+        """The front died: everything that was in flight is lost with it. Only a row that was alone is charged."""
+        self._sent.clear()
+        if len(rows) == 1:
+            rows[0].attempts += 1
+        for row in reversed(rows):
+            row.suspect = True
+            self._again(row, ModelError("the front of the cell died of this row", "cell", "see Ray's logs"))
+
+    def _again(self, row: Row, error: Exception) -> None:
+        _LOG.debug("row %d of %s failed, attempt %d: %s: %s", row.row, row.block, row.attempts, type(error).__name__, error)
+        if row.attempts < self._attempts:
+            self._waiting.appendleft(row)
+            return
+        if isinstance(error, RumiaiError):
+            error.attempts = row.attempts
+        self._done.append(Done(row, None, None, error))
+
+    def _end_overdue(self) -> None:
+        """Kill a front that has been silent for too long: its own limits have failed to end a call."""
+        if self._sent and time.monotonic() - self.last_news_s > self._patience_s:
+            _LOG.warning("a front gave no answer for %g s and is restarted", self._patience_s)
+            ray.kill(self._front, no_restart=False)
+            self._news()
+
+    def _news(self) -> None:
+        self.last_news_s = time.monotonic()
+
+
+class _Revival:
+    """A front that died and is being restarted by Ray."""
+
+    def __init__(self, front: Any) -> None:
+        self._front = front
+        self._deadline_s = time.monotonic() + _FRONT_RESTART_S
+        self._ready = front.ready.remote()
+
+    def over(self, timeout_s: float) -> bool:
+        """Whether the front is back; waits up to `timeout_s` for it.
+
+        Raises:
+            ModelError: it will not come back, or takes too long.
+        """
+        done, _ = ray.wait([self._ready], timeout=timeout_s)
+        error: Exception | None = None
+        if done:
+            try:
+                ray.get(self._ready)
+            except RayActorError as caught:
+                _LOG.debug("the front is not back yet: %s", caught)
+                error = caught
+            else:
+                return True
+            self._ready = self._front.ready.remote()
+            time.sleep(min(_POLL_S, timeout_s))  # the name may answer before the process is there
+        # A dead actor is final, e.g. one whose constructor raised; the rest is a restart under way.
+        if isinstance(error, ActorDiedError) or time.monotonic() > self._deadline_s:
+            raise ModelError(f"the front does not come back: {error or 'no answer'}", "cell", "see Ray's logs") from error
+        return False

@@ -1,0 +1,40 @@
+"""One model of a cell, which may have several actors: each has a lane, and a call goes to the lane that has least to do."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+from rumiai_ray.engine.cell.model_lane import Call, Lane, LanePolicy
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from concurrent.futures import Future
+    from pathlib import Path
+
+    from rumiai_ray.engine.cell.messages import Answer, Failure
+
+
+class Lanes:
+    """The lanes of one model. A video that the model has failed for good on one actor is not asked about on the others.
+
+    Args:
+        name: the model's.
+        actors: the actors' names in Ray.
+        notes: directory of their notes, which have the actors' names.
+        policy: limits of each lane.
+    """
+
+    def __init__(self, name: str, actors: Sequence[str], notes: Path, policy: LanePolicy) -> None:
+        failed: OrderedDict[tuple[str, str], Failure] = OrderedDict()
+        self._lanes = [Lane(name, actor, notes / actor, policy, failed) for actor in actors]
+
+    @property
+    def lost(self) -> bool:
+        """Whether the model is gone for good on every actor."""
+        return all(lane.lost for lane in self._lanes)
+
+    def submit(self, call: Call) -> Future[tuple[Answer | Failure, int]]:
+        """Queue `call`; the future always gets a result, never an exception."""
+        usable = [lane for lane in self._lanes if not lane.lost] or self._lanes
+        return min(usable, key=lambda lane: lane.open).submit(call)

@@ -1,0 +1,255 @@
+"""One model actor's only caller: a thread that submits, watches, blames, restarts and resends.
+
+Rules (measured on Ray 2.60, see design): all calls of a dead actor fail alike, so only the call named in the actor's note
+is charged; the others are sent again free of charge and in order. A kill the lane ordered itself (a recycled actor) charges
+nobody; one it ordered because a call outran its limit charges that call. A call charged `attempts` times becomes the
+model's typed failure for that video, which then is not asked again. An actor whose model cannot be loaded (`start.py`) is given
+up: every call gets the reason.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+import uuid
+from collections import OrderedDict, deque
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import ray
+from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskError, WorkerCrashedError
+
+from rumiai_ray.engine.cell import call_journal as note
+from rumiai_ray.engine.cell.messages import Answer, Failure
+from rumiai_ray.engine.cell.startup import Starter, failure_of, shortened
+from rumiai_ray.tracebacks import traceback_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+_LOG = logging.getLogger(__name__)
+
+_POLL_S = 0.25
+"""How often a waiting lane looks at the clock; results wake it at once."""
+_REMEMBERED_FAILURES = 4096
+"""Videos whose failure is remembered; a batch of a forgotten one is merely tried again."""
+
+
+@dataclass(frozen=True)
+class LanePolicy:
+    """Limits of one lane."""
+
+    outstanding: int
+    """Calls the actor has in hand, the executing one included: 2 keep it busy 97 % of the time (measured)."""
+    attempts: int
+    call_timeout_s: float
+    start_timeout_s: float
+    memory_bytes: int
+    """Past this the actor is recycled between calls."""
+    fruitless_starts: int = 4
+    """Starts in a row that ended before the model was loaded, after which it is given up."""
+
+
+@dataclass
+class Call:
+    """One question to the model, with how often it was charged so far."""
+
+    video: tuple[str, str]
+    """Run id and video key: a warm cell must not answer for one run what another has seen."""
+    method: str
+    """`predict_frames` or `predict_audio`."""
+    arguments: tuple[Any, ...]
+    attempts: int = 0
+    charged: list[Failure] = field(default_factory=list)
+    """Why each attempt that was charged failed."""
+    reply: Future[tuple[Answer | Failure, int]] = field(default_factory=Future)
+    """(answer or failure, attempts)."""
+
+
+class Lane:
+    """The thread and its queue.
+
+    Args:
+        name: the model's.
+        actor_name: the actor's in Ray.
+        note_path: the actor's note.
+        policy: limits.
+        failed: where failures for good are remembered by video; shared by the lanes of one model.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        actor_name: str,
+        note_path: Path,
+        policy: LanePolicy,
+        failed: OrderedDict[tuple[str, str], Failure] | None = None,
+    ) -> None:
+        self.name = name
+        self._actor_name = actor_name
+        self._note_path = note_path
+        self._policy = policy
+        self._incarnation = uuid.uuid4().hex[:12]
+        self._starter = Starter(name, actor_name, note_path, policy, self._incarnation)
+        self._count = 0
+        self._queue: queue.SimpleQueue[Call] = queue.SimpleQueue()
+        self._again: deque[Call] = deque()
+        self._sent: OrderedDict[str, tuple[Any, Call]] = OrderedDict()
+        self._failed = OrderedDict[tuple[str, str], Failure]() if failed is None else failed
+        self._given_up: Failure | None = None
+        self._killed: note.Note | None = None
+        self._recycle = False
+        threading.Thread(target=self._guarded, name=f"lane-{name}", daemon=True).start()
+
+    @property
+    def open(self) -> int:
+        """Calls taken and not yet answered, about."""
+        return self._queue.qsize() + len(self._again) + len(self._sent)
+
+    @property
+    def lost(self) -> bool:
+        """Whether the model is gone for good here."""
+        return self._given_up is not None
+
+    def submit(self, call: Call) -> Future[tuple[Answer | Failure, int]]:
+        """Queue `call`; the future always gets a result, never an exception."""
+        self._queue.put(call)
+        return call.reply
+
+    def _guarded(self) -> None:
+        try:
+            self._run()
+        except BaseException as error:  # noqa: BLE001 -- the thread's boundary: waiting callers must get an ending
+            text = traceback_of(error)
+            self._given_up = Failure(type(error).__name__, f"the lane of {self.name} broke: {error}", given_up=True, traceback=text)
+            _LOG.error("the lane of %s broke", self._actor_name, exc_info=error)
+            for _, call in self._sent.values():
+                self._end(call, self._given_up)
+            while True:
+                self._end(self._next(block=True) or self._queue.get(), self._given_up)
+
+    def _run(self) -> None:
+        self._await_start()
+        while True:
+            self._fill()
+            number, (reference, call) = next(iter(self._sent.items()))
+            done, _ = ray.wait([reference], timeout=_POLL_S, fetch_local=True)
+            if not done:
+                self._watch(number)
+                continue
+            try:
+                answer: Answer = ray.get(reference)
+            except RayTaskError as error:
+                failure = failure_of(error)
+                del self._sent[number]
+                self._charge(call, failure)
+            except (RayActorError, OutOfMemoryError, WorkerCrashedError) as error:
+                _LOG.info("actor %s died with %d calls in hand: %s", self._actor_name, len(self._sent), error)
+                self._bury()
+            except RayError as error:
+                failure = Failure(type(error).__name__, shortened(str(error)), traceback=traceback_of(error))
+                del self._sent[number]
+                self._charge(call, failure)
+            else:
+                del self._sent[number]
+                call.reply.set_result((answer, call.attempts + 1))
+                self._recycle = self._recycle or answer.memory_bytes > self._policy.memory_bytes
+            if self._killed is not None:  # it ended just in time: the kill is on its way and takes what else is in hand with it
+                self._bury()
+
+    def _fill(self) -> None:
+        """Send until the actor has enough in hand; a recycling waits for what it has, then restarts it."""
+        if self._recycle and not self._sent:
+            self._recycle = False
+            before = self._starter.count()
+            ray.kill(self._starter.actor, no_restart=False)
+            self._await_start(after=before)
+        while not self._recycle and len(self._sent) < self._policy.outstanding:
+            call = self._next(block=not self._sent)
+            if call is None:
+                return
+            known = self._given_up or self._failed.get(call.video)
+            if known is not None:
+                self._end(call, known)
+                continue
+            self._count += 1
+            number = f"{self._incarnation}:{self._count}"
+            try:
+                self._sent[number] = (getattr(self._starter.actor, call.method).remote(number, *call.arguments), call)
+            except BaseException:
+                self._again.appendleft(call)  # in nobody's hand it would wait for its answer for ever
+                raise
+
+    def _next(self, *, block: bool) -> Call | None:
+        if self._again:
+            return self._again.popleft()
+        try:
+            return self._queue.get(block=block)
+        except queue.Empty:
+            return None
+
+    def _watch(self, number: str) -> None:
+        """Kill the actor if the call it is executing has outrun the limit. `number` is the oldest call in hand."""
+        seen = note.read(self._note_path)
+        if seen is None or seen.call != number or self._killed is not None:
+            return
+        if time.monotonic() - seen.since_s > self._policy.call_timeout_s:
+            self._killed = seen  # read before the kill: afterwards the next process may have written there already
+            ray.kill(self._starter.actor, no_restart=False)
+
+    def _bury(self) -> None:
+        """After a death: charge the noted call, queue the rest again in order, wait for the restart."""
+        killed, self._killed = self._killed, None
+        seen = killed or note.read(self._note_path)
+        again: list[Call] = []
+        for number, (_, call) in self._sent.items():
+            if seen is None or seen.call != number:
+                again.append(call)
+            elif killed is not None:
+                self._charge(call, Failure("Hang", f"{self.name} gave no answer within {self._policy.call_timeout_s:g} s"), again.append)
+            else:
+                self._charge(call, Failure("Crash", f"the process of {self.name} died while it worked on this video"), again.append)
+        self._sent.clear()
+        self._again.extendleft(reversed(again))
+        self._recycle = False  # what starts now is fresh
+        self._await_start(after=killed.starts if killed is not None else 0)
+
+    def _charge(self, call: Call, failure: Failure, again: Callable[[Call], object] | None = None) -> None:
+        call.attempts += 1
+        call.charged.append(failure)
+        _LOG.info(
+            "%s failed at video %s, attempt %d: %s: %s", self.name, call.video[1], call.attempts, failure.error_class, failure.message
+        )
+        if call.attempts < self._policy.attempts:
+            (again or self._again.append)(call)
+            return
+        self._failed[call.video] = failure
+        while len(self._failed) > _REMEMBERED_FAILURES:
+            self._failed.popitem(last=False)
+        self._end(call, failure)
+
+    @staticmethod
+    def _end(call: Call, failure: Failure) -> None:
+        call.reply.set_result((failure, max(call.attempts, 1)))
+
+    def _await_start(self, *, after: int = 0) -> None:
+        """Wait until the actor's model is loaded; give the model up where that cannot be. `after` as for `Starter.wait`."""
+        known = note.given_up(self._note_path)
+        if known is not None:
+            error_class, message, traceback = known
+            self._given_up = Failure(error_class, message, given_up=True, traceback=traceback)
+            return
+        failure = self._starter.wait(after=after)
+        if failure is not None:
+            self._give_up(failure)
+
+    def _give_up(self, failure: Failure) -> None:
+        self._given_up = replace(failure, given_up=True)
+        note.give_up(self._note_path, failure.error_class, failure.message, failure.traceback)
+        _LOG.warning("actor %s is given up: %s: %s", self._actor_name, failure.error_class, failure.message)
+        if self._starter.actor is not None:
+            ray.kill(self._starter.actor, no_restart=True)

@@ -1,0 +1,1 @@
+"""Every way this package has to a Ray."""

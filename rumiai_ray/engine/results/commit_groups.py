@@ -1,0 +1,164 @@
+"""Settled entries on their way into the run: gathered into groups, written by tasks, committed by records."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import ray
+from ray.exceptions import RayError, RayTaskError
+
+from rumiai_ray.engine.results.commit_task import Target, Written, write_group
+from rumiai_ray.engine.results.entry_tracker import Settled
+from rumiai_ray.engine.work.counts import Tally
+from rumiai_ray.errors import ModelError, StorageError
+from rumiai_ray.tracebacks import keep_traceback, traceback_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rumiai_ray.config import Engine
+    from rumiai_ray.engine.work.entry_reader import Stage
+    from rumiai_ray.runs.writer import RunWriter
+
+_LOG = logging.getLogger(__name__)
+
+_AT_ONCE = 4
+"""Groups that are being written at a time; while there are more, the cells get nothing new."""
+_RETRIES = 2
+"""Times a writing task is repeated: by Ray where its process died, by us where it raised."""
+
+
+@dataclass
+class _Group:
+    """Entries that are being written, together."""
+
+    settled: list[Settled]
+    reference: Any
+    attempt: int
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What became of an entry that was added."""
+
+    settled: Settled
+    error: Exception | None = None
+    """Why it is a dead letter; None for one that is committed as it was settled."""
+    lost: bool = False
+    """Its rows were lost before they were written: nothing of it is in the run."""
+
+
+class Groups:
+    """Takes settled entries and says when they are in the run.
+
+    Args:
+        writer: the run's.
+        stage: whose rows they are.
+        engine: sizes, ages and limits.
+    """
+
+    def __init__(self, writer: RunWriter, stage: Stage, engine: Engine) -> None:
+        self._writer = writer
+        self._target = Target(writer.run, stage.run_id, stage.models, writer.tables, stage.thresholds)
+        self._engine = engine
+        self._waiting: list[Settled] = []
+        self._waiting_bytes = 0
+        self._waiting_since = 0.0
+        self._writing: list[_Group] = []
+        self.tally = Tally()
+        """Counts of all that is committed."""
+
+    @property
+    def open(self) -> int:
+        """Entries added that are not in the run yet."""
+        return len(self._waiting) + sum(len(group.settled) for group in self._writing)
+
+    @property
+    def full(self) -> bool:
+        """Whether writing has fallen behind."""
+        return len(self._writing) >= _AT_ONCE
+
+    def add(self, settled: Sequence[Settled]) -> None:
+        """Take entries all of whose rows are back."""
+        if settled and not self._waiting:
+            self._waiting_since = time.monotonic()
+        self._waiting.extend(settled)
+        self._waiting_bytes += sum(index.payload_bytes for one in settled for index, _ in one.answers)
+
+    def step(self, timeout_s: float = 0.0, *, everything: bool = False) -> list[Ended]:
+        """Commit groups that are written, and begin a new one where one is due by size or age.
+
+        Args:
+            timeout_s: longest wait for a group that is being written.
+            everything: a group is due however small it is.
+
+        Raises:
+            StorageError: a file or a record cannot be written.
+            ModelError: not even a dead letter can.
+        """
+        ended: list[Ended] = []
+        if self._writing:
+            ready, _ = ray.wait([group.reference for group in self._writing], timeout=timeout_s)
+            for group in [group for group in self._writing if group.reference in ready]:
+                self._writing.remove(group)
+                ended += self._commit(group)
+        due = self._waiting_bytes >= self._engine.group_mb * 1e6 or time.monotonic() - self._waiting_since >= self._engine.group_age_s
+        if self._waiting and (due or everything) and not self.full:
+            self._write(self._waiting)
+            self._waiting, self._waiting_bytes = [], 0
+        return ended
+
+    def _write(self, settled: list[Settled], attempt: int = 1) -> None:
+        # No CPU: extraction that waits for the cells holds its own, and on a small machine nothing would ever be written.
+        task = ray.remote(num_cpus=0, max_retries=_RETRIES)(write_group)
+        reference = task.remote(self._target, settled, self._writer.next_sequence, self._engine.write_timeout_s)
+        self._writing.append(_Group(settled, reference, attempt))
+
+    def _commit(self, group: _Group) -> list[Ended]:
+        try:
+            written: Written = ray.get(group.reference)
+        except RayError as error:
+            if isinstance(error, RayTaskError) and isinstance(error.cause, StorageError):
+                raise error.cause from error
+            self._isolate(group, error)
+            return []
+        self._writer.commit_files(written.files, written.committed, written.dead_lettered)
+        _LOG.info(
+            "committed %d entries, %d of them dead letters, in %d files of %d bytes; %d lost their rows",
+            len(written.committed) + len(written.dead_lettered),
+            len(written.dead_lettered),
+            len(written.files),
+            written.tally.written_bytes,
+            len(written.lost),
+        )
+        self.tally.add(written.tally)
+        for entry_id, broken in written.errors.items():
+            keep_traceback(broken, written.tracebacks.get(entry_id, ""))
+        return [
+            Ended(one, written.errors.get(one.header.entry.entry_id, one.error), lost=one.header.entry.entry_id in written.lost)
+            for one in group.settled
+        ]
+
+    def _isolate(self, group: _Group, error: RayError) -> None:
+        """The writing task failed for good: write its entries one by one, and bury the one that fails alone.
+
+        What raised, and did not crash, may have been short of memory for a moment: it is tried again.
+        """
+        entries = [one.header.entry.entry_id for one in group.settled]
+        _LOG.warning("writing %d entries failed (%s, attempt %d): %s", len(entries), ", ".join(entries[:3]), group.attempt, error)
+        if len(group.settled) > 1:
+            for one in group.settled:
+                self._write([one])
+            return None
+        (one,) = group.settled
+        if isinstance(error, RayTaskError) and group.attempt <= _RETRIES:
+            return self._write([one], group.attempt + 1)
+        if one.error is not None:
+            raise ModelError(f"not even a dead letter can be written: {error}", one.header.entry.input, "see Ray's logs")
+        broken = ModelError(f"assembling it crashed the task: {error}", one.header.entry.input, "see Ray's logs")
+        broken.attempts = _RETRIES + 1
+        keep_traceback(broken, traceback_of(error))
+        return self._write([Settled(one.header, repeat=one.repeat, error=broken)])

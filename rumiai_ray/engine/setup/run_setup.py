@@ -1,0 +1,160 @@
+"""From settings to everything a run needs, checked before anything slow: weights chosen, store and limits made, run id named."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from rumiai_ray.engine.interactive import Interactive, Reporter
+from rumiai_ray.engine.work.entry_reader import Stage
+from rumiai_ray.frames.limits import DecodeLimits
+from rumiai_ray.frames.sampling import SamplingSpec
+from rumiai_ray.frames.shared.store import Remote
+from rumiai_ray.frames.store.store import FrameStore
+from rumiai_ray.ingest.limits import FetchLimits
+from rumiai_ray.ingest.upstream import ENVIRONMENT, Upstream, proxy_from_environment
+from rumiai_ray.insights.thresholds import Thresholds
+from rumiai_ray.runs.ids import check_run_id, new_run_id
+from rumiai_ray.runs.manifest import RunManifest
+from rumiai_ray.runs.writer import RunWriter, check_free
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from rumiai_ray.config import BaseConfig
+    from rumiai_ray.ingest.table import EntryFile
+    from rumiai_ray.models.base import ModelPlan
+    from rumiai_ray.runs.reader import Run
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run that is ready to begin. Nothing has been written yet."""
+
+    config: BaseConfig
+    models: tuple[ModelPlan, ...]
+    store: FrameStore
+    limits: FetchLimits
+    entries: EntryFile
+    manifest: RunManifest
+
+    def check_free(self) -> None:
+        """See that `create_run` would find no other run in its way, before anything slow.
+
+        Raises:
+            ConfigError: a run of this id exists.
+        """
+        check_free(self.config.out, self.manifest.run_id)
+
+    def create_run(self) -> RunWriter:
+        """Make the run's directory and write its manifest.
+
+        Raises:
+            ConfigError: a run of this id exists, or the file system does not refuse to create a file twice.
+            StorageError: the directory cannot be written.
+        """
+        return RunWriter.create(self.config.out, self.manifest, entries=self.entries.data)
+
+    def resume_run(self, run: Run) -> RunWriter:
+        """Take over a run whose writer is gone, as of when `run` was read.
+
+        Raises:
+            ConfigError: it was started with other code, weights or settings (shows the difference), or its directory has another name.
+            StorageError: the run is damaged.
+        """
+        return RunWriter.resume(run, self.manifest)
+
+    def stage(self, workdir: Path) -> Stage:
+        """What turns entries into rows of work. `workdir` holds downloads while they are needed."""
+        batch_frames = self.config.engine.batch_frames
+        return Stage(self.manifest.run_id, self.models, self.store, self.limits, workdir, batch_frames, thresholds(self.config))
+
+    def interactive(self, writer: RunWriter, workdir: Path, reporter: Reporter) -> Interactive:
+        """The engine for a few entries. `workdir` holds downloads while they are needed."""
+        return Interactive(self.config, self.stage(workdir), writer, reporter)
+
+
+def prepare(
+    config: BaseConfig, models: Sequence[ModelPlan], entries: EntryFile, *, command: Sequence[str], run_id: str | None = None
+) -> Prepared:
+    """Name the run, open the store, write down what is going to run.
+
+    Raises:
+        ConfigError: the run id cannot name a run, or the shared frame store is no place.
+        StorageError: the frame store cannot be written, or the shared one cannot be used.
+    """
+    name = check_run_id(run_id) if run_id else new_run_id(datetime.now(UTC))
+    manifest = RunManifest.of_now(
+        name,
+        command=command,
+        config=config,
+        plans=models,
+        sampling=asdict(sampling_spec(config)),
+        entries=(len(entries), entries.sha256),
+    )
+    return Prepared(config, tuple(models), open_store(config), fetch_limits(config), entries, manifest)
+
+
+def open_store(config: BaseConfig) -> FrameStore:
+    """The frame store under `config`, and the shared one behind it, tried out.
+
+    Raises:
+        ConfigError: there is no such shared directory, or no driver for its URI.
+        StorageError: the store cannot be written, or the shared one cannot be used.
+    """
+    return FrameStore(
+        config.store.expanduser().absolute(),
+        spec=sampling_spec(config),
+        limits=decode_limits(config),
+        max_bytes=int(config.store_max_gb * 1e9),
+        remote=None if config.store_remote is None else Remote.at(config.store_remote).checked(),
+    )
+
+
+def sampling_spec(config: BaseConfig) -> SamplingSpec:
+    """The frame store's sampling under `config`."""
+    sampling = config.sampling
+    return SamplingSpec(fps=sampling.fps, long_side_px=sampling.long_side_px, jpeg_quality=sampling.jpeg_quality)
+
+
+def decode_limits(config: BaseConfig) -> DecodeLimits:
+    """The decoder's limits under `config`."""
+    limits = config.limits
+    return DecodeLimits(
+        wall_s=limits.decode_timeout_s,
+        cpu_s=int(limits.decode_timeout_s),
+        memory_bytes=limits.decode_memory_mb * 2**20,
+        max_pixels=limits.max_pixels,
+        max_duration_s=limits.max_duration_s,
+        max_frames=limits.max_frames,
+        max_file_bytes=limits.max_input_mb * 2**20,
+        require_sandbox=limits.require_sandbox,
+    )
+
+
+def thresholds(config: BaseConfig) -> Thresholds:
+    """What the insights are cut at under `config`."""
+    return Thresholds(**config.insights.model_dump())
+
+
+def fetch_limits(config: BaseConfig) -> FetchLimits:
+    """The limits of one fetch under `config`.
+
+    Raises:
+        ConfigError: the proxy is none that can be used.
+    """
+    limits = config.limits
+    proxy = proxy_from_environment() if config.proxy == ENVIRONMENT else config.proxy
+    if proxy is not None:
+        Upstream.parse(proxy)
+    return FetchLimits(
+        max_bytes=limits.max_input_mb * 2**20,
+        total_s=limits.download_timeout_s,
+        allow_private_hosts=limits.private_hosts,
+        cookies_file=config.cookies,
+        site_memory_bytes=limits.download_memory_mb * 2**20,
+        impersonate=config.impersonate,
+        proxy=proxy,
+    )

@@ -1,0 +1,1 @@
+"""Cells that outlive a command."""

@@ -1,0 +1,350 @@
+"""A command's side of warm cells: find the cell of its own code, weights and configuration, stand in the queue, replace what differs.
+
+A keeper (see `keeper`) is a detached actor, named after its user and its fingerprint: a command cannot so much as find a cell that is made
+of something else than what it wants. `rumiai-ray up` makes the first one, on a head of our own or on the cluster that RAY_ADDRESS names;
+where there is none, a command starts a cell of its own and ends it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import hashlib
+import logging
+import os
+import socket
+import tempfile
+import threading
+import time
+import uuid
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import ray
+from ray._private.runtime_env.constants import RAY_JOB_CONFIG_JSON_ENV_VAR
+from ray.exceptions import GetTimeoutError, RayActorError, RayError
+from ray.util import list_named_actors
+
+from rumiai_ray.engine.cell.policy import cell_spec, lane_policy
+from rumiai_ray.engine.ray_session.code_snapshot import freeze
+from rumiai_ray.engine.ray_session.folder import RayFolder
+from rumiai_ray.engine.ray_session.local import LocalRay
+from rumiai_ray.engine.ray_session.warm_connection import attached, disconnect, own_head
+from rumiai_ray.engine.setup.machines import plan_of_ray
+from rumiai_ray.engine.warm.answers import ANSWER_S, OTHER_VERSION, Held, OtherVersionError, answer, error_of, held_of
+from rumiai_ray.engine.warm.server import Keeper
+from rumiai_ray.errors import ConfigError, TransientError
+from rumiai_ray.logs import swallowed, variables
+from rumiai_ray.provenance import package_versions
+from rumiai_ray.runs.fingerprint import flat
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from rumiai_ray.config import BaseConfig
+    from rumiai_ray.engine.cell.cell import Cell
+    from rumiai_ray.models.base import ModelPlan
+
+_LOG = logging.getLogger(__name__)
+
+_PREFIX = "warm"
+_POLL_S = 0.05
+_SPEAK_S = 3.0
+"""Between two words of a command to the keeper, which takes it for dead after 20 s of silence."""
+_REPLACED = 5
+"""Times a command looks again for a cell that was replaced while it waited."""
+_CONCURRENCY = 32
+"""Calls a keeper answers at a time; all are short."""
+_SHOWN = 3
+"""Differences that are named where a cell is replaced."""
+_ON_HEAD = {"node:__internal_head__": 0.001}
+"""The keeper costs no node of its own, and none that an autoscaler wants to stop."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The cell a command wants."""
+
+    config: BaseConfig
+    models: Sequence[ModelPlan]
+    code_sha256: str
+    """Source hash of the code that is running here."""
+
+    @cached_property
+    def parts(self) -> dict[str, str]:
+        """All that can make one cell differ from another, as flat text."""
+        engine = self.config.engine
+        place = {"cell_cpus": engine.cell_cpus, "cells_per_gpu": engine.cells_per_gpu, "gpu_memory_gb": engine.gpu_memory_gb}
+        tree = {
+            "source_sha256": self.code_sha256,
+            "packages": package_versions(),
+            "engine": asdict(lane_policy(self.config)) | place | {"batches_in_flight": engine.batches_in_flight},
+            "models": {plan.name: _as_text(plan) for plan in self.models},
+        }
+        return dict(flat(tree))
+
+    @cached_property
+    def key(self) -> str:
+        """SHA-256 over `parts`."""
+        return hashlib.sha256("\n".join(f"{name}={value}" for name, value in sorted(self.parts.items())).encode()).hexdigest()
+
+
+def _as_text(plan: ModelPlan) -> dict[str, Any]:
+    files = {role: str(path) for role, path in plan.files.items()}
+    return vars(plan) | {"files": files, "digests": dict(plan.digests), "settings": plan.settings.model_dump(mode="json")}
+
+
+@contextlib.contextmanager
+def borrowed(wanted: Wanted, say: Callable[[str], None]) -> Iterator[Cell | None]:
+    """A warm cell for the time of a command, connected to its Ray; None where `up` was not called.
+
+    A cell that is made of something else is replaced, when whoever uses it is done. Where the cell has expired it is started again.
+
+    Args:
+        wanted: what the cell has to be made of.
+        say: told what is waited for.
+
+    Raises:
+        ConfigError: no node has room for the cell.
+        TransientError: the cell's Ray cannot be reached.
+    """
+    if RAY_JOB_CONFIG_JSON_ENV_VAR in os.environ or not (os.environ.get("RAY_ADDRESS") or own_head()):
+        disconnect()  # of a head that has gone since
+        yield None  # a submitted job brings its own code, and is no interactive work
+        return
+    with contextlib.ExitStack() as held:
+        yield _acquire(wanted, say, held)
+
+
+def keep(wanted: Wanted, say: Callable[[str], None]) -> Held:
+    """Make the Ray where warm cells are hold this one, and wait until its models are loaded, or cannot be.
+
+    Raises:
+        ConfigError: as for `borrowed`.
+        TransientError: likewise.
+    """
+    with contextlib.ExitStack() as held:
+        _acquire(wanted, say, held, make=True)
+        say("loading models")
+        keeper = ray.get_actor(_name(wanted))
+        answer(keeper.expire_after.remote(wanted.config.engine.warm_idle_s))
+        seen = held_of(keeper)
+        while seen.state == "starting":
+            time.sleep(_POLL_S)
+            seen = held_of(keeper)
+        return replace(seen, user="")  # which is this command
+
+
+def all_held() -> list[Held]:
+    """What this user's keepers on the Ray this process is attached to say of themselves."""
+    held = []
+    for name in keepers():
+        try:
+            held.append(held_of(ray.get_actor(name)))
+        except OtherVersionError as error:
+            _LOG.info("%s: %s", name, error)
+            held.append(Held(name.rpartition("-")[2], OTHER_VERSION))
+        except (ValueError, RayActorError) as error:  # it has ended since it was listed
+            _LOG.debug("%s: %s", name, error)
+    return held
+
+
+def drop_all() -> int:
+    """End this user's keepers on the Ray this process is attached to, and so their cells; returns how many there were."""
+    names = keepers()
+    for name in names:
+        _end(ray.get_actor(name))
+    return len(names)
+
+
+def keepers() -> list[str]:
+    """Names of this user's keepers on the Ray this process is attached to."""
+    return [name for name in list_named_actors() if name.startswith(f"{_PREFIX}-{_user()}-")]
+
+
+def _is_there(name: str) -> bool:
+    try:
+        ray.get_actor(name)
+    except ValueError as error:
+        _LOG.debug("%s: %s", name, error)
+        return False
+    return True
+
+
+def _user() -> str:
+    """Cells of one user are not another's."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError) as error:  # a container's user may have no name
+        _LOG.debug("the user has no name: %s", error)
+        return str(os.getuid())
+
+
+def _name(wanted: Wanted) -> str:
+    return f"{_PREFIX}-{_user()}-{wanted.key[:24]}"
+
+
+def _acquire(wanted: Wanted, say: Callable[[str], None], held: contextlib.ExitStack, *, make: bool = False) -> Cell | None:
+    """The cell, its turn and the connection, which last as long as `held`; None where nobody has asked for warm cells and `make` is not."""
+    for _ in range(_REPLACED):
+        head = held.enter_context(attached())
+        there = _is_there(_name(wanted))
+        if head is None and not make and not there and not keepers():
+            held.close()
+            return None
+        if not there:
+            # What is started for the first time needs the code: connect again, with a frozen copy of it.
+            held.close()
+            scratch = RayFolder.make()
+            held.callback(scratch.remove)
+            folder, code_sha256 = freeze(scratch.path / "code")
+            if code_sha256 != wanted.code_sha256:
+                raise ConfigError("the package's source changed while the command was starting", "warm cell", "start it again")
+            held.enter_context(attached({"working_dir": str(folder)}))
+        try:
+            return held.enter_context(_turn(wanted, say))
+        except RayActorError as error:  # a command that was before this one in the queue has replaced the cell
+            _LOG.info("the warm cell was replaced while this command waited: %s", error)
+            held.close()
+        except OtherVersionError as error:  # not under this fingerprint, unless an answer was damaged
+            _LOG.warning("the keeper of the warm cell cannot be understood and is ended: %s", error)
+            with swallowed(_LOG, f"ending {_name(wanted)}", ValueError):
+                _end(ray.get_actor(_name(wanted)))
+            held.close()
+    raise TransientError(f"was replaced or died {_REPLACED} times before this command had it", "the warm cell", "see `rumiai-ray status`")
+
+
+@contextlib.contextmanager
+def _turn(wanted: Wanted, say: Callable[[str], None]) -> Iterator[Cell]:
+    """The cell of `wanted`, when it is this command's turn."""
+    cell: Cell | None = None
+
+    def evicted(why: str) -> None:
+        say(why)
+        if cell is not None:
+            cell.lost_because = why
+
+    with _queued(_keeper(wanted), say, evicted) as ask:
+        said = False
+        while (turn := ask())["cell"] is None:
+            if turn["error"] is not None:
+                raise error_of(turn["error"])
+            if not turn["behind"]:
+                if not said:
+                    say("starting a warm cell")
+                said = True
+                _replace_others(wanted, say)
+            time.sleep(_POLL_S)
+        cell = turn["cell"]
+        yield cell
+
+
+def _keeper(wanted: Wanted) -> Any:
+    """The keeper of such a cell, made where there is none."""
+    with swallowed(_LOG, "looking for the keeper", ValueError):
+        return ray.get_actor(_name(wanted))
+    config = wanted.config
+    head = own_head()
+    # On a head of our own the notes go with its directory.
+    notes = Path(head.folder if head else tempfile.gettempdir()) / f"rr-warm-{uuid.uuid4().hex[:12]}"
+    shape = plan_of_ray(config, wanted.models, cells=1).cell
+    spec = cell_spec(config, wanted.models, shape, LocalRay(wanted.code_sha256, notes))
+    said = {"runtime_env": {"env_vars": variables()}} if variables() else {}
+    options = {**said, "num_cpus": 0, "resources": _ON_HEAD, "max_restarts": 0, "max_concurrency": _CONCURRENCY}
+    return (
+        ray.remote(Keeper)
+        .options(name=_name(wanted), lifetime="detached", get_if_exists=True, **options)
+        .remote(wanted.key, wanted.parts, spec, config.engine.warm_idle_s, config.engine.place_timeout_s)
+    )
+
+
+def _replace_others(wanted: Wanted, say: Callable[[str], None]) -> None:
+    """End this user's cells that are made of something else, each when whoever uses it is done: there is room for one."""
+    for name in keepers():
+        if name == _name(wanted):
+            continue
+        with swallowed(_LOG, f"replacing {name}, which somebody else has ended meanwhile", ValueError, RayActorError):
+            keeper = ray.get_actor(name)
+            try:
+                with _queued(keeper, say) as ask:
+                    while ask(start=False)["behind"]:
+                        time.sleep(_POLL_S)
+                    held = answer(keeper.parts.remote())["parts"]
+                    say(f"replacing a warm cell that is made of something else: {_differences(held, wanted.parts)}")
+                    _end(keeper)
+            except OtherVersionError as error:
+                _LOG.info("%s: %s", name, error)
+                # Who uses it cannot be asked: an upgrade while another version's command is at work ends that command's cell.
+                say("replacing a warm cell of another version of this program")
+                _end(keeper)
+
+
+def _differences(held: Mapping[str, str], wanted: Mapping[str, str]) -> str:
+    differing = sorted(name for name in held.keys() | wanted.keys() if held.get(name) != wanted.get(name))
+    more = f" and {len(differing) - _SHOWN} more" if len(differing) > _SHOWN else ""
+    return ", ".join(differing[:_SHOWN]) + more
+
+
+def _end(keeper: Any) -> None:
+    with swallowed(_LOG, "closing a warm cell", RayError, GetTimeoutError):  # of another version's keeper, whatever it answers
+        ray.get(keeper.close.remote(), timeout=ANSWER_S)
+    ray.kill(keeper)
+
+
+@contextlib.contextmanager
+def _queued(
+    keeper: Any, say: Callable[[str], None], evicted: Callable[[str], object] = lambda _: None
+) -> Iterator[Callable[..., dict[str, Any]]]:
+    """A place in a keeper's queue, kept by a thread that speaks to it; yields what asks whether it is one's turn.
+
+    Args:
+        keeper: the keeper's handle.
+        say: told of who is waited for.
+        evicted: told, by the thread and once, why the place is lost: the keeper took this process for dead, or has ended.
+    """
+    ticket, who = uuid.uuid4().hex, f"process {os.getpid()} on {socket.gethostname()}"
+    over = threading.Event()
+    told = ""
+
+    def ask(*, start: bool = True) -> dict[str, Any]:
+        nonlocal told
+        turn = answer(keeper.ask.remote(ticket, who, start=start))
+        if turn["behind"] and turn["behind"] != told:
+            told = turn["behind"]
+            say(f"waiting for the warm cell, which {told} uses")
+        return turn
+
+    def speak() -> None:
+        while not over.wait(_SPEAK_S):
+            why = _place_lost(keeper, ticket, who)
+            if why and not over.is_set():
+                evicted(why)
+                return
+
+    speaker = threading.Thread(target=speak, name="warm", daemon=True)
+    speaker.start()
+    try:
+        yield ask
+    finally:
+        over.set()
+        speaker.join()
+        with swallowed(_LOG, "giving the warm cell back", RayError, GetTimeoutError):
+            ray.get(keeper.leave.remote(ticket), timeout=ANSWER_S)
+
+
+def _place_lost(keeper: Any, ticket: str, who: str) -> str:
+    """Speak to the keeper; returns why the place in its queue is lost, nothing where it is not."""
+    try:
+        told = answer(keeper.here.remote(ticket, who))
+    except RayActorError as error:
+        _LOG.info("the keeper has ended: %s", error)
+        return "the warm cell has been ended, by `rumiai-ray down` or with its Ray"
+    except (TransientError, OtherVersionError, RayError) as error:
+        _LOG.debug("the keeper of the warm cell gives no answer: %s", error)
+        return ""
+    if told["place"]:
+        return ""
+    now = "is closed" if told["closed"] else f"is used by {told['user']}" if told["user"] else "has been used by another command since"
+    return f"the keeper of the warm cell has heard nothing of this command for long and took it for dead; the cell {now}"

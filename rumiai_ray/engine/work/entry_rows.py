@@ -1,0 +1,89 @@
+"""The rows an entry leaves in a run: one in `videos` where it was committed, one in `dead_letter` where it was not."""
+
+from __future__ import annotations
+
+import hashlib
+import traceback
+from typing import TYPE_CHECKING
+
+from rumiai_ray.errors import RumiaiError
+from rumiai_ray.ingest.cleaning import INPUT_CHARS, SHORT_CHARS, cleaned, message_of
+from rumiai_ray.schema.run import DEAD_LETTER, VIDEOS
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from rumiai_ray.frames.store.stored import StoredVideo
+    from rumiai_ray.ingest.entries import Entry
+    from rumiai_ray.ingest.fetch import Video
+
+INT32_MAX = 2**31 - 1
+
+
+def video_row(run_id: str, entry: Entry, video: Video, stored: StoredVideo) -> pa.Table:
+    """The `videos` row of a committed entry."""
+    facts, known = stored.facts, video.metadata
+    record = {
+        "entry_id": entry.entry_id,
+        "input": entry.input,
+        "manifest_line": entry.line,
+        "notes": [*entry.notes, *known.notes],
+        "frame_store": stored.origin,
+        "frames_key": stored.key,
+        "size_bytes": facts.size_bytes,
+        "container": facts.container,
+        "video_codec": facts.video_codec,
+        "audio_codec": facts.audio_codec,
+        "width_px": facts.width_px,
+        "height_px": facts.height_px,
+        "rotation_deg": facts.rotation_deg,
+        "duration_s": facts.duration_s,
+        "fps": facts.fps,
+        "frames_decoded": facts.frames_decoded,
+        "frames_sampled": facts.frames_sampled,
+        "sampling_fps": facts.sampling_fps,
+        "audio_duration_s": facts.audio_duration_s,
+        "media_problems": [cleaned(problem) for problem in facts.problems],
+        "title": known.title,
+        "description": known.description,
+        "author": known.author,
+        "hashtags": None if known.hashtags is None else list(known.hashtags),
+        "uploaded_at": known.uploaded_at,
+        "view_count": known.view_count,
+        "like_count": known.like_count,
+        "comment_count": known.comment_count,
+        "share_count": known.share_count,
+        "source_url": video.source_url,
+        "columns": list(entry.columns.items()),
+    }
+    return VIDEOS.stamp(VIDEOS.rows([record]), run_id=run_id, video_key=video.video_key)
+
+
+def dead_letter_row(run_id: str, entry: Entry, video_key: str | None, stage: str, error: BaseException) -> pa.Table:
+    """The `dead_letter` row of an entry that ended in `error` at `stage`.
+
+    Never raises: the last row an entry can leave must be writable whatever the error is made of.
+    """
+    record = {
+        "video_key": video_key,
+        # Clean already where the entry came from `ingest.entries`; then nothing changes here.
+        "entry_id": cleaned(entry.entry_id),
+        "input": cleaned(entry.input, INPUT_CHARS),
+        "manifest_line": entry.line,
+        "notes": [cleaned(note, SHORT_CHARS) for note in entry.notes],
+        "stage": stage,
+        "error_class": cleaned(type(error).__name__, SHORT_CHARS),
+        "error_message": message_of(error),
+        "attempts": min(error.attempts, INT32_MAX) if isinstance(error, RumiaiError) else 1,
+        "traceback_sha256": _digest(error),
+        "retryable": isinstance(error, RumiaiError) and error.retryable,
+    }
+    return DEAD_LETTER.stamp(DEAD_LETTER.rows([record]), run_id=run_id, video_key="")
+
+
+def _digest(error: BaseException) -> str:
+    frames = [
+        f"{frame.f_code.co_filename.rpartition('/')[2]}:{frame.f_code.co_name}" for frame, _ in traceback.walk_tb(error.__traceback__)
+    ]
+    # Names are the identifiers of any language and file names any bytes: what UTF-8 cannot hold is escaped.
+    return hashlib.sha256("\n".join([*frames, type(error).__name__]).encode(errors="backslashreplace")).hexdigest()

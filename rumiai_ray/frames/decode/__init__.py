@@ -1,0 +1,1 @@
+"""The decoding subprocess and the process that watches it."""

@@ -1,0 +1,205 @@
+"""The decoding subprocess: `python -m rumiai_ray.frames.decode.child JOB`, started by `decode.py`, confined before it reads a byte.
+
+`limits.py` bounds what it costs, `cage.py` what it reaches. It imports PyAV, numpy and the standard library only, reads one file by
+its descriptor and writes messages (`_wire.py`) to one pipe: `frame` and `thumbnails` with BGR pixels, `sound` with s16le samples, and
+at the end `done` or `error`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import asdict
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import av
+import av.logging
+
+from rumiai_ray.errors import MediaError
+from rumiai_ray.frames.decode import cage
+from rumiai_ray.frames.decode.container import open_media, packets, survey
+from rumiai_ray.frames.decode.job import Job
+from rumiai_ray.frames.decode.picture_track import MICROSECOND, PictureTrack, refuse_too_long, refuse_too_many_pixels
+from rumiai_ray.frames.decode.sound import AUDIO_ERRORS, SoundTrack
+from rumiai_ray.frames.decode.wire import send
+from rumiai_ray.frames.limits import confine_this_process
+from rumiai_ray.frames.types import AUDIO_RATE_HZ, SourceFacts
+
+if TYPE_CHECKING:
+    from av.audio.stream import AudioStream
+    from av.packet import Packet
+    from av.video.stream import VideoStream
+
+    from rumiai_ray.frames.decode.picture_track import Send
+
+_BROKEN_OFF = 0.9
+"""A file that ends a second and this share before the end its header promises has been cut; headers are not exact."""
+_SOUND_BYTES_A_MESSAGE = 2 * AUDIO_RATE_HZ
+
+
+class Extraction:
+    """One decode pass over one file: a survey of its packets first, then everything at once."""
+
+    def __init__(self, job: Job, send_message: Send) -> None:
+        self._job = job
+        self._send = send_message
+        self._broken_off: list[str] = []
+        self._video_errors: list[str] = []
+        self._audio_errors: list[str] = []
+        media = open_media(job.input_fd)
+        refuse_too_many_pixels(media.video.codec_context.width, media.video.codec_context.height, job.limits.max_pixels)
+        self._survey = survey(media)
+        refuse_too_long(self._survey.duration_s, job.limits.max_duration_s)
+        media.container.close()
+        self._media = open_media(job.input_fd)
+        self._pictures: PictureTrack | None = None
+        self._track: SoundTrack | None = None
+        if self._media.audio is not None:
+            self._track = SoundTrack(self._media.audio.time_base or MICROSECOND, self._survey.duration_s, job.limits.max_duration_s)
+
+    def run(self) -> SourceFacts:
+        """Decode everything and send it, but for the facts.
+
+        Raises:
+            MediaError: nothing could be decoded, or a limit was reached.
+        """
+        video, audio = self._media.video, self._media.audio
+        for packet in packets(self._media, (video,) if audio is None else (video, audio), self._broken_off):
+            if packet.stream_index == video.index:
+                self._decode_video(packet)
+            else:
+                self._decode_audio(packet)
+        self._decode_video(None)
+        self._decode_audio(None)
+        if self._pictures is None:
+            why = self._video_errors[0] if self._video_errors else "the file holds no picture data"
+            raise MediaError(f"not one frame can be decoded: {why}", hint="the file is damaged or not complete")
+        self._pictures.finish()
+        if self._track is not None:
+            self._track.finish()
+            self._send_sound(self._track)
+        return self._facts(self._pictures)
+
+    def _decode_video(self, packet: Packet[VideoStream] | None) -> None:
+        for frame in _decoded(self._media.video, packet, self._video_errors):
+            if self._pictures is None:
+                self._pictures = PictureTrack(self._media.video, frame, self._survey, self._job, self._send)
+            self._pictures.take(frame)
+
+    def _decode_audio(self, packet: Packet[AudioStream] | None) -> None:
+        if self._track is None:
+            return
+        for frame in _decoded(self._media.audio, packet, self._audio_errors):
+            try:
+                self._track.take(frame)
+            except MemoryError:
+                raise
+            except AUDIO_ERRORS as error:
+                self._audio_errors.append(str(error))
+        if len(self._track.ready) >= _SOUND_BYTES_A_MESSAGE:
+            self._send_sound(self._track)
+
+    def _send_sound(self, track: SoundTrack) -> None:
+        if track.ready:
+            self._send({"kind": "sound"}, bytes(track.ready))
+            track.ready.clear()
+
+    def _facts(self, pictures: PictureTrack) -> SourceFacts:
+        media, track, duration_s = self._media, self._track, pictures.clock.end_s
+        audio_start_s = None if track is None or track.start_s is None else track.start_s - pictures.clock.origin_s
+        audio_duration_s = None if track is None or track.start_s is None else track.samples / AUDIO_RATE_HZ
+        reached_s = max(duration_s, (audio_start_s or 0.0) + (audio_duration_s or 0.0))
+        cut = self._cut(reached_s)
+        lost_video = [*self._broken_off, *([] if self._survey.promised_frames else cut)]
+        lost_video += [*self._lost_frames(pictures.decoded), *pictures.lost()]
+        lost_audio = [*self._broken_off, *([] if self._survey.promised_audio_s else cut), *self._lost_sound()]
+        if not media.audio_streams:
+            lost_audio = []
+        repaired = [*pictures.repaired(), *(track.repaired() if track else ())]
+        return SourceFacts(
+            size_bytes=os.fstat(self._job.input_fd).st_size,
+            container=media.container.format.name,
+            video_codec=media.video.codec_context.codec.canonical_name,
+            audio_codec=None if media.audio is None else media.audio.codec_context.codec.canonical_name,
+            width_px=pictures.geometry.shown_width_px,
+            height_px=pictures.geometry.shown_height_px,
+            rotation_deg=pictures.geometry.rotation_deg,
+            duration_s=duration_s,
+            fps=pictures.decoded / duration_s if pictures.decoded > 1 else None,
+            frames_decoded=pictures.decoded,
+            frames_sampled=pictures.sampled,
+            sampling_fps=pictures.sampling_fps,
+            stored_width_px=pictures.painter.width_px,
+            stored_height_px=pictures.painter.height_px,
+            audio_start_s=audio_start_s,
+            audio_duration_s=audio_duration_s,
+            video_streams=media.video_streams,
+            audio_streams=media.audio_streams,
+            problems=tuple(dict.fromkeys((*lost_video, *lost_audio, *repaired))),
+            lost_video=tuple(lost_video),
+            lost_audio=tuple(lost_audio),
+        )
+
+    def _cut(self, reached_s: float) -> list[str]:
+        """Whether the file ends before its header's end; for streams that promise nothing of their own."""
+        if reached_s < _BROKEN_OFF * self._survey.promised_s - 1:
+            return [f"the file ends after {reached_s:.1f} of {self._survey.promised_s:.1f} promised seconds"]
+        return []
+
+    def _lost_frames(self, frames: int) -> list[str]:
+        """What the header promised and the file does not hold, and what it holds in vain."""
+        found = []
+        if frames < self._survey.promised_frames:
+            found.append(f"{frames} of {self._survey.promised_frames} promised frames decoded")
+        if self._video_errors:
+            found.append(f"{len(self._video_errors)} video packets could not be decoded: {self._video_errors[0]}")
+        return found
+
+    def _lost_sound(self) -> list[str]:
+        if self._track is None:
+            return ["no audio stream has a codec that is known here"]
+        return self._track.lost(self._audio_errors, self._survey.promised_audio_s)
+
+
+def _decoded(stream: Any, packet: Packet[Any] | None, errors: list[str]) -> list[Any]:
+    """Frames that are ready after `packet` (None: all that are left). A packet that cannot be decoded is noted in `errors`."""
+    try:
+        frames: list[Any] = stream.decode(packet)
+    except MemoryError:
+        raise
+    except EOFError:
+        return []
+    except av.FFmpegError as error:
+        errors.append(error.strerror or str(error))
+        return []
+    return frames
+
+
+def main(argument: str) -> None:
+    """Do one job; its outcome goes through the pipe."""
+    job = Job.from_json(argument)
+    cage.import_what_decoding_needs()
+    confine_this_process(job.limits, job.parent_pid)
+    av.logging.set_level(None)
+    av.logging.set_libav_level(av.logging.PANIC)
+    with os.fdopen(job.output_fd, "wb") as pipe:
+        try:
+            cage.enter(job.input_fd, job.output_fd)
+            facts = Extraction(job, partial(send, pipe)).run()
+            send(pipe, {"kind": "done", "facts": asdict(facts)})
+        except MediaError as error:
+            send(pipe, {"kind": "error", "what": error.what, "hint": error.hint})
+        except MemoryError:
+            megabytes = job.limits.memory_bytes // 2**20
+            send(
+                pipe,
+                {"kind": "error", "what": f"decoding takes more than {megabytes} MB of memory", "hint": "raise --limits-decode-memory-mb"},
+            )
+        except Exception as error:  # noqa: BLE001 -- the one boundary: whatever strangers' bytes make PyAV raise is this video's error
+            what = f"the decoder failed: {type(error).__name__}: {error}"
+            send(pipe, {"kind": "error", "what": what, "hint": "the file is damaged, or please report it"})
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

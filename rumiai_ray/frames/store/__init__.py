@@ -1,0 +1,1 @@
+"""The frame store of one node."""

@@ -1,0 +1,124 @@
+"""The rows of a manifest file, streamed: CSV, JSON lines, Parquet or a text list."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import IO, TYPE_CHECKING, Protocol
+from urllib.parse import urlsplit
+
+from rumiai_ray.errors import InputError
+from rumiai_ray.ingest.local import open_regular
+from rumiai_ray.ingest.location import locate
+from rumiai_ray.ingest.manifest.csv_file import Records
+from rumiai_ray.ingest.manifest.text_file import LINE_CHARS, Overlong, lines
+from rumiai_ray.ingest.manifest.values import as_text
+from rumiai_ray.ingest.stores import opened
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a manifest."""
+
+    cells: Mapping[str, str | None]
+    """By column, as text; None for a null."""
+    tabular: bool = True
+    """Every row of the file has the same columns."""
+
+
+class _Reader(Protocol):
+    def __call__(self, stream: IO[bytes], uri: str, wanted: Sequence[str]) -> Iterator[tuple[int, Row | InputError]]: ...
+
+
+def read_rows(uri: str, wanted: Sequence[str] = ("input",)) -> Iterator[tuple[int, Row | InputError]]:
+    """Every row of the manifest at `uri`, or what is wrong with it, with its line number (Parquet: row number), counted from 1.
+
+    Args:
+        uri: a local path or a URI.
+        wanted: folded names of which the header has one: they tell what separates the cells of a CSV file.
+
+    Raises:
+        InputError: unknown format, or a file that cannot be read as a whole.
+    """
+    path = urlsplit(uri).path if "://" in uri else uri
+    suffix = PurePosixPath(path).suffix.lower()
+    reader = _READERS.get(suffix)
+    if reader is None:
+        known = f"known endings: {', '.join(_READERS)}; videos themselves are arguments of `rumiai-ray analyze`"
+        raise InputError("no manifest format that is known by its ending", uri, known)
+    with _opened(uri) as stream:
+        yield from reader(stream, uri, wanted)
+
+
+@contextmanager
+def _opened(uri: str) -> Iterator[IO[bytes]]:
+    if "://" in uri and not uri.lower().startswith("file://"):
+        with opened(uri) as stream:
+            yield stream
+    else:
+        with open_regular(locate(uri).address) as stream:
+            yield stream
+
+
+def _read_text(stream: IO[bytes], uri: str, wanted: Sequence[str]) -> Iterator[tuple[int, Row | InputError]]:
+    for number, line in enumerate(lines(stream, uri), 1):
+        text = line.strip()
+        if text and not text.startswith("#"):
+            yield number, _overlong(uri, number) if isinstance(line, Overlong) else Row({wanted[0]: text})
+
+
+def _read_csv(stream: IO[bytes], uri: str, wanted: Sequence[str]) -> Iterator[tuple[int, Row | InputError]]:
+    records = Records(lines(stream, uri), wanted, uri)
+    for number, record in records:
+        yield number, record if isinstance(record, InputError) else Row(dict(zip(records.header, record, strict=True)))
+
+
+def _read_json(stream: IO[bytes], uri: str, wanted: Sequence[str]) -> Iterator[tuple[int, Row | InputError]]:
+    del wanted
+    for number, line in enumerate(lines(stream, uri), 1):
+        if line.strip():
+            try:
+                yield number, _overlong(uri, number) if isinstance(line, Overlong) else _json_row(line, f"{uri}, line {number}")
+            except InputError as error:
+                yield number, error
+
+
+def _json_row(line: str, place: str) -> Row:
+    try:
+        values = json.loads(line)
+        if not isinstance(values, dict):
+            raise InputError(f"a JSON {type(values).__name__}, not an object", place, 'lines look like {"input": "…"}')
+        return Row({name: None if value is None else as_text(value) for name, value in values.items()}, tabular=False)
+    except json.JSONDecodeError as error:
+        raise InputError(f"no valid JSON: {error.msg}", place, "one JSON object a line") from error
+    except ValueError as error:  # Python refuses integers of more than 4,300 digits
+        raise InputError(f"a number that cannot be read: {error}", place, "give numbers of so many digits as text") from error
+    except RecursionError as error:
+        raise InputError("values nested too deeply", place, "one JSON object a line, with a few levels at most") from error
+
+
+def _read_parquet(stream: IO[bytes], uri: str, wanted: Sequence[str]) -> Iterator[tuple[int, Row | InputError]]:
+    del wanted
+    from rumiai_ray.ingest.manifest.parquet_file import rows  # noqa: PLC0415 -- a tenth of a second that the other formats need not pay
+
+    for number, cells in enumerate(rows(stream, uri), 1):
+        yield number, cells if isinstance(cells, InputError) else Row(cells)
+
+
+def _overlong(uri: str, number: int) -> InputError:
+    return InputError(f"a line of more than {LINE_CHARS:,} characters", f"{uri}, line {number}", "one row a line")
+
+
+_READERS: dict[str, _Reader] = {
+    ".csv": _read_csv,
+    ".tsv": _read_csv,
+    ".jsonl": _read_json,
+    ".ndjson": _read_json,
+    ".parquet": _read_parquet,
+    ".txt": _read_text,
+}

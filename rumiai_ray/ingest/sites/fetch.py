@@ -1,0 +1,157 @@
+"""Posts of sites that yt-dlp knows: TikTok and many others. One attempt, in a process of its own (`_site_worker.py`).
+
+That process costs about 1.5 s of CPU before the first request: 0.9 s for importing yt-dlp with curl_cffi, the rest for the extractor and
+one TLS context. It runs once for each attempt, next to a download that takes seconds; plain media URLs do without it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import TYPE_CHECKING, Any
+
+from rumiai_ray.errors import InputError, MediaError, RumiaiError, StorageError, TransientError
+from rumiai_ray.ingest import web
+from rumiai_ray.ingest.certificates import ca_bundle
+from rumiai_ray.ingest.limits import MAX_POST_URL_CHARS
+from rumiai_ray.ingest.local import local_video
+from rumiai_ray.ingest.outcomes import BlockedError, ExtractorBrokenError, NoVideoError, PrivateError, RateLimitedError, RemovedError
+from rumiai_ray.ingest.saving import NAME
+from rumiai_ray.ingest.sites import process as _site_process
+from rumiai_ray.ingest.sites.job import SiteJob, described
+from rumiai_ray.ingest.sites.metadata import metadata_from
+from rumiai_ray.ingest.sites.proxy import CheckingProxy
+from rumiai_ray.ingest.sniffing import page_kind
+
+if TYPE_CHECKING:
+    from rumiai_ray.ingest.limits import FetchLimits
+    from rumiai_ray.ingest.network import Network
+    from rumiai_ray.ingest.video import Video
+
+_HEAD_BYTES = 512
+_MAX_COOKIES_BYTES = 4 * 2**20
+_MAX_WAIT_S = 366 * 86400.0
+_ERRORS: dict[str, type[RumiaiError]] = {
+    error.__name__: error
+    for error in (
+        *(BlockedError, ExtractorBrokenError, NoVideoError, PrivateError, RemovedError),
+        *(InputError, MediaError, StorageError, TransientError),
+    )
+}
+"""What the process may say of a post; `RateLimitedError` beside these."""
+
+
+def knows(url: str) -> bool:
+    """Whether `url` is on a host of which yt-dlp has an extractor other than the generic one. About 3 ms; 2 s the first time.
+
+    Only `download` finds out whether the extractor takes the rest of the address, too.
+
+    Raises:
+        InputError: it is on such a host, and longer than any address of a post.
+        TransientError: yt-dlp cannot be started.
+    """
+    if not _site_process.site_hosts().candidates(url):
+        return False
+    if len(url) > MAX_POST_URL_CHARS:
+        what = f"an address of {len(url)} characters on the host of a site"
+        raise InputError(what, f"{url[:200]}…", f"addresses of posts have {MAX_POST_URL_CHARS} characters at most")
+    return True
+
+
+def download(url: str, folder: Path, network: Network, limits: FetchLimits) -> Video:
+    """Fetch the video of the post at `url` into `folder`; where no pattern takes the address, the file at `url`.
+
+    Raises:
+        InputError: one of its children in `outcomes` wherever yt-dlp's message tells which.
+        MediaError: empty or too large.
+        TransientError: network trouble, rate limit, or the time is up.
+        StorageError: the folder cannot be written.
+    """
+    attempt = Path(mkdtemp(dir=folder))
+    network.refusal = None  # of an attempt before this one
+    try:
+        answer = _answer(url, attempt, network, limits)
+        video = _video(answer, url, attempt, limits) if answer["kind"] == "video" else None
+    except BaseException:
+        shutil.rmtree(attempt)
+        raise
+    if video is not None:
+        return video
+    shutil.rmtree(attempt)
+    if answer["kind"] == "unknown":
+        return web.download(url, folder, network, limits)
+    raise network.refusal or _error(answer, url)
+
+
+def _answer(url: str, folder: Path, network: Network, limits: FetchLimits) -> dict[str, Any]:
+    """What the process says. Raises where it says nothing."""
+    cookies, bundle = _cookies(limits.cookies_file), ca_bundle()
+    with CheckingProxy(network, limits, url) as proxy:
+        input_fd, output_fd = os.pipe()
+        job = SiteJob(
+            url=url,
+            hosts=_site_process.site_hosts(),
+            folder=str(folder),
+            output_fd=output_fd,
+            parent_pid=os.getpid(),
+            proxy=proxy.url,
+            proxy_port=proxy.port,
+            cookies=cookies,
+            max_bytes=limits.max_bytes,
+            stall_s=limits.stall_s,
+            memory_bytes=limits.site_memory_bytes,
+            cpu_s=limits.site_cpu_s,
+            impersonate=limits.impersonate,
+            ca_bundle=None if bundle is None else str(bundle),
+        )
+        try:
+            with _site_process.SiteProcess(job, output_fd, input_fd) as process:
+                answer = process.answer(network.remaining_s)
+        except RumiaiError:
+            network.check(url)
+            raise
+    network.check(url)
+    if answer is None:
+        raise TransientError("yt-dlp was stopped because the time is up", url, "try again")
+    return answer
+
+
+def _video(answer: dict[str, Any], url: str, folder: Path, limits: FetchLimits) -> Video:
+    """The video that the process has left in `folder`. Nothing of its answer is taken for true but the description."""
+    path = folder / NAME
+    if answer.get("files") != 1 or not path.exists() or not stat.S_ISREG(path.lstat().st_mode):
+        raise TransientError("yt-dlp ended without a file", url, "try again")
+    with path.open("rb") as stream:
+        kind = page_kind(stream.read(_HEAD_BYTES), "")
+    if kind:
+        raise NoVideoError(f"the site sent {kind}, not a video", url, "try again later, or update yt-dlp")
+    return local_video(str(path), limits, metadata_from(described(answer.get("info")), url))
+
+
+def _error(answer: dict[str, Any], url: str) -> RumiaiError:
+    what, hint = str(answer.get("what") or "yt-dlp failed"), str(answer.get("hint") or "")
+    if answer.get("error") == RateLimitedError.__name__:
+        asked_s = answer.get("retry_after_s")
+        return RateLimitedError(what, url, hint, min(max(0.0, asked_s), _MAX_WAIT_S) if isinstance(asked_s, float | int) else None)
+    kind = _ERRORS.get(str(answer.get("error")), ExtractorBrokenError)
+    if kind is StorageError:
+        return StorageError(what, str(answer.get("subject") or "the work directory"), hint)
+    return kind(what, url, hint)
+
+
+def _cookies(path: Path | None) -> str | None:
+    """The content of the cookies file: the process itself cannot read the file, and never writes it."""
+    if path is None:
+        return None
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(_MAX_COOKIES_BYTES + 1)
+        text = content.decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"the cookies file cannot be read: {error}", str(path), "export the cookies in Netscape format") from error
+    if len(content) > _MAX_COOKIES_BYTES:
+        raise InputError("the cookies file is larger than 4 MB", str(path), "export the cookies of the sites you need only")
+    return text

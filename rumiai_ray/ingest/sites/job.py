@@ -1,0 +1,83 @@
+"""What the parent asks of the process that runs yt-dlp, and what may come back."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from rumiai_ray.ingest.sites.hosts import Literals, SiteHosts
+
+MAX_ANSWER_BYTES = 8 * 2**20
+"""Longest line of answer the parent reads. The process has been fed with strangers' bytes."""
+_MAX_TEXT_CHARS = 300_000
+"""Longest text of a post that is passed on; platforms allow 10,000 characters at most."""
+_MAX_TAGS = 2000
+_MAX_TAG_CHARS = 1000
+_MAX_NUMBER = 2.0**80
+_TEXTS = ("title", "description", "uploader", "uploader_id", "channel", "webpage_url")
+_NUMBERS = ("timestamp", "view_count", "like_count", "comment_count", "repost_count")
+
+
+@dataclass(frozen=True)
+class SiteJob:
+    """One post to fetch; travels as JSON on standard input, where no other process can read the password in `proxy`."""
+
+    url: str
+    hosts: SiteHosts
+    folder: str
+    """Absolute; the only place that can be written."""
+    output_fd: int
+    """Of the pipe for the answer."""
+    parent_pid: int
+    proxy: str = field(repr=False)
+    """URL of the checking proxy, with its password."""
+    proxy_port: int
+    cookies: str | None = field(repr=False)
+    """Content of a cookies file in Netscape format."""
+    max_bytes: int
+    stall_s: float
+    memory_bytes: int
+    cpu_s: float
+    impersonate: bool
+    ca_bundle: str | None
+    """File of trusted certificate authorities in place of the usual ones."""
+
+    def to_json(self) -> str:
+        """What `from_json` reads."""
+        return json.dumps({**asdict(self), "hosts": hosts_to_json(self.hosts)})
+
+    @classmethod
+    def from_json(cls, text: str) -> SiteJob:
+        """Read what `to_json` wrote."""
+        fields = json.loads(text)
+        return cls(**{**fields, "hosts": hosts_from_json(fields["hosts"])})
+
+
+def hosts_to_json(hosts: SiteHosts) -> dict[str, Any]:
+    """What `hosts_from_json` reads."""
+    return {name: [known.host, known.url, known.always] for name, known in hosts.literals.items()}
+
+
+def hosts_from_json(values: dict[str, Any]) -> SiteHosts:
+    """Read what `hosts_to_json` wrote."""
+    return SiteHosts({name: Literals(tuple(host), tuple(url), always) for name, (host, url, always) in values.items()})
+
+
+def described(info: object) -> dict[str, Any]:
+    """What `site_metadata` needs of a post's description, bounded in size: texts are cut, values of another type left out.
+
+    The sender applies this lest a title of 60 MB travels; the receiver, because the sender may have been taken over.
+    """
+    if not isinstance(info, dict):
+        return {}
+    kept: dict[str, Any] = {name: info[name][:_MAX_TEXT_CHARS] for name in _TEXTS if isinstance(info.get(name), str)}
+    kept |= {name: info[name] for name in _NUMBERS if _is_number(info.get(name))}
+    tags = info.get("tags")
+    if isinstance(tags, list | tuple):
+        kept["tags"] = [tag[:_MAX_TAG_CHARS] for tag in tags[:_MAX_TAGS] if isinstance(tag, str)]
+    return kept
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _MAX_NUMBER  # which no NaN is

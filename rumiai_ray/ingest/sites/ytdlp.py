@@ -1,0 +1,219 @@
+"""yt-dlp, set up so that nothing on this machine but our arguments decides what it does, and so that it can run confined.
+
+Importing this module imports yt-dlp and, where it is installed, curl_cffi: 0.4 s of CPU, done in `_site_worker`'s process only.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import logging
+import mimetypes
+import os
+import ssl
+import sysconfig
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yt_dlp.globals
+from yt_dlp import YoutubeDL
+from yt_dlp.extractor import gen_extractor_classes
+from yt_dlp.extractor.common import UnsupportedURLIE
+from yt_dlp.utils import variadic
+
+from rumiai_ray.ingest.saving import NAME
+from rumiai_ray.ingest.sites.hosts import SiteHosts, literals_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from rumiai_ray.ingest.sites.job import SiteJob
+
+_log = logging.getLogger(__name__)
+
+_FORMAT = "b[protocol^=http]/b[protocol^=m3u8]"
+"""The best file with picture and sound; where a post's files all lack the same one, the best of those, so that a silent video is
+taken (and a slideshow's music, which the worker refuses). Picture and sound in separate files are not: to join them takes ffmpeg on
+downloaded data, outside the decoder's limits."""
+
+# Plugins are code in the user's configuration directories and on sys.path, loaded when the first YoutubeDL is made.
+yt_dlp.globals.plugin_dirs.value = []
+
+_LATE_MODULES = """
+_asyncio _bisect _blake2 _bz2 _contextvars _csv _ctypes _datetime _decimal _elementtree _hashlib _heapq _json _lzma _md5
+_multibytecodec _opcode _pickle _posixsubprocess _queue _random _sha1 _sha2 _sha256 _sha3 _sha512 _socket _ssl _statistics _struct _typing
+_uuid _zoneinfo array binascii cmath fcntl grp math mmap pyexpat select syslog termios unicodedata zlib
+_codecs_cn _codecs_hk _codecs_iso2022 _codecs_jp _codecs_kr _codecs_tw
+encodings.idna encodings.punycode encodings.latin_1 encodings.ascii encodings.utf_8_sig encodings.cp1252 stringprep
+charset_normalizer.md
+"""
+"""Extension modules of the standard library that an extractor may import, and codecs: what is not loaded before the confinement cannot
+map its code afterwards. Names that a version of Python does not have are left out."""
+_PACKAGES = ("yt_dlp", "certifi", "curl_cffi", "requests", "urllib3", "idna", "charset_normalizer", "yt_dlp_ejs")
+"""Whose files may be read inside: extractors are imported when they are used."""
+_ZONES = Path("/usr/share/zoneinfo")
+
+
+def known_sites() -> list[Any]:
+    """yt-dlp's extractor classes but for the generic one, which would follow any page to any address and guess."""
+    return [site for site in gen_extractor_classes() if site.IE_NAME != "generic" and getattr(site, "_ENABLED", True)]
+
+
+def site_hosts() -> SiteHosts:
+    """The literals of all extractors' patterns. Takes 0.8 s of CPU."""
+    literals = {site.__name__: literals_of(variadic(site._VALID_URL)) for site in known_sites() if site._VALID_URL}  # noqa: SLF001
+    return SiteHosts({name: known for name, known in literals.items() if known.host or known.url or known.always})
+
+
+def extractor_of(url: str, hosts: SiteHosts) -> str | None:
+    """The key of the extractor that takes `url`, or None. Patterns are matched of those only that the host allows."""
+    sites = yt_dlp.globals.extractors.value
+    return next((sites[name].ie_key() for name in hosts.candidates(url) if name in sites and sites[name].suitable(url)), None)
+
+
+def import_everything() -> None:
+    """Load what a confined process could not load any more: extension modules, codecs, OpenSSL's configuration, the extractors' table."""
+    for name in _LATE_MODULES.split():
+        with suppress(ImportError):
+            importlib.import_module(name)
+    mimetypes.init(files=[])  # its own table: the files it would look for are out of reach
+    ssl.create_default_context()
+    known_sites()
+
+
+def readable_trees(ca_bundle: str | None) -> tuple[str, ...]:
+    """Files and directories that yt-dlp reads while it works."""
+    packages = [spec.submodule_search_locations or [] for name in _PACKAGES if (spec := importlib.util.find_spec(name))]
+    defaults = ssl.get_default_verify_paths()
+    wanted = [
+        sysconfig.get_path("stdlib"),
+        *(place for places in packages for place in places),
+        str(Path(__file__).parents[2]),
+        str(_ZONES),
+        *(path for path in (defaults.cafile, defaults.capath, ca_bundle) if path),
+        *certificate_targets(defaults.capath),
+    ]
+    return tuple(dict.fromkeys(path for path in wanted if os.path.exists(path)))  # noqa: PTH110 -- strings
+
+
+def certificate_targets(directory: str | None) -> Iterable[str]:
+    """Directories that the links in a directory of certificates lead to: Debian's point to /usr/share/ca-certificates."""
+    if directory is None:
+        return ()
+    with suppress(OSError):
+        return sorted({str(path.resolve().parent) for path in Path(directory).iterdir() if path.is_symlink() and path.exists()})
+    return ()
+
+
+class _Logger:
+    """yt-dlp's chatter, for whoever turns debugging on. Its errors are raised, too."""
+
+    def debug(self, message: str) -> None:
+        _log.debug("%s", message)
+
+    warning = error = info = debug
+
+
+def _through_the_proxy(handler: Any, proxy: str) -> Any:
+    """A class of request handler whose every request goes through `proxy`, whatever an extractor or a description says."""
+
+    def proxies(self: Any, request: Any) -> dict[str, str]:  # noqa: ARG001 -- yt-dlp's signature
+        return {"all": proxy}
+
+    def validate(self: Any, request: Any) -> None:
+        request.proxies = {"all": proxy}
+        handler._validate(self, request)  # noqa: SLF001 -- the method that this one extends
+
+    members: dict[str, Any] = {"_get_proxies": proxies, "_validate": validate}
+    if handler.RH_KEY == "Urllib":
+        # no ftp, which connects by itself, and no file
+        members["_SUPPORTED_URL_SCHEMES"] = ("http", "https", "data")
+    return type(handler.__name__, (handler,), members)
+
+
+class ConfinedYoutubeDL(YoutubeDL):  # type: ignore[misc]  # no types in yt-dlp
+    """A YoutubeDL that writes to one folder, keeps no state and sends every request through one proxy.
+
+    Args:
+        job: says where, through what, and how much.
+        refuse: called with the description of a post, its format chosen, before anything of it is downloaded; raises to refuse.
+        progress: called with the bytes on disk and the bytes announced (or None) after every block; raises to stop.
+    """
+
+    def __init__(self, job: SiteJob, *, refuse: Callable[[dict[str, Any]], None], progress: Callable[[int, int | None], None]) -> None:
+        self._job = job
+
+        def match_filter(info: dict[str, Any], *, incomplete: bool) -> None:
+            if not incomplete:
+                refuse(info)
+
+        def hook(state: dict[str, Any]) -> None:
+            if state["status"] == "downloading":
+                progress(state.get("downloaded_bytes") or 0, state.get("total_bytes"))
+
+        super().__init__(
+            {
+                **_FIXED,
+                "outtmpl": {"default": NAME},
+                "paths": {"home": job.folder},
+                "proxy": job.proxy,
+                "socket_timeout": job.stall_s,
+                # In memory: yt-dlp writes cookies back on close, and several workers share one file.
+                "cookiefile": None if job.cookies is None else io.StringIO(job.cookies),
+                # certifi's list, as yt-dlp has it, but for a company that has its own
+                "compat_opts": {"no-certifi"} if job.ca_bundle or os.environ.get("SSL_CERT_DIR") else set(),
+                # HLS streams of some kinds are handed to ffmpeg, which opens connections of its own. It must not be found.
+                "ffmpeg_location": str(Path(job.folder) / "no-ffmpeg"),
+                "match_filter": match_filter,
+                "progress_hooks": [hook],
+            },
+            auto_init=False,
+        )
+        # By hand: yt-dlp takes 80 ms to do it where one extractor is to be left out.
+        for extractor in (*known_sites(), UnsupportedURLIE()):
+            self.add_info_extractor(extractor)
+
+    def extract_info(self, url: str, download: bool = True, ie_key: str | None = None, *args: Any, **kwargs: Any) -> Any:  # noqa: FBT001, FBT002 -- yt-dlp's signature
+        """As yt-dlp does it, but an address without a chosen extractor, as short links end in, is not matched with all patterns."""
+        return super().extract_info(url, download, ie_key or extractor_of(url, self._job.hosts) or "UnsupportedURL", *args, **kwargs)
+
+    def build_request_director(self, handlers: Iterable[Any], preferences: object = None) -> Any:
+        """With each of yt-dlp's handlers bound to the proxy; those that cannot use one (WebSockets) are left out."""
+        bound = [
+            _through_the_proxy(handler, self._job.proxy)
+            for handler in handlers
+            if "http" in (handler._SUPPORTED_PROXY_SCHEMES or ()) and (self._job.impersonate or handler.RH_KEY != "CurlCFFI")  # noqa: SLF001 -- yt-dlp's declaration
+        ]
+        return super().build_request_director(bound, preferences)
+
+
+_FIXED: dict[str, Any] = {
+    "format": _FORMAT,
+    "logger": _Logger(),
+    "quiet": True,
+    "noprogress": True,
+    "color": "never",
+    "noplaylist": True,
+    # Where it is a list after all: its first item's name only, enough to see that it is one.
+    "playlist_items": "1",
+    "lazy_playlist": True,
+    "extract_flat": "in_playlist",
+    "cachedir": False,
+    "usenetrc": False,
+    "enable_file_urls": False,
+    "geo_bypass": False,
+    "external_downloader": "native",
+    "js_runtimes": {},
+    "postprocessors": [],
+    "fixup": "never",
+    "updatetime": False,
+    "continuedl": False,
+    "overwrites": True,
+    # Attempts are counted in one place, `retry`; and a missing piece must not leave a hole in the video.
+    "retries": 0,
+    "fragment_retries": 0,
+    "file_access_retries": 0,
+    "extractor_retries": 0,
+    "skip_unavailable_fragments": False,
+}

@@ -1,0 +1,1 @@
+"""The py-feat family: facial expression."""

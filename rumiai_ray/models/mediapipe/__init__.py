@@ -1,0 +1,1 @@
+"""The MediaPipe family: faces, poses, hands, gestures and gaze."""

@@ -1,0 +1,1 @@
+"""Signals: shots from thumbnails, energy and pitch from sound."""

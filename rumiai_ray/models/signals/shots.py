@@ -1,0 +1,123 @@
+"""Shots: PySceneDetect's adaptive detector on the thumbnails of every decoded frame. No network, no weights."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from rumiai_ray.models.base import Batch, Consumes, Model, ModelSettings, Prediction, Thumbnails
+from rumiai_ray.models.weights.choice import Candidate
+from rumiai_ray.schema import shots as schema
+from rumiai_ray.settings import result
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pyarrow as pa
+
+    from rumiai_ray.schema import Table
+
+
+class ShotsSettings(ModelSettings):
+    """Settings of the shot detector.
+
+    The first three are PySceneDetect's own defaults. With them the adaptive detector finds every cut of the eighteen shared clips (eight,
+    two of them flanked by a blend) and no other; its content detector, with a fixed threshold, misses three.
+    """
+
+    threshold: float = result(3.0, "times a frame must differ more from the one before than its neighbours do, to begin a shot", gt=0)
+    min_difference: float = result(15.0, "difference in hue, saturation and brightness without which no frame begins a shot", ge=0, le=255)
+    neighbours: int = result(2, "frames on either side that a frame's difference is compared with", ge=1, le=30)
+    min_shot_s: float = result(0.3, "shortest shot; a flash of one or two frames is none", ge=0)
+
+
+class Shots(Model):
+    """What lies between cuts."""
+
+    name: ClassVar[str] = "shots"
+    consumes: ClassVar[Consumes] = "thumbnails"
+    tables: ClassVar[tuple[Table, ...]] = schema.TABLES
+    settings_type: ClassVar[type[ModelSettings]] = ShotsSettings
+
+    @classmethod
+    def candidates(cls, settings: ModelSettings) -> tuple[Candidate, ...]:
+        """The one there is, in both profiles."""
+        del settings
+        return (
+            Candidate(
+                backend="pyscenedetect/adaptive",
+                package="scenedetect",
+                files=(),
+                profiles=("standard", "offline"),
+                precision="fp64",
+                runs_on_gpu=False,
+                memory_gb=0.25,
+                cpu_share=0.0,
+            ),
+        )
+
+    def load(self) -> None:
+        """See `Model.load`. There is nothing to load but the library."""
+        import scenedetect.detectors  # noqa: F401, PLC0415 -- heavy, and the first call should not pay for it
+
+    def predict(self, batch: Batch) -> Prediction:
+        """Rows of `shots` for one stretch. `shot_index` counts the cuts of the stretch so far: 0 goes on with the shot before it."""
+        if not isinstance(batch, Thumbnails):
+            raise TypeError("shots consumes thumbnails")
+        settings = self.plan.settings
+        if not isinstance(settings, ShotsSettings):
+            raise TypeError(f"shots needs ShotsSettings, got {type(settings).__name__}")
+        first, end = batch.own_first, batch.own_first + batch.own_count
+        found = [at for at in _cuts(batch, settings) if first <= at < end]
+        starts = found if found and found[0] == first else [first, *found]
+        ends = [*starts[1:], end]
+        offset = 1 if found and found[0] == first else 0
+        rows = []
+        for number, (begin, stop) in enumerate(zip(starts, ends, strict=True)):
+            start_s = float(batch.time_s[begin])
+            end_s = batch.end_s if stop == end else float(batch.time_s[stop])
+            rows.append(_row(number + offset, start_s, end_s, stop - begin))
+        return Prediction({schema.SHOTS.name: schema.SHOTS.rows(rows)})
+
+    @classmethod
+    def join(cls, parts: Sequence[Mapping[str, pa.Table]]) -> dict[str, pa.Table]:
+        """A shot that goes on over a seam is one; shots are numbered through."""
+        joined: list[dict[str, Any]] = []
+        for part in parts:
+            for row in part[schema.SHOTS.name].to_pylist():
+                if joined and row["shot_index"] == 0:
+                    before = joined.pop()
+                    row = _row(0, before["start_s"], row["end_s"], before["frames"] + row["frames"])  # noqa: PLW2901 -- one with it
+                joined.append(row | {"shot_index": len(joined)})
+        return {schema.SHOTS.name: schema.SHOTS.rows(joined)}
+
+
+def _row(index: int, start_s: float, end_s: float, frames: int) -> dict[str, object]:
+    return {"shot_index": index, "start_s": start_s, "end_s": end_s, "duration_s": end_s - start_s, "frames": frames}
+
+
+def _cuts(batch: Thumbnails, settings: ShotsSettings) -> list[int]:
+    """Positions of the frames that begin a shot, in order."""
+    import cv2  # noqa: PLC0415 -- see `load`
+    from scenedetect.common import FrameTimecode  # noqa: PLC0415 -- see `load`
+    from scenedetect.detectors import AdaptiveDetector  # noqa: PLC0415
+
+    count = len(batch.jpegs)
+    length_s = float(batch.time_s[-1] - batch.time_s[0])
+    # It counts frames: where their rate varies, `min_shot_s` holds on average, and every cut gets its frame's own time.
+    fps = (count - 1) / length_s if length_s > 0 else 1.0
+    detector = AdaptiveDetector(
+        adaptive_threshold=settings.threshold,
+        min_scene_len=max(1, math.ceil(settings.min_shot_s * fps)),
+        window_width=settings.neighbours,
+        min_content_val=settings.min_difference,
+    )
+    found = []
+    for number, jpeg in enumerate(batch.jpegs):
+        picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+        if picture is None:
+            raise ValueError(f"thumbnail {number} does not decode")
+        found += [cut.frame_num for cut in detector.process_frame(FrameTimecode(number, fps), picture)]
+    return found

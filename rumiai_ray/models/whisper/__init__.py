@@ -1,0 +1,1 @@
+"""The Whisper family: speech."""
