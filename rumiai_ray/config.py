@@ -16,7 +16,8 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 from rumiai_ray.errors import ConfigError
 from rumiai_ray.models.base import ModelSettings
 from rumiai_ray.models.catalogue import MODELS, model_class
-from rumiai_ray.models.weights.choice import Profile, user_cache
+from rumiai_ray.models.weights.choice import user_cache
+from rumiai_ray.models.weights.files import Profile
 from rumiai_ray.settings import execution, result, split_at_commas
 
 if TYPE_CHECKING:

@@ -66,6 +66,7 @@ def analyze_inputs(inputs: list[str], config: BaseConfig, *, run_id: str | None 
     from rumiai_ray.cli.endings import noise_to_stderr, run_to_the_end, scratch_directory  # noqa: PLC0415
     from rumiai_ray.cli.progress import progress_to_stderr  # noqa: PLC0415 -- `--help` must not wait for rich and Ray
     from rumiai_ray.cli.summary import print_json, print_tables  # noqa: PLC0415
+    from rumiai_ray.engine.interactive import Interactive  # noqa: PLC0415
     from rumiai_ray.engine.ray_session.session import check_address  # noqa: PLC0415
     from rumiai_ray.engine.ray_session.warm_connection import connect_early  # noqa: PLC0415
     from rumiai_ray.engine.setup.run_setup import prepare  # noqa: PLC0415
@@ -81,7 +82,7 @@ def analyze_inputs(inputs: list[str], config: BaseConfig, *, run_id: str | None 
         prepared = prepare(config, models, EntryFile.of(entries), command=sys.argv, run_id=run_id)
         with progress_to_stderr(prepared.models) as reporter, scratch_directory() as workdir:
             writer = prepared.create_run()
-            engine = prepared.interactive(writer, workdir, reporter)
+            engine = Interactive(prepared.config, prepared.stage(workdir), writer, reporter)
             exit_code = run_to_the_end(engine, lambda: engine.run(entries, held=held), writer, summary=lambda: engine.figures)
         if exit_code:
             engine.keep_logs()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rumiai_ray.models.base import ModelPlan
-    from rumiai_ray.models.weights.choice import Candidate, WeightFile
+    from rumiai_ray.models.weights.files import Candidate, WeightFile
 
 app = typer.Typer(help="Weights: list, fetch, verify.", no_args_is_help=True)
 _SETTINGS = ("profile", "models", "weights_dir", "ocr", "whisper", "yolo", "emotion", "mediapipe", "shots", "sound")

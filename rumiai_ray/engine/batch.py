@@ -21,6 +21,7 @@ from rumiai_ray.engine.cell.policy import cell_spec, dispatcher_of
 from rumiai_ray.engine.cell.pool import Pool
 from rumiai_ray.engine.interactive import Stopped
 from rumiai_ray.engine.ray_session.code_snapshot import check_code
+from rumiai_ray.engine.results.batch_metrics import BatchMetrics
 from rumiai_ray.engine.results.commit_groups import Ended, Groups
 from rumiai_ray.engine.results.entry_tracker import Ledger, Settled
 from rumiai_ray.engine.results.failure_records import log_answer, log_dead_letter
@@ -29,7 +30,6 @@ from rumiai_ray.engine.work.arrow_ipc import pack
 from rumiai_ray.engine.work.entry_registry import Claims
 from rumiai_ray.engine.work.entry_rows import dead_letter_row
 from rumiai_ray.engine.work.item import Header, decode
-from rumiai_ray.engine.work.metrics import BatchMetrics
 from rumiai_ray.engine.work.ray_data_source import ReadPolicy, WorkStream
 from rumiai_ray.errors import ModelError, TransientError
 
@@ -110,7 +110,7 @@ class Batch:
         # Its calls may be repeated: what a death makes it forget, the ledger does not.
         claims = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Claims).remote(dict.fromkeys(analysed, ""))
         engine = self._config.engine
-        check_code(self._writer, self._here)
+        check_code(self._writer.manifest, self._here.code_sha256)
         spec = cell_spec(self._config, self._stage.models, self._plan.cell, self._here)
         plan = self._plan
         policy = ReadPolicy(plan.extract_tasks, plan.cells, engine.attempts, engine.entry_timeout_s)

@@ -163,7 +163,7 @@ class Interactive:
         if cell is None:
             self._reporter.stage("starting Ray and loading models")
             self._here = ours = held.enter_context(connected(self._config))
-            check_code(self._writer, ours)
+            check_code(self._writer.manifest, ours.code_sha256)
             spec = cell_spec(self._config, models, plan_of_ray(self._config, models, cells=1).cell, ours)
             cell = cells.start(spec, timeout_s=self._config.engine.place_timeout_s)
         self.figures["cluster"] = cluster_of_now().model_dump()

@@ -26,10 +26,18 @@ _LIBRARIES = (
 )
 """Distributions that decode, scale and encode. PyAV's wheels bring FFmpeg along; OpenCV comes under any of four names."""
 _WITHOUT_INFLUENCE = {
-    "_locks.py", "_remote_entry.py", "_shelf.py", "_trouble.py", "cage.py", "export.py", "remote.py", "store.py", "stored.py",
-}  # fmt: skip
-"""Modules that only keep and hand out what others made, and the one that only confines them. Every other one counts, a new one
-too: too many keys cost a decode, too few serve old frames."""
+    "decode/cage.py",
+    "export.py",
+    "shared/entry.py",
+    "shared/store.py",
+    "store/locks.py",
+    "store/shelf.py",
+    "store/store.py",
+    "store/stored.py",
+    "store/trouble.py",
+}
+"""Modules that only keep, hand out or confine, by path in this package. Every other module counts, a new one too: too many keys cost a
+decode, too few serve stale frames."""
 
 
 @cache
@@ -46,15 +54,14 @@ def digest_of(sources: Path, versions: Mapping[str, str]) -> str:
     """SHA-256 (hex) of the decoding modules in a directory and of versions.
 
     Args:
-        sources: directory of this package's modules.
+        sources: directory of the package `frames`, its sub-packages included.
         versions: of libraries, by name.
 
     Raises:
         ConfigError: there is no Python source.
     """
-    modules = {
-        path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sources.glob("*.py") if path.name not in _WITHOUT_INFLUENCE
-    }
+    paths = {path.relative_to(sources).as_posix(): path for path in sources.rglob("*.py")}
+    modules = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in paths.items() if name not in _WITHOUT_INFLUENCE}
     if not modules:
         raise ConfigError("no Python source found, so nothing can say which decoder runs", str(sources), "install the package unpacked")
     text = json.dumps({"modules": modules, "versions": dict(versions)}, sort_keys=True)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from rumiai_ray.models.weights.choice import Candidate
+    from rumiai_ray.models.weights.files import Candidate
     from rumiai_ray.schema import Table
 
 

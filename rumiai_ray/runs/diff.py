@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rumiai_ray.runs._compare import differs
-from rumiai_ray.runs.fingerprint import result_parts, side_by_side
+from rumiai_ray.runs.fingerprint import side_by_side
 from rumiai_ray.runs.keys import natural_key
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def compare_runs(before: Run, after: Run, *, tolerance: float = TOLERANCE, examp
 
 def _provenance(manifest: RunManifest) -> dict[str, object]:
     git = {"git.commit": manifest.git.commit, "git.dirty": manifest.git.dirty}
-    return {**git, "entries_sha256": manifest.entries_sha256, **result_parts(manifest)}
+    return {**git, "entries_sha256": manifest.entries_sha256, **manifest.result_parts()}
 
 
 def _execution(before: RunManifest, after: RunManifest) -> list[tuple[str, str, str]]:

@@ -11,44 +11,20 @@ import json
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from rumiai_ray.runs.manifest import RunManifest
+    from collections.abc import Iterator, Mapping
 
 ABSENT = "—"
 """Shown for a part only one of two runs has."""
 
 
-def result_parts(manifest: RunManifest) -> dict[str, object]:
-    """What can change a result, as JSON values: source, packages, sampling, result settings and each model's identity."""
-    return {
-        "source_sha256": manifest.source_sha256,
-        "packages": manifest.packages,
-        "sampling": manifest.sampling,
-        "result_settings": manifest.result_settings,
-        "models": {
-            model.name: {
-                "backend": model.backend,
-                "version": model.version,
-                "weights": {file.role: file.sha256 for file in model.files},
-                # Which of several equal GPUs it was is placement, not arithmetic.
-                "device": model.device.partition(":")[0],
-                "precision": model.precision,
-                "settings": model.result_settings,
-            }
-            for model in manifest.models
-        },
-    }
+def fingerprint(parts: Mapping[str, object]) -> str:
+    """SHA-256 of what can change a result (`RunManifest.result_parts`) in canonical JSON."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def fingerprint(manifest: RunManifest) -> str:
-    """SHA-256 over `result_parts` in canonical JSON."""
-    return hashlib.sha256(json.dumps(result_parts(manifest), sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-
-
-def differences(before: RunManifest, now: RunManifest) -> list[str]:
-    """Every part in which two manifests differ, side by side: `models.yolo.precision: fp32 | int8`."""
-    return [f"{name}: {old} | {new}" for name, old, new in side_by_side(result_parts(before), result_parts(now))]
+def differences(before: Mapping[str, object], now: Mapping[str, object]) -> list[str]:
+    """Every part in which two runs differ, side by side: `models.yolo.precision: fp32 | int8`."""
+    return [f"{name}: {old} | {new}" for name, old, new in side_by_side(before, now)]
 
 
 def side_by_side(before: object, now: object) -> list[tuple[str, str, str]]:

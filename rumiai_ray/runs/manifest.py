@@ -135,7 +135,7 @@ class RunManifest(_Record):
     @model_validator(mode="after")
     def _with_fingerprint(self) -> Self:
         if not self.fingerprint:
-            object.__setattr__(self, "fingerprint", fingerprint(self))
+            object.__setattr__(self, "fingerprint", fingerprint(self.result_parts()))
         return self
 
     @classmethod
@@ -174,6 +174,27 @@ class RunManifest(_Record):
             sandbox=SandboxRecord.of_now(),
             tables={name: table.version for name, table in TABLES_BY_NAME.items()},
         )
+
+    def result_parts(self) -> dict[str, object]:
+        """What can change a result, as JSON values: source, packages, sampling, result settings and each model's identity."""
+        return {
+            "source_sha256": self.source_sha256,
+            "packages": self.packages,
+            "sampling": self.sampling,
+            "result_settings": self.result_settings,
+            "models": {
+                model.name: {
+                    "backend": model.backend,
+                    "version": model.version,
+                    "weights": {file.role: file.sha256 for file in model.files},
+                    # Which of several equal GPUs it was is placement, not arithmetic.
+                    "device": model.device.partition(":")[0],
+                    "precision": model.precision,
+                    "settings": model.result_settings,
+                }
+                for model in self.models
+            },
+        }
 
     def to_json(self) -> bytes:
         """The manifest as it is written, indented for people."""

@@ -14,6 +14,7 @@ from rumiai_ray.runs.commits import Log, read_log
 from rumiai_ray.runs.datafile import read_data_file
 from rumiai_ray.runs.failure_log import read_failures
 from rumiai_ray.runs.manifest import RunManifest
+from rumiai_ray.runs.verify import problems
 from rumiai_ray.runs.views import query, to_duckdb, to_pandas, to_polars
 from rumiai_ray.runs.writer import MANIFEST
 from rumiai_ray.schema.registry import TABLES_BY_NAME
@@ -156,8 +157,6 @@ class Run:
 
     def verify(self) -> list[str]:
         """Everything that is wrong with the run, in words; nothing for a sound one. Reads every committed byte."""
-        from rumiai_ray.runs.verify import problems  # noqa: PLC0415 -- it reads runs, so it imports this module
-
         return problems(self)
 
     def _files(self, name: str | None = None) -> list[DataFile]:

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
     from rumiai_ray.runs.datafile import DataFile
     from rumiai_ray.runs.manifest import RunManifest
-    from rumiai_ray.runs.reader import Run
+    from rumiai_ray.runs.protocols import RunRecords
 
 ENTRY_TABLES = {"videos": "committed", "dead_letter": "dead_lettered"}
 """Tables with one row per entry, by the list of the commit record that names those entries."""
 
 
-def problems(run: Run) -> list[str]:
+def problems(run: RunRecords) -> list[str]:
     """Everything that is wrong with a run, in words; nothing for a sound one."""
     found = list(run.log.problems)
     found += [f"{record_path(number)} was cut short: its writer died, or it was damaged; it commits nothing" for number in run.log.torn]

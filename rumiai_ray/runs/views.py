@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
-    from rumiai_ray.runs.reader import Run
+    from rumiai_ray.runs.protocols import RunTables
 
 _NO_DOWNLOADS = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
 """DuckDB otherwise fetches an extension from its maker's server when a query seems to want one."""
@@ -39,7 +39,7 @@ def to_polars(rows: pa.Table) -> pl.DataFrame:
     return frame
 
 
-def to_duckdb(run: Run, names: Iterable[str]) -> duckdb.DuckDBPyConnection:
+def to_duckdb(run: RunTables, names: Iterable[str]) -> duckdb.DuckDBPyConnection:
     """A DuckDB database in memory with a view of each of these tables.
 
     Raises:
@@ -52,7 +52,7 @@ def to_duckdb(run: Run, names: Iterable[str]) -> duckdb.DuckDBPyConnection:
     return database
 
 
-def query(run: Run, sql: str) -> pa.Table:
+def query(run: RunTables, sql: str) -> pa.Table:
     """The answer to an SQL query over all tables of a run. Only tables whose names stand in the query are read.
 
     Args:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from rumiai_ray.runs.commits import CommitRecord, EndStatus
     from rumiai_ray.runs.manifest import RunManifest
-    from rumiai_ray.runs.reader import Run
+    from rumiai_ray.runs.protocols import RunRecords
     from rumiai_ray.schema import Table
 
 _LOG = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ def check_free(out: str | os.PathLike[str], run_id: str) -> Store:
     return run
 
 
-def check_resumable(run: Run, manifest: RunManifest) -> None:
+def check_resumable(run: RunRecords, manifest: RunManifest) -> None:
     """See that `run` can go on as `manifest` says.
 
     Raises:
@@ -68,7 +68,7 @@ def check_resumable(run: Run, manifest: RunManifest) -> None:
         hint = f"a copy cannot go on beside its original; where there is none, rename it to {run.run_id}"
         raise ConfigError(f"holds the run {run.run_id}, whose directory must have its name", run.store.uri(), hint)
     if run.manifest.fingerprint != manifest.fingerprint:
-        shown = "\n".join(f"  {line}" for line in differences(run.manifest, manifest))
+        shown = "\n".join(f"  {line}" for line in differences(run.manifest.result_parts(), manifest.result_parts()))
         raise ConfigError(
             f"cannot be resumed, something changed since it was started (then | now):\n{shown}\n", run.store.uri(), "start a new run"
         )
@@ -128,7 +128,7 @@ class RunWriter:
         return cls(run, manifest, CommitLog(run, manifest.run_id), tables)
 
     @classmethod
-    def resume(cls, run: Run, manifest: RunManifest, tables: Mapping[str, Table] = TABLES_BY_NAME) -> Self:
+    def resume(cls, run: RunRecords, manifest: RunManifest, tables: Mapping[str, Table] = TABLES_BY_NAME) -> Self:
         """Take over an existing run whose writer is gone, under the fingerprint it was started with.
 
         What `run` shows is what the run has: what anybody has committed since it was first looked at makes the first commit be refused.

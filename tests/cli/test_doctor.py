@@ -31,7 +31,7 @@ from rumiai_ray.errors import ConfigError
 from rumiai_ray.frames.decode import cage
 from rumiai_ray.models import catalogue
 from rumiai_ray.models.base import Batch, Model, ModelSettings
-from rumiai_ray.models.weights.choice import Candidate, UrlSource, WeightFile
+from rumiai_ray.models.weights.files import Candidate, UrlSource, WeightFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -28,7 +28,8 @@ from rumiai_ray.engine.setup.run_setup import open_store
 from rumiai_ray.frames.store.files import sha256_of
 from rumiai_ray.ingest import entries
 from rumiai_ray.models.weights import fetch
-from rumiai_ray.models.weights.choice import MissingWeightsError, PackageSource
+from rumiai_ray.models.weights.choice import MissingWeightsError
+from rumiai_ray.models.weights.files import PackageSource
 from rumiai_ray.models.weights.reach import host_of
 from rumiai_ray.runs.writer import RunWriter
 from synthetic_clips import make_clip

@@ -8,7 +8,7 @@ import pytest
 
 from chaos import ray_with_faults
 from rumiai_ray.engine.cell import cell as cells
-from rumiai_ray.engine.cell.model_lane import LanePolicy
+from rumiai_ray.engine.cell.lane_policy import LanePolicy
 from rumiai_ray.engine.setup.resource_plan import Machine, plan_machine
 
 if TYPE_CHECKING:

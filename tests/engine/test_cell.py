@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rumiai_ray.engine.cell.cell import Cell
-    from rumiai_ray.engine.cell.model_lane import LanePolicy
+    from rumiai_ray.engine.cell.lane_policy import LanePolicy
 
     StartCell = Callable[..., Cell]
 

@@ -16,8 +16,9 @@ from ray.exceptions import ActorDiedError, ActorUnavailableError, RayTaskError
 from rumiai_ray.engine.cell import model_lane as lane_module
 from rumiai_ray.engine.cell import startup as start_module
 from rumiai_ray.engine.cell.call_journal import NoteBook
+from rumiai_ray.engine.cell.lane_policy import LanePolicy
 from rumiai_ray.engine.cell.messages import Answer, Failure
-from rumiai_ray.engine.cell.model_lane import Call, Lane, LanePolicy
+from rumiai_ray.engine.cell.model_lane import Call, Lane
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -21,7 +21,7 @@ from rumiai_ray.engine.work.item import encode
 from works import frames_work
 
 if TYPE_CHECKING:
-    from rumiai_ray.engine.cell.model_lane import LanePolicy
+    from rumiai_ray.engine.cell.lane_policy import LanePolicy
     from rumiai_ray.engine.ray_session.local import LocalRay
 
 ON_GPU = {"eyes": 1.0, "words": 4.0, "ears": 2.5}

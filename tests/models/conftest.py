@@ -11,13 +11,14 @@ import pytest
 from rumiai_ray.config import load_config
 from rumiai_ray.engine.setup.run_setup import open_store
 from rumiai_ray.models.catalogue import model_class
-from rumiai_ray.models.weights.choice import MissingWeightsError, Profile, default_directories, resolve
+from rumiai_ray.models.weights.choice import MissingWeightsError, default_directories, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rumiai_ray.frames.store.stored import StoredVideo
     from rumiai_ray.models.base import ModelPlan
+    from rumiai_ray.models.weights.files import Profile
 
 SHARED_WEIGHTS = Path(__file__).resolve().parents[3] / "shared" / "weights"
 

@@ -15,14 +15,14 @@ from rumiai_ray.errors import WeightsError
 from rumiai_ray.models.base import Batch, Model, ModelSettings
 from rumiai_ray.models.weights import packages as _packages
 from rumiai_ray.models.weights import sources as _sources
-from rumiai_ray.models.weights.choice import Candidate, HubSource, PackageSource, UrlSource, WeightFile
 from rumiai_ray.models.weights.fetch import fetch, unreachable
+from rumiai_ray.models.weights.files import Candidate, HubSource, PackageSource, UrlSource, WeightFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rumiai_ray.models.base import Prediction
-    from rumiai_ray.models.weights.choice import Profile, Source
+    from rumiai_ray.models.weights.files import Profile, Source
 
 CONTENT = b"weights " * 1000
 

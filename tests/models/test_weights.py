@@ -9,19 +9,11 @@ import pytest
 
 from rumiai_ray.errors import ConfigError, WeightsError
 from rumiai_ray.models.base import FrameBatch, Model, ModelSettings, Prediction
-from rumiai_ray.models.weights.choice import (
-    Candidate,
-    MissingWeightsError,
-    Wanted,
-    WeightFile,
-    default_directories,
-    resolve,
-    resolve_all,
-    verify,
-)
+from rumiai_ray.models.weights.choice import MissingWeightsError, Wanted, default_directories, resolve, resolve_all, verify
+from rumiai_ray.models.weights.files import Candidate, WeightFile
 
 if TYPE_CHECKING:
-    from rumiai_ray.models.weights.choice import Profile
+    from rumiai_ray.models.weights.files import Profile
 
 
 def digest(content: bytes) -> str:

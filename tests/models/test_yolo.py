@@ -13,7 +13,7 @@ from pictures import batch, clip, still
 from rumiai_ray.errors import ConfigError, WeightsError
 from rumiai_ray.models.base import FrameBatch, ModelPlan, ModelSettings
 from rumiai_ray.models.weights import choice as weights
-from rumiai_ray.models.weights.choice import Candidate, MissingWeightsError, default_directories, resolve
+from rumiai_ray.models.weights.choice import MissingWeightsError, default_directories, resolve
 from rumiai_ray.models.weights.fetch import fetchable
 from rumiai_ray.models.yolo.coco import COCO_CLASSES
 from rumiai_ray.models.yolo.model import Yolo, YoloSettings
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
     from numpy.typing import NDArray
+
+    from rumiai_ray.models.weights.files import Candidate
 
     Plans = Callable[..., ModelPlan]
 

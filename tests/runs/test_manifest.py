@@ -68,7 +68,7 @@ def test_what_cannot_change_a_result_leaves_the_fingerprint_alone(tmp_path: Path
     first = of_now(tmp_path, Config(), YoloSettings())
     second = of_now(tmp_path / "elsewhere", Config(cells=8), YoloSettings(threads=4), device="cuda:1")
     assert first.fingerprint == second.fingerprint
-    assert differences(first, second) == []
+    assert differences(first.result_parts(), second.result_parts()) == []
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_what_can_change_a_result_changes_the_fingerprint_and_is_shown_side_by_s
     plain: dict[str, Any] = {"config": Config(), "settings": YoloSettings()}
     before, now = of_now(tmp_path, **plain), of_now(tmp_path, **(plain | changes))
     assert before.fingerprint != now.fingerprint
-    assert differences(before, now) == [shown]
+    assert differences(before.result_parts(), now.result_parts()) == [shown]
 
 
 @pytest.mark.parametrize("part", ["source_sha256", "packages", "sampling"])
@@ -96,7 +96,7 @@ def test_source_packages_and_sampling_are_part_of_the_fingerprint(part: str) -> 
 
 
 def test_a_part_that_only_one_side_has_is_shown_as_absent() -> None:
-    assert differences(manifest(), manifest(packages={})) == ["packages.python: 3.11.9 | —"]
+    assert differences(manifest().result_parts(), manifest(packages={}).result_parts()) == ["packages.python: 3.11.9 | —"]
 
 
 def test_a_manifest_of_a_later_version_that_only_added_keys_can_be_read() -> None:

@@ -21,6 +21,7 @@ from product import rumiai_ray
 from rumiai_ray.config import load_config
 from rumiai_ray.engine.cell import cell as cells
 from rumiai_ray.engine.cell.policy import cell_spec
+from rumiai_ray.engine.interactive import Interactive
 from rumiai_ray.engine.ray_session.local import local_ray
 from rumiai_ray.engine.setup.machines import plan_of_ray
 from rumiai_ray.engine.setup.model_choice import choose_models
@@ -96,7 +97,7 @@ def one_by_one(files: Mapping[str, Path], folder: Path) -> Iterator[tuple[str, R
 def _alone(config: BaseConfig, file: Path, cell: cells.Cell, folder: Path) -> Run:
     prepared = prepare(config, choose_models(config), EntryFile.of(entries_from_inputs([str(file)])), command=["soak"])
     writer = prepared.create_run()
-    writer.finish(prepared.interactive(writer, folder, Silent()).run(list(prepared.entries), cell), {})
+    writer.finish(Interactive(prepared.config, prepared.stage(folder), writer, Silent()).run(list(prepared.entries), cell), {})
     return open_run(writer.run.uri())
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rumiai_ray.models.base import ModelSettings
-    from rumiai_ray.models.weights.choice import Profile
+    from rumiai_ray.models.weights.files import Profile
 
 __all__ = ["Finding", "debian_packages", "examine"]
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from rumiai_ray.errors import RumiaiError
     from rumiai_ray.models.base import Model, ModelSettings
-    from rumiai_ray.models.weights.choice import Profile
+    from rumiai_ray.models.weights.files import Profile
 
 
 def weights(profile: Profile, models: Mapping[str, ModelSettings], directories: Sequence[Path]) -> list[Finding]:

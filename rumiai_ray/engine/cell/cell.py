@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from rumiai_ray.engine.cell.model_lane import LanePolicy
+    from rumiai_ray.engine.cell.lane_policy import LanePolicy
     from rumiai_ray.engine.setup.resource_plan import CellShape
     from rumiai_ray.models.base import ModelPlan
 

@@ -16,7 +16,7 @@ import ray
 
 from rumiai_ray.engine.cell.lane_group import Lanes
 from rumiai_ray.engine.cell.messages import Answer, Failure, Index, Outcome, Payload
-from rumiai_ray.engine.cell.model_lane import Call, LanePolicy
+from rumiai_ray.engine.cell.model_lane import Call
 from rumiai_ray.engine.work.item import Work, decode
 from rumiai_ray.errors import MediaError
 from rumiai_ray.frames.types import AUDIO_RATE_HZ
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
+    from rumiai_ray.engine.cell.lane_policy import LanePolicy
     from rumiai_ray.models.base import AudioChunk, Thumbnails
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
-from rumiai_ray.engine.cell.model_lane import Call, Lane, LanePolicy
+from rumiai_ray.engine.cell.model_lane import Call, Lane
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from concurrent.futures import Future
     from pathlib import Path
 
+    from rumiai_ray.engine.cell.lane_policy import LanePolicy
     from rumiai_ray.engine.cell.messages import Answer, Failure
 
 

@@ -31,27 +31,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from rumiai_ray.engine.cell.lane_policy import LanePolicy
+
 _LOG = logging.getLogger(__name__)
 
 _POLL_S = 0.25
 """How often a waiting lane looks at the clock; results wake it at once."""
 _REMEMBERED_FAILURES = 4096
 """Videos whose failure is remembered; a batch of a forgotten one is merely tried again."""
-
-
-@dataclass(frozen=True)
-class LanePolicy:
-    """Limits of one lane."""
-
-    outstanding: int
-    """Calls the actor has in hand, the executing one included: 2 keep it busy 97 % of the time (measured)."""
-    attempts: int
-    call_timeout_s: float
-    start_timeout_s: float
-    memory_bytes: int
-    """Past this the actor is recycled between calls."""
-    fruitless_starts: int = 4
-    """Starts in a row that ended before the model was loaded, after which it is given up."""
 
 
 @dataclass

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rumiai_ray.engine.cell.cell import Cell, CellSpec
 from rumiai_ray.engine.cell.dispatcher import Dispatcher
-from rumiai_ray.engine.cell.model_lane import LanePolicy
+from rumiai_ray.engine.cell.lane_policy import LanePolicy
 from rumiai_ray.engine.setup.timeouts import answer_timeout_s
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from rumiai_ray.tracebacks import bounded, traceback_of
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rumiai_ray.engine.cell.model_lane import LanePolicy
+    from rumiai_ray.engine.cell.lane_policy import LanePolicy
 
 _LOG = logging.getLogger(__name__)
 

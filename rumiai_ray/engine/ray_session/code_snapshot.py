@@ -15,8 +15,7 @@ from rumiai_ray.errors import ConfigError
 from rumiai_ray.provenance import source_sha256
 
 if TYPE_CHECKING:
-    from rumiai_ray.engine.ray_session.local import LocalRay
-    from rumiai_ray.runs.writer import RunWriter
+    from rumiai_ray.runs.manifest import RunManifest
 
 
 def freeze(directory: Path) -> tuple[Path, str]:
@@ -30,11 +29,15 @@ def freeze(directory: Path) -> tuple[Path, str]:
     return directory, source_sha256(copy)
 
 
-def check_code(writer: RunWriter, here: LocalRay) -> None:
+def check_code(manifest: RunManifest, code_sha256: str) -> None:
     """Refuse to run other code than the run's manifest names.
+
+    Args:
+        manifest: of the run.
+        code_sha256: source hash of the snapshot that the workers import.
 
     Raises:
         ConfigError: the package was edited between the start of the command and the start of Ray.
     """
-    if here.code_sha256 != writer.manifest.source_sha256:
-        raise ConfigError("the package's source changed while the run was starting", f"run {writer.manifest.run_id}", "start it again")
+    if code_sha256 != manifest.source_sha256:
+        raise ConfigError("the package's source changed while the run was starting", f"run {manifest.run_id}", "start it again")

@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from rumiai_ray.engine.interactive import Interactive, Reporter
 from rumiai_ray.engine.work.entry_reader import Stage
 from rumiai_ray.frames.limits import DecodeLimits
 from rumiai_ray.frames.sampling import SamplingSpec
@@ -70,10 +69,6 @@ class Prepared:
         """What turns entries into rows of work. `workdir` holds downloads while they are needed."""
         batch_frames = self.config.engine.batch_frames
         return Stage(self.manifest.run_id, self.models, self.store, self.limits, workdir, batch_frames, thresholds(self.config))
-
-    def interactive(self, writer: RunWriter, workdir: Path, reporter: Reporter) -> Interactive:
-        """The engine for a few entries. `workdir` holds downloads while they are needed."""
-        return Interactive(self.config, self.stage(workdir), writer, reporter)
 
 
 def prepare(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from rumiai_ray.errors import ConfigError
 from rumiai_ray.models.base import Batch, Consumes, FrameBatch, Model, ModelSettings, Prediction, Subset
 from rumiai_ray.models.mediapipe.model import MediaPipe, MediaPipeSettings
-from rumiai_ray.models.weights.choice import Candidate, HubSource, PackageSource, WeightFile
+from rumiai_ray.models.weights.files import Candidate, HubSource, PackageSource, WeightFile
 from rumiai_ray.schema.emotion import ACTION_UNITS, EMOTIONS, FACE_EMOTIONS, TABLES
 from rumiai_ray.settings import execution, result
 

@@ -11,7 +11,7 @@ from rumiai_ray.models.mediapipe.faces import FaceFinder
 from rumiai_ray.models.mediapipe.gaze import GazeLimits, read_gaze
 from rumiai_ray.models.mediapipe.hands import HandFinder
 from rumiai_ray.models.mediapipe.tasks import closed_on_failure
-from rumiai_ray.models.weights.choice import Candidate, PackageSource, UrlSource, WeightFile
+from rumiai_ray.models.weights.files import Candidate, PackageSource, UrlSource, WeightFile
 from rumiai_ray.schema.mediapipe import FACES, GAZE, GESTURES, HANDS, POSES, TABLES
 from rumiai_ray.settings import result
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from rumiai_ray.models.ocr.reading import Reading
-    from rumiai_ray.models.weights.choice import Candidate
+    from rumiai_ray.models.weights.files import Candidate
     from rumiai_ray.schema import Table
 
 _RIGHT_TO_LEFT = frozenset({"ar", "fa", "ug", "ur"})

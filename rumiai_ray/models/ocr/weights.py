@@ -6,7 +6,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from rumiai_ray.models.ocr.easyocr_weights import recogniser_file, recognisers_beside_ppocr
-from rumiai_ray.models.weights.choice import Candidate, PackageSource, Profile, WeightFile
+from rumiai_ray.models.weights.files import Candidate, PackageSource, Profile, WeightFile
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

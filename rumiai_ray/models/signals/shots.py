@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from rumiai_ray.models.base import Batch, Consumes, Model, ModelSettings, Prediction, Thumbnails
-from rumiai_ray.models.weights.choice import Candidate
+from rumiai_ray.models.weights.files import Candidate
 from rumiai_ray.schema import shots as schema
 from rumiai_ray.settings import result
 

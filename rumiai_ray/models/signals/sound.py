@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from rumiai_ray.frames.types import AUDIO_RATE_HZ
 from rumiai_ray.models.base import AudioChunk, Batch, Consumes, Model, ModelSettings, Prediction
-from rumiai_ray.models.weights.choice import Candidate
+from rumiai_ray.models.weights.files import Candidate
 from rumiai_ray.schema import sound as schema
 from rumiai_ray.settings import result
 

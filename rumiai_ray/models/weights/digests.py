@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from rumiai_ray.models.weights.choice import WeightFile
+    from rumiai_ray.models.weights.files import WeightFile
 
 PINS = "pins.toml"
 """File of a weights directory in which its owner vouches for files whose digest this release does not know."""

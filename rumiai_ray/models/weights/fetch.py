@@ -8,8 +8,9 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from rumiai_ray.errors import WeightsError
-from rumiai_ray.models.weights.choice import DIRECTORY_VARIABLE, PackageSource
+from rumiai_ray.models.weights.choice import DIRECTORY_VARIABLE
 from rumiai_ray.models.weights.digests import WrongDigestError, check, digests_of, pinned
+from rumiai_ray.models.weights.files import PackageSource
 from rumiai_ray.models.weights.reach import answering, host_of
 from rumiai_ray.models.weights.sources import Downloads, describe
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from rumiai_ray.models.base import Model, ModelSettings
-    from rumiai_ray.models.weights.choice import Candidate, Profile, Source, WeightFile
+    from rumiai_ray.models.weights.files import Candidate, Profile, Source, WeightFile
 
 
 def fetch(

@@ -11,7 +11,7 @@ import urllib.request
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from rumiai_ray.models.weights.choice import HubSource, PackageSource, Source, UrlSource
+from rumiai_ray.models.weights.files import HubSource, PackageSource, Source, UrlSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -14,7 +14,7 @@ from typing import BinaryIO
 from urllib.parse import urlsplit
 
 from rumiai_ray.errors import WeightsError
-from rumiai_ray.models.weights.choice import HubSource, PackageSource, Source, UrlSource
+from rumiai_ray.models.weights.files import HubSource, PackageSource, Source, UrlSource
 from rumiai_ray.models.weights.packages import get_package
 from rumiai_ray.models.weights.reach import answering, hub_endpoint
 

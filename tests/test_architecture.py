@@ -1,0 +1,90 @@
+"""The rooms of ARCHITECTURE.md: every import, type-only ones included, goes to a room above, and no two modules import each other."""
+
+from __future__ import annotations
+
+import ast
+import re
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+import rumiai_ray
+
+PACKAGE = Path(rumiai_ray.__file__).parent
+ROOT = PACKAGE.parent
+ORDER = (
+    "errors", "settings", "logs", "tracebacks", "schema", "storage", "provenance", "confinement", "ingest", "frames", "models", "config",
+    "insights", "runs", "engine.work", "engine.ray_session", "engine.setup", "engine.cell", "engine.results", "engine.warm",
+    "engine.interactive", "engine.batch", "engine.benchmark", "report", "cli",
+)  # fmt: skip
+"""Every room, lowest first: a room imports from itself and from those before it."""
+OUTSIDE = {"", "__main__", "engine"}
+"""The package itself (it re-exports the Python API), `python -m rumiai_ray`, and a package that is only a docstring."""
+
+
+def modules() -> dict[str, Path]:
+    """Every module of the package by its name below `rumiai_ray`; the package itself is the empty name."""
+    found = {}
+    for path in PACKAGE.rglob("*.py"):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+MODULES = modules()
+
+
+def below(dotted: str) -> str:
+    return dotted.removeprefix("rumiai_ray").removeprefix(".")
+
+
+def imports_of(name: str) -> set[str]:
+    """The modules of this package that a module names in an import statement, at any depth of its code."""
+    named: list[str] = []
+    for node in ast.walk(ast.parse(MODULES[name].read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            named += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            whole = [f"{node.module}.{alias.name}" for alias in node.names]
+            named += [one if below(one) in MODULES else node.module for one in whole]
+    return {below(one) for one in named if one.partition(".")[0] == "rumiai_ray"} - {name}
+
+
+def room(module: str) -> str | None:
+    return next((one for one in ORDER if module == one or module.startswith(f"{one}.")), None)
+
+
+def test_every_module_is_in_a_room() -> None:
+    assert [name for name in MODULES if room(name) is None and name not in OUTSIDE] == []
+
+
+@pytest.mark.parametrize("name", sorted(set(MODULES) - OUTSIDE))
+def test_a_module_imports_only_from_its_own_room_and_those_below(name: str) -> None:
+    here = room(name)
+    assert here is not None
+    allowed = ORDER[: ORDER.index(here) + 1]
+    assert [wanted for wanted in sorted(imports_of(name)) if wanted and room(wanted) not in allowed] == []
+
+
+def test_no_modules_import_each_other_not_even_for_types() -> None:
+    # A package that re-exports its own modules is the one kind of parent and child that name each other.
+    graph = {name: {one for one in imports_of(name) if one and not name.startswith(f"{one}.")} for name in MODULES}
+    try:
+        tuple(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        pytest.fail("import circle: " + " -> ".join(error.args[1]))
+
+
+def test_the_imports_are_really_read() -> None:
+    assert {"engine.work.item", "frames.types"} <= imports_of("engine.cell.frontend")
+    assert "models.base" in imports_of("engine.work.item")
+
+
+@pytest.mark.parametrize("document", ["ARCHITECTURE.md", "CONTRIBUTING.md"])
+def test_every_module_that_a_document_names_exists(document: str) -> None:
+    text = (ROOT / document).read_text(encoding="utf-8")
+    known = [path.relative_to(ROOT).as_posix() for folder in ("rumiai_ray", "tests", "jobs") for path in (ROOT / folder).rglob("*.py")]
+    named = set(re.findall(r"`([a-z_]+(?:/[a-z_]+)*\.py)`", text))
+    assert named
+    assert [one for one in sorted(named) if not any(path == one or path.endswith(f"/{one}") for path in known)] == []
