@@ -30,9 +30,9 @@ ACTING = (
     "/ray.rpc.ObjectManagerService/Push",
     "/ray.rpc.CoreWorkerService/GetCoreWorkerStats",
     "/ray.rpc.ReporterService/GetTraceback",
-    "/ray.rpc.RayletDriverService/Init",
+    "/ray.rpc.RayletDriver/KVList",
 )
-"""One method of each service that acts; each answers a request without content. `RayletDriverService` is the Ray client server's."""
+"""One method of each service that acts; each answers a request without content. `RayletDriver` is the Ray client server's."""
 HEALTH = "/grpc.health.v1.Health/Check"
 POSTS = ("/api/job_agent/jobs/", "/get_or_create_runtime_env", "/api/jobs/")
 GETS = ("/metrics", "/", "/api/healthz", "/api/local_raylet_healthz", "/api/gcs_healthz")

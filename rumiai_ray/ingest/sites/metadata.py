@@ -43,7 +43,14 @@ def metadata_from(info: Mapping[str, Any], url: str) -> VideoMetadata:
 
 def _text(info: Mapping[str, Any], cleaner: Cleaner, limit: int, *names: str) -> str | None:
     name = next((name for name in names if isinstance(info.get(name), str)), None)
+    for other in names if name is None else ():
+        _note_type(cleaner, other, info.get(other), "a text")
     return None if name is None else cleaner.text(name, info[name], limit)
+
+
+def _note_type(cleaner: Cleaner, name: str, value: object, wanted: str) -> None:
+    if value is not None:
+        cleaner.note(name, f"a {type(value).__name__} where {wanted} belongs, left out")
 
 
 def _page(value: object, cleaner: Cleaner) -> str | None:
@@ -57,6 +64,8 @@ def _page(value: object, cleaner: Cleaner) -> str | None:
 
 def _hashtags(tags: object, text: str | None, cleaner: Cleaner) -> tuple[str, ...] | None:
     """The site's own tags, else the hashtags in the description, else in the title; each once."""
+    if not isinstance(tags, list | tuple):
+        _note_type(cleaner, "hashtags", tags, "a list")
     if isinstance(tags, list | tuple) and tags:
         named = [tag for tag in tags if isinstance(tag, str)]
         if len(named) < len(tags):
@@ -74,6 +83,7 @@ def _hashtags(tags: object, text: str | None, cleaner: Cleaner) -> tuple[str, ..
 def _uploaded_at(timestamp: object, cleaner: Cleaner) -> datetime | None:
     # Only an exact time: midnight of an upload_date would be a claim nobody made.
     if isinstance(timestamp, bool) or not isinstance(timestamp, int | float):
+        _note_type(cleaner, "uploaded_at", timestamp, "a number")
         return None
     if math.isfinite(timestamp) if isinstance(timestamp, float) else True:
         try:
