@@ -21,6 +21,7 @@ CHOSEN: dict[tuple[str, ...], Any] = {
     ("store_remote",): "s3://bucket/frames",
     ("weights_dir",): "/weights",
     ("cookies",): "/cookies.txt",
+    ("proxy",): "http://proxy.example:3128",
     ("sampling", "fps"): 2.5,
     ("yolo", "image_size_px"): 672,
     ("yolo", "weights"): "mine.pt",
@@ -188,3 +189,10 @@ def test_a_tilde_is_the_home_directory_wherever_it_is_written(name: str, tmp_pat
     monkeypatch.setenv(f"RUMIAI_{name.upper()}", "~nobody-of-this-name/there")
     with pytest.raises(ConfigError, match=name):
         load_config()
+
+
+def test_the_address_of_a_proxy_holds_no_password_and_an_error_does_not_repeat_it() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(flags={"proxy": "http://user:s3cret@proxy:3128"})
+    assert "HTTPS_PROXY" in str(caught.value)
+    assert "s3cret" not in str(caught.value)

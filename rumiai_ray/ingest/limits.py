@@ -37,7 +37,7 @@ class FetchLimits:
     cookies_file: Path | None = None
     """Cookies in Netscape format for yt-dlp; read, never written."""
     site_memory_bytes: int = 1024 * 2**20
-    """Address space of the process that runs yt-dlp (setting `download_memory_mb`); about 250 MiB of it are Python and the libraries."""
+    """Address space of the process that runs yt-dlp (setting `download_memory_mb`); about 70 MiB of it are Python and the libraries."""
     site_cpu_s: float = 120.0
     """CPU time of one attempt of yt-dlp. A post takes about 2 s; a pattern that backtracks would take hours."""
     impersonate: bool = True

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -111,3 +113,17 @@ def got(tmp_path: Path, limits: FetchLimits) -> Iterator[Callable[..., AbstractC
 
     yield get
     assert list(workdir.iterdir()) == [], "nothing of a download is left"
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A self-signed certificate for 127.0.0.1 with its key, in one file."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("no openssl to make a certificate with")
+    both = tmp_path / "certificate.pem"
+    kind = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+    name = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run([openssl, "req", *kind, *name, "-keyout", both, "-out", f"{both}.crt"], check=True, capture_output=True)
+    both.write_bytes(both.read_bytes() + both.with_name("certificate.pem.crt").read_bytes())
+    return both

@@ -5,11 +5,9 @@ import gzip
 import hashlib
 import http.client
 import os
-import shutil
 import socket
 import ssl
 import struct
-import subprocess
 import threading
 import time
 import zlib
@@ -17,12 +15,15 @@ from email.utils import formatdate
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from rumiai_ray.errors import InputError, MediaError, RumiaiError, StorageError, TransientError
-from rumiai_ray.ingest import addresses, web
+from rumiai_ray.ingest import addresses
 from rumiai_ray.ingest.fetch import FetchLimits
 from rumiai_ray.ingest.outcomes import BlockedError, NoVideoError, PrivateError, RateLimitedError, RemovedError
 from rumiai_ray.ingest.saving import Saving
+from rumiai_ray.ingest.web import status_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -384,23 +385,12 @@ def test_a_server_that_does_not_speak_tls_is_transient_and_drips_no_handshake(si
     assert isinstance(error, TransientError)
 
 
-@pytest.fixture
-def certificate(tmp_path: Path) -> Path:
-    """A self-signed certificate for 127.0.0.1 with its key, in one file."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("no openssl to make a certificate with")
-    both = tmp_path / "certificate.pem"
-    kind = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
-    name = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
-    subprocess.run([openssl, "req", *kind, *name, "-keyout", both, "-out", f"{both}.crt"], check=True, capture_output=True)
-    both.write_bytes(both.read_bytes() + both.with_name("certificate.pem.crt").read_bytes())
-    return both
-
-
-def test_https_works_and_a_certificate_nobody_signed_is_refused(
-    site: Site, got: Got, certificate: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE"])
+def test_https_works_with_a_companys_authority_and_a_certificate_nobody_signed_is_refused(
+    site: Site, got: Got, certificate: Path, monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
+    for name in ("SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
     server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server_side.load_cert_chain(certificate)
     site.socket = server_side.wrap_socket(site.socket, server_side=True)
@@ -410,10 +400,36 @@ def test_https_works_and_a_certificate_nobody_signed_is_refused(
     error = failure(got, url)
     assert type(error) is InputError
     assert "certificate is not valid" in str(error)
-    monkeypatch.setattr(web, "_tls", lambda: ssl.create_default_context(cafile=str(certificate)))
+    monkeypatch.setenv(variable, str(certificate))
     with got(url) as video:
         assert video.path.read_bytes() == FILM
     assert "not done after" in str(failure(got, url.replace("a.mp4", "drip.mp4"), FetchLimits(total_s=0.5, allow_private_hosts=True)))
+
+
+def test_a_file_of_certificates_that_is_not_there_is_named(site: Site, got: Got, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
+    error = failure(got, site.url("/a.mp4").replace("http:", "https:"))
+    assert type(error) is InputError
+    assert "SSL_CERT_FILE" in str(error)
+
+
+@given(st.text() | st.from_regex(r"\A\w{3}, \d{1,2} \w{3} \d{1,6} \d{2}:\d{2}:\d{2} [+-]\d{1,12}\Z"))
+@example("Mon, 01 Jan 2024 00:00:00 +99999999999999")
+@example("Mon, 01 Jan 0001 00:00:00 +0000")
+@example("Mon, 01 Jan 2024 00:00:00 -0000")
+@example("9" * 5000)
+@example("²")
+def test_any_retry_after_is_a_wait_of_at_most_a_year_or_none(said: str) -> None:
+    error = status_error(429, "https://example.com", said)
+    assert isinstance(error, RateLimitedError)
+    assert error.retry_after_s is None or 0 <= error.retry_after_s <= 366 * 86400
+
+
+def test_an_address_that_no_server_takes_is_not_asked_for(site: Site, got: Got) -> None:
+    error = failure(got, site.url("/" + "a" * 9000))
+    assert type(error) is InputError
+    assert len(str(error)) < 1000
+    assert site.requests == []
 
 
 def test_a_full_disk_is_a_storage_error(limits: FetchLimits) -> None:

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import ctypes
+import json
+import os
+import socket
+import subprocess
 import sys
-from typing import Any
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import yt_dlp.globals
 from yt_dlp.extractor.common import InfoExtractor
-from yt_dlp.networking import HEADRequest
+from yt_dlp.networking import HEADRequest, Request
+from yt_dlp.networking.impersonate import ImpersonateTarget
 from yt_dlp.utils import ExtractorError
 
 from rumiai_ray.ingest.sites import worker as _site_worker
 from rumiai_ray.ingest.sites import ytdlp
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PROBLEMS = {
     "blocked": ExtractorError("Your IP address is blocked from accessing this post", expected=True),
@@ -42,6 +53,7 @@ def formats_of(kind: str, base: str) -> list[dict[str, Any]]:
         "silent": [silent],
         "good": [sound, file],
         "hls": [{**file, "url": f"{base}/media/list.m3u8", "protocol": "m3u8_native"}],
+        "ftp": [{**file, "url": f"ftp{base.removeprefix('http')}/media/ftp.mp4", "protocol": "http"}],
         "local-file": [{**file, "url": "file:///etc/hostname"}],
         "inside": [{**file, "url": "http://169.254.169.254/latest/meta-data"}],
     }
@@ -52,9 +64,9 @@ class FakeSiteIE(InfoExtractor):  # type: ignore[misc]  # no types in yt-dlp
     """A site with one post of every kind; the kind is in the address."""
 
     IE_NAME = "fakesite"
-    _VALID_URL = r"https?://(?:127\.0\.0\.1|localhost)(?::\d+)?/post/(?P<id>[\w-]+)"
+    _VALID_URL = r"https?://(?:127\.0\.0\.1|localhost)(?::\d+)?/(?:post/(?P<id>[\w-]+)|backtrack/(?:a+)+$)"
 
-    def _real_extract(self, url: str) -> Any:
+    def _real_extract(self, url: str) -> Any:  # noqa: C901, PLR0912 -- one branch for each kind
         kind = self._match_id(url)
         base = url.partition("/post/")[0]
         post = {"id": "../../escape", "title": "T", "webpage_url": f"{base}/post/canonical", "formats": formats_of(kind, base)}
@@ -64,6 +76,21 @@ class FakeSiteIE(InfoExtractor):  # type: ignore[misc]  # no types in yt-dlp
             self.raise_login_required("You do not have permission to view this post. Log into an account that has access")
         if kind == "page":
             self._download_webpage(f"{base}/page", kind)
+        if kind == "title":
+            post["title"] = post["description"] = self._download_webpage(f"{base}/page", kind)
+        if kind == "escapes":
+            post["title"] = json.dumps(escapes(int(base.rpartition(":")[2])))
+        if kind.startswith("handler-"):
+            post["title"] = json.dumps(self._through(kind.removeprefix("handler-"), base))
+        if kind == "browser":
+            self._download_webpage(f"{base}/page", kind, impersonate=True)
+        if kind == "spin":
+            while True:
+                pass
+        if kind == "crash":
+            ctypes.string_at(0)
+        if kind == "threads":
+            threading.Thread(target=threading.Event().wait).start()
         if kind == "short":
             return self.url_result(self._request_webpage(HEADRequest(f"{base}/short"), kind).url)
         if kind == "list":
@@ -71,6 +98,46 @@ class FakeSiteIE(InfoExtractor):  # type: ignore[misc]  # no types in yt-dlp
         if kind == "carousel":
             return self.playlist_result([post, post], "carousel", "Carousel")
         return {**post, **(SAID if kind == "good" else {}), "is_live": kind == "live"}
+
+    def _through(self, key: str, base: str) -> list[int]:
+        """Statuses of requests through one of yt-dlp's handlers: as it is, and as an extractor may ask to avoid a proxy."""
+        handler = self._downloader._request_director.handlers[key]
+        extensions = {"impersonate": ImpersonateTarget()} if key == "CurlCFFI" else {}
+        requests = [
+            Request(f"{base}/page", extensions=dict(extensions)),
+            Request(f"{base}/page", extensions=dict(extensions), proxies={"all": None}),
+            Request(f"{base}/page", extensions=dict(extensions), proxies={"no": "127.0.0.1", "all": "http://127.0.0.1:1"}),
+        ]
+        statuses = []
+        for request in requests:
+            handler.validate(request)
+            statuses.append(handler.send(request).status)
+        return statuses
+
+
+def escapes(port: int) -> dict[str, str]:
+    """What comes of each attempt to get out."""
+    attempts: dict[str, Callable[[], object]] = {
+        "connect": lambda: socket.create_connection(("127.0.0.1", port), 5),
+        "datagram": lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM),
+        "name": lambda: socket.getaddrinfo("example.com", 80),
+        "fork": os.fork,
+        "exec": lambda: subprocess.run(["/bin/true"], check=True),
+        "environment of the parent": Path(f"/proc/{os.getppid()}/environ").read_bytes,
+        "passwords": Path("/etc/passwd").read_bytes,
+        "files elsewhere": lambda: Path("../elsewhere").write_bytes(b""),
+        "kill": lambda: os.kill(os.getppid(), 0),
+        "new session": os.setsid,
+    }
+    found = {}
+    for name, attempt in attempts.items():
+        try:
+            attempt()
+            found[name] = "done"
+        except OSError as error:
+            found[name] = type(error).__name__
+    found["environment"] = " ".join(sorted(os.environ))
+    return found
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """yt-dlp, set up so that nothing on this machine but our arguments decides what it does, and so that it can run confined.
 
-Importing this module imports yt-dlp and, where it is installed, curl_cffi: 0.4 s of CPU, done in `_site_worker`'s process only.
+Importing this module imports yt-dlp and, where it is installed, curl_cffi: 0.4 s of CPU and 65 MB of address space. Only the process of
+`_site_worker` does.
 """
 
 from __future__ import annotations
@@ -85,24 +86,23 @@ def import_everything() -> None:
 def readable_trees(ca_bundle: str | None) -> tuple[str, ...]:
     """Files and directories that yt-dlp reads while it works."""
     packages = [spec.submodule_search_locations or [] for name in _PACKAGES if (spec := importlib.util.find_spec(name))]
-    defaults = ssl.get_default_verify_paths()
     wanted = [
         sysconfig.get_path("stdlib"),
         *(place for places in packages for place in places),
         str(Path(__file__).parents[2]),
         str(_ZONES),
-        *(path for path in (defaults.cafile, defaults.capath, ca_bundle) if path),
-        *certificate_targets(defaults.capath),
+        *([ca_bundle] if ca_bundle else []),
+        *_certificates_of_directory(os.environ.get("SSL_CERT_DIR")),
     ]
     return tuple(dict.fromkeys(path for path in wanted if os.path.exists(path)))  # noqa: PTH110 -- strings
 
 
-def certificate_targets(directory: str | None) -> Iterable[str]:
-    """Directories that the links in a directory of certificates lead to: Debian's point to /usr/share/ca-certificates."""
-    if directory is None:
+def _certificates_of_directory(directory: str | None) -> Iterable[str]:
+    """The directory and the files that links in it lead to: Debian's lead to another directory."""
+    if not directory:
         return ()
     with suppress(OSError):
-        return sorted({str(path.resolve().parent) for path in Path(directory).iterdir() if path.is_symlink() and path.exists()})
+        return (directory, *(str(path.resolve()) for path in Path(directory).iterdir() if path.is_symlink()))
     return ()
 
 

@@ -1,0 +1,248 @@
+"""What a post can cost, and where the process that runs yt-dlp can reach. The bad server is a local one."""
+
+from __future__ import annotations
+
+import dataclasses
+import gzip
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from rumiai_ray.confinement import available
+from rumiai_ray.errors import InputError, MediaError, RumiaiError, TransientError
+from rumiai_ray.ingest import _site_process, addresses, network, sites
+from rumiai_ray.ingest.outcomes import ExtractorBrokenError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    from rumiai_ray.ingest.fetch import FetchLimits, Video
+    from tests.ingest.conftest import Request, Site
+
+    Got = Callable[..., AbstractContextManager[Video]]
+
+FILM = b"\0\0\0\x20ftypisom" + bytes(50_000)
+MB = 2**20
+FROZE = "https://www.tv2.no/v/" + "a/" * 60
+needs_confinement = pytest.mark.skipif(
+    available().landlock_abi < 4 or not available().seccomp, reason="the kernel lacks Landlock's network rules (ABI 4) or seccomp"
+)
+
+
+@pytest.fixture(autouse=True)
+def fake_site(monkeypatch: pytest.MonkeyPatch, site: Site) -> None:
+    monkeypatch.setattr(_site_process, "WORKER", "fake_site")
+    for kind in ("title", "escapes", "page", "threads"):
+        site.serve(f"/media/{kind}.mp4", body=FILM)
+
+
+def failure(got: Got, url: str, limits: FetchLimits) -> RumiaiError:
+    with pytest.raises(RumiaiError) as caught, got(url, dataclasses.replace(limits, attempts=1)):
+        pass
+    return caught.value
+
+
+def peak_mb(who: int) -> float:
+    return resource.getrusage(who).ru_maxrss / 1024
+
+
+def test_a_gzip_page_of_700_mb_ends_at_the_memory_limit(site: Site, got: Got, limits: FetchLimits) -> None:
+    page = gzip.compress(bytes(700 * MB), 1)
+    site.serve("/page", body=page, Content_Encoding="gzip")
+    before_mb = peak_mb(resource.RUSAGE_SELF)
+    error = failure(got, site.url("/post/page"), dataclasses.replace(limits, site_memory_bytes=768 * MB))
+    assert type(error) is MediaError
+    assert "memory" in str(error)
+    assert peak_mb(resource.RUSAGE_SELF) - before_mb < 100, "the page was read here"
+
+
+def test_a_fragment_of_500_mb_ends_at_a_limit(site: Site, got: Got, limits: FetchLimits) -> None:
+    def answer(request: Request) -> None:
+        request.start(Content_Length=str(500 * MB))
+        block = b"G" + bytes(MB - 1)
+        for _ in range(500):
+            request.wfile.write(block)
+
+    site.on("/media/0.ts", answer)
+    lines = ["#EXTM3U", "#EXT-X-TARGETDURATION:1", "#EXTINF:1,", "0.ts", "#EXT-X-ENDLIST", ""]
+    site.serve("/media/list.m3u8", body="\n".join(lines).encode())
+    before_mb = peak_mb(resource.RUSAGE_SELF)
+    error = failure(got, site.url("/post/hls"), dataclasses.replace(limits, site_memory_bytes=400 * MB))
+    assert type(error) is MediaError
+    assert "memory" in str(error)
+    error = failure(got, site.url("/post/hls"), dataclasses.replace(limits, max_bytes=20 * MB))
+    assert type(error) is MediaError
+    assert "larger than" in str(error)
+    assert peak_mb(resource.RUSAGE_SELF) - before_mb < 100
+
+
+def test_a_title_of_60_mb_is_cut_before_it_travels(site: Site, got: Got, limits: FetchLimits) -> None:
+    site.serve("/page", body=b"t" * (60 * MB))
+    with got(site.url("/post/title"), dataclasses.replace(limits, attempts=1)) as video:
+        assert video.metadata.title is not None
+        assert 0 < len(video.metadata.title) <= 300_000
+        assert video.metadata.description is not None
+        assert len(video.metadata.description) <= 300_000
+
+
+def test_a_retry_after_that_is_no_time_is_a_rate_limit_without_one(site: Site, got: Got, limits: FetchLimits) -> None:
+    site.serve("/page", 429, b"no", Retry_After="Mon, 01 Jan 2024 00:00:00 +99999999999999")
+    error = failure(got, site.url("/post/page"), limits)
+    assert type(error).__name__ == "RateLimitedError"
+
+
+def test_an_address_that_froze_1_746_patterns_is_matched_with_those_of_its_host_only(
+    got: Got, limits: FetchLimits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_site_process, "WORKER", "rumiai_ray.ingest._site_worker")
+    asked: list[str] = []
+
+    def resolve(host: str, *_: object, **__: object) -> list[addresses.Address]:
+        asked.append(host)
+        raise InputError("no such host here", host)
+
+    monkeypatch.setattr(network, "resolve", resolve)
+    assert sites.knows(FROZE)
+    assert "no such host here" in str(failure(got, FROZE, limits))
+    assert asked == ["www.tv2.no"], "an extractor was chosen, and its page asked for"
+
+
+def test_an_address_made_for_the_pattern_of_its_own_host_is_refused(site: Site, got: Got, limits: FetchLimits) -> None:
+    error = failure(got, site.url("/backtrack/" + "a" * 60 + "!"), limits)
+    assert type(error) is InputError
+    assert "patterns" in str(error)
+    assert site.requests == []
+
+
+def test_an_address_longer_than_any_posts_is_refused_before_a_pattern_sees_it(got: Got, limits: FetchLimits) -> None:
+    error = failure(got, "https://www.tiktok.com/@a/video/" + "1" * 3000, limits)
+    assert type(error) is InputError
+    assert len(str(error)) < 1000
+
+
+def test_an_interrupt_ends_a_fetch_whose_pattern_backtracks(tmp_path: Path) -> None:
+    program = textwrap.dedent(
+        """
+        import pathlib, sys
+        from rumiai_ray.ingest import _site_process, addresses, network, sites
+        from rumiai_ray.ingest.entries import entries_from_inputs
+        from rumiai_ray.ingest.fetch import FetchLimits, fetch
+        _site_process.WORKER = "fake_site"
+        assert sites.knows(sys.argv[1])
+        print("asked", flush=True)
+        while True:
+            try:
+                with fetch(entries_from_inputs([sys.argv[1]])[0], FetchLimits(), pathlib.Path(sys.argv[2])):
+                    pass
+            except Exception:
+                pass
+        """
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, "http://127.0.0.1/backtrack/" + "a" * 60 + "!", tmp_path],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"asked\n"
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) != 0
+    assert list(tmp_path.iterdir()) == []
+
+
+@needs_confinement
+def test_the_process_that_runs_yt_dlp_reaches_nothing_but_the_proxy(
+    site: Site, got: Got, limits: FetchLimits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "planted")
+    monkeypatch.setenv("NO_PROXY", "*")
+    with got(site.url("/post/escapes"), dataclasses.replace(limits, attempts=1)) as video:
+        assert video.metadata.title is not None
+        found = json.loads(video.metadata.title)
+    environment = found.pop("environment")
+    assert set(found.values()) <= {"PermissionError", "gaierror"}, found
+    assert "AWS" not in environment
+    assert "PROXY" not in environment.upper()
+
+
+def test_extractors_may_start_threads(site: Site, got: Got, limits: FetchLimits) -> None:
+    with got(site.url("/post/threads"), dataclasses.replace(limits, attempts=1)) as video:
+        assert video.size_bytes == len(FILM)
+
+
+def test_an_extractor_that_spins_ends_at_the_cpu_limit(site: Site, got: Got, limits: FetchLimits) -> None:
+    error = failure(got, site.url("/post/spin"), dataclasses.replace(limits, site_cpu_s=4))
+    assert type(error) is ExtractorBrokenError
+    assert "4 s of CPU" in str(error)
+
+
+def test_an_extractor_that_spins_ends_with_the_total_time(site: Site, got: Got, limits: FetchLimits) -> None:
+    error = failure(got, site.url("/post/spin"), dataclasses.replace(limits, total_s=4))
+    assert type(error) is TransientError
+    assert "not done after" in str(error)
+
+
+def test_a_crash_of_the_process_is_an_error_of_its_post(site: Site, got: Got, limits: FetchLimits) -> None:
+    error = failure(got, site.url("/post/crash"), limits)
+    assert type(error) is ExtractorBrokenError
+    assert "SIGSEGV" in str(error)
+
+
+def test_a_file_over_ftp_is_not_fetched(site: Site, got: Got, limits: FetchLimits) -> None:
+    failure(got, site.url("/post/ftp"), limits)
+    assert site.requests == []
+
+
+def test_an_address_on_a_sites_host_that_no_pattern_takes_is_fetched_as_a_file(site: Site, got: Got) -> None:
+    url = site.serve("/files/a.mp4", body=FILM)
+    assert sites.knows(url)
+    with got(url) as video:
+        assert video.path.read_bytes() == FILM
+
+
+@pytest.mark.parametrize("said", [b"", b"nonsense\n", b"[]\n", b'{"kind": "video", "files": 1}\n', b'{"kind": "error"}\n', b"x" * (9 * MB)])
+def test_a_process_that_was_taken_over_is_not_believed(
+    site: Site, got: Got, limits: FetchLimits, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: bytes
+) -> None:
+    """It says what it likes, and leaves a link to a file of the machine where the video should be."""
+    sites.knows(site.url("/"))  # with the worker of the table
+    (tmp_path / "said").write_bytes(said)
+    liar = tmp_path / "liar.py"
+    liar.write_text(
+        "import json, os, sys\n"
+        "job = json.loads(sys.stdin.read())\n"
+        "os.symlink('/etc/passwd', job['folder'] + '/video')\n"
+        f"os.write(job['output_fd'], b'') ; open(job['output_fd'], 'wb').write(open({str(tmp_path / 'said')!r}, 'rb').read())\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    hosts = _site_process.site_hosts()
+    monkeypatch.setattr(_site_process, "site_hosts", lambda: hosts)
+    monkeypatch.setattr(_site_process, "WORKER", "liar")
+    error = failure(got, site.url("/post/good"), limits)
+    assert isinstance(error, ExtractorBrokenError | TransientError)
+
+
+def test_a_planted_file_in_the_working_directory_is_not_imported(
+    site: Site, got: Got, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planted = tmp_path / "here"
+    planted.mkdir()
+    (planted / "types.py").write_text(f"open({str(tmp_path / 'trace')!r}, 'w')\n")
+    monkeypatch.chdir(planted)
+    monkeypatch.syspath_prepend(str(planted))
+    with got(site.url("/post/threads")) as video:
+        assert video.size_bytes == len(FILM)
+    assert not Path(tmp_path / "trace").exists()
