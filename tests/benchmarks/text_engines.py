@@ -9,47 +9,23 @@ follow one another, over the length of the text; spaces and letter case ignored.
 from __future__ import annotations
 
 import argparse
-import random
 import sys
 import time
 from collections import defaultdict
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
 
-from captions import as_stored, backgrounds, captioned, fonts
-from rumiai_ray.models.base import FrameBatch
+from captions import fonts
+from pictures import batch
 from rumiai_ray.models.ocr.model import Ocr
 from rumiai_ray.models.ocr.settings import OcrSettings
 from rumiai_ray.models.weights.choice import default_directories, resolve
+from text_frames import PHOTOS, Frame, photos, rendered
 from text_metrics import edit_distance
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 SEEDS = (1, 2, 3)
 _MISREAD = 0.15
-PHOTOS = {
-    "easyocr_english.png": (
-        "Reduce your risk of coronavirus infection:", "Clean hands with soap and water", "or alcohol-based hand rub",
-        "Cover nose and mouth when coughing and", "sneezing with tissue or flexed elbow", "Avoid close contact with anyone with",
-        "cold or flu-like symptoms", "Thoroughly cook meat and eggs", "No unprotected contact with live wild", "or farm animals",
-        "World Health", "Organization",
-    ),
-    "easyocr_french.jpg": ("Mairie du 1er", "Palais du LOUVRE", "LES ARTS DÉCORATIFS", "Musée du LOUVRE", "Théâtre", "du PALAIS-ROYAL"),
-    "easyocr_chinese.jpg": ("愚园路", "Yuyuan Rd.", "315", "309"),
-}  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Frame:
-    """A picture and the lines it shows."""
-
-    image: NDArray[np.uint8]
-    lines: tuple[str, ...]
 
 
 def error_rate(line: str, readings: list[str]) -> float:
@@ -61,18 +37,6 @@ def error_rate(line: str, readings: list[str]) -> float:
     return min([1.0, *(edit_distance(truth, run) / len(truth) for run in runs)])
 
 
-def rendered(media: Path, seed: int, count: int) -> list[Frame]:
-    """Captioned frames."""
-    rng = random.Random(seed)
-    made = (captioned(ground, rng) for ground in backgrounds(media, rng, count))
-    return [Frame(as_stored(image), tuple(line.text for line in shown)) for image, shown in made]
-
-
-def photos(media: Path) -> list[Frame]:
-    """The real pictures, as they are."""
-    return [Frame(np.array(Image.open(media / "c_text" / name).convert("RGB"), np.uint8), lines) for name, lines in PHOTOS.items()]
-
-
 def reader(engine: str, canvas_px: int | None) -> Ocr:
     """The loaded model, one thread."""
     settings = OcrSettings(engine=engine, threads=1, canvas_px=canvas_px)  # type: ignore[arg-type]  # checked by pydantic
@@ -80,12 +44,6 @@ def reader(engine: str, canvas_px: int | None) -> Ocr:
     model.load()
     model.predict(batch(np.zeros((1, 1280, 720, 3), np.uint8)))
     return model
-
-
-def batch(images: NDArray[np.uint8]) -> FrameBatch:
-    """Frames one second apart."""
-    numbers = np.arange(len(images), dtype=np.int32)
-    return FrameBatch(numbers, numbers.astype(np.float64), images, images.shape[2], images.shape[1])
 
 
 def measured(model: Ocr, frames: list[Frame]) -> tuple[list[float], float]:

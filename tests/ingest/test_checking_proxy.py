@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from rumiai_ray.errors import ConfigError, InputError, MediaError, TransientError
 from rumiai_ray.ingest import addresses, web
-from rumiai_ray.ingest._proxy_request import BadRequestError, parse_request
 from rumiai_ray.ingest.limits import FetchLimits
 from rumiai_ray.ingest.network import Network
-from rumiai_ray.ingest.proxy import CheckingProxy
+from rumiai_ray.ingest.sites.proxy import CheckingProxy
+from rumiai_ray.ingest.sites.proxy_request import BadRequestError, parse_request
 from rumiai_ray.ingest.upstream import ENVIRONMENT, Upstream, proxy_from_environment
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ def test_any_head_is_read_or_refused(head: bytes) -> None:
 
 
 def test_all_connections_together_are_cut_at_the_largest_video(site: Site, limits: FetchLimits, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rumiai_ray.ingest.proxy._BESIDE_THE_VIDEO_BYTES", 1000)
+    monkeypatch.setattr("rumiai_ray.ingest.sites.proxy._BESIDE_THE_VIDEO_BYTES", 1000)
     site.serve("/a", body=bytes(600_000))
     with opened(dataclasses.replace(limits, max_bytes=1_000_000)) as (proxy, network):
         assert len(asked(proxy, f"GET {site.url('/a')} HTTP/1.1\r\n\r\n")) > 600_000

@@ -11,8 +11,8 @@ import pytest
 from yt_dlp.networking.common import _REQUEST_HANDLERS
 
 from rumiai_ray.errors import InputError, RumiaiError
-from rumiai_ray.ingest import _site_process
-from rumiai_ray.ingest.proxy import CheckingProxy
+from rumiai_ray.ingest.sites import process as _site_process
+from rumiai_ray.ingest.sites.proxy import CheckingProxy
 
 if TYPE_CHECKING:
     import socket

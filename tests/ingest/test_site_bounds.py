@@ -19,8 +19,10 @@ import pytest
 
 from rumiai_ray.confinement import available
 from rumiai_ray.errors import InputError, MediaError, RumiaiError, TransientError
-from rumiai_ray.ingest import _site_process, addresses, network, sites
+from rumiai_ray.ingest import addresses, network
 from rumiai_ray.ingest.outcomes import ExtractorBrokenError
+from rumiai_ray.ingest.sites import fetch as sites
+from rumiai_ray.ingest.sites import process as _site_process
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,7 +106,7 @@ def test_a_retry_after_that_is_no_time_is_a_rate_limit_without_one(site: Site, g
 def test_an_address_that_froze_1_746_patterns_is_matched_with_those_of_its_host_only(
     got: Got, limits: FetchLimits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_site_process, "WORKER", "rumiai_ray.ingest._site_worker")
+    monkeypatch.setattr(_site_process, "WORKER", "rumiai_ray.ingest.sites.worker")
     asked: list[str] = []
 
     def resolve(host: str, *_: object, **__: object) -> list[addresses.Address]:
@@ -134,7 +136,9 @@ def test_an_interrupt_ends_a_fetch_whose_pattern_backtracks(tmp_path: Path) -> N
     program = textwrap.dedent(
         """
         import pathlib, sys
-        from rumiai_ray.ingest import _site_process, addresses, network, sites
+        from rumiai_ray.ingest import addresses, network
+        from rumiai_ray.ingest.sites import process as _site_process
+        from rumiai_ray.ingest.sites import fetch as sites
         from rumiai_ray.ingest.entries import entries_from_inputs
         from rumiai_ray.ingest.fetch import FetchLimits, fetch
         _site_process.WORKER = "fake_site"

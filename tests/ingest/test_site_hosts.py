@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from yt_dlp.extractor import gen_extractor_classes
 
-from rumiai_ray.ingest._site_hosts import Literals, SiteHosts, literals_of
-from rumiai_ray.ingest.ytdlp import known_sites, site_hosts
+from rumiai_ray.ingest.sites.hosts import Literals, SiteHosts, literals_of
+from rumiai_ray.ingest.sites.ytdlp import known_sites, site_hosts
 
 PATTERNS = (
     r"https?://(?:www\.)?tiktok\.com/@(?P<id>[\w.-]{1,9})/video/\d{1,5}",

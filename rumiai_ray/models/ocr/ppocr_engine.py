@@ -28,7 +28,7 @@ _MOVED_PX = 2.0
 _TALL = 1.5
 _VERTICAL = 2.5
 """A quadrilateral so many times as high as wide is read turned, too (RapidOCR's figure); from the second on only turned."""
-_DOUBTFUL = 0.6
+_DOUBTFUL = 0.85
 """A line read with less confidence is read upside down, too."""
 
 

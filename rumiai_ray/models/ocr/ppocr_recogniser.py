@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 HEIGHT_PX = 48
 """Height of the pictures the network takes."""
-_WIDTHS_PX = (160, 320, 480, 640, 960, 1280, 1920)
+_WIDTHS_PX = (160, 240, 320, 400, 480, 560, 640, 800, 960, 1280, 1920)
 """Widths of the pictures it is given: the first call with a new shape costs 12 to 100 ms, so lines are padded to one of these."""
 _GREY = 127
 """What lines are padded with: 0 in the network's own range, up to rounding."""

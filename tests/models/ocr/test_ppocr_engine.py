@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from captions import as_stored, backgrounds, draw_line, fonts
+from captions import LINES, STYLES, as_stored, backgrounds, draw_line, fonts
 from pictures import batch
 from rumiai_ray.errors import ConfigError, WeightsError
 from rumiai_ray.models.ocr.model import Ocr
+from rumiai_ray.models.ocr.scripts import letters_in
 from rumiai_ray.models.ocr.settings import OcrSettings
 
 if TYPE_CHECKING:
@@ -28,6 +29,24 @@ if TYPE_CHECKING:
     Row = dict[str, Any]
 
 SENTENCE = ["nobody", "tells", "you", "this", "about", "making", "bread", "at", "home", "every", "single", "morning", "before", "work"]
+
+
+FOREIGN = (
+    "КРАСОТА В МЫСЛЯХ", "как сохранить деньги", "Жди до самого конца", "ПОДПИШИСЬ НА КАНАЛ", "лучший рецепт хлеба", "Дивіться до кінця",
+    "Найкращий день у житті", "Гледай докрай", "Мој најбољи дан", "Καλημέρα σε όλους", "ΠΕΡΙΜΕΝΕ ΜΕΧΡΙ ΤΟ ΤΕΛΟΣ", "η πιο εύκολη συνταγή",
+    "Բարի լույս բոլորին", "ամենահեշտ բաղադրատոմսը", "დილა მშვიდობისა", "უყურე ბოლომდე", "Сёння добры дзень", "қазақша сөйлесейік",
+    "Это изменило мой сон", "Ничего не говори",
+)  # fmt: skip
+"""Lines that DejaVu has letters for, in scripts PP-OCR does not know."""
+LATIN = (
+    "Warte bis zum Schluß", "tu ne vas pas le croire", "¿quién lo diría?", "Não vais acreditar",
+    "Nejlepší recept na chléb", "Çok kolay ekmek tarifi",
+    "Největší změna", "Najlepszy przepis świata", "Hôm nay trời đẹp quá", "Cea mai ușoară rețetă",
+    "PARTE 2 MAÑANA", "Det här är bäst",
+    "XOXO BAHAMAS", "CHATEAU MAXIM", "KATE BOTTOM", "HOME TEAM 4 EXAM",
+    "Bonne soirée à tous", "MOCKBA HOTEL", "B2B SaaS METRICS", "Hyvää huomenta",
+)  # fmt: skip
+"""Lines in Latin letters, with accents, and with letters that look like Cyrillic ones."""
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +120,7 @@ def test_turned_text_is_read_and_its_polygon_begins_at_its_first_letter(ppocr: O
 
 
 @pytest.mark.model("ocr")
-@pytest.mark.parametrize("text", ["wait for the end...", "5 ★ RATED!", "30% OFF", "@studio.north", "#1 & only", "¿Qué? ¡Sí!", "Straße 7"])
+@pytest.mark.parametrize("text", ["wait for the end...", "5 ★ RATED!", "30% OFF", "@studio.north", "#1 & only", "¿Qué? Sí!", "Straße 7"])
 def test_punctuation_and_symbols_are_kept(ppocr: Ocr, text: str) -> None:
     image = _card(style="box")
     draw_line(image, text, ImageFont.truetype(fonts(("DejaVuSans-Bold.",))[0], 48), (80, 500), "box", "black")
@@ -119,6 +138,54 @@ def test_pictograms_are_no_text(ppocr: Ocr) -> None:
         draw.rectangle([x, y, x + 90, y + 90], outline="white", width=8)
         draw.line([(x + right, y + down) for right, down in shape], fill="white", width=8)
     assert [row["text"] for row in _rows(ppocr, [as_stored(image)])] == []
+
+
+def _lines(sentences: Sequence[str], ppocr: Ocr) -> list[Row]:
+    """One row for each sentence: the widest sighting, where the sentence stands, over different pictures in different sizes."""
+    images = []
+    for number, sentence in enumerate(sentences):
+        (image,) = backgrounds(None, random.Random(number), 1)
+        font = ImageFont.truetype(fonts(("DejaVuSans-Bold.",))[0], (26, 34, 44)[number % 3])
+        draw_line(image, sentence, font, (30, 300 + 90 * (number % 8)), STYLES[number % len(STYLES)], "black")
+        images.append(as_stored(image))
+    nothing: Row = {"text": "", "confidence": None, "script": "not found"}
+    return [max(_rows(ppocr, [image]), key=lambda row: row["x2"] - row["x1"], default=nothing) for image in images]
+
+
+@pytest.mark.model("ocr")
+def test_lines_in_scripts_nobody_reads_are_found_and_marked(ppocr: Ocr) -> None:
+    rows = _lines(FOREIGN, ppocr)
+    flagged = [row["text"] is None and row["confidence"] is None and row["script"] == "unknown" for row in rows]
+    assert sum(flagged) >= 0.9 * len(FOREIGN), [(line, row["text"]) for line, row in zip(FOREIGN, rows, strict=True) if row["text"]]
+
+
+@pytest.mark.model("ocr")
+def test_lines_in_latin_letters_are_not_taken_for_foreign_ones(ppocr: Ocr) -> None:
+    lines = [line for line in (*LINES, *LATIN) if letters_in(line) >= 6]
+    rows = _lines(lines, ppocr)
+    assert [line for line, row in zip(lines, rows, strict=True) if row["text"] is None] == []
+    assert {row["script"] for row in rows} == {"latin"}
+
+
+@pytest.mark.model("ocr")
+def test_lines_of_other_scripts_go_to_the_recogniser_that_is_loaded_for_them_and_are_counted_where_none_is(ppocr: Ocr) -> None:
+    reader: Any = ppocr._reader
+    asked: list[tuple[int, ...]] = []
+
+    class Cyrillic:
+        def read(self, picture: NDArray[np.uint8]) -> tuple[str, float]:
+            asked.append(picture.shape)
+            return "КРАСОТА", 0.9
+
+    reader._others = {"cyrillic": Cyrillic()}
+    try:
+        rows = _lines(["КРАСОТА В МЫСЛЯХ", "SAY IT WITH ME"], ppocr)
+        unread = _rows(ppocr, [as_stored(_card(("Καλημέρα φίλοι μου", 40, 500), size_px=40))])
+    finally:
+        reader._others = {}
+    assert [(row["text"], row["script"]) for row in rows] == [("КРАСОТА", "cyrillic"), ("SAY IT WITH ME", "latin")]
+    assert len(asked) == 1
+    assert [row["text"] for row in unread] == [None]
 
 
 @pytest.mark.model("ocr")
