@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from rumiai_ray.ingest.manifest.rows import Row
+
+_LOG = logging.getLogger(__name__)
 
 INPUT_COLUMNS = ("input", "path", "url", "webvideourl", "video_url", "share_url", "webpage_url")
 """Names of the column that holds the input, compared without case: the first one that is not blank in a row. After the first three
@@ -210,7 +213,8 @@ class _RowReader:
             error = InputError(error.what, f"{place}: {without_user(error.subject)}", error.hint)
         try:
             entry_id = self._claimed(given, place) if given else self._namer.free(f"line-{line}", place)
-        except InputError:
+        except InputError as unusable:
+            _LOG.debug("%s: the row gets an ID of its own: %s", place, unusable)
             entry_id = self._namer.free(f"line-{line}", place)
         return Entry(entry_id, cleaned(without_user(text), INPUT_CHARS), columns, "", line, notes, Problem.of(error))
 

@@ -181,6 +181,7 @@ class SecureConnection(http.client.HTTPSConnection):
 def _is_address(host: str) -> bool:
     try:
         is_public(host)
-    except ValueError:
+    except ValueError as error:
+        _log.debug("%r is a name and no address: %s", host, error)
         return False
     return True

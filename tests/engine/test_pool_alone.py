@@ -23,6 +23,7 @@ class Room:
 
     free: bool = True
     given_back: bool = False
+    id: bytes = b"room"
 
     def wait(self, timeout_s: float) -> bool:
         del timeout_s

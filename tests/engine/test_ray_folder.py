@@ -31,7 +31,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def dead(place: Path) -> Path:
     """What a process left that was killed."""
     program = (
-        "import os, signal, tempfile, sys; from pathlib import Path; from rumiai_ray.engine import ray_folder;"
+        "import os, signal, tempfile, sys; from pathlib import Path; from rumiai_ray.engine.ray_session import folder as ray_folder;"
         f"ray_folder._SHORT = Path({str(place)!r}); folder = ray_folder.RayFolder.make(); folder.write_token();"
         "print(folder.path, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import logging
 import os
 import secrets
 import shutil
@@ -20,9 +21,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
 from rumiai_ray.engine.ray_session.settings import ENVIRONMENT
+from rumiai_ray.logs import swallowed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+_LOG = logging.getLogger(__name__)
 
 PREFIX = "rr-"
 LOGS_BYTES = 16 * 2**20
@@ -177,7 +181,7 @@ def _unowned(path: Path) -> Iterator[bool]:
 
 def _lock_of(path: Path) -> int | None:
     """Descriptor of the lock's file; None where the directory is another user's, or was not made by this package, or is being made."""
-    with contextlib.suppress(OSError):
+    with swallowed(_LOG, f"looking at {path}, which may be another user's", OSError):
         seen = path.lstat()
         if stat.S_ISDIR(seen.st_mode) and seen.st_uid == os.getuid():
             return os.open(path / _OWNER, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import logging
 import re
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -12,6 +13,8 @@ from rumiai_ray.ingest.manifest.text_file import LINE_CHARS, Overlong
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+
+_LOG = logging.getLogger(__name__)
 
 _DELIMITERS = ",;\t|"
 _RECORD_LINES = 10_000
@@ -74,7 +77,8 @@ class Records:
     def _score(self, line: str, delimiter: str, wanted: Sequence[str]) -> tuple[bool, int, bool]:
         try:
             names = {name.strip().casefold() for name in next(_reader([line], delimiter))}
-        except (csv.Error, StopIteration):
+        except (csv.Error, StopIteration) as error:
+            _LOG.debug("the first line is no header with the separator %r: %s", delimiter, error)
             names = set()
         return bool(names & set(wanted)), len(names), delimiter == self._delimiter
 

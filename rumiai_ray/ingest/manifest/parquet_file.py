@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import IO, TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -13,6 +14,8 @@ from rumiai_ray.ingest.manifest.values import as_text, interval_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+_LOG = logging.getLogger(__name__)
 
 _BATCH_ROWS = 1024
 
@@ -56,7 +59,8 @@ def _texts(column: pa.Array[Any], text_of: Callable[[Any], str]) -> list[str | E
     """The column's values as text; in the place of one that cannot be read, why."""
     try:
         return [None if value is None else text_of(value) for value in column.to_pylist()]
-    except Exception:  # noqa: BLE001 -- one odd value among 1,024: look at each by itself
+    except Exception as error:  # noqa: BLE001 -- one odd value among 1,024: look at each by itself
+        _LOG.debug("a column is read value by value: %s: %s", type(error).__name__, error)
         return [_text(column[at], text_of) for at in range(len(column))]
 
 
@@ -64,12 +68,14 @@ def _text(scalar: Any, text_of: Callable[[Any], str]) -> str | Exception | None:
     try:
         value = scalar.as_py()
         return None if value is None else text_of(value)
-    except UnicodeDecodeError:  # a string column whose bytes are no UTF-8
+    except UnicodeDecodeError as error:  # a string column whose bytes are no UTF-8
+        _LOG.debug("a text is no UTF-8: %s", error)
         return str(scalar.as_buffer().to_pybytes().decode(errors="surrogateescape"))
     except Exception as error:  # noqa: BLE001 -- e.g. DuckDB's infinite timestamp, which Python cannot hold; Arrow can spell it
         try:
             return _spelled(str(scalar.cast(pa.string()).as_py()))
-        except Exception:  # noqa: BLE001 -- the first reason is the one to tell
+        except Exception as second:  # noqa: BLE001 -- the first reason is the one to tell
+            _LOG.debug("nor can Arrow spell it: %s: %s", type(second).__name__, second)
             return error
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import logging
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from uuid import UUID
+
+_LOG = logging.getLogger(__name__)
 
 
 def as_text(value: object) -> str:
@@ -33,7 +36,8 @@ def _bytes_text(value: bytes) -> str:
     """The text in a BLOB, or its bytes as hexadecimal digits where they are no text."""
     try:
         return value.decode()
-    except UnicodeDecodeError:
+    except UnicodeDecodeError as error:
+        _LOG.debug("bytes that are no UTF-8 are shown as hex digits: %s", error)
         return value.hex()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 from datetime import UTC, datetime
@@ -12,6 +13,8 @@ from rumiai_ray.ingest.video import VideoMetadata
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+_LOG = logging.getLogger(__name__)
 
 _HASHTAG = re.compile(r"#(\w+)")
 _MAX_TAGS = 1000
@@ -88,7 +91,7 @@ def _uploaded_at(timestamp: object, cleaner: Cleaner) -> datetime | None:
     if math.isfinite(timestamp) if isinstance(timestamp, float) else True:
         try:
             return datetime.fromtimestamp(int(timestamp), UTC)
-        except (OverflowError, ValueError, OSError):
-            pass
+        except (OverflowError, ValueError, OSError) as error:
+            _LOG.debug("the timestamp %r is no date: %s", timestamp, error)
     cleaner.note("uploaded_at", "a timestamp outside the years 1 to 9999, left out")
     return None

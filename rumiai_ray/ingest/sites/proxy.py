@@ -9,20 +9,23 @@ from __future__ import annotations
 
 import base64
 import hmac
+import logging
 import secrets
 import select
 import socket
 import threading
-from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 from rumiai_ray.errors import RumiaiError, TransientError
 from rumiai_ray.ingest.local import too_large
 from rumiai_ray.ingest.sites.proxy_request import MAX_HEAD_BYTES, BadRequestError, ProxyRequest, closing_head, parse_request
+from rumiai_ray.logs import swallowed
 
 if TYPE_CHECKING:
     from rumiai_ray.ingest.limits import FetchLimits
     from rumiai_ray.ingest.network import Network
+
+_LOG = logging.getLogger(__name__)
 
 _BESIDE_THE_VIDEO_BYTES = 64 * 2**20
 """Allowance beside the largest video for pages, scripts, cover pictures and TLS."""
@@ -63,20 +66,21 @@ class CheckingProxy:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with suppress(OSError):
+        with swallowed(_LOG, "closing the proxy's listener", OSError):
             self._listener.shutdown(socket.SHUT_RDWR)  # wakes `accept`
         self._listener.close()
         self._accepting.join()
         with self._lock:
             for connection in self._connections:
-                with suppress(OSError):
+                with swallowed(_LOG, "closing a connection of the proxy", OSError):
                     connection.shutdown(socket.SHUT_RDWR)
 
     def _accept(self) -> None:
         while True:
             try:
                 client, _ = self._listener.accept()
-            except OSError:  # closed
+            except OSError as error:  # closed
+                _LOG.debug("the proxy takes no more connections: %s", error)
                 return
             with self._lock:
                 full = len(self._connections) >= _MAX_CONNECTIONS
@@ -89,7 +93,7 @@ class CheckingProxy:
 
     def _serve(self, client: socket.socket) -> None:
         try:
-            with suppress(OSError):  # the client went away, or the time is up
+            with swallowed(_LOG, "answering a client of the proxy", OSError):  # the client went away, or the time is up
                 self._answer(client)
         finally:
             with self._lock:

@@ -13,7 +13,6 @@ import mimetypes
 import os
 import ssl
 import sysconfig
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +24,7 @@ from yt_dlp.utils import variadic
 
 from rumiai_ray.ingest.saving import NAME
 from rumiai_ray.ingest.sites.hosts import SiteHosts, literals_of
+from rumiai_ray.logs import swallowed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -76,7 +76,7 @@ def extractor_of(url: str, hosts: SiteHosts) -> str | None:
 def import_everything() -> None:
     """Load what a confined process could not load any more: extension modules, codecs, OpenSSL's configuration, the extractors' table."""
     for name in _LATE_MODULES.split():
-        with suppress(ImportError):
+        with swallowed(_log, f"importing {name}, which is optional", ImportError):
             importlib.import_module(name)
     mimetypes.init(files=[])  # its own table: the files it would look for are out of reach
     ssl.create_default_context()
@@ -101,7 +101,7 @@ def _certificates_of_directory(directory: str | None) -> Iterable[str]:
     """The directory and the files that links in it lead to: Debian's lead to another directory."""
     if not directory:
         return ()
-    with suppress(OSError):
+    with swallowed(_log, f"listing the certificates in {directory}", OSError):
         return (directory, *(str(path.resolve()) for path in Path(directory).iterdir() if path.is_symlink()))
     return ()
 
