@@ -149,6 +149,7 @@ def fetch_limits(config: BaseConfig) -> FetchLimits:
         total_s=limits.download_timeout_s,
         allow_private_hosts=limits.private_hosts,
         cookies_file=config.cookies,
+        require_sandbox=limits.require_sandbox,
         site_memory_bytes=limits.download_memory_mb * 2**20,
         impersonate=config.impersonate,
         proxy=proxy,
