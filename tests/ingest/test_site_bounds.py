@@ -56,14 +56,27 @@ def peak_mb(who: int) -> float:
     return resource.getrusage(who).ru_maxrss / 1024
 
 
-def test_a_gzip_page_of_700_mb_ends_at_the_memory_limit(site: Site, got: Got, limits: FetchLimits) -> None:
-    page = gzip.compress(bytes(700 * MB), 1)
-    site.serve("/page", body=page, Content_Encoding="gzip")
+@pytest.mark.parametrize("kind", ["page", "browser", "handler-Urllib"])
+def test_a_gzip_page_of_700_mb_ends_at_a_limit(site: Site, got: Got, limits: FetchLimits, kind: str) -> None:
+    """yt-dlp's handlers unpack in blocks, by curl_cffi, and (urllib) all at once: the last one ends at the limit of memory."""
+    site.serve("/page", body=gzip.compress(bytes(700 * MB), 1), Content_Encoding="gzip")
     before_mb = peak_mb(resource.RUSAGE_SELF)
-    error = failure(got, site.url("/post/page"), dataclasses.replace(limits, site_memory_bytes=768 * MB))
+    error = failure(got, site.url(f"/post/{kind}"), limits)
     assert type(error) is MediaError
-    assert "memory" in str(error)
+    assert ("limit of memory" if kind == "handler-Urllib" else "page larger than") in str(error)
     assert peak_mb(resource.RUSAGE_SELF) - before_mb < 100, "the page was read here"
+    assert peak_mb(resource.RUSAGE_CHILDREN) < 1200
+
+
+@pytest.mark.parametrize("kind", ["page", "browser"])
+def test_a_page_without_end_ends_at_a_limit(site: Site, got: Got, limits: FetchLimits, kind: str) -> None:
+    def answer(request: Request) -> None:
+        request.start()
+        while not request.server.ended.is_set():
+            request.wfile.write(bytes(MB))
+
+    site.on("/page", answer)
+    assert type(failure(got, site.url(f"/post/{kind}"), limits)) is MediaError
 
 
 def test_a_fragment_of_500_mb_ends_at_a_limit(site: Site, got: Got, limits: FetchLimits) -> None:
