@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rumiai_ray.confinement import available
-from rumiai_ray.errors import InputError, MediaError, RumiaiError, TransientError
+from rumiai_ray.confinement import Available, available
+from rumiai_ray.errors import ConfigError, InputError, MediaError, RumiaiError, TransientError
 from rumiai_ray.ingest import _site_process, addresses, network, sites
 from rumiai_ray.ingest.outcomes import ExtractorBrokenError
 
@@ -189,6 +189,19 @@ def test_the_process_that_runs_yt_dlp_reaches_nothing_but_the_proxy(
     assert set(found.values()) <= {"PermissionError", "gaierror"}, found
     assert "AWS" not in environment
     assert "PROXY" not in environment.upper()
+
+
+def test_no_post_is_fetched_unconfined_where_the_sandbox_is_required(
+    site: Site, got: Got, limits: FetchLimits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, required = site.url("/post/threads"), dataclasses.replace(limits, require_sandbox=True)
+    monkeypatch.setattr(sites, "available", lambda: Available(3, seccomp=True, reasons=()))
+    error = failure(got, url, required)
+    assert type(error) is ConfigError
+    assert "TCP ports" in str(error)
+    monkeypatch.setattr(sites, "available", lambda: Available(7, seccomp=True, reasons=()))
+    with got(url, required) as video:
+        assert video.size_bytes == len(FILM)
 
 
 def test_extractors_may_start_threads(site: Site, got: Got, limits: FetchLimits) -> None:
