@@ -44,3 +44,5 @@ class FetchLimits:
     """Send the fingerprint of a browser where yt-dlp asks for one and curl_cffi is installed."""
     proxy: str | None = field(default=None, repr=False)
     """A company's HTTP proxy, `http://[user:password@]host:port`, that every connection goes through; None to connect directly."""
+    require_sandbox: bool = False
+    """Fetch no post where the kernel cannot confine the process that runs yt-dlp in full."""

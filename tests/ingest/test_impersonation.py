@@ -123,3 +123,27 @@ def test_a_redirect_of_a_browsers_request_to_an_inside_address_is_refused(
     refused = dataclasses.replace(limits, attempts=1, allow_private_hosts=False)
     with pytest.raises(RumiaiError, match=r"169\.254\.169\.254 is not on the public internet"), got(site.url("/post/browser"), refused):
         pass
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("https://www.tiktok.com/@someone/video/6748451240264420610", "www.tiktok.com"),
+        ("https://www.instagram.com/reel/CDUMkliABpa/", "www.instagram.com"),
+        ("https://www.youtube.com/shorts/BGQWPY4IigY", "www.youtube.com"),
+    ],
+)
+def test_a_real_extractor_asks_the_proxy_for_its_site(
+    got: Got, limits: FetchLimits, url: str, host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, int]] = []
+
+    def resolve(name: str, port: int, **_: object) -> list[object]:
+        asked.append((name, port))
+        raise InputError("refused by this test", name)
+
+    monkeypatch.setattr(_site_process, "WORKER", "rumiai_ray.ingest._site_worker")
+    monkeypatch.setattr("rumiai_ray.ingest.network.resolve", resolve)
+    with pytest.raises(InputError, match="refused by this test"), got(url, dataclasses.replace(limits, attempts=1)):
+        pass
+    assert asked[0] == (host, 443)

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rumiai_ray.confinement import available
-from rumiai_ray.errors import InputError, MediaError, RumiaiError, TransientError
+from rumiai_ray.confinement import Available, available
+from rumiai_ray.errors import ConfigError, InputError, MediaError, RumiaiError, TransientError
 from rumiai_ray.ingest import addresses, network
 from rumiai_ray.ingest.outcomes import ExtractorBrokenError
 from rumiai_ray.ingest.sites import fetch as sites
@@ -58,14 +58,27 @@ def peak_mb(who: int) -> float:
     return resource.getrusage(who).ru_maxrss / 1024
 
 
-def test_a_gzip_page_of_700_mb_ends_at_the_memory_limit(site: Site, got: Got, limits: FetchLimits) -> None:
-    page = gzip.compress(bytes(700 * MB), 1)
-    site.serve("/page", body=page, Content_Encoding="gzip")
+@pytest.mark.parametrize("kind", ["page", "browser", "handler-Urllib"])
+def test_a_gzip_page_of_700_mb_ends_at_a_limit(site: Site, got: Got, limits: FetchLimits, kind: str) -> None:
+    """yt-dlp's handlers unpack in blocks, by curl_cffi, and (urllib) all at once: the last one ends at the limit of memory."""
+    site.serve("/page", body=gzip.compress(bytes(700 * MB), 1), Content_Encoding="gzip")
     before_mb = peak_mb(resource.RUSAGE_SELF)
-    error = failure(got, site.url("/post/page"), dataclasses.replace(limits, site_memory_bytes=768 * MB))
+    error = failure(got, site.url(f"/post/{kind}"), limits)
     assert type(error) is MediaError
-    assert "memory" in str(error)
+    assert ("limit of memory" if kind == "handler-Urllib" else "page larger than") in str(error)
     assert peak_mb(resource.RUSAGE_SELF) - before_mb < 100, "the page was read here"
+    assert peak_mb(resource.RUSAGE_CHILDREN) < 1200
+
+
+@pytest.mark.parametrize("kind", ["page", "browser"])
+def test_a_page_without_end_ends_at_a_limit(site: Site, got: Got, limits: FetchLimits, kind: str) -> None:
+    def answer(request: Request) -> None:
+        request.start()
+        while not request.server.ended.is_set():
+            request.wfile.write(bytes(MB))
+
+    site.on("/page", answer)
+    assert type(failure(got, site.url(f"/post/{kind}"), limits)) is MediaError
 
 
 def test_a_fragment_of_500_mb_ends_at_a_limit(site: Site, got: Got, limits: FetchLimits) -> None:
@@ -180,6 +193,19 @@ def test_the_process_that_runs_yt_dlp_reaches_nothing_but_the_proxy(
     assert set(found.values()) <= {"PermissionError", "gaierror"}, found
     assert "AWS" not in environment
     assert "PROXY" not in environment.upper()
+
+
+def test_no_post_is_fetched_unconfined_where_the_sandbox_is_required(
+    site: Site, got: Got, limits: FetchLimits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, required = site.url("/post/threads"), dataclasses.replace(limits, require_sandbox=True)
+    monkeypatch.setattr(sites, "available", lambda: Available(3, seccomp=True, reasons=()))
+    error = failure(got, url, required)
+    assert type(error) is ConfigError
+    assert "TCP ports" in str(error)
+    monkeypatch.setattr(sites, "available", lambda: Available(7, seccomp=True, reasons=()))
+    with got(url, required) as video:
+        assert video.size_bytes == len(FILM)
 
 
 def test_extractors_may_start_threads(site: Site, got: Got, limits: FetchLimits) -> None:

@@ -13,7 +13,8 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
-from rumiai_ray.errors import InputError, MediaError, RumiaiError, StorageError, TransientError
+from rumiai_ray.confinement import Confinement, available
+from rumiai_ray.errors import ConfigError, InputError, MediaError, RumiaiError, StorageError, TransientError
 from rumiai_ray.ingest import web
 from rumiai_ray.ingest.certificates import ca_bundle
 from rumiai_ray.ingest.limits import MAX_POST_URL_CHARS
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 _HEAD_BYTES = 512
 _MAX_COOKIES_BYTES = 4 * 2**20
 _MAX_WAIT_S = 366 * 86400.0
+_NEEDED = Confinement(readable=("/",), writable=("/",), connect_ports=(1,))
+"""The kinds of permission that the process has, as far as it matters for what a kernel must be able to enforce."""
 _ERRORS: dict[str, type[RumiaiError]] = {
     error.__name__: error
     for error in (
@@ -88,6 +91,9 @@ def download(url: str, folder: Path, network: Network, limits: FetchLimits) -> V
 
 def _answer(url: str, folder: Path, network: Network, limits: FetchLimits) -> dict[str, Any]:
     """What the process says. Raises where it says nothing."""
+    if limits.require_sandbox and (missing := available().missing(_NEEDED)):
+        what = f"this kernel cannot confine the process that runs yt-dlp: {'; '.join(missing)}"
+        raise ConfigError(what, url, "see `rumiai-ray doctor`, or leave out --limits-require-sandbox")
     cookies, bundle = _cookies(limits.cookies_file), ca_bundle()
     with CheckingProxy(network, limits, url) as proxy:
         input_fd, output_fd = os.pipe()

@@ -20,8 +20,10 @@ import yt_dlp.globals
 from yt_dlp import YoutubeDL
 from yt_dlp.extractor import gen_extractor_classes
 from yt_dlp.extractor.common import UnsupportedURLIE
+from yt_dlp.networking.exceptions import HTTPError
 from yt_dlp.utils import variadic
 
+from rumiai_ray.errors import MediaError
 from rumiai_ray.ingest.saving import NAME
 from rumiai_ray.ingest.sites.hosts import SiteHosts, literals_of
 from rumiai_ray.logs import swallowed
@@ -53,6 +55,9 @@ charset_normalizer.md
 map its code afterwards. Names that a version of Python does not have are left out."""
 _PACKAGES = ("yt_dlp", "certifi", "curl_cffi", "requests", "urllib3", "idna", "charset_normalizer", "yt_dlp_ejs")
 """Whose files may be read inside: extractors are imported when they are used."""
+_MAX_PAGE_BYTES = 128 * 2**20
+"""Largest page, decompressed. Pages of the known sites have 5 MB at most."""
+_BLOCK_BYTES = 2**20
 _ZONES = Path("/usr/share/zoneinfo")
 
 
@@ -115,8 +120,36 @@ class _Logger:
     warning = error = info = debug
 
 
+def _bounded(response: Any) -> Any:
+    """The response, whose `read` without a size takes blocks: curl_cffi's reader would copy all it has with each few kilobytes."""
+    read_block = response.read
+
+    def read(amt: int | None = None) -> bytes:
+        if amt is not None and amt >= 0:
+            block: bytes = read_block(amt)
+            return block
+        blocks, size_bytes = [], 0
+        while block := read_block(_BLOCK_BYTES):
+            blocks.append(block)
+            size_bytes += len(block)
+            if size_bytes > _MAX_PAGE_BYTES:
+                what = f"the site sent a page larger than {_MAX_PAGE_BYTES // 2**20} MB"
+                raise MediaError(what, str(response.url), "open the URL in a browser to see what it serves")
+        return b"".join(blocks)
+
+    response.read = read
+    return response
+
+
 def _through_the_proxy(handler: Any, proxy: str) -> Any:
     """A class of request handler whose every request goes through `proxy`, whatever an extractor or a description says."""
+
+    def send(self: Any, request: Any) -> Any:
+        try:
+            return _bounded(handler.send(self, request))
+        except HTTPError as error:
+            _bounded(error.response)  # extractors read the pages of errors, too
+            raise
 
     def proxies(self: Any, request: Any) -> dict[str, str]:  # noqa: ARG001 -- yt-dlp's signature
         return {"all": proxy}
@@ -125,7 +158,7 @@ def _through_the_proxy(handler: Any, proxy: str) -> Any:
         request.proxies = {"all": proxy}
         handler._validate(self, request)  # noqa: SLF001 -- the method that this one extends
 
-    members: dict[str, Any] = {"_get_proxies": proxies, "_validate": validate}
+    members: dict[str, Any] = {"_get_proxies": proxies, "_validate": validate, "send": send}
     if handler.RH_KEY == "Urllib":
         # no ftp, which connects by itself, and no file
         members["_SUPPORTED_URL_SCHEMES"] = ("http", "https", "data")
