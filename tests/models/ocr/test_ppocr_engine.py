@@ -243,7 +243,7 @@ def test_a_language_nobody_knows_is_refused() -> None:
 
 def test_each_engine_has_its_own_defaults_and_takes_others() -> None:
     ours, theirs = OcrSettings(), OcrSettings(engine="easyocr")
-    assert (ours.looked_at_fps, ours.long_side_px, ours.least_confidence, ours.threads) == (None, 416, 0.5, 1)
+    assert (ours.looked_at_fps, ours.long_side_px, ours.least_confidence, ours.threads) == (None, 480, 0.5, 1)
     assert (theirs.looked_at_fps, theirs.long_side_px, theirs.least_confidence, theirs.threads) == (1.0, 640, 0.0, 2)
     asked = OcrSettings(engine="easyocr", fps=3, canvas_px=960, min_confidence=0.2, threads=5)
     assert (asked.looked_at_fps, asked.long_side_px, asked.least_confidence, asked.threads) == (3, 960, 0.2, 5)
