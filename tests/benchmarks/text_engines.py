@@ -29,7 +29,8 @@ _MISREAD = 0.15
 CLIP_S = 3
 CLIPS = (
     "c_text_derived/tt_grid4_captions_720x1280.mp4", "c_text_derived/tt_dog_voiceover_720x1280.mp4",
-    "c_text_derived/tt_textcards_no_person_720x1280.mp4", "d_emotion/pyfeat_sad_to_happy_pexels.mp4", "d_emotion/pyfeat_face_then_noface.mov",
+    "c_text_derived/tt_textcards_no_person_720x1280.mp4", "d_emotion/pyfeat_sad_to_happy_pexels.mp4",
+    "d_emotion/pyfeat_face_then_noface.mov",
     "c_text/moviepy_smpte_counters.mp4",
 )  # fmt: skip
 """Real clips with captions, with text in the scene, with a counter, and without any."""

@@ -12,6 +12,7 @@ from rumiai_ray.models.ocr.ppocr_detector import Detector
 from rumiai_ray.models.ocr.ppocr_recogniser import Line, Recogniser
 from rumiai_ray.models.ocr.reading import Reading
 from rumiai_ray.models.ocr.script_probe import KNOWN, ScriptProbe
+from rumiai_ray.models.ocr.scripts import COMMON, script_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,6 +30,7 @@ _TALL = 1.5
 _VERTICAL = 2.5
 """A quadrilateral so many times as high as wide is read turned, too (RapidOCR's figure); from the second on only turned."""
 _DOUBTFUL = 0.85
+_SURE = 0.9
 _LINE = 2.0
 """A line so many times as wide as high that is read with less confidence is read upside down, too (0.72 to 0.79 for captions on their
 head). Not what is shorter: a pictogram on its head is another character."""
@@ -126,7 +128,9 @@ class PpocrReader:
         return np.ascontiguousarray(np.rot90(picture, turn)), line, turn
 
     def _foreign_script(self, line: Line) -> str | None:
-        """The script of a line that PP-OCR does not know; None for one it does."""
+        """The script of a line that PP-OCR does not know; None for one it does. Digits read surely are digits in any script."""
+        if line.confidence >= _SURE and script_of(line.text) == COMMON:
+            return None
         odds = self._probe.probabilities(line.features)
         if 1 - odds.pop(KNOWN) < self._settings.foreign_probability:
             return None
