@@ -105,8 +105,13 @@ class PpocrReader:
 
     def _read(self, image: NDArray[np.uint8], polygon: NDArray[np.float32]) -> Reading | None:
         picture, line, turns = self._best_turn(cut(image, polygon))
-        corners = np.roll(polygon, -turns, axis=0)
         script = self._foreign_script(line)
+        if script is None and turns == 0 and picture.shape[1] >= _LINE * picture.shape[0] and line.confidence < _DOUBTFUL:
+            # Only here: a foreign line on its head may be read more surely than upright, and neither reading is its text.
+            turned = self._recogniser.read(np.ascontiguousarray(np.rot90(picture, 2)))
+            if turned.confidence >= _DOUBTFUL:
+                line, turns = turned, 2
+        corners = np.roll(polygon, -turns, axis=0)
         if script is not None:
             other = self._others.get(script)
             text, confidence = (None, None) if other is None else other.read(picture)
@@ -122,8 +127,6 @@ class PpocrReader:
         slimness = picture.shape[0] / picture.shape[1]
         turns = (0,) if slimness < _TALL else (0, 1, 3) if slimness < _VERTICAL else (1, 3)
         tried = [(self._recogniser.read(np.ascontiguousarray(np.rot90(picture, turn))), turn) for turn in turns]
-        if slimness <= 1 / _LINE and tried[0][0].confidence < _DOUBTFUL:
-            tried.append((self._recogniser.read(np.ascontiguousarray(np.rot90(picture, 2))), 2))
         line, turn = max(tried, key=lambda each: each[0].confidence)
         return np.ascontiguousarray(np.rot90(picture, turn)), line, turn
 
