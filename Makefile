@@ -47,6 +47,7 @@ $(STAMP): pyproject.toml $(CONSTRAINTS)
 
 weights: $(STAMP) ## fetch the weights of the profile `offline` into the user's cache (300 MB)
 	$(BIN)/rumiai-ray weights fetch --profile offline
+	$(BIN)/rumiai-ray weights fetch --profile offline --models ocr --ocr-engine easyocr
 
 demo: weights ## make a clip, analyse it, show the tables
 	$(BIN)/rumiai-ray demo

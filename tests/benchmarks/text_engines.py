@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from captions import fonts
-from pictures import batch
+from pictures import batch, clip
 from rumiai_ray.models.ocr.model import Ocr
 from rumiai_ray.models.ocr.settings import OcrSettings
 from rumiai_ray.models.weights.choice import default_directories, resolve
@@ -26,6 +26,14 @@ from text_metrics import edit_distance
 
 SEEDS = (1, 2, 3)
 _MISREAD = 0.15
+CLIP_S = 3
+CLIPS = (
+    "c_text_derived/tt_grid4_captions_720x1280.mp4", "c_text_derived/tt_dog_voiceover_720x1280.mp4",
+    "c_text_derived/tt_textcards_no_person_720x1280.mp4", "d_emotion/pyfeat_sad_to_happy_pexels.mp4",
+    "d_emotion/pyfeat_face_then_noface.mov",
+    "c_text/moviepy_smpte_counters.mp4",
+)  # fmt: skip
+"""Real clips with captions, with text in the scene, with a counter, and without any."""
 
 
 def error_rate(line: str, readings: list[str]) -> float:
@@ -59,6 +67,18 @@ def measured(model: Ocr, frames: list[Frame]) -> tuple[list[float], float]:
     return rates, spent / len(frames)
 
 
+def of_clips(model: Ocr, media: Path) -> tuple[float, int, int]:
+    """CPU seconds for a second of real clips, each engine at its own frame rate; rows, and how many of them were carried over."""
+    fps = model.plan.settings.model_dump()["fps"] or (1.0 if "easyocr" in model.plan.backend else 5.0)
+    spent_s, rows = 0.0, []
+    for name in CLIPS:
+        images = clip(media / name, [at / fps for at in range(int(CLIP_S * fps))])
+        started = time.process_time()
+        rows += model.predict(batch(images)).tables["texts"].to_pylist()
+        spent_s += time.process_time() - started
+    return spent_s / (CLIP_S * len(CLIPS)), len(rows), sum(row["carried"] for row in rows)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("media", type=Path)
@@ -84,6 +104,10 @@ def main() -> None:
                 )
             rates = everything["captions"]
             print(f"| {engine}, all captions | {side} | | {len(rates)} | | {np.mean(rates):.4f} | {sum(r > _MISREAD for r in rates)} |")
+            of_second_s, found, carried = of_clips(model, asked.media)
+            print(
+                f"| {engine}, {len(CLIPS)} clips of {CLIP_S} s | {side} | | | {of_second_s:.3f} a second | | {found}, {carried} carried |"
+            )
             model.close()
 
 

@@ -12,6 +12,7 @@ from rumiai_ray.models.ocr.ppocr_detector import Detector
 from rumiai_ray.models.ocr.ppocr_recogniser import Line, Recogniser
 from rumiai_ray.models.ocr.reading import Reading
 from rumiai_ray.models.ocr.script_probe import KNOWN, ScriptProbe
+from rumiai_ray.models.ocr.scripts import COMMON, script_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +30,10 @@ _TALL = 1.5
 _VERTICAL = 2.5
 """A quadrilateral so many times as high as wide is read turned, too (RapidOCR's figure); from the second on only turned."""
 _DOUBTFUL = 0.85
-"""A line read with less confidence is read upside down, too."""
+_SURE = 0.9
+_LINE = 2.0
+"""A line so many times as wide as high that is read with less confidence is read upside down, too (0.72 to 0.79 for captions on their
+head). Not what is shorter: a pictogram on its head is another character."""
 
 
 @dataclass(frozen=True)
@@ -101,8 +105,13 @@ class PpocrReader:
 
     def _read(self, image: NDArray[np.uint8], polygon: NDArray[np.float32]) -> Reading | None:
         picture, line, turns = self._best_turn(cut(image, polygon))
-        corners = np.roll(polygon, -turns, axis=0)
         script = self._foreign_script(line)
+        if script is None and turns == 0 and picture.shape[1] >= _LINE * picture.shape[0] and line.confidence < _DOUBTFUL:
+            # Only here: a foreign line on its head may be read more surely than upright, and neither reading is its text.
+            turned = self._recogniser.read(np.ascontiguousarray(np.rot90(picture, 2)))
+            if turned.confidence >= _DOUBTFUL:
+                line, turns = turned, 2
+        corners = np.roll(polygon, -turns, axis=0)
         if script is not None:
             other = self._others.get(script)
             text, confidence = (None, None) if other is None else other.read(picture)
@@ -118,21 +127,20 @@ class PpocrReader:
         slimness = picture.shape[0] / picture.shape[1]
         turns = (0,) if slimness < _TALL else (0, 1, 3) if slimness < _VERTICAL else (1, 3)
         tried = [(self._recogniser.read(np.ascontiguousarray(np.rot90(picture, turn))), turn) for turn in turns]
-        if len(tried) == 1 and tried[0][0].confidence < _DOUBTFUL:
-            tried.append((self._recogniser.read(np.ascontiguousarray(np.rot90(picture, 2))), 2))
         line, turn = max(tried, key=lambda each: each[0].confidence)
         return np.ascontiguousarray(np.rot90(picture, turn)), line, turn
 
     def _foreign_script(self, line: Line) -> str | None:
-        """The script of a line that PP-OCR does not know; None for one it does."""
+        """The script of a line that PP-OCR does not know; None for one it does. Digits read surely are digits in any script."""
+        if line.confidence >= _SURE and script_of(line.text) == COMMON:
+            return None
         odds = self._probe.probabilities(line.features)
         if 1 - odds.pop(KNOWN) < self._settings.foreign_probability:
             return None
         return max(odds, key=odds.__getitem__)
 
     def _needed_confidence(self, text: str) -> float:
-        lone = len(text) == 1 and not (text.isascii() and text.isalnum())
-        return max(self._settings.least_confidence, self._settings.min_glyph_confidence if lone else 0.0)
+        return max(self._settings.least_confidence, self._settings.min_glyph_confidence if len(text) == 1 else 0.0)
 
 
 def _stands(polygon: NDArray[np.float32], other: NDArray[np.float32]) -> bool:

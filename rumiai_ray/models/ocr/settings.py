@@ -16,7 +16,8 @@ Engine = Literal["ppocr", "easyocr"]
 class OcrSettings(ModelSettings):
     """Settings of the text reader; where a default is `None`, each engine has its own.
 
-    PP-OCR reads every sampled frame with its detector at 416 px: see the table in README.md, made by `tests/benchmarks/text_engines.py`.
+    PP-OCR reads every sampled frame, its detector at 480 px. At 416 px captions are read alike and small print is not: three lines of 22
+    on photos are misread instead of one, for a twentieth of the time (`tests/benchmarks/text_engines.py`; README.md has the table).
 
     EasyOCR, measured on the captions of real clips, each at four sizes (120 readings, JPEG 95, canvas 640): a margin of 0.05 gives a
     mean character error rate of 0.054 with 14 above 0.15; EasyOCR's own 0.1 gives 0.061 with 22. Canvases of 480, 640 and 960
@@ -35,7 +36,7 @@ class OcrSettings(ModelSettings):
         None, "frames per second looked at; where not given every sampled one with ppocr, 1 with easyocr", gt=0, le=60
     )
     canvas_px: int | None = result(
-        None, "long side frames are scaled down to for finding text; where not given 416 with ppocr, 640 with easyocr", ge=128, le=2560
+        None, "long side frames are scaled down to for finding text; where not given 480 with ppocr, 640 with easyocr", ge=128, le=2560
     )
     mag_ratio: float = result(1.0, "easyocr: frames smaller than the canvas are enlarged by up to this for finding text", ge=1, le=4)
     box_margin: float = result(0.05, "easyocr: margin around a found text when it is read, as a share of its height", ge=0, le=1)
@@ -44,7 +45,7 @@ class OcrSettings(ModelSettings):
         None, "readings below this confidence are not kept; where not given 0.5 with ppocr, 0 with easyocr", ge=0, le=1
     )
     min_glyph_confidence: float = result(
-        0.9, "ppocr: confidence needed to keep a single character that is no Latin letter or digit: pictograms look like one",
+        0.9, "ppocr: confidence needed to keep a single character: pictograms look like one (0.2 to 0.87; real ones 0.99)",
         ge=0, le=1,
     )  # fmt: skip
     foreign_probability: float = result(
@@ -69,7 +70,7 @@ class OcrSettings(ModelSettings):
     @property
     def long_side_px(self) -> int:
         """`canvas_px`, or the engine's own."""
-        return self.canvas_px or (640 if self.engine == "easyocr" else 416)
+        return self.canvas_px or (640 if self.engine == "easyocr" else 480)
 
     @property
     def least_confidence(self) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 from captions import LINES, STYLES, as_stored, backgrounds, draw_line, fonts
 from pictures import batch
 from rumiai_ray.errors import ConfigError, WeightsError
+from rumiai_ray.models.ocr.easyocr_engine import LineReader
 from rumiai_ray.models.ocr.model import Ocr
 from rumiai_ray.models.ocr.scripts import letters_in
 from rumiai_ray.models.ocr.settings import OcrSettings
@@ -243,7 +245,32 @@ def test_a_language_nobody_knows_is_refused() -> None:
 
 def test_each_engine_has_its_own_defaults_and_takes_others() -> None:
     ours, theirs = OcrSettings(), OcrSettings(engine="easyocr")
-    assert (ours.looked_at_fps, ours.long_side_px, ours.least_confidence, ours.threads) == (None, 416, 0.5, 1)
+    assert (ours.looked_at_fps, ours.long_side_px, ours.least_confidence, ours.threads) == (None, 480, 0.5, 1)
     assert (theirs.looked_at_fps, theirs.long_side_px, theirs.least_confidence, theirs.threads) == (1.0, 640, 0.0, 2)
     asked = OcrSettings(engine="easyocr", fps=3, canvas_px=960, min_confidence=0.2, threads=5)
     assert (asked.looked_at_fps, asked.long_side_px, asked.least_confidence, asked.threads) == (3, 960, 0.2, 5)
+
+
+@pytest.mark.parametrize(("language", "network"), [("ru", "cyrillic_g2"), ("ko", "korean_g2"), ("th", "thai_g1")])
+def test_wiring_only_a_recogniser_with_seeded_weights_is_loaded_by_its_language_and_answers(
+    language: str, network: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No registry carries these recognisers: random weights show that the right network, characters and picture meet, and no more."""
+    import torch  # noqa: PLC0415 -- heavy
+    from easyocr import config  # noqa: PLC0415 -- heavy
+    from easyocr.model import model, vgg_model  # noqa: PLC0415 -- heavy
+
+    generation = "gen2" if network.endswith("g2") else "gen1"
+    known = config.recognition_models[generation][network]
+    torch.manual_seed(1)
+    size = {"input_channel": 1, "output_channel": 256, "hidden_size": 256} if generation == "gen2" else {
+        "input_channel": 1, "output_channel": 512, "hidden_size": 512,
+    }  # fmt: skip
+    made = (vgg_model if generation == "gen2" else model).Model(num_class=len(known["characters"]) + 1, **size)
+    file = tmp_path / known["filename"]
+    torch.save({f"module.{name}": value for name, value in made.state_dict().items()}, file)
+    monkeypatch.setitem(known, "md5sum", hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest())
+    reader = LineReader(file, [language], 1)
+    text, confidence = reader.read(as_stored(_card(("КРАСОТА", 20, 20)).crop((0, 0, 400, 90))))
+    assert (text is None) == (confidence is None)
+    assert set(text or "") <= set(known["characters"])
