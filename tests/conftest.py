@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 MEDIA = SHARED / "media"
+REPORTED = SHARED / "reported"
 
 _passed: dict[str, int] = dict.fromkeys(MODELS, 0)
 
@@ -33,6 +34,14 @@ def media() -> Path:
     if not MEDIA.is_dir():
         pytest.skip(f"no real media at {MEDIA}")
     return MEDIA
+
+
+@pytest.fixture(scope="session")
+def reported() -> Path:
+    """The folder of small inputs made after public bug reports; tests that need it are skipped by name where it is absent."""
+    if not REPORTED.is_dir():
+        pytest.skip(f"no reported inputs at {REPORTED}")
+    return REPORTED
 
 
 @pytest.fixture(scope="session")

@@ -68,3 +68,7 @@ class PresentationClock:
     def end_s(self) -> float:
         """When the last frame ends: by its own duration, else that of the gap before it, else the frame period."""
         return (self._last_s or 0.0) + (self._last_duration_s or self._period_s)
+
+    def notes(self) -> list[str]:
+        """What was wrong with the timestamps and was made good, in words."""
+        return [f"{self.repaired} frames without a usable timestamp, placed by the frame rate"] if self.repaired else []

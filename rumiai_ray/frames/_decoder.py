@@ -1,7 +1,8 @@
 """The decoding subprocess: `python -m rumiai_ray.frames._decoder JOB`, started by `decode.py`, confined before it reads a byte.
 
-It imports PyAV, numpy and the standard library only, reads one file by its descriptor and writes messages (`_wire.py`) to one
-pipe: `frame` and `thumbnails` with BGR pixels, `sound` with s16le samples, and at the end `done` or `error`.
+It imports PyAV, numpy and the standard library only, for picture files Pillow and pillow-heif too, reads one file by its descriptor
+and writes messages (`_wire.py`) to one pipe: `frame` and `thumbnails` with BGR pixels, `sound` with s16le samples, and at the end
+`done` or `error`.
 """
 
 from __future__ import annotations
@@ -16,10 +17,14 @@ import av
 import av.logging
 
 from rumiai_ray.errors import MediaError
+from rumiai_ray.frames._clock import PresentationClock
 from rumiai_ray.frames._container import open_media, packets, survey
 from rumiai_ray.frames._job import Job
-from rumiai_ray.frames._picture_track import MICROSECOND, PictureTrack, refuse_too_long, refuse_too_many_pixels
+from rumiai_ray.frames._picture_files import is_motion_jpeg, prepare_pictures
+from rumiai_ray.frames._picture_track import MICROSECOND, Picture, PictureTrack, refuse_too_long, refuse_too_many_pixels
 from rumiai_ray.frames._sound import AUDIO_ERRORS, SoundTrack
+from rumiai_ray.frames._still_extraction import extract_pictures
+from rumiai_ray.frames._views import FrameViews
 from rumiai_ray.frames._wire import send
 from rumiai_ray.frames.limits import confine_this_process
 from rumiai_ray.frames.types import AUDIO_RATE_HZ, SourceFacts
@@ -29,11 +34,15 @@ if TYPE_CHECKING:
     from av.packet import Packet
     from av.video.stream import VideoStream
 
+    from rumiai_ray.frames._picture_files import PictureFormat
     from rumiai_ray.frames._picture_track import Send
 
 _BROKEN_OFF = 0.9
 """A file that ends a second and this share before the end its header promises has been cut; headers are not exact."""
 _SOUND_BYTES_A_MESSAGE = 2 * AUDIO_RATE_HZ
+_WITH_TRANSPARENCY = {"apng", "gif", "png", "webp"}
+"""Codecs of pictures, whose transparent parts are shown on white. Videos with transparency are made to lie on other videos; players
+show the colours under it."""
 
 
 class Extraction:
@@ -51,6 +60,8 @@ class Extraction:
         refuse_too_long(self._survey.duration_s, job.limits.max_duration_s)
         media.container.close()
         self._media = open_media(job.input_fd)
+        self._clock = PresentationClock(self._media.video.time_base or MICROSECOND, self._survey.period_s)
+        self._views = FrameViews(self._media, job.input_fd)
         self._pictures: PictureTrack | None = None
         self._track: SoundTrack | None = None
         if self._media.audio is not None:
@@ -73,17 +84,22 @@ class Extraction:
         if self._pictures is None:
             why = self._video_errors[0] if self._video_errors else "the file holds no picture data"
             raise MediaError(f"not one frame can be decoded: {why}", hint="the file is damaged or not complete")
-        self._pictures.finish()
+        self._pictures.finish(self._clock.end_s)
         if self._track is not None:
             self._track.finish()
             self._send_sound(self._track)
         return self._facts(self._pictures)
 
     def _decode_video(self, packet: Packet[VideoStream] | None) -> None:
-        for frame in _decoded(self._media.video, packet, self._video_errors):
+        frames = _decoded(self._media.video, packet, self._video_errors)
+        if packet is not None:
+            self._views.decoded(packet)
+        for frame in frames:
+            view = self._views.of(frame)
             if self._pictures is None:
-                self._pictures = PictureTrack(self._media.video, frame, self._survey, self._job, self._send)
-            self._pictures.take(frame)
+                on_white = self._media.video.codec_context.codec.canonical_name in _WITH_TRANSPARENCY
+                self._pictures = PictureTrack(view, self._survey.duration_s, self._job, self._send, on_white=on_white)
+            self._pictures.take(self._clock.time_of(frame), Picture(frame, view))
 
     def _decode_audio(self, packet: Packet[AudioStream] | None) -> None:
         if self._track is None:
@@ -104,8 +120,8 @@ class Extraction:
             track.ready.clear()
 
     def _facts(self, pictures: PictureTrack) -> SourceFacts:
-        media, track, duration_s = self._media, self._track, pictures.clock.end_s
-        audio_start_s = None if track is None or track.start_s is None else track.start_s - pictures.clock.origin_s
+        media, track, clock, duration_s = self._media, self._track, self._clock, self._clock.end_s
+        audio_start_s = None if track is None or track.start_s is None else track.start_s - clock.origin_s
         audio_duration_s = None if track is None or track.start_s is None else track.samples / AUDIO_RATE_HZ
         reached_s = max(duration_s, (audio_start_s or 0.0) + (audio_duration_s or 0.0))
         cut = self._cut(reached_s)
@@ -114,15 +130,17 @@ class Extraction:
         lost_audio = [*self._broken_off, *([] if self._survey.promised_audio_s else cut), *self._lost_sound()]
         if not media.audio_streams:
             lost_audio = []
-        repaired = [*pictures.repaired(), *(track.repaired() if track else ())]
+        repaired = [*clock.notes(), *pictures.repaired(), *(track.repaired() if track else ())]
+        width_px, height_px = pictures.view.shown_px
         return SourceFacts(
             size_bytes=os.fstat(self._job.input_fd).st_size,
             container=media.container.format.name,
             video_codec=media.video.codec_context.codec.canonical_name,
             audio_codec=None if media.audio is None else media.audio.codec_context.codec.canonical_name,
-            width_px=pictures.geometry.shown_width_px,
-            height_px=pictures.geometry.shown_height_px,
-            rotation_deg=pictures.geometry.rotation_deg,
+            width_px=width_px,
+            height_px=height_px,
+            rotation_deg=pictures.view.orientation.rotation_deg,
+            mirrored=pictures.view.orientation.mirrored,
             duration_s=duration_s,
             fps=pictures.decoded / duration_s if pictures.decoded > 1 else None,
             frames_decoded=pictures.decoded,
@@ -174,15 +192,29 @@ def _decoded(stream: Any, packet: Packet[Any] | None, errors: list[str]) -> list
     return frames
 
 
+def _extract(job: Job, kind: PictureFormat | None, send_message: Send) -> SourceFacts:
+    """Decode the file as what it is.
+
+    Raises:
+        MediaError: see `Extraction.run`.
+    """
+    if kind is not None and kind.is_unsupported:
+        raise MediaError(f"{kind.name} pictures cannot be decoded here", hint="convert it to JPEG or PNG")
+    if kind is None or (kind.name == "JPEG" and is_motion_jpeg(job.input_fd)):
+        return Extraction(job, send_message).run()
+    return extract_pictures(job, kind, send_message)
+
+
 def main(argument: str) -> None:
     """Do one job; its outcome goes through the pipe."""
     job = Job.from_json(argument)
+    kind = prepare_pictures(job.input_fd)  # looks at the first bytes only; later no library can be opened
     confine_this_process(job.limits, job.parent_pid)
     av.logging.set_level(None)
     av.logging.set_libav_level(av.logging.PANIC)
     with os.fdopen(job.output_fd, "wb") as pipe:
         try:
-            facts = Extraction(job, partial(send, pipe)).run()
+            facts = _extract(job, kind, partial(send, pipe))
             send(pipe, {"kind": "done", "facts": asdict(facts)})
         except MediaError as error:
             send(pipe, {"kind": "error", "what": error.what, "hint": error.hint})
