@@ -17,7 +17,7 @@ import av
 import av.logging
 
 from rumiai_ray.errors import MediaError
-from rumiai_ray.frames._clock import PresentationClock
+from rumiai_ray.frames._clock import REORDER_DEPTH, PresentationClock
 from rumiai_ray.frames._container import open_media, packets, survey
 from rumiai_ray.frames._job import Job
 from rumiai_ray.frames._picture_files import is_motion_jpeg, prepare_pictures
@@ -30,15 +30,21 @@ from rumiai_ray.frames.limits import confine_this_process
 from rumiai_ray.frames.types import AUDIO_RATE_HZ, SourceFacts
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
     from av.audio.stream import AudioStream
     from av.packet import Packet
+    from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
+    from rumiai_ray.frames._container import Media
     from rumiai_ray.frames._picture_files import PictureFormat
     from rumiai_ray.frames._picture_track import Send
 
 _BROKEN_OFF = 0.9
 """A file that ends a second and this share before the end its header promises has been cut; headers are not exact."""
+_PIXELS_FULL_DEPTH = 2560 * 1440
+"""Sixteen frames of this size take 90 MB; the largest ones allowed would take as much memory as a decoder may have."""
 _SOUND_BYTES_A_MESSAGE = 2 * AUDIO_RATE_HZ
 _WITH_TRANSPARENCY = {"apng", "gif", "png", "webp"}
 """Codecs of pictures, whose transparent parts are shown on white. Videos with transparency are made to lie on other videos; players
@@ -60,12 +66,18 @@ class Extraction:
         refuse_too_long(self._survey.duration_s, job.limits.max_duration_s)
         media.container.close()
         self._media = open_media(job.input_fd)
-        self._clock = PresentationClock(self._media.video.time_base or MICROSECOND, self._survey.period_s)
+        self._clock: PresentationClock[Picture] = PresentationClock(self._survey.period_s, _reorder_depth(self._media))
+        self._uses_dts: bool | None = None
         self._views = FrameViews(self._media, job.input_fd)
         self._pictures: PictureTrack | None = None
         self._track: SoundTrack | None = None
         if self._media.audio is not None:
-            self._track = SoundTrack(self._media.audio.time_base or MICROSECOND, self._survey.duration_s, job.limits.max_duration_s)
+            self._track = SoundTrack(
+                self._media.audio.time_base or MICROSECOND,
+                self._survey.duration_s,
+                job.limits.max_duration_s,
+                stamp_as_it_counts=self._survey.stamps.close,
+            )
 
     def run(self) -> SourceFacts:
         """Decode everything and send it, but for the facts.
@@ -81,6 +93,8 @@ class Extraction:
                 self._decode_audio(packet)
         self._decode_video(None)
         self._decode_audio(None)
+        for time_s, picture in self._clock.finish():
+            self._take(time_s, picture)
         if self._pictures is None:
             why = self._video_errors[0] if self._video_errors else "the file holds no picture data"
             raise MediaError(f"not one frame can be decoded: {why}", hint="the file is damaged or not complete")
@@ -95,11 +109,29 @@ class Extraction:
         if packet is not None:
             self._views.decoded(packet)
         for frame in frames:
-            view = self._views.of(frame)
-            if self._pictures is None:
-                on_white = self._media.video.codec_context.codec.canonical_name in _WITH_TRANSPARENCY
-                self._pictures = PictureTrack(view, self._survey.duration_s, self._job, self._send, on_white=on_white)
-            self._pictures.take(self._clock.time_of(frame), Picture(frame, view))
+            refuse_too_many_pixels(frame.width, frame.height, self._job.limits.max_pixels)
+            picture = Picture(frame, self._views.of(frame))
+            for time_s, due in self._clock.push(self._stamp_s(frame), float(frame.duration * self._time_base) or None, picture):
+                self._take(time_s, due)
+
+    def _take(self, time_s: float, picture: Picture) -> None:
+        if self._pictures is None:
+            on_white = self._media.video.codec_context.codec.canonical_name in _WITH_TRANSPARENCY
+            self._pictures = PictureTrack(picture.view, self._survey.duration_s, self._job, self._send, on_white=on_white)
+        self._pictures.take(time_s, picture)
+
+    @property
+    def _time_base(self) -> Fraction:
+        """Seconds per tick of the video stream; frames that a decoder held back to the end come without one."""
+        return self._media.video.time_base or MICROSECOND
+
+    def _stamp_s(self, frame: VideoFrame) -> float | None:
+        """A frame's timestamp in file time, None where it has none that counts."""
+        if self._uses_dts is None:
+            # AVI stores decoding times only; with them, all or nothing, lest the two kinds be mixed.
+            self._uses_dts = frame.pts is None and frame.dts is not None
+        stamp = frame.dts if self._uses_dts else frame.pts
+        return self._survey.stamps.close(None if stamp is None else float(stamp * self._time_base))
 
     def _decode_audio(self, packet: Packet[AudioStream] | None) -> None:
         if self._track is None:
@@ -123,14 +155,17 @@ class Extraction:
         media, track, clock, duration_s = self._media, self._track, self._clock, self._clock.end_s
         audio_start_s = None if track is None or track.start_s is None else track.start_s - clock.origin_s
         audio_duration_s = None if track is None or track.start_s is None else track.samples / AUDIO_RATE_HZ
-        reached_s = max(duration_s, (audio_start_s or 0.0) + (audio_duration_s or 0.0))
-        cut = self._cut(reached_s)
+        ends_s = [
+            clock.origin_s + duration_s,
+            *([] if track is None or track.start_s is None else [track.start_s + (audio_duration_s or 0.0)]),
+        ]
+        cut = self._cut(max(ends_s) - self._survey.start_s)
         lost_video = [*self._broken_off, *([] if self._survey.promised_frames else cut)]
         lost_video += [*self._lost_frames(pictures.decoded), *pictures.lost()]
         lost_audio = [*self._broken_off, *([] if self._survey.promised_audio_s else cut), *self._lost_sound()]
         if not media.audio_streams:
             lost_audio = []
-        repaired = [*clock.notes(), *pictures.repaired(), *(track.repaired() if track else ())]
+        repaired = [*self._survey.stamps.notes(), *clock.notes(), *pictures.repaired(), *(track.repaired() if track else ())]
         width_px, height_px = pictures.view.shown_px
         return SourceFacts(
             size_bytes=os.fstat(self._job.input_fd).st_size,
@@ -158,9 +193,17 @@ class Extraction:
         )
 
     def _cut(self, reached_s: float) -> list[str]:
-        """Whether the file ends before its header's end; for streams that promise nothing of their own."""
-        if reached_s < _BROKEN_OFF * self._survey.promised_s - 1:
-            return [f"the file ends after {reached_s:.1f} of {self._survey.promised_s:.1f} promised seconds"]
+        """Whether the file ends before its header's end; for streams that promise nothing of their own.
+
+        Args:
+            reached_s: where the last stream ends, from the earliest packet of any stream.
+        """
+        promised_s, start_s = self._survey.promised_s, self._survey.start_s
+        if promised_s > start_s > 0:  # Matroska counts from zero, wherever the first packet lies
+            promised_s -= start_s
+        promised_s -= sum(gap_s for _, gap_s in self._survey.stamps.joints)
+        if reached_s < _BROKEN_OFF * promised_s - 1:
+            return [f"the file ends after {reached_s:.1f} of {promised_s:.1f} promised seconds"]
         return []
 
     def _lost_frames(self, frames: int) -> list[str]:
@@ -190,6 +233,12 @@ def _decoded(stream: Any, packet: Packet[Any] | None, errors: list[str]) -> list
         errors.append(error.strerror or str(error))
         return []
     return frames
+
+
+def _reorder_depth(media: Media) -> int:
+    """How many frames the clock may hold back: of large ones fewer, for the sake of memory."""
+    pixels = max(1, media.video.codec_context.width * media.video.codec_context.height)
+    return max(2, min(REORDER_DEPTH, REORDER_DEPTH * _PIXELS_FULL_DEPTH // pixels))
 
 
 def _extract(job: Job, kind: PictureFormat | None, send_message: Send) -> SourceFacts:

@@ -131,7 +131,8 @@ class PictureTrack:
 
     def _send_frame(self, sample: Sample[Picture]) -> None:
         picture = self.painter.paint(sample.frame.frame, sample.frame.view)
-        header = {"kind": "frame", "source_frame": sample.source_frame, "time_s": sample.time_s, **_size_of(self.painter)}
+        shown = {"time_s": sample.time_s, "shown_until_s": sample.shown_until_s}
+        header = {"kind": "frame", "source_frame": sample.source_frame, **shown, **_size_of(self.painter)}
         self._send(header, picture.data.cast("B"))
         self.sampled += 1
 

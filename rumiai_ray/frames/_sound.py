@@ -11,6 +11,7 @@ from rumiai_ray.errors import MediaError
 from rumiai_ray.frames.types import AUDIO_RATE_HZ
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from fractions import Fraction
 
     from av.audio.frame import AudioFrame
@@ -32,10 +33,19 @@ class SoundTrack:
         time_base: seconds per tick of the audio stream; frames that a decoder held back to the end come without one.
         longest_gap_s: a longer one, longer than the video for instance, is no gap but a broken timestamp.
         max_duration_s: longer audio is refused.
+        stamp_as_it_counts: a timestamp in seconds of file time without the jumps of joined recordings; None for one to ignore.
     """
 
-    def __init__(self, time_base: Fraction, longest_gap_s: float, max_duration_s: float) -> None:
+    def __init__(
+        self,
+        time_base: Fraction,
+        longest_gap_s: float,
+        max_duration_s: float,
+        *,
+        stamp_as_it_counts: Callable[[float | None], float | None] = lambda stamp_s: stamp_s,
+    ) -> None:
         self._time_base = time_base
+        self._stamp_as_it_counts = stamp_as_it_counts
         self._longest_gap_s = max(longest_gap_s, _GAP_S)
         self._max_samples = int(max_duration_s * AUDIO_RATE_HZ)
         self._resampler: AudioResampler | None = None
@@ -103,7 +113,7 @@ class SoundTrack:
 
     def _reach(self, frame: AudioFrame) -> None:
         """Fill the gap before `frame` with silence, where there is one."""
-        stamp_s = None if frame.pts is None else float(frame.pts * self._time_base)
+        stamp_s = self._stamp_as_it_counts(None if frame.pts is None else float(frame.pts * self._time_base))
         if self.start_s is None:
             self.start_s = self._origin_s = stamp_s or 0.0
         if stamp_s is None:
