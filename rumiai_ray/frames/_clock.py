@@ -224,7 +224,9 @@ def _filled(trusted: Sequence[float | None], last_s: float | None, period_s: flo
         after_s = trusted[end] if end < count else None
         before_s = max([*times, *([] if last_s is None else [last_s])], default=None)
         if before_s is None:  # the first frames: as many as find no place where the cadence leaves one out come before the others
-            holes = _holes(trusted, period_s)[:missing]
+            holes = _holes(trusted, period_s)
+            owned = sum(stamp_s is None for stamp_s in trusted[end:])  # by later frames without a stamp
+            holes = holes[: max(0, min(missing, len(holes) - owned))]
             early = missing - len(holes)
             first_s = min((stamp_s for stamp_s in trusted if stamp_s is not None), default=early * period_s)
             times += [first_s - period_s * (early - number) for number in range(early)]

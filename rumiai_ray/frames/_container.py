@@ -90,7 +90,7 @@ class Survey:
 
 
 def open_media(descriptor: int) -> Media:
-    """Open the file behind `descriptor` and choose its streams: libav's best moving video, the first audio with a decoder.
+    """Open the file behind `descriptor` and choose its streams: libav's best moving video and best audio, as players do.
 
     Raises:
         MediaError: no container this decoder reads, a playlist, or no video stream.
@@ -119,7 +119,9 @@ def open_media(descriptor: int) -> Media:
     if not readable:
         raise MediaError("its video codec has no decoder here", hint="convert it to H.264")
     video = next((stream for stream in readable if best is not None and stream.index == best.index), readable[0])
-    audio = next((stream for stream in container.streams.audio if stream.codec_context is not None), None)
+    audible = [stream for stream in container.streams.audio if stream.codec_context is not None]
+    preferred = container.streams.best("audio")
+    audio = next((stream for stream in audible if preferred is not None and stream.index == preferred.index), next(iter(audible), None))
     for stream in container.streams:
         stream.discard = Discard.default if stream in (video, audio) else Discard.all
     for chosen in (video, audio):

@@ -31,7 +31,7 @@ _ENTRY = (
 
 VIDEOS = Table(
     "videos",
-    1,
+    2,
     "One committed entry: a manifest row whose video was read.",
     (
         *_ENTRY,
@@ -43,9 +43,18 @@ VIDEOS = Table(
         column("container", pa.string(), "Container format as the demuxer names it."),
         column("video_codec", pa.string(), "Codec of the decoded video stream."),
         column("audio_codec", pa.string(), "Codec of the decoded audio stream; null where there is none.", nullable=True),
-        column("width_px", pa.int32(), "Width of the picture as shown, after rotation and sample aspect.", unit="px"),
-        column("height_px", pa.int32(), "Height of the picture as shown, after rotation and sample aspect.", unit="px"),
+        column(
+            "width_px",
+            pa.int32(),
+            "Width of the first picture as shown, after crop, sample aspect and rotation; later pictures of another size are fitted "
+            "into it, and all boxes are in its pixels.",
+            unit="px",
+        ),
+        column("height_px", pa.int32(), "Height of the first picture as shown; see `width_px`.", unit="px"),
         column("rotation_deg", pa.int32(), "Rotation the container asks for, clockwise; already applied.", unit="°", range_="0|90|180|270"),
+        column("mirrored", pa.bool_(), "Whether the container asks for mirroring, left to right before the rotation; already applied."),
+        column("video_streams", pa.int32(), "Moving video streams in the file; the one that libav thinks best was decoded."),
+        column("audio_streams", pa.int32(), "Audio streams in the file; the default one, or the one that libav thinks best, was decoded."),
         column("duration_s", pa.float64(), "From the first presented frame to the end of the last one, as decoded.", unit="s"),
         column("fps", pa.float64(), "Frames decoded over duration; null for a single frame.", unit="1/s", nullable=True),
         column("frames_decoded", pa.int64(), "Frames the decoder gave."),
