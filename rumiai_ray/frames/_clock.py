@@ -211,6 +211,7 @@ def _filled(trusted: Sequence[float | None], last_s: float | None, period_s: flo
     times: list[float] = []
     end_s = max((stamp_s for stamp_s in trusted if stamp_s is not None), default=0.0)
     index, count = 0, len(trusted)
+    trailing = next((number for number, stamp_s in enumerate(reversed(trusted)) if stamp_s is not None), count)
     while index < count:
         stamp_s = trusted[index]
         if stamp_s is not None:
@@ -234,7 +235,7 @@ def _filled(trusted: Sequence[float | None], last_s: float | None, period_s: flo
             index = end
             continue
         too_near = after_s is not None and after_s - before_s < (missing + 0.5) * period_s
-        if released and too_near and released + count > round(end_s / period_s) + missing:
+        if released and too_near and released + count - round(end_s / period_s) - 1 - trailing >= missing:
             times += [end_s + period_s * (number + 1) for number in range(missing)]
             end_s, index = times[-1], end
             continue

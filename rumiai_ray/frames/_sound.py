@@ -61,7 +61,8 @@ class Downmix:
         """
         weights = np.array([_WEIGHTS.get(name, 1 / len(names)) for name in names])
         if len(weights) == 1:
-            return channels[0].astype(np.float64)
+            alone: NDArray[np.float64] = channels[0].astype(np.float64)
+            return alone
         if len(self._sign) != len(weights):
             self._against, self._energy, self._sign = np.zeros(len(weights)), np.zeros(len(weights)), np.ones(len(weights))
         values = channels.astype(np.float64)
@@ -180,7 +181,7 @@ class SoundTrack:
 
     def _resample(self, resampler: AudioResampler, frame: AudioFrame | None) -> None:
         for piece in resampler.resample(frame):
-            mono = self._downmix(piece.to_ndarray(), [channel.name for channel in piece.layout.channels])
+            mono = self._downmix(piece.to_ndarray().astype(np.float32, copy=False), [channel.name for channel in piece.layout.channels])
             self._give(np.clip(np.round(mono * _FULL_SCALE), -_FULL_SCALE, _FULL_SCALE - 1).astype("<i2").tobytes())
 
     def _give(self, samples: bytes) -> None:
