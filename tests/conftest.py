@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from s3_server import S3Server
 
+REPORTED = Path(__file__).resolve().parents[2] / "shared" / "reported"
+
 _verdict = Verdict()
 _tier_running: tiers.Tier | None = None
 
@@ -98,6 +100,14 @@ def demo_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if trouble := once(clip.with_suffix(".made"), make):
         pytest.skip(trouble)
     return clip
+
+
+@pytest.fixture(scope="session")
+def reported() -> Path:
+    """The folder of small inputs made after public bug reports; tests that need it are skipped by name where it is absent."""
+    if not REPORTED.is_dir():
+        pytest.skip(f"no reported inputs at {REPORTED}")
+    return REPORTED
 
 
 @pytest.fixture(scope="session")

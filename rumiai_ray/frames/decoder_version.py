@@ -23,6 +23,8 @@ _LIBRARIES = (
     "opencv-python-headless",
     "opencv-contrib-python",
     "opencv-contrib-python-headless",
+    "pillow",
+    "pillow-heif",
 )
 """Distributions that decode, scale and encode. PyAV's wheels bring FFmpeg along; OpenCV comes under any of four names."""
 _WITHOUT_INFLUENCE = {

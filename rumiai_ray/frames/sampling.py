@@ -25,6 +25,8 @@ _GRID_BY_DURATION = ((30.0, 5.0), (60.0, 3.0), (120.0, 2.0))
 _LONG_VIDEO_FPS = 1.0
 _EPSILON_S = 1e-6
 """Slack for times that came through a division: a frame at 0.19999999 s is at 0.2 s."""
+_GRID_SLACK_S = 1e-3
+"""Containers round timestamps to milliseconds: a frame at 0.667 s is on at the grid time of 2/3 s."""
 
 T = TypeVar("T")
 
@@ -76,72 +78,61 @@ class Sample(Generic[T]):
     source_frame: int
     """Index among the presented frames."""
     time_s: float
-    """Seconds from the first presented frame."""
+    """When it is first shown, seconds from the first presented frame."""
+    shown_until_s: float
+    """When the next presented frame takes its place; for the last one, when the video ends."""
     frame: T
 
 
 class GridSampler(Generic[T]):
-    """Picks, from frames pushed in order of presentation, those nearest to the grid times k / `fps`.
+    """Picks, from frames pushed in order of presentation, those that are on screen at the grid times k / `fps`.
 
-    A frame is known to be the nearest only once its successor is seen, so one frame is held back at any time. Each frame is
-    picked at most once; of two equally near ones the earlier.
+    How long a frame is shown is known only once its successor is seen, so one frame is held back at any time. Each frame is
+    picked at most once, however many grid times it stays on. Beside those, the first frame after a picture that was held for longer
+    than a grid step is picked, and the last frame where the last picked one is more than a grid step before it: in slide shows and
+    screen recordings each change of the picture counts, and there are few.
+
+    Which pictures are picked does not depend on how often a file repeats each of them, but for the frame after a held one.
     """
 
     def __init__(self, fps: float) -> None:
         self._fps = fps
-        self._next = 0
-        """The first grid number not yet decided."""
-        self._held: Sample[T] | None = None
-        self._held_is_out = False
+        self._held: tuple[int, float, T] | None = None
+        self._follows_a_held_one = False
         self._last_out_s = -math.inf
 
     def push(self, source_frame: int, time_s: float, frame: T) -> list[Sample[T]]:
-        """Take the next presented frame; return the frames (none, one or two, in order) that are now known to be picked.
+        """Take the next presented frame; return the frame before it, or nothing, as it is now known to be picked or not.
 
         Args:
             source_frame: its index among the presented frames.
             time_s: its own timestamp, above that of the frame before.
             frame: the picture, kept until its fate is known.
         """
-        new = Sample(source_frame, time_s, frame)
-        picked: list[Sample[T]] = []
-        first_of_new = self._next
-        if self._held is not None:
-            middle = self._grid_number_at((self._held.time_s + time_s) / 2)
-            if self._next <= middle:
-                picked += self._emit_held()
-                first_of_new = middle + 1
-        last_of_new = self._grid_number_at(time_s)
-        self._held, self._held_is_out = new, False
-        if first_of_new <= last_of_new:
-            picked += self._emit_held()
-        self._next = max(self._next, last_of_new + 1)
+        picked = self._decide(time_s, at_the_end=False)
+        self._follows_a_held_one = self._held is not None and time_s - self._held[1] > 1 / self._fps + _GRID_SLACK_S
+        self._held = source_frame, time_s, frame
         return picked
 
     def finish(self, end_s: float) -> list[Sample[T]]:
-        """The video is over; return the last presented frame if it is still needed.
-
-        It is needed where a grid time falls into the time it is shown, or where the last picked frame is more than one
-        grid step before it.
+        """The video is over; return the last presented frame if it is picked.
 
         Args:
             end_s: when the last presented frame ends.
         """
+        return self._decide(end_s, at_the_end=True)
+
+    def _decide(self, until_s: float, *, at_the_end: bool) -> list[Sample[T]]:
         if self._held is None:
             return []
-        shown_at_a_grid_time = self._next / self._fps < end_s - _EPSILON_S
-        left_behind = self._held.time_s - self._last_out_s > 1 / self._fps + _EPSILON_S
-        return self._emit_held() if shown_at_a_grid_time or left_behind else []
-
-    def _emit_held(self) -> list[Sample[T]]:
-        if self._held is None or self._held_is_out:
+        source_frame, time_s, frame = self._held
+        first_grid_s = math.ceil((time_s - _GRID_SLACK_S) * self._fps) / self._fps
+        is_on_the_grid = first_grid_s < until_s - _GRID_SLACK_S or self._last_out_s < 0
+        left_behind = at_the_end and time_s - self._last_out_s > 1 / self._fps + _EPSILON_S
+        if not (is_on_the_grid or left_behind or self._follows_a_held_one):
             return []
-        self._held_is_out = True
-        self._last_out_s = self._held.time_s
-        return [self._held]
-
-    def _grid_number_at(self, time_s: float) -> int:
-        return math.floor((time_s + _EPSILON_S) * self._fps)
+        self._last_out_s = time_s
+        return [Sample(source_frame, time_s, until_s, frame)]
 
 
 def subset(

@@ -51,6 +51,8 @@ class SourceFacts:
     """Those of `problems` that mean pictures are missing or damaged: nobody can see what was there."""
     lost_audio: tuple[str, ...]
     """Those of `problems` that mean sound is missing. Empty where the file never had any."""
+    mirrored: bool = False
+    """Whether the file asks for its pictures to be mirrored left to right before they are turned (already applied)."""
 
     @classmethod
     def of(cls, fields: Mapping[str, Any]) -> Self:

@@ -45,6 +45,10 @@ class Stored:
     def times_s(self) -> NDArray[np.float64]:
         return np.arange(self.facts.frames_sampled) / 5
 
+    @property
+    def shown_until_s(self) -> NDArray[np.float64]:
+        return self.times_s + 1 / 30
+
     def audio(self) -> Audio | None:
         if self.facts.audio_start_s is None:
             return None

@@ -57,12 +57,46 @@ def test_any_variable_rate_video_is_covered_and_no_frame_is_taken_twice(gaps_s: 
 
 
 @given(gaps_s=st.lists(st.floats(0.001, 1.0), min_size=1, max_size=60), fps=st.sampled_from([1.0, 3.0, 5.0]))
-def test_every_grid_time_gets_the_presented_frame_nearest_to_it(gaps_s: list[float], fps: float) -> None:
+def test_every_grid_time_gets_the_frame_that_is_on_screen(gaps_s: list[float], fps: float) -> None:
     times_s = np.array([0.0, *np.cumsum(gaps_s)])
     numbers = {number for number, _ in sampled(times_s.tolist(), fps, times_s[-1] + 0.001)}
     for grid_s in np.arange(0, times_s[-1], 1 / fps):
-        distance_s = np.abs(times_s - grid_s)
-        assert any(distance_s[number] <= distance_s.min() + 1e-5 for number in numbers)
+        # within the millisecond to which containers round
+        on_screen = {int(np.searchsorted(times_s, at_s, side="right")) - 1 for at_s in (grid_s - 1.1e-3, grid_s, grid_s + 1.1e-3)}
+        assert on_screen & numbers
+
+
+@given(
+    pictures=st.lists(st.integers(1, 40), min_size=1, max_size=30),
+    rates=st.lists(st.sampled_from([25, 50, 100]), min_size=2, max_size=2, unique=True),
+    fps=st.sampled_from([1.0, 2.0, 5.0]),
+)
+def test_the_pictures_on_the_grid_do_not_depend_on_how_often_each_is_repeated(pictures: list[int], rates: list[int], fps: float) -> None:
+    """Each picture stays for so many 25ths of a second; the file repeats it at one rate, at another, or not at all."""
+    starts_s = np.cumsum([0, *pictures]) / 25
+
+    def shown_on_the_grid(times_s: list[float]) -> list[int]:
+        sampler: GridSampler[int] = GridSampler(fps)
+        samples = [s for number, time_s in enumerate(times_s) for s in sampler.push(number, time_s, number)]
+        samples += sampler.finish(float(starts_s[-1]))
+        assert all(s.shown_until_s == (times_s[s.source_frame + 1] if s.source_frame + 1 < len(times_s) else starts_s[-1]) for s in samples)
+        found = []
+        for grid_s in np.arange(0, starts_s[-1] - 2e-3, 1 / fps):
+            [sample] = [s for s in samples if s.time_s <= grid_s + 1e-3 < s.shown_until_s]
+            found.append(int(np.searchsorted(starts_s, sample.time_s + 1e-6, side="right")) - 1)
+        return found
+
+    once = shown_on_the_grid(starts_s[:-1].tolist())
+    for rate in rates:
+        assert shown_on_the_grid([number / rate for number in range(round(starts_s[-1] * rate))]) == once
+
+
+def test_a_held_frame_is_sampled_once_and_lasts() -> None:
+    sampler: GridSampler[str] = GridSampler(5)
+    samples = sampler.push(0, 0.0, "held")
+    samples += sampler.push(1, 6.0, "next")
+    samples += sampler.finish(6.04)
+    assert [(s.frame, s.time_s, s.shown_until_s) for s in samples] == [("held", 0.0, 6.0), ("next", 6.0, 6.04)]
 
 
 def test_the_last_frame_is_taken_where_it_is_shown_at_a_grid_time_of_its_own() -> None:

@@ -9,10 +9,13 @@ import av
 import numpy as np
 import pytest
 
+from decoded import decoded
 from rumiai_ray.errors import MediaError
-from rumiai_ray.frames.decode.sound import SoundTrack
+from rumiai_ray.frames.decode.sound import Downmix, SoundTrack
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
 RATE_HZ = 48_000
@@ -91,3 +94,56 @@ def test_a_stream_without_any_audio_says_so() -> None:
 def test_audio_that_ends_before_its_header_s_end_is_told(promised_s: float, words: list[str]) -> None:
     track, _ = track_of(frame_at(0, 1.0))
     assert track.lost([], promised_s) == words
+
+
+TONE = np.sin(np.arange(16_000) * 2 * np.pi * 440 / 16_000).astype(np.float32) * 0.25
+OTHER = np.sin(np.arange(16_000) * 2 * np.pi * 313 / 16_000).astype(np.float32) * 0.25
+QUIET = np.zeros_like(TONE)
+SURROUND = ("FL", "FR", "FC", "LFE", "SL", "SR")
+
+
+@pytest.mark.parametrize(
+    ("channels", "names", "share"),
+    [
+        ((TONE, TONE), ("FL", "FR"), 1.0),
+        ((TONE, -TONE), ("FL", "FR"), 1.0),
+        ((TONE, -0.8 * TONE), ("FL", "FR"), 0.9),
+        ((TONE, QUIET), ("FL", "FR"), 0.5),
+        ((QUIET, TONE), ("FL", "FR"), 0.5),
+        ((QUIET, QUIET, TONE, QUIET, QUIET, QUIET), SURROUND, 0.7071),
+        ((QUIET, QUIET, TONE, QUIET, QUIET, QUIET, QUIET, QUIET), ("FL", "FR", "FC", "LFE", "BL", "BR", "SL", "SR"), 0.7071),
+        ((TONE, -TONE, QUIET, QUIET, QUIET, QUIET), SURROUND, 1.0),
+        ((TONE,), ("FC",), 1.0),
+    ],
+)
+def test_channels_are_mixed_at_their_level_and_never_cancel(
+    channels: tuple[NDArray[np.float32], ...], names: tuple[str, ...], share: float
+) -> None:
+    mixed = Downmix()(np.stack(channels), names)
+    assert float(np.sqrt(np.mean(mixed**2))) == pytest.approx(share * float(np.sqrt(np.mean(TONE**2))), rel=0.02)
+
+
+def test_different_sounds_on_both_sides_are_both_heard() -> None:
+    mixed = Downmix()(np.stack([TONE, OTHER]), ("FL", "FR"))
+    assert mixed == pytest.approx((TONE + OTHER) / 2, abs=1e-6)
+
+
+def test_the_default_track_is_heard(reported: Path) -> None:
+    result = decoded(reported / "two_tracks_second_default.mkv")
+    assert result.rms() == pytest.approx(0.088, abs=0.005)
+    assert result.facts.audio_streams == 2
+
+
+def test_a_tone_in_opposite_phase_is_heard(reported: Path) -> None:
+    assert decoded(reported / "phase_inverted_tone.mp4").rms() == pytest.approx(0.088, abs=0.005)
+
+
+@pytest.mark.parametrize(
+    ("name", "duration_s"),
+    [("trim_tail_elst.mp4", 2.0), ("video_starts_3s_late.mkv", 3.0), ("ts_jump_to_4000s.ts", 6.0), ("ts_jump_100s.ts", 6.0)],
+)
+def test_a_file_of_a_public_report_lasts_as_long_as_it_is_and_lost_nothing(reported: Path, name: str, duration_s: float) -> None:
+    result = decoded(reported / name)
+    assert result.facts.duration_s == pytest.approx(duration_s, abs=0.1)
+    assert result.facts.lost_video == result.facts.lost_audio == ()
+    assert any("jump" in problem for problem in result.facts.problems) == name.startswith("ts_jump")

@@ -129,6 +129,17 @@ def test_audio_and_thumbnails_come_back_as_decoded(store: FrameStore, clip: Path
         assert time_s == pytest.approx(np.arange(150) / 50, abs=1e-3)
 
 
+def test_every_sampled_frame_knows_from_when_until_when_it_is_shown(store: FrameStore, tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "held.mkv", [0.0, 6.0, *(6.0 + number / 25 for number in range(1, 26))], container="matroska")
+    with store.ensure(path, sha256_of(path)) as video:
+        assert video.shown_from_s.tolist() == video.times_s.tolist()
+        assert video.shown_from_s[:2] == pytest.approx([0.0, 6.0], abs=2e-3)
+        assert video.shown_until_s[:2] == pytest.approx([6.0, 6.04], abs=2e-3)
+        assert video.shown_until_s[-1] == pytest.approx(video.facts.duration_s, abs=0.05)
+        assert np.all(video.shown_until_s > video.shown_from_s)
+        assert np.all(video.shown_until_s[:-1] <= video.shown_from_s[1:])
+
+
 def test_frames_lie_uncompressed_in_row_groups_of_32(store: FrameStore, clip: Path) -> None:
     with store.ensure(clip, sha256_of(clip)) as video:
         assert sorted(path.name for path in directory_of(store, video).iterdir()) == ENTRY_FILES
@@ -455,7 +466,7 @@ def test_a_decoder_that_fails_half_way_commits_nothing(store: FrameStore, clip: 
     dies_after_one_frame = (
         "import json, os, signal, sys; from rumiai_ray.frames.decode.wire import send\n"
         "pipe = os.fdopen(json.loads(sys.argv[1])['output_fd'], 'wb')\n"
-        "send(pipe, {'kind': 'frame', 'source_frame': 0, 'time_s': 0.0, 'width_px': 2, 'height_px': 2}, bytes(12))\n"
+        "send(pipe, {'kind': 'frame', 'source_frame': 0, 'time_s': 0.0, 'shown_until_s': 1.0, 'width_px': 2, 'height_px': 2}, bytes(12))\n"
         "os.kill(os.getpid(), signal.SIGSEGV)\n"
     )
     monkeypatch.setattr(decode_module, "_DECODER", ("-c", dies_after_one_frame))

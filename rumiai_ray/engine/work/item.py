@@ -57,7 +57,15 @@ class Sampled:
     width_px: int
     height_px: int
     times_s: tuple[float, ...]
-    """Time of every sampled frame, by its `frame_index`."""
+    """When every sampled frame is first shown, by its `frame_index`; seconds from the first presented frame."""
+    shown_until_s: tuple[float, ...] = ()
+    """When the next decoded frame, sampled or not, takes its place, by `frame_index`; the last frame is shown until `duration_s`. As
+    long as `times_s`; empty only where a test leaves it out."""
+
+    @property
+    def shown_from_s(self) -> tuple[float, ...]:
+        """`times_s`, under the name of its partner `shown_until_s`."""
+        return self.times_s
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,9 @@ def plan_video(entry_id: str, stored: StoredVideo, plans: Sequence[ModelPlan], b
         lost_video=facts.lost_video,
         lost_audio=facts.lost_audio,
         batch_count=len(starts) + len(stretches) + len(strips),
-        sampled=Sampled(facts.duration_s, facts.width_px, facts.height_px, tuple(stored.times_s.tolist())),
+        sampled=Sampled(
+            facts.duration_s, facts.width_px, facts.height_px, tuple(stored.times_s.tolist()), tuple(stored.shown_until_s.tolist())
+        ),
         thumbnails=lookers,
     )
     return plan, _rows(entry_id, plan, stored, picked, stretches, batch_frames)

@@ -1,8 +1,8 @@
 """The decoding subprocess: `python -m rumiai_ray.frames.decode.child JOB`, started by `decode.py`, confined before it reads a byte.
 
-`limits.py` bounds what it costs, `cage.py` what it reaches. It imports PyAV, numpy and the standard library only, reads one file by
-its descriptor and writes messages (`_wire.py`) to one pipe: `frame` and `thumbnails` with BGR pixels, `sound` with s16le samples, and
-at the end `done` or `error`.
+`limits.py` bounds what it costs, `cage.py` what it reaches. It imports PyAV, numpy and the standard library only, for picture files
+Pillow and pillow-heif too, reads one file by its descriptor and writes messages (`_wire.py`) to one pipe: `frame` and `thumbnails` with
+BGR pixels, `sound` with s16le samples, and at the end `done` or `error`.
 """
 
 from __future__ import annotations
@@ -18,24 +18,38 @@ import av.logging
 
 from rumiai_ray.errors import MediaError
 from rumiai_ray.frames.decode import cage
+from rumiai_ray.frames.decode.clock import REORDER_DEPTH, PresentationClock
 from rumiai_ray.frames.decode.container import open_media, packets, survey
 from rumiai_ray.frames.decode.job import Job
-from rumiai_ray.frames.decode.picture_track import MICROSECOND, PictureTrack, refuse_too_long, refuse_too_many_pixels
+from rumiai_ray.frames.decode.picture_files import is_motion_jpeg, prepare_pictures
+from rumiai_ray.frames.decode.picture_track import MICROSECOND, Picture, PictureTrack, refuse_too_long, refuse_too_many_pixels
 from rumiai_ray.frames.decode.sound import AUDIO_ERRORS, SoundTrack
+from rumiai_ray.frames.decode.still_extraction import extract_pictures
+from rumiai_ray.frames.decode.views import FrameViews
 from rumiai_ray.frames.decode.wire import send
 from rumiai_ray.frames.limits import confine_this_process
 from rumiai_ray.frames.types import AUDIO_RATE_HZ, SourceFacts
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
     from av.audio.stream import AudioStream
     from av.packet import Packet
+    from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
+    from rumiai_ray.frames.decode.container import Media
+    from rumiai_ray.frames.decode.picture_files import PictureFormat
     from rumiai_ray.frames.decode.picture_track import Send
 
 _BROKEN_OFF = 0.9
 """A file that ends a second and this share before the end its header promises has been cut; headers are not exact."""
+_PIXELS_FULL_DEPTH = 2560 * 1440
+"""Sixteen frames of this size take 90 MB; the largest ones allowed would take as much memory as a decoder may have."""
 _SOUND_BYTES_A_MESSAGE = 2 * AUDIO_RATE_HZ
+_WITH_TRANSPARENCY = {"apng", "gif", "png", "webp"}
+"""Codecs of pictures, whose transparent parts are shown on white. Videos with transparency are made to lie on other videos; players
+show the colours under it."""
 
 
 class Extraction:
@@ -53,10 +67,18 @@ class Extraction:
         refuse_too_long(self._survey.duration_s, job.limits.max_duration_s)
         media.container.close()
         self._media = open_media(job.input_fd)
+        self._clock: PresentationClock[Picture] = PresentationClock(self._survey.period_s, _reorder_depth(self._media))
+        self._uses_dts: bool | None = None
+        self._views = FrameViews(self._media, job.input_fd)
         self._pictures: PictureTrack | None = None
         self._track: SoundTrack | None = None
         if self._media.audio is not None:
-            self._track = SoundTrack(self._media.audio.time_base or MICROSECOND, self._survey.duration_s, job.limits.max_duration_s)
+            self._track = SoundTrack(
+                self._media.audio.time_base or MICROSECOND,
+                self._survey.duration_s,
+                job.limits.max_duration_s,
+                stamp_as_it_counts=self._survey.stamps.close,
+            )
 
     def run(self) -> SourceFacts:
         """Decode everything and send it, but for the facts.
@@ -72,20 +94,45 @@ class Extraction:
                 self._decode_audio(packet)
         self._decode_video(None)
         self._decode_audio(None)
+        for time_s, picture in self._clock.finish():
+            self._take(time_s, picture)
         if self._pictures is None:
             why = self._video_errors[0] if self._video_errors else "the file holds no picture data"
             raise MediaError(f"not one frame can be decoded: {why}", hint="the file is damaged or not complete")
-        self._pictures.finish()
+        self._pictures.finish(self._clock.end_s)
         if self._track is not None:
             self._track.finish()
             self._send_sound(self._track)
         return self._facts(self._pictures)
 
     def _decode_video(self, packet: Packet[VideoStream] | None) -> None:
-        for frame in _decoded(self._media.video, packet, self._video_errors):
-            if self._pictures is None:
-                self._pictures = PictureTrack(self._media.video, frame, self._survey, self._job, self._send)
-            self._pictures.take(frame)
+        frames = _decoded(self._media.video, packet, self._video_errors)
+        if packet is not None:
+            self._views.decoded(packet)
+        for frame in frames:
+            refuse_too_many_pixels(frame.width, frame.height, self._job.limits.max_pixels)
+            picture = Picture(frame, self._views.of(frame))
+            for time_s, due in self._clock.push(self._stamp_s(frame), float(frame.duration * self._time_base) or None, picture):
+                self._take(time_s, due)
+
+    def _take(self, time_s: float, picture: Picture) -> None:
+        if self._pictures is None:
+            on_white = self._media.video.codec_context.codec.canonical_name in _WITH_TRANSPARENCY
+            self._pictures = PictureTrack(picture.view, self._survey.duration_s, self._job, self._send, on_white=on_white)
+        self._pictures.take(time_s, picture)
+
+    @property
+    def _time_base(self) -> Fraction:
+        """Seconds per tick of the video stream; frames that a decoder held back to the end come without one."""
+        return self._media.video.time_base or MICROSECOND
+
+    def _stamp_s(self, frame: VideoFrame) -> float | None:
+        """A frame's timestamp in file time, None where it has none that counts."""
+        if self._uses_dts is None:
+            # AVI stores decoding times only; with them, all or nothing, lest the two kinds be mixed.
+            self._uses_dts = frame.pts is None and frame.dts is not None
+        stamp = frame.dts if self._uses_dts else frame.pts
+        return self._survey.stamps.close(None if stamp is None else float(stamp * self._time_base))
 
     def _decode_audio(self, packet: Packet[AudioStream] | None) -> None:
         if self._track is None:
@@ -106,25 +153,30 @@ class Extraction:
             track.ready.clear()
 
     def _facts(self, pictures: PictureTrack) -> SourceFacts:
-        media, track, duration_s = self._media, self._track, pictures.clock.end_s
-        audio_start_s = None if track is None or track.start_s is None else track.start_s - pictures.clock.origin_s
+        media, track, clock, duration_s = self._media, self._track, self._clock, self._clock.end_s
+        audio_start_s = None if track is None or track.start_s is None else track.start_s - clock.origin_s
         audio_duration_s = None if track is None or track.start_s is None else track.samples / AUDIO_RATE_HZ
-        reached_s = max(duration_s, (audio_start_s or 0.0) + (audio_duration_s or 0.0))
-        cut = self._cut(reached_s)
+        ends_s = [
+            clock.origin_s + duration_s,
+            *([] if track is None or track.start_s is None else [track.start_s + (audio_duration_s or 0.0)]),
+        ]
+        cut = self._cut(max(ends_s) - self._survey.start_s)
         lost_video = [*self._broken_off, *([] if self._survey.promised_frames else cut)]
         lost_video += [*self._lost_frames(pictures.decoded), *pictures.lost()]
         lost_audio = [*self._broken_off, *([] if self._survey.promised_audio_s else cut), *self._lost_sound()]
         if not media.audio_streams:
             lost_audio = []
-        repaired = [*pictures.repaired(), *(track.repaired() if track else ())]
+        repaired = [*self._survey.stamps.notes(), *clock.notes(), *pictures.repaired(), *(track.repaired() if track else ())]
+        width_px, height_px = pictures.view.shown_px
         return SourceFacts(
             size_bytes=os.fstat(self._job.input_fd).st_size,
             container=media.container.format.name,
             video_codec=media.video.codec_context.codec.canonical_name,
             audio_codec=None if media.audio is None else media.audio.codec_context.codec.canonical_name,
-            width_px=pictures.geometry.shown_width_px,
-            height_px=pictures.geometry.shown_height_px,
-            rotation_deg=pictures.geometry.rotation_deg,
+            width_px=width_px,
+            height_px=height_px,
+            rotation_deg=pictures.view.orientation.rotation_deg,
+            mirrored=pictures.view.orientation.mirrored,
             duration_s=duration_s,
             fps=pictures.decoded / duration_s if pictures.decoded > 1 else None,
             frames_decoded=pictures.decoded,
@@ -142,9 +194,17 @@ class Extraction:
         )
 
     def _cut(self, reached_s: float) -> list[str]:
-        """Whether the file ends before its header's end; for streams that promise nothing of their own."""
-        if reached_s < _BROKEN_OFF * self._survey.promised_s - 1:
-            return [f"the file ends after {reached_s:.1f} of {self._survey.promised_s:.1f} promised seconds"]
+        """Whether the file ends before its header's end; for streams that promise nothing of their own.
+
+        Args:
+            reached_s: where the last stream ends, from the earliest packet of any stream.
+        """
+        promised_s, start_s = self._survey.promised_s, self._survey.start_s
+        if promised_s > start_s > 0:  # Matroska counts from zero, wherever the first packet lies
+            promised_s -= start_s
+        promised_s -= sum(gap_s for _, gap_s in self._survey.stamps.joints)
+        if reached_s < _BROKEN_OFF * promised_s - 1:
+            return [f"the file ends after {reached_s:.1f} of {promised_s:.1f} promised seconds"]
         return []
 
     def _lost_frames(self, frames: int) -> list[str]:
@@ -176,9 +236,29 @@ def _decoded(stream: Any, packet: Packet[Any] | None, errors: list[str]) -> list
     return frames
 
 
+def _reorder_depth(media: Media) -> int:
+    """How many frames the clock may hold back: of large ones fewer, for the sake of memory."""
+    pixels = max(1, media.video.codec_context.width * media.video.codec_context.height)
+    return max(2, min(REORDER_DEPTH, REORDER_DEPTH * _PIXELS_FULL_DEPTH // pixels))
+
+
+def _extract(job: Job, kind: PictureFormat | None, send_message: Send) -> SourceFacts:
+    """Decode the file as what it is.
+
+    Raises:
+        MediaError: see `Extraction.run`.
+    """
+    if kind is not None and kind.is_unsupported:
+        raise MediaError(f"{kind.name} pictures cannot be decoded here", hint="convert it to JPEG or PNG")
+    if kind is None or (kind.name == "JPEG" and is_motion_jpeg(job.input_fd)):
+        return Extraction(job, send_message).run()
+    return extract_pictures(job, kind, send_message)
+
+
 def main(argument: str) -> None:
     """Do one job; its outcome goes through the pipe."""
     job = Job.from_json(argument)
+    kind = prepare_pictures(job.input_fd)  # looks at the first bytes only; later no library can be opened
     cage.import_what_decoding_needs()
     confine_this_process(job.limits, job.parent_pid)
     av.logging.set_level(None)
@@ -186,7 +266,7 @@ def main(argument: str) -> None:
     with os.fdopen(job.output_fd, "wb") as pipe:
         try:
             cage.enter(job.input_fd, job.output_fd)
-            facts = Extraction(job, partial(send, pipe)).run()
+            facts = _extract(job, kind, partial(send, pipe))
             send(pipe, {"kind": "done", "facts": asdict(facts)})
         except MediaError as error:
             send(pipe, {"kind": "error", "what": error.what, "hint": error.hint})

@@ -1,70 +1,245 @@
-"""When each decoded frame is presented, also where the file does not say or says nonsense."""
+"""When each decoded frame is presented, also where the file does not say or says nonsense, and in which order.
+
+Decoders give frames in order of presentation but for the first ones of a damaged stream; timestamps are right but for some. Each
+corrects the other, over a bounded number of frames.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from bisect import bisect_left
+from itertools import pairwise
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
-    from fractions import Fraction
+    from collections.abc import Sequence
 
-    from av.video.frame import VideoFrame
+T = TypeVar("T")
 
-_GONE_BACK_FOR_GOOD = 3
-"""Frames in a row without a usable timestamp after which it was no slip of a single one."""
+REORDER_DEPTH = 16
+"""Frames that H.264 and HEVC allow a decoder to hold back: no frame comes further from its place."""
+_SAME_S = 1e-6
+_STALE_SHARE = 1 / 3
+"""Where fewer of the coming stamps than this lie ahead, time itself has gone back: another recording begins."""
+_ENOUGH = 8
 
 
-class PresentationClock:
-    """Gives each frame its own timestamp, strictly increasing, in seconds from the first presented frame.
+class _Waiting(NamedTuple):
+    stamp_s: float | None
+    duration_s: float | None
+    frame: object
 
-    A frame without a timestamp, or with one that does not lie after its predecessor's, is placed one frame period after it and
-    counted in `repaired`. Where timestamps have gone back for good (two recordings in one file), the later ones are moved.
+
+class PresentationClock(Generic[T]):
+    """Gives each frame its time, strictly increasing, in seconds from the first presented frame.
+
+    Frames wait until `depth` more have come. A stamp that is missing, or that contradicts most of its neighbours, is replaced
+    by a time between those of the frame's neighbours; the frame is counted in `repaired`. Where stamps have gone back for good (two
+    recordings in one file), the later ones are moved.
 
     Args:
-        time_base: seconds per tick of the video stream; frames that a decoder held back to the end come without one.
-        period_s: time from one frame to the next, by the file's frame rate.
+        period_s: time from one frame to the next, by the file's cadence.
+        depth: frames held back.
     """
 
-    def __init__(self, time_base: Fraction, period_s: float) -> None:
-        self._time_base = time_base
+    def __init__(self, period_s: float, depth: int = REORDER_DEPTH) -> None:
         self._period_s = period_s
-        self._uses_dts = False
+        self._depth = depth
+        self._waiting: list[_Waiting] = []
+        self._is_all = False
+        self._released = 0
+        self._shift_s = 0.0
         self._last_s: float | None = None
         self._last_duration_s: float | None = None
+        self._last_was_repaired = False
         self.origin_s = 0.0
         """The file's own timestamp of the first presented frame."""
         self.repaired = 0
-        self._shift_s = 0.0
-        self._in_a_row = 0
+        """Frames without a usable timestamp."""
+        self.restarts = 0
+        """How often time has gone back for good."""
 
-    def time_of(self, frame: VideoFrame) -> float:
-        """Presentation time of the next frame in order of presentation."""
-        if self._last_s is None:
-            # AVI stores decoding times only; with them, all or nothing, lest the two kinds be mixed.
-            self._uses_dts = frame.pts is None and frame.dts is not None
-        stamp = frame.dts if self._uses_dts else frame.pts
-        raw_s = None if stamp is None else float(stamp * self._time_base)
-        if self._last_s is None:
-            self.origin_s = raw_s or 0.0
-            self._shift_s = -self.origin_s
-            self.repaired += raw_s is None
-            time_s = 0.0
-        elif raw_s is None or raw_s + self._shift_s <= self._last_s:
-            time_s = self._last_s + self._period_s
-            self.repaired += 1
-            self._in_a_row += 1
-            if raw_s is not None and self._in_a_row == _GONE_BACK_FOR_GOOD:
-                self._shift_s = time_s - raw_s
-        else:
-            time_s = raw_s + self._shift_s
-            self._in_a_row = 0
-        if frame.duration:
-            self._last_duration_s = float(frame.duration * self._time_base)
-        else:
-            self._last_duration_s = None if self._last_s is None else time_s - self._last_s
-        self._last_s = time_s
-        return time_s
+    def push(self, stamp_s: float | None, duration_s: float | None, frame: T) -> list[tuple[float, T]]:
+        """Take the next frame as the decoder gives it; returns the frame (or none) whose time is known now, with its time.
+
+        Args:
+            stamp_s: its timestamp in file time; None where it has none that counts.
+            duration_s: how long it says to be shown; None where it does not say.
+            frame: kept until its time is known.
+        """
+        self._waiting.append(_Waiting(stamp_s, duration_s, frame))
+        return [self._release()] if len(self._waiting) > self._depth else []
+
+    def finish(self) -> list[tuple[float, T]]:
+        """There are no more frames: all that still wait, in order."""
+        self._is_all = True
+        return [self._release() for _ in range(len(self._waiting))]
 
     @property
     def end_s(self) -> float:
         """When the last frame ends: by its own duration, else that of the gap before it, else the frame period."""
         return (self._last_s or 0.0) + (self._last_duration_s or self._period_s)
+
+    def notes(self) -> list[str]:
+        """What was wrong with the timestamps and was made good, in words."""
+        found = []
+        if self.repaired:
+            found.append(f"{self.repaired} frames without a usable timestamp, placed between their neighbours by the frame rate")
+        if self.restarts:
+            found.append(f"timestamps go back {self.restarts} times (several recordings in one file?); the later frames were moved")
+        return found
+
+    def _release(self) -> tuple[float, T]:
+        if len(self._waiting) >= min(_ENOUGH, self._depth + 1) and self._has_gone_back():
+            lowest = min(w.stamp_s for w in self._waiting if w.stamp_s is not None)
+            self._shift_s = (self._last_s or 0.0) + self._period_s - lowest
+            self.restarts += 1
+        stamps = [None if w.stamp_s is None else w.stamp_s + self._shift_s for w in self._waiting]
+        index, time_s, repaired = _next_of(stamps, self._last_s, self._period_s, released=self._released if self._is_all else None)
+        chosen = self._waiting.pop(index)
+        if self._last_s is None:
+            self.origin_s = time_s - self._shift_s
+            self._shift_s -= time_s
+            time_s = 0.0
+        self.repaired += repaired
+        if chosen.duration_s:
+            self._last_duration_s = chosen.duration_s
+        else:
+            told = self._last_s is not None and not repaired and not self._last_was_repaired
+            self._last_duration_s = time_s - (self._last_s or 0.0) if told else None
+        self._last_s, self._last_was_repaired = time_s, repaired
+        self._released += 1
+        return time_s, chosen.frame  # type: ignore[return-value] # what went in as T
+
+    def _has_gone_back(self) -> bool:
+        if self._last_s is None:
+            return False
+        stamped = [w.stamp_s + self._shift_s for w in self._waiting if w.stamp_s is not None]
+        is_ahead = [stamp_s > self._last_s + _SAME_S for stamp_s in stamped]
+        return len(stamped) >= _ENOUGH // 2 and sum(is_ahead) < _STALE_SHARE * len(stamped) and not any(is_ahead[:3])
+
+
+def _next_of(stamps: Sequence[float | None], last_s: float | None, period_s: float, *, released: int | None) -> tuple[int, float, bool]:
+    """Which of the waiting frames comes next, when, and whether its own stamp did not count.
+
+    Args:
+        stamps: of the frames in the decoder's order.
+        last_s: when the frame before them is shown; None before the first one.
+        period_s: from one frame to the next.
+        released: how many came before the waiting ones, where none comes after them; None where more may come.
+    """
+    usable = [None if s is None or (last_s is not None and s <= last_s + _SAME_S) else s for s in stamps]
+    certain = [s for s in usable if s is not None]
+    if len(certain) == len(usable) and all(b > a for a, b in pairwise(certain)):
+        return 0, certain[0], False
+    in_order = _longest_increasing(usable)
+    trusted: list[float | None] = [stamp_s if index in in_order else None for index, stamp_s in enumerate(usable)]
+    _trust_holes(usable, trusted, last_s, period_s)
+    times = _filled(trusted, last_s, period_s, released=released)
+    index = min(range(len(times)), key=lambda at: (times[at], at))
+    time_s = times[index]
+    if last_s is not None and time_s <= last_s + _SAME_S:
+        later_s = min((t for t in times if t > last_s + _SAME_S), default=last_s + 2 * period_s)
+        time_s = (last_s + later_s) / 2
+    return index, time_s, trusted[index] is None
+
+
+def _trust_holes(usable: Sequence[float | None], trusted: list[float | None], last_s: float | None, period_s: float) -> None:
+    """Trust stamps of frames that came out of order, too.
+
+    A frame out of the decoder's order fills the hole that it has left, or adjoins the others at either end. Damage falls where a frame is
+    already, or far away.
+    """
+    known = sorted(stamp_s for stamp_s in trusted if stamp_s is not None)
+    if not known:
+        return
+    if last_s is not None:
+        known.insert(0, last_s)
+    reach_s = period_s * (1.5 + sum(stamp_s is None for stamp_s in usable))
+    left = {index: stamp_s for index, stamp_s in enumerate(usable) if stamp_s is not None and trusted[index] is None}
+    inside = [index for index, stamp_s in left.items() if known[0] <= stamp_s <= known[-1]]
+    below = sorted((index for index, stamp_s in left.items() if stamp_s < known[0]), key=lambda index: -left[index])
+    above = sorted((index for index, stamp_s in left.items() if stamp_s > known[-1]), key=lambda index: left[index])
+    for index in (*inside, *below, *above):
+        stamp_s = left[index]
+        at = bisect_left(known, stamp_s)
+        nearest_s = min(abs(known[near] - stamp_s) for near in (at - 1, at) if 0 <= near < len(known))
+        if nearest_s > period_s / 2 and (0 < at < len(known) or nearest_s <= reach_s):
+            trusted[index] = stamp_s
+            known.insert(at, stamp_s)
+
+
+def _holes(trusted: Sequence[float | None], period_s: float) -> list[float]:
+    """Where the cadence leaves out a frame or a few: times that frames without a stamp may have, of which none comes before the first."""
+    known = sorted(stamp_s for stamp_s in trusted if stamp_s is not None)
+    found = []
+    for before_s, after_s in pairwise(known):
+        count = round((after_s - before_s) / period_s) - 1
+        if count < REORDER_DEPTH:
+            found += [before_s + period_s * (number + 1) for number in range(count)]
+    return found
+
+
+def _longest_increasing(stamps: Sequence[float | None]) -> set[int]:
+    """Indices of a longest strictly increasing selection; of equally long ones, the one with the lowest values."""
+    ends: list[int] = []
+    values: list[float] = []
+    before: dict[int, int] = {}
+    for index, stamp_s in enumerate(stamps):
+        if stamp_s is None:
+            continue
+        at = bisect_left(values, stamp_s)
+        if at < len(values) and values[at] == stamp_s:
+            continue  # of equal ones, the first
+        if at:
+            before[index] = ends[at - 1]
+        ends[at:] = [index, *ends[at + 1 :]]
+        values[at:] = [stamp_s, *values[at + 1 :]]
+    chosen = set()
+    index = ends[-1] if ends else -1
+    while index >= 0:
+        chosen.add(index)
+        index = before.get(index, -1)
+    return chosen
+
+
+def _filled(trusted: Sequence[float | None], last_s: float | None, period_s: float, *, released: int | None) -> list[float]:
+    """Times of all frames: the trusted ones as they are, the others evenly between their neighbours in the decoder's order.
+
+    Where these lie too near to each other for one more, all frames are here and the cadence has no place left for it, it was the last
+    one, come too early.
+    """
+    times: list[float] = []
+    end_s = max((stamp_s for stamp_s in trusted if stamp_s is not None), default=0.0)
+    index, count = 0, len(trusted)
+    trailing = next((number for number, stamp_s in enumerate(reversed(trusted)) if stamp_s is not None), count)
+    while index < count:
+        stamp_s = trusted[index]
+        if stamp_s is not None:
+            times.append(stamp_s)
+            index += 1
+            continue
+        end = index
+        while end < count and trusted[end] is None:
+            end += 1
+        missing = end - index
+        after_s = trusted[end] if end < count else None
+        before_s = max([*times, *([] if last_s is None else [last_s])], default=None)
+        if before_s is None:  # the first frames: as many as find no place where the cadence leaves one out come before the others
+            holes = _holes(trusted, period_s)
+            owned = sum(stamp_s is None for stamp_s in trusted[end:])  # by later frames without a stamp
+            holes = holes[: max(0, min(missing, len(holes) - owned))]
+            early = missing - len(holes)
+            first_s = min((stamp_s for stamp_s in trusted if stamp_s is not None), default=early * period_s)
+            times += [first_s - period_s * (early - number) for number in range(early)]
+            times += holes
+            index = end
+            continue
+        too_near = after_s is not None and after_s - before_s < (missing + 0.5) * period_s
+        if released and too_near and released + count - round(end_s / period_s) - 1 - trailing >= missing:
+            times += [end_s + period_s * (number + 1) for number in range(missing)]
+            end_s, index = times[-1], end
+            continue
+        step_s = (after_s - before_s) / (missing + 1) if after_s is not None and after_s > before_s else period_s
+        times += [before_s + step_s * (number + 1) for number in range(missing)]
+        index = end
+    return times

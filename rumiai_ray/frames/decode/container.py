@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import av
-import numpy as np
 from av.stream import Discard, Disposition
 
 from rumiai_ray.errors import MediaError
+from rumiai_ray.frames.decode.stamps import PacketTime, Stamps, cadence_s, judge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,6 +36,8 @@ _PLAYLIST_MARKS = (b"<MPD", b"<SmoothStreamingMedia", b"<AssetMap", b"<smil", b"
 _READ_BYTES = 2**18
 _FALLBACK_FPS = 25.0
 _MAX_PLAUSIBLE_FPS = 1000.0
+_JOINABLE = {"mpegts", "mpeg", "flv", "live_flv"}
+"""Containers whose files are often two written one after another; others have one time line by their format."""
 _NOT_MOVING = Disposition.attached_pic | Disposition.timed_thumbnails
 
 
@@ -81,10 +83,14 @@ class Survey:
     """How long the whole file is by its header, of whichever stream is the longest; 0 where it claims nothing."""
     promised_audio_s: float
     """How long the chosen audio stream is by its header; 0 where there is none or it claims nothing."""
+    start_s: float
+    """The file's own timestamp of its earliest packet, of either stream."""
+    stamps: Stamps
+    """Which timestamps count."""
 
 
 def open_media(descriptor: int) -> Media:
-    """Open the file behind `descriptor` and choose its streams: libav's best moving video, the first audio with a decoder.
+    """Open the file behind `descriptor` and choose its streams: libav's best moving video and best audio, as players do.
 
     Raises:
         MediaError: no container this decoder reads, a playlist, or no video stream.
@@ -113,7 +119,9 @@ def open_media(descriptor: int) -> Media:
     if not readable:
         raise MediaError("its video codec has no decoder here", hint="convert it to H.264")
     video = next((stream for stream in readable if best is not None and stream.index == best.index), readable[0])
-    audio = next((stream for stream in container.streams.audio if stream.codec_context is not None), None)
+    audible = [stream for stream in container.streams.audio if stream.codec_context is not None]
+    preferred = container.streams.best("audio")
+    audio = next((stream for stream in audible if preferred is not None and stream.index == preferred.index), next(iter(audible), None))
     for stream in container.streams:
         stream.discard = Discard.default if stream in (video, audio) else Discard.all
     for chosen in (video, audio):
@@ -147,35 +155,49 @@ def packets(media: Media, streams: tuple[VideoStream | AudioStream, ...], proble
 
 
 def survey(media: Media) -> Survey:
-    """Read all packets of the video stream, decoding none. Headers lie about length and count; packets are there or not.
+    """Read all packets of the chosen streams, decoding none. Headers lie about length and count; packets are there or not.
 
     Leaves `media` at its end; open it again to decode.
     """
-    times_s: list[float] = []
-    end_s = float("-inf")
+    chosen = (media.video,) if media.audio is None else (media.video, media.audio)
+    video: list[PacketTime] = []
+    audio: list[PacketTime] = []
     count = hidden = 0
-    for packet in packets(media, (media.video,), []):
-        if packet.is_discard:
+    for packet in packets(media, chosen, []):
+        is_video = packet.stream_index == media.video.index
+        if is_video and packet.is_discard:
             hidden += 1
             continue
-        count += 1
+        count += is_video
         stamp = packet.dts if packet.pts is None else packet.pts
         if stamp is not None:
-            times_s.append(float(stamp * packet.time_base))
-            end_s = max(end_s, times_s[-1] + float((packet.duration or 0) * packet.time_base))
-    gaps_s = np.diff(np.sort(times_s))
-    gaps_s = gaps_s[gaps_s > 0]
-    period_s = float(np.median(gaps_s)) if len(gaps_s) else 1 / _plausible_fps(media.video)
-    if not times_s:
+            time = PacketTime(float(stamp * packet.time_base), float((packet.duration or 0) * packet.time_base))
+            (video if is_video else audio).append(time)
+    period_s = cadence_s([packet_time.start_s for packet_time in video], 1 / _plausible_fps(media.video))
+    stamps = judge(video, audio, period_s, joins=media.container.format.name in _JOINABLE)
+    ends_s = [(closed_s, packet_time.duration_s) for packet_time in video if (closed_s := stamps.close(packet_time.start_s)) is not None]
+    if not ends_s:
         duration_s = count * period_s
     else:
-        last_s = max(times_s)
-        duration_s = (end_s if end_s > last_s else last_s + period_s) - min(times_s)
-    promised_frames = max(0, media.video.frames - hidden)
+        last_s, end_s = max(ends_s)[0], max(start_s + length_s for start_s, length_s in ends_s)
+        duration_s = (end_s if end_s > last_s else last_s + period_s) - min(ends_s)[0]
+    start_s = min((packet_time.start_s for packet_time in (*video, *audio)), default=0.0)
     promised_s = (media.container.duration or 0) / av.time_base
-    audio = media.audio
-    promised_audio_s = float(audio.duration * audio.time_base) if audio and audio.duration and audio.time_base else 0.0
-    return Survey(duration_s, period_s, promised_frames, promised_s, promised_audio_s)
+    sound = media.audio
+    promised_audio_s = float(sound.duration * sound.time_base) if sound and sound.duration and sound.time_base else 0.0
+    promised_audio_s = max(0.0, promised_audio_s - sum(gap_s for _, gap_s in stamps.joints))
+    return Survey(duration_s, period_s, _promised_frames(media, hidden), promised_s, promised_audio_s, start_s, stamps)
+
+
+def _promised_frames(media: Media, hidden: int) -> int:
+    """What the header claims, less what an edit list hides: in part the demuxer marks those packets, in part it leaves them out."""
+    video = media.video
+    promised = max(0, video.frames - hidden)
+    if promised and "mp4" in media.container.format.name.split(","):
+        listed = sum(not entry.is_discard for entry in video.index_entries)
+        if listed:
+            promised = min(promised, listed)
+    return promised
 
 
 def _plausible_fps(video: VideoStream) -> float:

@@ -48,7 +48,9 @@ class DecodedFrame:
     source_frame: int
     """Index among the decoded frames, in presentation order."""
     time_s: float
-    """Seconds from the first presented frame."""
+    """When it is first shown, seconds from the first presented frame."""
+    shown_until_s: float
+    """When the next decoded frame takes its place, or the video ends; above `time_s`."""
     jpeg: bytes
 
 
@@ -169,7 +171,7 @@ def _understood(
     match header["kind"]:
         case "frame":
             [jpeg] = _jpegs(header, payload, spec.jpeg_quality)
-            yield DecodedFrame(header["source_frame"], header["time_s"], jpeg)
+            yield DecodedFrame(header["source_frame"], header["time_s"], header["shown_until_s"], jpeg)
         case "thumbnails":
             yield DecodedThumbnails(tuple(header["time_s"]), tuple(_jpegs(header, payload, spec.thumbnail_quality)))
         case "sound":

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from rumiai_ray.errors import MediaError
-from rumiai_ray.frames.decode.clock import PresentationClock
-from rumiai_ray.frames.decode.picture import Geometry, Painter
+from rumiai_ray.frames.decode.picture import Painter, View, fit
 from rumiai_ray.frames.sampling import GridSampler
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
-    from av.video.stream import VideoStream
 
-    from rumiai_ray.frames.decode.container import Survey
     from rumiai_ray.frames.decode.job import Job
     from rumiai_ray.frames.sampling import Sample
 
 _THUMBNAILS_A_MESSAGE = 64
 MICROSECOND = Fraction(1, 1_000_000)
 """Time base of streams that have none: libav's own."""
+_MUCH_SMALLER = 0.75
+"""A picture scaled down by more than this beside what it would have been stored at alone: small text and faces are lost in it."""
 
 
 class Send(Protocol):
@@ -30,50 +29,63 @@ class Send(Protocol):
         """Send `payload` under `header`."""
 
 
+class Picture(NamedTuple):
+    """A decoded frame and how it is shown."""
+
+    frame: VideoFrame
+    view: View
+
+
 class PictureTrack:
     """Takes every decoded frame of one video, in order of presentation.
 
     Args:
-        stream: where the frames come from.
-        first: the first of them; the whole video is shown and stored as it is.
-        survey: what its packets said.
+        first: the first of them; its size as shown is the canvas of the whole video.
+        duration_s: about how long the video is; decides on the sampling grid.
         job: which frames are wanted, at what size, within which limits.
         send: the way to the parent.
+        on_white: transparent parts are shown on white.
     """
 
-    def __init__(self, stream: VideoStream, first: VideoFrame, survey: Survey, job: Job, send: Send) -> None:
+    def __init__(self, first: View, duration_s: float, job: Job, send: Send, *, on_white: bool = False) -> None:
         self._limits = job.limits
+        self._long_side_px = job.spec.long_side_px
         self._send = send
-        self._first_size_px = first.width, first.height
-        self._sizes_differ = False
+        self._shown_px = first.shown_px
         self._damaged = 0
         self._thumbnails: list[bytes] = []
         self._thumbnail_times_s: list[float] = []
-        self.geometry = Geometry.of(first, stream.sample_aspect_ratio)
-        self.painter = Painter(self.geometry, job.spec.long_side_px)
-        self._thumbnail_painter = Painter(self.geometry, job.spec.thumbnail_long_side_px)
-        self.clock = PresentationClock(stream.time_base or MICROSECOND, survey.period_s)
-        self.sampling_fps = job.spec.fps_for(survey.duration_s)
-        self._sampler: GridSampler[VideoFrame] = GridSampler(self.sampling_fps)
+        self.view = first
+        """How the first picture is shown."""
+        self.painter = Painter(first.shown_px, job.spec.long_side_px, on_white=on_white)
+        self._thumbnail_painter = Painter(first.shown_px, job.spec.thumbnail_long_side_px, on_white=on_white)
+        self.sampling_fps = job.spec.fps_for(duration_s)
+        self._sampler: GridSampler[Picture] = GridSampler(self.sampling_fps)
+        self._sizes: list[tuple[int, int]] = []
+        self._shrunk = 0
         self.decoded = 0
         """Frames taken."""
         self.sampled = 0
         """Frames sent at full size."""
 
-    def take(self, frame: VideoFrame) -> None:
+    def take(self, time_s: float, picture: Picture) -> None:
         """Take the next frame.
+
+        Args:
+            time_s: when it is shown, after all frames before it; the first one is at 0.
+            picture: the frame and its view.
 
         Raises:
             MediaError: one more than allowed, or it is too large or too late.
         """
+        frame, view = picture
         refuse_too_many_pixels(frame.width, frame.height, self._limits.max_pixels)
-        self._sizes_differ |= self._first_size_px != (frame.width, frame.height)
-        self._damaged += frame.is_corrupt
-        time_s = self.clock.time_of(frame)
         refuse_too_long(time_s, self._limits.max_duration_s)
-        for sample in self._sampler.push(self.decoded, time_s, frame):
+        self._note_size(view)
+        self._damaged += frame.is_corrupt
+        for sample in self._sampler.push(self.decoded, time_s, picture):
             self._send_frame(sample)
-        self._thumbnails.append(self._thumbnail_painter.paint(frame, tone_map=False).tobytes())
+        self._thumbnails.append(self._thumbnail_painter.paint(frame, view, tone_map=False).tobytes())
         self._thumbnail_times_s.append(time_s)
         if len(self._thumbnails) == _THUMBNAILS_A_MESSAGE:
             self._send_thumbnails()
@@ -81,29 +93,46 @@ class PictureTrack:
         if self.decoded > self._limits.max_frames:
             raise MediaError(f"more than {self._limits.max_frames} frames", hint="raise --limits-max-frames to allow it")
 
-    def finish(self) -> None:
-        """There are no more frames: send what was held back."""
-        for sample in self._sampler.finish(self.clock.end_s):
+    def finish(self, end_s: float) -> None:
+        """There are no more frames: send what was held back.
+
+        Args:
+            end_s: when the last frame ends.
+        """
+        for sample in self._sampler.finish(end_s):
             self._send_frame(sample)
         if self._thumbnails:
             self._send_thumbnails()
 
     def lost(self) -> list[str]:
         """What of the pictures taken cannot be seen, in words."""
-        return [f"{self._damaged} frames decoded with damage"] if self._damaged else []
+        found = [f"{self._damaged} frames decoded with damage"] if self._damaged else []
+        if self._shrunk:
+            found.append(f"{self._shrunk} frames are larger than the first one and lost detail in its size")
+        return found
 
     def repaired(self) -> list[str]:
         """What was wrong with the pictures and was made good, in words."""
-        found = []
-        if self.clock.repaired:
-            found.append(f"{self.clock.repaired} frames without a usable timestamp, placed by the frame rate")
-        if self._sizes_differ:
-            found.append("frames differ in size; all were scaled to the first one's")
-        return found
+        if not self._sizes:
+            return []
+        width, height = self.view.shown_px
+        sizes = ", ".join(f"{width}×{height}" for width, height in self._sizes[:8])
+        return [f"frames differ in size or aspect ({sizes}); each was fitted into the first one's {width}×{height}"]
 
-    def _send_frame(self, sample: Sample[VideoFrame]) -> None:
-        picture = self.painter.paint(sample.frame)
-        header = {"kind": "frame", "source_frame": sample.source_frame, "time_s": sample.time_s, **_size_of(self.painter)}
+    def _note_size(self, view: View) -> None:
+        shown_px = view.shown_px
+        if shown_px == self.view.shown_px:
+            return
+        if shown_px not in self._sizes:
+            self._sizes.append(shown_px)
+        alone = min(1.0, self._long_side_px / max(shown_px))
+        place = fit(shown_px, (self.painter.width_px, self.painter.height_px))
+        self._shrunk += place.width < _MUCH_SMALLER * alone * shown_px[0] and place.height < _MUCH_SMALLER * alone * shown_px[1]
+
+    def _send_frame(self, sample: Sample[Picture]) -> None:
+        picture = self.painter.paint(sample.frame.frame, sample.frame.view)
+        shown = {"time_s": sample.time_s, "shown_until_s": sample.shown_until_s}
+        header = {"kind": "frame", "source_frame": sample.source_frame, **shown, **_size_of(self.painter)}
         self._send(header, picture.data.cast("B"))
         self.sampled += 1
 

@@ -5,24 +5,74 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import av
+import numpy as np
 from av.audio.resampler import AudioResampler
 
 from rumiai_ray.errors import MediaError
 from rumiai_ray.frames.types import AUDIO_RATE_HZ
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from fractions import Fraction
 
     from av.audio.frame import AudioFrame
+    from numpy.typing import NDArray
 
 AUDIO_ERRORS = (av.FFmpegError, ValueError)
 """What PyAV raises for an audio packet or frame it cannot use."""
 _BYTES_PER_SAMPLE = 2
+_FULL_SCALE = 32768.0
+_SIDE, _CENTRE, _SURROUND = 0.5, 0.7071, 0.3536
+_WEIGHTS = {
+    "FL": _SIDE, "FR": _SIDE, "FC": _CENTRE, "LFE": 0.0, "LFE2": 0.0,
+    "SL": _SURROUND, "SR": _SURROUND, "BL": _SURROUND, "BR": _SURROUND, "BC": _SURROUND,
+}  # fmt: skip
+"""Half the sum of both sides of the stereo downmix of ITU-R BS.775-4, annex 4: speech in the centre keeps its level beside the rest."""
+_OPPOSITE = -0.6
+"""Correlation of two channels below which they are one sound in opposite phase."""
 _GAP_S = 0.05
 """Timestamps may be off by this much before it counts: containers round to milliseconds, and speech 50 ms late is still in sync
 with the picture (EBU R 37 allows 40 to 60 ms)."""
 _ENCODER_SLACK_S = 0.3
 """Headers count an encoder's priming and padding or do not: up to two frames, of 0.128 s each for AAC at 8 kHz."""
+
+
+class Downmix:
+    """Mixes channels into one that no pair of them can cancel: sound in opposite phase is turned before it is added.
+
+    The weights are those of `_WEIGHTS`; channels without a name count alike. Sums above full scale are clipped. Whether a channel
+    runs against the loudest one is judged over all of the sound so far.
+    """
+
+    def __init__(self) -> None:
+        self._against: NDArray[np.float64] = np.zeros(0)
+        self._energy: NDArray[np.float64] = np.zeros(0)
+        self._sign: NDArray[np.float64] = np.ones(0)
+
+    def __call__(self, channels: NDArray[np.float32], names: Sequence[str]) -> NDArray[np.float64]:
+        """Mix.
+
+        Args:
+            channels: (channels, n) samples, full scale = 1.
+            names: of the channels, as libav has them.
+
+        Returns:
+            (n,) samples.
+        """
+        weights = np.array([_WEIGHTS.get(name, 1 / len(names)) for name in names])
+        if len(weights) == 1:
+            alone: NDArray[np.float64] = channels[0].astype(np.float64)
+            return alone
+        if len(self._sign) != len(weights):
+            self._against, self._energy, self._sign = np.zeros(len(weights)), np.zeros(len(weights)), np.ones(len(weights))
+        values = channels.astype(np.float64)
+        lead = int(np.argmax(self._energy + (values**2).sum(axis=1) * (weights > 0)))
+        self._against += values @ values[lead]
+        self._energy += (values**2).sum(axis=1)
+        likeness = self._against / np.sqrt(np.maximum(self._energy * self._energy[lead], 1e-12))
+        self._sign = np.where(likeness < _OPPOSITE, -1.0, np.where(likeness > 0, 1.0, self._sign))
+        mixed: NDArray[np.float64] = (weights * self._sign) @ values
+        return mixed
 
 
 class SoundTrack:
@@ -32,10 +82,19 @@ class SoundTrack:
         time_base: seconds per tick of the audio stream; frames that a decoder held back to the end come without one.
         longest_gap_s: a longer one, longer than the video for instance, is no gap but a broken timestamp.
         max_duration_s: longer audio is refused.
+        stamp_as_it_counts: a timestamp in seconds of file time without the jumps of joined recordings; None for one to ignore.
     """
 
-    def __init__(self, time_base: Fraction, longest_gap_s: float, max_duration_s: float) -> None:
+    def __init__(
+        self,
+        time_base: Fraction,
+        longest_gap_s: float,
+        max_duration_s: float,
+        *,
+        stamp_as_it_counts: Callable[[float | None], float | None] = lambda stamp_s: stamp_s,
+    ) -> None:
         self._time_base = time_base
+        self._stamp_as_it_counts = stamp_as_it_counts
         self._longest_gap_s = max(longest_gap_s, _GAP_S)
         self._max_samples = int(max_duration_s * AUDIO_RATE_HZ)
         self._resampler: AudioResampler | None = None
@@ -52,6 +111,7 @@ class SoundTrack:
         """The latest of them, s16le; the caller takes them out."""
         self._silence_s = 0.0
         self._jumps = 0
+        self._downmix = Downmix()
 
     def take(self, frame: AudioFrame) -> None:
         """Take the next decoded frame; what is ready of it goes into `ready`.
@@ -63,7 +123,7 @@ class SoundTrack:
         source = (frame.format.name, frame.layout.name, frame.sample_rate)
         if self._resampler is None or source != self._source:
             self.finish()
-            self._resampler = AudioResampler(format="s16", layout="mono", rate=AUDIO_RATE_HZ)
+            self._resampler = AudioResampler(format="fltp", layout=frame.layout.name, rate=AUDIO_RATE_HZ)
             self._source = source
         self._taken_s += frame.samples / frame.sample_rate
         frame.pts = None  # gaps and jumps have just been dealt with
@@ -103,7 +163,7 @@ class SoundTrack:
 
     def _reach(self, frame: AudioFrame) -> None:
         """Fill the gap before `frame` with silence, where there is one."""
-        stamp_s = None if frame.pts is None else float(frame.pts * self._time_base)
+        stamp_s = self._stamp_as_it_counts(None if frame.pts is None else float(frame.pts * self._time_base))
         if self.start_s is None:
             self.start_s = self._origin_s = stamp_s or 0.0
         if stamp_s is None:
@@ -121,7 +181,8 @@ class SoundTrack:
 
     def _resample(self, resampler: AudioResampler, frame: AudioFrame | None) -> None:
         for piece in resampler.resample(frame):
-            self._give(piece.to_ndarray().tobytes())
+            mono = self._downmix(piece.to_ndarray().astype(np.float32, copy=False), [channel.name for channel in piece.layout.channels])
+            self._give(np.clip(np.round(mono * _FULL_SCALE), -_FULL_SCALE, _FULL_SCALE - 1).astype("<i2").tobytes())
 
     def _give(self, samples: bytes) -> None:
         self.ready += samples

@@ -1,6 +1,6 @@
 """What one entry of the store looks like on the disk, how it is written, and how it is checked before anybody reads it.
 
-frames.parquet      frame_index, source_frame, time_s, jpeg; row groups of 32 frames
+frames.parquet      frame_index, source_frame, time_s, jpeg, shown_until_s; row groups of 32 frames
 audio.parquet       pcm: 10 s of s16le mono at 16 kHz a row; no row where the video has no audio
 thumbnails.parquet  time_s, jpeg: every decoded frame, tiny
 facts.json          `SourceFacts`
@@ -31,12 +31,13 @@ FRAMES, AUDIO, THUMBNAILS, FACTS, COMPLETE = "frames.parquet", "audio.parquet", 
 FRAMES_A_ROW_GROUP = 32
 _THUMBNAILS_A_ROW_GROUP = 1024
 _SOUND_BYTES_A_ROW = 10 * 2 * AUDIO_RATE_HZ
-_FORMAT = 1
+_FORMAT = 2
 _Codec = Literal["gzip", "brotli", "lz4", "zstd", "snappy", "none"]
 
 _TIME: pa.Field[Any] = pa.field("time_s", pa.float64())
 _JPEG: pa.Field[Any] = pa.field("jpeg", pa.binary())
-_FRAME_SCHEMA = pa.schema([pa.field("frame_index", pa.int32()), pa.field("source_frame", pa.int64()), _TIME, _JPEG])
+_SHOWN_UNTIL: pa.Field[Any] = pa.field("shown_until_s", pa.float64())
+_FRAME_SCHEMA = pa.schema([pa.field("frame_index", pa.int32()), pa.field("source_frame", pa.int64()), _TIME, _JPEG, _SHOWN_UNTIL])
 _AUDIO_SCHEMA = pa.schema([pa.field("pcm", pa.binary())])
 _THUMBNAIL_SCHEMA = pa.schema([_TIME, _JPEG])
 
@@ -92,9 +93,9 @@ class EntryWriter:
         self._sound = bytearray()
         self._frame_count = 0
 
-    def add_frame(self, source_frame: int, time_s: float, jpeg: bytes) -> None:
-        """Append the next sampled frame."""
-        self._frames.add((self._frame_count, source_frame, time_s, jpeg))
+    def add_frame(self, source_frame: int, time_s: float, shown_until_s: float, jpeg: bytes) -> None:
+        """Append the next sampled frame, shown from `time_s` until `shown_until_s`."""
+        self._frames.add((self._frame_count, source_frame, time_s, jpeg, shown_until_s))
         self._frame_count += 1
 
     def add_thumbnails(self, times_s: Sequence[float], jpegs: Sequence[bytes]) -> None:

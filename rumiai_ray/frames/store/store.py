@@ -257,7 +257,7 @@ class FrameStore:
                     with storage_errors("writing an entry", partial):
                         match piece:
                             case DecodedFrame():
-                                writer.add_frame(piece.source_frame, piece.time_s, piece.jpeg)
+                                writer.add_frame(piece.source_frame, piece.time_s, piece.shown_until_s, piece.jpeg)
                             case DecodedThumbnails():
                                 writer.add_thumbnails(piece.time_s, piece.jpegs)
                             case DecodedSound():

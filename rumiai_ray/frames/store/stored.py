@@ -82,6 +82,20 @@ class StoredVideo:
         """(frames_sampled,) seconds from the first presented frame, ascending."""
         return _times_s(self._directory / FRAMES)
 
+    @property
+    def shown_from_s(self) -> NDArray[np.float64]:
+        """(frames_sampled,) when each sampled frame is first shown: `times_s` under the name of its partner `shown_until_s`."""
+        return self.times_s
+
+    @cached_property
+    def shown_until_s(self) -> NDArray[np.float64]:
+        """(frames_sampled,) when the next decoded frame, sampled or not, takes the place of each sampled one.
+
+        Seconds from the first presented frame; for the video's last frame, its duration. Above `shown_from_s` in every place, and
+        never above the next sampled frame's. A frame held for six seconds is sampled once, and its interval is six seconds long.
+        """
+        return _times_s(self._directory / FRAMES, "shown_until_s")
+
     def audio(self) -> Audio | None:
         """The whole audio, or None where the video has none that can be decoded."""
         if self.facts.audio_start_s is None:
@@ -108,9 +122,9 @@ class StoredVideo:
         self.close()
 
 
-def _times_s(path: Path) -> NDArray[np.float64]:
+def _times_s(path: Path, column: str = "time_s") -> NDArray[np.float64]:
     with storage_errors("reading times", path):
-        times: NDArray[np.float64] = pq.read_table(path, columns=["time_s"], use_threads=False).column("time_s").to_numpy()
+        times: NDArray[np.float64] = pq.read_table(path, columns=[column], use_threads=False).column(column).to_numpy()
     return times
 
 

@@ -72,6 +72,7 @@ class Sound(Model):
         count = len(batch.samples)
         edges = np.append(np.arange(0, count, _STRETCH), count)
         values = batch.samples.astype(np.float64) / _FULL_SCALE
+        values -= values.mean() if count else 0.0  # a constant offset, as cheap microphones add, cannot be heard
         rms = np.sqrt(np.add.reduceat(values**2, edges[:-1]) / np.diff(edges))
         loudness = 20 * np.log10(np.maximum(rms, 10 ** (schema.QUIETEST_DBFS / 20)))
         pitch = _pitch(values, (edges[:-1] + edges[1:]) / 2 / AUDIO_RATE_HZ, settings)

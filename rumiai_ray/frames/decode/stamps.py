@@ -1,0 +1,117 @@
+"""What the timestamps of a file's packets say together: the cadence, stamps that nothing supports, and jumps of joined recordings.
+
+Runs inside the decoding subprocess.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+JUMP_S = 10.0
+"""A longer gap between the packets of a transport stream is a joint of two recordings (ffmpeg's `-dts_delta_threshold`)."""
+_APART_S = 2.0
+_APART_PERIODS = 16
+"""Stamps are a group of their own where this much time, and this many frames of the cadence, lies between them and the next."""
+_FEW = 3
+"""Fewer stamps than this, far from all others, are damage; as many or more are a part of the video."""
+_FAR_S, _FAR_LENGTHS = 30.0, 2
+"""How far few stamps are from all others to be damage and no held picture: so long, and so many lengths of the rest."""
+_ENOUGH = 8
+"""Of fewer packets nobody can say which are usual."""
+_ALIKE = 0.1
+"""Gaps that differ by less than this share are one cadence, rounded."""
+
+
+class PacketTime(NamedTuple):
+    """When a packet is presented by the file, in seconds of the file's own time."""
+
+    start_s: float
+    duration_s: float
+    """0 where the file does not say."""
+
+
+@dataclass(frozen=True)
+class Stamps:
+    """Which timestamps of a file count, and what to take off from them."""
+
+    joints: tuple[tuple[float, float], ...] = ()
+    """(from, gap) in file time: a stamp after `from` comes `gap` earlier than it says; gaps add up."""
+    wild: tuple[tuple[float, float], ...] = ()
+    """(lowest, highest) of stamps that belong to nothing."""
+
+    def close(self, stamp_s: float | None) -> float | None:
+        """A stamp as it counts; None for a wild one."""
+        if stamp_s is None or any(lowest <= stamp_s <= highest for lowest, highest in self.wild):
+            return None
+        return stamp_s - sum(gap_s for from_s, gap_s in self.joints if stamp_s > from_s)
+
+    def notes(self) -> list[str]:
+        """The joints in words."""
+        return [f"timestamps jump ahead by {gap_s:.1f} s (two recordings in one file?); the gap was closed" for _, gap_s in self.joints]
+
+
+def cadence_s(stamps_s: Sequence[float], otherwise_s: float) -> float:
+    """The most usual time from one frame to the next.
+
+    Args:
+        stamps_s: of the video's packets, in any order, damaged ones among them.
+        otherwise_s: the answer where they do not say.
+    """
+    gaps_s = np.diff(np.unique(stamps_s))
+    gaps_s = np.sort(gaps_s[gaps_s > 1e-6])  # noqa: PLR2004 -- below the finest time base
+    if not len(gaps_s):
+        return otherwise_s
+    support = np.searchsorted(gaps_s, gaps_s * (1 + _ALIKE), side="right") - np.arange(len(gaps_s))
+    first = int(np.argmax(support))
+    return float(np.mean(gaps_s[first : first + support[first]]))
+
+
+def judge(video: Sequence[PacketTime], audio: Sequence[PacketTime], period_s: float, *, joins: bool) -> Stamps:
+    """Look at all packets together.
+
+    A gap that another stream's packets fill, or that a packet's own duration spans, is none: pictures may be held for long.
+
+    Args:
+        video: packets of the video stream.
+        audio: packets of the audio stream; none where there is none.
+        period_s: the video's cadence.
+        joins: whether the container is one whose recordings may be joined by writing one after another.
+    """
+    if len(video) < _ENOUGH:
+        return Stamps()
+    apart_s = max(_APART_S, _APART_PERIODS * period_s)
+    spans = sorted(
+        [(p.start_s, p.start_s + max(p.duration_s, period_s), 1) for p in video] + [(p.start_s, p.start_s + p.duration_s, 0) for p in audio]
+    )
+    groups: list[list[float]] = []  # first stamp, last stamp, end, video packets, all packets
+    for start_s, end_s, is_video in spans:
+        if groups and start_s - groups[-1][2] <= apart_s:
+            group = groups[-1]
+            group[1], group[2] = max(group[1], start_s), max(group[2], end_s)
+            group[3] += is_video
+            group[4] += 1
+        else:
+            groups.append([start_s, start_s, end_s, is_video, 1])
+    usual = max(groups, key=lambda group: group[3])
+    far_s = max(_FAR_S, _FAR_LENGTHS * (usual[2] - usual[0]))
+    wild = []
+    if 2 * usual[3] >= len(video):
+        for group in groups:
+            away_s = max(usual[0] - group[2], group[0] - usual[2])
+            if group[4] < _FEW and (away_s > far_s or group[1] < min(0.0, usual[0])):
+                wild.append((group[0], group[1]))
+    kept = [group for group in groups if (group[0], group[1]) not in wild]
+    joints = []
+    if joins:
+        for before, after in pairwise(kept):
+            gap_s = after[0] - before[2]
+            if gap_s > JUMP_S:
+                joints.append(((before[1] + after[0]) / 2, gap_s))
+    return Stamps(tuple(joints), tuple(wild))

@@ -1,0 +1,139 @@
+"""Times of frames whose timestamps are missing, wrong, out of order or of several recordings."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rumiai_ray.frames.decode.clock import REORDER_DEPTH, PresentationClock
+from rumiai_ray.frames.decode.stamps import PacketTime, cadence_s, judge
+
+PERIODS_S = [1 / 60, 1001 / 30000, 1 / 25, 1 / 10, 1.0]
+
+
+def timed(stamps_s: list[float | None], period_s: float) -> tuple[PresentationClock[int], list[float], list[int]]:
+    """The clock after all frames, their times, and their numbers in the order in which they came out."""
+    packets = [PacketTime(stamp_s, 0.0) for stamp_s in stamps_s if stamp_s is not None]
+    cadence = cadence_s([packet.start_s for packet in packets], 1 / 25)
+    counted = judge(packets, [], cadence, joins=False)
+    clock: PresentationClock[int] = PresentationClock(cadence if packets else period_s)
+    released = [piece for number, stamp_s in enumerate(stamps_s) for piece in clock.push(counted.close(stamp_s), None, number)]
+    released += clock.finish()
+    return clock, [time_s for time_s, _ in released], [number for _, number in released]
+
+
+@pytest.mark.parametrize("period_s", PERIODS_S)
+def test_good_timestamps_are_kept(period_s: float) -> None:
+    stamps_s = [5 + number * period_s for number in range(100)]
+    clock, times_s, order = timed(list(stamps_s), period_s)
+    assert times_s == pytest.approx([number * period_s for number in range(100)])
+    assert order == list(range(100))
+    assert clock.origin_s == pytest.approx(5)
+    assert clock.notes() == []
+
+
+@given(data=st.data(), count=st.integers(2, 120), period_s=st.sampled_from(PERIODS_S))
+@settings(max_examples=150, deadline=None)
+def test_frames_that_come_out_of_order_are_put_in_order(data: st.DataObject, count: int, period_s: float) -> None:
+    order = _shuffled(data, count)
+    clock, times_s, released = timed([number * period_s for number in order], period_s)
+    assert times_s == pytest.approx([number * period_s for number in range(count)])
+    assert [order[number] for number in released] == list(range(count))
+    assert clock.notes() == []
+
+
+@given(data=st.data(), count=st.integers(12, 150), period_s=st.sampled_from(PERIODS_S), start_s=st.sampled_from([0.0, 3.0, 3600.0]))
+@settings(max_examples=300, deadline=None)
+def test_up_to_a_third_of_damaged_timestamps_cost_no_more_than_a_frame(
+    data: st.DataObject, count: int, period_s: float, start_s: float
+) -> None:
+    order = list(range(count))
+    stamps_s: list[float | None] = [start_s + number * period_s for number in order]
+    victims = data.draw(st.lists(st.integers(0, count - 1), unique=True, max_size=count // 3), label="damaged")
+    for victim in victims:
+        kind = data.draw(st.sampled_from(["missing", "equal", "negative", "wild"]))
+        if kind == "missing":
+            stamps_s[victim] = None
+        elif kind == "equal":
+            stamps_s[victim] = start_s + order[max(0, victim - 1)] * period_s
+        elif kind == "negative":
+            stamps_s[victim] = start_s - data.draw(st.floats(1e3, 1e6))
+        else:
+            stamps_s[victim] = start_s + data.draw(st.floats(1e4, 1e7))
+    clock, times_s, released = timed(stamps_s, period_s)
+    assert sorted(released) == list(range(count))
+    assert all(b > a for a, b in pairwise(times_s))
+    assert times_s[0] == 0
+    assert clock.end_s == pytest.approx(count * period_s, abs=1.01 * period_s)
+
+
+@pytest.mark.parametrize("every", [3, 5, 7, 10, 25])
+@pytest.mark.parametrize("back_frames", [1, 2, 5, 12])
+def test_a_step_back_every_few_frames_changes_no_length(every: int, back_frames: int) -> None:
+    stamps_s: list[float | None] = [(number - back_frames * (number % every == every - 1)) / 25 for number in range(75)]
+    clock, times_s, _ = timed(stamps_s, 1 / 25)
+    assert clock.end_s == pytest.approx(3.0, abs=0.05)
+    assert all(b > a for a, b in pairwise(times_s))
+    assert max(b - a for a, b in pairwise(times_s)) < 3.1 / 25
+
+
+def test_a_wild_stamp_lies_between_its_neighbours() -> None:
+    stamps_s: list[float | None] = [number / 25 for number in range(50)]
+    stamps_s[20] = 95_443.7
+    clock, times_s, order = timed(stamps_s, 1 / 25)
+    assert times_s == pytest.approx([number / 25 for number in range(50)])
+    assert order == list(range(50))
+    assert clock.repaired == 1
+    assert "placed between their neighbours" in clock.notes()[0]
+
+
+@pytest.mark.parametrize("held_s", [0.5, 2.5, 6.0, 40.0])
+@pytest.mark.parametrize("at", [0, 30, 58])
+def test_a_picture_that_is_held_stays_held(held_s: float, at: int) -> None:
+    packets = [PacketTime(number / 20 + held_s * (number > at), held_s + 1 / 20 if number == at else 1 / 20) for number in range(60)]
+    counted = judge(packets, [], 1 / 20, joins=False)
+    clock: PresentationClock[int] = PresentationClock(1 / 20)
+    released = [piece for number, p in enumerate(packets) for piece in clock.push(counted.close(p.start_s), p.duration_s, number)]
+    released += clock.finish()
+    assert [time_s for time_s, _ in released] == pytest.approx([packet.start_s for packet in packets])
+    assert clock.end_s == pytest.approx(3.0 + held_s)
+    assert clock.notes() == []
+
+
+def test_the_slides_of_a_slide_show_are_no_damage() -> None:
+    packets = [PacketTime(30.0 * number, 0.0) for number in range(20)]
+    assert judge(packets, [], 30.0, joins=False).wild == ()
+
+
+@pytest.mark.parametrize("to_s", [4000.0, 124.0, 36.0, 90_000.0])
+def test_a_jump_of_joined_recordings_is_closed(to_s: float) -> None:
+    video = [PacketTime(start_s + number / 25, 1 / 25) for start_s in (20.0, to_s) for number in range(75)]
+    audio = [PacketTime(start_s - 0.02 + number * 0.0213, 0.0213) for start_s in (20.0, to_s) for number in range(141)]
+    counted = judge(video, audio, 1 / 25, joins=True)
+    closed = [counted.close(packet.start_s) for packet in video]
+    assert closed[0] == 20
+    assert closed[-1] == pytest.approx(20 + 6 - 1 / 25, abs=0.1)
+    assert "the gap was closed" in counted.notes()[0]
+
+
+def test_a_gap_that_sound_fills_is_a_held_picture() -> None:
+    video = [PacketTime(start_s + number / 25, 1 / 25) for start_s in (0.0, 30.0) for number in range(75)]
+    audio = [PacketTime(number * 0.02, 0.02) for number in range(1650)]
+    assert judge(video, audio, 1 / 25, joins=True).joints == ()
+
+
+@given(st.lists(st.none() | st.floats(-1e9, 1e9), max_size=60), st.sampled_from(PERIODS_S))
+@settings(deadline=None)
+def test_whatever_the_stamps_say_every_frame_comes_out_once_and_time_goes_on(stamps_s: list[float | None], period_s: float) -> None:
+    _, times_s, released = timed(stamps_s, period_s)
+    assert sorted(released) == list(range(len(stamps_s)))
+    assert all(b > a for a, b in pairwise(times_s))
+
+
+def _shuffled(data: st.DataObject, count: int) -> list[int]:
+    """The numbers from 0, none further from its place than decoders may hold frames back."""
+    depth = data.draw(st.integers(1, REORDER_DEPTH // 2), label="depth")
+    return sorted(range(count), key=lambda number: number + data.draw(st.floats(0, depth)))
