@@ -40,8 +40,8 @@ _ENCODER_SLACK_S = 0.3
 class Downmix:
     """Mixes channels into one that no pair of them can cancel: sound in opposite phase is turned before it is added.
 
-    The weights are those of `_WEIGHTS`; channels without a name count alike. Sums above full scale are clipped. Whether a channel runs
-    against the first loud one is judged over the sound so far, and changes only while the sum of both is far below them.
+    The weights are those of `_WEIGHTS`; channels without a name count alike. Sums above full scale are clipped. Whether a channel
+    runs against the loudest one is judged over all of the sound so far.
     """
 
     def __init__(self) -> None:
