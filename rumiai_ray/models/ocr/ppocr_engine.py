@@ -132,7 +132,8 @@ class PpocrReader:
 
     def _foreign_script(self, line: Line) -> str | None:
         """The script of a line that PP-OCR does not know; None for one it does. Digits read surely are digits in any script."""
-        if line.confidence >= _SURE and script_of(line.text) == COMMON:
+        # A foreign line is often read as nothing but spaces, and those surely.
+        if line.confidence >= _SURE and script_of(line.text) == COMMON and any(map(str.isdecimal, line.text)):
             return None
         odds = self._probe.probabilities(line.features)
         if 1 - odds.pop(KNOWN) < self._settings.foreign_probability:
