@@ -15,7 +15,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 
 from rumiai_ray.errors import ConfigError
 from rumiai_ray.models.base import ModelSettings
-from rumiai_ray.models.catalogue import MODELS, model_class
+from rumiai_ray.models.catalogue import MODELS, default_models, model_class
 from rumiai_ray.models.weights.choice import user_cache
 from rumiai_ray.models.weights.files import Profile
 from rumiai_ray.settings import execution, result, split_at_commas
@@ -141,7 +141,7 @@ class BaseConfig(BaseSettings):
 
     profile: Profile = result("standard", "weights: `standard` (flagships from their hubs) or `offline` (package registries only)")
     models: Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_at_commas)] = result(
-        tuple(MODELS), "model families to run, comma-separated"
+        default_models(), "model families to run, comma-separated"
     )
     device: Literal["auto", "cpu", "cuda"] = result("auto", "where models run; `auto` takes a GPU where there is one")
     out: str = execution("runs", "directory or URI that holds run directories")

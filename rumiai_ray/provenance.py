@@ -11,15 +11,18 @@ import subprocess
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rumiai_ray.errors import ConfigError
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 PACKAGES = (
-    "ray", "mediapipe", "ultralytics", "easyocr", "faster-whisper", "ctranslate2", "py-feat", "torch", "torchvision",
-    "opencv-python", "opencv-python-headless", "opencv-contrib-python", "pyarrow", "av", "numpy", "openvino", "onnxruntime", "yt-dlp",
-    "scenedetect", "praat-parselmouth", "supervision", "trackers", "rapidfuzz",
+    "ray", "opencv-python", "opencv-python-headless", "opencv-contrib-python", "pyarrow", "av", "numpy", "yt-dlp",
+    "supervision", "trackers", "rapidfuzz",
 )  # fmt: skip
-"""Distributions whose version can change what a run says."""
+"""Distributions whose version can change what any run says; each model family names its own (`Model.packages`)."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -61,10 +64,10 @@ def source_sha256(package_dir: Path | None = None) -> str:
     return digest.hexdigest()
 
 
-def package_versions() -> dict[str, str]:
-    """Installed version of every distribution in `PACKAGES`, and of Python. What is not installed has no key."""
+def package_versions(further: Iterable[str] = ()) -> dict[str, str]:
+    """Installed version of every distribution in `PACKAGES` and in `further`, and of Python. What is not installed has no key."""
     versions = {"python": platform.python_version()}
-    for package in PACKAGES:
+    for package in dict.fromkeys((*PACKAGES, *further)):
         try:
             versions[package] = version(package)
         except PackageNotFoundError:

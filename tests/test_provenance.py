@@ -8,12 +8,17 @@ import subprocess
 import sys
 from importlib.metadata import packages_distributions
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 import rumiai_ray
 from rumiai_ray.errors import ConfigError
+from rumiai_ray.models.catalogue import MODELS, model_class, packages
 from rumiai_ray.provenance import PACKAGES, GitState, git_state, package_versions, source_sha256
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 
@@ -74,8 +79,8 @@ def test_no_source_is_an_error_and_not_the_hash_of_nothing(tmp_path: Path) -> No
 
 def test_versions_are_those_installed_and_what_is_missing_has_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rumiai_ray.provenance.PACKAGES", ("numpy", "no-such-distribution"))
-    versions = package_versions()
-    assert versions.keys() == {"python", "numpy"}
+    versions = package_versions(["pyarrow", "none-such-either", "numpy"])
+    assert versions.keys() == {"python", "numpy", "pyarrow"}
     assert versions["numpy"][0].isdigit()
 
 
@@ -147,12 +152,28 @@ def imported_by(*rooms: str) -> dict[str, str]:
     return found
 
 
-def test_every_library_that_can_change_a_row_is_recorded() -> None:
-    recorded = {canonical(name) for name in PACKAGES}
-    imported = imported_by("models", "insights", "frames", "ingest")
-    assert {"numpy", "supervision", "onnxruntime"} <= imported.keys()
-    missing = {name: module for name, module in imported.items() if canonical(name) not in recorded and name not in WITHOUT_INFLUENCE}
-    assert missing == {}
+def missing_from(recorded: Iterable[str], imported: dict[str, str]) -> dict[str, str]:
+    known = {canonical(name) for name in recorded}
+    return {name: module for name, module in imported.items() if canonical(name) not in known and name not in WITHOUT_INFLUENCE}
+
+
+def test_every_library_that_can_change_a_row_of_any_run_is_recorded() -> None:
+    imported = imported_by("insights", "frames", "ingest")
+    assert {"numpy", "supervision"} <= imported.keys()
+    assert missing_from(PACKAGES, imported) == {}
+
+
+@pytest.mark.parametrize("room", sorted({path.split(".")[2] for path in MODELS.values()}))
+def test_the_families_of_a_room_name_every_library_that_their_room_imports(room: str) -> None:
+    families = [name for name, path in MODELS.items() if path.split(".")[2] == room]
+    named = [package for name in families for package in model_class(name).packages]
+    imported = imported_by(f"models/{room}")
+    assert imported
+    assert missing_from([*PACKAGES, *named], imported) == {}
+
+
+def test_every_family_s_packages_are_recorded_in_every_run() -> None:
+    assert {"mediapipe", "ultralytics", "ctranslate2", "py-feat", "scenedetect", "onnxruntime"} <= set(packages())
 
 
 def canonical(name: str) -> str:

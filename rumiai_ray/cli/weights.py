@@ -13,7 +13,7 @@ from rumiai_ray.cli.options import with_settings
 from rumiai_ray.cli.tables import folding
 from rumiai_ray.config import BaseConfig
 from rumiai_ray.errors import RumiaiError
-from rumiai_ray.models.catalogue import model_class
+from rumiai_ray.models.catalogue import MODELS, model_class
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rumiai_ray.models.weights.files import Candidate, WeightFile
 
 app = typer.Typer(help="Weights: list, fetch, verify.", no_args_is_help=True)
-_SETTINGS = ("profile", "models", "weights_dir", "ocr", "whisper", "yolo", "emotion", "mediapipe", "shots", "sound")
+_SETTINGS = ("profile", "models", "weights_dir", *MODELS)
 
 
 def add_to(parent: typer.Typer) -> None:
@@ -38,7 +38,7 @@ def ls(config: BaseConfig) -> None:
     directories = _directories(config)
     table = Table(*folding("model", "backend", "profiles", "here", "licence", "files"))
     for name in config.models:
-        for candidate in model_class(name).candidates(config.model_settings(name)):
+        for candidate in model_class(name).choices(config.model_settings(name)):
             table.add_row(
                 name,
                 candidate.backend + (" (stand-in)" if candidate.stand_in else ""),

@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from rumiai_ray.insights.thresholds import Thresholds
     from rumiai_ray.insights.video import Video
 
-BULKY = frozenset({"landmarks", "world_landmarks", "blendshapes", "head_transform", "polygon", "visibility", "presence"})
-"""Columns of the models' rows that nothing here looks at."""
-
 
 @dataclass(frozen=True)
 class Insights:

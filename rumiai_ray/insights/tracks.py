@@ -15,23 +15,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rumiai_ray.insights.video import FACES, OBJECTS, Row, Video
+from rumiai_ray.schema.registry import TRACKED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from rumiai_ray.insights.thresholds import Thresholds
+    from rumiai_ray.insights.video import Row, Video
 
-FACE = "face"
-TRACKED = {"objects": "object_index", "faces": "face_index"}
-"""The tables whose boxes are linked, with the column that numbers the boxes of a frame."""
-_MODEL = {"objects": OBJECTS, "faces": FACES}
 _BUFFER_FPS = 30
 """The unit in which the library counts the time that a track may be lost."""
 _REFERENCE_FPS = 5.0
 """The unit of its motion model: our densest sampling."""
 Box = tuple[str, int, int]
-"""A row of `objects` or `faces`: its table, `frame_index` and index within the frame."""
+"""A row of a tracked table: its table, `frame_index` and number within the frame."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +44,11 @@ class Tracks:
 
     def column(self, table: str, rows: Sequence[Row]) -> list[int | None]:
         """`track_id` of each of `rows`."""
-        return [self.track_of.get((table, row["frame_index"], row[TRACKED[table]])) for row in rows]
+        return [self.track_of.get((table, row["frame_index"], row[TRACKED[table].key[-1]])) for row in rows]
 
 
 def link(video: Video, thresholds: Thresholds) -> Tracks:
-    """Link the boxes of objects and of faces. A box that is linked to no other has no track."""
+    """Link the boxes of all tracked tables. A box that is linked to no other has no track."""
     linked = sorted(
         (boxes for boxes in _linked(video, thresholds) if len(boxes) > 1),
         key=lambda boxes: (boxes[0]["time_s"], boxes[0]["of"], boxes[0]["index"]),
@@ -85,19 +82,20 @@ def _linked(video: Video, thresholds: Thresholds) -> Iterator[list[Row]]:
     groups: defaultdict[tuple[str, str, int | None], defaultdict[int, list[Row]]] = defaultdict(lambda: defaultdict(list))
     for box in _boxes(video):
         groups[box["of"], box["label"], video.shot_at(box["time_s"])][box["frame_index"]].append(box)
-    gaps_s = {of: video.step_s(model) + thresholds.track_gap_s for of, model in _MODEL.items()}
+    gaps_s = {of: video.step_s(table.made_by[0]) + thresholds.track_gap_s for of, table in TRACKED.items()}
     for key in sorted(groups, key=str):
         yield from _follow(groups[key], gaps_s[key[0]], thresholds)
 
 
 def _boxes(video: Video) -> Iterator[Row]:
-    """Rows of both tables in one form, in one order."""
-    for of, model in _MODEL.items():
-        if not video.ran(model):
+    """Rows of all tracked tables in one form, in one order."""
+    for of, table in TRACKED.items():
+        if not video.ran(table.made_by[0]):
             continue
-        for row in video.rows(of, "frame_index", TRACKED[of]):
+        index = table.key[-1]
+        for row in video.rows(of, "frame_index", index):
             box = {name: row[name] for name in ("frame_index", "time_s", "x1", "y1", "x2", "y2")}
-            yield box | {"of": of, "index": row[TRACKED[of]], "label": row.get("label", FACE), "confidence": row.get("confidence")}
+            yield box | {"of": of, "index": row[index], "label": row.get("label", table.tracked_as), "confidence": row.get("confidence")}
 
 
 def _follow(frames: Mapping[int, list[Row]], gap_s: float, thresholds: Thresholds) -> Iterator[list[Row]]:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, cast, get_args, get_origin
 
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
+from typing_extensions import TypeVar  # the standard library's takes a default from Python 3.13
 
 from rumiai_ray.settings import execution
 
@@ -140,6 +141,11 @@ class Thumbnails:
 Batch = FrameBatch | AudioChunk | Thumbnails
 """What a model is asked about: one of them, as its `consumes` says."""
 Consumes = Literal["frames", "audio", "thumbnails"]
+_BATCHES: Mapping[Consumes, type[Batch]] = {"frames": FrameBatch, "audio": AudioChunk, "thumbnails": Thumbnails}
+
+Settings = TypeVar("Settings", bound=ModelSettings, default=Any)
+Taken = TypeVar("Taken", bound=Batch, default=Any)
+"""What a family takes: the batch that its `consumes` names."""
 
 
 @dataclass(frozen=True)
@@ -152,20 +158,63 @@ class Prediction:
     """What the model could not look at, in words; makes the analysis `degraded`. Never used for "found nothing"."""
 
 
-class Model(ABC):
-    """One model family behind the one protocol. Instances live inside one actor, used by one call at a time."""
+class Model(ABC, Generic[Settings, Taken]):
+    """One model family behind the one protocol. Instances live inside one actor, used by one call at a time.
+
+    A family names its settings and its batches once, as in `class Yolo(Model[YoloSettings, FrameBatch])`: `settings_type` and `consumes`
+    are read from there, and what else a family is given is refused here, for all families.
+    """
 
     name: ClassVar[str]
-    consumes: ClassVar[Consumes]
     tables: ClassVar[tuple[Table, ...]]
+    packages: ClassVar[tuple[str, ...]] = ()
+    """Distributions whose version can change a row of this family; the manifest records them, and a resumed run must have them alike."""
+    opt_in: ClassVar[bool] = False
+    """Whether the family runs only where `--models` names it."""
+    consumes: ClassVar[Consumes]
     settings_type: ClassVar[type[ModelSettings]] = ModelSettings
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        for base in cls.__dict__.get("__orig_bases__", ()):
+            if get_origin(base) is Model:
+                settings, batch = get_args(base)
+                cls.settings_type = settings
+                cls.consumes = next(name for name, kind in _BATCHES.items() if kind is batch)
+
     def __init__(self, plan: ModelPlan) -> None:
+        """Raises `TypeError` where the plan's settings are another family's."""
         self.plan = plan
+        self.settings: Settings = self._own(plan.settings)
+
+    @classmethod
+    def _own(cls, settings: ModelSettings) -> Settings:
+        if not isinstance(settings, cls.settings_type):
+            raise TypeError(f"{cls.name} takes {cls.settings_type.__name__}, not {type(settings).__name__}")
+        return cast("Settings", settings)
+
+    @classmethod
+    def choices(cls, settings: ModelSettings) -> tuple[Candidate, ...]:
+        """`candidates`, for whoever does not know the family's own type of settings.
+
+        Raises:
+            TypeError: `settings` are another family's.
+        """
+        return cls.candidates(cls._own(settings))
+
+    def answer(self, batch: Batch) -> Prediction:
+        """`predict`, for whoever does not know the family's own type of batch.
+
+        Raises:
+            TypeError: the family takes another type.
+        """
+        if not isinstance(batch, _BATCHES[self.consumes]):
+            raise TypeError(f"{self.name} takes {self.consumes}, not {type(batch).__name__}")
+        return self.predict(cast("Taken", batch))
 
     @classmethod
     @abstractmethod
-    def candidates(cls, settings: ModelSettings) -> tuple[Candidate, ...]:
+    def candidates(cls, settings: Settings) -> tuple[Candidate, ...]:
         """What can run this family under `settings`, best first."""
 
     @abstractmethod
@@ -177,7 +226,7 @@ class Model(ABC):
         """
 
     @abstractmethod
-    def predict(self, batch: Batch) -> Prediction:
+    def predict(self, batch: Taken) -> Prediction:
         """Rows for one batch of one video. Depends on nothing but the batch and the plan.
 
         Raises:
@@ -198,5 +247,5 @@ class Model(ABC):
         """
         return ()
 
-    def close(self) -> None:  # noqa: B027 -- most models have nothing to free
+    def close(self) -> None:
         """Free what `load` took. Called once, before the actor ends in good order."""

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from rumiai_ray.models.base import Model, ModelPlan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 MODELS = {
     "mediapipe": "rumiai_ray.models.mediapipe.model:MediaPipe",
@@ -25,6 +29,17 @@ def model_class(name: str) -> type[Model]:
         TypeError: the catalogue's line names something else than a model.
     """
     return _load(MODELS[name])
+
+
+def packages(plans: Iterable[ModelPlan] = ()) -> tuple[str, ...]:
+    """The distributions that the families name whose version can change their rows: all of the catalogue, and those of `plans`."""
+    kinds = (*map(model_class, MODELS), *map(plan_class, plans))
+    return tuple(dict.fromkeys(package for kind in kinds for package in kind.packages))
+
+
+def default_models() -> tuple[str, ...]:
+    """The families that run where nobody names any."""
+    return tuple(name for name in MODELS if not model_class(name).opt_in)
 
 
 def plan_class(plan: ModelPlan) -> type[Model]:

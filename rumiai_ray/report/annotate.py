@@ -20,9 +20,10 @@ from rumiai_ray.errors import ConfigError, MediaError, StorageError
 from rumiai_ray.frames.decode.parent import DecodedFrame, DecodedSound, decode
 from rumiai_ray.frames.sampling import SamplingSpec
 from rumiai_ray.frames.types import AUDIO_RATE_HZ, SourceFacts
-from rumiai_ray.report.draw import FrameRows, Painter
+from rumiai_ray.report.draw import DRAWN, FrameRows, Painter
 from rumiai_ray.report.rows import RunRows
 from rumiai_ray.report.write import find_video
+from rumiai_ray.schema.registry import made_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +36,7 @@ _EVERY_FRAME = SamplingSpec(fps=240.0, long_side_px=1280, jpeg_quality=92)
 """A grid finer than any video's frames takes each of them once."""
 _TICKS = 90_000
 """A second of MP4's usual clock; every frame rate in use is a whole number of ticks."""
-_LAYERS = {"yolo": ("objects",), "mediapipe": ("faces", "poses", "hands"), "ocr": ("texts",), "emotion": ("emotions",)}
+_LAYERS = {model: tuple(table for table in DRAWN if model in made_by(table)) for table in DRAWN for model in made_by(table)}
 """What each model's frames bring."""
 _SOUND_FRAME = 1024
 """Samples of one AAC frame."""

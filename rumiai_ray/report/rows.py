@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from rumiai_ray.report.draw import DRAWN, FrameRows
+from rumiai_ray.schema.registry import TABLES_BY_NAME, made_by
 from rumiai_ray.schema.run import Status
 
 if TYPE_CHECKING:
@@ -25,16 +26,6 @@ Row = dict[str, Any]
 
 NOT_COMPUTED = "not computed in this run"
 NOTHING_TO_MEASURE = "nothing to measure it on"
-
-MADE_BY = {
-    "faces": ("mediapipe",), "poses": ("mediapipe",), "hands": ("mediapipe",), "gestures": ("mediapipe",), "gaze": ("mediapipe",),
-    "objects": ("yolo",), "texts": ("ocr",), "speech_segments": ("whisper",), "words": ("whisper",), "emotions": ("emotion",),
-    "shots": ("shots",), "audio_energy": ("sound",), "text_spans": ("ocr",), "tracks": ("yolo",),
-}  # fmt: skip
-"""The models or signals without which a table cannot have rows. Tables that are not here say themselves what they lack."""
-
-_HEAVY = {"landmarks", "world_landmarks", "blendshapes", "head_transform", "presence"}
-"""Columns of a hundred numbers and more a row, read only to be drawn."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +72,7 @@ class RunRows:
         return {row["model_name"]: row for row in self._rows("analyses", key)}
 
     def found(self, table: str, key: str) -> Found:
-        """The rows of a table for a video, without landmarks, or why there are none."""
+        """The rows of a table for a video, without bulky columns, or why there are none."""
         if table not in self.known:
             return Found(missing=NOT_COMPUTED)
         rows = tuple(self._rows(table, key))
@@ -100,13 +91,16 @@ class RunRows:
         return {row["frame_index"]: row["time_s"] for table in DRAWN for row in self._rows(table, key, ())}
 
     def _rows(self, table: str, key: str, drawn: Sequence[str] | None = None) -> list[Row]:
-        """The rows of a video; `drawn` names columns wanted beside frame and time, where not all but the heavy ones are."""
+        """The rows of a video; `drawn` names columns wanted beside frame and time, where not all but the bulky ones are."""
         if table not in self.known:
             return []
         rows, places = self._table(table)
         start, count = places.get(key, (0, 0))
-        columns = [name for name in rows.column_names if name not in _HEAVY] if drawn is None else ["frame_index", "time_s", *drawn]
-        return rows.slice(start, count).select(columns).to_pylist(maps_as_pydicts="lossy") if count else []
+        if drawn is not None:
+            rows = rows.select(["frame_index", "time_s", *drawn])
+        elif table in TABLES_BY_NAME:
+            rows = TABLES_BY_NAME[table].light(rows)
+        return rows.slice(start, count).to_pylist(maps_as_pydicts="lossy") if count else []
 
     def _table(self, name: str) -> tuple[pa.Table, dict[str, tuple[int, int]]]:
         """A table with its videos one after the other, and where each one's rows are: (first, how many)."""
@@ -124,7 +118,7 @@ class RunRows:
     def _why(self, table: str, key: str) -> str | None:
         """Why a table has no rows of a video; None where it was looked for and nothing was there."""
         analyses = self.analyses(key)
-        reasons = (reason_of(name, analyses) for name in MADE_BY.get(table, ()))
+        reasons = (reason_of(name, analyses) for name in made_by(table))
         return next((reason for reason in reasons if reason), None)
 
 
@@ -135,7 +129,7 @@ def reason_by_source(source: str, analyses: Mapping[str, Row]) -> str:
         source: what its column's schema says it is made of, such as "faces, gaze.eye_contact".
         analyses: the video's status rows.
     """
-    models = dict.fromkeys(model for table in re.findall(r"\w+", source) for model in MADE_BY.get(table, ()))
+    models = dict.fromkeys(model for table in re.findall(r"\w+", source) for model in made_by(table))
     return next((reason for model in models if (reason := reason_of(model, analyses))), NOTHING_TO_MEASURE)
 
 

@@ -11,6 +11,7 @@ from rumiai_ray.report.charts import Bars, bars_of, histogram
 from rumiai_ray.report.rows import NOT_COMPUTED
 from rumiai_ray.report.values import Shown, absent, count, seconds
 from rumiai_ray.report.video_lines import COLUMNS, VideoLine, dead_line, video_line
+from rumiai_ray.schema.registry import TABLES_BY_NAME
 from rumiai_ray.schema.run import Status
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def run_page(rows: RunRows, posters: Mapping[str, str | None], pages: Mapping[st
         columns=COLUMNS,
         lines=tuple(lines),
         pictures_missing=sum(1 for poster in posters.values() if poster is None),
-        not_computed=tuple(name for name in ("shots", "text_spans", "person_framing", "windows", "timeline") if name not in rows.known),
+        not_computed=tuple(name for name in TABLES_BY_NAME if name not in rows.known),
     )
 
 

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from rumiai_ray.report.rows import Found, Row, RunRows
 
-COLUMNS = ("length", "people", "face", "eye contact", "shots", "objects", "words", "texts", "expression")
-
 
 @dataclass(frozen=True)
 class VideoLine:
@@ -30,6 +28,7 @@ class VideoLine:
     poster: str | None
     status: str
     cells: tuple[Shown, ...]
+    """One for each of `COLUMNS`."""
 
 
 def video_line(rows: RunRows, video: Row, poster: str | None, page: str | None) -> VideoLine:
@@ -41,40 +40,59 @@ def video_line(rows: RunRows, video: Row, poster: str | None, page: str | None) 
         poster: a small picture, None where there is none.
         page: address of its page, None where it has none.
     """
-    key = video["video_key"]
-    analyses = rows.analyses(key)
-    failed = any(row["status"] == Status.FAILED for row in analyses.values())
+    failed = any(row["status"] == Status.FAILED for row in rows.analyses(video["video_key"]).values())
+    figures = _Figures(rows, video)
     return VideoLine(
         name=PurePosixPath(video["input"]).name or video["input"],
         title=video["input"],
         page=page,
         poster=poster,
         status="partial" if failed else "complete",
-        cells=tuple(_cells(rows, video, analyses)),
+        cells=tuple(cell(figures) for cell in _CELLS.values()),
     )
 
 
-def _cells(rows: RunRows, video: Row, analyses: Mapping[str, Row]) -> list[Shown]:
-    key = video["video_key"]
-    framing: Row = next(iter(rows.found("person_framing", key)), {})
-    unframed = reason_by_source("faces", analyses) if "person_framing" in rows.known else NOT_COMPUTED
-    emotions, objects = rows.found("emotions", key), rows.found("objects", key)
-    feelings = Counter(row["dominant_emotion"] for row in emotions if row["is_largest"]).most_common(1)
-    return [
-        seconds(video["duration_s"]),
-        _or_absent(count, framing.get("subject_count"), unframed),
-        _or_absent(share, framing.get("face_visibility_rate"), unframed),
-        _or_absent(share, framing.get("eye_contact_rate"), unframed),
-        _rows_of(rows.found("shots", key)),
-        absent(objects.missing) if objects.missing else count(len({row["label"] for row in objects})),
-        _rows_of(rows.found("words", key)),
-        _rows_of(rows.found("text_spans", key)),
-        Shown(feelings[0][0], feelings[0][0]) if feelings else absent(emotions.missing or "no face"),
-    ]
+class _Figures:
+    """What the cells of one video's line are made from."""
+
+    def __init__(self, rows: RunRows, video: Row) -> None:
+        key = video["video_key"]
+        analyses = rows.analyses(key)
+        self.video = video
+        self.framing: Row = next(iter(rows.found("person_framing", key)), {})
+        self.unframed = reason_by_source("faces", analyses) if "person_framing" in rows.known else NOT_COMPUTED
+        self.shots, self.objects, self.words = rows.found("shots", key), rows.found("objects", key), rows.found("words", key)
+        self.spans, self.emotions = rows.found("text_spans", key), rows.found("emotions", key)
+
+    def framed(self, show: Callable[[Any], Shown], name: str) -> Shown:
+        """A figure of `person_framing`."""
+        value = self.framing.get(name)
+        return absent(self.unframed) if value is None else show(value)
+
+    def labels(self) -> Shown:
+        """How many different labels the objects have."""
+        return absent(self.objects.missing) if self.objects.missing else count(len({row["label"] for row in self.objects}))
+
+    def feeling(self) -> Shown:
+        """The most frequent expression of the largest faces."""
+        found = Counter(row["dominant_emotion"] for row in self.emotions if row["is_largest"]).most_common(1)
+        return Shown(found[0][0], found[0][0]) if found else absent(self.emotions.missing or "no face")
 
 
-def _or_absent(show: Callable[[Any], Shown], value: Any, why: str) -> Shown:
-    return absent(why) if value is None else show(value)
+_CELLS: Mapping[str, Callable[[_Figures], Shown]] = {
+    "length": lambda figures: seconds(figures.video["duration_s"]),
+    "people": lambda figures: figures.framed(count, "subject_count"),
+    "face": lambda figures: figures.framed(share, "face_visibility_rate"),
+    "eye contact": lambda figures: figures.framed(share, "eye_contact_rate"),
+    "shots": lambda figures: _rows_of(figures.shots),
+    "objects": _Figures.labels,
+    "words": lambda figures: _rows_of(figures.words),
+    "texts": lambda figures: _rows_of(figures.spans),
+    "expression": _Figures.feeling,
+}
+"""What stands in each column of the table, by the column's heading, in the order of display."""
+
+COLUMNS = tuple(_CELLS)
 
 
 def _rows_of(found: Found) -> Shown:

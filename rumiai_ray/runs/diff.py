@@ -1,6 +1,6 @@
 """Two runs side by side: what was run, and which rows say something else. The answer to "what did the new code change?".
 
-Rows are matched by what names them within their table (`keys.py`), numbers compared within a tolerance. Compared are the videos that both
+Rows are matched by what names them within their table (`Table.key`), numbers compared within a tolerance. Compared are the videos that both
 runs have; others are counted in `videos` alone. Not compared is what is never the same twice or says nothing of the result: run ids, times
 taken, where video and frames came from.
 """
@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from rumiai_ray.runs._compare import differs
 from rumiai_ray.runs.fingerprint import side_by_side
-from rumiai_ray.runs.keys import natural_key
+from rumiai_ray.schema.registry import natural_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,6 +12,7 @@ from rumiai_ray.confinement import available
 from rumiai_ray.errors import StorageError
 from rumiai_ray.frames.decode.cage import missing_layers
 from rumiai_ray.models.base import ModelPlan
+from rumiai_ray.models.catalogue import packages
 from rumiai_ray.provenance import GitState, git_state, package_versions, source_sha256
 from rumiai_ray.runs.fingerprint import fingerprint
 from rumiai_ray.runs.ids import check_run_id
@@ -165,7 +166,7 @@ class RunManifest(_Record):
             result_settings=result_settings(config),
             source_sha256=source_sha256(),
             git=git_state(),
-            packages=package_versions(),
+            packages=package_versions(packages(plans)),
             models=tuple(ModelRecord.of(plan) for plan in plans),
             sampling=dict(sampling),
             entries=entries[0],

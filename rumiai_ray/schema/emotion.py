@@ -43,6 +43,8 @@ FACE_EMOTIONS = Table(
             for name in ACTION_UNITS
         ),
     ),
+    key=("video_key", "frame_index", "face_index"),
+    made_by=("emotion",),
 )
 
 TABLES = (FACE_EMOTIONS,)

@@ -203,6 +203,7 @@ PERSON_FRAMING_SECONDS = Table(
         ),
         column("shot_type", pa.string(), "The shot type of most frames, of equals the nearest.", range_=SHOT_TYPE_RANGE, nullable=True),
     ),
+    key=("video_key", "second"),
 )
 
 TABLES = (PERSON_FRAMING, PERSON_FRAMING_SECONDS)

@@ -68,6 +68,10 @@ FACES = Table(
         column("head_transform", pa.list_(pa.float32(), 16), "4×4 matrix from the canonical face to the camera, row by row.", unit="cm"),
     ),
     (track_id("face"),),
+    key=("video_key", "frame_index", "face_index"),
+    made_by=("mediapipe",),
+    bulky=("landmarks", "blendshapes", "head_transform"),
+    tracked_as="face",
 )  # fmt: skip
 
 POSES = Table(
@@ -83,6 +87,9 @@ POSES = Table(
         column("visibility", pa.list_(pa.float32(), POSE_LANDMARKS), "Per landmark: in the picture and not hidden.", range_="0..1"),
         column("presence", pa.list_(pa.float32(), POSE_LANDMARKS), "Per landmark: within the picture.", range_="0..1"),
     ),
+    key=("video_key", "frame_index", "pose_index"),
+    made_by=("mediapipe",),
+    bulky=("landmarks", "world_landmarks", "visibility", "presence"),
 )
 
 HANDS = Table(
@@ -98,6 +105,9 @@ HANDS = Table(
         _points(HAND_LANDMARKS, "hand", "source pixels after rotation"),
         _world(HAND_LANDMARKS, "hand"),
     ),
+    key=("video_key", "frame_index", "hand_index"),
+    made_by=("mediapipe",),
+    bulky=("landmarks", "world_landmarks"),
 )
 
 GESTURES = Table(
@@ -114,6 +124,8 @@ GESTURES = Table(
         ),
         column("confidence", pa.float32(), "Confidence of the gesture.", range_="0..1"),
     ),
+    key=("video_key", "frame_index", "hand_index"),
+    made_by=("mediapipe",),
 )  # fmt: skip
 
 _OFFSET = (
@@ -191,6 +203,8 @@ GAZE = Table(
             nullable=True,
         ),
     ),
+    key=("video_key", "frame_index", "face_index"),
+    made_by=("mediapipe",),
 )
 
 TABLES = (FACES, POSES, HANDS, GESTURES, GAZE)

@@ -34,6 +34,9 @@ TEXTS = Table(
         ),
         *box("text, hull of the polygon"),
     ),
+    key=("video_key", "frame_index", "text_index"),
+    made_by=("ocr",),
+    bulky=("polygon",),
 )  # fmt: skip
 
 TABLES = (TEXTS,)

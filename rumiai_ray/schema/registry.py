@@ -41,3 +41,17 @@ def _declared() -> Iterable[Table]:
 
 TABLES_BY_NAME: Mapping[str, Table] = by_name(_declared())
 """All tables this version of the package can write."""
+
+
+TRACKED: Mapping[str, Table] = {name: table for name, table in TABLES_BY_NAME.items() if table.tracked_as is not None}
+"""The tables whose boxes are linked into tracks."""
+
+
+def natural_key(table: str) -> tuple[str, ...]:
+    """The columns that name a row of `table`; `video_key` alone, to which the row's place is added, for a table of another version."""
+    return TABLES_BY_NAME[table].key if table in TABLES_BY_NAME else ("video_key",)
+
+
+def made_by(table: str) -> tuple[str, ...]:
+    """The families without which `table` cannot have rows; none for a table of another version."""
+    return TABLES_BY_NAME[table].made_by if table in TABLES_BY_NAME else ()

@@ -136,6 +136,7 @@ ANALYSES = Table(
         column("error_class", pa.string(), "Class of the failure; null otherwise.", nullable=True),
         column("error_message", pa.string(), "Message of the failure; null otherwise.", nullable=True),
     ),
+    key=("video_key", "model_name"),
 )
 
 DEAD_LETTER = Table(
@@ -152,6 +153,7 @@ DEAD_LETTER = Table(
         column("traceback_sha256", pa.string(), "Digest of the last traceback: equal digests are one and the same cause."),
         column("retryable", pa.bool_(), "Whether a retry can help without anybody changing anything."),
     ),
+    key=("entry_id",),
 )
 
 TABLES = (VIDEOS, ANALYSES, DEAD_LETTER)

@@ -17,6 +17,8 @@ SHOTS = Table(
         column("duration_s", pa.float64(), "`end_s` - `start_s`.", unit="s", range_="> 0"),
         column("frames", pa.int64(), "Decoded frames in it.", range_="1.."),
     ),
+    key=("video_key", "shot_index"),
+    made_by=("shots",),
 )
 
 TABLES = (SHOTS,)

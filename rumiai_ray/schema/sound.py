@@ -41,6 +41,7 @@ AUDIO_ENERGY = Table(
             nullable=True,
         ),
     ),
+    made_by=("sound",),
 )
 
 TABLES = (AUDIO_ENERGY,)

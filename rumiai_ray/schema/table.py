@@ -71,6 +71,10 @@ def track_id(of: str) -> pa.Field[pa.DataType]:
     )
 
 
+_TRACKED_KEY = 3
+"""Columns in the key of a tracked table: video, frame, number of the box within the frame."""
+
+
 @dataclass(frozen=True)
 class Table:
     """One table of a run."""
@@ -85,6 +89,27 @@ class Table:
     """The producer's columns, without the stamp."""
     derived: tuple[pa.Field[pa.DataType], ...] = ()
     """Columns that come last and that assembly adds to the producer's, from all rows of a video: nullable, null where it could not tell."""
+    key: tuple[str, ...] = ("video_key",)
+    """The columns that name a row in any run: `diff` matches rows by them. Rows of equal keys are told apart by their order."""
+    made_by: tuple[str, ...] = ()
+    """The model families without which the table cannot have rows: a report says why a table is empty from how they ended. Empty where
+    no single family decides it, as for tables whose columns name their own sources."""
+    bulky: tuple[str, ...] = ()
+    """Columns of many numbers a row that neither insights nor a report's texts read; pictures ask for them by name."""
+    tracked_as: str | None = None
+    """What a box of this table is called in `tracks.label` where the row has no `label` of its own; None where boxes are not linked into
+    tracks. A tracked table has the columns of `FRAME` and `box`, a key that ends with the number of the box within its frame, one family
+    in `made_by`, and `track_id` among its derived columns."""
+
+    def __post_init__(self) -> None:
+        known = {field.name for field in (*STAMP, *self.columns, *self.derived)}
+        needed = {*self.key, *self.bulky}
+        if self.tracked_as is not None:
+            needed |= {"frame_index", "time_s", "x1", "y1", "x2", "y2", "track_id"}
+            if self.key[:2] != ("video_key", "frame_index") or len(self.key) != _TRACKED_KEY or len(self.made_by) != 1:
+                raise SchemaError(f"{self.name}: a tracked table is named by video, frame and number, and made by one family")
+        if needed - known:
+            raise SchemaError(f"{self.name}: declares facts about columns it does not have: {sorted(needed - known)}")
 
     @cached_property
     def row_schema(self) -> pa.Schema:
@@ -119,6 +144,10 @@ class Table:
     def empty(self) -> pa.Table:
         """No rows of `row_schema`."""
         return self.row_schema.empty_table()
+
+    def light(self, rows: pa.Table) -> pa.Table:
+        """`rows` without the bulky columns."""
+        return rows.select([name for name in rows.column_names if name not in self.bulky])
 
     def stamp(self, rows: pa.Table, *, run_id: str, video_key: str, derived: Mapping[str, pa.Array[Any]] | None = None) -> pa.Table:
         """Rows of `row_schema` turned into rows of `schema` for one video of one run.

@@ -53,6 +53,8 @@ TEXT_SPANS = Table(
             "Asks the viewer to do something: one of its readings holds one of `insights.call_to_action` as whole words.",
         ),
     ),
+    key=("video_key", "span_index"),
+    made_by=("ocr",),
 )
 
 TABLES = (TEXT_SPANS,)

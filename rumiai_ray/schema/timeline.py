@@ -102,6 +102,7 @@ TIMELINE = Table(
             nullable=True,
         ),
     ),
+    key=("video_key", "second"),
 )
 
 TABLES = (TIMELINE,)

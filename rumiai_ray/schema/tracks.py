@@ -36,6 +36,8 @@ TRACKS = Table(
         ),
         column("mean_area_share", pa.float32(), "Mean area of its boxes over the area of the picture.", range_="0..1"),
     ),
+    key=("video_key", "track_id"),
+    made_by=("yolo",),
 )
 
 TABLES = (TRACKS,)

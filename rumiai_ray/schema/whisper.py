@@ -25,6 +25,8 @@ SPEECH_SEGMENTS = Table(
         column("no_speech_prob", pa.float32(), "The model's own estimate that there is no speech.", range_="0..1"),
         column("compression_ratio", pa.float32(), "Text length over its gzip length; above 2.4 the text repeats itself.", source="Whisper"),
     ),
+    key=("video_key", "segment_index"),
+    made_by=("whisper",),
 )
 
 WORDS = Table(
@@ -39,6 +41,8 @@ WORDS = Table(
         column("word", pa.string(), "The word, without surrounding space, with its punctuation."),
         column("probability", pa.float32(), "Mean probability of its tokens.", range_="0..1"),
     ),
+    key=("video_key", "word_index"),
+    made_by=("whisper",),
 )
 
 TABLES = (SPEECH_SEGMENTS, WORDS)

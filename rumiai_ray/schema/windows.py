@@ -144,6 +144,7 @@ WINDOWS = Table(
         ),
         NOT_MEASURED,
     ),
+    key=("video_key", "window"),
 )
 
 TABLES = (WINDOWS,)

@@ -19,6 +19,9 @@ OBJECTS = Table(
         *box("object"),
     ),
     (track_id("object"),),
+    key=("video_key", "frame_index", "object_index"),
+    made_by=("yolo",),
+    tracked_as="object",
 )
 
 TABLES = (OBJECTS,)

@@ -154,5 +154,5 @@ def test_a_bundle_that_does_not_open_is_named(plan_for: Callable[..., ModelPlan]
 def test_settings_of_another_family_and_audio_are_refused(model: MediaPipe) -> None:
     with pytest.raises(TypeError, match="MediaPipeSettings"):
         MediaPipe(dataclasses.replace(model.plan, settings=ModelSettings()))
-    with pytest.raises(TypeError, match="MediaPipe looks at frames"):
-        model.predict(AudioChunk(np.zeros(16, np.int16), 0.0))
+    with pytest.raises(TypeError, match="mediapipe takes frames, not AudioChunk"):
+        model.answer(AudioChunk(np.zeros(16, np.int16), 0.0))

@@ -89,7 +89,7 @@ def test_a_thumbnail_that_does_not_decode_is_an_error_and_no_shot() -> None:
 
 def test_shots_does_not_listen() -> None:
     with pytest.raises(TypeError):
-        _model().predict(AudioChunk(np.zeros(10, np.int16), 0.0))
+        _model().answer(AudioChunk(np.zeros(10, np.int16), 0.0))
 
 
 @pytest.mark.model("shots")

@@ -11,7 +11,7 @@ import pytest
 
 from pictures import batch, clip, still
 from rumiai_ray.errors import ConfigError, WeightsError
-from rumiai_ray.models.base import FrameBatch, ModelPlan, ModelSettings
+from rumiai_ray.models.base import FrameBatch, ModelPlan
 from rumiai_ray.models.weights import choice as weights
 from rumiai_ray.models.weights.choice import MissingWeightsError, default_directories, resolve
 from rumiai_ray.models.weights.fetch import fetchable
@@ -50,7 +50,7 @@ class StandInOnly(Yolo):
     """The family on a machine where nobody put the export."""
 
     @classmethod
-    def candidates(cls, settings: ModelSettings) -> tuple[Candidate, ...]:
+    def candidates(cls, settings: YoloSettings) -> tuple[Candidate, ...]:
         return super().candidates(settings)[-1:]
 
 

@@ -13,6 +13,7 @@ from report_run import OLD_TABLES, analysis_row, plain_rows, text_row, video_key
 from rumiai_ray.errors import ConfigError
 from rumiai_ray.report.write import Limits, find_video, write_report, write_video
 from rumiai_ray.runs.diff import compare_runs
+from rumiai_ray.schema.registry import TABLES_BY_NAME
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,7 +75,9 @@ def test_a_run_from_before_the_insights_says_not_computed_and_not_zero(tmp_path:
     for heading in ("People and framing", "Hook, middle, closing"):
         assert '<p class="missing">not computed in this run</p>' in page.partition(f"<h2>{heading}</h2>")[2].partition("<section>")[0]
     index = write_report(run, tmp_path / "report", None)[0].read_text(encoding="utf-8")
-    assert "Not computed in this run: shots, text_spans, person_framing, windows, timeline." in index
+    said = index.partition("Not computed in this run: ")[2].partition(". It was written")[0].split(", ")
+    assert said == [name for name in TABLES_BY_NAME if name not in OLD_TABLES]
+    assert {"shots", "text_spans", "person_framing", "windows", "timeline"} <= set(said)
     row = index.partition('id="videos"')[2].partition("<tbody>")[2]
     cells = [re.sub(r"<.*?>", "", cell).strip() for cell in re.findall(r'<td class="number".*?</td>', row, re.DOTALL)]
     people = dict(zip(("length", "people", "face", "eye contact", "shots", "objects", "words"), cells, strict=False))

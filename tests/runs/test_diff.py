@@ -12,7 +12,6 @@ from rumiai_ray import open_run
 from rumiai_ray.provenance import GitState
 from rumiai_ray.runs._compare import differs
 from rumiai_ray.runs.diff import RunDiff, TableDiff, compare_runs
-from rumiai_ray.runs.keys import NATURAL_KEYS
 from rumiai_ray.runs.writer import RunWriter
 from rumiai_ray.schema.registry import TABLES_BY_NAME
 from synthetic_run import analysis_row, manifest, object_row, stamped, video_key, video_row
@@ -127,7 +126,7 @@ def test_a_table_that_a_run_never_had_is_not_an_empty_one(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("name", sorted(TABLES_BY_NAME))
 def test_every_table_has_columns_that_name_its_rows(name: str) -> None:
-    assert set(NATURAL_KEYS[name]) <= set(TABLES_BY_NAME[name].schema.names)
+    assert set(TABLES_BY_NAME[name].key) <= set(TABLES_BY_NAME[name].schema.names)
 
 
 def column(values: list[Any], kind: pa.DataType) -> pa.ChunkedArray[Any]:

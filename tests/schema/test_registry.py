@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
+import pyarrow as pa
 import pytest
 
-from rumiai_ray.schema import Table
+from rumiai_ray.schema import SchemaError, Table, column
 from rumiai_ray.schema.registry import TABLES_BY_NAME, by_name
+from rumiai_ray.schema.table import FRAME, box, track_id
 
 
 def test_every_family_is_found_without_a_line_of_its_own() -> None:
@@ -22,3 +25,33 @@ def test_two_tables_of_one_name_are_refused() -> None:
 def test_gathering_the_tables_imports_no_model() -> None:
     code = "import sys, rumiai_ray.schema.registry; print([m for m in sys.modules if m.startswith('rumiai_ray.models')])"
     assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip() == "[]"
+
+
+BOXED = (*FRAME, column("thing_index", pa.int32(), "Number."), *box("thing"))
+KEY = ("video_key", "frame_index", "thing_index")
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        ({"key": ("video_key", "thing_indx")}, "thing_indx"),
+        ({"bulky": ("landmarks",)}, "landmarks"),
+        ({"tracked_as": "thing", "made_by": ("toy",), "key": KEY}, "track_id"),
+        ({"tracked_as": "thing", "made_by": ("toy",), "derived": (track_id("thing"),)}, "tracked table"),
+        ({"tracked_as": "thing", "made_by": (), "key": KEY, "derived": (track_id("thing"),)}, "tracked table"),
+    ],
+)
+def test_a_table_that_declares_facts_of_columns_it_lacks_is_refused(facts: dict[str, Any], said: str) -> None:
+    with pytest.raises(SchemaError, match=said):
+        Table("things", 1, "A thing.", BOXED, **facts)
+
+
+def test_a_tracked_table_may_be_named_as_its_boxes_are_numbered() -> None:
+    table = Table("things", 1, "A thing.", BOXED, (track_id("thing"),), key=KEY, made_by=("toy",), tracked_as="thing")
+    assert table.light(table.empty()).column_names == table.row_schema.names
+
+
+def test_bulky_columns_are_left_out_of_light_rows_and_only_there() -> None:
+    table = Table("things", 1, "A thing.", BOXED, bulky=("x1", "y2"))
+    assert [name for name in table.row_schema.names if name not in table.light(table.empty()).column_names] == ["x1", "y2"]
+    assert "x1" in table.schema.names

@@ -27,7 +27,7 @@ def predict(model: Model, batch: Batch) -> tuple[Prediction, int | None]:
         Exception: what `predict` raises; also for want of memory, where a single frame, or a batch without frames, is too much.
     """
     try:
-        return model.predict(batch), None
+        return model.answer(batch), None
     except Exception as error:
         if not (isinstance(batch, FrameBatch) and len(batch.images) > 1 and memory_ran_out(error)):
             raise

@@ -10,11 +10,10 @@ import pyarrow as pa
 from rumiai_ray.engine.work.arrow_ipc import unpack
 from rumiai_ray.errors import ModelError
 from rumiai_ray.ingest.cleaning import cleaned
-from rumiai_ray.insights.derive import BULKY, derive
-from rumiai_ray.insights.tracks import TRACKED
+from rumiai_ray.insights.derive import derive
 from rumiai_ray.insights.video import Ending, Video
 from rumiai_ray.models.catalogue import plan_class
-from rumiai_ray.schema.registry import TABLES_BY_NAME
+from rumiai_ray.schema.registry import TABLES_BY_NAME, TRACKED
 from rumiai_ray.schema.run import ANALYSES, Status
 
 if TYPE_CHECKING:
@@ -64,7 +63,8 @@ def assemble(
         record["detail"] = "; ".join([*filter(None, [record["detail"]]), *kind.remarks(joined)]) or None
         kinds |= {table.name: table for table in kind.tables}
         rows |= {table.name: joined[table.name] for table in kind.tables}
-    found = derive(_video(plan, records, rows), thresholds)
+    light = {name: kinds[name].light(table).to_pylist() for name, table in rows.items()}
+    found = derive(_video(plan, records, light), thresholds)
     kinds |= {ANALYSES.name: ANALYSES} | {name: TABLES_BY_NAME[name] for name in found.tables}
     rows |= {ANALYSES.name: ANALYSES.rows(records), **found.tables}
     return {
@@ -73,7 +73,7 @@ def assemble(
     }
 
 
-def _video(plan: VideoPlan, records: Sequence[Mapping[str, Any]], rows: Mapping[str, pa.Table]) -> Video:
+def _video(plan: VideoPlan, records: Sequence[Mapping[str, Any]], tables: Mapping[str, list[dict[str, Any]]]) -> Video:
     """What the insights need of a video."""
     sampled = plan.sampled
     return Video(
@@ -82,7 +82,7 @@ def _video(plan: VideoPlan, records: Sequence[Mapping[str, Any]], rows: Mapping[
         height_px=sampled.height_px,
         times_s=sampled.times_s,
         endings={record["model_name"]: Ending(record["status"], tuple(record["frames_seen"] or ())) for record in records},
-        tables={name: table.drop_columns(sorted(BULKY & set(table.column_names))).to_pylist() for name, table in rows.items()},
+        tables=tables,
     )
 
 
@@ -90,7 +90,7 @@ def _tracked(name: str, rows: pa.Table, tracks: Tracks) -> dict[str, pa.Array[An
     """The derived columns of a table."""
     if name not in TRACKED:
         return {}
-    return {"track_id": pa.array(tracks.column(name, rows.select(["frame_index", TRACKED[name]]).to_pylist()), pa.int32())}
+    return {"track_id": pa.array(tracks.column(name, rows.select(TRACKED[name].key[1:]).to_pylist()), pa.int32())}
 
 
 def _analysis(plan: VideoPlan, model: ModelPlan, outcomes: Sequence[Outcome]) -> dict[str, Any]:

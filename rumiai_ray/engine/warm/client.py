@@ -37,6 +37,7 @@ from rumiai_ray.engine.warm.answers import ANSWER_S, OTHER_VERSION, Held, OtherV
 from rumiai_ray.engine.warm.server import Keeper
 from rumiai_ray.errors import ConfigError, TransientError
 from rumiai_ray.logs import swallowed, variables
+from rumiai_ray.models.catalogue import packages
 from rumiai_ray.provenance import package_versions
 from rumiai_ray.runs.fingerprint import flat
 
@@ -79,7 +80,7 @@ class Wanted:
         place = {"cell_cpus": engine.cell_cpus, "cells_per_gpu": engine.cells_per_gpu, "gpu_memory_gb": engine.gpu_memory_gb}
         tree = {
             "source_sha256": self.code_sha256,
-            "packages": package_versions(),
+            "packages": package_versions(packages(self.models)),
             "engine": asdict(lane_policy(self.config)) | place | {"batches_in_flight": engine.batches_in_flight},
             "models": {plan.name: _as_text(plan) for plan in self.models},
         }

@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, ClassVar
 
 from rumiai_ray.errors import ConfigError
-from rumiai_ray.models.base import Batch, Consumes, FrameBatch, Model, ModelSettings, Prediction, Subset
+from rumiai_ray.models.base import FrameBatch, Model, ModelSettings, Prediction, Subset
 from rumiai_ray.models.mediapipe.model import MediaPipe, MediaPipeSettings
 from rumiai_ray.models.weights.files import Candidate, HubSource, PackageSource, WeightFile
 from rumiai_ray.schema.emotion import ACTION_UNITS, EMOTIONS, FACE_EMOTIONS, TABLES
@@ -38,19 +38,18 @@ class EmotionSettings(ModelSettings):
         return Subset(fps=fps, max_frames=self.max_frames)
 
 
-class Emotion(Model):
+class Emotion(Model[EmotionSettings, FrameBatch]):
     """The expression of every face of every frame asked for."""
 
     name: ClassVar[str] = "emotion"
-    consumes: ClassVar[Consumes] = "frames"
     tables: ClassVar[tuple[Table, ...]] = TABLES
-    settings_type: ClassVar[type[ModelSettings]] = EmotionSettings
+    packages: ClassVar[tuple[str, ...]] = ("py-feat", "torch", "torchvision", "mediapipe")
     _reader: Reader
 
     @classmethod
-    def candidates(cls, settings: ModelSettings) -> tuple[Candidate, ...]:
+    def candidates(cls, settings: EmotionSettings) -> tuple[Candidate, ...]:
         """The flagship by its profile; offline the stand-in."""
-        return _PYFEAT if _mine(settings).half else _PYFEAT_FP32, _FER
+        return _PYFEAT if settings.half else _PYFEAT_FP32, _FER
 
     def load(self) -> None:
         """Load the networks of the chosen candidate.
@@ -59,7 +58,7 @@ class Emotion(Model):
             WeightsError: a file does not load.
             ConfigError: py-feat is chosen and cannot be imported.
         """
-        files, device, settings = self.plan.files, self.plan.device, _mine(self.plan.settings)
+        files, device, settings = self.plan.files, self.plan.device, self.settings
         if self.plan.backend == _FER.backend:
             from rumiai_ray.models.emotion.fer import Fer  # noqa: PLC0415 -- heavy
 
@@ -79,12 +78,10 @@ class Emotion(Model):
             batch_frames=settings.batch_frames,
         )
 
-    def predict(self, batch: Batch) -> Prediction:
+    def predict(self, batch: FrameBatch) -> Prediction:
         """One row for each face, largest first within its frame; boxes in source pixels, may reach outside the picture."""
-        if not isinstance(batch, FrameBatch):
-            raise TypeError(f"emotion takes frames, not {type(batch).__name__}")
         found = sorted(self._reader.read(batch.images), key=lambda face: (face.image, -face.area))
-        max_faces = _mine(self.plan.settings).max_faces
+        max_faces = self.settings.max_faces
         records = (
             _record(face, index, batch)
             for _, faces in groupby(found, key=lambda face: face.image)
@@ -96,12 +93,6 @@ class Emotion(Model):
     def close(self) -> None:
         """Free the networks."""
         self._reader.close()
-
-
-def _mine(settings: ModelSettings) -> EmotionSettings:
-    if not isinstance(settings, EmotionSettings):
-        raise TypeError(f"emotion takes EmotionSettings, not {type(settings).__name__}")
-    return settings
 
 
 def _record(face: Expression, index: int, batch: FrameBatch) -> dict[str, object]:

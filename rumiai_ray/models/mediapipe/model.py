@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from rumiai_ray.models.base import Batch, Consumes, FrameBatch, Model, ModelSettings, Prediction
+from rumiai_ray.models.base import FrameBatch, Model, ModelSettings, Prediction
 from rumiai_ray.models.mediapipe.faces import FaceFinder
 from rumiai_ray.models.mediapipe.gaze import GazeLimits, read_gaze
 from rumiai_ray.models.mediapipe.hands import HandFinder
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from rumiai_ray.models.base import ModelPlan
     from rumiai_ray.models.mediapipe.faces import FoundFace
     from rumiai_ray.models.mediapipe.hands import FoundHand
     from rumiai_ray.models.mediapipe.poses import FoundPose
@@ -52,16 +51,15 @@ class MediaPipeSettings(ModelSettings):
     eyes_shut_opening: float = result(0.12, "distance of the lids over the eye's width below which an eye is shut", ge=0, le=1)
 
 
-class MediaPipe(Model):
+class MediaPipe(Model[MediaPipeSettings, FrameBatch]):
     """MediaPipe Tasks on single frames: pose, face mesh with a closer second look, gesture recogniser with its hands, and gaze."""
 
     name: ClassVar[str] = "mediapipe"
-    consumes: ClassVar[Consumes] = "frames"
     tables: ClassVar[tuple[Table, ...]] = TABLES
-    settings_type: ClassVar[type[ModelSettings]] = MediaPipeSettings
+    packages: ClassVar[tuple[str, ...]] = ("mediapipe",)
 
     @classmethod
-    def candidates(cls, settings: ModelSettings) -> tuple[Candidate, ...]:  # noqa: ARG003 -- one candidate serves all settings
+    def candidates(cls, settings: MediaPipeSettings) -> tuple[Candidate, ...]:  # noqa: ARG003 -- one candidate serves all settings
         """Google's three bundles, the same in both profiles."""
         files = (
             _bundle(
@@ -92,19 +90,13 @@ class MediaPipe(Model):
             ),
         )
 
-    def __init__(self, plan: ModelPlan) -> None:
-        super().__init__(plan)
-        if not isinstance(plan.settings, MediaPipeSettings):
-            raise TypeError(f"MediaPipe needs MediaPipeSettings, got {type(plan.settings).__name__}")
-        self._settings = plan.settings
-
     def load(self) -> None:
         """Open the three bundles.
 
         Raises:
             WeightsError: MediaPipe cannot open one.
         """
-        wanted, files = self._settings, self.plan.files
+        wanted, files = self.settings, self.plan.files
         self._limits = GazeLimits(wanted.eye_contact_yaw_deg, wanted.eye_contact_pitch_deg, wanted.eyes_shut_opening)
         self._faces = FaceFinder(
             files["face_landmarker"],
@@ -123,10 +115,8 @@ class MediaPipe(Model):
                 min_gesture_confidence=wanted.gesture_confidence,
             )
 
-    def predict(self, batch: Batch) -> Prediction:
+    def predict(self, batch: FrameBatch) -> Prediction:
         """Rows of all five tables for a batch of frames."""
-        if not isinstance(batch, FrameBatch):
-            raise TypeError("MediaPipe looks at frames")
         x, y = batch.scale
         to_source = np.array([x, y, x], np.float32)
         rows: dict[str, list[Row]] = {table.name: [] for table in TABLES}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import numpy as np
 
-from rumiai_ray.models.base import Batch, Consumes, FrameBatch, Model, ModelSettings, Prediction
+from rumiai_ray.models.base import FrameBatch, Model, Prediction
 from rumiai_ray.models.ocr import weights
 from rumiai_ray.models.ocr.easyocr_engine import LineReader, TextReader
 from rumiai_ray.models.ocr.easyocr_weights import SCRIPTS, recognisers_beside_ppocr
@@ -39,28 +39,26 @@ class Reader(Protocol):
         """Free the networks."""
 
 
-class Ocr(Model):
+class Ocr(Model[OcrSettings, FrameBatch]):
     """Every sighting of a text in sampled frames, in reading order."""
 
     name: ClassVar[str] = "ocr"
-    consumes: ClassVar[Consumes] = "frames"
     tables: ClassVar[tuple[Table, ...]] = schema.TABLES
-    settings_type: ClassVar[type[ModelSettings]] = OcrSettings
+    packages: ClassVar[tuple[str, ...]] = ("easyocr", "openvino", "torch", "torchvision")
     _reader: Reader
 
     @classmethod
-    def candidates(cls, settings: ModelSettings) -> tuple[Candidate, ...]:
+    def candidates(cls, settings: OcrSettings) -> tuple[Candidate, ...]:
         """The engine that is asked for, in both profiles, with the recognisers that the languages need.
 
         Raises:
             ConfigError: EasyOCR does not know a language, or cannot read these together.
         """
-        chosen = _settings(settings)
-        return (weights.easyocr(chosen.languages) if chosen.engine == "easyocr" else weights.ppocr(chosen.languages),)
+        return (weights.easyocr(settings.languages) if settings.engine == "easyocr" else weights.ppocr(settings.languages),)
 
     def load(self) -> None:
         """See `Model.load`."""
-        files, settings = self.plan.files, _settings(self.plan.settings)
+        files, settings = self.plan.files, self.settings
         if settings.engine == "easyocr":
             self._reader = TextReader(files["detector"], files["recogniser"], self.plan.device, settings)
             return
@@ -70,10 +68,8 @@ class Ocr(Model):
         }
         self._reader = PpocrReader(files["detector"], files["recogniser"], others, settings)
 
-    def predict(self, batch: Batch) -> Prediction:
+    def predict(self, batch: FrameBatch) -> Prediction:
         """Rows of `texts`: polygons and boxes in source pixels, clipped to the picture, in reading order within a frame."""
-        if not isinstance(batch, FrameBatch):
-            raise TypeError("ocr consumes frames")
         records = [record for at, readings in enumerate(self._reader.read(batch.images)) for record in self._records(batch, at, readings)]
         return Prediction({schema.TEXTS.name: schema.TEXTS.rows(records)})
 
@@ -90,7 +86,7 @@ class Ocr(Model):
         self._reader.close()
 
     def _records(self, batch: FrameBatch, at: int, readings: list[Reading]) -> list[dict[str, object]]:
-        settings = _settings(self.plan.settings)
+        settings = self.settings
         limits = np.array([batch.source_width_px, batch.source_height_px], np.float32)
         kept = [each for each in readings if each.confidence is None or each.confidence >= settings.least_confidence]
         polygons = [np.clip(reading.polygon * np.array(batch.scale, np.float32), 0, limits) for reading in kept]
@@ -116,9 +112,3 @@ class Ocr(Model):
 def _hull(polygon: NDArray[np.float32]) -> Box:
     (x1, y1), (x2, y2) = polygon.min(axis=0), polygon.max(axis=0)
     return float(x1), float(y1), float(x2), float(y2)
-
-
-def _settings(settings: ModelSettings) -> OcrSettings:
-    if not isinstance(settings, OcrSettings):
-        raise TypeError(f"ocr needs OcrSettings, got {type(settings).__name__}")
-    return settings

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from rumiai_ray.models.base import Batch, Consumes, Model, ModelSettings, Prediction, Thumbnails
+from rumiai_ray.models.base import Model, ModelSettings, Prediction, Thumbnails
 from rumiai_ray.models.weights.files import Candidate
 from rumiai_ray.schema import shots as schema
 from rumiai_ray.settings import result
@@ -33,16 +33,15 @@ class ShotsSettings(ModelSettings):
     min_shot_s: float = result(0.3, "shortest shot; a flash of one or two frames is none", ge=0)
 
 
-class Shots(Model):
+class Shots(Model[ShotsSettings, Thumbnails]):
     """What lies between cuts."""
 
     name: ClassVar[str] = "shots"
-    consumes: ClassVar[Consumes] = "thumbnails"
     tables: ClassVar[tuple[Table, ...]] = schema.TABLES
-    settings_type: ClassVar[type[ModelSettings]] = ShotsSettings
+    packages: ClassVar[tuple[str, ...]] = ("scenedetect",)
 
     @classmethod
-    def candidates(cls, settings: ModelSettings) -> tuple[Candidate, ...]:
+    def candidates(cls, settings: ShotsSettings) -> tuple[Candidate, ...]:
         """The one there is, in both profiles."""
         del settings
         return (
@@ -62,13 +61,9 @@ class Shots(Model):
         """See `Model.load`. There is nothing to load but the library."""
         import scenedetect.detectors  # noqa: F401, PLC0415 -- heavy, and the first call should not pay for it
 
-    def predict(self, batch: Batch) -> Prediction:
+    def predict(self, batch: Thumbnails) -> Prediction:
         """Rows of `shots` for one stretch. `shot_index` counts the cuts of the stretch so far: 0 goes on with the shot before it."""
-        if not isinstance(batch, Thumbnails):
-            raise TypeError("shots consumes thumbnails")
-        settings = self.plan.settings
-        if not isinstance(settings, ShotsSettings):
-            raise TypeError(f"shots needs ShotsSettings, got {type(settings).__name__}")
+        settings = self.settings
         first, end = batch.own_first, batch.own_first + batch.own_count
         found = [at for at in _cuts(batch, settings) if first <= at < end]
         starts = found if found and found[0] == first else [first, *found]

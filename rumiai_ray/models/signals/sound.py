@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from rumiai_ray.frames.types import AUDIO_RATE_HZ
-from rumiai_ray.models.base import AudioChunk, Batch, Consumes, Model, ModelSettings, Prediction
+from rumiai_ray.models.base import AudioChunk, Model, ModelSettings, Prediction
 from rumiai_ray.models.weights.files import Candidate
 from rumiai_ray.schema import sound as schema
 from rumiai_ray.settings import result
@@ -33,16 +33,15 @@ class SoundSettings(ModelSettings):
     pitch_ceiling_hz: float = result(600.0, "highest pitch looked for; Praat's own", ge=100, le=2000)
 
 
-class Sound(Model):
+class Sound(Model[SoundSettings, AudioChunk]):
     """Energy, silence and pitch of the sound."""
 
     name: ClassVar[str] = "sound"
-    consumes: ClassVar[Consumes] = "audio"
     tables: ClassVar[tuple[Table, ...]] = schema.TABLES
-    settings_type: ClassVar[type[ModelSettings]] = SoundSettings
+    packages: ClassVar[tuple[str, ...]] = ("praat-parselmouth",)
 
     @classmethod
-    def candidates(cls, settings: ModelSettings) -> tuple[Candidate, ...]:
+    def candidates(cls, settings: SoundSettings) -> tuple[Candidate, ...]:
         """The one there is, in both profiles."""
         del settings
         return (
@@ -62,13 +61,9 @@ class Sound(Model):
         """See `Model.load`. There is nothing to load but the library."""
         import parselmouth  # noqa: F401, PLC0415 -- heavy, and the first call should not pay for it
 
-    def predict(self, batch: Batch) -> Prediction:
+    def predict(self, batch: AudioChunk) -> Prediction:
         """Rows of `audio_energy`, one for each 50 ms; the last may be shorter."""
-        if not isinstance(batch, AudioChunk):
-            raise TypeError("sound consumes audio")
-        settings = self.plan.settings
-        if not isinstance(settings, SoundSettings):
-            raise TypeError(f"sound needs SoundSettings, got {type(settings).__name__}")
+        settings = self.settings
         count = len(batch.samples)
         edges = np.append(np.arange(0, count, _STRETCH), count)
         values = batch.samples.astype(np.float64) / _FULL_SCALE

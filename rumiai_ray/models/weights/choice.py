@@ -76,7 +76,7 @@ def resolve_all(wanted: Sequence[Wanted], *, profile: Profile, directories: Sequ
     plans: list[ModelPlan] = []
     incomplete: dict[str, list[Candidate]] = {}
     for model, settings in wanted:
-        candidates = [candidate for candidate in model.candidates(settings) if profile in candidate.profiles]
+        candidates = [candidate for candidate in model.choices(settings) if profile in candidate.profiles]
         if not candidates:
             raise ConfigError(f"no candidate in the profile {profile}", f"model {model.name}", "choose the other --profile")
         for candidate in candidates:
@@ -95,7 +95,7 @@ def first_choices(wanted: Sequence[Wanted], *, profile: Profile, device: str = "
     """What would run if every weights file were there: to plan with, not to run, for no file is named."""
     plans = []
     for model, settings in wanted:
-        candidate = next(candidate for candidate in model.candidates(settings) if profile in candidate.profiles)
+        candidate = next(candidate for candidate in model.choices(settings) if profile in candidate.profiles)
         plans.append(_plan(model.name, candidate, settings, {}, {}, device))
     return tuple(plans)
 

@@ -104,7 +104,7 @@ def _raise_all(failures: Sequence[WeightsError]) -> None:
 
 def fetchable(model: type[Model], settings: ModelSettings, profile: Profile) -> Candidate | None:
     """The first candidate of `profile` whose files can be fetched: what `fetch` gets."""
-    candidates = (candidate for candidate in model.candidates(settings) if profile in candidate.profiles)
+    candidates = (candidate for candidate in model.choices(settings) if profile in candidate.profiles)
     return next((candidate for candidate in candidates if not candidate.only_local), None)
 
 

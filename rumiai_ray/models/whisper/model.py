@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from rumiai_ray.errors import ConfigError, ModelError, WeightsError
 from rumiai_ray.frames.types import AUDIO_RATE_HZ
 from rumiai_ray.models.audio import MAX_CHUNK_S, quiet_stretches
-from rumiai_ray.models.base import AudioChunk, Batch, Consumes, Model, ModelSettings, Prediction
+from rumiai_ray.models.base import AudioChunk, Model, ModelSettings, Prediction
 from rumiai_ray.models.weights.files import Candidate, HubSource, PackageSource, Source, WeightFile
 from rumiai_ray.models.whisper.speech import WINDOW_S, Window, find_speech, pack
 from rumiai_ray.models.whisper.transcript import Acceptance, Heard, Word, compression_ratio, segments, text_of
@@ -104,18 +104,16 @@ def _sources(model: str, name: str) -> tuple[tuple[Source, ...], ...]:
     )
 
 
-class Whisper(Model):
+class Whisper(Model[WhisperSettings, AudioChunk]):
     """Transcripts with word times. Within a chunk segments and words are numbered from 0; `join` numbers them through."""
 
     name: ClassVar[str] = "whisper"
-    consumes: ClassVar[Consumes] = "audio"
     tables: ClassVar[tuple[Table, ...]] = TABLES
-    settings_type: ClassVar[type[ModelSettings]] = WhisperSettings
+    packages: ClassVar[tuple[str, ...]] = ("faster-whisper", "ctranslate2", "onnxruntime")
 
     @classmethod
-    def candidates(cls, settings: ModelSettings) -> tuple[Candidate, ...]:
+    def candidates(cls, settings: WhisperSettings) -> tuple[Candidate, ...]:
         """The one network that `settings` name."""
-        settings = _mine(settings)
         return (
             Candidate(
                 backend=f"faster-whisper/{settings.model}",
@@ -138,7 +136,7 @@ class Whisper(Model):
         """
         from rumiai_ray.models.whisper.recogniser import Recogniser  # noqa: PLC0415 -- heavy
 
-        settings = _mine(self.plan.settings)
+        settings = self.settings
         device, _, index = self.plan.device.partition(":")
         folders = {path.parent for path in self.plan.files.values()}
         if len(folders) != 1:
@@ -157,18 +155,16 @@ class Whisper(Model):
         if settings.language not in (None, *known):
             raise ConfigError(f"does not know the language {settings.language!r}", self.plan.backend, f"it knows {', '.join(known)}")
 
-    def predict(self, batch: Batch) -> Prediction:
+    def predict(self, batch: AudioChunk) -> Prediction:
         """Segments and words of one chunk, with times from the first presented frame.
 
         Raises:
             ModelError: the chunk is longer than chunks are.
         """
-        if not isinstance(batch, AudioChunk):
-            raise TypeError(f"whisper takes audio, not {type(batch).__name__}")
         length_s = len(batch.samples) / AUDIO_RATE_HZ
         if length_s > MAX_CHUNK_S:
             raise ModelError(f"{length_s:.0f} s of audio in one chunk", "whisper", "cut it with models.audio.chunks")
-        settings = _mine(self.plan.settings)
+        settings = self.settings
         acceptance = Acceptance(settings.max_no_speech_prob, settings.min_avg_logprob, settings.max_compression_ratio)
         audio = np.multiply(batch.samples, _FULL_SCALE, dtype=np.float32)
         windows = _windows(batch.samples, audio, settings)
@@ -206,12 +202,6 @@ class Whisper(Model):
     def close(self) -> None:
         """Free the network."""
         self._recogniser.model.unload_model()
-
-
-def _mine(settings: ModelSettings) -> WhisperSettings:
-    if not isinstance(settings, WhisperSettings):
-        raise TypeError(f"whisper takes WhisperSettings, not {type(settings).__name__}")
-    return settings
 
 
 def _compute_type(settings: WhisperSettings, device: str) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol, Self
 import numpy as np
 from pydantic import model_validator
 
-from rumiai_ray.models.base import Batch, Consumes, FrameBatch, Model, ModelSettings, Prediction, Subset
+from rumiai_ray.models.base import FrameBatch, Model, ModelSettings, Prediction, Subset
 from rumiai_ray.models.weights.files import Candidate, HubSource, PackageSource, WeightFile
 from rumiai_ray.models.yolo.coco import COCO_CLASSES
 from rumiai_ray.models.yolo.efficientdet import EfficientDet
@@ -85,32 +85,30 @@ class Detector(Protocol):
         """Free it."""
 
 
-class Yolo(Model):
+class Yolo(Model[YoloSettings, FrameBatch]):
     """Objects of COCO's 80 classes in sampled frames."""
 
     name: ClassVar[str] = "yolo"
-    consumes: ClassVar[Consumes] = "frames"
     tables: ClassVar[tuple[Table, ...]] = schema.TABLES
-    settings_type: ClassVar[type[ModelSettings]] = YoloSettings
+    packages: ClassVar[tuple[str, ...]] = ("ultralytics", "torch", "torchvision", "openvino", "onnxruntime", "mediapipe")
     _detector: Detector
 
     @classmethod
-    def candidates(cls, settings: ModelSettings) -> tuple[Candidate, ...]:
+    def candidates(cls, settings: YoloSettings) -> tuple[Candidate, ...]:
         """YOLO11n as published; its INT8 export for OpenVINO where somebody put it; offline, at last, the stand-in.
 
         Weights the user named are the only candidate: a choice is never passed over.
         """
-        chosen = _settings(settings)
-        if chosen.weights:
-            return (_named_by_user(chosen),)
+        if settings.weights:
+            return (_named_by_user(settings),)
         networks = [_YOLO11N, _YOLO11N_OFFLINE]
-        if not chosen.half:
+        if not settings.half:
             networks = [replace(network, gpu_precision="") for network in networks]
         return (*networks, _YOLO11N_INT8, _EFFICIENTDET)
 
     def load(self) -> None:
         """See `Model.load`."""
-        files, settings = self.plan.files, _settings(self.plan.settings)
+        files, settings = self.plan.files, self.settings
         if "efficientdet" in files:
             self._detector = EfficientDet(files["efficientdet"], settings.confidence)
             return
@@ -125,10 +123,8 @@ class Yolo(Model):
         )
         self._detector = UltralyticsDetector(files["xml"].parent if "xml" in files else files["weights"], options)
 
-    def predict(self, batch: Batch) -> Prediction:
+    def predict(self, batch: FrameBatch) -> Prediction:
         """Rows of `objects`: boxes in source pixels, clipped to the picture, most confident first within a frame."""
-        if not isinstance(batch, FrameBatch):
-            raise TypeError("yolo consumes frames")
         seen = self._detector.detect(batch.images)
         records = [record for at, found in enumerate(seen) for record in _records(batch, at, found)]
         return Prediction({schema.OBJECTS.name: schema.OBJECTS.rows(records)})
@@ -154,12 +150,6 @@ def _records(batch: FrameBatch, at: int, found: NDArray[np.float32]) -> list[dic
         }
         for index, row in enumerate(order)
     ]
-
-
-def _settings(settings: ModelSettings) -> YoloSettings:
-    if not isinstance(settings, YoloSettings):
-        raise TypeError(f"yolo needs YoloSettings, got {type(settings).__name__}")
-    return settings
 
 
 def _named_by_user(settings: YoloSettings) -> Candidate:

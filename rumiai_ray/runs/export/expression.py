@@ -9,12 +9,12 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from rumiai_ray.runs.export.video import Family, Row, VideoRows, box_xywh, frame_facts, number, outcome, was_processed
-from rumiai_ray.schema.emotion import ACTION_UNITS, EMOTIONS
+from rumiai_ray.schema.emotion import ACTION_UNITS, EMOTIONS, FACE_EMOTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-MODEL = "emotion"
+(MODEL,) = FACE_EMOTIONS.made_by
 
 EMOTION_NAMES = {**{name: name for name in EMOTIONS}, "happiness": "joy"}
 """The earlier system's names of the seven emotions."""

@@ -7,9 +7,9 @@ from collections import Counter
 from statistics import fmean
 
 from rumiai_ray.runs.export.video import Family, Row, VideoRows, frame_facts, number, outcome, was_processed, when
-from rumiai_ray.schema.mediapipe import POSE_LANDMARKS
+from rumiai_ray.schema.mediapipe import FACES, GAZE, GESTURES, HANDS, POSE_LANDMARKS, POSES
 
-MODEL = "mediapipe"
+(MODEL,) = FACES.made_by
 
 GESTURE_NAMES = {
     "Thumb_Up": "thumbs_up",
@@ -22,7 +22,7 @@ GESTURE_NAMES = {
 }
 """The earlier system's names of MediaPipe's gestures."""
 
-_INDEX = {"poses": "pose_index", "faces": "face_index", "hands": "hand_index", "gaze": "face_index", "gestures": "hand_index"}
+_INDEX = {table.name: table.key[-1] for table in (POSES, FACES, HANDS, GAZE, GESTURES)}
 """The column that numbers a table's rows within a frame."""
 
 

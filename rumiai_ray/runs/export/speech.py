@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 
 from rumiai_ray.runs.export.video import Family, Row, VideoRows, number, outcome, was_processed
+from rumiai_ray.schema.whisper import WORDS
 
-MODEL = "whisper"
+(MODEL,) = WORDS.made_by
 
 
 def document(video: VideoRows) -> Row:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from rumiai_ray.runs.export.video import Family, Row, VideoRows, box_xywh, frame_facts, number, outcome, was_processed, when
+from rumiai_ray.schema.ocr import TEXTS
 
-MODEL = "ocr"
+(MODEL,) = TEXTS.made_by
 
 
 def document(video: VideoRows) -> Row:
