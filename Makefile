@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help python venv weights demo check test chaos soak attribution cluster-test scale bench report-times soak-real lint dictionary constraints clean
+.PHONY: help python venv weights demo check test chaos hostile soak attribution cluster-test scale bench report-times soak-real lint dictionary constraints clean
 
 NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell $(name) $(NEW_ENOUGH) 2>/dev/null && command -v $(name))))
@@ -60,6 +60,10 @@ test: weights ## run the whole test suite, tier by tier: unit, ray, models, acce
 
 chaos: $(STAMP) ## run the kill matrix (half an hour; CHAOS_SEED repeats one)
 	$(BIN)/python -m pytest tests/chaos $(PYTEST_ARGS)
+
+hostile: $(STAMP) ## malformed files, damaged runs, bad origins, fuzzing (15 minutes; HOSTILE_ARGS="--seed N --case NAME" repeats one, --quick)
+	@$(BIN)/python -c 'import atheris' 2>/dev/null || { echo "atheris is needed: $(BIN)/python -m pip install -c $(CONSTRAINTS) -e '.[hostile]'" >&2; exit 2; }
+	$(BIN)/python tests/hostile/run.py $(HOSTILE_ARGS)
 
 soak: $(STAMP) ## analyse 500 small clips while processes are killed at random (10 minutes)
 	$(BIN)/python -m pytest tests/soak/test_soak.py -s $(PYTEST_ARGS)

@@ -23,8 +23,11 @@ def stem_of(text: str) -> str:
     """
     path, host = text, ""
     if "://" in text:
-        parts = urlsplit(text)
-        path, host = unquote(parts.path), parts.hostname or ""
+        try:
+            parts = urlsplit(text)
+            path, host = unquote(parts.path), parts.hostname or ""
+        except ValueError:  # a file whose name holds "://[", for one
+            return _sanitised(PurePosixPath(text).stem) or "video"
         for segment in reversed(path.split("/")):
             if _POST_ID.fullmatch(segment):
                 return segment

@@ -133,7 +133,11 @@ def _redirected(url: str, response: http.client.HTTPResponse) -> str:
     if not location:
         raise InputError(f"HTTP {response.status} without a Location", url, "open it in a browser to see what it serves")
     # Servers send raw UTF-8 in headers; http.client reads headers as Latin-1.
-    target = urljoin(url, location.encode("latin-1").decode("utf-8", errors="replace"))
+    given = location.encode("latin-1").decode("utf-8", errors="replace")
+    try:
+        target = urljoin(url, given)
+    except ValueError as error:  # brackets that are no IPv6 address
+        raise InputError(f"redirected to no valid URL: {error}", f"{url} → {given}", "give the video's own address") from error
     try:
         is_web = locate(target).kind == "web"
     except InputError as error:

@@ -108,7 +108,8 @@ def read_data_file(run: Store, facts: DataFile, columns: list[str] | None = None
         file = pq.ParquetFile(pa.BufferReader(data))
         # Not in Arrow's threads: one that lets go of these bytes while the interpreter ends aborts the process (seen once, signal 6).
         rows = file.read(columns=columns, use_threads=False)
-    except pa.ArrowException as error:
+        rows.validate(full=True)  # a run from somebody else may hold offsets that point anywhere, and strings that are no UTF-8
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # Arrow tells damage inside a file as an OSError, too
         raise damaged(f"no readable Parquet file: {error}") from error
     if rows.num_rows != facts.rows:
         raise damaged(f"{rows.num_rows} rows, {facts.rows} were committed")

@@ -51,7 +51,7 @@ def problems(run: RunRecords) -> list[str]:
 def _schema_problems(file: DataFile, rows: pa.Table, manifest: RunManifest | None) -> Iterator[str]:
     """A file declares its table and version; the manifest says the same, and where that version is today's, so does the code."""
     facts = rows.schema.metadata or {}
-    name, version = facts.get(b"table", b"").decode(), facts.get(b"version", b"").decode()
+    name, version = (facts.get(key, b"").decode(errors="replace") for key in (b"table", b"version"))
     if name != file.table:
         yield f"{file.path}: says it is of table {name!r}"
     if manifest is not None and version != str(manifest.tables.get(file.table)):

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias
 import numpy as np
 
 from rumiai_ray.errors import ConfigError, InputError, MediaError, TransientError
-from rumiai_ray.frames.decode import cage
+from rumiai_ray.frames.decode import cage, checked
 from rumiai_ray.frames.decode.changed import ChangedError, has_changed
 from rumiai_ray.frames.decode.job import Job
 from rumiai_ray.frames.decode.wire import WireError, receive
@@ -170,16 +170,21 @@ def _understood(
 ) -> Iterator[Piece]:
     match header["kind"]:
         case "frame":
+            source_frame, time_s = checked.count(header["source_frame"]), checked.seconds(header["time_s"])
             [jpeg] = _jpegs(header, payload, spec.jpeg_quality)
-            yield DecodedFrame(header["source_frame"], header["time_s"], header["shown_until_s"], jpeg)
+            yield DecodedFrame(source_frame, time_s, checked.seconds(header["shown_until_s"]), jpeg)
         case "thumbnails":
-            yield DecodedThumbnails(tuple(header["time_s"]), tuple(_jpegs(header, payload, spec.thumbnail_quality)))
+            times_s = checked.times(header["time_s"])
+            jpegs = tuple(_jpegs(header, payload, spec.thumbnail_quality))
+            if len(jpegs) != len(times_s):
+                raise ValueError(f"{len(jpegs)} thumbnails for {len(times_s)} times")
+            yield DecodedThumbnails(times_s, jpegs)
         case "sound":
-            yield DecodedSound(bytes(payload))
+            yield DecodedSound(checked.samples(payload))
         case "done":
-            yield SourceFacts.of(header["facts"])
+            yield checked.facts(header["facts"])
         case _:
-            raise MediaError(header["what"], subject, header["hint"])
+            raise MediaError(checked.text(header["what"]), subject, checked.text(header["hint"]))
 
 
 def _jpegs(header: dict[str, Any], payload: bytes | bytearray, quality: int) -> Iterator[bytes]:

@@ -62,7 +62,7 @@ def receive(read: Callable[[int], bytes | bytearray]) -> tuple[dict[str, Any], b
         raise WireError("the stream ended inside a message")
     try:
         header = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise WireError(f"a header that is no JSON: {error}") from error
     if not isinstance(header, dict):
         raise WireError("a header that is no JSON object")

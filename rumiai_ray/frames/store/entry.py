@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from rumiai_ray.frames.decode import checked
 from rumiai_ray.frames.store.files import ChecksummedFile, sha256_of, sync_directory
 from rumiai_ray.frames.types import AUDIO_RATE_HZ, SourceFacts
 
@@ -72,12 +73,18 @@ class CompletionRecord:
         try:
             body = json.loads(text)
             stated = body.pop("record_sha256")
-        except (ValueError, KeyError, AttributeError, TypeError) as error:
+            digest = _digest(body)
+        except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
             raise DamagedEntryError(f"{COMPLETE} is not readable") from error
-        if stated != _digest(body):
+        if stated != digest:
             raise DamagedEntryError(f"{COMPLETE} was changed")
-        if body.pop("format") != _FORMAT:
+        if body.pop("format", None) != _FORMAT:
             raise DamagedEntryError(f"{COMPLETE} is of another format")
+        files = body.get("files")
+        if body.keys() != {"key", "video_key", "sampling", "files"} or not isinstance(files, dict):
+            raise DamagedEntryError(f"{COMPLETE} is of another format")
+        if not all(isinstance(one, dict) and one.keys() >= {"bytes", "sha256"} for one in files.values()):
+            raise DamagedEntryError(f"{COMPLETE} names files without their sizes and digests")
         return cls(**body)
 
 
@@ -183,6 +190,8 @@ def check_entry(directory: Path, key: str) -> CompletionRecord:
         record = CompletionRecord.from_json((directory / COMPLETE).read_text(encoding="utf-8"))
         if record.key != key:
             raise DamagedEntryError(f"{COMPLETE} belongs to another entry")
+        if record.files.keys() != {FRAMES, AUDIO, THUMBNAILS, FACTS}:  # a name may be a path
+            raise DamagedEntryError(f"{COMPLETE} does not name the files of an entry")
         for name, stated in record.files.items():
             if (directory / name).stat().st_size != stated["bytes"]:
                 raise DamagedEntryError(f"{name} has another size than was written")
@@ -202,8 +211,8 @@ def read_facts(directory: Path) -> SourceFacts:
         DamagedEntryError: they are not what this code writes: another version of it, or none, has made the entry.
     """
     try:
-        return SourceFacts.of(json.loads((directory / FACTS).read_text(encoding="utf-8")))
-    except (ValueError, TypeError, KeyError) as error:
+        return checked.facts(json.loads((directory / FACTS).read_text(encoding="utf-8")))
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise DamagedEntryError(f"{FACTS} was written by another version of this package") from error
 
 

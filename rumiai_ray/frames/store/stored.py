@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, Self
@@ -10,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from rumiai_ray.errors import StorageError
 from rumiai_ray.frames.store.entry import AUDIO, FRAMES, FRAMES_A_ROW_GROUP, THUMBNAILS
 from rumiai_ray.frames.store.files import storage_errors
 from rumiai_ray.frames.types import Audio, EncodedBatch, SourceFacts
@@ -66,7 +68,7 @@ class StoredVideo:
         """
         if size < 1:
             raise ValueError(f"a batch has at least one frame, not {size}")
-        with storage_errors("reading frames", self._directory), pq.ParquetFile(self._directory / FRAMES) as file:
+        with _reading("frames", self._directory), pq.ParquetFile(self._directory / FRAMES) as file:
             pending: pa.Table | None = None
             for group in range(file.num_row_groups):
                 table = file.read_row_group(group, use_threads=False)
@@ -100,14 +102,14 @@ class StoredVideo:
         """The whole audio, or None where the video has none that can be decoded."""
         if self.facts.audio_start_s is None:
             return None
-        with storage_errors("reading audio", self._directory):
+        with _reading("audio", self._directory):
             rows = _blobs(pq.read_table(self._directory / AUDIO, use_threads=False), "pcm")
-        samples = np.frombuffer(b"".join(rows), dtype="<i2").astype(np.int16, copy=False)
+            samples = np.frombuffer(b"".join(rows), dtype="<i2").astype(np.int16, copy=False)
         return Audio(samples, self.facts.audio_start_s)
 
     def thumbnails(self) -> tuple[tuple[bytes, ...], NDArray[np.float64]]:
         """Thumbnails of every decoded frame, as JPEG, and their times in seconds from the first presented frame."""
-        with storage_errors("reading thumbnails", self._directory):
+        with _reading("thumbnails", self._directory):
             jpegs = _blobs(pq.read_table(self._directory / THUMBNAILS, columns=["jpeg"], use_threads=False), "jpeg")
         return jpegs, _times_s(self._directory / THUMBNAILS)
 
@@ -122,8 +124,20 @@ class StoredVideo:
         self.close()
 
 
+@contextmanager
+def _reading(what: str, path: Path) -> Iterator[None]:
+    """Checksums tell damage, not a writer who means harm: what an entry of the shared store holds may be no table, or another one."""
+    with storage_errors(f"reading {what}", path):
+        try:
+            yield
+        except (pa.ArrowException, KeyError, TypeError, ValueError) as error:
+            raise StorageError(
+                f"{what} are not what this package writes: {error}", str(path), "remove the entry: the video is then decoded again"
+            ) from error
+
+
 def _times_s(path: Path, column: str = "time_s") -> NDArray[np.float64]:
-    with storage_errors("reading times", path):
+    with _reading("times", path):
         times: NDArray[np.float64] = pq.read_table(path, columns=[column], use_threads=False).column(column).to_numpy()
     return times
 

@@ -67,8 +67,10 @@ class Records:
         if isinstance(names, InputError):
             raise names
         header = [name.strip() for name in names]
-        while not header[-1]:
+        while header and not header[-1]:
             header.pop()
+        if not header:
+            raise InputError("a header of blanks", f"{self._uri}, line {number}", "the first line names the columns, one of them `input`")
         header = [name or f"column_{place}" for place, name in enumerate(header, 1)]
         if repeated := sorted({name for name in header if header.count(name) > 1}):
             raise InputError(f"the column {repeated[0]!r} is there twice", f"{self._uri}, line {number}", "rename one of them")
