@@ -29,7 +29,10 @@ DIRECTORY = "commits"
 EndStatus = Literal["complete", "partial", "aborted"]
 """How a run ended: everything well; any dead letter or failed model; given up."""
 
-_NAME = re.compile(r"(\d{8})\.json")
+_NAME = re.compile(r"([0-9]{8})\.json")
+
+_MOST_MISSING = 1000
+"""Records that a listing may lack before the run counts as damaged unread. A listing made while records are added lacks a few."""
 
 
 class CommitRecord(BaseModel):
@@ -90,6 +93,10 @@ def read_log(run: Store, run_id: str) -> Log:
     # Read by number, not by listing: a directory listed while it grows may show a later file and not an earlier one.
     matches = [_NAME.fullmatch(name) for name in run.names(DIRECTORY)]
     length = max((int(match[1]) for match in matches if match), default=-1) + 1
+    there = sum(match is not None for match in matches)
+    if length - there > _MOST_MISSING:
+        # Not worth a read for each: a stranger's run may hold one record with the number 99,999,999.
+        return Log((), (), (f"{length - there} records are missing before {record_path(length - 1)}",), length)
     contents = in_parallel(run.read_or_none, map(record_path, range(length)))
     records: dict[int, CommitRecord] = {}
     problems: dict[int, str] = {}
