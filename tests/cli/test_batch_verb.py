@@ -166,6 +166,7 @@ TRUSTING: dict[str, Any] = {
     "proxy": "http://elsewhere:3128",
     "weights_dir": "/home/you",
     "engine": {"drain_s": 1.0},
+    "yolo": {"weights": "/home/you/runs/crafted/pickle.pt", "weights_sha256": "0" * 64},
 }
 """Execution settings that somebody may write into the manifest of a run and hand it on."""
 
@@ -191,8 +192,9 @@ def test_only_result_settings_are_taken_from_a_run(stage: Stage, capsys: pytest.
         value, ours = (functools.reduce(getattr, path, settings) for settings in (config, now))
         if (info.json_schema_extra or {}).get("effect") == "execution":
             assert value == ours, path
+    assert config.model_settings("yolo").model_dump()["weights"] == ""
     said = capsys.readouterr().err
-    for name in ("limits.private_hosts", "store_remote", "cookies", "proxy", "weights_dir", "engine.drain_s"):
+    for name in ("limits.private_hosts", "store_remote", "cookies", "proxy", "weights_dir", "engine.drain_s", "yolo.weights"):
         assert name in said
     assert "elsewhere" not in said, "a value of a stranger's is not printed"
 

@@ -24,7 +24,6 @@ from rumiai_ray.runs.datafile import DataFile
 from rumiai_ray.runs.export.tables import export_tables
 from rumiai_ray.runs.find import list_runs
 from rumiai_ray.runs.writer import MANIFEST, SUMMARY, RunWriter
-from rumiai_ray.storage import Store
 from synthetic_run import manifest, object_row, rewrite, rows_of, stamped
 
 if TYPE_CHECKING:
@@ -69,7 +68,7 @@ def with_table_named(out: Path, name: str) -> Run:
     return run.again()
 
 
-NAMES = ["../precious", "../new", "/tmp/rumiai-escaped", "a/b", ".", "..", "", "a\0b", "A B", "objects\n", "x" * 300, "videos"]
+NAMES = ["../precious", "../new", "/rumiai-escaped", "a/b", ".", "..", "", "a\0b", "A B", "objects\n", "x" * 300, "videos"]
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
