@@ -21,8 +21,8 @@ from rumiai_ray.ingest.rules import InputRules
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from fake_site import Site
     from rumiai_ray.ingest.limits import FetchLimits
+    from tests.ingest.conftest import Site
 
 ONE_OF_EACH = {"web": "https://example.com/a.mp4", "file": "/srv/a.mp4", "store": "s3://bucket/a.mp4"}
 

@@ -19,7 +19,8 @@ from rumiai_ray.ingest.room import Room
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from fake_site import Site
+    from tests.ingest.conftest import Site
+
 
 MB = 2**20
 BODY = b"\0\0\0\x18ftypmp42" + bytes(20 * MB)
