@@ -10,10 +10,11 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, create_model, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, ValidationInfo, create_model, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from rumiai_ray.errors import ConfigError
+from rumiai_ray.ingest.rules import INPUT_KINDS, check_rule
 from rumiai_ray.models.base import ModelSettings
 from rumiai_ray.models.catalogue import MODELS, default_models, model_class
 from rumiai_ray.models.weights.choice import user_cache
@@ -38,6 +39,8 @@ __all__ = [
 ]
 
 ENV_PREFIX = "RUMIAI_"
+
+_Texts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_at_commas)]
 
 
 class Group(BaseModel):
@@ -70,7 +73,31 @@ class Limits(Group):
     require_sandbox: bool = execution(
         default=False, description="refuse to run where the kernel cannot confine the decoder (Landlock and seccomp)"
     )
-    private_hosts: bool = execution(default=False, description="allow URLs on loopback and private networks")
+    private_hosts: bool = execution(
+        default=False, description="allow URLs on loopback and private networks, and this machine's own addresses"
+    )
+    inputs: _Texts = execution(
+        INPUT_KINDS, "kinds of input that a row may name, comma-separated: web (URLs), file (paths), store (s3:// …)"
+    )
+    roots: _Texts = execution((), "directories that files must lie in, links resolved, comma-separated; none: anywhere")
+    buckets: _Texts = execution(
+        (), "buckets, or prefixes in them, that objects must lie in, as s3://bucket/prefix, comma-separated; none: any"
+    )
+    hosts: _Texts = execution(
+        (), "hosts that may be connected to, redirects and media hosts included; .example.com for all below it; comma-separated; none: any"
+    )
+    denied_networks: _Texts = execution(
+        (), "networks never connected to, as 203.0.113.0/24, comma-separated; private_hosts opens none of them"
+    )
+    scratch_max_mb: int = execution(20_480, "largest size of all downloads of a run that are under way on one node", ge=1)
+    disk_reserve_mb: int = execution(1024, "free space on the disk below which no download goes on", ge=0)
+
+    @field_validator("inputs", "roots", "buckets", "hosts", "denied_networks")
+    @classmethod
+    def _rules(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        """A rule that says nothing would let everything through."""
+        check_rule(str(info.field_name), value)
+        return value
 
 
 class Engine(Group):

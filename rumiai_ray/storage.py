@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -96,7 +97,11 @@ class Store:
             StorageError: it cannot be written. On a disk nothing is left behind; on an object store it may be there all the same.
         """
         with self._failing("write", path):
-            _create_local(Path(self._full(path)), data) if self._local else self._create_remote(path, data)
+            if self._local:
+                self._refuse_links(path)
+                _create_local(Path(self._full(path)), data)
+            else:
+                self._create_remote(path, data)
 
     def publish(self, path: str, data: bytes) -> None:
         """As `create`, and a crash leaves the file whole or not at all (on a disk without hard links: as `create` does).
@@ -147,9 +152,17 @@ class Store:
             StorageError: it cannot be written.
         """
         with self._failing("write", path):
-            if self._local:
-                _make_directories(Path(self._full(path)).parent)
-            self.fs.pipe_file(self._full(path), data)
+            if not self._local:
+                self.fs.pipe_file(self._full(path), data)
+                return
+            self._refuse_links(path)
+            whole = Path(self._full(path))
+            part = whole.with_name(f"{whole.name}.{uuid4().hex}.part")
+            try:
+                _create_local(part, data)
+                part.replace(whole)  # a link of that name is replaced, and what it leads to stays
+            finally:
+                part.unlink(missing_ok=True)
 
     def append_private(self, path: str, data: bytes) -> None:
         """Add to the end of a file on a disk, which only its owner may read; made where there is none. For logs only.
@@ -161,9 +174,10 @@ class Store:
         if not self.on_disk:
             raise ConfigError("an object store cannot add to a file", self.uri(path), "write a file of its own")
         with self._failing("write", path):
+            self._refuse_links(path)
             full = Path(self._full(path))
             full.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor = os.open(full, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            descriptor = os.open(full, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             with os.fdopen(descriptor, "ab") as file:
                 file.write(data)
 
@@ -176,7 +190,7 @@ class Store:
         """
         with self._failing("read", path, passes=FileNotFoundError):
             try:
-                return bytes(self.fs.cat_file(self._full(path)))
+                return _read_local(Path(self._full(path))) if self._local else bytes(self.fs.cat_file(self._full(path)))
             except NotADirectoryError as error:
                 raise FileNotFoundError(errno.ENOENT, "no such file", self._full(path)) from error
 
@@ -221,6 +235,16 @@ class Store:
 
     def _full(self, path: str) -> str:
         return f"{self.root}/{path}" if path else self.root
+
+    def _refuse_links(self, path: str) -> None:
+        """Raises `StorageError` where a directory between the root and a file is a symbolic link.
+
+        A run may be a stranger's: a link in it would let whoever resumes the run write somewhere else.
+        """
+        for parent in Path(path).parents:
+            if str(parent) != "." and Path(self._full(str(parent))).is_symlink():
+                hint = "replace the link by a directory, if you trust what it leads to"
+                raise StorageError("cannot write through a symbolic link", self.uri(str(parent)), hint)
 
     def _create_remote(self, path: str, data: bytes) -> None:
         try:
@@ -286,6 +310,15 @@ def _is_refusal(error: Exception) -> bool:
     """Whether a creation failed because the file is there. s3fs says EINVAL where the server does not name the condition that failed."""
     answer = getattr(error.__cause__, "response", None) or {}
     return isinstance(error, FileExistsError) or answer.get("ResponseMetadata", {}).get("HTTPStatusCode") == HTTPStatus.PRECONDITION_FAILED
+
+
+def _read_local(path: Path) -> bytes:
+    """Content of a regular file. A pipe, which nobody might ever write to, or a device without an end is not read."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "no regular file", str(path))
+        return file.read()
 
 
 def _create_local(path: Path, data: bytes) -> None:

@@ -32,6 +32,11 @@ CHOSEN: dict[tuple[str, ...], Any] = {
     ("ocr", "min_confidence"): 0.25,
     ("whisper", "language"): "de",
     ("insights", "call_to_action"): ["buy now", "join"],
+    ("limits", "inputs"): ["web", "store"],
+    ("limits", "roots"): ["/srv/videos", "/mnt"],
+    ("limits", "buckets"): ["s3://bucket/prefix"],
+    ("limits", "hosts"): ["example.com", ".tiktokcdn.com"],
+    ("limits", "denied_networks"): ["203.0.113.0/24"],
 }
 """Allowed values that are not the default, where none can be made up from the default alone."""
 TOGETHER = (("yolo", "weights"), ("yolo", "weights_sha256"))

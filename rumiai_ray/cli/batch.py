@@ -13,7 +13,7 @@ from rumiai_ray.cli.options import with_settings
 from rumiai_ray.config import BaseConfig  # noqa: TC001 -- typer reads the annotations
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from rumiai_ray.engine.setup.resume import Remaining
     from rumiai_ray.engine.setup.run_setup import Prepared
@@ -104,21 +104,49 @@ def retry(run: Run, config: BaseConfig) -> Exit:
     return start(to_retry(run), config_of_run(run, config))
 
 
+_NAME_CODE = {("yolo", "weights"), ("yolo", "weights_sha256")}
+"""Result settings that name a file and vouch for its digest. A `.pt` file is a pickle, which runs code as it is loaded: a stranger's run
+directory might hold such a file."""
+
+
 def config_of_run(run: Run, config: BaseConfig) -> BaseConfig:
-    """The settings a run was started with, except those that were given now; `out` is where the run lies.
+    """The settings given now, with the run's *result* settings where none was given; `out` is where the run lies.
 
-    Its own `out` may have been relative to another directory, or it may have been moved.
+    A run's directory may be a stranger's. Result settings say what is computed. Execution settings say what is reached on the way (private
+    hosts, a shared store, cookies, directories), and are never taken from a run; those that differ are named on stderr.
+
+    Raises:
+        ConfigError: the run has a result setting with a value that is not allowed.
     """
-    from rumiai_ray.config import load_config  # noqa: PLC0415
+    from rumiai_ray.config import flat_settings, load_config  # noqa: PLC0415
 
-    values = {name: value for name, value in run.manifest.config.items() if value is not None} | {"out": _beside(run)}
-    for name in config.model_fields_set:
-        given = getattr(config, name)
-        if isinstance(given, BaseModel):
-            values[name] = values.get(name, {}) | given.model_dump(include=given.model_fields_set)
-        else:
-            values[name] = given
-    return load_config(flags=values)
+    values = {name: getattr(config, name) for name in config.model_fields_set}
+    groups = {name: given for name, given in values.items() if isinstance(given, BaseModel)}
+    values |= {name: given.model_dump(include=given.model_fields_set) for name, given in groups.items()}
+    left: list[str] = []
+    for path, info in flat_settings():
+        held, now = _value_at(run.manifest.config, path), _value_at(config.model_dump(mode="json"), path)
+        if held is None or path == ("out",):
+            continue
+        if path in _NAME_CODE or info.json_schema_extra["effect"] == "execution":
+            left += [".".join(path)] if held != now else []
+        elif _value_at(values, path) is None:
+            _put(values, path, held)
+    if left:
+        typer.echo(f"not taken from the run, give them again if they are wanted: {', '.join(left)}", err=True)
+    return load_config(flags={"out": _beside(run)} | values)
+
+
+def _value_at(values: object, path: Sequence[str]) -> Any:
+    for name in path:
+        values = values.get(name) if isinstance(values, dict) else None
+    return values
+
+
+def _put(values: dict[str, Any], path: Sequence[str], value: Any) -> None:
+    for name in path[:-1]:
+        values = values.setdefault(name, {})
+    values[path[-1]] = value
 
 
 def _beside(run: Run) -> str:

@@ -25,7 +25,7 @@ def export(video: StoredVideo, directory: Path) -> list[Path]:
 
     Args:
         video: open entry.
-        directory: created; files of these names in it are replaced.
+        directory: created. Nothing is written over: none of these files may be there yet.
 
     Returns:
         The files written, in that order; no `audio.wav` where the video has no audio.
@@ -39,15 +39,17 @@ def export(video: StoredVideo, directory: Path) -> list[Path]:
         for batch in video.batches():
             for index, time_s, jpeg in zip(batch.frame_index, batch.time_s, batch.jpegs, strict=True):
                 written.append(directory / f"frame_{index:05d}_{time_s:09.3f}s.jpg")
-                written[-1].write_bytes(jpeg)
+                with written[-1].open("xb") as picture:
+                    picture.write(jpeg)
         audio = video.audio()
         if audio is not None:
             written.append(directory / "audio.wav")
-            with wave.open(str(written[-1]), "wb") as file:
+            with written[-1].open("xb") as sound, wave.open(sound, "wb") as file:
                 file.setnchannels(1)
                 file.setsampwidth(_BYTES_PER_SAMPLE)
                 file.setframerate(AUDIO_RATE_HZ)
                 file.writeframes(audio.samples.astype("<i2").tobytes())
         written.append(directory / "facts.json")
-        written[-1].write_text(json.dumps(asdict(video.facts), indent=2, ensure_ascii=False), encoding="utf-8")
+        with written[-1].open("x", encoding="utf-8") as facts:
+            json.dump(asdict(video.facts), facts, indent=2, ensure_ascii=False)
     return written

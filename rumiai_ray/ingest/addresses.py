@@ -7,12 +7,17 @@ import socket
 from dataclasses import dataclass
 from typing import Any
 
+import psutil
+
 from rumiai_ray.errors import InputError, TransientError
+from rumiai_ray.ingest.rules import ANYTHING, NAT64, InputRules
 
 _CLOSED = tuple(
     ipaddress.ip_network(network)
     for network in (
         "168.63.129.16/32",  # looks public, but is the host agent of Azure's virtual machines
+        "161.26.0.0/16",  # look public, but are the services of IBM Cloud inside it
+        "166.8.0.0/14",
         "192.0.0.0/24",  # protocol assignments (RFC 6890) and Oracle's metadata service; older Pythons call most of it global
     )
 )
@@ -20,8 +25,6 @@ _CLOSED = tuple(
 
 _UNICAST6 = ipaddress.ip_network("2000::/3")
 """All of IPv6 that is given out to the public (IANA); outside it are site-local, local NAT64 and other addresses of the inside."""
-
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 @dataclass(frozen=True)
@@ -42,19 +45,33 @@ def is_public(address: str) -> bool:
         return ip.is_global and not ip.is_multicast and not any(ip in network for network in _CLOSED)
     if ip.ipv4_mapped is not None:
         return is_public(str(ip.ipv4_mapped))
-    if ip in _NAT64:
+    if ip in NAT64:
         return is_public(str(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)))
     carried = [v4 for v4 in (ip.sixtofour, *(ip.teredo or ())) if v4 is not None]
     return ip in _UNICAST6 and ip.is_global and all(is_public(str(v4)) for v4 in carried)
 
 
-def resolve(host: str, port: int, *, allow_private: bool) -> list[Address]:
+def own_addresses() -> frozenset[str]:
+    """The addresses of this machine's network interfaces, without zones: a public one of them leads to what listens here, too."""
+    kinds = (socket.AF_INET, socket.AF_INET6)
+    return frozenset(_bare(one.address) for found in psutil.net_if_addrs().values() for one in found if one.family in kinds)
+
+
+def resolve(host: str, port: int, *, allow_private: bool, rules: InputRules = ANYTHING) -> list[Address]:
     """The addresses of `host`, all of them checked. Connect to these, not to the name: a second lookup may answer otherwise.
 
+    Args:
+        host: a name or an address.
+        port: of the host.
+        allow_private: allow addresses that are not public, and this machine's own.
+        rules: hosts and networks that `allow_private` does not open.
+
     Raises:
-        InputError: no such host, or one of its addresses is not public while `allow_private` is false.
+        InputError: no such host; the rules do not allow it; or one of its addresses is not public, or this machine's own, while
+            `allow_private` is false.
         TransientError: the name server did not answer.
     """
+    rules.check_host(host)
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
@@ -64,8 +81,27 @@ def resolve(host: str, port: int, *, allow_private: bool) -> list[Address]:
     except UnicodeError as error:
         raise InputError("no valid host name", host, "check the URL") from error
     addresses = [Address(family, sockaddr) for family, _, _, _, sockaddr in found]
+    own = frozenset() if allow_private else own_addresses()
     for address in addresses:
-        if not allow_private and not is_public(str(address.sockaddr[0])):
-            what = f"its address {address.sockaddr[0]} is not on the public internet"
-            raise InputError(what, host, "if you trust the input: --limits-private-hosts")
+        ip = _bare(str(address.sockaddr[0]))
+        if rules.denies(ip):
+            raise InputError(f"its address {ip} lies in a denied network", host, "--limits-denied-networks names it")
+        if allow_private:
+            continue
+        hint = "if you trust the input: --limits-private-hosts"
+        if not is_public(ip):
+            raise InputError(f"its address {ip} is not on the public internet", host, hint)
+        if {ip, _carried(ip)} & own:
+            raise InputError(f"its address {ip} is this machine's own", host, hint)
     return addresses
+
+
+def _bare(address: str) -> str:
+    """An address in its shortest spelling, without a zone."""
+    return str(ipaddress.ip_address(address.partition("%")[0]))
+
+
+def _carried(address: str) -> str | None:
+    """The IPv4 address that an IPv6 one carries (mapped)."""
+    mapped = getattr(ipaddress.ip_address(address), "ipv4_mapped", None)
+    return None if mapped is None else str(mapped)

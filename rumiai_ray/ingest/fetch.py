@@ -13,6 +13,7 @@ from rumiai_ray.ingest.local import local_video
 from rumiai_ray.ingest.location import locate
 from rumiai_ray.ingest.network import Network
 from rumiai_ray.ingest.retry import retrying
+from rumiai_ray.ingest.room import SCRATCH_PREFIX, Room
 from rumiai_ray.ingest.saving import storage_error
 from rumiai_ray.ingest.sites import fetch as sites
 from rumiai_ray.ingest.video import Video, VideoMetadata
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
     from rumiai_ray.ingest.entries import Entry
 
 __all__ = ["FetchLimits", "Video", "VideoMetadata", "fetch"]
-
-SCRATCH_PREFIX = "fetch-"
-"""Folders of downloads in the work directory begin so. One that is found there was left by a killed process; nothing reads it."""
 
 
 @contextmanager
@@ -39,7 +37,7 @@ def fetch(entry: Entry, limits: FetchLimits, workdir: Path) -> Iterator[Video]:
         workdir: an existing directory; downloads get a folder with a random name in it.
 
     Raises:
-        InputError: it cannot be got, and asking again will not help; `outcomes` has the kinds. `ManifestRowError` where the manifest's
+        InputError: it cannot be got, or `limits.rules` forbid it; `outcomes` has the kinds. `ManifestRowError` where the manifest's
             row was bad: nothing has been opened then.
         MediaError: no bytes, or too many.
         TransientError: it could not be got now, after all attempts.
@@ -47,16 +45,17 @@ def fetch(entry: Entry, limits: FetchLimits, workdir: Path) -> Iterator[Video]:
     """
     entry.check()
     location = locate(entry.location or entry.input)
+    address = limits.rules.checked(location)
     if location.kind == "file":
-        yield local_video(location.address, limits)
+        yield local_video(address, limits)
         return
     try:
         scratch = TemporaryDirectory(prefix=SCRATCH_PREFIX, dir=workdir.absolute())
     except OSError as error:
         raise storage_error(error, str(workdir)) from error
     with scratch as name:
-        folder, address = Path(name), location.address
-        with Network(limits) as network:
+        folder = Path(name)
+        with Network(limits, Room(workdir.absolute(), limits)) as network:
             download = _downloader(location.kind == "store", address)
             video = retrying(lambda: download(address, folder, network, limits), limits, network)
         yield video

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from rumiai_ray.ingest.rules import ANYTHING, InputRules
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -42,6 +44,12 @@ class FetchLimits:
     """CPU time of one attempt of yt-dlp. A post takes about 2 s; a pattern that backtracks would take hours."""
     impersonate: bool = True
     """Send the fingerprint of a browser where yt-dlp asks for one and curl_cffi is installed."""
+    rules: InputRules = ANYTHING
+    """What a row may name, for manifests of strangers."""
+    scratch_bytes: int = 20 * 1024**3
+    """Most bytes of all downloads that are under way in one work directory."""
+    reserve_bytes: int = 1024**3
+    """Free space of the work directory's disk below which no download goes on."""
     proxy: str | None = field(default=None, repr=False)
     """A company's HTTP proxy, `http://[user:password@]host:port`, that every connection goes through; None to connect directly."""
     require_sandbox: bool = False

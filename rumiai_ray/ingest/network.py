@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from rumiai_ray.ingest.addresses import Address
     from rumiai_ray.ingest.limits import FetchLimits
+    from rumiai_ray.ingest.room import Room
 
 _log = logging.getLogger(__name__)
 
@@ -33,8 +34,9 @@ class Network:
     can look names up; for other names the rules of that proxy apply.
     """
 
-    def __init__(self, limits: FetchLimits) -> None:
+    def __init__(self, limits: FetchLimits, room: Room | None = None) -> None:
         self._limits = limits
+        self._room = room
         self._end_s = time.monotonic() + limits.total_s
         self._sockets: list[socket.socket] = []
         self._lock = threading.Lock()
@@ -63,6 +65,11 @@ class Network:
         """Raises `TransientError` where the time is up. To be asked before anything that was read is believed to be whole."""
         if not self.remaining_s:
             raise TransientError(f"not done after {self._limits.total_s:g} s", subject, "try again, or raise --limits-download-timeout-s")
+
+    def take(self, count: int, subject: str) -> None:
+        """Count bytes that are about to be written to disk; see `Room.take`, whose errors it raises."""
+        if self._room is not None:
+            self._room.take(count, subject)
 
     def connect(self, host: str, port: int) -> socket.socket:
         """A connection to one of the checked addresses of `host`, through the company's proxy where there is one.
@@ -102,7 +109,7 @@ class Network:
 
     def _addresses(self, host: str, port: int) -> list[Address]:
         try:
-            return resolve(host, port, allow_private=self._limits.allow_private_hosts)
+            return resolve(host, port, allow_private=self._limits.allow_private_hosts, rules=self._limits.rules)
         except (InputError, TransientError) as error:
             # Behind a company's proxy names of the internet are often unknown inside. What is known, and not public, stays refused.
             if self.upstream is None or not isinstance(error.__cause__, socket.gaierror) or _is_address(host):

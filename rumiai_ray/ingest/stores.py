@@ -47,6 +47,7 @@ def download(uri: str, folder: Path, network: Network, limits: FetchLimits) -> V
         expected = filesystem.info(path).get("size")
         with saving(folder, uri, limits) as target, filesystem.open(path, "rb", block_size=_BLOCK_BYTES) as stream:
             while block := stream.read(_BLOCK_BYTES):
+                network.take(len(block), uri)
                 target.write(block)
                 network.check(uri)
             if expected is not None and target.size_bytes != expected:

@@ -160,6 +160,7 @@ def _save(response: http.client.HTTPResponse, url: str, folder: Path, network: N
         while data := response.read1(_CHUNK_BYTES if expected is None else min(_CHUNK_BYTES, expected - received)):
             received += len(data)
             for piece in decode.feed(data):
+                network.take(len(piece), url)
                 target.write(piece)
                 head += piece[: _HEAD_BYTES - len(head)]
         # Not before the deadline was looked at: a body without a length ends just so when its connection is cut.

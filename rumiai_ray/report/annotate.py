@@ -99,11 +99,16 @@ def annotate(
     """
     video = find_video(run, wanted)
     path = source or _local(video)
-    if target.exists():
-        raise ConfigError("is there already", str(target), "choose another name")
     nearest = Nearest(RunRows(run, video["video_key"]), video)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        # FFmpeg opens files itself and would write over this one, or through a link.
+        target.open("xb").close()
+    except FileExistsError as error:
+        raise ConfigError("is there already", str(target), "choose another name") from error
+    except OSError as error:
+        raise StorageError(f"cannot write it: {error.strerror}", str(target), "choose another place") from error
+    try:
         return _write(path, video, target, limits, nearest, told)
     except BaseException as error:
         target.unlink(missing_ok=True)

@@ -74,11 +74,11 @@ def write_report(
             page = video_page(rows, video, store, limits.frames)
             posters[video["video_key"]] = page.strip.poster
             path = directory / names[video["video_key"]]
-            path.write_text(render("video.html", page, home=f"../{INDEX}"), encoding="utf-8")
+            _create(path, render("video.html", page, home=f"../{INDEX}"))
             written.append(path)
         # As a link in HTML: what is percent-encoded in the file's name is so once more.
         links = {key: name.replace("%", "%25") for key, name in names.items()}
-        written[0].write_text(render("run.html", run_page(rows, posters, links)), encoding="utf-8")
+        _create(written[0], render("run.html", run_page(rows, posters, links)))
     except OSError as error:
         raise StorageError(f"cannot write it: {error.strerror}", str(error.filename or directory), "choose another directory") from error
     return written
@@ -102,8 +102,7 @@ def write_video(run: Run, wanted: str, path: Path, store: FrameStore | None, lim
     page = render("video.html", video_page(RunRows(run, video["video_key"]), video, store, limits.frames))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("x", encoding="utf-8") as file:
-            file.write(page)
+        _create(path, page)
     except FileExistsError as error:
         raise ConfigError("is there already", str(path), "choose another name") from error
     except OSError as error:
@@ -133,3 +132,9 @@ def find_video(run: Run, wanted: str) -> Row:
             )
     names = ", ".join(repr(video["entry_id"]) for video in (found or videos)[:5])
     raise ConfigError(f"{len(found) or 'no'} videos are meant", repr(wanted), f"some of this run's entries: {names}")
+
+
+def _create(path: Path, page: str) -> None:
+    """Write a new file: never over one that is there, never through a link."""
+    with path.open("x", encoding="utf-8") as file:
+        file.write(page)

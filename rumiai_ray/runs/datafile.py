@@ -6,12 +6,13 @@ becomes part of the run only when the driver's commit record names it.
 
 import hashlib
 from functools import cache
+from typing import Self
 from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from rumiai_ray.errors import StorageError
 from rumiai_ray.schema import SchemaError, Table
@@ -20,18 +21,27 @@ from rumiai_ray.storage import Store
 PART = r"part-\d{8}-[0-9a-f]{32}\.parquet"
 """What a data file's name looks like."""
 
+TABLE_NAME = r"[a-z][a-z0-9_]{0,62}"
+"""What a table's name looks like. The name becomes part of paths (`export`) and a name in SQL, and a run may be a stranger's."""
+
 
 class DataFile(BaseModel):
     """What a commit record says about one data file."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    table: str
-    path: str = Field(pattern=rf"^[a-z0-9_]+/{PART}$")
+    table: str = Field(pattern=rf"^{TABLE_NAME}$")
+    path: str = Field(pattern=rf"^{TABLE_NAME}/{PART}$")
     """Relative to the run's directory. The pattern keeps a record from pointing anywhere else, another run least of all."""
     rows: int = Field(ge=0)
     size_bytes: int = Field(gt=0)
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+    @model_validator(mode="after")
+    def _in_its_tables_directory(self) -> Self:
+        if self.path.partition("/")[0] != self.table:
+            raise ValueError(f"a file of table {self.table} lies in the directory of another: {self.path}")
+        return self
 
 
 def check_rows(table: Table, rows: pa.Table, run_id: str) -> pa.Table:

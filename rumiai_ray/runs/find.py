@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from rumiai_ray.errors import ConfigError
+from rumiai_ray.errors import ConfigError, StorageError
 from rumiai_ray.runs.reader import Run, run_at
 from rumiai_ray.storage import Store, in_parallel
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+_LOG = logging.getLogger(__name__)
 
 _SHOWN = 5
 
@@ -19,7 +22,16 @@ _SHOWN = 5
 def list_runs(out: str | os.PathLike[str]) -> list[Run]:
     """All runs of an output directory, by name, which for ids of this package's making is by age; none where it does not exist."""
     store = Store.at(out)
-    return [run for run in in_parallel(run_at, map(store.below, store.names())) if run is not None]
+    return [run for run in in_parallel(_run_or_damaged, map(store.below, store.names())) if run is not None]
+
+
+def _run_or_damaged(store: Store) -> Run | None:
+    """As `run_at`; a manifest that cannot be read (a pipe, say) makes this run damaged and does not hide the others."""
+    try:
+        return run_at(store)
+    except StorageError as error:
+        _LOG.debug("%s: %s", store.uri(), error)
+        return Run(store, store.root.rpartition("/")[2])
 
 
 def find_run(run: str | Path, out: str | os.PathLike[str]) -> Run:

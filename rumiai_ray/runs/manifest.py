@@ -4,22 +4,25 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from rumiai_ray.confinement import available
-from rumiai_ray.errors import StorageError
+from rumiai_ray.errors import ConfigError, StorageError
 from rumiai_ray.frames.decode.cage import missing_layers
 from rumiai_ray.models.base import ModelPlan
 from rumiai_ray.models.catalogue import packages
 from rumiai_ray.provenance import GitState, git_state, package_versions, source_sha256
+from rumiai_ray.runs.datafile import TABLE_NAME
 from rumiai_ray.runs.fingerprint import fingerprint
 from rumiai_ray.runs.ids import check_run_id
 from rumiai_ray.schema.registry import TABLES_BY_NAME
 from rumiai_ray.settings import result_settings
 
 FORMAT_VERSION = 1
+
+_TableName = Annotated[str, StringConstraints(pattern=rf"^{TABLE_NAME}$")]
 
 
 class _Record(BaseModel):
@@ -121,9 +124,9 @@ class RunManifest(_Record):
     """None in runs of before the decoder was confined."""
     entries: int = 0
     """How many entries the run was given; they are kept beside the manifest."""
-    entries_sha256: str = ""
+    entries_sha256: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
     """Digest of the run's own copy of its entries."""
-    tables: dict[str, int]
+    tables: dict[_TableName, int]
     """Schema version of every table this run can have."""
     fingerprint: str = ""
     """See `runs.fingerprint`; computed where it is not given."""
@@ -220,6 +223,8 @@ class RunManifest(_Record):
             raise StorageError(
                 f"unreadable manifest ({where + ': ' if where else ''}{first['msg']})", subject, "the run is damaged; restore the file"
             ) from error
+        except ConfigError as error:
+            raise StorageError(f"unreadable manifest (run_id: {error})", subject, "the run is damaged; restore the file") from error
         if manifest.format_version > FORMAT_VERSION:
             raise StorageError(f"written in format {manifest.format_version}, this version reads {FORMAT_VERSION}", subject, "upgrade")
         return manifest

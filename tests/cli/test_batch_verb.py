@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from rumiai_ray.cli import batch
 from rumiai_ray.cli.exits import Exit
-from rumiai_ray.config import load_config
+from rumiai_ray.config import flat_settings, load_config
 from rumiai_ray.engine.ray_session.local import LocalRay
 from rumiai_ray.engine.setup.resource_plan import Machine
 from rumiai_ray.engine.setup.run_setup import prepare
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from rumiai_ray.config import BaseConfig
     from rumiai_ray.engine.setup.run_setup import Prepared
+    from rumiai_ray.runs.reader import Run
     from rumiai_ray.runs.writer import RunWriter
 
 ENTRIES = EntryFile.of([Entry(name, f"{name}.mp4") for name in ("a", "b", "c")])
@@ -155,3 +157,75 @@ def test_a_name_that_is_taken_is_refused_before_ray_is_started(stage: Stage) -> 
     with pytest.raises(ConfigError, match="exists already"):
         batch.start(ENTRIES, stage.config(), run_id="monday")
     assert stage.events == []
+
+
+TRUSTING: dict[str, Any] = {
+    "limits": {"private_hosts": True, "max_input_mb": 1, "inputs": "web"},
+    "store_remote": "s3://elsewhere/frames",
+    "cookies": "/home/you/.ssh/id_ed25519",
+    "proxy": "http://elsewhere:3128",
+    "weights_dir": "/home/you",
+    "engine": {"drain_s": 1.0},
+    "yolo": {"weights": "/home/you/runs/crafted/pickle.pt", "weights_sha256": "0" * 64},
+}
+"""Execution settings that somebody may write into the manifest of a run and hand it on."""
+
+
+def crafted(stage: Stage, run_id: str = "crafted") -> Run:
+    """A run with a dead letter, whose manifest holds settings of a stranger."""
+    given = stage.config(sampling={"fps": 2.0}, ocr={"canvas_px": 512})
+    stranger = given.model_copy(update={"store": "/elsewhere"}).model_dump(mode="json")
+    config = stranger | {name: stranger[name] | value if isinstance(value, dict) else value for name, value in TRUSTING.items()}
+    prepared = prepare(given, [], ENTRIES, command=["test"], run_id=run_id)
+    writer = replace(prepared, manifest=prepared.manifest.model_copy(update={"config": config})).create_run()
+    writer.add({"dead_letter": stamped("dead_letter", [dead_letter_row("b")], "b", run_id)})
+    writer.commit(["a", "c"], ["b"])
+    return find_run(run_id, stage.out)
+
+
+def test_only_result_settings_are_taken_from_a_run(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+    run = crafted(stage)
+    now = stage.config(out=str(stage.out))
+    config = batch.config_of_run(run, now)
+    assert (config.sampling.fps, config.model_settings("ocr").model_dump()["canvas_px"]) == (2.0, 512)
+    for path, info in flat_settings():
+        value, ours = (functools.reduce(getattr, path, settings) for settings in (config, now))
+        if (info.json_schema_extra or {}).get("effect") == "execution":
+            assert value == ours, path
+    assert config.model_settings("yolo").model_dump()["weights"] == ""
+    said = capsys.readouterr().err
+    for name in ("limits.private_hosts", "store_remote", "cookies", "proxy", "weights_dir", "engine.drain_s", "yolo.weights"):
+        assert name in said
+    assert "elsewhere" not in said, "a value of a stranger's is not printed"
+
+
+def test_what_is_given_now_counts_whatever_the_run_says(stage: Stage) -> None:
+    run = crafted(stage)
+    config = batch.config_of_run(run, stage.config(sampling={"fps": 5.0}, limits={"private_hosts": True}, device="cpu"))
+    assert (config.sampling.fps, config.limits.private_hosts, config.device) == (5.0, True, "cpu")
+
+
+@pytest.mark.parametrize(("verb", "code"), [(batch.retry, Exit.COMPLETE), (batch.resume, Exit.TROUBLED)])
+def test_a_retry_and_a_resume_run_with_the_limits_of_now(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, verb: Callable[[Run, BaseConfig], Exit], code: Exit
+) -> None:
+    run = crafted(stage)
+    seen: list[BaseConfig] = []
+    prepared = batch._prepare
+
+    def noting(config: BaseConfig, *rest: Any) -> Prepared:
+        seen.append(config)
+        return prepared(config, *rest)
+
+    monkeypatch.setattr(batch, "_prepare", noting)
+    assert verb(run, stage.config()) == code
+    (config,) = seen
+    assert not config.limits.private_hosts
+    assert (config.store_remote, config.cookies, config.proxy, config.weights_dir) == (None, None, None, None)
+
+
+def test_a_result_setting_of_a_run_that_is_not_allowed_is_named(stage: Stage) -> None:
+    run = crafted(stage)
+    run.manifest.config["sampling"]["fps"] = 1e9
+    with pytest.raises(ConfigError, match=r"sampling\.fps"):
+        batch.config_of_run(run, stage.config())

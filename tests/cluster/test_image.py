@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import tomllib
 
 import pytest
 from packaging.requirements import Requirement
@@ -44,10 +45,32 @@ def test_everything_is_installed_at_the_pinned_versions() -> None:
     pins = {canonicalize_name(name): version for name, _, version in (line.partition("==") for line in lines if line[0] != "#")}
     assert pip_installs()
     for arguments in pip_installs():
+        if "--require-hashes" in arguments:
+            assert arguments[arguments.index("-r") + 1] == "requirements.txt"
+            continue
         assert arguments[arguments.index("-c") + 1] == "constraints.txt"
         for named in (Requirement(word) for word in arguments if re.fullmatch(r"[a-z][\w.-]+==[\w.]+", word)):
             (pin,) = named.specifier
             assert pins.get(canonicalize_name(named.name), pin.version) == pin.version
+
+
+def test_every_requirement_has_its_pinned_version_and_digests() -> None:
+    lines = (CLUSTER / "constraints.txt").read_text().splitlines()
+    pins = {canonicalize_name(name): version for name, _, version in (line.partition("==") for line in lines if line[0] != "#")}
+    text = "\n".join(line for line in (CLUSTER / "requirements.txt").read_text().splitlines() if not line.startswith("#"))
+    blocks = re.split(r"\n(?=\S)", text.replace("\\\n", " "))
+    required = {}
+    for block in blocks:
+        requirement, *digests = re.split(r"\s+--hash=", block.strip())
+        assert digests, requirement
+        assert all(re.fullmatch(r"sha256:[0-9a-f]{64}", digest) for digest in digests), requirement
+        parsed = Requirement(requirement)
+        (pin,) = parsed.specifier
+        required[canonicalize_name(parsed.name)] = pin.version
+    assert {name: pins.get(name) for name in required} == required
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    direct = [Requirement(one) for one in (*project["dependencies"], *project["optional-dependencies"]["s3"])]
+    assert {canonicalize_name(one.name) for one in direct if one.marker is None or one.marker.evaluate()} <= set(required)
 
 
 def test_no_wheel_lays_its_files_over_those_of_torch() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import ipaddress
 import json
 import shlex
 from pathlib import Path
@@ -18,6 +19,7 @@ from ray.runtime_env import RuntimeEnv
 from deployment import ROOT, document, image_environment, nodes_started, ray_start
 from rumiai_ray.cli.app import command_line
 from rumiai_ray.config import BaseConfig, Engine
+from rumiai_ray.ingest.addresses import is_public
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,7 +94,69 @@ def test_no_pod_is_started_twice_and_none_is_root() -> None:
     for group in groups():
         pod = group["template"]["spec"]
         assert pod["restartPolicy"] == "Never"
-        assert pod["securityContext"] == {"runAsNonRoot": True, "runAsUser": 1000}
+        wanted = {"runAsNonRoot": True, "runAsUser": 1000, "fsGroup": 1000, "seccompProfile": {"type": "RuntimeDefault"}}
+        assert pod["securityContext"] == wanted
+
+
+def test_no_container_gets_more_rights_than_it_starts_with() -> None:
+    for context in [container["securityContext"] for container in containers()] + [cluster()["autoscalerOptions"]["securityContext"]]:
+        assert context == {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+
+
+def test_only_the_autoscaler_can_talk_to_kubernetes() -> None:
+    for group in groups():
+        assert group["template"]["spec"]["automountServiceAccountToken"] is False
+    (mount,) = cluster()["autoscalerOptions"]["volumeMounts"]
+    assert mount["mountPath"] == "/var/run/secrets/kubernetes.io/serviceaccount"
+    assert not any(mount["name"] == other["name"] for container in containers() for other in container["volumeMounts"])
+
+
+def test_keys_of_the_bucket_are_in_a_file_and_in_no_environment() -> None:
+    for group, container in zip(groups(), containers(), strict=True):
+        assert "envFrom" not in container
+        told = {variable["name"]: variable["value"] for variable in container["env"]}
+        (keys,) = [volume for volume in group["template"]["spec"]["volumes"] if "secret" in volume]
+        (path,) = [mount["mountPath"] for mount in container["volumeMounts"] if mount["name"] == keys["name"]]
+        assert told["AWS_SHARED_CREDENTIALS_FILE"] == f"{path}/credentials"
+        assert not any("KEY" in name or "TOKEN" in name for name in told)
+        assert keys["secret"]["defaultMode"] == 0o440
+
+
+@pytest.mark.parametrize(("file", "kind"), [(FILES[0], "RayCluster"), (FILES[1], "RayJob")])
+def test_the_operators_own_schema_accepts_it(file: str, kind: str) -> None:
+    path = ROOT.parent / f"shared/kuberay/{kind}.v1.schema.json"
+    if not path.is_file():
+        pytest.skip(f"{path.name} is not there")
+    jsonschema.validate(document(file), json.loads(path.read_text()))
+
+
+def policies() -> list[Any]:
+    return list(yaml.safe_load_all((ROOT / "cluster/kuberay/networkpolicy.yaml").read_text()))
+
+
+def test_pods_connect_to_no_address_that_a_fetch_would_refuse() -> None:
+    everybody, _ = policies()
+    (blocks,) = [[to["ipBlock"] for to in rule["to"]] for rule in everybody["spec"]["egress"] if "ipBlock" in rule.get("to", [{}])[0]]
+    closed = [ipaddress.ip_network(network) for network in blocks[0]["except"]]
+    for address in (
+        "10.0.0.1",
+        "169.254.169.254",
+        "172.31.0.1",
+        "192.168.1.1",
+        "100.100.100.200",
+        "161.26.0.10",
+        "166.9.0.1",
+        "168.63.129.16",
+    ):
+        assert not is_public(address)
+        assert any(ipaddress.ip_address(address) in network for network in closed), address
+    assert [block["cidr"] for block in blocks] == ["0.0.0.0/0", "2000::/3"]
+
+
+def test_the_policies_meet_every_pod_of_both_files() -> None:
+    for policy, group in zip(policies()[:1] * 2 + policies()[1:], [*groups(), groups()[0]], strict=True):
+        wanted = {name: value for name, value in policy["spec"]["podSelector"]["matchLabels"].items() if not name.startswith("ray.io/")}
+        assert group["template"]["metadata"]["labels"] == wanted
 
 
 def test_ray_knows_every_start_parameter() -> None:
@@ -115,10 +179,14 @@ def test_weights_are_mounted_read_only_on_every_node_where_the_image_looks_for_t
 
 
 def test_every_mount_has_its_volume_and_frames_and_spilled_objects_have_room() -> None:
-    for group in groups():
+    head, *workers = groups()
+    for group in (head, *workers):
         pod = group["template"]["spec"]
         volumes = {volume["name"]: volume for volume in pod["volumes"]}
-        assert {mount["name"] for mount in pod["containers"][0]["volumeMounts"]} == set(volumes)
+        mounts = pod["containers"][0]["volumeMounts"]
+        if group is head:
+            mounts = mounts + cluster()["autoscalerOptions"]["volumeMounts"]
+        assert {mount["name"] for mount in mounts} == set(volumes)
     room_gib = int(volumes["frames"]["emptyDir"]["sizeLimit"].removesuffix("Gi"))
     assert room_gib * 2**30 > BaseConfig().store_max_gb * 1e9
     (spill,) = [mount["mountPath"] for mount in containers()[1]["volumeMounts"] if mount["name"] == "spill"]

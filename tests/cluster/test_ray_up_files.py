@@ -95,6 +95,14 @@ def test_google_knows_every_field_of_a_node(node_type: str) -> None:
     assert unknown(document("gcp.yaml")["available_node_types"][node_type]["node_config"], GOOGLE_FIELDS) == []
 
 
+def test_on_amazon_workers_cannot_start_machines_and_no_download_reaches_the_metadata_service() -> None:
+    nodes = {name: kind["node_config"] for name, kind in document("aws.yaml")["available_node_types"].items()}
+    assert nodes["gpu"]["IamInstanceProfile"] == nodes["gpu_spot"]["IamInstanceProfile"] != nodes["head"]["IamInstanceProfile"]
+    for node in nodes.values():
+        assert node["MetadataOptions"] == {"HttpTokens": "required", "HttpPutResponseHopLimit": 1}
+        assert node["SecurityGroupIds"]
+
+
 @pytest.mark.parametrize("name", CLOUDS)
 def test_gpu_nodes_come_with_waiting_cells_one_each_up_to_the_maximum_and_none_without(written: Any) -> None:
     assert [nodes_started(written, cells) for cells in (0, 1, 3, 9)] == [{}, {"gpu": 1}, {"gpu": 3}, {"gpu": 4}]

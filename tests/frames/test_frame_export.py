@@ -50,3 +50,14 @@ def test_a_place_that_cannot_be_written_is_told(store: FrameStore, tmp_path: Pat
     clip = make_clip(tmp_path / "clip.mp4", [0.0])
     with store.ensure(clip, sha256_of(clip)) as video, pytest.raises(StorageError, match="exporting failed"):
         export(video, tmp_path / "file" / "out")
+
+
+@pytest.mark.parametrize("name", ["frame_00000_00000.000s.jpg", "audio.wav", "facts.json"])
+def test_nothing_is_written_over_or_through_a_link(store: FrameStore, tmp_path: Path, name: str) -> None:
+    clip = make_clip(tmp_path / "clip.mp4", grid_times_s(10, 1), sound_from_to_s=[(0, 1)])
+    (tmp_path / "out").mkdir()
+    (tmp_path / "precious").write_bytes(b"mine")
+    (tmp_path / "out" / name).symlink_to(tmp_path / "precious")
+    with store.ensure(clip, sha256_of(clip)) as video, pytest.raises(StorageError, match="exporting failed"):
+        export(video, tmp_path / "out")
+    assert (tmp_path / "precious").read_bytes() == b"mine"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -86,6 +87,11 @@ class Place:
         where = ("--manifest", str(manifest), "--run-id", run_id, "--out", str(self.folder / "runs"), "--store", str(self.folder / "store"))
         small = ("--engine-group-age-s", "0.1", "--engine-batches-in-flight", "1")
         return (*where, "--profile", "offline", "--models", "yolo", *small, *self._weights)
+
+    @property
+    def again(self) -> str:
+        """Options of a resume: execution settings are not taken from a run."""
+        return shlex.join(("--store", str(self.folder / "store"), *self._weights))
 
     def run(self, run_id: str) -> Run:
         """The run as it is now."""
@@ -214,7 +220,7 @@ def test_a_stopped_job_keeps_what_it_had_and_a_second_job_does_the_rest(client: 
     before = set(run.entries())
     assert 0 < len(before) < len(CLIPS)
 
-    status, log = ended(client, submit(client, checkout, f"{RESUME} {place.folder}/runs/stopped"))
+    status, log = ended(client, submit(client, checkout, f"{RESUME} {place.folder}/runs/stopped {place.again}"))
     assert status == JobStatus.SUCCEEDED, log
     assert f"run stopped: {len(CLIPS) - len(before)} entries" in log
     run = place.run("stopped")
@@ -232,7 +238,7 @@ def test_a_job_whose_driver_is_killed_outright_is_resumed_too(client: JobSubmiss
     assert status == JobStatus.FAILED, log
     assert place.run("killed").status == "incomplete"
 
-    status, log = ended(client, submit(client, checkout, f"{RESUME} {place.folder}/runs/killed"))
+    status, log = ended(client, submit(client, checkout, f"{RESUME} {place.folder}/runs/killed {place.again}"))
     assert status == JobStatus.SUCCEEDED, log
     assert place.run("killed").status == "complete"
     check_each_clip_once(place.run("killed"), CLIPS)
@@ -290,7 +296,7 @@ def test_a_batch_on_its_own_ray_is_stopped_by_sigterm_with_code_3_and_goes_on_fr
     assert 0 < len(place.run("own").entries()) < len(CLIPS)
 
     resumed = subprocess.run(
-        [sys.executable, "-m", "rumiai_ray", *command.split()],
+        [sys.executable, "-m", "rumiai_ray", *command.split(), *shlex.split(place.again)],
         env={**head.environment, "PYTHONPATH": str(checkout)},
         cwd=tmp_path_factory.mktemp("elsewhere"),
         capture_output=True,

@@ -12,6 +12,7 @@ from rumiai_ray.frames.sampling import SamplingSpec
 from rumiai_ray.frames.shared.store import Remote
 from rumiai_ray.frames.store.store import FrameStore
 from rumiai_ray.ingest.limits import FetchLimits
+from rumiai_ray.ingest.rules import InputRules
 from rumiai_ray.ingest.upstream import ENVIRONMENT, Upstream, proxy_from_environment
 from rumiai_ray.insights.thresholds import Thresholds
 from rumiai_ray.runs.ids import check_run_id, new_run_id
@@ -152,5 +153,8 @@ def fetch_limits(config: BaseConfig) -> FetchLimits:
         require_sandbox=limits.require_sandbox,
         site_memory_bytes=limits.download_memory_mb * 2**20,
         impersonate=config.impersonate,
+        rules=InputRules(limits.inputs, limits.roots, limits.buckets, limits.hosts, limits.denied_networks),
+        scratch_bytes=limits.scratch_max_mb * 2**20,
+        reserve_bytes=limits.disk_reserve_mb * 2**20,
         proxy=proxy,
     )

@@ -40,6 +40,13 @@ def seconds(value: Any) -> float:
     return number
 
 
+def truth(value: Any) -> bool:
+    """True or False."""
+    if not isinstance(value, bool):
+        raise TypeError(f"no truth value but {type(value).__name__}")
+    return value
+
+
 def times(value: Any) -> tuple[float, ...]:
     """A list of finite numbers."""
     if not isinstance(value, list):
@@ -85,6 +92,7 @@ def _unknown(value: Any) -> Any:
 _TYPES = {field.name: str(field.type) for field in fields(SourceFacts)} | {"size_bytes": "size"}
 _READERS: Mapping[str, Callable[[Any], Any]] = {
     "size": count,
+    "bool": truth,
     "int": lambda value: count(value, _INT32_MAX),
     "float": seconds,
     "float | None": _or_none(seconds),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
 from typing import TYPE_CHECKING, NamedTuple
@@ -15,6 +16,12 @@ from rumiai_ray.frames.store.locks import FileLock
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+
+PRUNE = "prune"
+"""Name of the lock that pruning takes; the one name of a lock that is no entry's key."""
+
+_KEY = re.compile(r"[0-9a-f]{64}")
 
 
 class Listed(NamedTuple):
@@ -42,7 +49,12 @@ class Shelf:
         self._partial.mkdir(parents=True, exist_ok=True)
 
     def directory(self, key: str) -> Path:
-        """Where a complete entry lies, if it does."""
+        """Where a complete entry lies, if it does.
+
+        Raises:
+            StorageError: `key` is none. It may come from a run that a stranger has made, and must not lead out of the store.
+        """
+        check_key(key)
         return self.root / key[:2] / key
 
     def new_partial(self, key: str) -> Path:
@@ -100,6 +112,8 @@ class Shelf:
         """Remove what killed extractions and evictions left behind: the partials of entries whose lock nobody holds."""
         for leftover in self._partial.glob("*"):  # none where the directory is missing
             key = leftover.name.partition(".")[0]
+            if not _KEY.fullmatch(key):
+                continue  # not this store's
             lock = self.try_lock(key, exclusive=True)
             if lock is not None:
                 with lock:
@@ -111,6 +125,8 @@ class Shelf:
         """Every entry, complete or not, in no order."""
         for shard in self.root.glob("[0-9a-f][0-9a-f]"):
             for directory in shard.iterdir():
+                if not _KEY.fullmatch(directory.name):
+                    continue  # not this store's
                 try:
                     found = {file.name: file.stat() for file in os.scandir(directory)}
                 except FileNotFoundError:
@@ -119,4 +135,12 @@ class Shelf:
                 yield Listed(last_used_ns, directory.name, sum(file.st_size for file in found.values()))
 
     def _lock_file(self, key: str) -> Path:
+        if key != PRUNE:
+            check_key(key)
         return self.root / ".locks" / key[:2] / f"{key}.lock"
+
+
+def check_key(key: str) -> None:
+    """Raises `StorageError` for what is no key of an entry: 64 hexadecimal digits."""
+    if not _KEY.fullmatch(key):
+        raise StorageError("no key of a frame store's entry", repr(key[:80]), "a key is 64 hexadecimal digits; `rumiai-ray frames ls`")

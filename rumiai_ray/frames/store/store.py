@@ -20,7 +20,7 @@ from rumiai_ray.errors import StorageError
 from rumiai_ray.frames.decode.parent import DecodedFrame, DecodedSound, DecodedThumbnails, decode
 from rumiai_ray.frames.store.entry import COMPLETE, CompletionRecord, DamagedEntryError, EntryWriter, check_entry, read_facts
 from rumiai_ray.frames.store.files import storage_errors
-from rumiai_ray.frames.store.shelf import Shelf
+from rumiai_ray.frames.store.shelf import PRUNE, Shelf
 from rumiai_ray.frames.store.stored import StoredVideo, StoreEntry
 from rumiai_ray.frames.store.trouble import LIMIT_S
 from rumiai_ray.frames.types import SourceFacts
@@ -167,7 +167,7 @@ class FrameStore:
         """
         evicted: list[str] = []
         # One at a time: two that see the same excess would evict twice as much as needed.
-        with storage_errors("pruning the frame store", self.root), self._shelf.lock("prune", exclusive=True):
+        with storage_errors("pruning the frame store", self.root), self._shelf.lock(PRUNE, exclusive=True):
             self._shelf.sweep()
             listing = sorted(self._shelf.listing())
             excess = sum(entry.bytes for entry in listing) - max_bytes

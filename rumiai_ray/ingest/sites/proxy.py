@@ -175,6 +175,11 @@ class CheckingProxy:
         if spent:
             self._network.refuse(too_large(self._subject, self._limits))
             raise ConnectionAbortedError("too many bytes")
+        try:
+            self._network.take(count, self._subject)
+        except RumiaiError as error:
+            self._network.refuse(error)
+            raise ConnectionAbortedError("no room on the disk") from error
 
 
 def _read_head(sock: socket.socket) -> tuple[bytes, bytes]:

@@ -51,7 +51,8 @@ def export_tables(run: Run, directory: Path, kind: TableFormat) -> list[Path]:
                 if declared is not None and rows.schema.equals(declared.schema):
                     # Rows of several files have lost what the schema says of the table as a whole.
                     rows = rows.replace_schema_metadata(declared.schema.metadata)
-                pq.write_table(rows, path, compression="zstd")
+                with path.open("xb") as sink:
+                    pq.write_table(rows, sink, compression="zstd")
             written.append(path)
     except (OSError, pa.ArrowException) as error:
         raise _unwritable(error, directory) from error
