@@ -88,6 +88,7 @@ def test_a_short_link_that_has_expired_is_no_video(site: Site, got: Got) -> None
 
 def test_a_short_link_to_an_inside_address_is_refused(site: Site, got: Got, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(addresses, "is_public", lambda address: address == "127.0.0.1")
+    monkeypatch.setattr(addresses, "own_addresses", frozenset)
     site.serve("/short", 302, Location="http://169.254.169.254/latest/meta-data")
     with pytest.raises(InputError, match=r"169\.254\.169\.254 is not on the public internet"), got(site.url("/post/short"), FetchLimits()):
         pass
@@ -95,6 +96,7 @@ def test_a_short_link_to_an_inside_address_is_refused(site: Site, got: Got, monk
 
 def test_media_at_an_inside_address_are_refused(site: Site, got: Got, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(addresses, "is_public", lambda address: address == "127.0.0.1")
+    monkeypatch.setattr(addresses, "own_addresses", frozenset)
     with pytest.raises(InputError, match="not on the public internet"), got(site.url("/post/inside"), FetchLimits()):
         pass
 

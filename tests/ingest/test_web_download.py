@@ -270,6 +270,7 @@ def test_the_local_machine_is_refused_by_default(site: Site, got: Got, host: str
 def test_a_redirect_to_an_inside_address_is_refused_after_the_first_hop(site: Site, got: Got, monkeypatch: pytest.MonkeyPatch) -> None:
     """The local server plays a public one; the metadata service it redirects to must not be asked."""
     monkeypatch.setattr(addresses, "is_public", lambda address: address == "127.0.0.1")
+    monkeypatch.setattr(addresses, "own_addresses", frozenset)
     error = failure(got, site.serve("/a.mp4", 302, Location="http://169.254.169.254/latest/meta-data"), FetchLimits())
     assert "169.254.169.254 is not on the public internet" in str(error)
     assert site.requests == ["/a.mp4"]
