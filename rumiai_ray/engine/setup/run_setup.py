@@ -108,6 +108,7 @@ def open_store(config: BaseConfig) -> FrameStore:
         limits=decode_limits(config),
         max_bytes=int(config.store_max_gb * 1e9),
         remote=None if config.store_remote is None else Remote.at(config.store_remote).checked(),
+        shared=config.shared,
     )
 
 
