@@ -6,7 +6,7 @@ import json
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rumiai_ray.shown import escaped, hidden, shown, shown_addresses, shown_input, terminal_safe
@@ -64,6 +64,7 @@ def test_a_known_address_is_stripped_whatever_characters_it_holds() -> None:
     assert shown(f"cannot open {address}!", [address]) == "cannot open https://host.example/a.mp4?…"
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=8), st.text())
 def test_no_query_or_password_survives(secret: str, around: str) -> None:
     secret = f"zz{secret}zz"
@@ -71,12 +72,14 @@ def test_no_query_or_password_survives(secret: str, around: str) -> None:
         assert secret not in shown(f"{around} {address} {around}".replace(secret, "", around.count(secret)), [address])
 
 
+@settings(deadline=None)
 @given(st.text(), st.text())
 def test_shown_twice_is_shown_once(before: str, after: str) -> None:
     for text in (f"{before}://{after}", f"{before}?{after}=x", f"token={before}&{after}"):
         assert shown(shown(text)) == shown(text)
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=8, max_size=30))
 def test_a_known_secret_is_found_in_parts_of_its_address_and_decoded(letters: str) -> None:
     secret = f"zz{letters} zz"
@@ -104,6 +107,7 @@ def test_a_long_text_of_a_stranger_takes_no_long_time(word: str) -> None:
     assert shown(word * (300_000 // len(word))) is not None
 
 
+@settings(deadline=None)
 @given(st.text(st.characters()))
 def test_nothing_that_a_terminal_obeys_is_left(text: str) -> None:
     safe = terminal_safe(text)
@@ -114,6 +118,7 @@ def test_nothing_that_a_terminal_obeys_is_left(text: str) -> None:
         assert (now == "\N{REPLACEMENT CHARACTER}") if bad else True
 
 
+@settings(deadline=None)
 @given(st.text(st.characters()))
 def test_an_escaped_document_is_the_same_document_and_safe(text: str) -> None:
     document = escaped(json.dumps({"title": text}, ensure_ascii=False))
