@@ -172,6 +172,9 @@ class BaseConfig(BaseSettings):
     )
     device: Literal["auto", "cpu", "cuda"] = result("auto", "where models run; `auto` takes a GPU where there is one")
     out: str = execution("runs", "directory or URI that holds run directories")
+    shared: bool = execution(
+        default=False, description="let the umask say who may read runs and the frame store; else their owner alone may"
+    )
     store: Path = execution(user_cache() / "frames", "directory of the frame store (of this node)")
     store_max_gb: float = execution(50.0, "size the frame store is pruned to, least recently used first", gt=0)
     store_remote: str | None = execution(

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from rumiai_ray.shown import shown, shown_input
+
 
 class RumiaiError(Exception):
     """Base of all errors this package raises on purpose.
@@ -15,12 +17,16 @@ class RumiaiError(Exception):
         what: what happened, in one clause ("no such file").
         subject: what it happened to: a path, a URL, a model's name.
         hint: what the user can do about it.
+
+    Secrets in addresses are left out of all three; see `shown`.
     """
 
     retryable: ClassVar[bool] = False
     """True where the same call may succeed later without anybody changing anything."""
 
     def __init__(self, what: str, subject: str = "", hint: str = "") -> None:
+        # Here, where no caller can forget it: messages end in tables, logs and terminals.
+        what, subject, hint = shown(what), shown_input(subject), shown(hint)
         super().__init__(what, subject, hint)
         self.attempts = 1
         """How often it was tried before it was raised for good."""

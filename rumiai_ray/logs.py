@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from rumiai_ray.errors import ConfigError
+from rumiai_ray.shown import shown, terminal_safe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +23,14 @@ LEVELS = ("debug", "info", "warning", "error")
 _PACKAGE = "rumiai_ray"
 _FORMAT = "%(levelname)s %(name)s: %(message)s"
 _TIMED = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+class _Shown(logging.Formatter):
+    """Formats a record, traceback included, without secrets and with nothing in it that a terminal obeys."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """As `logging.Formatter`."""
+        return terminal_safe(shown(super().format(record)))
 
 
 class _ToStderr(logging.StreamHandler[Any]):
@@ -51,7 +60,7 @@ def configure(verbose: int = 0) -> None:
     if ours is None:
         ours = _ToStderr()
         root.addHandler(ours)
-    ours.setFormatter(logging.Formatter(_FORMAT if level >= logging.WARNING else _TIMED))
+    ours.setFormatter(_Shown(_FORMAT if level >= logging.WARNING else _TIMED))
     # Only this package: at `debug` the libraries say thousands of lines of theirs.
     logging.getLogger(_PACKAGE).setLevel(level)
     if verbose:
@@ -59,8 +68,8 @@ def configure(verbose: int = 0) -> None:
 
 
 def configure_worker() -> None:
-    """As `configure`, in a process that Ray has started, where RUMIAI_LOG asks for more than warnings."""
-    if os.environ.get(VARIABLE, "").strip().lower() in LEVELS[:2]:
+    """As `configure`, in a process that Ray has started: its standard error is a file among Ray's logs, which somebody keeps."""
+    if os.environ.get(VARIABLE, "").strip().lower() in {"", *LEVELS}:
         configure()
 
 

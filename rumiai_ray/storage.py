@@ -103,6 +103,33 @@ class Store:
             else:
                 self._create_remote(path, data)
 
+    def make(self, *, shared: bool) -> None:
+        """Create this directory on a disk, with the parents it needs, for its owner alone; an existing one is left as it is.
+
+        What is created in it later has the directory's mode, without the right to execute: so all processes of a run, on any node and
+        under any umask, keep to what was chosen once. An object store has neither directories nor modes.
+
+        Args:
+            shared: let the umask say who may read it.
+
+        Raises:
+            StorageError: it cannot be created.
+        """
+        if self._local:
+            with self._failing("write", ""):
+                _make_directories(Path(self.root), 0o777 if shared else 0o700)
+
+    def create_private(self, path: str, data: bytes) -> None:
+        """As `create`, and on a disk only the owner may read the file and open its directory, whoever may read the rest."""
+        if not self._local:
+            self.create(path, data)
+            return
+        with self._failing("write", path):
+            full = Path(self._full(path))
+            _make_directories(full.parent, 0o700)
+            full.parent.chmod(0o700)
+            _create_file(full, data, 0o600)
+
     def publish(self, path: str, data: bytes) -> None:
         """As `create`, and a crash leaves the file whole or not at all (on a disk without hard links: as `create` does).
 
@@ -323,7 +350,11 @@ def _read_local(path: Path) -> bytes:
 
 def _create_local(path: Path, data: bytes) -> None:
     _make_directories(path.parent)
-    with path.open("xb") as file:
+    _create_file(path, data, _mode_in(path.parent))
+
+
+def _create_file(path: Path, data: bytes, mode: int) -> None:
+    with open(path, "xb", opener=_with_mode(mode)) as file:
         try:
             file.write(data)
             file.flush()
@@ -335,11 +366,25 @@ def _create_local(path: Path, data: bytes) -> None:
             raise
 
 
-def _make_directories(directory: Path) -> None:
-    """Create a directory and its missing parents so that they survive a power cut."""
+def _with_mode(mode: int) -> Callable[[str, int], int]:
+    return lambda path, flags: os.open(path, flags, mode)
+
+
+def _mode_in(directory: Path) -> int:
+    """The mode of a new file in a directory: for whom the directory is open. The umask takes from it what it takes."""
+    return stat.S_IMODE(directory.stat().st_mode) & 0o666
+
+
+def _make_directories(directory: Path, mode: int | None = None) -> None:
+    """Create a directory and its missing parents so that they survive a power cut.
+
+    Args:
+        directory: what is wanted.
+        mode: of what is created, less the umask; where it is None, that of the nearest directory that is there.
+    """
     missing = [path for path in (directory, *directory.parents) if not path.exists()]
     for path in reversed(missing):
-        path.mkdir(exist_ok=True)
+        path.mkdir(stat.S_IMODE(path.parent.stat().st_mode) & 0o777 if mode is None else mode, exist_ok=True)
         _sync_directory(path.parent)
 
 

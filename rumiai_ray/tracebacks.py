@@ -1,4 +1,4 @@
-"""Tracebacks as bounded text that travels with a failure, and addresses without the secrets in them.
+"""Tracebacks as bounded text that travels with a failure.
 
 A traceback object stays in the process that raised. Its text is taken there, bounded, and sent along: as a field of the message that
 reports the failure, or on the exception itself, whose attributes are pickled with it.
@@ -8,10 +8,6 @@ from __future__ import annotations
 
 import re
 import traceback
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 LONGEST_CHARACTERS = 8000
 """Of one traceback: about 100 lines. Some libraries put whole weight tensors into their messages."""
@@ -19,14 +15,6 @@ _KEPT_START = 2000
 _ATTRIBUTE = "traceback_text"
 
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-_ADDRESS = re.compile(r"\b([A-Za-z][A-Za-z0-9+.\-]*://)([^\s'\"<>`]+)")
-_ASSIGNED = re.compile(
-    r"((?:x-amz-\w[\w-]*|x-goog-\w[\w-]*|signature|sig|password|passwd|token|\w*api_?key|\w*access_?key\w*|\w*secret\w*|\w*credential\w*)"
-    r"['\"]?(?:=|:\s*)['\"]?)(?:[^\s&'\",;)\]}]+)",
-    re.IGNORECASE,
-)
-_AUTHORIZATION = re.compile(r"(\b(?:proxy-)?authorization['\"]?\s*[:=]\s*['\"]?)[^\r\n'\"]+", re.IGNORECASE)
-_PORT = re.compile(r":\d*$")
 
 
 def traceback_of(error: BaseException) -> str:
@@ -57,38 +45,6 @@ def bounded(text: str) -> str:
         return plain
     end = LONGEST_CHARACTERS - _KEPT_START
     return f"{plain[:_KEPT_START]}\n… {len(plain) - LONGEST_CHARACTERS} characters left out …\n{plain[-end:]}"
-
-
-def without_secrets(text: str, known: Sequence[str] = ()) -> str:
-    """`text` whose addresses have no user name, password, query string or fragment, and no value of a signature or key.
-
-    Args:
-        text: of a message or a traceback.
-        known: addresses that may stand in it, which may hold characters that no address should (a space in a signature).
-    """
-    for address in known:
-        bare = _without_query(address)
-        if bare != address:
-            text = text.replace(address, bare)
-    text = _ADDRESS.sub(lambda found: _without_query(found[0]), text)
-    return _AUTHORIZATION.sub(r"\1…", _ASSIGNED.sub(r"\1…", text))
-
-
-def _without_query(address: str) -> str:
-    """An address without user information, query and fragment; anything else as it is."""
-    scheme, separator, rest = address.partition("://")
-    if not separator:
-        return address
-    cut = min((at for at in (rest.find("?"), rest.find("#")) if at >= 0), default=len(rest))
-    place, hidden = rest[:cut], "?…" if rest[cut:] else ""
-    authority, slash, path = place.partition("/")
-    if "@" in authority:
-        authority = authority.rpartition("@")[2]
-    elif ":" in _PORT.sub("", authority) and not authority.startswith("[") and "@" in rest:
-        # A password with a slash or a question mark in it: what looks like the host is the user.
-        after = rest.rpartition("@")[2]
-        return _without_query(f"{scheme}://{after}")
-    return f"{scheme}://{authority}{slash}{path}{hidden}"
 
 
 def _is_of_a_task(error: BaseException) -> bool:

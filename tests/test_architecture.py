@@ -14,8 +14,8 @@ import rumiai_ray
 PACKAGE = Path(rumiai_ray.__file__).parent
 ROOT = PACKAGE.parent
 ORDER = (
-    "errors", "settings", "logs", "tracebacks", "schema", "storage", "provenance", "confinement", "ingest", "frames", "models", "config",
-    "insights", "runs", "engine.work", "engine.ray_session", "engine.setup", "engine.cell", "engine.results", "engine.warm",
+    "shown", "errors", "settings", "logs", "tracebacks", "schema", "storage", "provenance", "confinement", "ingest", "frames", "models",
+    "config", "insights", "runs", "engine.work", "engine.ray_session", "engine.setup", "engine.cell", "engine.results", "engine.warm",
     "engine.interactive", "engine.batch", "engine.benchmark", "report", "cli",
 )  # fmt: skip
 """Every room, lowest first: a room imports from itself and from those before it."""

@@ -159,7 +159,7 @@ def test_every_refusal_of_the_system_says_what_to_do(tmp_path: Path, monkeypatch
     def refuse(*_: object, **__: object) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr("builtins.open", refuse)
     with pytest.raises(StorageError, match=words):
         Store.at(tmp_path).create("x", b"1")
 

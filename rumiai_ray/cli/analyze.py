@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rumiai_ray.cli.options import with_settings
+from rumiai_ray.cli.terminal import say
 from rumiai_ray.config import BaseConfig  # noqa: TC001 -- typer reads the annotations
 
 if TYPE_CHECKING:
@@ -102,9 +103,9 @@ def _await(left: Future[None]) -> None:
     try:
         left.result()
     except KeyboardInterrupt:
-        typer.echo("the run is done; Ray is being ended", err=True)
+        say("the run is done; Ray is being ended", err=True)
     except Exception as error:  # noqa: BLE001 -- see above
-        typer.echo(f"warning: Ray did not end in order: {type(error).__name__}: {error}", err=True)
+        say(f"warning: Ray did not end in order: {type(error).__name__}: {error}", err=True)
 
 
 def _models(chosen: Future[tuple[ModelPlan, ...]] | None, config: BaseConfig) -> tuple[ModelPlan, ...]:

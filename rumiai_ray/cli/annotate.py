@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import Progress
 
 from rumiai_ray.cli.options import with_settings
 from rumiai_ray.cli.runs import RunName
+from rumiai_ray.cli.terminal import SafeConsole, say
 from rumiai_ray.config import BaseConfig
 
 
@@ -19,7 +19,7 @@ def add_to(app: typer.Typer) -> None:
     app.command("annotate")(annotate)
 
 
-@with_settings("out", "limits")
+@with_settings("out", "limits", "shared")
 def annotate(
     run: RunName,
     video: Annotated[str, typer.Argument(metavar="VIDEO", help="One of the run's videos: entry id, input or key.", show_default=False)],
@@ -37,9 +37,9 @@ def annotate(
 
     found = find_run(run, config.out)
     length_s: float = find_video(found, video)["duration_s"]
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    with Progress(console=SafeConsole(stderr=True), transient=True) as progress:
         task = progress.add_task("drawing", total=length_s)
         frames = write(
             found, video, target, decode_limits(config), source=source, told=lambda time_s: progress.update(task, completed=time_s)
         )
-    typer.echo(f"{frames} frames in {target}")
+    say(f"{frames} frames in {target}")

@@ -21,9 +21,11 @@ from rumiai_ray import __version__
 from rumiai_ray.cli.exits import Exit
 from rumiai_ray.cli.garbage import WHILE_IMPORTING
 from rumiai_ray.cli.options import Verbose  # noqa: TC001 -- typer reads the annotations
+from rumiai_ray.cli.terminal import say
 from rumiai_ray.engine.ray_session import supervisor as supervise
 from rumiai_ray.errors import RumiaiError
 from rumiai_ray.logs import configure
+from rumiai_ray.shown import shown, terminal_safe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -92,7 +94,7 @@ def command_line(first: str = "--help") -> typer.Typer:
 
 def _version(value: bool) -> None:  # noqa: FBT001 -- typer's callback
     if value:
-        typer.echo(f"rumiai_ray {__version__}")
+        say(f"rumiai_ray {__version__}")
         raise typer.Exit
 
 
@@ -141,7 +143,7 @@ def _run() -> int:
     try:
         ended = command_line(_first(sys.argv[1:]) or "--help")(standalone_mode=False)
     except RumiaiError as error:
-        typer.echo(f"{type(error).__name__}: {error}", err=True)
+        say(f"{type(error).__name__}: {error}", err=True)
         return Exit.USAGE
     except (typer.Abort, KeyboardInterrupt):
         ended = _INTERRUPTED
@@ -149,7 +151,7 @@ def _run() -> int:
         _show(error)
         return Exit.USAGE
     if ended == _INTERRUPTED:
-        typer.echo("aborted", err=True)
+        say("aborted", err=True)
         return Exit.ABORTED
     return ended or Exit.COMPLETE
 
@@ -158,4 +160,6 @@ def _show(error: typer.TyperException) -> None:
     """What typer itself would print of wrong usage."""
     from typer.rich_utils import rich_format_error  # noqa: PLC0415 -- only needed here
 
+    if isinstance(message := getattr(error, "message", None), str):  # it may quote an argument: a file's name, a URL
+        vars(error)["message"] = terminal_safe(shown(message))
     rich_format_error(error)  # type: ignore[arg-type]  # wants the private class below the public one that can be caught

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from rumiai_ray.cli.exits import Exit  # noqa: TC001 -- typer reads the annotations
 from rumiai_ray.cli.options import with_settings
+from rumiai_ray.cli.terminal import say
 from rumiai_ray.config import BaseConfig  # noqa: TC001 -- typer reads the annotations
 
 if TYPE_CHECKING:
@@ -177,7 +178,7 @@ def _run(prepared: Prepared, begin: Callable[[], tuple[RunWriter, Remaining]]) -
     with scratch_directory() as workdir, connected(prepared.config) as here:
         plan = plan_of_ray(prepared.config, prepared.models)
         writer, left = begin()
-        typer.echo(f"run {prepared.manifest.run_id}: {left.count} entries", err=True)
+        say(f"run {prepared.manifest.run_id}: {left.count} entries", err=True)
         progress = BatchProgress(prepared.models, plan.actors)
         engine = Batch(prepared.config, prepared.stage(workdir), writer, here, plan, progress)
 

@@ -6,13 +6,15 @@ import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Self
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
+from rumiai_ray.cli.terminal import SafeConsole
 from rumiai_ray.schema.run import Status
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from rich.console import Console
 
     from rumiai_ray.engine.work.counts import Tally
     from rumiai_ray.models.base import ModelPlan
@@ -36,7 +38,7 @@ class BatchProgress:
     def __init__(
         self, models: Sequence[ModelPlan], actors: Mapping[str, int], *, console: Console | None = None, log_every_s: float = 30.0
     ) -> None:
-        self._console = console or Console(stderr=True)
+        self._console = console or SafeConsole(stderr=True)
         self._models = models
         self._actors = actors
         self._log_every_s = log_every_s
@@ -44,7 +46,7 @@ class BatchProgress:
         self._told = self._began
         self._last: tuple[int, int, Tally] | None = None
         self._bars = Progress(
-            TextColumn("{task.description}"), BarColumn(30), TextColumn("{task.fields[figures]}"),
+            TextColumn("{task.description}", markup=False), BarColumn(30), TextColumn("{task.fields[figures]}", markup=False),
             console=self._console, transient=True, refresh_per_second=1 / _DRAW_S, disable=not self._console.is_terminal,
         )  # fmt: skip
         self._tasks: dict[str, TaskID] = {}

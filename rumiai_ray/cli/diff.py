@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from rumiai_ray.cli.tables import folding
+from rumiai_ray.cli.terminal import SafeConsole, say_json
 from rumiai_ray.runs.text import plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from rich.console import Console
 
     from rumiai_ray.runs.diff import ChangedRow, RunDiff, TableDiff
 
@@ -26,7 +26,7 @@ _COLUMNS_SHOWN = 4
 
 def print_diff(diff: RunDiff) -> None:
     """Tables on stdout: what ran, what it says, examples of what changed."""
-    console = Console()
+    console = SafeConsole()
     console.print(Text.assemble(f"A  {diff.runs[0]}  {diff.status[0]}\nB  {diff.runs[1]}  {diff.status[1]}"))
     _print_changes(console, "What can change a result", diff.provenance)
     _print_changes(console, "Settings of execution", diff.execution)
@@ -53,7 +53,7 @@ def _videos(diff: RunDiff) -> str:
 
 def print_json(diff: RunDiff) -> None:
     """The same as one JSON document."""
-    typer.echo(json.dumps(plain({**asdict(diff), "differs": diff.differs}), indent=1, ensure_ascii=False))
+    say_json(plain({**asdict(diff), "differs": diff.differs}), indent=1)
 
 
 def _print_changes(console: Console, title: str, changes: tuple[tuple[str, str, str], ...]) -> None:

@@ -12,16 +12,15 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TextIO
 
-import typer
-from rich.console import Console
-
 from rumiai_ray.cli.exits import Exit
 from rumiai_ray.cli.garbage import imports_are_done
 from rumiai_ray.cli.overview import ending, failures, print_overview
+from rumiai_ray.cli.terminal import SafeConsole, say
 from rumiai_ray.engine.interactive import Stopped
 from rumiai_ray.engine.ray_session import supervisor as supervise
 from rumiai_ray.errors import RumiaiError, StorageError
 from rumiai_ray.runs.reader import open_run
+from rumiai_ray.shown import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -69,21 +68,19 @@ def run_to_the_end(
             tell(open_run(writer.run.uri()))
     except Stopped:
         if resumable:
-            typer.echo(f"stopped; go on with: rumiai-ray runs resume {writer.run.uri()}", err=True)
+            say(f"stopped; go on with: rumiai-ray runs resume {writer.run.uri()}", err=True)
         else:
             writer.drop()
             writer.finish("aborted", {})
-            typer.echo("aborted; what was committed before stays readable", err=True)
+            say("aborted; what was committed before stays readable", err=True)
         return Exit.ABORTED
     except KeyboardInterrupt:  # a second signal
         if resumable:
-            typer.echo(f"stopped; go on with: rumiai-ray runs resume {writer.run.uri()}", err=True)
+            say(f"stopped; go on with: rumiai-ray runs resume {writer.run.uri()}", err=True)
         raise
     except Exception as error:  # noqa: BLE001 -- the command's boundary: a run that was begun says how it ended, whatever happened
-        said = f"{type(error).__name__}: {error}"
-        typer.echo(
-            said if isinstance(error, RumiaiError) else f"{said} (a bug of ours; the traceback is in {_keep_traceback(writer)})", err=True
-        )
+        said = shown(f"{type(error).__name__}: {error}")
+        say(said if isinstance(error, RumiaiError) else f"{said} (a bug of ours; the traceback is in {_keep_traceback(writer)})", err=True)
         if not resumable:
             # A full disk may refuse this too: then the run stays `incomplete`, and the line above is all there is to say.
             with contextlib.suppress(StorageError):
@@ -95,7 +92,7 @@ def run_to_the_end(
 
 def tell(run: Run) -> None:
     """How a batch has ended, on stderr: the failures by name as far as a person reads them, the figures, and where the run is."""
-    console = Console(stderr=True)
+    console = SafeConsole(stderr=True)
     for line in failures(run):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     print_overview(run, console)
@@ -105,7 +102,7 @@ def tell(run: Run) -> None:
 def _keep_traceback(writer: RunWriter) -> str:
     """Write the traceback being handled into the run's directory; returns where it is."""
     with contextlib.suppress(StorageError):
-        writer.run.replace("traceback.txt", traceback.format_exc().encode())
+        writer.run.replace("traceback.txt", shown(traceback.format_exc()).encode(errors="backslashreplace"))
     return writer.run.uri("traceback.txt")
 
 

@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from rumiai_ray.cli.options import with_settings
+from rumiai_ray.cli.options import CsvRaw, with_settings
 from rumiai_ray.cli.runs import RunName
+from rumiai_ray.cli.terminal import say
 from rumiai_ray.config import BaseConfig
 
 
@@ -27,7 +28,7 @@ def add_to(app: typer.Typer) -> None:
     app.command("export")(export)
 
 
-@with_settings("out")
+@with_settings("out", "shared")
 def export(
     run: RunName,
     config: BaseConfig,
@@ -39,6 +40,7 @@ def export(
             "feature-csv: one wide row per video, for training models.",
         ),
     ] = ExportFormat.CSV,
+    csv_raw: CsvRaw = False,  # noqa: FBT002 -- typer's way
     to: Annotated[
         Path | None,
         typer.Option(
@@ -56,14 +58,14 @@ def export(
     found = find_run(run, config.out)
     if kind is ExportFormat.FEATURE_CSV:
         path = to or Path(f"{found.run_id}-features.csv")
-        missing = export_features(found, path)
+        missing = export_features(found, path, raw=csv_raw)
         for table in missing:
-            typer.echo(f"{table}: not computed in this run, so its columns are missing", err=True)
-        typer.echo(f"written to {path}", err=True)
+            say(f"{table}: not computed in this run, so its columns are missing", err=True)
+        say(f"written to {path}", err=True)
         return
     directory = to or Path(f"{found.run_id}-{kind.value}")
     if kind is ExportFormat.JSON:
         written = export_json(found, directory)
     else:
-        written = export_tables(found, directory, "csv" if kind is ExportFormat.CSV else "parquet")
-    typer.echo(f"{len(written)} files under {directory}", err=True)
+        written = export_tables(found, directory, "csv" if kind is ExportFormat.CSV else "parquet", raw=csv_raw)
+    say(f"{len(written)} files under {directory}", err=True)

@@ -2,40 +2,34 @@
 
 from __future__ import annotations
 
-import json
-import re
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-import typer
-
 from rumiai_ray.cli.overview import failures
+from rumiai_ray.cli.terminal import say, say_json
 
 if TYPE_CHECKING:
     from rumiai_ray.runs.failure_log import LoggedFailure
     from rumiai_ray.runs.reader import Run
-
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-"""What could move a terminal's cursor or change its title: names and messages come from strangers' files."""
 
 
 def print_failures(run: Run, *, as_json: bool = False) -> None:
     """Print every failure in the order in which the driver learned of it; where nothing was logged, what the tables say failed."""
     found = run.failures()
     if as_json:
-        typer.echo(json.dumps([asdict(failure) for failure in found], indent=2))
+        say_json([asdict(failure) for failure in found])
         return
     for failure in found:
-        typer.echo(_CONTROL.sub("\N{REPLACEMENT CHARACTER}", "\n".join(_lines(failure))) + "\n")
+        say("\n".join(_lines(failure)) + "\n")
     if found:
         return
     told = failures(run)
     if not told:
-        typer.echo("no failures")
+        say("no failures")
         return
-    typer.echo("this run has no log of failures: an earlier version wrote it, or its log could not be written; its tables say")
+    say("this run has no log of failures: an earlier version wrote it, or its log could not be written; its tables say")
     for line in told:
-        typer.echo(_CONTROL.sub("\N{REPLACEMENT CHARACTER}", line))
+        say(line)
 
 
 def _lines(failure: LoggedFailure) -> list[str]:

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from rumiai_ray.cli.exits import Exit
 from rumiai_ray.cli.options import with_settings
 from rumiai_ray.cli.tables import folding
+from rumiai_ray.cli.terminal import SafeConsole, say
 from rumiai_ray.config import BaseConfig
 from rumiai_ray.errors import ConfigError
 
@@ -52,7 +52,7 @@ def ls(config: BaseConfig) -> None:
             str(facts.frames_sampled),
             f"{datetime.fromtimestamp(entry.last_used, UTC).astimezone():%Y-%m-%d %H:%M}",
         )
-    console = Console()
+    console = SafeConsole()
     console.print(table)
     console.print(f"{total / 1e9:.2f} GB of at most {config.store_max_gb:g} GB, in {config.store}", markup=False, soft_wrap=True)
     if config.store_remote is not None:
@@ -66,7 +66,7 @@ def verify(config: BaseConfig) -> None:
     damaged = 0
     for key, problem in _store(config).verify():
         damaged += problem is not None
-        typer.echo(f"{'ok' if problem is None else 'damaged'}  {key}{'' if problem is None else ': ' + problem}")
+        say(f"{'ok' if problem is None else 'damaged'}  {key}{'' if problem is None else ': ' + problem}")
     if damaged:
         raise typer.Exit(Exit.TROUBLED)
 
@@ -82,7 +82,7 @@ def prune(
 ) -> None:
     """Remove least recently used videos until the store is small enough; videos in use stay."""
     evicted = _store(config).prune(int((config.store_max_gb if to_gb is None else to_gb) * 1e9))
-    typer.echo(f"{len(evicted)} stored videos removed")
+    say(f"{len(evicted)} stored videos removed")
 
 
 @app.command("export")
@@ -101,4 +101,4 @@ def export(
         raise ConfigError(f"{len(matching) or 'no'} stored videos begin so", key, "`rumiai-ray frames ls`")
     with store.open(matching[0]) as stored:
         write(stored, directory)
-    typer.echo(f"written to {directory}")
+    say(f"written to {directory}")

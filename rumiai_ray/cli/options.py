@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import types
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast, get_args, get_origin
@@ -34,6 +35,13 @@ Verbose = Annotated[
 ]
 
 
+CsvRaw = Annotated[
+    bool,
+    typer.Option(
+        "--csv-raw", help="Leave texts in CSV as they are; else those that a spreadsheet would take for formulas get an apostrophe first."
+    ),
+]
+
 _SHORT_FLAGS = {("limits", "require_sandbox"): "--require-sandbox"}
 """Second names of settings that people type often."""
 
@@ -56,7 +64,10 @@ def with_settings(*groups: str) -> Callable[[Command], Command]:
                 value = values.pop(parameter)
                 if value is not None:
                     _put(flags, path, value)
-            return command(config=load_config(values.pop("config_file"), flags), **values)
+            config = load_config(values.pop("config_file"), flags)
+            if not config.shared:
+                os.umask(0o077)  # here and in every process that this one starts
+            return command(config=config, **values)
 
         options = [
             inspect.Parameter(_parameter(path), inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_annotation(path, info))
@@ -118,4 +129,4 @@ def _shown(value: object) -> str:
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-__all__ = ["BaseConfig", "Verbose", "say_more", "with_settings"]
+__all__ = ["BaseConfig", "CsvRaw", "Verbose", "say_more", "with_settings"]

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from rumiai_ray.cli.options import with_settings
 from rumiai_ray.cli.tables import folding
+from rumiai_ray.cli.terminal import SafeConsole, say, say_json
 from rumiai_ray.config import BaseConfig  # noqa: TC001 -- typer reads the annotations
 
 if TYPE_CHECKING:
@@ -54,7 +53,7 @@ def plan(
     wishes = wishes_of(config)
     made = plan_cluster(models, machines, replace(wishes, growing=wishes.growing and not described))
     if as_json:
-        typer.echo(json.dumps(asdict(made) | {"models": {model.name: model.backend for model in models}}, indent=2))
+        say_json(asdict(made) | {"models": {model.name: model.backend for model in models}})
     else:
         _show(made, models)
 
@@ -92,12 +91,12 @@ def _models(config: BaseConfig, device: str) -> tuple[ModelPlan, ...]:
     try:
         return weights.resolve_all(wanted, profile=config.profile, directories=weight_directories(config), device=device)
     except weights.MissingWeightsError as error:
-        typer.echo(f"planned for the first choice of the profile {config.profile}, for not all weights are here: {error.subject}", err=True)
+        say(f"planned for the first choice of the profile {config.profile}, for not all weights are here: {error.subject}", err=True)
         return weights.first_choices(wanted, profile=config.profile, device=device)
 
 
 def _show(made: Plan, models: tuple[ModelPlan, ...]) -> None:
-    console = Console()
+    console = SafeConsole()
     table = Table(*folding("model", "on", "actors", "threads", "CPUs", "GPU", "GB", "GPU GB", whole="model"), title="each actor takes")
     for model, share in zip(models, made.cell.shares, strict=True):
         gpu = (f"{share.gpus:.4g}", f"{share.gpu_memory_gb:g}") if share.gpus else ("", "")

@@ -5,15 +5,16 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from rumiai_ray.cli.terminal import SafeConsole
 from rumiai_ray.schema.run import DEAD_LETTER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     import pyarrow as pa
+    from rich.console import Console
 
     from rumiai_ray.engine.work.item import VideoPlan
     from rumiai_ray.ingest.entries import Entry
@@ -28,8 +29,9 @@ class ProgressBars:
         self._stage: TaskID | None = None
         self._tasks: dict[tuple[str, str], TaskID] = {}
         self.bars = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console, transient=True
-        )
+            TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+            console=console, transient=True,
+        )  # fmt: skip
 
     def stage(self, text: str) -> None:
         """One line that is replaced by the next stage."""
@@ -69,7 +71,7 @@ class ProgressBars:
 @contextlib.contextmanager
 def progress_to_stderr(models: Sequence[ModelPlan]) -> Iterator[ProgressBars]:
     """Say what will run, then bars until the block ends."""
-    console = Console(stderr=True)
+    console = SafeConsole(stderr=True)
     for model in models:
         note = "  (declared stand-in)" if model.stand_in else ""
         console.print(

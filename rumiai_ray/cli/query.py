@@ -6,13 +6,13 @@ import sys
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from rumiai_ray.cli.options import with_settings
+from rumiai_ray.cli.options import CsvRaw, with_settings
 from rumiai_ray.cli.runs import RunName
 from rumiai_ray.cli.tables import folding
+from rumiai_ray.cli.terminal import SafeConsole, say
 from rumiai_ray.config import BaseConfig
 
 _ROWS_SHOWN = 50
@@ -30,7 +30,12 @@ def query(
     sql: Annotated[str, typer.Argument(metavar="SQL", help="One statement, tables by their names.", show_default=False)],
     config: BaseConfig,
     as_csv: Annotated[bool, typer.Option("--csv", help="CSV on stdout, null as an empty cell.")] = False,  # noqa: FBT002 -- typer's way
+    csv_raw: CsvRaw = False,  # noqa: FBT002
     as_json: Annotated[bool, typer.Option("--json", help="A JSON array of objects on stdout.")] = False,  # noqa: FBT002
+    external_access: Annotated[  # noqa: FBT002
+        bool,
+        typer.Option("--external-access", help="Let the statement read and write files and load extensions; only for SQL of your own."),
+    ] = False,
 ) -> None:
     """Ask a run's tables in SQL (DuckDB's): SELECT label, count(*) FROM objects GROUP BY label. Only committed rows are seen."""
     from rumiai_ray.runs.find import find_run  # noqa: PLC0415 -- pyarrow's import is not for `--help`
@@ -38,16 +43,19 @@ def query(
 
     if as_csv and as_json:
         raise typer.BadParameter("either --csv or --json")
-    rows = find_run(run, config.out).query(sql)
+    rows = find_run(run, config.out).query(sql, external_access=external_access)
     if as_csv or as_json:
-        (write_csv if as_csv else write_json)(rows, sys.stdout)
+        if as_csv:
+            write_csv(rows, sys.stdout, raw=csv_raw)
+        else:
+            write_json(rows, sys.stdout)
         return
     table = Table(*folding(*rows.column_names))
     for record in rows.slice(0, _ROWS_SHOWN).to_pylist(maps_as_pydicts="lossy"):
         table.add_row(*(_cell(value) for value in record.values()))
-    Console().print(table)
+    SafeConsole().print(table)
     if rows.num_rows > _ROWS_SHOWN:
-        typer.echo(f"{_ROWS_SHOWN} of {rows.num_rows} rows; --csv and --json give all", err=True)
+        say(f"{_ROWS_SHOWN} of {rows.num_rows} rows; --csv and --json give all", err=True)
 
 
 def _cell(value: object) -> Text:

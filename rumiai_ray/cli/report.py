@@ -9,6 +9,7 @@ import typer
 
 from rumiai_ray.cli.options import with_settings
 from rumiai_ray.cli.runs import RunName
+from rumiai_ray.cli.terminal import say
 from rumiai_ray.config import BaseConfig
 
 
@@ -17,7 +18,7 @@ def add_to(app: typer.Typer) -> None:
     app.command("report")(report)
 
 
-@with_settings("out", "store")
+@with_settings("out", "store", "shared")
 def report(
     run: RunName,
     config: BaseConfig,
@@ -49,5 +50,5 @@ def report(
         write_video(found, video, path, store, limits)
     else:
         path = (to or Path(f"{found.run_id}-report")) / INDEX
-        write_report(found, path.parent, store, limits, told=lambda name: typer.echo(name, err=True))
-    typer.echo(f"open {path}")
+        write_report(found, path.parent, store, limits, told=lambda name: say(name, err=True))
+    say(f"open {path}")

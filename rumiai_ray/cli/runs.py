@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from rumiai_ray.cli.exits import Exit
 from rumiai_ray.cli.options import with_settings
 from rumiai_ray.cli.tables import folding
+from rumiai_ray.cli.terminal import SafeConsole, say
 from rumiai_ray.config import BaseConfig
 from rumiai_ray.errors import StorageError
+from rumiai_ray.shown import shown
 
 if TYPE_CHECKING:
     from rumiai_ray.runs.reader import Run
@@ -41,12 +42,12 @@ def ls(config: BaseConfig) -> None:
     table = Table(*folding("run", "status", "entries", "command", whole="run"))
     for run in list_runs(config.out):
         table.add_row(*_cells(run))
-    Console().print(table)
+    SafeConsole().print(table)
 
 
 def _cells(run: Run) -> tuple[str | Text, ...]:
     try:
-        return run.run_id, run.status, str(len(run.entries())), Text(" ".join(run.manifest.command[1:]))
+        return run.run_id, run.status, str(len(run.entries())), Text(shown(" ".join(run.manifest.command[1:])))
     except StorageError as error:
         _LOG.debug("run %s: %s", run.run_id, error)
         return run.run_id, Text("damaged", "red"), "", Text(f"`rumiai-ray runs verify {run.run_id}` says what is wrong")
@@ -84,7 +85,7 @@ def show(
         print_tables(found)
     if export_json is not None:
         written = export(found, export_json)
-        typer.echo(f"{len(written)} documents under {export_json}", err=True)
+        say(f"{len(written)} documents under {export_json}", err=True)
 
 
 @app.command("verify")
@@ -95,10 +96,10 @@ def verify(run: RunName, config: BaseConfig) -> None:
 
     problems = find_run(run, config.out).verify()
     for problem in problems:
-        typer.echo(problem)
+        say(problem)
     if problems:
         raise typer.Exit(Exit.TROUBLED)
-    typer.echo("sound")
+    say("sound")
 
 
 @app.command("diff")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from rumiai_ray.cli.tables import folding
+from rumiai_ray.cli.terminal import SafeConsole, say
 from rumiai_ray.errors import ConfigError
 
 
@@ -30,9 +30,9 @@ def schema(
         raise ConfigError("no such table", repr(table), f"the tables are {', '.join(sorted(TABLES_BY_NAME))}")
     tables = [TABLES_BY_NAME[name] for name in ([table] if table else sorted(TABLES_BY_NAME))]
     if as_markdown:
-        typer.echo(markdown(tables), nl=False)
+        say(markdown(tables), nl=False)
         return
-    console = Console()
+    console = SafeConsole()
     for declared in tables:
         shown = Table(*folding("column", "type", "definition", "unit", "range", "source", whole="column"), title_justify="left")
         shown.title = Text.assemble((declared.name, "bold"), f" (version {declared.version}): {declared.definition}")

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, TextIO
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from rumiai_ray.cli.overview import ending, failures, print_overview
+from rumiai_ray.cli.terminal import SafeConsole, say_json
 from rumiai_ray.schema.run import Status
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from rumiai_ray.runs.reader import Run
 
 _SHOWN_ONE_BY_ONE = 20
@@ -76,12 +77,12 @@ def _error(row: dict[str, Any]) -> dict[str, str] | None:
 
 def print_json(run: Run, out: TextIO | None = None) -> None:
     """The document on `out`, else on stdout, and nothing else."""
-    print(json.dumps(summarise(run), indent=2, ensure_ascii=False), file=out)
+    say_json(summarise(run), out)
 
 
 def print_tables(run: Run, out: TextIO | None = None) -> None:
     """One table per video, dead letters in words, and the line that opens the rows; of many videos an overview instead."""
-    console = Console(file=out)
+    console = SafeConsole(file=out)
     if len(run.entries()) > _SHOWN_ONE_BY_ONE:
         for line in failures(run):
             console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from rumiai_ray.cli.exits import Exit
 from rumiai_ray.cli.options import Verbose, say_more, with_settings
 from rumiai_ray.cli.tables import folding
+from rumiai_ray.cli.terminal import SafeConsole, say, say_json
 from rumiai_ray.config import BaseConfig  # noqa: TC001 -- typer reads the annotations
 
 if TYPE_CHECKING:
@@ -70,11 +69,11 @@ def down(verbose: Verbose = 0) -> None:
             check_address()
             with attached():
                 ended = drop_all()
-            typer.echo(f"ended {ended} warm cell{'' if ended == 1 else 's'} on {os.environ['RAY_ADDRESS']}; the cluster stays", err=True)
+            say(f"ended {ended} warm cell{'' if ended == 1 else 's'} on {os.environ['RAY_ADDRESS']}; the cluster stays", err=True)
             return
         with alone():
             ended = stop_head()
-    typer.echo("ended the Ray of this machine and its warm cell" if ended else "nothing was up", err=True)
+    say("ended the Ray of this machine and its warm cell" if ended else "nothing was up", err=True)
 
 
 def status(as_json: AsJson = False, verbose: Verbose = 0) -> None:  # noqa: FBT002 -- typer's way
@@ -94,15 +93,15 @@ def status(as_json: AsJson = False, verbose: Verbose = 0) -> None:  # noqa: FBT0
             with attached():
                 held = all_held()
     if as_json:
-        typer.echo(json.dumps({"ray": _place() if up_there else None, "cells": [asdict(one) for one in held]}, indent=2))
+        say_json({"ray": _place() if up_there else None, "cells": [asdict(one) for one in held]})
     elif up_there:
         _show(_place(), held)
     else:
-        typer.echo("nothing is up; `rumiai-ray up` keeps a cell warm")
+        say("nothing is up; `rumiai-ray up` keeps a cell warm")
 
 
 def _say(text: str) -> None:
-    typer.echo(text, err=True)
+    say(text, err=True)
 
 
 def _place() -> str:
@@ -117,7 +116,7 @@ def _place() -> str:
 
 
 def _show(place: str, cells: list[Held]) -> None:
-    console = Console()
+    console = SafeConsole()
     console.print(Text(place), soft_wrap=True)
     if not cells:
         console.print("no warm cell")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from rumiai_ray.cli.exits import Exit
 from rumiai_ray.cli.options import with_settings
 from rumiai_ray.cli.tables import folding
+from rumiai_ray.cli.terminal import SafeConsole, say
 from rumiai_ray.config import BaseConfig
 from rumiai_ray.errors import RumiaiError
 from rumiai_ray.models.catalogue import MODELS, model_class
@@ -47,7 +47,7 @@ def ls(config: BaseConfig) -> None:
                 ", ".join(dict.fromkeys(file.licence for file in candidate.files)),
                 "\n".join(file.path for file in candidate.files),
             )
-    Console().print(table)
+    SafeConsole().print(table)
 
 
 @app.command("fetch")
@@ -66,10 +66,10 @@ def _fetch(config: BaseConfig, models: Sequence[str]) -> None:
         {name: config.model_settings(name) for name in models},
         config.profile,
         directory,
-        lambda line: typer.echo(line, err=True),
+        lambda line: say(line, err=True),
         others,
     )
-    typer.echo(f"{len(written)} files fetched into {directory}; everything else was there and right", err=True)
+    say(f"{len(written)} files fetched into {directory}; everything else was there and right", err=True)
 
 
 def choose_or_fetch(config: BaseConfig) -> tuple[ModelPlan, ...]:
@@ -140,12 +140,12 @@ def verify(config: BaseConfig) -> None:
             plan = resolve(model_class(name), config.model_settings(name), profile=config.profile, directories=_directories(config))
         except RumiaiError as error:
             broken = True
-            typer.echo(f"{type(error).__name__}: {error}", err=True)
+            say(f"{type(error).__name__}: {error}", err=True)
         else:
             if not plan.files:
-                typer.echo(f"ok  {name:10} needs no weights")
+                say(f"ok  {name:10} needs no weights")
             for role, path in plan.files.items():
-                typer.echo(f"ok  {name:10} {plan.digests[role]}  {path}")
+                say(f"ok  {name:10} {plan.digests[role]}  {path}")
     if broken:
         raise typer.Exit(Exit.USAGE)
 

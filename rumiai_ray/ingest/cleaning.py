@@ -8,6 +8,12 @@ from __future__ import annotations
 
 import math
 import re
+from typing import TYPE_CHECKING
+
+from rumiai_ray.shown import shown, terminal_safe
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 INT64_MAX = 2**63 - 1
 
@@ -54,10 +60,15 @@ def cleaned(text: str, limit: int = MESSAGE_CHARS) -> str:
     return clean(text, limit)[0]
 
 
-def message_of(error: BaseException) -> str:
-    """What an error says, fit for a table, even where its `__str__` raises."""
+def message_of(error: BaseException, known: Sequence[str] = ()) -> str:
+    """What an error says, fit for a table and a terminal, even where its `__str__` raises.
+
+    Args:
+        error: of this package or of a library.
+        known: full addresses that it may quote, in whole or in part; see `shown`.
+    """
     try:
-        return cleaned(str(error))
+        return cleaned(terminal_safe(shown(str(error), known)))
     except Exception as broken:  # noqa: BLE001 -- foreign exception classes may do anything here, and a dead letter must not fail
         return f"(this error has no readable message: its __str__ raised {cleaned(type(broken).__name__, SHORT_CHARS)})"
 

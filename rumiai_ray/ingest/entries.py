@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 from rumiai_ray.errors import InputError
 from rumiai_ray.ingest.cleaning import CELL_CHARS, INPUT_CHARS, NAME_CHARS, SHORT_CHARS, Cleaner, cleaned
 from rumiai_ray.ingest.identity import Namer
-from rumiai_ray.ingest.location import locate, unquoted, without_user
+from rumiai_ray.ingest.location import locate, unquoted
 from rumiai_ray.ingest.manifest.listing import check_folder, files_of
 from rumiai_ray.ingest.manifest.rows import read_rows
 from rumiai_ray.ingest.outcomes import ManifestRowError
+from rumiai_ray.shown import shown_addresses, shown_input
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -57,18 +58,32 @@ class Entry:
     entry_id: str
     """Unique in its run."""
     input: str
-    """The path, URL or URI as it was given."""
+    """The path, URL or URI as it was given, but for secrets in it: they are in `location` only. See `shown`."""
     columns: Mapping[str, str] = field(default_factory=dict)
-    """The manifest's further columns."""
-    location: str = ""
-    """Where `fetch` looks: `input`, made absolute on the machine that read it, because workers run in other directories.
-    Empty: the same as `input`."""
+    """The manifest's further columns, addresses in them without their secrets."""
+    location: str = field(default="", repr=False)
+    """Where `fetch` looks: `input`, made absolute on the machine that read it, because workers run in other directories, and with the
+    secrets in it. Empty: the same as `input`."""
     line: int | None = None
     """Line of the manifest (Parquet: row), counted from 1; None for an input of the command line."""
     notes: tuple[str, ...] = ()
     """What was changed in the texts above so that a table can hold them."""
     problem: Problem | None = None
     """Why the row cannot be used; such an entry becomes a dead letter."""
+
+    def __post_init__(self) -> None:
+        public = shown_input(self.input)
+        if public != self.input:
+            object.__setattr__(self, "location", self.location or self.input)
+            object.__setattr__(self, "input", public)
+        columns = {name: shown_addresses(text) for name, text in self.columns.items()}
+        if columns != self.columns:
+            object.__setattr__(self, "columns", columns)
+
+    @property
+    def hides(self) -> bool:
+        """Whether its location holds secrets, which only the run's private file may hold."""
+        return shown_input(self.location) != self.location
 
     def check(self) -> None:
         """Raises `ManifestRowError` for an entry with a problem."""
@@ -96,7 +111,7 @@ def entries_from_inputs(inputs: Sequence[str]) -> list[Entry]:
             # Quotes and blanks are dropped from what is no file's name as it stands.
             literal = location.kind != "file" or os.path.lexists(location.address)
             text = argument if literal else unquoted(argument)
-            entries += [Entry(namer.derive(name, place), name, {}, locate(name).address) for name in files_of(text)]
+            entries += [Entry(namer.derive(shown_input(name), place), name, {}, locate(name).address) for name in files_of(text)]
         except InputError as error:
             raise InputError(error.what, f"{place} ({error.subject})", error.hint) from error
     return entries
@@ -175,7 +190,7 @@ class _RowReader:
             if missing is not None:
                 raise missing
             location = locate(text)
-            entry_id = self._claimed(given, place) if given else self._namer.derive(text, place)
+            entry_id = self._claimed(given, place) if given else self._namer.derive(shown_input(text), place)
         except InputError as error:
             return self._unusable(line, place, text, given, columns, cleaner.notes, error)
         return Entry(entry_id, text, columns, location.address, line, cleaner.notes)
@@ -189,7 +204,8 @@ class _RowReader:
             return InputError(f"no column {self._id!r}", place, f"the columns here are: {shown}")
         return None
 
-    def _claimed(self, entry_id: str, place: str) -> str:
+    def _claimed(self, given: str, place: str) -> str:
+        entry_id = shown_input(given)
         if len(entry_id) > NAME_CHARS or _BAD_ID.search(entry_id):
             hint = f"at most {NAME_CHARS} characters, no control characters and no lone surrogates"
             raise InputError(f"unusable id {cleaned(entry_id, NAME_CHARS)!a}", place, hint)
@@ -199,6 +215,8 @@ class _RowReader:
                 place,
                 "import the original export with this column as text, and save it again",
             )
+        if entry_id != given:  # an address for an id: two that differ in their secrets only are two ids
+            return self._namer.free(entry_id, place)
         holder = self._namer.claim(entry_id, place)
         if holder is not None:
             hint = "give every row an id of its own, or none an id"
@@ -210,13 +228,13 @@ class _RowReader:
     ) -> Entry:
         """An entry for a row that cannot be used. Its id is the row's own where that is usable and free."""
         if not error.subject.startswith(place):
-            error = InputError(error.what, f"{place}: {without_user(error.subject)}", error.hint)
+            error = InputError(error.what, f"{place}: {error.subject}", error.hint)
         try:
             entry_id = self._claimed(given, place) if given else self._namer.free(f"line-{line}", place)
         except InputError as unusable:
             _LOG.debug("%s: the row gets an ID of its own: %s", place, unusable)
             entry_id = self._namer.free(f"line-{line}", place)
-        return Entry(entry_id, cleaned(without_user(text), INPUT_CHARS), columns, "", line, notes, Problem.of(error))
+        return Entry(entry_id, cleaned(shown_input(text), INPUT_CHARS), columns, "", line, notes, Problem.of(error))
 
 
 def _columns(cells: Mapping[str, str | None], cleaner: Cleaner) -> dict[str, str]:

@@ -23,7 +23,6 @@ URL_CHARS = 8192
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_USER = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^/?#\s]*@")
 _QUOTES = (('"', '"'), ("'", "'"), ("“", "”"), ("<", ">"))
 
 
@@ -83,11 +82,6 @@ def unquoted(text: str) -> str:
         if text.startswith(opening) and text.endswith(closing) and inside.strip() and not {opening, closing} & set(inside):
             return inside.strip()
     return text
-
-
-def without_user(text: str) -> str:
-    """`text` without a user name and password in its URL: how an input that was refused is written to tables and messages."""
-    return _USER.sub(r"\1", text)
 
 
 def _from_home(text: str) -> Path:

@@ -1,9 +1,12 @@
-"""Entries as Arrow rows: how they travel in a Dataset, and the copy of its entries that every run keeps."""
+"""Entries as Arrow rows: how they travel in a Dataset, and the copy of its entries that every run keeps.
+
+The copy that anybody may read has no secrets. Locations that hold some (signed URLs) are in a second file, row for row beside the first.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -11,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rumiai_ray.ingest.entries import Entry, Problem
+from rumiai_ray.shown import HIDDEN, shown_input
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -30,6 +34,10 @@ _NULLABLE = {"line", "problem"}
 _ROWS = 1024
 _PART_CHARS = 32_000_000
 """Most text in one part of a list of entries: a thousand rows with captions of megabytes would not fit into one Arrow array."""
+
+_ELSEWHERE = HIDDEN
+"""The location of an entry whose own is in the second file."""
+_SECRET_SCHEMA = pa.schema([pa.field("entry_id", pa.string(), nullable=False), pa.field("location", pa.string(), nullable=False)])
 
 ENTRY_SCHEMA = pa.schema([pa.field(name, type_, nullable=name in _NULLABLE) for name, type_ in _COLUMNS.items()])
 
@@ -72,22 +80,35 @@ def _entry(row: Mapping[str, Any]) -> Entry:
 
 @dataclass(frozen=True)
 class EntryFile:
-    """The entries of a run as one Parquet file: what a run keeps, and what a driver holds instead of a list (30 bytes an entry)."""
+    """The entries of a run as Parquet files: what a run keeps, and what a driver holds instead of a list (30 bytes an entry)."""
 
     data: bytes
+    """All but the secrets."""
+    secret: bytes = field(default=b"", repr=False)
+    """The locations that hold secrets, a row for each entry of `data`; empty where there is none."""
 
     @classmethod
     def of(cls, entries: Iterable[Entry]) -> EntryFile:
         """Pack entries, which are read one by one."""
-        sink = pa.BufferOutputStream()
-        with pq.ParquetWriter(sink, ENTRY_SCHEMA, compression="zstd") as writer:
+        sink, secret_sink, hides = pa.BufferOutputStream(), pa.BufferOutputStream(), False
+        with (
+            pq.ParquetWriter(sink, ENTRY_SCHEMA, compression="zstd") as writer,
+            pq.ParquetWriter(secret_sink, _SECRET_SCHEMA, compression="zstd") as secrets,
+        ):
             for part in batched(entries, _ROWS):
-                writer.write_table(entry_table(part))
-        return cls(sink.getvalue().to_pybytes())
+                hiding = [one.hides for one in part]
+                hides = hides or any(hiding)
+                public = [replace(one, location=_ELSEWHERE) if hidden else one for one, hidden in zip(part, hiding, strict=True)]
+                writer.write_table(entry_table(public))
+                rows = [
+                    {"entry_id": one.entry_id, "location": one.location if hidden else ""} for one, hidden in zip(part, hiding, strict=True)
+                ]
+                secrets.write_table(pa.Table.from_pylist(rows, schema=_SECRET_SCHEMA))
+        return cls(sink.getvalue().to_pybytes(), secret_sink.getvalue().to_pybytes() if hides else b"")
 
     @cached_property
     def sha256(self) -> str:
-        """Digest of the file."""
+        """Digest of `data`. There is none of `secret`: with the rest of an address known, a short password could be found by it."""
         return hashlib.sha256(self.data).hexdigest()
 
     def __len__(self) -> int:
@@ -95,8 +116,31 @@ class EntryFile:
 
     def __iter__(self) -> Iterator[Entry]:
         file = pq.ParquetFile(pa.BufferReader(self.data))
+        secret = pq.ParquetFile(pa.BufferReader(self.secret)) if self.secret else None
         for group in range(file.num_row_groups):  # each is one part of `of`
-            yield from entries_of(file.read_row_group(group, use_threads=False))
+            entries = entries_of(file.read_row_group(group, use_threads=False))
+            locations = _locations(secret, group)
+            for position, entry in enumerate(entries):
+                if entry.location == _ELSEWHERE:
+                    yield _with_location(entry, locations[position] if position < len(locations) else None)
+                else:
+                    yield entry
+
+
+def _locations(secret: pq.ParquetFile | None, group: int) -> list[dict[str, str]]:
+    """The rows of the second file beside the entries of one part; none where the file is missing or shorter."""
+    if secret is None or group >= secret.num_row_groups:
+        return []
+    rows: list[dict[str, str]] = secret.read_row_group(group, use_threads=False).to_pylist()
+    return rows
+
+
+def _with_location(entry: Entry, row: Mapping[str, str] | None) -> Entry:
+    """An entry with its full address, or with a problem where the second file does not have the one that `input` shows."""
+    if row is not None and row["entry_id"] == entry.entry_id and shown_input(row["location"]) == entry.input:
+        return replace(entry, location=row["location"])
+    hint = "the file in the run's directory `private` is missing or another run's: restore it, or start a new run from the manifest"
+    return replace(entry, location="", problem=Problem("its full address is not there", entry.input, hint))
 
 
 def batched(entries: Iterable[Entry], size: int) -> Iterator[list[Entry]]:

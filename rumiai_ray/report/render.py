@@ -18,6 +18,7 @@ from markupsafe import Markup
 
 from rumiai_ray import __version__
 from rumiai_ray.report.values import clock
+from rumiai_ray.shown import terminal_safe
 
 if TYPE_CHECKING:
     from rumiai_ray.report.run_page import RunPage
@@ -48,6 +49,8 @@ def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("rumiai_ray.report", _TEMPLATES),
         autoescape=True,
+        # Escaping keeps text from being markup; this keeps text from reordering or hiding what stands beside it.
+        finalize=lambda value: terminal_safe(value) if isinstance(value, str) and not isinstance(value, Markup) else value,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

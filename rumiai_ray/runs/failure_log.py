@@ -18,7 +18,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from rumiai_ray.tracebacks import bounded, traceback_of, without_secrets
+from rumiai_ray.shown import shown
+from rumiai_ray.tracebacks import bounded, traceback_of
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
@@ -118,17 +119,17 @@ class FailureLog:
             if once is not None:
                 self._once.add(once)
             known = [about.source] if about.source else []
-            text = without_secrets(bounded(traceback), known) if traceback else ""
+            text = shown(bounded(traceback), known) if traceback else ""
             digest = hashlib.sha256(text.encode(errors="replace")).hexdigest()[:16] if text else None
             record = {
                 "time": _now(),
                 "where": where,
                 "entry": about.entry_id,
-                "input": without_secrets(about.source, known) if about.source else None,
+                "input": shown(about.source, known) if about.source else None,
                 "video": about.video_key or None,
                 "model": about.model,
                 "attempt": about.attempt,
-                "error": without_secrets(_shortened(error), known),
+                "error": shown(_shortened(error), known),
                 "traceback_id": digest,
                 "traceback": text if digest not in self._known else None,
             }

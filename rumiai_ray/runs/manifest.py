@@ -19,6 +19,7 @@ from rumiai_ray.runs.fingerprint import fingerprint
 from rumiai_ray.runs.ids import check_run_id
 from rumiai_ray.schema.registry import TABLES_BY_NAME
 from rumiai_ray.settings import result_settings
+from rumiai_ray.shown import shown, shown_values
 
 FORMAT_VERSION = 1
 
@@ -107,7 +108,7 @@ class RunManifest(_Record):
     created_at: AwareDatetime
     """UTC."""
     command: tuple[str, ...]
-    """The command line as it was given."""
+    """The command line as it was given, but for secrets in it; see `shown`."""
     config: dict[str, Any]
     """All settings, defaults included."""
     result_settings: dict[str, Any]
@@ -126,6 +127,8 @@ class RunManifest(_Record):
     """How many entries the run was given; they are kept beside the manifest."""
     entries_sha256: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
     """Digest of the run's own copy of its entries."""
+    locations: str = Field(default="", pattern=r"^([0-9a-f]{32})?$")
+    """Random name, under `private/`, of the file with the addresses that hold secrets; empty where none does."""
     tables: dict[_TableName, int]
     """Schema version of every table this run can have."""
     fingerprint: str = ""
@@ -151,12 +154,12 @@ class RunManifest(_Record):
         config: BaseModel,
         plans: Sequence[ModelPlan],
         sampling: Mapping[str, Any],
-        entries: tuple[int, str] = (0, ""),
+        entries: tuple[int, str, str] = (0, "", ""),
         cluster: ClusterRecord | None = None,
     ) -> Self:
         """The manifest of a run that starts now, with this process's code, packages and checkout.
 
-        `entries` is how many there are and the digest of the run's copy of them.
+        `entries` is how many there are, the digest of the run's copy of them and the name of the private file beside the copy.
 
         Raises:
             ConfigError: `run_id` cannot name a run.
@@ -164,8 +167,8 @@ class RunManifest(_Record):
         return cls(
             run_id=run_id,
             created_at=datetime.now(UTC),
-            command=tuple(command),
-            config=config.model_dump(mode="json"),
+            command=tuple(shown(argument) for argument in command),
+            config=shown_values(config.model_dump(mode="json")),
             result_settings=result_settings(config),
             source_sha256=source_sha256(),
             git=git_state(),
@@ -174,6 +177,7 @@ class RunManifest(_Record):
             sampling=dict(sampling),
             entries=entries[0],
             entries_sha256=entries[1],
+            locations=entries[2],
             cluster=cluster,
             sandbox=SandboxRecord.of_now(),
             tables={name: table.version for name, table in TABLES_BY_NAME.items()},

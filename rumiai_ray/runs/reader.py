@@ -143,9 +143,9 @@ class Run:
         """A DuckDB database in memory with a view of each table, or of the ones named. Raises ConfigError also without DuckDB."""
         return to_duckdb(self, names or self.tables())
 
-    def query(self, sql: str) -> pa.Table:
+    def query(self, sql: str, *, external_access: bool = False) -> pa.Table:
         """The answer to an SQL query (DuckDB) over all tables; only those whose names stand in it are read. See `views.query`."""
-        return query(self, sql)
+        return query(self, sql, external_access=external_access)
 
     def files(self, name: str) -> list[str]:
         """Addresses of a table's committed files, for other tools: `read_parquet([...])` in SQL."""

@@ -5,9 +5,12 @@ from __future__ import annotations
 import csv
 import json
 import math
+import re
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TextIO
+
+from rumiai_ray.shown import escaped, terminal_safe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,13 +18,25 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _ROWS_AT_A_TIME = 1000
+_FORMULA = re.compile(r"\A(?=[=+\-@\t\r\n＝＋－＠])|(?<=[;\t\r\n])(?=\s*[=+\-@＝＋－＠])")
+"""Where a spreadsheet would begin to read a formula: at the beginning of a cell, or after what it may take for the end of one."""
 
 
-def write_csv(rows: pa.Table, file: TextIO) -> None:
-    """Write rows under a line of column names (RFC 4180): null is an empty cell, a list or a map is JSON, a time is ISO 8601."""
+def write_csv(rows: pa.Table, file: TextIO, *, raw: bool = False) -> None:
+    """Write rows under a line of column names (RFC 4180): null is an empty cell, a list or a map is JSON, a time is ISO 8601.
+
+    Args:
+        rows: of any table.
+        file: where to.
+        raw: leave texts as they are. Else a text that a spreadsheet would take for a formula gets an apostrophe before it, and characters
+            that a terminal would obey become U+FFFD: titles and names are strangers'.
+    """
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(rows.column_names)
-    writer.writerows([_cell(value) for value in record.values()] for record in _records(rows))
+    as_text = str if raw else _harmless
+    writer.writerow([as_text(name) for name in rows.column_names])
+    for record in _records(rows):
+        cells = (_cell(value) for value in record.values())
+        writer.writerow([as_text(cell) if isinstance(cell, str) else cell for cell in cells])
 
 
 def write_json(rows: pa.Table, file: TextIO) -> None:
@@ -29,7 +44,7 @@ def write_json(rows: pa.Table, file: TextIO) -> None:
     file.write("[")
     for number, record in enumerate(_records(rows)):
         file.write(",\n " if number else "\n ")
-        json.dump(plain(record), file, ensure_ascii=False, allow_nan=False)
+        file.write(escaped(json.dumps(plain(record), ensure_ascii=False, allow_nan=False)))
     file.write("\n]\n")
 
 
@@ -46,6 +61,10 @@ def plain(value: Any) -> Any:
             return value
         case _:
             return _scalar(value)
+
+
+def _harmless(text: str) -> str:
+    return _FORMULA.sub("'", terminal_safe(text.replace("\r", "\n")) if "\r" in text else terminal_safe(text))
 
 
 def _scalar(value: Any) -> str | float:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 _NO_DOWNLOADS = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
 """DuckDB otherwise fetches an extension from its maker's server when a query seems to want one."""
+_CLOSED = ("SET python_enable_replacements = false", "SET enable_external_access = false", "SET lock_configuration = true")
+"""After the tables are there: the statement reads them and nothing else, neither files nor this program's variables, writes no file, loads
+no extension, and cannot take any of that back."""
 
 
 def to_pandas(rows: pa.Table) -> pd.DataFrame:
@@ -52,12 +55,13 @@ def to_duckdb(run: RunTables, names: Iterable[str]) -> duckdb.DuckDBPyConnection
     return database
 
 
-def query(run: RunTables, sql: str) -> pa.Table:
+def query(run: RunTables, sql: str, *, external_access: bool = False) -> pa.Table:
     """The answer to an SQL query over all tables of a run. Only tables whose names stand in the query are read.
 
     Args:
         run: the run.
         sql: one statement in DuckDB's dialect; tables by their names, `SELECT label, count(*) FROM objects GROUP BY label`.
+        external_access: let it read and write files and load extensions, as DuckDB does by default. For SQL of one's own.
 
     Raises:
         ConfigError: DuckDB is not installed, or cannot make sense of the query; or the query gives no rows to show.
@@ -69,6 +73,8 @@ def query(run: RunTables, sql: str) -> pa.Table:
     # `SHOW TABLES` names none and means all.
     with to_duckdb(run, [name for name in tables if name in words] or tables) as database:
         try:
+            for statement in () if external_access else _CLOSED:
+                database.execute(statement)
             answer = database.sql(sql)
             if answer is None:
                 raise ConfigError("gives no rows", sql, "ask with SELECT")

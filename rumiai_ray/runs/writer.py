@@ -35,13 +35,21 @@ _LOG = logging.getLogger(__name__)
 MANIFEST = "manifest.json"
 SUMMARY = "summary.json"
 
-_BEGUN = re.compile(r"entries-[0-9a-f]{16}\.parquet(\.[0-9a-f]{32}\.part)?|manifest\.json\.[0-9a-f]{32}\.part")
+PRIVATE = "private"
+"""Directory for what only the run's owner may read, and only a resume and a retry need."""
+
+_BEGUN = re.compile(r"private|entries-[0-9a-f]{16}\.parquet(\.[0-9a-f]{32}\.part)?|manifest\.json\.[0-9a-f]{32}\.part")
 """What a creation leaves that was broken off before there was a manifest: not a run yet, and in nobody's way."""
 
 
 def entries_path(sha256: str) -> str:
     """Path of a run's copy of its entries. Named by content, so that one left by a broken-off creation is right or not looked at."""
     return f"entries-{sha256[:16]}.parquet"
+
+
+def private_path(name: str) -> str:
+    """Path of the file with the addresses that hold secrets."""
+    return f"{PRIVATE}/{name}.parquet"
 
 
 def check_free(out: str | os.PathLike[str], run_id: str) -> Store:
@@ -97,7 +105,14 @@ class RunWriter:
 
     @classmethod
     def create(
-        cls, out: str | os.PathLike[str], manifest: RunManifest, tables: Mapping[str, Table] = TABLES_BY_NAME, *, entries: bytes = b""
+        cls,
+        out: str | os.PathLike[str],
+        manifest: RunManifest,
+        tables: Mapping[str, Table] = TABLES_BY_NAME,
+        *,
+        entries: bytes = b"",
+        locations: bytes = b"",
+        shared: bool = False,
     ) -> Self:
         """Start a new run in `<out>/<run id>/`.
 
@@ -106,6 +121,9 @@ class RunWriter:
             manifest: what will run. Once it is there, there is a run.
             tables: the tables the run can have.
             entries: the run's own copy of its entries, a Parquet file; the manifest has its digest.
+            locations: the addresses among them that hold secrets, a Parquet file whose name the manifest has. On a disk its mode is 0600,
+                whoever may read the rest; an object store has no modes: who may read `private/` there is its policy's matter.
+            shared: on a disk, let the umask say who may read the run. Else its directory and all in it are for its owner alone.
 
         Raises:
             ConfigError: see `check_free`; or the file system does not keep to exclusive creation, which commits rest on.
@@ -113,6 +131,11 @@ class RunWriter:
         """
         run = check_free(out, manifest.run_id)
         try:
+            run.make(shared=shared)
+            if locations:
+                run.create_private(private_path(manifest.locations), locations)
+                if not run.on_disk:
+                    _LOG.warning("%s holds full addresses: let the store's policy keep others from reading it", run.uri(PRIVATE))
             if entries:
                 with suppress(FileExistsError):
                     run.publish(entries_path(hashlib.sha256(entries).hexdigest()), entries)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
+import re
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from rumiai_ray import open_run
 from rumiai_ray.errors import ConfigError
@@ -17,6 +21,7 @@ from rumiai_ray.runs.export.tables import export_features, export_tables
 from rumiai_ray.runs.text import write_csv, write_json
 from rumiai_ray.runs.writer import RunWriter
 from rumiai_ray.schema.registry import TABLES_BY_NAME
+from rumiai_ray.shown import terminal_safe
 from synthetic_run import analysis_row, manifest, object_row, stamped, video_row
 
 if TYPE_CHECKING:
@@ -109,3 +114,27 @@ def test_no_rows_are_an_empty_array_and_a_line_of_names() -> None:
     write_csv(rows, as_csv)
     assert json.loads(as_json.getvalue()) == []
     assert as_csv.getvalue() == "a\n"
+
+
+@settings(deadline=None)
+@given(st.text(st.characters()))
+def test_no_cell_of_csv_is_a_formula_and_none_speaks_to_a_terminal(text: str) -> None:
+    text = text.encode("utf-8", "replace").decode()
+    for start in ("", "=", "+", "-", "@", "\t", "\r", "a;=", "a\t@", "＝", "a\n="):
+        sink = io.StringIO()
+        write_csv(pa.table({"=name": [start + text]}), sink)
+        sink.seek(0)
+        (header,), (cell,) = csv.reader(sink)
+        assert header == "'=name"
+        assert not cell.startswith(("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠"))
+        assert not re.search(r"[;\t\n]\s*[=+\-@]", cell)
+        assert terminal_safe(cell) == cell
+
+
+def test_raw_csv_has_the_texts_as_they_are_and_numbers_never_change() -> None:
+    rows = pa.table({"text": ["=1+1", "\x1b[31m", "plain"], "number": [-1.5, -2.0, 3.0]})
+    raw, harmless = io.StringIO(), io.StringIO()
+    write_csv(rows, raw, raw=True)
+    write_csv(rows, harmless)
+    assert raw.getvalue() == "text,number\n=1+1,-1.5\n\x1b[31m,-2.0\nplain,3.0\n"
+    assert harmless.getvalue() == "text,number\n'=1+1,-1.5\n\N{REPLACEMENT CHARACTER}[31m,-2.0\nplain,3.0\n"

@@ -13,6 +13,8 @@ from rumiai_ray.runs.writer import RunWriter
 from synthetic_run import manifest, object_row, rows_of, stamped
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rumiai_ray.runs.reader import Run
 
 
@@ -98,3 +100,35 @@ def test_rows_added_after_the_run_was_looked_at_are_seen_by_looking_again(out: s
     writer.add({"objects": stamped("objects", [object_row(0)], "one")} | {"videos": rows_of("one")["videos"]})
     writer.commit(["one"])
     assert early.again().query("SELECT count(*) AS n FROM objects").to_pylist() == [{"n": 1}]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT * FROM read_text('/etc/passwd')",
+        "SELECT * FROM '/etc/passwd'",
+        "SELECT * FROM glob('/*')",
+        "COPY (SELECT 1) TO '{here}/written.csv'",
+        "ATTACH '{here}/other.db'",
+        "INSTALL httpfs",
+        "LOAD httpfs",
+        "EXPORT DATABASE '{here}/all'",
+        "SET enable_external_access = true",
+        "SET lock_configuration = false",
+        "SET enable_external_access = true; SELECT * FROM read_text('/etc/passwd')",
+        "SELECT * FROM outside",
+        "SELECT * FROM getenv('HOME')",
+    ],
+)
+def test_a_query_reads_its_tables_and_nothing_else(run: Run, tmp_path: Path, sql: str) -> None:
+    outside = run.table("videos")
+    assert outside is not None
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(ConfigError):
+        run.query(sql.replace("{here}", str(tmp_path)))
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_query_with_external_access_reads_files(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "own.csv").write_text("a,b\n1,2\n")
+    assert run.query(f"SELECT a FROM '{tmp_path}/own.csv'", external_access=True).to_pylist() == [{"a": 1}]  # noqa: S608 -- a test's own path

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.table import Table
 
 from rumiai_ray.cli.demo.clip import CAPTION_BOTTOM_PX, CAPTION_TOP_PX, SCENE_S, SCENES
+from rumiai_ray.cli.terminal import SafeConsole
 from rumiai_ray.schema.ocr import TEXTS
 from rumiai_ray.schema.run import Status
 from rumiai_ray.schema.whisper import WORDS
@@ -32,7 +32,7 @@ def print_comparison(run: Run, *, spoken: bool) -> None:
         table.add_row(f"{number * SCENE_S:.1f} to {(number + 1) * SCENE_S:.1f}", "picture", scene.shows, seen.get(number, nothing["yolo"]))
         table.add_row("", "caption", scene.caption, read.get(number, nothing["ocr"]))
         table.add_row("", "speech", scene.sentence if spoken else "(none)", heard.get(number, nothing["whisper"]), end_section=True)
-    Console().print(table)
+    SafeConsole().print(table)
 
 
 def objects_seen(run: Run) -> dict[int, str]:

@@ -11,6 +11,7 @@ import typer
 
 from rumiai_ray.cli.exits import Exit
 from rumiai_ray.cli.options import with_settings
+from rumiai_ray.cli.terminal import say
 from rumiai_ray.cli.weights import fetch_missing
 from rumiai_ray.config import BaseConfig  # noqa: TC001 -- typer reads the annotations
 from rumiai_ray.errors import ConfigError
@@ -84,4 +85,4 @@ def _analyse(clip: Path, config: BaseConfig, *, spoken: bool) -> Exit:
 
 
 def _say(line: str) -> None:
-    typer.echo(line, err=True)
+    say(line, err=True)

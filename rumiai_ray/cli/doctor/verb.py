@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from rumiai_ray.cli.exits import Exit
 from rumiai_ray.cli.options import with_settings
 from rumiai_ray.cli.tables import folding
+from rumiai_ray.cli.terminal import SafeConsole, say
 from rumiai_ray.config import BaseConfig  # noqa: TC001 -- typer reads the annotations
 from rumiai_ray.errors import ConfigError
 
@@ -36,7 +36,7 @@ def doctor(config: BaseConfig, clear: Clear = False) -> None:  # noqa: FBT002 --
     table = Table(*folding("", "check", "finding", "what to do"))
     for finding in findings:
         table.add_row(Text(finding.status, _STYLES[finding.status]), finding.check, Text(finding.message), Text(finding.remedy))
-    Console().print(table)
+    SafeConsole().print(table)
     if any(finding.status == "error" for finding in findings):
         raise typer.Exit(Exit.USAGE)
 
@@ -47,7 +47,7 @@ def _clear() -> None:
 
     for left in left_behind():
         if left.clear():
-            typer.echo(f"removed {left.path} ({left.size_bytes / 1e6:.1f} MB)", err=True)
+            say(f"removed {left.path} ({left.size_bytes / 1e6:.1f} MB)", err=True)
 
 
 def preflight(config: BaseConfig) -> None:
@@ -59,7 +59,7 @@ def preflight(config: BaseConfig) -> None:
     findings = examine_for(config, quick=True)
     for finding in findings:
         if finding.status == "warning":
-            typer.echo(f"warning: {finding.message} ({finding.remedy})", err=True)
+            say(f"warning: {finding.message} ({finding.remedy})", err=True)
     errors = [f"{finding.message} ({finding.remedy})" for finding in findings if finding.status == "error"]
     if errors:
         raise ConfigError("; ".join(errors), "preflight", "`rumiai-ray doctor` checks everything")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rumiai_ray.engine.work.counts import Tally, tally_of
 from rumiai_ray.errors import ConfigError, StorageError
 from rumiai_ray.ingest.table import EntryFile
-from rumiai_ray.runs.writer import entries_path
+from rumiai_ray.runs.writer import entries_path, private_path
 from rumiai_ray.schema.run import Status
 
 if TYPE_CHECKING:
@@ -64,11 +64,13 @@ def given_entries(run: Run) -> EntryFile:
     """The run's own copy of its entries.
 
     Raises:
-        StorageError: the copy is missing or not the one the manifest has the digest of.
+        StorageError: the copy is missing or not the one the manifest has the digest of. Where the file with the full addresses is
+            missing, only the entries that need it have a problem.
     """
     path = entries_path(run.manifest.entries_sha256)
     data = run.store.read_or_none(path)
-    entries = None if data is None else EntryFile(data)
+    secret = run.store.read_or_none(private_path(run.manifest.locations)) if run.manifest.locations else None
+    entries = None if data is None else EntryFile(data, secret or b"")
     if entries is None or entries.sha256 != run.manifest.entries_sha256:
         raise StorageError("the run's copy of its entries is missing or altered", run.store.uri(path), "start a new run from the manifest")
     return entries

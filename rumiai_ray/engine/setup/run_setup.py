@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from rumiai_ray.engine.work.entry_reader import Stage
 from rumiai_ray.frames.limits import DecodeLimits
@@ -55,7 +56,9 @@ class Prepared:
             ConfigError: a run of this id exists, or the file system does not refuse to create a file twice.
             StorageError: the directory cannot be written.
         """
-        return RunWriter.create(self.config.out, self.manifest, entries=self.entries.data)
+        return RunWriter.create(
+            self.config.out, self.manifest, entries=self.entries.data, locations=self.entries.secret, shared=self.config.shared
+        )
 
     def resume_run(self, run: Run) -> RunWriter:
         """Take over a run whose writer is gone, as of when `run` was read.
@@ -88,7 +91,7 @@ def prepare(
         config=config,
         plans=models,
         sampling=asdict(sampling_spec(config)),
-        entries=(len(entries), entries.sha256),
+        entries=(len(entries), entries.sha256, uuid4().hex if entries.secret else ""),
     )
     return Prepared(config, tuple(models), open_store(config), fetch_limits(config), entries, manifest)
 
@@ -106,6 +109,7 @@ def open_store(config: BaseConfig) -> FrameStore:
         limits=decode_limits(config),
         max_bytes=int(config.store_max_gb * 1e9),
         remote=None if config.store_remote is None else Remote.at(config.store_remote).checked(),
+        shared=config.shared,
     )
 
 

@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rumiai_ray.engine.work.arrow_ipc import pack
-from rumiai_ray.engine.work.entry_rows import dead_letter_row, video_row
+from rumiai_ray.engine.work.entry_rows import dead_letter_row, known_of, video_row
 from rumiai_ray.engine.work.item import Header, Work
 from rumiai_ray.engine.work.planner import plan_video
 from rumiai_ray.errors import MediaError, StorageError
 from rumiai_ray.ingest.fetch import fetch
+from rumiai_ray.shown import shown
 from rumiai_ray.tracebacks import traceback_of
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class Stage:
                 raise
             except Exception as error:  # noqa: BLE001 -- the boundary of an entry: whatever it is, it costs this entry and no other
                 row = dead_letter_row(self.run_id, entry, video_key or None, at, error)
-                yield Work(entry.entry_id, video_key, 0, 1, {}, Header(entry, pack(row), None, traceback=traceback_of(error)))
+                yield Work(entry.entry_id, video_key, 0, 1, {}, Header(entry, pack(row), None, traceback=_text_of(error, entry)))
                 return
             header = Header(entry, packed, plan, repeats=not claim(video_key, entry.entry_id))
             if header.repeats or not plan.batch_count:
@@ -81,7 +82,7 @@ class Stage:
             except Exception as error:  # noqa: BLE001 -- the same boundary, in mid-stream: the rows before are of no use then
                 if sent < plan.batch_count:
                     row = dead_letter_row(self.run_id, entry, video_key, "frames", error)
-                    yield Work(entry.entry_id, video_key, 0, 1, {}, Header(entry, pack(row), None, traceback=traceback_of(error)))
+                    yield Work(entry.entry_id, video_key, 0, 1, {}, Header(entry, pack(row), None, traceback=_text_of(error, entry)))
 
     def given_up(self, entry: Entry, attempts: int) -> Work:
         """The one row of an entry whose reading has ended its process so many times."""
@@ -89,3 +90,8 @@ class Stage:
         error.attempts = attempts
         row = dead_letter_row(self.run_id, entry, None, "frames", error)
         return Work(entry.entry_id, "", 0, 1, {}, Header(entry, pack(row), None))
+
+
+def _text_of(error: BaseException, entry: Entry) -> str:
+    """The traceback of an error as it may be logged: here the entry's full address is known, and in the driver's log it is not."""
+    return shown(traceback_of(error), known_of(entry))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rumiai_ray.errors import RumiaiError
 from rumiai_ray.ingest.cleaning import INPUT_CHARS, SHORT_CHARS, cleaned, message_of
 from rumiai_ray.schema.run import DEAD_LETTER, VIDEOS
+from rumiai_ray.shown import hidden, shown
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -47,16 +48,16 @@ def video_row(run_id: str, entry: Entry, video: Video, stored: StoredVideo) -> p
         "sampling_fps": facts.sampling_fps,
         "audio_duration_s": facts.audio_duration_s,
         "media_problems": [cleaned(problem) for problem in facts.problems],
-        "title": known.title,
-        "description": known.description,
-        "author": known.author,
-        "hashtags": None if known.hashtags is None else list(known.hashtags),
+        "title": _without(entry, known.title),
+        "description": _without(entry, known.description),
+        "author": _without(entry, known.author),
+        "hashtags": None if known.hashtags is None else [hidden(tag, known_of(entry)) for tag in known.hashtags],
         "uploaded_at": known.uploaded_at,
         "view_count": known.view_count,
         "like_count": known.like_count,
         "comment_count": known.comment_count,
         "share_count": known.share_count,
-        "source_url": video.source_url,
+        "source_url": None if video.source_url is None else shown(video.source_url, known_of(entry)),
         "columns": list(entry.columns.items()),
     }
     return VIDEOS.stamp(VIDEOS.rows([record]), run_id=run_id, video_key=video.video_key)
@@ -76,12 +77,22 @@ def dead_letter_row(run_id: str, entry: Entry, video_key: str | None, stage: str
         "notes": [cleaned(note, SHORT_CHARS) for note in entry.notes],
         "stage": stage,
         "error_class": cleaned(type(error).__name__, SHORT_CHARS),
-        "error_message": message_of(error),
+        "error_message": message_of(error, known_of(entry)),
         "attempts": min(error.attempts, INT32_MAX) if isinstance(error, RumiaiError) else 1,
         "traceback_sha256": _digest(error),
         "retryable": isinstance(error, RumiaiError) and error.retryable,
     }
     return DEAD_LETTER.stamp(DEAD_LETTER.rows([record]), run_id=run_id, video_key="")
+
+
+def known_of(entry: Entry) -> tuple[str, ...]:
+    """The full address of an entry, where it holds secrets: what a message about the entry must not quote."""
+    return (entry.location,) if entry.hides else ()
+
+
+def _without(entry: Entry, text: str | None) -> str | None:
+    """A text of the entry's server, which may quote the address that it was asked for."""
+    return None if text is None else hidden(text, known_of(entry))
 
 
 def _digest(error: BaseException) -> str:

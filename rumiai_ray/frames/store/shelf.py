@@ -39,14 +39,16 @@ class Shelf:
     Args:
         root: `<root>/<key[:2]>/<key>/` is an entry, `.locks/` and `.partial/` are beside them, on the same file system. Created, and
             created again where it is missing: a shelf travels to nodes that have none.
+        shared: create the root for whom the umask lets; else for its owner alone, which closes all that is in it.
         patience_s: how long to wait for a lock before calling its holder stuck.
     """
 
-    def __init__(self, root: Path, patience_s: float) -> None:
+    def __init__(self, root: Path, patience_s: float, *, shared: bool = False) -> None:
         self.root = root
         self._patience_s = patience_s
+        self._root_mode = 0o777 if shared else 0o700
         self._partial = root / ".partial"
-        self._partial.mkdir(parents=True, exist_ok=True)
+        self._make()
 
     def directory(self, key: str) -> Path:
         """Where a complete entry lies, if it does.
@@ -59,11 +61,12 @@ class Shelf:
 
     def new_partial(self, key: str) -> Path:
         """A path for what is being made or thrown away: its directory is there, nothing lies at it yet."""
-        self._partial.mkdir(parents=True, exist_ok=True)
+        self._make()
         return self._partial / f"{key}.{secrets.token_hex(8)}"
 
     def try_lock(self, key: str, *, exclusive: bool) -> FileLock | None:
         """An entry's lock, if it can be had at once."""
+        self._make()
         return FileLock.acquire(self._lock_file(key), exclusive=exclusive)
 
     def lock(self, key: str, *, exclusive: bool) -> FileLock:
@@ -72,6 +75,7 @@ class Shelf:
         Raises:
             StorageError: somebody holds it for longer than an extraction can take.
         """
+        self._make()
         lock = FileLock.acquire(self._lock_file(key), exclusive=exclusive, timeout_s=self._patience_s)
         if lock is None:
             what = f"another process has held this lock for {self._patience_s:g} s"
@@ -133,6 +137,10 @@ class Shelf:
                     continue  # evicted meanwhile
                 last_used_ns = found[COMPLETE].st_mtime_ns if COMPLETE in found else 0
                 yield Listed(last_used_ns, directory.name, sum(file.st_size for file in found.values()))
+
+    def _make(self) -> None:
+        self.root.mkdir(self._root_mode, parents=True, exist_ok=True)
+        self._partial.mkdir(exist_ok=True)
 
     def _lock_file(self, key: str) -> Path:
         if key != PRUNE:

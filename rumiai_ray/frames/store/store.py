@@ -52,13 +52,21 @@ class FrameStore:
         limits: what decoding one may cost.
         max_bytes: least recently used entries go when the store is larger; None for no limit.
         remote: a store that nodes share; None for none.
+        shared: where the directory is created, let the umask say who may read it; else its owner alone may.
 
     Raises:
         StorageError: the directory cannot be created or written.
     """
 
     def __init__(
-        self, root: Path, *, spec: SamplingSpec, limits: DecodeLimits, max_bytes: int | None = None, remote: Remote | None = None
+        self,
+        root: Path,
+        *,
+        spec: SamplingSpec,
+        limits: DecodeLimits,
+        max_bytes: int | None = None,
+        remote: Remote | None = None,
+        shared: bool = False,
     ) -> None:
         self.root = root
         self.spec = spec
@@ -66,7 +74,7 @@ class FrameStore:
         self.max_bytes = max_bytes
         self.remote = remote
         with storage_errors("opening the frame store", root):
-            self._shelf = Shelf(root, limits.wall_s + _GRACE_S + (LIMIT_S if remote else 0.0))
+            self._shelf = Shelf(root, limits.wall_s + _GRACE_S + (LIMIT_S if remote else 0.0), shared=shared)
             self._shelf.sweep()
 
     def key_of(self, video_key: str) -> str:

@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 TableFormat = Literal["csv", "parquet"]
 
 
-def export_tables(run: Run, directory: Path, kind: TableFormat) -> list[Path]:
+def export_tables(run: Run, directory: Path, kind: TableFormat, *, raw: bool = False) -> list[Path]:
     """Write every table of a run, empty ones too, to `<directory>/<table>.<kind>`.
 
     Args:
         run: the run; nothing but its committed files is read.
         directory: new or empty, so that it never mixes two runs.
+        raw: of CSV; see `write_csv`.
         kind: CSV has a list or a map as JSON in its cell; Parquet keeps types and the data dictionary.
 
     Returns:
@@ -45,7 +46,7 @@ def export_tables(run: Run, directory: Path, kind: TableFormat) -> list[Path]:
             path = directory / f"{name}.{kind}"
             if kind == "csv":
                 with path.open("x", encoding="utf-8", newline="") as file:
-                    write_csv(rows, file)
+                    write_csv(rows, file, raw=raw)
             else:
                 declared = TABLES_BY_NAME.get(name)
                 if declared is not None and rows.schema.equals(declared.schema):
@@ -59,12 +60,13 @@ def export_tables(run: Run, directory: Path, kind: TableFormat) -> list[Path]:
     return written
 
 
-def export_features(run: Run, path: Path) -> list[str]:
+def export_features(run: Run, path: Path, *, raw: bool = False) -> list[str]:
     """Write one wide CSV row per video; see `features`.
 
     Args:
         run: the run.
         path: the file, which must not be there yet.
+        raw: see `write_csv`.
 
     Returns:
         Tables this run does not have, whose columns are missing.
@@ -77,7 +79,7 @@ def export_features(run: Run, path: Path) -> list[str]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8", newline="") as file:
-            write_csv(rows, file)
+            write_csv(rows, file, raw=raw)
     except FileExistsError as error:
         raise ConfigError("is there already", str(path), "choose another name") from error
     except OSError as error:
