@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import unicodedata
 from pathlib import PurePosixPath
 from urllib.parse import unquote, urlsplit
+
+_log = logging.getLogger(__name__)
 
 _POST_ID = re.compile(r"[0-9]{5,25}")
 _NOT_IN_ID = re.compile(r"[^\w.-]+")
@@ -26,7 +29,8 @@ def stem_of(text: str) -> str:
         try:
             parts = urlsplit(text)
             path, host = unquote(parts.path), parts.hostname or ""
-        except ValueError:  # a file whose name holds "://[", for one
+        except ValueError as error:  # a file whose name holds "://[", for one
+            _log.debug("%r is named as a path: %s", text[:200], error)
             return _sanitised(PurePosixPath(text).stem) or "video"
         for segment in reversed(path.split("/")):
             if _POST_ID.fullmatch(segment):

@@ -162,15 +162,16 @@ def fuzz(seconds: float, seed: int, tally: Tally) -> None:
             sys.stdout.write(f"BROKEN fuzz:{target}:{found[0] if found else folder / 'log'}: exit code {code}\n")
 
 
-def repeat(case: str, seed: int) -> None:
-    """Run one case in this process and show how it ends, traceback included."""
+def repeat(case: str, seed: int) -> int:
+    """Run one case and show how it ends; returns the exit code."""
     section, target, name = case.split(":", 2)
     if section == "fuzz":
         sys.stdout.write(hostile_targets.tried(target, Path(name).read_bytes()) + "\n")
-        return
+        return 0
     tally = Tally()
     run_cases([case], seed, tally)
     sys.stdout.write("\n".join([*tally.lines(), ""]))
+    return 1 if any(tally.zeros.values()) else 0
 
 
 def main(arguments: list[str]) -> int:
@@ -182,8 +183,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--fuzz-s", type=float, help=f"seconds for each of {len(hostile_targets.TARGETS)} fuzzing targets")
     chosen = parser.parse_args(arguments)
     if chosen.case:
-        repeat(chosen.case, chosen.seed)
-        return 0
+        return repeat(chosen.case, chosen.seed)
     if find_spec("atheris") is None:
         sys.stdout.write("atheris is not installed, and the fuzzing needs it: .venv/bin/python -m pip install -e '.[hostile]'\n")
         return 2
