@@ -16,6 +16,7 @@ from rumiai_ray.cli.options import with_settings
 from rumiai_ray.config import BaseConfig  # noqa: TC001 -- typer reads the annotations
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from concurrent.futures import Future
 
     from rumiai_ray.cli.exits import Exit
@@ -53,14 +54,15 @@ def analyze_inputs(inputs: list[str], config: BaseConfig, *, run_id: str | None 
         RumiaiError: usage or preflight; nothing was started and nothing was written.
     """
     from rumiai_ray.cli.doctor.verb import preflight  # noqa: PLC0415
-    from rumiai_ray.engine.setup.model_choice import choose_models  # noqa: PLC0415
+    from rumiai_ray.cli.warm_choice import kept_by_warm_cell  # noqa: PLC0415
     from rumiai_ray.ingest.entries import entries_from_inputs  # noqa: PLC0415
 
     entries = entries_from_inputs(inputs)
     early = ThreadPoolExecutor(2)
     # Hashing needs no Python, and the preflight waits for a process of its own: both go on while Ray is imported.
     # On a cluster the choice asks Ray, which wants the main thread.
-    chosen = None if os.environ.get("RAY_ADDRESS") else early.submit(choose_models, config)
+    kept = kept_by_warm_cell(config) if config.profile == "auto" else {}
+    chosen = None if os.environ.get("RAY_ADDRESS") else early.submit(_choose, config, kept)
     fit = early.submit(preflight, config)
 
     from rumiai_ray.cli.endings import noise_to_stderr, run_to_the_end, scratch_directory  # noqa: PLC0415
@@ -77,7 +79,7 @@ def analyze_inputs(inputs: list[str], config: BaseConfig, *, run_id: str | None 
         check_address()
         fit.result()
         threading.Thread(target=_import_what_comes_later, name="imports", daemon=True).start()
-        models = _models(chosen, config)
+        models = _models(chosen, config, kept)
         connect_early()
         prepared = prepare(config, models, EntryFile.of(entries), command=sys.argv, run_id=run_id)
         with progress_to_stderr(prepared.models) as reporter, scratch_directory() as workdir:
@@ -107,15 +109,32 @@ def _await(left: Future[None]) -> None:
         typer.echo(f"warning: Ray did not end in order: {type(error).__name__}: {error}", err=True)
 
 
-def _models(chosen: Future[tuple[ModelPlan, ...]] | None, config: BaseConfig) -> tuple[ModelPlan, ...]:
+def _choose(config: BaseConfig, kept: Mapping[str, str]) -> tuple[ModelPlan, ...]:
+    """What will run, where nothing has to be fetched or asked for that.
+
+    Raises:
+        MissingWeightsError: something has.
+    """
+    from rumiai_ray.cli.consent import may_ask  # noqa: PLC0415
+    from rumiai_ray.cli.weights import barred_here  # noqa: PLC0415
+    from rumiai_ray.engine.setup.model_choice import choose_models, survey_of  # noqa: PLC0415
+
+    survey = survey_of(config, kept=kept, barred=barred_here(config)) if config.profile == "auto" else None
+    return choose_models(config, survey, may_ask=may_ask())
+
+
+def _models(chosen: Future[tuple[ModelPlan, ...]] | None, config: BaseConfig, kept: Mapping[str, str]) -> tuple[ModelPlan, ...]:
     """What will run, after fetching weights that are missing and can be had from here; `chosen` is what could be said without."""
-    from rumiai_ray.cli.weights import choose_or_fetch  # noqa: PLC0415
+    from rumiai_ray.cli.consent import may_ask  # noqa: PLC0415
+    from rumiai_ray.cli.weights import choose_or_fetch, tell_stand_ins  # noqa: PLC0415
     from rumiai_ray.models.weights.choice import MissingWeightsError  # noqa: PLC0415
 
     if chosen is not None:
         with contextlib.suppress(MissingWeightsError):
-            return chosen.result()
-    return choose_or_fetch(config)
+            models = chosen.result()
+            tell_stand_ins(models)
+            return models
+    return choose_or_fetch(config, kept=kept, asking=may_ask())
 
 
 def _import_what_comes_later() -> None:

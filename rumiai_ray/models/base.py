@@ -81,6 +81,8 @@ class ModelPlan:
     cpu_share: float = 1.0
     """What an actor keeps busy of the CPUs its threads could use."""
     settings: ModelSettings = field(default_factory=ModelSettings)
+    reason: str = ""
+    """Why this candidate was chosen, in words."""
     implementation: str = ""
     """`module:Class` of a family that is not in the catalogue; empty for one that is."""
 
