@@ -31,12 +31,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-from rich.console import Console
-from rich.table import Table
-
 # The package need not be installed: it lies beside this folder.
 sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from rumiai_ray.cli.interpreter import check_interpreter  # noqa: E402 -- found on the path just set
+
+check_interpreter()
+
+import typer  # noqa: E402 -- only where the packages are
+from rich.console import Console  # noqa: E402 -- only where the packages are
+from rich.table import Table  # noqa: E402 -- only where the packages are
 
 from rumiai_ray.cli.exits import Exit  # noqa: E402 -- found on the path just set
 from rumiai_ray.cli.options import with_settings  # noqa: E402

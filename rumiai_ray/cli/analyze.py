@@ -47,8 +47,8 @@ def analyze(inputs: Inputs, config: BaseConfig, run_id: RunId = None, json: AsJs
     raise typer.Exit(analyze_inputs(inputs, config, run_id=run_id, as_json=json))
 
 
-def analyze_inputs(inputs: list[str], config: BaseConfig, *, run_id: str | None = None, as_json: bool = False) -> Exit:
-    """The verb without typer: prepares, runs, prints; returns the exit code.
+def analyze_inputs(inputs: list[str], config: BaseConfig, *, run_id: str | None = None, as_json: bool = False, quiet: bool = False) -> Exit:
+    """The verb without typer: prepares, runs, prints unless `quiet`; returns the exit code.
 
     Raises:
         RumiaiError: usage or preflight; nothing was started and nothing was written.
@@ -93,7 +93,7 @@ def analyze_inputs(inputs: list[str], config: BaseConfig, *, run_id: str | None 
         run = open_run(writer.run.uri())
         if as_json:
             print_json(run, stdout)
-        else:
+        elif not quiet:
             print_tables(run, stdout)
         _await(left)
     return exit_code

@@ -152,8 +152,9 @@ def _ready(config: BaseConfig, kept: Mapping[str, str], *, asking: bool) -> tupl
     *others, directory = _directories(config)
     barred = barred_here(config)
     fetched: set[str] = set()
+    answers: dict[str, bool] = {}  # each host is asked once
     while True:
-        survey = survey_of(config, kept=kept, barred=barred)
+        survey = survey_of(config, kept=kept, barred=barred, answers=answers)
         choices = survey.choose(wanted_models(config))
         question = next((choice.ask for choice in choices.values() if choice.ask), None)
         if question is not None and asking:
@@ -174,7 +175,7 @@ def _ready(config: BaseConfig, kept: Mapping[str, str], *, asking: bool) -> tupl
             except WeightsError as error:
                 barred[candidate.backend] = f"could not be fetched: {error}"
         with contextlib.suppress(NotReadyError):  # something could not be fetched: choose again without it
-            plans = choose_models(config, survey_of(config, kept=kept, barred=barred))
+            plans = choose_models(config, survey_of(config, kept=kept, barred=barred, answers=answers))
             plans = tuple(_told_fetched(plan) if plan.backend in fetched else plan for plan in plans)
             tell_stand_ins(plans)
             return plans

@@ -80,7 +80,7 @@ def loadable_libraries(names: Sequence[str]) -> set[str]:
 
     Tried in a process of its own: a library once loaded stays, and a second FFmpeg beside PyAV's is asking for trouble.
     """
-    command = [sys.executable, "-S", "-c", _TRY, *names]
+    command = [sys.executable, "-P", "-S", "-c", _TRY, *names]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)  # noqa: S603 -- this very Python, names of our own
     return set(done.stdout.split())
 

@@ -62,9 +62,15 @@ def wanted_models(config: BaseConfig) -> list[weights.Wanted]:
     return [weights.Wanted(model_class(name), config.model_settings(name)) for name in config.models]
 
 
-def survey_of(config: BaseConfig, *, kept: Mapping[str, str] | None = None, barred: Mapping[str, str] | None = None) -> Survey:
+def survey_of(
+    config: BaseConfig,
+    *,
+    kept: Mapping[str, str] | None = None,
+    barred: Mapping[str, str] | None = None,
+    answers: dict[str, bool] | None = None,
+) -> Survey:
     """What `auto` knows before it looks; see `Survey`."""
-    return Survey(weight_directories(config), config.accept_noncommercial, kept or {}, barred or {})
+    return Survey(weight_directories(config), config.accept_noncommercial, kept or {}, barred or {}, {} if answers is None else answers)
 
 
 def choose_device(wanted: str) -> str:
