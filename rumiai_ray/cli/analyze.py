@@ -126,14 +126,12 @@ def _choose(config: BaseConfig, kept: Mapping[str, str]) -> tuple[ModelPlan, ...
 def _models(chosen: Future[tuple[ModelPlan, ...]] | None, config: BaseConfig, kept: Mapping[str, str]) -> tuple[ModelPlan, ...]:
     """What will run, after fetching weights that are missing and can be had from here; `chosen` is what could be said without."""
     from rumiai_ray.cli.consent import may_ask  # noqa: PLC0415
-    from rumiai_ray.cli.weights import choose_or_fetch, tell_stand_ins  # noqa: PLC0415
+    from rumiai_ray.cli.weights import choose_or_fetch  # noqa: PLC0415
     from rumiai_ray.models.weights.choice import MissingWeightsError  # noqa: PLC0415
 
     if chosen is not None:
         with contextlib.suppress(MissingWeightsError):
-            models = chosen.result()
-            tell_stand_ins(models)
-            return models
+            return chosen.result()
     return choose_or_fetch(config, kept=kept, asking=may_ask())
 
 

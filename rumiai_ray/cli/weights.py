@@ -60,7 +60,8 @@ def ls(config: BaseConfig) -> None:
 def fetch(config: BaseConfig) -> None:
     """Fetch what the profile's models lack, each file checked against its digest before it is put in place."""
     if config.profile == "auto":
-        _ready(config, {}, asking=may_ask())
+        for plan in _ready(config, {}, asking=may_ask()):
+            typer.echo(f"{plan.name}: {plan.backend}{plan.remark}", err=True)
         typer.echo("everything that `auto` chooses here is there and right", err=True)
     else:
         _fetch(_with_consent(config, config.models), config.models)
@@ -137,13 +138,6 @@ def barred_here(config: BaseConfig) -> dict[str, str]:
     return {"py-feat/detectorv2": why} if why and not os.environ.get("RAY_ADDRESS") else {}
 
 
-def tell_stand_ins(models: Sequence[ModelPlan]) -> None:
-    """One line on stderr for each stand-in, with the reason why it is not the flagship."""
-    for model in models:
-        if model.stand_in and model.reason:
-            typer.echo(f"{model.name}: {model.backend} ({model.reason})", err=True)
-
-
 def _ready(config: BaseConfig, kept: Mapping[str, str], *, asking: bool) -> tuple[ModelPlan, ...]:
     """The profile `auto`: choose, fetch, and where a fetch fails choose again without what could not be had."""
     from rumiai_ray.engine.setup.model_choice import NotReadyError, choose_models, survey_of, wanted_models  # noqa: PLC0415
@@ -176,9 +170,7 @@ def _ready(config: BaseConfig, kept: Mapping[str, str], *, asking: bool) -> tupl
                 barred[candidate.backend] = f"could not be fetched: {error}"
         with contextlib.suppress(NotReadyError):  # something could not be fetched: choose again without it
             plans = choose_models(config, survey_of(config, kept=kept, barred=barred, answers=answers))
-            plans = tuple(_told_fetched(plan) if plan.backend in fetched else plan for plan in plans)
-            tell_stand_ins(plans)
-            return plans
+            return tuple(_told_fetched(plan) if plan.backend in fetched else plan for plan in plans)
 
 
 def _told_fetched(plan: ModelPlan) -> ModelPlan:

@@ -86,6 +86,12 @@ class ModelPlan:
     implementation: str = ""
     """`module:Class` of a family that is not in the catalogue; empty for one that is."""
 
+    @property
+    def remark(self) -> str:
+        """What a person reads behind the plan's line: that a stand-in runs, and why; empty for a flagship chosen without a choice."""
+        words = [*(["declared stand-in"] if self.stand_in else []), *([self.reason.removeprefix("stand-in, ")] if self.reason else [])]
+        return f"  ({': '.join(words)})" if words else ""
+
 
 @dataclass(frozen=True)
 class FrameBatch:

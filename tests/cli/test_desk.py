@@ -65,12 +65,12 @@ def test_the_default_fetches_the_flagship_and_says_so() -> None:
     assert (plan.backend, plan.stand_in, plan.reason) == (FLAGSHIP, False, "flagship, fetched now")
 
 
-def test_a_fetch_that_fails_ends_with_the_stand_in_and_the_reason(given: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_fetch_that_fails_ends_with_the_stand_in_and_the_reason(given: dict[str, str]) -> None:
     given[FLAGSHIP] = "the server answered 403 Forbidden"
     (plan,) = weights.choose_or_fetch(yolo())
     assert (plan.backend, plan.stand_in) == (STAND_IN, True)
     assert "403 Forbidden" in plan.reason
-    assert "403 Forbidden" in capsys.readouterr().err
+    assert plan.remark.startswith("  (declared stand-in: can be fetched") or plan.remark.startswith("  (declared stand-in: fetched now")
 
 
 def test_a_fetch_of_which_nothing_comes_is_an_error_that_names_all_reasons(given: dict[str, str]) -> None:
