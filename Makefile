@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help python venv weights demo check test chaos hostile soak attribution cluster-test scale bench report-times soak-real lint dictionary constraints clean
+.PHONY: help python venv debian weights demo check test chaos hostile soak attribution cluster-test scale bench report-times soak-real lint dictionary constraints clean
 
 NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell $(name) $(NEW_ENOUGH) 2>/dev/null && command -v $(name))))
@@ -49,13 +49,16 @@ weights: $(STAMP) ## fetch the weights of the profile `offline` into the user's 
 	$(BIN)/rumiai-ray weights fetch --profile offline
 	$(BIN)/rumiai-ray weights fetch --profile offline --models ocr --ocr-engine easyocr
 
-demo: weights ## make a clip, analyse it, show the tables
+debian: # the shared libraries that no wheel brings: first of all, so that nobody waits minutes to be told of them
+	@[[ -z "$(PYTHON)" ]] || $(PYTHON) -m rumiai_ray.cli.doctor --install-debian-packages
+
+demo: debian weights ## make a clip, analyse it, show the tables and the path of a report
 	$(BIN)/rumiai-ray demo
 
 check: lint ## lint, then the tests that need neither Ray nor weights (two minutes)
 	$(BIN)/python tests/run_tiers.py unit $(PYTEST_ARGS)
 
-test: weights ## run the whole test suite, tier by tier: unit, ray, models, acceptance
+test: debian weights ## run the whole test suite, tier by tier: unit, ray, models, acceptance
 	$(BIN)/python tests/run_tiers.py $(PYTEST_ARGS)
 
 chaos: $(STAMP) ## run the kill matrix (half an hour; CHAOS_SEED repeats one)

@@ -9,7 +9,11 @@ from pathlib import Path
 # In a job the checkout is the working directory that Ray uploaded; the package need not be installed on the cluster's nodes.
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from rumiai_ray.cli.app import program  # noqa: E402 -- found on the path just set
+from rumiai_ray.cli.interpreter import check_interpreter  # noqa: E402 -- found on the path just set
+
+check_interpreter()
+
+from rumiai_ray.cli.app import program  # noqa: E402 -- only where its packages are
 
 if __name__ == "__main__":
     sys.argv[1:1] = ["batch"]

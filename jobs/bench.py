@@ -31,15 +31,20 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-from rich.console import Console
-from rich.table import Table
-
 # The package need not be installed: it lies beside this folder.
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from rumiai_ray.cli.interpreter import check_interpreter  # noqa: E402 -- found on the path just set
+
+check_interpreter()
+
+import typer  # noqa: E402 -- only where the packages are
+from rich.console import Console  # noqa: E402 -- only where the packages are
+from rich.table import Table  # noqa: E402 -- only where the packages are
+
 from rumiai_ray.cli.exits import Exit  # noqa: E402 -- found on the path just set
 from rumiai_ray.cli.options import with_settings  # noqa: E402
+from rumiai_ray.cli.weights import choose_or_fetch  # noqa: E402
 from rumiai_ray.config import BaseConfig  # noqa: E402 -- typer reads the annotations
 from rumiai_ray.engine.batch import Batch  # noqa: E402
 from rumiai_ray.engine.benchmark.cpu_meter import Meter, Sight, machine_cpu_s  # noqa: E402
@@ -47,7 +52,6 @@ from rumiai_ray.engine.benchmark.models_alone import Alone, measure_alone  # noq
 from rumiai_ray.engine.ray_session.session import connected  # noqa: E402
 from rumiai_ray.engine.results.ceiling import CORES, ceiling  # noqa: E402
 from rumiai_ray.engine.setup.machines import plan_of_ray  # noqa: E402
-from rumiai_ray.engine.setup.model_choice import choose_models  # noqa: E402
 from rumiai_ray.engine.setup.run_setup import prepare  # noqa: E402
 from rumiai_ray.errors import ConfigError, ModelError, RumiaiError  # noqa: E402
 from rumiai_ray.ingest.entries import read_manifest  # noqa: E402
@@ -106,7 +110,7 @@ def bench(manifest: Manifest, config: BaseConfig, report: Report = None) -> None
     console = Console(stderr=True)
     with tempfile.TemporaryDirectory(prefix="rumiai-bench-") as folder:
         config = config.model_copy(update={"out": str(Path(folder) / "runs")})
-        prepared = prepare(config, choose_models(config), EntryFile.of(read_manifest(manifest)), command=sys.argv)
+        prepared = prepare(config, choose_or_fetch(config), EntryFile.of(read_manifest(manifest)), command=sys.argv)
         with console.status("reading the frame store"):
             works, videos = rows_of(prepared, Path(folder))
         alone: dict[str, Alone] = {}

@@ -15,10 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-import typer
-
 # The package need not be installed: it lies beside this folder.
 sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from rumiai_ray.cli.interpreter import check_interpreter  # noqa: E402 -- found on the path just set
+
+check_interpreter()
+
+import typer  # noqa: E402 -- only where the packages are
 
 from rumiai_ray.cli.endings import scratch_directory  # noqa: E402 -- found on the path just set
 from rumiai_ray.cli.exits import Exit  # noqa: E402

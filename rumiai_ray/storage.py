@@ -68,7 +68,10 @@ class Store:
         """
         text = os.fspath(location)
         if "://" not in text:
-            return cls(LocalFileSystem(), str(Path(text).expanduser().absolute()))
+            try:
+                return cls(LocalFileSystem(), str(Path(text).expanduser().absolute()))
+            except RuntimeError as error:
+                raise ConfigError("nobody's home directory", text, "give the whole path") from error
         try:
             # A run that another process is writing must not be answered from an old listing.
             fs, path = fsspec.core.url_to_fs(text, use_listings_cache=False)

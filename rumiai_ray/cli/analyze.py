@@ -17,6 +17,7 @@ from rumiai_ray.cli.terminal import say
 from rumiai_ray.config import BaseConfig  # noqa: TC001 -- typer reads the annotations
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from concurrent.futures import Future
 
     from rumiai_ray.cli.exits import Exit
@@ -47,21 +48,22 @@ def analyze(inputs: Inputs, config: BaseConfig, run_id: RunId = None, json: AsJs
     raise typer.Exit(analyze_inputs(inputs, config, run_id=run_id, as_json=json))
 
 
-def analyze_inputs(inputs: list[str], config: BaseConfig, *, run_id: str | None = None, as_json: bool = False) -> Exit:
-    """The verb without typer: prepares, runs, prints; returns the exit code.
+def analyze_inputs(inputs: list[str], config: BaseConfig, *, run_id: str | None = None, as_json: bool = False, quiet: bool = False) -> Exit:
+    """The verb without typer: prepares, runs, prints unless `quiet`; returns the exit code.
 
     Raises:
         RumiaiError: usage or preflight; nothing was started and nothing was written.
     """
     from rumiai_ray.cli.doctor.verb import preflight  # noqa: PLC0415
-    from rumiai_ray.engine.setup.model_choice import choose_models  # noqa: PLC0415
+    from rumiai_ray.cli.warm_choice import kept_by_warm_cell  # noqa: PLC0415
     from rumiai_ray.ingest.entries import entries_from_inputs  # noqa: PLC0415
 
     entries = entries_from_inputs(inputs)
     early = ThreadPoolExecutor(2)
     # Hashing needs no Python, and the preflight waits for a process of its own: both go on while Ray is imported.
     # On a cluster the choice asks Ray, which wants the main thread.
-    chosen = None if os.environ.get("RAY_ADDRESS") else early.submit(choose_models, config)
+    kept = kept_by_warm_cell(config) if config.profile == "auto" else {}
+    chosen = None if os.environ.get("RAY_ADDRESS") else early.submit(_choose, config, kept)
     fit = early.submit(preflight, config)
 
     from rumiai_ray.cli.endings import noise_to_stderr, run_to_the_end, scratch_directory  # noqa: PLC0415
@@ -78,7 +80,7 @@ def analyze_inputs(inputs: list[str], config: BaseConfig, *, run_id: str | None 
         check_address()
         fit.result()
         threading.Thread(target=_import_what_comes_later, name="imports", daemon=True).start()
-        models = _models(chosen, config)
+        models = _models(chosen, config, kept)
         connect_early()
         prepared = prepare(config, models, EntryFile.of(entries), command=sys.argv, run_id=run_id)
         with progress_to_stderr(prepared.models) as reporter, scratch_directory() as workdir:
@@ -92,7 +94,7 @@ def analyze_inputs(inputs: list[str], config: BaseConfig, *, run_id: str | None 
         run = open_run(writer.run.uri())
         if as_json:
             print_json(run, stdout)
-        else:
+        elif not quiet:
             print_tables(run, stdout)
         _await(left)
     return exit_code
@@ -108,15 +110,30 @@ def _await(left: Future[None]) -> None:
         say(f"warning: Ray did not end in order: {type(error).__name__}: {error}", err=True)
 
 
-def _models(chosen: Future[tuple[ModelPlan, ...]] | None, config: BaseConfig) -> tuple[ModelPlan, ...]:
+def _choose(config: BaseConfig, kept: Mapping[str, str]) -> tuple[ModelPlan, ...]:
+    """What will run, where nothing has to be fetched or asked for that.
+
+    Raises:
+        MissingWeightsError: something has.
+    """
+    from rumiai_ray.cli.consent import may_ask  # noqa: PLC0415
+    from rumiai_ray.cli.weights import barred_here  # noqa: PLC0415
+    from rumiai_ray.engine.setup.model_choice import choose_models, survey_of  # noqa: PLC0415
+
+    survey = survey_of(config, kept=kept, barred=barred_here(config)) if config.profile == "auto" else None
+    return choose_models(config, survey, may_ask=may_ask())
+
+
+def _models(chosen: Future[tuple[ModelPlan, ...]] | None, config: BaseConfig, kept: Mapping[str, str]) -> tuple[ModelPlan, ...]:
     """What will run, after fetching weights that are missing and can be had from here; `chosen` is what could be said without."""
+    from rumiai_ray.cli.consent import may_ask  # noqa: PLC0415
     from rumiai_ray.cli.weights import choose_or_fetch  # noqa: PLC0415
     from rumiai_ray.models.weights.choice import MissingWeightsError  # noqa: PLC0415
 
     if chosen is not None:
         with contextlib.suppress(MissingWeightsError):
             return chosen.result()
-    return choose_or_fetch(config)
+    return choose_or_fetch(config, kept=kept, asking=may_ask())
 
 
 def _import_what_comes_later() -> None:

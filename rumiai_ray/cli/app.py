@@ -11,7 +11,9 @@ import os
 import re
 import signal
 import sys
+from difflib import get_close_matches
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -23,7 +25,7 @@ from rumiai_ray.cli.garbage import WHILE_IMPORTING
 from rumiai_ray.cli.options import Verbose  # noqa: TC001 -- typer reads the annotations
 from rumiai_ray.cli.terminal import say
 from rumiai_ray.engine.ray_session import supervisor as supervise
-from rumiai_ray.errors import RumiaiError
+from rumiai_ray.errors import ConfigError, RumiaiError
 from rumiai_ray.logs import configure
 from rumiai_ray.shown import shown, terminal_safe
 
@@ -60,7 +62,7 @@ class _DefaultsToAnalyze(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         first = _first(args)
-        if first and first not in self.commands and first not in {"-h", "--help", "--version"}:
+        if first and first not in self.commands and first not in {"-h", "--help", "-V", "--version"}:
             at = args.index(first)
             args = [*args[:at], DEFAULT, *args[at:]]
         return super().parse_args(ctx, args)
@@ -69,6 +71,29 @@ class _DefaultsToAnalyze(TyperGroup):
 def _first(arguments: Sequence[str]) -> str:
     """The first argument that is not `--verbose`: a verb, or what is to be analysed; empty where there is none."""
     return next((argument for argument in arguments if not _VERBOSE.fullmatch(argument)), "")
+
+
+def understood(arguments: Sequence[str]) -> list[str]:
+    """`arguments` with `help` as the option it means.
+
+    Raises:
+        ConfigError: the first one is neither a verb nor anything that could be an input.
+    """
+    first = _first(arguments)
+    if first == "help":
+        at = arguments.index(first)
+        rest = [*arguments[:at], *arguments[at + 1 :]]
+        return [*rest, "--help"] if _first(rest) in {*_VERBS, ""} else understood(rest)
+    if first and first not in _VERBS and not _could_be_input(first):
+        near = get_close_matches(first.lower(), [*_VERBS, "help"], n=1, cutoff=0.6)
+        hint = f"did you mean `{near[0]}`?" if near else f"there are: {', '.join(_VERBS)}; a file of that name is given as ./{first}"
+        raise ConfigError("no such command", repr(first), hint)
+    return list(arguments)
+
+
+def _could_be_input(text: str) -> bool:
+    """Whether an argument can be meant as a video: a path, a name with an ending, a pattern, a URL or URI, a file; options count too."""
+    return text.startswith("-") or any(sign in text for sign in "/.:*?[~") or Path(text).exists()
 
 
 def command_line(first: str = "--help") -> typer.Typer:
@@ -99,7 +124,7 @@ def _version(value: bool) -> None:  # noqa: FBT001 -- typer's callback
 
 
 def _common(
-    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version and end."),  # noqa: ARG001, FBT001, FBT003
+    version: bool = typer.Option(False, "--version", "-V", callback=_version, is_eager=True, help="Print the version and end."),  # noqa: ARG001, FBT001, FBT003
     verbose: Verbose = 0,
 ) -> None:
     configure(verbose)
@@ -128,7 +153,7 @@ def program() -> None:
 def _drives(arguments: list[str]) -> bool:
     """Whether these arguments start a run: its driver may be ended by Ray, and is supervised."""
     first, second, *_ = [*arguments, "", ""]
-    if {"-h", "--help", "--version"} & {first, second}:
+    if {"-h", "--help", "-V", "--version", "help"} & {first, second}:
         return False
     return first in {DEFAULT, "batch", "demo"} or (first == "runs" and second in {"resume", "retry"}) or (first not in {*_VERBS, ""})
 
@@ -141,7 +166,8 @@ def main() -> None:
 
 def _run() -> int:
     try:
-        ended = command_line(_first(sys.argv[1:]) or "--help")(standalone_mode=False)
+        arguments = understood(sys.argv[1:])
+        ended = command_line(_first(arguments) or "--help")(arguments, standalone_mode=False)
     except RumiaiError as error:
         say(f"{type(error).__name__}: {error}", err=True)
         return Exit.USAGE

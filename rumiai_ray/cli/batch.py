@@ -14,7 +14,7 @@ from rumiai_ray.cli.terminal import say
 from rumiai_ray.config import BaseConfig  # noqa: TC001 -- typer reads the annotations
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from rumiai_ray.engine.setup.resume import Remaining
     from rumiai_ray.engine.setup.run_setup import Prepared
@@ -83,7 +83,7 @@ def resume(run: Run, config: BaseConfig) -> Exit:
     # The run goes on where it lies, whatever is given now.
     config = config_of_run(run, config).model_copy(update={"out": _beside(run)})
     with noise_to_stderr():
-        prepared = _prepare(config, given_entries(run), run.run_id)
+        prepared = _prepare(config, given_entries(run), run.run_id, _backends(run))
         check_resumable(run, prepared.manifest)
 
         def take_over() -> tuple[RunWriter, Remaining]:
@@ -134,7 +134,7 @@ def config_of_run(run: Run, config: BaseConfig) -> BaseConfig:
         elif _value_at(values, path) is None:
             _put(values, path, held)
     if left:
-        typer.echo(f"not taken from the run, give them again if they are wanted: {', '.join(left)}", err=True)
+        say(f"not taken from the run, give them again if they are wanted: {', '.join(left)}", err=True)
     return load_config(flags={"out": _beside(run)} | values)
 
 
@@ -155,7 +155,12 @@ def _beside(run: Run) -> str:
     return run.store.uri().rpartition("/")[0]
 
 
-def _prepare(config: BaseConfig, entries: EntryFile, run_id: str | None) -> Prepared:
+def _backends(run: Run) -> dict[str, str]:
+    """What ran each family: a run goes on with the same, whatever could be fetched by now."""
+    return {model.name: model.backend for model in run.manifest.models}
+
+
+def _prepare(config: BaseConfig, entries: EntryFile, run_id: str | None, kept: Mapping[str, str] | None = None) -> Prepared:
     from rumiai_ray.cli.doctor.verb import preflight  # noqa: PLC0415
     from rumiai_ray.cli.weights import choose_or_fetch  # noqa: PLC0415
     from rumiai_ray.engine.ray_session.session import check_address  # noqa: PLC0415
@@ -163,7 +168,7 @@ def _prepare(config: BaseConfig, entries: EntryFile, run_id: str | None) -> Prep
 
     check_address()
     preflight(config)
-    return prepare(config, choose_or_fetch(config), entries, command=sys.argv, run_id=run_id)
+    return prepare(config, choose_or_fetch(config, kept=kept), entries, command=sys.argv, run_id=run_id)
 
 
 def _run(prepared: Prepared, begin: Callable[[], tuple[RunWriter, Remaining]]) -> Exit:

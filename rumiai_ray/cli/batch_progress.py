@@ -69,7 +69,7 @@ class BatchProgress:
 
     def __enter__(self) -> Self:
         for model in self._models:
-            note = "  (declared stand-in)" if model.stand_in else ""
+            note = model.remark
             self._print(f"{model.name:10} {model.backend} {model.version}, {model.device} {model.precision}{note}")
         self._tasks = {name: self._bars.add_task(name, total=None, figures="starting") for name in ("videos",)}
         self._tasks |= {model.name: self._bars.add_task(f"  {model.name}", total=1.0, figures="") for model in self._models}

@@ -53,7 +53,8 @@ def plan(
     wishes = wishes_of(config)
     made = plan_cluster(models, machines, replace(wishes, growing=wishes.growing and not described))
     if as_json:
-        say_json(asdict(made) | {"models": {model.name: model.backend for model in models}})
+        chosen = {"models": {model.name: model.backend for model in models}, "reasons": {model.name: model.reason for model in models}}
+        say_json(asdict(made) | chosen)
     else:
         _show(made, models)
 
@@ -87,12 +88,29 @@ def _models(config: BaseConfig, device: str) -> tuple[ModelPlan, ...]:
     from rumiai_ray.models.catalogue import model_class  # noqa: PLC0415
     from rumiai_ray.models.weights import choice as weights  # noqa: PLC0415
 
+    if config.profile == "auto":
+        return _auto(config, device)
     wanted = [weights.Wanted(model_class(name), config.model_settings(name)) for name in config.models]
     try:
         return weights.resolve_all(wanted, profile=config.profile, directories=weight_directories(config), device=device)
     except weights.MissingWeightsError as error:
         say(f"planned for the first choice of the profile {config.profile}, for not all weights are here: {error.subject}", err=True)
         return weights.first_choices(wanted, profile=config.profile, device=device)
+
+
+def _auto(config: BaseConfig, device: str) -> tuple[ModelPlan, ...]:
+    """What `auto` would choose now, and why; nothing is fetched."""
+    from rumiai_ray.cli.warm_choice import kept_by_warm_cell  # noqa: PLC0415
+    from rumiai_ray.cli.weights import barred_here  # noqa: PLC0415
+    from rumiai_ray.engine.setup.model_choice import survey_of, wanted_models  # noqa: PLC0415
+    from rumiai_ray.models.weights.choice import unfetched_plan  # noqa: PLC0415
+
+    wanted = wanted_models(config)
+    choices = survey_of(config, kept=kept_by_warm_cell(config), barred=barred_here(config)).choose(wanted)
+    return tuple(
+        unfetched_plan(one, choice.candidate, device=device, reason=choice.reason)
+        for one, choice in zip(wanted, choices.values(), strict=True)
+    )
 
 
 def _show(made: Plan, models: tuple[ModelPlan, ...]) -> None:
@@ -106,7 +124,10 @@ def _show(made: Plan, models: tuple[ModelPlan, ...]) -> None:
     bundle = ", ".join(f"{amount:g} {name}" for name, amount in made.cell.bundle.items())
     gpu_memory = f", {made.cell.gpu_memory_gb:.1f} GB of GPU memory" if made.cell.gpus else ""
     console.print(table)
-    console.print(Text("runs " + ", ".join(model.backend for model in models)))
+    for model in models:
+        declared = " (stand-in)" if model.stand_in else ""
+        reason = f": {model.reason}" if model.reason else ""
+        console.print(Text(f"{model.name} runs {model.backend}{declared}{reason}"), soft_wrap=True)
     console.print(f"a cell: {bundle}, {made.cell.memory_gb:.1f} GB{gpu_memory}")
     for one in made.machines:
         machine = one.machine

@@ -73,7 +73,7 @@ def progress_to_stderr(models: Sequence[ModelPlan]) -> Iterator[ProgressBars]:
     """Say what will run, then bars until the block ends."""
     console = SafeConsole(stderr=True)
     for model in models:
-        note = "  (declared stand-in)" if model.stand_in else ""
+        note = model.remark
         console.print(
             f"{model.name:10} {model.backend} {model.version}, {model.device} {model.precision}{note}",
             markup=False,

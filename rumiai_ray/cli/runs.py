@@ -25,7 +25,8 @@ _LOG = logging.getLogger(__name__)
 
 app = typer.Typer(help="Runs: list, show, verify, compare, resume, retry.", no_args_is_help=True)
 
-RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run id under --out, or a path.", show_default=False)]
+_RUN_HELP = "A run id under --out, its beginning, `latest`, or a path."
+RunName = Annotated[str, typer.Argument(metavar="RUN", help=_RUN_HELP, show_default=False)]
 
 
 def add_to(parent: typer.Typer) -> None:
@@ -105,7 +106,7 @@ def verify(run: RunName, config: BaseConfig) -> None:
 @app.command("diff")
 @with_settings("out")
 def diff(
-    before: Annotated[str, typer.Argument(metavar="A", help="A run id under --out, or a path.", show_default=False)],
+    before: Annotated[str, typer.Argument(metavar="A", help=_RUN_HELP, show_default=False)],
     after: Annotated[str, typer.Argument(metavar="B", help="The run to set beside it.", show_default=False)],
     config: BaseConfig,
     tolerance: Annotated[

@@ -31,8 +31,10 @@ def add_to(app: typer.Typer) -> None:
 
 def up(config: BaseConfig) -> None:
     """Start a Ray on this machine, or join the cluster RAY_ADDRESS names, and keep a cell warm there for `rumiai-ray VIDEO`."""
+    from rumiai_ray.cli.consent import may_ask  # noqa: PLC0415
     from rumiai_ray.cli.doctor.verb import preflight  # noqa: PLC0415 -- `--help` must not wait for Ray
     from rumiai_ray.cli.endings import noise_to_stderr  # noqa: PLC0415
+    from rumiai_ray.cli.warm_choice import kept_by_warm_cell, note_warm_cell  # noqa: PLC0415
     from rumiai_ray.cli.weights import choose_or_fetch  # noqa: PLC0415
     from rumiai_ray.engine.ray_session.local import cpus_to_count  # noqa: PLC0415
     from rumiai_ray.engine.ray_session.local_head import alone, find_head, start_head  # noqa: PLC0415
@@ -43,13 +45,15 @@ def up(config: BaseConfig) -> None:
     with noise_to_stderr():
         check_address()
         preflight(config)
-        wanted = Wanted(config, choose_or_fetch(config), source_sha256())
+        kept = kept_by_warm_cell(config)
+        wanted = Wanted(config, choose_or_fetch(config, kept=kept, asking=may_ask()), source_sha256())
         if not os.environ.get("RAY_ADDRESS"):
             with alone():
                 if find_head() is None:
                     _say("starting Ray on this machine")
                     start_head(cpus_to_count())
         held = keep(wanted, _say)
+        note_warm_cell(wanted.models, config)
     _show(_place(), [held])
     if any(model.state.startswith(("lost", "failed")) for model in held.models):
         raise typer.Exit(Exit.TROUBLED)

@@ -82,8 +82,16 @@ class ModelPlan:
     cpu_share: float = 1.0
     """What an actor keeps busy of the CPUs its threads could use."""
     settings: ModelSettings = field(default_factory=ModelSettings)
+    reason: str = ""
+    """Why this candidate was chosen, in words."""
     implementation: str = ""
     """`module:Class` of a family that is not in the catalogue; empty for one that is."""
+
+    @property
+    def remark(self) -> str:
+        """What a person reads behind the plan's line: that a stand-in runs, and why; empty for a flagship chosen without a choice."""
+        words = [*(["declared stand-in"] if self.stand_in else []), *([self.reason.removeprefix("stand-in, ")] if self.reason else [])]
+        return f"  ({': '.join(words)})" if words else ""
 
 
 @dataclass(frozen=True)

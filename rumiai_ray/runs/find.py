@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 
 _SHOWN = 5
+LATEST = "latest"
+"""Names the run that was started last, unless a run is called so."""
 
 
 def list_runs(out: str | os.PathLike[str]) -> list[Run]:
@@ -35,17 +37,26 @@ def _run_or_damaged(store: Store) -> Run | None:
 
 
 def find_run(run: str | Path, out: str | os.PathLike[str]) -> Run:
-    """One run, by its id under `out` or by the path or URI of its directory.
+    """One run: by its id under `out`, the beginning of one id only, the word `latest`, or the path or URI of its directory.
 
     Raises:
-        ConfigError: there is no such run; the message names the ids most like it.
+        ConfigError: there is no such run, or several begin so; the message names the ids most like it.
     """
     text = os.fspath(run)
     is_name = "/" not in text and text not in {"", ".", ".."}
     found = (run_at(Store.at(out).below(text)) if is_name else None) or (run_at(Store.at(text)) if text else None)
     if found is not None:
         return found
-    ids = [known.run_id for known in list_runs(out)]
+    known_runs = list_runs(out)
+    if text == LATEST and known_runs:
+        return max(known_runs, key=lambda known: known.manifest.created_at)
+    begun = [known for known in known_runs if is_name and known.run_id.startswith(text)]
+    if len(begun) == 1:
+        return begun[0]
+    if begun:
+        shown = ", ".join(known.run_id for known in begun[-_SHOWN:])
+        raise ConfigError(f"{len(begun)} runs begin so", repr(text), f"type more of one: {shown}")
+    ids = [known.run_id for known in known_runs]
     near = get_close_matches(text.rstrip("/").rpartition("/")[2], ids, n=_SHOWN, cutoff=0.5) or ids[-_SHOWN:]
     hint = f"did you mean {', '.join(near)}?" if near else f"there are no runs under {Store.at(out).uri()}"
     raise ConfigError("no such run", repr(text), hint)

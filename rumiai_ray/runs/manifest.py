@@ -47,6 +47,8 @@ class ModelRecord(_Record):
     backend: str
     version: str
     stand_in: bool
+    reason: str = ""
+    """Why this candidate was chosen, in words; no part of the fingerprint."""
     files: tuple[WeightsRecord, ...]
     weights_sha256: str
     device: str
@@ -64,6 +66,7 @@ class ModelRecord(_Record):
             backend=plan.backend,
             version=plan.version,
             stand_in=plan.stand_in,
+            reason=plan.reason,
             files=tuple(
                 WeightsRecord(role=role, name=Path(path).name, sha256=plan.digests[role]) for role, path in sorted(plan.files.items())
             ),

@@ -77,7 +77,7 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
     monkeypatch.chdir(tmp_path)
     stage = Stage(tmp_path / "runs")
 
-    def prepared(config: BaseConfig, entries: EntryFile, run_id: str | None) -> Prepared:
+    def prepared(config: BaseConfig, entries: EntryFile, run_id: str | None, _kept: object = None) -> Prepared:
         stage.while_preparing()
         return prepare(config, [], entries, command=["test"], run_id=run_id)
 

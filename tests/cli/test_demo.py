@@ -215,7 +215,7 @@ class Calls:
             raise weights.MissingWeightsError("missing")
 
     def fetch(
-        self, models: list[Any], settings: dict[str, Any], profile: str, directory: Path, progress: Callable[[str], None], _: list[Path]
+        self, models: list[Any], settings: dict[str, Any], profile: str, directory: Path, progress: Callable[[str], None], *_: object
     ) -> tuple[Path, ...]:
         assert set(settings) == {model.name for model in models}
         assert directory.is_absolute()

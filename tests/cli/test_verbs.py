@@ -273,7 +273,7 @@ def fetched(rumiai: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch) -> li
         asked.append([model.name for model in models])
         return ()
 
-    def nobody_answers(sources: Any, _timeout_s: float) -> dict[str, bool]:
+    def nobody_answers(sources: Any) -> dict[str, bool]:
         return {host_of(source): False for source in sources if not isinstance(source, PackageSource)}
 
     monkeypatch.setattr(fetch, "fetch", fetch_nothing)

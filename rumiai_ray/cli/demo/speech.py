@@ -58,9 +58,12 @@ def speak(sentences: Sequence[str]) -> tuple[np.ndarray[Any, np.dtype[np.int16]]
     if find_spec(LOADER) is None:
         raise NoSpeechError("not installed", f"speech synthesiser {LOADER}", hint)
     with tempfile.TemporaryDirectory(prefix="rumiai-speech-") as folder:
-        command = [sys.executable, "-m", __name__, folder, *sentences]
+        # -P: a `types.py` in the working directory would be imported instead of Python's own. The package is then found by its path.
+        command = [sys.executable, "-P", "-m", __name__, folder, *sentences]
+        search_path = os.pathsep.join(filter(None, [str(Path(__file__).parents[3]), os.environ.get("PYTHONPATH")]))
+        environment = {**os.environ, "PYTHONPATH": search_path}
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)  # noqa: S603 -- ourselves
+            done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False, env=environment)  # noqa: S603 -- ourselves
         except subprocess.TimeoutExpired:
             raise NoSpeechError(f"gave no speech within {TIMEOUT_S:g} s", f"speech synthesiser {LOADER}", hint) from None
         if done.returncode:

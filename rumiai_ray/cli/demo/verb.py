@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import sys
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +18,9 @@ from rumiai_ray.cli.terminal import say
 from rumiai_ray.cli.weights import fetch_missing
 from rumiai_ray.config import BaseConfig  # noqa: TC001 -- typer reads the annotations
 from rumiai_ray.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rumiai_ray.runs.reader import Run
 
 Keep = Annotated[
     Path | None,
@@ -80,8 +86,30 @@ def _analyse(clip: Path, config: BaseConfig, *, spoken: bool) -> Exit:
     run_id = new_run_id(datetime.now(UTC))
     exit_code = analyze_inputs([str(clip)], config, run_id=run_id)
     if exit_code is not Exit.ABORTED:
-        print_comparison(find_run(run_id, config.out), spoken=spoken)
+        run = find_run(run_id, config.out)
+        print_comparison(run, spoken=spoken)
+        _report(run, config)
     return exit_code
+
+
+def _report(run: Run, config: BaseConfig) -> None:
+    """Write the pages of the demo's run beside it, and say how to open them. The last lines of the demo."""
+    from rumiai_ray.engine.setup.run_setup import open_store  # noqa: PLC0415
+    from rumiai_ray.report.write import INDEX, write_report  # noqa: PLC0415 -- jinja2
+
+    index = Path(f"{run.run_id}-report").absolute() / INDEX
+    write_report(run, index.parent, open_store(config.model_copy(update={"store_remote": None})))
+    say(f"report: {index}")
+    say(f"open it: {opening(index)}")
+
+
+def opening(page: Path) -> str:
+    """How to look at a page from where this command runs: with the desktop's browser, or by copying it to a machine that has one."""
+    if sys.platform == "darwin":
+        return f"open {shlex.quote(str(page))}"
+    if os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
+        return f"xdg-open {shlex.quote(str(page))}"
+    return f"no desktop here: copy {shlex.quote(str(page.parent))} to your own machine and open {page.name} in a browser"
 
 
 def _say(line: str) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Finding", "debian_packages", "examine"]
 
 
-def examine(
+def examine(  # noqa: PLR0913 -- all that a machine is looked at for
     profile: Profile,
     models: Mapping[str, ModelSettings],
     weights_dirs: Sequence[Path],
@@ -33,6 +33,7 @@ def examine(
     *,
     quick: bool,
     require_sandbox: bool = False,
+    accepted: bool = False,
 ) -> list[Finding]:
     """Look at the machine from the ground up: Python, libraries, packages, weights, disk, sandbox, GPU, Ray, and what an older system left.
 
@@ -43,6 +44,7 @@ def examine(
         store: directory of the frame store.
         out: directory that holds runs, or a URI, which is not looked at.
         require_sandbox: a decoder that the kernel cannot confine is an error, not a warning.
+        accepted: whether licences that forbid commercial use were accepted.
         quick: leave out what takes more than a blink (asking torch for GPUs) and the weights, which a run hashes itself right after.
 
     Returns:
@@ -52,7 +54,7 @@ def examine(
         _machine_checks.python_version(),
         system_libraries(profile, models),
         *_package_checks.packages(),
-        *([] if quick else _weight_checks.weights(profile, models, weights_dirs)),
+        *([] if quick else _weight_checks.weights(profile, models, weights_dirs, accepted=accepted)),
         *_machine_checks.disk_space(store, out),
         _machine_checks.sandbox(required=require_sandbox),
         *_machine_checks.gpu(quick=quick),

@@ -62,9 +62,17 @@ def system_libraries(profile: str, models: Collection[str]) -> Finding:
     missing = [library for library in LIBRARIES if loadable.isdisjoint(library.names)]
     if not missing:
         return Finding("system libraries", "ok", f"all {len(LIBRARIES)} load")
+    # In `auto` the plan takes the stand-in where py-feat cannot be imported.
     needed = [library for library in missing if library is not FFMPEG or (profile == "standard" and "emotion" in models)]
     message = "cannot load " + ", ".join(f"{library.names[0]} (for {library.wanted_by})" for library in missing)
     return Finding("system libraries", "error" if needed else "warning", message, apt_command([library.debian for library in missing]))
+
+
+def ffmpeg_missing() -> str:
+    """Why py-feat cannot run here; empty where it can."""
+    if loadable_libraries(FFMPEG.names):
+        return ""
+    return f"FFmpeg's shared libraries are not installed: `{apt_command([FFMPEG.debian])}`"
 
 
 def loadable_libraries(names: Sequence[str]) -> set[str]:
@@ -72,7 +80,7 @@ def loadable_libraries(names: Sequence[str]) -> set[str]:
 
     Tried in a process of its own: a library once loaded stays, and a second FFmpeg beside PyAV's is asking for trouble.
     """
-    command = [sys.executable, "-S", "-c", _TRY, *names]
+    command = [sys.executable, "-P", "-S", "-c", _TRY, *names]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)  # noqa: S603 -- this very Python, names of our own
     return set(done.stdout.split())
 

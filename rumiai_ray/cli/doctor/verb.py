@@ -79,4 +79,5 @@ def examine_for(config: BaseConfig, *, quick: bool) -> list[Finding]:
         config.out,
         quick=quick,
         require_sandbox=config.limits.require_sandbox,
+        accepted=config.accept_noncommercial,
     )

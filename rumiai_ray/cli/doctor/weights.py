@@ -12,19 +12,23 @@ if TYPE_CHECKING:
 
     from rumiai_ray.errors import RumiaiError
     from rumiai_ray.models.base import Model, ModelSettings
+    from rumiai_ray.models.weights.choice import Wanted
     from rumiai_ray.models.weights.files import Profile
 
 
-def weights(profile: Profile, models: Mapping[str, ModelSettings], directories: Sequence[Path]) -> list[Finding]:
+def weights(profile: Profile, models: Mapping[str, ModelSettings], directories: Sequence[Path], *, accepted: bool = False) -> list[Finding]:
     """One finding for each family: what would run, or why nothing can. Every file is hashed."""
     from rumiai_ray.errors import RumiaiError  # noqa: PLC0415 -- the doctor's module stays light
     from rumiai_ray.models.catalogue import model_class  # noqa: PLC0415
-    from rumiai_ray.models.weights.choice import MissingWeightsError, resolve  # noqa: PLC0415
+    from rumiai_ray.models.weights.choice import MissingWeightsError, Wanted, resolve  # noqa: PLC0415
 
     findings = []
     for name, settings in models.items():
         check = f"weights of {name}"
         model = model_class(name)
+        if profile == "auto":
+            findings.append(_auto(check, Wanted(model, settings), directories, accepted=accepted))
+            continue
         try:
             plan = resolve(model, settings, profile=profile, directories=directories)
         except MissingWeightsError as error:
@@ -36,6 +40,23 @@ def weights(profile: Profile, models: Mapping[str, ModelSettings], directories: 
             files = f"{len(plan.files)} files, digests right" if plan.files else "needs none"
             findings.append(Finding(check, "ok", f"{plan.backend} {plan.version}{declared}, {files}"))
     return findings
+
+
+def _auto(check: str, wanted: Wanted, directories: Sequence[Path], *, accepted: bool) -> Finding:
+    """What `auto` would choose; its files are hashed where they are here."""
+    from rumiai_ray.errors import RumiaiError  # noqa: PLC0415
+    from rumiai_ray.models.weights.auto import Survey  # noqa: PLC0415
+    from rumiai_ray.models.weights.choice import complete_plan  # noqa: PLC0415
+
+    try:
+        (choice,) = Survey(directories, accepted).choose([wanted]).values()
+        if choice.fetch:
+            return Finding(check, "ok", f"{choice.candidate.backend}: {choice.reason}")
+        plan = complete_plan(wanted, choice.candidate, directories, device="cpu", reason=choice.reason)
+    except RumiaiError as error:
+        return Finding(check, "error", _said(error), error.hint)
+    files = f"{len(plan.files)} files, digests right" if plan.files else "needs none"
+    return Finding(check, "ok", f"{plan.backend} {plan.version}: {plan.reason}; {files}")
 
 
 def _said(error: RumiaiError) -> str:

@@ -93,7 +93,7 @@ def start_head(cpus: int) -> Head:
     made.write_token()
     folder = made.path
     ports = dict(zip(_PORTS, free_ports(len(_PORTS)), strict=True))
-    command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--node-ip-address=127.0.0.1"]
+    command = [sys.executable, "-P", "-m", "ray.scripts.scripts", "start", "--head", "--block", "--node-ip-address=127.0.0.1"]
     command += ["--include-dashboard=false", "--min-worker-port=0", "--max-worker-port=0", "--disable-usage-stats"]
     command += [f"--num-cpus={cpus}", f"--object-store-memory={object_store_bytes(cpus)}", f"--temp-dir={folder}"]
     command += [f"--{name}={port}" for name, port in ports.items()]

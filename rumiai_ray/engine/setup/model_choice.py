@@ -9,8 +9,11 @@ from rumiai_ray.engine.setup.gpus import gpus_here
 from rumiai_ray.errors import ConfigError
 from rumiai_ray.models.catalogue import model_class
 from rumiai_ray.models.weights import choice as weights
+from rumiai_ray.models.weights.auto import Survey
+from rumiai_ray.models.weights.choice import MissingWeightsError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from rumiai_ray.config import BaseConfig
@@ -22,16 +25,52 @@ def weight_directories(config: BaseConfig) -> tuple[Path, ...]:
     return weights.default_directories(config.weights_dir)
 
 
-def choose_models(config: BaseConfig) -> tuple[ModelPlan, ...]:
+class NotReadyError(MissingWeightsError):
+    """What should run is not here yet: files are to be fetched, or a licence is to be accepted."""
+
+
+def choose_models(config: BaseConfig, survey: Survey | None = None, *, may_ask: bool = False) -> tuple[ModelPlan, ...]:
     """What exactly will run for each model of `config.models`.
 
+    Args:
+        config: the settings.
+        survey: what is known already, in the profile `auto`.
+        may_ask: whether somebody is there to be asked about a licence.
+
     Raises:
+        NotReadyError: in the profile `auto`, something better than what is here can be fetched.
         WeightsError: weights are missing or not the catalogue's; names all models that lack some.
         ConfigError: the device is not there.
     """
-    wanted = [weights.Wanted(model_class(name), config.model_settings(name)) for name in config.models]
+    wanted = wanted_models(config)
     device = choose_device(config.device)
-    return weights.resolve_all(wanted, profile=config.profile, directories=weight_directories(config), device=device)
+    if config.profile != "auto":
+        return weights.resolve_all(wanted, profile=config.profile, directories=weight_directories(config), device=device)
+    survey = survey or survey_of(config)
+    choices = survey.choose(wanted)
+    unready = [name for name, choice in choices.items() if choice.fetch or (may_ask and choice.ask)]
+    if unready:
+        raise NotReadyError("weights are still to be fetched", ", ".join(unready), "`rumiai-ray weights fetch`")
+    return tuple(
+        weights.complete_plan(one, choice.candidate, survey.directories, device=device, reason=choice.reason)
+        for one, choice in zip(wanted, choices.values(), strict=True)
+    )
+
+
+def wanted_models(config: BaseConfig) -> list[weights.Wanted]:
+    """The families of `config.models` with their settings."""
+    return [weights.Wanted(model_class(name), config.model_settings(name)) for name in config.models]
+
+
+def survey_of(
+    config: BaseConfig,
+    *,
+    kept: Mapping[str, str] | None = None,
+    barred: Mapping[str, str] | None = None,
+    answers: dict[str, bool] | None = None,
+) -> Survey:
+    """What `auto` knows before it looks; see `Survey`."""
+    return Survey(weight_directories(config), config.accept_noncommercial, kept or {}, barred or {}, {} if answers is None else answers)
 
 
 def choose_device(wanted: str) -> str:

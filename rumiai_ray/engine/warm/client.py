@@ -94,7 +94,9 @@ class Wanted:
 
 def _as_text(plan: ModelPlan) -> dict[str, Any]:
     files = {role: str(path) for role, path in plan.files.items()}
-    return vars(plan) | {"files": files, "digests": dict(plan.digests), "settings": plan.settings.model_dump(mode="json")}
+    # The reason says how the choice came about, not what runs: the same files found and fetched are the same cell.
+    identity = {name: value for name, value in vars(plan).items() if name != "reason"}
+    return identity | {"files": files, "digests": dict(plan.digests), "settings": plan.settings.model_dump(mode="json")}
 
 
 @contextlib.contextmanager

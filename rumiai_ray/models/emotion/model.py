@@ -127,6 +127,7 @@ _PYFEAT = Candidate(
             None,
             "MIT, trained on WIDER FACE (non-commercial)",
             ((HubSource("py-feat/retinaface_r34", "model.safetensors"),),),
+            noncommercial=True,
         ),
         WeightFile(
             "face_multitask",
@@ -134,6 +135,7 @@ _PYFEAT = Candidate(
             None,
             _RESEARCH,
             ((HubSource("py-feat/face_multitask_v2", "face_multitask_v28.safetensors"),),),
+            noncommercial=True,
         ),
     ),
     profiles=("standard",),

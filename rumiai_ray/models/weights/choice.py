@@ -6,44 +6,42 @@ hash, choose. A file is loaded only after its SHA-256 matched. Fetching what is 
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from importlib import metadata
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
 from rumiai_ray.errors import ConfigError, WeightsError
 from rumiai_ray.models.base import Model, ModelPlan, ModelSettings
 from rumiai_ray.models.weights.digests import WrongDigestError, check, combined, digests_of
+from rumiai_ray.models.weights.files import in_profile
+from rumiai_ray.models.weights.places import DIRECTORY_VARIABLE, default_directories, user_cache
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from rumiai_ray.models.weights.files import Candidate, Profile, WeightFile
 
 
-DIRECTORY_VARIABLE = "RUMIAI_WEIGHTS_DIR"
+__all__ = [
+    "DIRECTORY_VARIABLE",
+    "MissingWeightsError",
+    "Wanted",
+    "complete_plan",
+    "default_directories",
+    "first_choices",
+    "locate",
+    "resolve",
+    "resolve_all",
+    "unfetched_plan",
+    "user_cache",
+    "verify",
+]
 
 
 class MissingWeightsError(WeightsError):
     """No candidate of the profile has all its files in the directories searched."""
-
-
-def user_cache() -> Path:
-    """The per-user cache directory of this package, by the XDG base directory specification."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rumiai_ray"
-
-
-def default_directories(named: Path | None = None) -> tuple[Path, ...]:
-    """Where weights are looked for, in order: the directory named, then the user's cache (where `fetch` puts them).
-
-    Args:
-        named: None for the one in `RUMIAI_WEIGHTS_DIR`, if any.
-    """
-    variable = os.environ.get(DIRECTORY_VARIABLE)
-    first = named or (Path(variable).expanduser() if variable else None)
-    cache = user_cache() / "weights"
-    return (cache,) if first in {None, cache} else (first, cache)
 
 
 class Wanted(NamedTuple):
@@ -74,9 +72,9 @@ def resolve_all(wanted: Sequence[Wanted], *, profile: Profile, directories: Sequ
         ConfigError: the library that runs a candidate is not installed, or a family has no candidate in `profile`.
     """
     plans: list[ModelPlan] = []
-    incomplete: dict[str, list[Candidate]] = {}
+    incomplete: dict[str, tuple[Candidate, ...]] = {}
     for model, settings in wanted:
-        candidates = [candidate for candidate in model.choices(settings) if profile in candidate.profiles]
+        candidates = in_profile(model.choices(settings), profile)
         if not candidates:
             raise ConfigError(f"no candidate in the profile {profile}", f"model {model.name}", "choose the other --profile")
         for candidate in candidates:
@@ -87,21 +85,47 @@ def resolve_all(wanted: Sequence[Wanted], *, profile: Profile, directories: Sequ
         else:
             incomplete[model.name] = candidates
     if incomplete:
-        raise _nothing_complete(incomplete, profile, directories)
+        raise nothing_complete(incomplete, profile, directories)
     return tuple(plans)
+
+
+def complete_plan(wanted: Wanted, candidate: Candidate, directories: Sequence[Path], *, device: str, reason: str) -> ModelPlan:
+    """The plan of a candidate that was chosen for `reason`.
+
+    Raises:
+        MissingWeightsError: a file is not there.
+        WrongDigestError: a file is not the right one, or nobody vouches for it.
+        WeightsError: a file or `pins.toml` cannot be read.
+        ConfigError: the library is not installed.
+    """
+    found = locate(candidate.files, directories)
+    if len(found) < len(candidate.files):
+        raise nothing_complete({wanted.model.name: (candidate,)}, "auto", directories)
+    return _plan(wanted.model.name, candidate, wanted.settings, found, check(found, directories), device, reason)
+
+
+def unfetched_plan(wanted: Wanted, candidate: Candidate, *, device: str, reason: str) -> ModelPlan:
+    """What would run if the candidate's files were there: to plan with, not to run, for no file is named."""
+    return _plan(wanted.model.name, candidate, wanted.settings, {}, {}, device, reason)
 
 
 def first_choices(wanted: Sequence[Wanted], *, profile: Profile, device: str = "cpu") -> tuple[ModelPlan, ...]:
     """What would run if every weights file were there: to plan with, not to run, for no file is named."""
     plans = []
     for model, settings in wanted:
-        candidate = next(candidate for candidate in model.choices(settings) if profile in candidate.profiles)
+        candidate = in_profile(model.choices(settings), profile)[0]
         plans.append(_plan(model.name, candidate, settings, {}, {}, device))
     return tuple(plans)
 
 
 def _plan(
-    name: str, candidate: Candidate, settings: ModelSettings, found: Mapping[WeightFile, Path], digests: dict[str, str], device: str
+    name: str,
+    candidate: Candidate,
+    settings: ModelSettings,
+    found: Mapping[WeightFile, Path],
+    digests: dict[str, str],
+    device: str,
+    reason: str = "",
 ) -> ModelPlan:
     runs_on = device if candidate.runs_on_gpu else "cpu"
     return ModelPlan(
@@ -118,6 +142,7 @@ def _plan(
         gpu_memory_gb=0.0 if runs_on == "cpu" else settings.gpu_memory_gb or candidate.gpu_memory_gb,
         cpu_share=candidate.cpu_share,
         settings=settings,
+        reason=reason,
     )
 
 
@@ -172,7 +197,8 @@ def _version(package: str, name: str) -> str:
         raise ConfigError(f"the package {package} is not installed", f"model {name}", "`make venv` installs it") from None
 
 
-def _nothing_complete(incomplete: Mapping[str, Sequence[Candidate]], profile: Profile, directories: Sequence[Path]) -> MissingWeightsError:
+def nothing_complete(incomplete: Mapping[str, Sequence[Candidate]], profile: Profile, directories: Sequence[Path]) -> MissingWeightsError:
+    """The error that names every file that is missing, and where it was looked for."""
     lines = [f"weights are missing in the profile {profile}; looked in {', '.join(map(str, directories))}"]
     for candidate in (candidate for candidates in incomplete.values() for candidate in candidates):
         found = locate(candidate.files, directories)

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import re
-import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from rumiai_ray.errors import WeightsError
+from rumiai_ray.models.weights.pins import PINS, pinned
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from rumiai_ray.models.weights.files import WeightFile
-
-PINS = "pins.toml"
-"""File of a weights directory in which its owner vouches for files whose digest this release does not know."""
 
 _READ_BYTES = 8 * 2**20
 """`hashlib.file_digest` reads 0.25 MB at a time and wants the GIL for each, up to 5 ms when another thread imports: 0.8 s for 300 MB."""
@@ -41,7 +37,8 @@ def check(found: Mapping[WeightFile, Path], directories: Sequence[Path]) -> dict
     pins = pinned(directories) if any(file.sha256 is None for file in found) else {}
     unvouched: dict[WeightFile, str] = {}
     for (file, path), actual in zip(found.items(), digests := digests_of(found.values()), strict=True):
-        expected = file.sha256 or pins.get(file.path)
+        known = pins.get(file.path)
+        expected = file.sha256 or (known and known.sha256)
         if expected is None:
             unvouched[file] = actual
         elif actual != expected:
@@ -89,21 +86,3 @@ def combined(digests: Mapping[str, str]) -> str:
     if len(digests) == 1:
         return next(iter(digests.values()))
     return hashlib.sha256("\n".join(sorted(f"{role}:{digest}" for role, digest in digests.items())).encode()).hexdigest()
-
-
-def pinned(directories: Sequence[Path]) -> dict[str, str]:
-    """Pinned digests by path; where two directories pin the same path, the earlier one counts."""
-    pins: dict[str, str] = {}
-    for directory in reversed(directories):
-        path = directory / PINS
-        try:
-            read = tomllib.loads(path.read_text())
-        except FileNotFoundError:
-            continue
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise WeightsError(f"cannot be read: {error}", str(path), 'lines are: "path" = "sha256"') from error
-        for name, digest in read.items():
-            if not (isinstance(digest, str) and re.fullmatch("[0-9a-fA-F]{64}", digest)):
-                raise WeightsError(f"the pin of {name} is no SHA-256", str(path), 'lines are: "path" = "sha256"')
-            pins[name] = digest.lower()
-    return pins

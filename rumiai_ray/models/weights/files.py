@@ -6,9 +6,13 @@ The declarations stand with each family (`Model.candidates`); `choice` finds, ha
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-Profile = Literal["standard", "offline"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+Profile = Literal["auto", "standard", "offline"]
+"""`auto` has the candidates of both others: flagships first, then stand-ins."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +55,16 @@ class WeightFile:
     sha256: str | None
     """None where this release does not know the digest: such a file is loaded only if the user pinned it."""
     licence: str
+    """In words."""
     sources: tuple[tuple[Source, ...], ...] = ()
     """Alternatives in order; each is a tuple of parts that are joined (one part in nearly every case)."""
+    noncommercial: bool = False
+    """True where the licence forbids commercial use: the file is fetched only after the user accepted that."""
+
+    @property
+    def trusted_on_first_use(self) -> bool:
+        """Whether the first download's digest is trusted from then on: only in a format that cannot carry code."""
+        return self.sha256 is None and self.path.endswith(".safetensors")
 
 
 @dataclass(frozen=True)
@@ -81,3 +93,19 @@ class Candidate:
     """What one actor keeps busy of the CPUs its threads could use, in a batch. 0 for the signals: they take 1 % of what the models take."""
     only_local: bool = False
     """True where nothing can fetch it: it is chosen only if its files are already in a weights directory."""
+
+    @property
+    def noncommercial(self) -> bool:
+        """Whether the licence of one of its files forbids commercial use."""
+        return any(file.noncommercial for file in self.files)
+
+
+def in_profile(candidates: Iterable[Candidate], profile: Profile) -> tuple[Candidate, ...]:
+    """Those of a family's `candidates` that belong to `profile`, in order of preference; in `auto` every stand-in comes last."""
+    if profile != "auto":
+        return tuple(candidate for candidate in candidates if profile in candidate.profiles)
+    # A network that is declared once for each profile counts once.
+    distinct: dict[tuple[str, tuple[WeightFile, ...]], Candidate] = {}
+    for candidate in candidates:
+        distinct.setdefault((candidate.backend, candidate.files), candidate)
+    return tuple(sorted(distinct.values(), key=lambda candidate: candidate.stand_in))

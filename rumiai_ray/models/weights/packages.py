@@ -34,7 +34,7 @@ def get_package(package: str, version: str, into: Path) -> Path:
     wanted = ["--no-deps", "--only-binary=:all:", f"{package}=={version}"]
     uv = find_uv()
     if has_pip():
-        command = [sys.executable, "-m", "pip", "download", "--no-input", "--retries=1", "--dest", str(into), *wanted]
+        command = [sys.executable, "-P", "-m", "pip", "download", "--no-input", "--retries=1", "--dest", str(into), *wanted]
     elif uv is not None:
         command = [uv, "pip", "install", "--python", sys.executable, "--target", str(into), *wanted]
     else:

