@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
+import logging
 import sys
 from typing import TYPE_CHECKING
 
 import typer
 
 from rumiai_ray.cli.terminal import say
+from rumiai_ray.logs import swallowed
 from rumiai_ray.models.weights.places import user_pins
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from rumiai_ray.models.weights.files import Candidate
+
+_LOG = logging.getLogger(__name__)
 
 
 def may_ask() -> bool:
@@ -29,7 +32,7 @@ def ask(candidate: Candidate) -> bool:
         say(f"  {file.path}: {file.licence}", err=True)
     accepted = typer.confirm("Accept these licences and fetch the files? Otherwise the stand-in runs", default=False, err=True)
     if not accepted:
-        with contextlib.suppress(OSError):  # then the question comes again, which is no harm
+        with swallowed(_LOG, "noting that the licence was declined", OSError):  # then the question comes again, which is no harm
             _declined().parent.mkdir(parents=True, exist_ok=True)
             _declined().write_text(f"{candidate.backend}\n", encoding="utf-8")
         say("not asked again; `--accept-noncommercial` accepts them later", err=True)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
+
+from rumiai_ray.cli.terminal import SafeConsole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 @contextlib.contextmanager
 def download_bars() -> Iterator[tuple[Callable[[str], None], Callable[[str, int, int | None], None]]]:
     """Yields what prints a line above the bars, and what moves the bar of a download: (name, bytes here, bytes in all or None)."""
-    console = Console(stderr=True)
+    console = SafeConsole(stderr=True)
     if not console.is_terminal:
         begun: set[str] = set()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import logging
 import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ from rumiai_ray.cli.tables import folding
 from rumiai_ray.cli.terminal import SafeConsole, say
 from rumiai_ray.config import BaseConfig
 from rumiai_ray.errors import RumiaiError, WeightsError
+from rumiai_ray.logs import swallowed
 from rumiai_ray.models.catalogue import MODELS, model_class
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
     from rumiai_ray.models.base import ModelPlan
     from rumiai_ray.models.weights.files import Candidate, WeightFile
+
+_LOG = logging.getLogger(__name__)
 
 app = typer.Typer(help="Weights: list, fetch, verify.", no_args_is_help=True)
 _SETTINGS = ("profile", "models", "weights_dir", *MODELS)
@@ -168,7 +171,7 @@ def _ready(config: BaseConfig, kept: Mapping[str, str], *, asking: bool) -> tupl
                 fetched.add(candidate.backend)
             except WeightsError as error:
                 barred[candidate.backend] = f"could not be fetched: {error}"
-        with contextlib.suppress(NotReadyError):  # something could not be fetched: choose again without it
+        with swallowed(_LOG, "choosing with everything that was to be fetched", NotReadyError):  # choose again without what failed
             plans = choose_models(config, survey_of(config, kept=kept, barred=barred, answers=answers))
             return tuple(_told_fetched(plan) if plan.backend in fetched else plan for plan in plans)
 

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import hashlib
 import http.client
+import logging
 import os
 import re
 import shutil
@@ -17,10 +18,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import urlsplit
 
 from rumiai_ray.errors import WeightsError
+from rumiai_ray.logs import swallowed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+_LOG = logging.getLogger(__name__)
 
 READ_TIMEOUT_S = 20
 URL_LIMIT_BYTES = 4 << 30
@@ -196,7 +200,8 @@ def place_for(url: str, directory: Path, scratch: Path) -> Iterator[Path]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # Whoever had it may have moved it to its name meanwhile: then this is a finished file that must not be written to.
             free = partial.stat().st_ino == os.fstat(lock.fileno()).st_ino
-        except OSError:
+        except OSError as error:
+            _LOG.debug("the partial file %s is in use: %s", partial, error)
             free = False
         try:
             yield partial if free else own
@@ -215,5 +220,5 @@ def forget_if_empty(path: Path) -> None:
     """Remove what a download that brought nothing has left, or one that was moved to its name."""
     if not path.exists() or not path.stat().st_size:
         forget(path)
-    with contextlib.suppress(OSError):  # others are in it
+    with swallowed(_LOG, f"removing {path.parent}", OSError):  # others are in it
         path.parent.rmdir()
