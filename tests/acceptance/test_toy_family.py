@@ -166,7 +166,7 @@ def test_a_resumed_run_gives_the_toy_s_rows_of_an_undisturbed_one(product: Path,
     # As a kill leaves it that came before any commit: the data files are there, and no record names them.
     for record in (product / "runs" / "cut" / "commits").iterdir():
         record.unlink()
-    assert open_run(product / "runs" / "cut").table("blobs").num_rows == 0
+    assert not open_run(product / "runs" / "cut").records
     verb(product, "runs", "resume", "cut", "--models", "toy")
     ran = verb(product, "runs", "diff", "plain", "cut", "--json")
     (blobs,) = [table for table in json.loads(ran.stdout)["tables"] if table["name"] == "blobs"]
