@@ -89,9 +89,11 @@ class ModelPlan:
 
     @property
     def remark(self) -> str:
-        """What a person reads behind the plan's line: that a stand-in runs, and why; empty for a flagship chosen without a choice."""
-        words = [*(["declared stand-in"] if self.stand_in else []), *([self.reason.removeprefix("stand-in, ")] if self.reason else [])]
-        return f"  ({': '.join(words)})" if words else ""
+        """What a person reads behind the plan's line: why a stand-in runs; empty for a flagship that was simply here."""
+        if self.stand_in:
+            reason = self.reason.removeprefix("stand-in, ")
+            return f"  (declared stand-in: {reason})" if reason else "  (declared stand-in)"
+        return "" if self.reason.endswith(", here") or not self.reason else f"  ({self.reason})"
 
 
 @dataclass(frozen=True)

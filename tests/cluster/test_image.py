@@ -99,7 +99,7 @@ def test_the_images_settings_are_settings(monkeypatch: pytest.MonkeyPatch, profi
         if name.startswith("RUMIAI_"):
             monkeypatch.setenv(name, re.sub(r"\$\{(\w+)\}", lambda match: defaults[match[1]], value))
     config = load_config()
-    assert config.profile == (profile or "standard")
+    assert config.profile == (profile or "auto")
     assert len(config.models) == 7
     assert (str(config.weights_dir), str(config.store)) == ("/weights", "/frames")
 
