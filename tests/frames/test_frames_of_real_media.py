@@ -13,7 +13,7 @@ import pytest
 from real_media import known_files
 from rumiai_ray.errors import MediaError
 from rumiai_ray.frames.limits import DecodeLimits
-from rumiai_ray.frames.sampling import SamplingSpec
+from rumiai_ray.frames.sampling import _GRID_SLACK_S, SamplingSpec
 from rumiai_ray.frames.store.store import FrameStore
 from synthetic_clips import pixels
 
@@ -86,8 +86,11 @@ def test_a_readable_file_is_covered_from_its_first_frame_to_its_last(media: Path
         assert set(times_s.round(6)) <= {round(time_s, 6) for time_s in expected_s}
     step_s = 1 / facts.sampling_fps
     assert expected_s[-1] - times_s[-1] <= step_s + 1e-6
+    grid_s = np.arange(0, facts.duration_s - 1e-6, step_s)
+    on_screen = np.searchsorted(times_s, grid_s + _GRID_SLACK_S, side="right") - 1
+    assert np.all(grid_s <= video.shown_until_s[on_screen] + _GRID_SLACK_S), "what is on screen at a grid point was not sampled"
     source_gap_s = max(np.diff(expected_s), default=0.0)
-    assert max(np.diff(times_s), default=0.0) <= max(1.5 * step_s, source_gap_s) + 1e-6
+    assert max(np.diff(times_s), default=0.0) <= step_s + source_gap_s + 1e-6
     shapes = {pixels(jpeg).shape for batch in video.batches() for jpeg in batch.jpegs[::8]}
     assert shapes == {(facts.stored_height_px, facts.stored_width_px, 3)}
     assert max(facts.stored_height_px, facts.stored_width_px) <= 1280

@@ -20,11 +20,14 @@ _APART_S = 2.0
 _APART_PERIODS = 16
 """Stamps are a group of their own where this much time, and this many frames of the cadence, lies between them and the next."""
 _FEW = 3
-"""Fewer stamps than this, far from all others, are damage; as many or more are a part of the video."""
+"""Fewer different stamps than this, far from all others, are damage; as many or more are a part of the video."""
+_DENSE = 0.5
+"""So are a few stamps that fill less than this share of the frames that the cadence has between the first and the last of them."""
 _FAR_S, _FAR_LENGTHS = 30.0, 2
 """How far few stamps are from all others to be damage and no held picture: so long, and so many lengths of the rest."""
 _ENOUGH = 8
 """Of fewer packets nobody can say which are usual."""
+_SAME_S = 1e-6
 _ALIKE = 0.1
 """Gaps that differ by less than this share are one cadence, rounded."""
 
@@ -90,13 +93,13 @@ def judge(video: Sequence[PacketTime], audio: Sequence[PacketTime], period_s: fl
     spans = sorted(
         [(p.start_s, p.start_s + max(p.duration_s, period_s), 1) for p in video] + [(p.start_s, p.start_s + p.duration_s, 0) for p in audio]
     )
-    groups: list[list[float]] = []  # first stamp, last stamp, end, video packets, all packets
+    groups: list[list[float]] = []  # first stamp, last stamp, end, video packets, different stamps
     for start_s, end_s, is_video in spans:
         if groups and start_s - groups[-1][2] <= apart_s:
             group = groups[-1]
+            group[4] += start_s > group[1] + _SAME_S
             group[1], group[2] = max(group[1], start_s), max(group[2], end_s)
             group[3] += is_video
-            group[4] += 1
         else:
             groups.append([start_s, start_s, end_s, is_video, 1])
     usual = max(groups, key=lambda group: group[3])
@@ -105,7 +108,7 @@ def judge(video: Sequence[PacketTime], audio: Sequence[PacketTime], period_s: fl
     if 2 * usual[3] >= len(video):
         for group in groups:
             away_s = max(usual[0] - group[2], group[0] - usual[2])
-            if group[4] < _FEW and (away_s > far_s or group[1] < min(0.0, usual[0])):
+            if _is_thin(group, period_s) and (away_s > far_s or group[1] < min(0.0, usual[0])):
                 wild.append((group[0], group[1]))
     kept = [group for group in groups if (group[0], group[1]) not in wild]
     joints = []
@@ -115,3 +118,9 @@ def judge(video: Sequence[PacketTime], audio: Sequence[PacketTime], period_s: fl
             if gap_s > JUMP_S:
                 joints.append(((before[1] + after[0]) / 2, gap_s))
     return Stamps(tuple(joints), tuple(wild))
+
+
+def _is_thin(group: Sequence[float], period_s: float) -> bool:
+    """Whether a group of `judge` has too few different stamps, or too few for its length, to be a part of the video."""
+    first_s, last_s, _, _, different = group
+    return different < _FEW or (different < _ENOUGH and (different - 1) * period_s < _DENSE * (last_s - first_s))
