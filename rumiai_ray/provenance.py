@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 PACKAGES = (
     "ray", "opencv-python", "opencv-python-headless", "opencv-contrib-python", "pyarrow", "av", "numpy", "yt-dlp",
-    "supervision", "trackers", "rapidfuzz",
+    "pillow", "pillow-heif", "supervision", "trackers", "rapidfuzz",
 )  # fmt: skip
 """Distributions whose version can change what any run says; each model family names its own (`Model.packages`)."""
 

@@ -73,8 +73,9 @@ def test_make_alone_lists_the_targets() -> None:
 
 @needs_make
 def test_make_test_runs_every_tier_in_the_form_the_rule_for_untested_models_looks_for() -> None:
-    fetch, run = _commands_of("test")[-2:]
+    fetch, both_readers, run = _commands_of("test")[-3:]
     assert fetch.endswith("weights fetch --profile offline")
+    assert both_readers.endswith("weights fetch --profile offline --models ocr --ocr-engine easyocr")
     assert run.split() == [".venv/bin/python", "tests/run_tiers.py"]
 
 

@@ -122,9 +122,11 @@ def test_variables_of_a_git_hook_do_not_answer_for_another_repository(tmp_path: 
 
 
 WITHOUT_INFLUENCE = {
+    "certifi": "certificates decide whether bytes come, and bytes are hashed",
     "fsspec": "moves bytes, which are hashed",
     "h5py": "reads weights, which are hashed",
     "huggingface_hub": "fetches weights, which are hashed",
+    "psutil": "tells a fetch which addresses are the machine's own",
     "pydantic": "checks settings, which are recorded as they are used",
     "pydantic-settings": "as pydantic",
     "safetensors": "reads weights, which are hashed",

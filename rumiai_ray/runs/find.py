@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
@@ -49,7 +50,7 @@ def find_run(run: str | Path, out: str | os.PathLike[str]) -> Run:
         return found
     known_runs = list_runs(out)
     if text == LATEST and known_runs:
-        return max(known_runs, key=lambda known: known.manifest.created_at)
+        return max(known_runs, key=_created_at)
     begun = [known for known in known_runs if is_name and known.run_id.startswith(text)]
     if len(begun) == 1:
         return begun[0]
@@ -60,3 +61,12 @@ def find_run(run: str | Path, out: str | os.PathLike[str]) -> Run:
     near = get_close_matches(text.rstrip("/").rpartition("/")[2], ids, n=_SHOWN, cutoff=0.5) or ids[-_SHOWN:]
     hint = f"did you mean {', '.join(near)}?" if near else f"there are no runs under {Store.at(out).uri()}"
     raise ConfigError("no such run", repr(text), hint)
+
+
+def _created_at(run: Run) -> datetime:
+    """When a run was started; a run whose manifest cannot be read comes before all others."""
+    try:
+        return run.manifest.created_at
+    except StorageError as error:
+        _LOG.debug("the manifest of %s cannot be read: %s", run.run_id, error)
+        return datetime.min.replace(tzinfo=UTC)

@@ -109,6 +109,7 @@ def test_a_name_that_resolves_anew_is_checked_at_every_connection(site: Site, mo
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (next(answers), site.server_port))]
 
     monkeypatch.setattr(addresses, "is_public", lambda address: address == "127.0.0.1")
+    monkeypatch.setattr(addresses, "own_addresses", frozenset)
     monkeypatch.setattr(socket, "getaddrinfo", lookup)
     site.serve("/a", body=b"here")
     with Network(FetchLimits()) as network:

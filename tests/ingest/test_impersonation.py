@@ -119,6 +119,7 @@ def test_a_redirect_of_a_browsers_request_to_an_inside_address_is_refused(
     site: Site, got: Got, limits: FetchLimits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rumiai_ray.ingest.addresses.is_public", lambda address: address == "127.0.0.1")
+    monkeypatch.setattr("rumiai_ray.ingest.addresses.own_addresses", frozenset)
     site.serve("/page", 302, Location="http://169.254.169.254/latest/meta-data")
     refused = dataclasses.replace(limits, attempts=1, allow_private_hosts=False)
     with pytest.raises(RumiaiError, match=r"169\.254\.169\.254 is not on the public internet"), got(site.url("/post/browser"), refused):
@@ -142,7 +143,7 @@ def test_a_real_extractor_asks_the_proxy_for_its_site(
         asked.append((name, port))
         raise InputError("refused by this test", name)
 
-    monkeypatch.setattr(_site_process, "WORKER", "rumiai_ray.ingest._site_worker")
+    monkeypatch.setattr(_site_process, "WORKER", "rumiai_ray.ingest.sites.worker")
     monkeypatch.setattr("rumiai_ray.ingest.network.resolve", resolve)
     with pytest.raises(InputError, match="refused by this test"), got(url, dataclasses.replace(limits, attempts=1)):
         pass

@@ -85,9 +85,19 @@ def test_cutting_the_audio_into_stretches_keeps_its_energy(count: int, data: st.
     seam = data.draw(st.integers(0, count))
     whole = _rows(samples)
     parts = [row for at, part in ((0, samples[:seam]), (seam, samples[seam:])) if len(part) for row in _rows(part, at / AUDIO_RATE_HZ)]
-    for rows in (whole, parts):
+    for rows, pieces in ((whole, (samples,)), (parts, (samples[:seam], samples[seam:]))):
         energy = sum(row["rms"] ** 2 * (row["end_s"] - row["start_s"]) for row in rows) * AUDIO_RATE_HZ
-        assert energy == pytest.approx(float(np.sum((samples / 32768.0) ** 2)), rel=1e-4)
+        heard = [piece - (piece.mean() if len(piece) >= AUDIO_RATE_HZ else 0) for piece in pieces]
+        assert energy == pytest.approx(float(sum(np.sum((piece / 32768.0) ** 2) for piece in heard)), rel=1e-4)
+
+
+@pytest.mark.parametrize("offset", [-9000, 300, 9000])
+def test_a_constant_offset_is_silence_and_adds_nothing_to_a_tone(offset: int) -> None:
+    seconds = np.arange(2 * AUDIO_RATE_HZ) / AUDIO_RATE_HZ
+    tone = 5000 * np.sin(2 * np.pi * 440 * seconds)
+    assert all(row["is_silent"] for row in _rows(np.full(len(seconds), offset, np.int16)))
+    levels = [[row["rms"] for row in _rows((tone + shift).astype(np.int16))] for shift in (0, offset)]
+    assert levels[1] == pytest.approx(levels[0], rel=1e-3)
 
 
 @pytest.mark.model("sound")

@@ -1,4 +1,4 @@
-"""Posts of sites that yt-dlp knows: TikTok and many others. One attempt, in a process of its own (`_site_worker.py`).
+"""Posts of sites that yt-dlp knows: TikTok and many others. One attempt, in a process of its own (`worker.py`).
 
 Measured with a local site on one core: the process adds 0.55 s of CPU to an attempt, of which importing yt-dlp with curl_cffi takes
 0.4 s, and 0.03 s in this process. The table of hosts takes 1.2 s, once in the life of a worker. Media URLs on other hosts do without.

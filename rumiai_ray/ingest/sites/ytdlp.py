@@ -1,7 +1,7 @@
 """yt-dlp, set up so that nothing on this machine but our arguments decides what it does, and so that it can run confined.
 
 Importing this module imports yt-dlp and, where it is installed, curl_cffi: 0.4 s of CPU and 65 MB of address space. Only the process of
-`_site_worker` does.
+`worker` does.
 """
 
 from __future__ import annotations

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _STRETCH = AUDIO_RATE_HZ // 20
 """Samples of one row: 50 ms, short enough for a syllable, long enough for four periods of the lowest voice."""
 _FULL_SCALE = 32768.0
+_LEAST_FOR_OFFSET = AUDIO_RATE_HZ
+"""Samples whose mean is a constant offset: of less than a second the mean is part of the sound."""
 _PERIODS = 3
 """Of the lowest pitch that Praat wants to see at once; sounds shorter than that have no pitch it could tell."""
 
@@ -67,7 +69,8 @@ class Sound(Model[SoundSettings, AudioChunk]):
         count = len(batch.samples)
         edges = np.append(np.arange(0, count, _STRETCH), count)
         values = batch.samples.astype(np.float64) / _FULL_SCALE
-        values -= values.mean() if count else 0.0  # a constant offset, as cheap microphones add, cannot be heard
+        if count >= _LEAST_FOR_OFFSET:
+            values -= values.mean()  # a constant offset, as cheap microphones add, cannot be heard
         rms = np.sqrt(np.add.reduceat(values**2, edges[:-1]) / np.diff(edges))
         loudness = 20 * np.log10(np.maximum(rms, 10 ** (schema.QUIETEST_DBFS / 20)))
         pitch = _pitch(values, (edges[:-1] + edges[1:]) / 2 / AUDIO_RATE_HZ, settings)
