@@ -63,7 +63,7 @@ def test_the_crashing_disk_sees_every_byte_of_a_run(tmp_path: Path, write: Write
     check_finished(tmp_path / "runs")
     assert {path: path.stat().st_size for path in tmp_path.rglob("*") if path.is_file()} == disk.written
     kinds = {operation.partition(" ")[0] for operation in disk.operations}
-    assert kinds == {"make", "create", "write", "sync", "link", "remove"}
+    assert kinds == {"make", "create", "write", "sync", "link", "replace", "remove"}
 
 
 def state(out: Path) -> tuple[tuple[str, int], ...]:

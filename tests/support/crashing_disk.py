@@ -1,7 +1,7 @@
 """A process that dies, a power cut or a failing disk at the n-th change to a directory, in this process and without waiting for the disk.
 
-Everything that changes files goes through `open` for writing, `os.mkdir`, `os.fsync`, `os.link`, `os.unlink`: these are replaced for
-paths under the directory. Once the process is dead nothing it still tries has any effect.
+Everything that changes files goes through `open` for writing, `os.mkdir`, `os.fsync`, `os.link`, `os.replace`, `os.unlink`: these are
+replaced for paths under the directory. Once the process is dead nothing it still tries has any effect.
 
 A power cut is modelled at its worst: of what was not synced nothing is left, or (`names kept`) empty files are. What an earlier process
 left counts as synced: the kernel writes it back within half a minute.
@@ -62,6 +62,7 @@ class CrashingDisk:
                 replaced.setattr(module, "open", self._open(builtins.open))
             replaced.setattr(os, "mkdir", self._on_path("make", os.mkdir, self._made))
             replaced.setattr(os, "link", self._link(os.link))
+            replaced.setattr(os, "replace", self._replace(os.replace))
             for name in ("unlink", "remove"):
                 replaced.setattr(os, name, self._on_path("remove", os.unlink, self._removed))
             replaced.setattr(os, "fsync", self._fsync(os.fsync))
@@ -154,6 +155,20 @@ class CrashingDisk:
                 self._unsynced_content.add(there)
 
         return link
+
+    def _replace(self, real: Callable[..., None]) -> Callable[..., None]:
+        def replace(source: Any, target: Any) -> None:
+            here, there = self._here(source), self._here(target)
+            assert here
+            assert there
+            self.operate("replace", there, lambda: real(source, target))
+            self.written[there] = self.written.pop(here)
+            self._unsynced_names = [there if name == here else name for name in (*self._unsynced_names, there)]
+            if here in self._unsynced_content:
+                self._unsynced_content.discard(here)
+                self._unsynced_content.add(there)
+
+        return replace
 
     def _fsync(self, real: Callable[[int], None]) -> Callable[[int], None]:
         def fsync(descriptor: int) -> None:
