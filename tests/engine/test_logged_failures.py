@@ -95,7 +95,7 @@ def test_a_batch_logs_what_raised_in_models_and_in_reading_and_a_resumed_run_goe
     assert {failure.traceback for failure in log if failure.model == "worse"} == {None}, "it was killed and raised nothing"
     (unreadable,) = [failure for failure in log if failure.entry_id == "broken"]
     assert unreadable.where == "frames"
-    assert "decode.py" in (unreadable.traceback or "")
+    assert "decode/parent.py" in (unreadable.traceback or "")
 
     (kit.place / "later.mkv").write_bytes(b"nor this" * 100)
     later = Entry("later", str(kit.place / "later.mkv"), {}, str(kit.place / "later.mkv"))
