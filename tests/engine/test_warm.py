@@ -138,8 +138,8 @@ def test_edited_code_is_answered_by_a_new_cell_on_a_cluster_that_knows_no_code(t
 def test_a_cell_of_another_version_is_named_and_replaced_in_a_line_and_with_no_traceback(tmp_path: Path) -> None:
     clip = numbered_clip(tmp_path / "a.mkv", 42)
     with _commands() as commands:
-        answers = commands.package / "engine" / "keeper_answers.py"
-        keeper = commands.package / "engine" / "keeper.py"
+        answers = commands.package / "engine" / "warm" / "answers.py"
+        keeper = commands.package / "engine" / "warm" / "server.py"
         room = commands.package / "engine" / "old_room.py"
         now = {path: path.read_text() for path in (answers, keeper)}
         # An older version: its answers are instances of a class that the newer one does not have.

@@ -35,7 +35,7 @@ def main(checkout: Path, picture: Path) -> None:
     with local_ray() as ours:
         cell = cells.start(cell_spec(config, models, plan_of_ray(config, models).cell, ours))
         before = _ask(cell, picture)
-        module = checkout / "rumiai_ray" / "models" / "yolo.py"
+        module = checkout / "rumiai_ray" / "models" / "yolo" / "model.py"
         text = module.read_text().replace('"label": COCO_CLASSES[int(found[row, 5])]', '"label": "EDITED"')
         assert "EDITED" in text
         module.write_text(text)
