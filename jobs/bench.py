@@ -6,7 +6,7 @@ Three parts, on this machine alone, over the same rows of work:
 2. Each model alone, warm, in a process of its own with a cell's settings, environment and threads: wall and CPU seconds inside its calls.
    On a GPU (`--device cuda`) also the memory it takes there and the share of its calls' time in which the GPU was at work.
    The **ceiling** is 1 / max(slowest model's seconds a video over its actors, Σ models' CPU-seconds a video / cores).
-3. The real batch engine, from a Ray of its own to the last commit record, watched from outside (`engine.meter`).
+3. The real batch engine, from a Ray of its own to the last commit record, watched from outside (`engine.benchmark.cpu_meter`).
 
 **The clock** starts at the first look (once a second) at which every model has answered a call: all are loaded, none is cold. What came
 before is start-up; it is printed. The clock stops when the last video is committed, so the pipeline's tail, assembly and writing count

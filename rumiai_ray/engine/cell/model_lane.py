@@ -3,7 +3,7 @@
 Rules (measured on Ray 2.60, see design): all calls of a dead actor fail alike, so only the call named in the actor's note
 is charged; the others are sent again free of charge and in order. A kill the lane ordered itself (a recycled actor) charges
 nobody; one it ordered because a call outran its limit charges that call. A call charged `attempts` times becomes the
-model's typed failure for that video, which then is not asked again. An actor whose model cannot be loaded (`start.py`) is given
+model's typed failure for that video, which then is not asked again. An actor whose model cannot be loaded (`startup.py`) is given
 up: every call gets the reason.
 """
 

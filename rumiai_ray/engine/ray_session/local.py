@@ -1,7 +1,7 @@
 """A Ray of our own on loopback, for one command on one machine.
 
-Every Ray that this package starts, here and in `head`, has a directory of `ray_folder` with a token that only the user can read. Every user
-of the machine can open a connection to a loopback port, and a client that Ray accepts can run code as the user who started Ray.
+Every Ray that this package starts, here and in `local_head`, has a directory of `folder` with a token that only the user can read. Every
+user of the machine can open a connection to a loopback port, and a client that Ray accepts can run code as the user who started Ray.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from pathlib import Path
 _LEAST_STORE_BYTES = 512 * 2**20
 """Decoded batches in flight: 3 batches of 32 frames of 720x1280 (85 MB each) and their JPEGs."""
 _STORE_BYTES_PER_CPU = 64 * 2**20
-"""A GPU cell has a model on nearly every CPU and up to 1.5 batches in flight for each (`fitting`): of 16 frames, 44 MB each."""
+"""A GPU cell has a model on nearly every CPU and up to 1.5 batches in flight for each (`cell/policy.py`): of 16 frames, 44 MB each."""
 _MOST_STORE_BYTES = 8 * 2**30
 """Past 10 GB Ray refuses to start where shared memory is short."""
 _SHARE_OF_SHARED_MEMORY = 0.8
@@ -32,7 +32,7 @@ ENVIRONMENT = {
     "LOG_NAME_UPDATE_INTERVAL_S": "30",
     "EVENT_AGENT_REPORT_INTERVAL_SECONDS": "5",
 }
-"""Without the token: each Ray has its own, see `ray_folder`."""
+"""Without the token: each Ray has its own, see `folder`."""
 
 
 def object_store_bytes(cpus: int) -> int:

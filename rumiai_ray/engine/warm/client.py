@@ -1,6 +1,6 @@
 """A command's side of warm cells: find the cell of its own code, weights and configuration, stand in the queue, replace what differs.
 
-A keeper (see `keeper`) is a detached actor, named after its user and its fingerprint: a command cannot so much as find a cell that is made
+A keeper (see `server`) is a detached actor, named after its user and its fingerprint: a command cannot so much as find a cell that is made
 of something else than what it wants. `rumiai-ray up` makes the first one, on a head of our own or on the cluster that RAY_ADDRESS names;
 where there is none, a command starts a cell of its own and ends it.
 """

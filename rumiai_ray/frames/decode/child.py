@@ -1,7 +1,7 @@
-"""The decoding subprocess: `python -m rumiai_ray.frames.decode.child JOB`, started by `decode.py`, confined before it reads a byte.
+"""The decoding subprocess: `python -m rumiai_ray.frames.decode.child JOB`, started by `parent.py`, confined before it reads a byte.
 
 `limits.py` bounds what it costs, `cage.py` what it reaches. It imports PyAV, numpy and the standard library only, for picture files
-Pillow and pillow-heif too, reads one file by its descriptor and writes messages (`_wire.py`) to one pipe: `frame` and `thumbnails` with
+Pillow and pillow-heif too, reads one file by its descriptor and writes messages (`wire.py`) to one pipe: `frame` and `thumbnails` with
 BGR pixels, `sound` with s16le samples, and at the end `done` or `error`.
 """
 

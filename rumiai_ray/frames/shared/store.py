@@ -1,8 +1,8 @@
 """A frame store that nodes share, behind each node's own: a directory on a shared disk or an object store.
 
 It is a cache of a cache. What is wrong with its address, its driver or its permissions is found before a run starts (`Remote.checked`);
-whatever happens to it later is logged and costs a bounded wait (`_trouble.py`), never a video. How entries lie there, and why nothing
-is locked: `_remote_entry.py`.
+whatever happens to it later is logged and costs a bounded wait (`store/trouble.py`), never a video. How entries lie there, and why nothing
+is locked: `entry.py`.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The frame store: frames, audio and thumbnails of videos, in a directory of the node, keyed by content and sampling.
 
-Layout: `<root>/<key[:2]>/<key>/` holds one complete entry (`_entry.py`), `<root>/.locks/` one lock file per entry, and
+Layout: `<root>/<key[:2]>/<key>/` holds one complete entry (`entry.py`), `<root>/.locks/` one lock file per entry, and
 `<root>/.partial/` what is being made or thrown away. An entry appears by one rename of a finished directory, so nobody ever sees
 half of one. It is the only cache there is: model outputs are never kept here or anywhere else. A second store may stand behind it that
-nodes share (`remote.py`): it is asked before a video is decoded, and given what was.
+nodes share (`shared/store.py`): it is asked before a video is decoded, and given what was.
 """
 
 from __future__ import annotations

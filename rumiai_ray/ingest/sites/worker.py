@@ -1,4 +1,4 @@
-"""The process that runs yt-dlp: `python -m rumiai_ray.ingest.sites.worker fetch|hosts`, started by `_site_process.py`.
+"""The process that runs yt-dlp: `python -m rumiai_ray.ingest.sites.worker fetch|hosts`, started by `process.py`.
 
 `hosts` prints the table of `_site_hosts` for the installed yt-dlp. `fetch` reads a `SiteJob` from standard input, confines itself and
 answers in one line of JSON: `video` with what the site says, `unknown` where no pattern matches, or `error`.
