@@ -197,3 +197,24 @@ def test_a_hub_that_names_no_commit_is_not_trusted(server: str, tmp_path: Path, 
     with pytest.raises(WeightsError, match="did not say at which commit"):
         get(tmp_path, HubSource("repo/net", "model.safetensors"), path="net/model.safetensors")
     assert pinned([]) == {}
+
+
+def test_who_has_moved_its_download_leaves_the_file_of_the_next_process_alone(tmp_path: Path) -> None:
+    url, scratch = "https://example.org/model.bin", tmp_path / "scratch"
+    with _http.place_for(url, tmp_path, scratch) as first:
+        first.write_bytes(b"whole")
+        first.replace(tmp_path / "model.bin")
+        second = _http.place_for(url, tmp_path, scratch)
+        path = second.__enter__()
+    assert path.exists(), "the end of the first removed what the second had just begun"
+    path.write_bytes(b"half")
+    second.__exit__(None, None, None)
+    assert path.read_bytes() == b"half"
+
+
+def test_who_has_moved_its_download_takes_its_note_along(tmp_path: Path) -> None:
+    with _http.place_for("https://example.org/model.bin", tmp_path, tmp_path / "scratch") as path:
+        path.write_bytes(b"whole")
+        path.with_suffix(".etag").write_text('"1"')
+        path.replace(tmp_path / "model.bin")
+    assert [found.name for found in tmp_path.iterdir()] == ["model.bin"]

@@ -199,7 +199,7 @@ def place_for(url: str, directory: Path, scratch: Path) -> Iterator[Path]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # Whoever had it may have moved it to its name meanwhile: then this is a finished file that must not be written to.
-            free = partial.stat().st_ino == os.fstat(lock.fileno()).st_ino
+            free = _is_at(lock, partial)
         except OSError as error:
             _LOG.debug("the partial file %s is in use: %s", partial, error)
             free = False
@@ -207,7 +207,15 @@ def place_for(url: str, directory: Path, scratch: Path) -> Iterator[Path]:
             yield partial if free else own
         finally:
             if free:
-                forget_if_empty(partial)
+                _tidy(lock, partial)
+
+
+def _is_at(opened: BinaryIO, path: Path) -> bool:
+    """Whether `path` still names the file that was opened."""
+    try:
+        return path.stat().st_ino == os.fstat(opened.fileno()).st_ino
+    except FileNotFoundError:
+        return False
 
 
 def forget(path: Path) -> None:
@@ -216,9 +224,14 @@ def forget(path: Path) -> None:
     path.with_suffix(".etag").unlink(missing_ok=True)
 
 
-def forget_if_empty(path: Path) -> None:
-    """Remove what a download that brought nothing has left, or one that was moved to its name."""
-    if not path.exists() or not path.stat().st_size:
-        forget(path)
-    with swallowed(_LOG, f"removing {path.parent}", OSError):  # others are in it
-        path.parent.rmdir()
+def _tidy(lock: BinaryIO, partial: Path) -> None:
+    """Remove a download that brought nothing, and what belonged to one that was moved to its name.
+
+    Only a file that still is the locked one is removed: after a move, another process may have begun its own under the same name.
+    """
+    if not _is_at(lock, partial):
+        partial.with_suffix(".etag").unlink(missing_ok=True)  # where it is another's by now, that download begins anew if it is cut
+    elif not partial.stat().st_size:
+        forget(partial)
+    with swallowed(_LOG, f"removing {partial.parent}", OSError):  # others are in it
+        partial.parent.rmdir()
