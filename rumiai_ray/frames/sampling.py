@@ -137,6 +137,7 @@ class GridSampler(Generic[T]):
 
 def subset(
     time_s: NDArray[np.float64],
+    shown_until_s: NDArray[np.float64],
     duration_s: float,
     *,
     fps: float | None,
@@ -145,14 +146,16 @@ def subset(
     """Positions of a thinner selection of sampled frames, evenly spread over the whole video and never a prefix of it.
 
     Args:
-        time_s: (n,) times of the sampled frames, ascending.
+        time_s: (n,) when each sampled frame is first shown, ascending.
+        shown_until_s: (n,) until when it is shown.
         duration_s: of the video.
         fps: at most this many frames per second of video, at least one in all; None for every sampled frame.
         max_frames: at most this many in all; None for no limit.
 
     Returns:
         (m,) strictly increasing positions into `time_s`. The first and last sampled frame are among them where m > 1; a single
-        one is the middle one.
+        one is on the screen in the middle of the video. Of the frames in between, those are taken that are on the screen at evenly
+        spread times, or are nearest to that: a held frame counts for all of the time that it is shown.
     """
     count = len(time_s)
     wanted = count
@@ -164,9 +167,8 @@ def subset(
         return np.arange(count, dtype=np.intp)
     if wanted <= 0:
         return np.empty(0, dtype=np.intp)
-    if wanted == 1:
-        return np.array([count // 2], dtype=np.intp)
-    targets_s = np.linspace(time_s[0], time_s[-1], wanted)
-    right = np.clip(np.searchsorted(time_s, targets_s), 1, count - 1)
-    nearest = np.where(targets_s - time_s[right - 1] <= time_s[right] - targets_s, right - 1, right)
+    targets_s = np.array([duration_s / 2]) if wanted == 1 else np.linspace(time_s[0], time_s[-1], wanted)
+    right = np.clip(np.searchsorted(time_s, targets_s + _EPSILON_S, "right"), 1, count - 1)
+    past_s, ahead_s = np.maximum(0, targets_s - shown_until_s[right - 1]), np.maximum(0, time_s[right] - targets_s)
+    nearest = np.where(past_s < ahead_s, right - 1, right)
     return np.unique(nearest).astype(np.intp)

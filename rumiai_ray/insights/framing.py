@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import defaultdict
 from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, Any
 
-from rumiai_ray.insights.video import FACES, OBJECTS, Row, Video, ends_of_frames, mean, share
+from rumiai_ray.insights.looks import EPSILON_S
+from rumiai_ray.insights.people import parts_of
+from rumiai_ray.insights.video import FACES, OBJECTS, Row, Video, most, share, weighted_mean
 from rumiai_ray.schema.framing import SHOT_TYPES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from rumiai_ray.insights.people import Frame
+    from rumiai_ray.insights.people import Frame, Part
     from rumiai_ray.insights.thresholds import Thresholds
 
 
@@ -24,32 +26,35 @@ def seconds_of(duration_s: float) -> list[tuple[int, float]]:
 
 def per_second(video: Video, frames: Sequence[Frame], thresholds: Thresholds) -> list[Row]:
     """Rows of `person_framing_seconds`."""
-    inside: dict[int, list[Frame]] = {}
-    for frame in frames:
-        inside.setdefault(int(frame.time_s), []).append(frame)
-    return [
-        {
-            "second": number,
-            "end_s": end_s,
-            "face_frames": len(_looked(inside.get(number, []))) if video.ran(FACES) else None,
-            "people": max((frame.people for frame in inside.get(number, [])), default=None),
-            **rates(inside.get(number, [])),
-            "shot_type": _dominant(_looked(inside.get(number, [])), thresholds),
-        }
-        for number, end_s in seconds_of(video.duration_s)
-    ]
+    return [_second(video, number, end_s, parts_of(frames, number, end_s), thresholds) for number, end_s in seconds_of(video.duration_s)]
 
 
-def rates(frames: Sequence[Frame]) -> dict[str, float | None]:
-    """What is measured alike over a second and over a video."""
-    looked = _looked(frames)
-    gazes = [frame.gaze for frame in looked if frame.gaze is not None]
+def _second(video: Video, number: int, end_s: float, parts: Sequence[Part], thresholds: Thresholds) -> Row:
     return {
-        "face_visibility_rate": share(sum(frame.face_share is not None for frame in looked), len(looked)),
-        "person_visibility_rate": share(sum(frame.present for frame in frames), len(frames)),
-        "average_face_size": mean(frame.face_share for frame in looked if frame.face_share is not None),
-        "eye_contact_rate": share(sum(gaze.eye_contact for gaze in gazes), len(gazes)),
+        "second": number,
+        "end_s": end_s,
+        "face_frames": len(_looked(parts)) if video.ran(FACES) else None,
+        "people": max((part.frame.people for part in parts), default=None),
+        **rates(parts),
+        "shot_type": _dominant(_shot_types_s(parts, thresholds)),
     }
+
+
+def rates(parts: Sequence[Part]) -> dict[str, float | None]:
+    """What is measured alike over a second, a window and a video: shares of the time that the frames speak for."""
+    looked = _looked(parts)
+    gazes = [(part.frame.gaze, part.faces_s) for part in looked if part.frame.gaze is not None]
+    return {
+        "face_visibility_rate": share_of_time((part.frame.face_share is not None, part.faces_s) for part in looked),
+        "person_visibility_rate": share_of_time((part.frame.present, part.people_s) for part in parts),
+        "average_face_size": weighted_mean((part.frame.face_share, part.faces_s) for part in looked if part.frame.face_share is not None),
+        "eye_contact_rate": share_of_time((gaze.eye_contact, time_s) for gaze, time_s in gazes),
+    }
+
+
+def share_of_time(told: Iterable[tuple[bool, float]]) -> float | None:
+    """Share of the time for which something holds, of (whether it holds, for how many seconds); None where there is no time."""
+    return weighted_mean((float(holds), time_s) for holds, time_s in told)
 
 
 def whole_video(video: Video, frames: Sequence[Frame], seconds: Sequence[Row], thresholds: Thresholds) -> Row:
@@ -61,22 +66,23 @@ def whole_video(video: Video, frames: Sequence[Frame], seconds: Sequence[Row], t
         seconds: of `per_second`.
         thresholds: of shot types and steadiness.
     """
-    looked = _looked(frames)
-    types = Counter(frame.shot_type(thresholds) for frame in looked)
+    parts = parts_of(frames, 0.0, video.duration_s)
+    looked = _looked(parts)
+    types_s = _shot_types_s(parts, thresholds)
     with_faces = video.ran(FACES)
     runs = progression(seconds) if with_faces else None
     return {
         "face_frames": len(looked) if with_faces else None,
         "person_frames": len(frames) if with_faces or video.ran(OBJECTS) else None,
-        "subject_count": _subjects(frames, thresholds.subject_share),
-        **rates(frames),
-        "gaze_frames": sum(frame.gaze is not None for frame in looked) if with_faces else None,
-        "gaze_steadiness": steadiness(looked, thresholds.steady_gaze_deg),
-        **{f"{name}_share": share(types[name], len(looked)) for name in SHOT_TYPES},
-        "dominant_shot_type": _dominant(looked, thresholds),
+        "subject_count": _subjects(parts, thresholds.subject_share),
+        **rates(parts),
+        "gaze_frames": sum(part.frame.gaze is not None for part in looked) if with_faces else None,
+        "gaze_steadiness": steadiness([part.frame for part in looked], thresholds.steady_gaze_deg, video.step_s),
+        **{f"{name}_share": share(types_s.get(name, 0.0), math.fsum(types_s.values())) for name in SHOT_TYPES},
+        "dominant_shot_type": _dominant(types_s),
         "framing_progression": runs,
         "framing_changes": sum(before["shot_type"] != after["shot_type"] for before, after in pairwise(runs)) if runs is not None else None,
-        "longest_absence_s": _longest_absence_s(frames, video.duration_s),
+        "longest_absence_s": _longest_absence_s(frames),
         "not_measured": video.not_measured,
     }
 
@@ -91,39 +97,55 @@ def progression(seconds: Iterable[Row]) -> list[dict[str, Any]]:
     return runs
 
 
-def steadiness(looked: Sequence[Frame], steady_deg: float) -> float | None:
-    """Share of successive frames, with gaze of one and the same tracked face, between which it turned by less than `steady_deg`."""
-    turns_deg = [
-        math.hypot(after.gaze.yaw_deg - before.gaze.yaw_deg, after.gaze.pitch_deg - before.gaze.pitch_deg)
-        for before, after in pairwise(looked)
-        if before.gaze is not None and after.gaze is not None and before.face_track is not None and before.face_track == after.face_track
-    ]
-    return share(sum(turn_deg < steady_deg for turn_deg in turns_deg), len(turns_deg))
+def steadiness(looked: Sequence[Frame], steady_deg: float, step_s: float) -> float | None:
+    """Share of time in which the gaze is steady.
+
+    The time from a frame to the next is measured where both have gaze of one and the same tracked face; it is steady where the gaze turned
+    by less than `steady_deg`. A frame that is held for longer than `step_s` is steady for the rest of its time.
+    """
+    told = [(True, held_s) for frame in looked if frame.gaze is not None and (held_s := frame.look.shown_s - step_s) > EPSILON_S]
+    for before, after in pairwise(looked):
+        if before.gaze is None or after.gaze is None or before.face_track is None or before.face_track != after.face_track:
+            continue
+        turn_deg = math.hypot(after.gaze.yaw_deg - before.gaze.yaw_deg, after.gaze.pitch_deg - before.gaze.pitch_deg)
+        apart_s = after.look.shown_from_s - before.look.shown_until_s + min(before.look.shown_s, step_s)
+        told.append((turn_deg < steady_deg, apart_s))
+    return share_of_time(told)
 
 
-def _looked(frames: Sequence[Frame]) -> list[Frame]:
+def _looked(parts: Sequence[Part]) -> list[Part]:
     """Those in which faces were looked for."""
-    return [frame for frame in frames if frame.faces is not None]
+    return [part for part in parts if part.frame.faces is not None]
 
 
-def _dominant(looked: Sequence[Frame], thresholds: Thresholds) -> str | None:
-    types = Counter(frame.shot_type(thresholds) for frame in looked)
-    return max(SHOT_TYPES, key=lambda name: types[name]) if types else None  # the first, the nearest, of equals
+def _shot_types_s(parts: Sequence[Part], thresholds: Thresholds) -> Mapping[str, float]:
+    """For how long each shot type is shown."""
+    types_s: defaultdict[str, float] = defaultdict(float)
+    for part in _looked(parts):
+        types_s[part.frame.shot_type(thresholds)] += part.faces_s
+    return types_s
 
 
-def _subjects(frames: Sequence[Frame], enough: float) -> int | None:
-    if not frames:
+def _dominant(types_s: Mapping[str, float]) -> str | None:
+    return most(types_s, SHOT_TYPES) if types_s else None  # the first, the nearest, of equals
+
+
+def _subjects(parts: Sequence[Part], enough: float) -> int | None:
+    if not parts:
         return None
-    peopled = [frame.people for frame in frames if frame.people]
-    counts = range(max(peopled, default=0), 0, -1)
-    return next((count for count in counts if sum(people >= count for people in peopled) >= enough * len(peopled)), 0)
+    peopled = [(part.frame.people, part.people_s) for part in parts if part.frame.people]
+    at_least_s = enough * math.fsum(time_s for _, time_s in peopled) - EPSILON_S
+    counts = range(max((people for people, _ in peopled), default=0), 0, -1)
+    return next((count for count in counts if math.fsum(time_s for people, time_s in peopled if people >= count) >= at_least_s), 0)
 
 
-def _longest_absence_s(frames: Sequence[Frame], duration_s: float) -> float | None:
-    longest_s = since_s = 0.0
-    for frame, end_s in zip(frames, ends_of_frames([frame.time_s for frame in frames], duration_s), strict=True):
-        if frame.present:
-            since_s = end_s
-        else:
-            longest_s = max(longest_s, end_s - since_s)
+def _longest_absence_s(frames: Sequence[Frame]) -> float | None:
+    """The longest time without a break for which frames speak and nobody is there."""
+    longest_s = since_s = until_s = 0.0
+    for frame in frames:
+        look = frame.look
+        if frame.present or look.start_s > until_s + EPSILON_S:
+            since_s = look.end_s if frame.present else look.start_s
+        until_s = look.end_s
+        longest_s = max(longest_s, until_s - since_s)
     return longest_s if frames else None

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rumiai_ray.insights.video import FACES, OBJECTS, Row, Video
+from rumiai_ray.insights.looks import EPSILON_S
+from rumiai_ray.insights.video import FACES, OBJECTS, Row, Video, by_frame
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
+    from rumiai_ray.insights.looks import Look
     from rumiai_ray.insights.thresholds import Thresholds
     from rumiai_ray.insights.tracks import Tracks
 
@@ -31,7 +33,10 @@ class Gaze:
 class Frame:
     """One frame that mediapipe or yolo looked at."""
 
-    time_s: float
+    look: Look
+    """What the frame speaks for among those that either looked at."""
+    face_look: Look | None
+    """What the frame speaks for among those that mediapipe looked at; None where mediapipe did not look."""
     faces: int | None
     """None where mediapipe did not look."""
     face_share: float | None
@@ -53,21 +58,44 @@ class Frame:
         return "medium" if self.face_share >= thresholds.medium_face_share else "wide"
 
 
+@dataclass(frozen=True)
+class Part:
+    """A frame that is on the screen during a stretch of a video, and for how much of the stretch the frame speaks."""
+
+    frame: Frame
+    people_s: float
+    """Among the frames that mediapipe or yolo looked at."""
+    faces_s: float
+    """Among the frames that mediapipe looked at; 0 where mediapipe did not look."""
+
+
+def parts_of(frames: Sequence[Frame], start_s: float, end_s: float) -> list[Part]:
+    """The frames, in time order, that are on the screen during [`start_s`, `end_s`)."""
+    first = bisect_right(frames, start_s + EPSILON_S, key=lambda frame: frame.look.shown_until_s)
+    last = bisect_left(frames, end_s - EPSILON_S, key=lambda frame: frame.look.shown_from_s)
+    return [
+        Part(frame, frame.look.weight_s(start_s, end_s), frame.face_look.weight_s(start_s, end_s) if frame.face_look else 0.0)
+        for frame in frames[first:last]
+    ]
+
+
 def frames_of(video: Video, tracks: Tracks) -> list[Frame]:
     """Every frame that mediapipe or yolo looked at, in time order."""
-    faces, poses, gazes = (_by_frame(video.rows(name, "frame_index")) for name in ("faces", "poses", "gaze"))
-    persons = _by_frame([row for row in video.rows("objects", "frame_index") if row["label"] == PERSON])
-    for_faces, for_objects = set(video.seen(FACES)), set(video.seen(OBJECTS))
+    faces, poses, gazes = (by_frame(video.rows(name, "frame_index")) for name in ("faces", "poses", "gaze"))
+    persons = by_frame([row for row in video.rows("objects", "frame_index") if row["label"] == PERSON])
+    face_looks, for_objects = {look.frame_index: look for look in video.looks(FACES)}, set(video.seen(OBJECTS))
     frames = []
-    for index in sorted(for_faces | for_objects):
-        looked = index in for_faces
+    for look in video.looks(FACES, OBJECTS):
+        index = look.frame_index
+        looked = index in face_looks
         here = faces.get(index, []) if looked else []
         boxes = persons.get(index, []) if index in for_objects else []
         # By area, not by number: whoever reads a run sees that they agree
         largest = max(here, key=lambda row: (video.area_share(row), -row["face_index"]), default=None)
         frames.append(
             Frame(
-                time_s=video.times_s[index],
+                look=look,
+                face_look=face_looks.get(index),
                 faces=len(here) if looked else None,
                 face_share=video.area_share(largest) if largest else None,
                 face_track=tracks.column("faces", [largest])[0] if largest else None,
@@ -76,13 +104,6 @@ def frames_of(video: Video, tracks: Tracks) -> list[Frame]:
                 present=bool(here or boxes or (looked and poses.get(index))),
             )
         )
-    return frames
-
-
-def _by_frame(rows: Sequence[Row]) -> Mapping[int, list[Row]]:
-    frames: defaultdict[int, list[Row]] = defaultdict(list)
-    for row in rows:
-        frames[row["frame_index"]].append(row)
     return frames
 
 

@@ -1,28 +1,33 @@
 """What is measured over any stretch [start, end) of a video: speech, text, shots, sound, expression. Windows and timeline both ask here.
 
-Half open throughout: what happens at the start is in, what happens at the end is not. None where there was nothing to measure on.
+Half open throughout: what happens at the start is in, what happens at the end is not. None where there was nothing to measure on. A frame
+is in where it is on the screen during the stretch, and weighs by the time in the stretch that it speaks for.
 """
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rumiai_ray.insights.video import EMOTIONS, FACES, INPUTS, OBJECTS, SHOTS, SOUND, SPEECH, TEXTS, Row, Video, covered_s
+from rumiai_ray.insights.looks import EPSILON_S, shown_between, worth
+from rumiai_ray.insights.people import parts_of
+from rumiai_ray.insights.video import EMOTIONS, FACES, OBJECTS, SHOTS, SOUND, SPEECH, TEXTS, Row, Video, by_frame, covered_s, merged, share
 from rumiai_ray.schema.sound import QUIETEST_DBFS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from rumiai_ray.insights.people import Frame
+    from rumiai_ray.insights.looks import Look
+    from rumiai_ray.insights.people import Frame, Part
     from rumiai_ray.insights.tracks import Tracks
 
 
@@ -55,14 +60,13 @@ class Derived:
     spans: Sequence[Row]
     """Of `text_spans`."""
 
-    def frames_in(self, start_s: float, end_s: float) -> Sequence[Frame]:
+    def parts_in(self, start_s: float, end_s: float) -> list[Part]:
         """Frames that mediapipe or yolo looked at."""
-        return self.frames[bisect_left(self._frame_times_s, start_s) : bisect_left(self._frame_times_s, end_s)]
+        return parts_of(self.frames, start_s, end_s)
 
     def has_frame(self, model: str, start_s: float, end_s: float) -> bool:
         """Whether a model answered for a frame."""
-        times_s = self._seen_s[model]
-        return bisect_left(times_s, start_s) < bisect_left(times_s, end_s)
+        return bool(shown_between(self.video.looks(model), start_s, end_s))
 
     def shot_lengths_s(self, start_s: float, end_s: float) -> list[float] | None:
         """How much of each shot lies inside, of those that do at all."""
@@ -76,15 +80,14 @@ class Derived:
         return sum(start_s <= cut_s < end_s for cut_s in self.video.cuts_s) if self.video.ran(SHOTS) else None
 
     def spans_in(self, start_s: float, end_s: float) -> list[Row] | None:
-        """Texts that are on the screen at any time."""
+        """Texts that are on the screen at any time between their first and last sighting, the time that these are shown included."""
         if not self.video.ran(TEXTS):
             return None
-        return [span for span in self.spans if span["start_s"] < end_s and span["end_s"] > start_s]
+        return [span for span in self.spans if span["first_seen_s"] < end_s - EPSILON_S and span["seen_until_s"] > start_s + EPSILON_S]
 
     def text_coverage(self, start_s: float, end_s: float) -> float | None:
-        """Share of the time with any text on the screen."""
-        spans = self.spans_in(start_s, end_s)
-        return None if spans is None else _share_of_time(spans, start_s, end_s)
+        """Share of the time with any text on the screen, of the time that frames speak for; None where there is no such time."""
+        return share(covered_s(self._with_text, start_s, end_s), covered_s(self._looked_for_text, start_s, end_s))
 
     def words(self, start_s: float, end_s: float) -> list[str] | None:
         """Words that begin inside, in order."""
@@ -95,29 +98,27 @@ class Derived:
 
     def speech_coverage(self, start_s: float, end_s: float) -> float | None:
         """Share of the time inside a stretch of speech."""
-        return _share_of_time(self._speech, start_s, end_s) if self.video.ran(SPEECH) else None
+        return share(self.spoken_s(start_s, end_s), end_s - start_s) if self.video.ran(SPEECH) else None
 
-    def speaks(self, time_s: float) -> bool | None:
-        """Whether a time lies inside a stretch of speech."""
-        if not self.video.ran(SPEECH):
-            return None
-        return any(row["start_s"] <= time_s < row["end_s"] for row in self._speech)
+    def spoken_s(self, start_s: float, end_s: float) -> float:
+        """Time inside a stretch of speech."""
+        return covered_s(((row["start_s"], row["end_s"]) for row in self._speech), start_s, end_s)
 
-    def expressions(self, start_s: float, end_s: float) -> list[Row]:
-        """Rows of `emotions` of the largest face of each frame."""
-        rows = self._expressions
-        return rows[bisect_left(rows, start_s, key=_time_s) : bisect_left(rows, end_s, key=_time_s)]
+    def expressions(self, start_s: float, end_s: float) -> list[tuple[Row, float]]:
+        """Rows of `emotions` of the largest face of each frame, and for how long each speaks."""
+        looks = shown_between(self.video.looks(EMOTIONS), start_s, end_s)
+        return [(row, look.weight_s(start_s, end_s)) for look in looks for row in self._expressions.get(look.frame_index, ())]
 
     def objects(self, start_s: float, end_s: float) -> list[Row]:
         """Rows of `objects`."""
-        rows = self._objects
-        return rows[bisect_left(rows, start_s, key=_time_s) : bisect_left(rows, end_s, key=_time_s)]
+        looks = shown_between(self.video.looks(OBJECTS), start_s, end_s)
+        return [row for look in looks for row in self._objects.get(look.frame_index, ())]
 
     def gestures(self, start_s: float, end_s: float) -> list[str] | None:
         """The gesture of every run of one gesture of one hand that is seen inside; the run counts once. One missed frame breaks none."""
         if not self.video.ran(FACES):
             return None
-        return [gesture for gesture, times_s in self._gesture_runs if any(start_s <= time_s < end_s for time_s in times_s)]
+        return [gesture for gesture, looks in self._gesture_runs if shown_between(looks, start_s, end_s)]
 
     def things(self, start_s: float, end_s: float) -> Counter[str] | None:
         """By label, tracks of objects with a sighting inside, each counted once; or the boxes of one frame, where they are more.
@@ -129,7 +130,7 @@ class Derived:
         tracked: Counter[str] = Counter(
             row["label"]
             for row in self.tracks.rows
-            if row["of"] == "objects" and any(start_s <= time_s < end_s for time_s in self.tracks.sightings_s[row["track_id"]])
+            if row["of"] == "objects" and shown_between(self.tracks.looks[row["track_id"]], start_s, end_s)
         )
         at_once: Counter[str] = Counter()
         for (label, _), count in Counter((row["label"], row["frame_index"]) for row in self.objects(start_s, end_s)).items():
@@ -157,12 +158,14 @@ class Derived:
         )
 
     @cached_property
-    def _seen_s(self) -> dict[str, list[float]]:
-        return {model: [self.video.times_s[index] for index in self.video.seen(model)] for model in INPUTS}
+    def _with_text(self) -> list[tuple[float, float]]:
+        """When any text is on the screen."""
+        return merged((span["start_s"], span["end_s"]) for span in self.spans)
 
     @cached_property
-    def _frame_times_s(self) -> list[float]:
-        return [frame.time_s for frame in self.frames]
+    def _looked_for_text(self) -> list[tuple[float, float]]:
+        """For which time frames speak, and that inside spans."""
+        return merged([*self._with_text, *((look.start_s, look.end_s) for look in self.video.looks(TEXTS))])
 
     @cached_property
     def _words(self) -> list[Row]:
@@ -173,27 +176,31 @@ class Derived:
         return self.video.rows("speech_segments", "start_s", "segment_index")
 
     @cached_property
-    def _objects(self) -> list[Row]:
-        return self.video.rows("objects", "time_s", "object_index")
+    def _objects(self) -> Mapping[int, list[Row]]:
+        """By `frame_index`."""
+        return by_frame(self.video.rows("objects", "frame_index", "object_index"))
 
     @cached_property
-    def _expressions(self) -> list[Row]:
-        return [row for row in self.video.rows("emotions", "time_s", "face_index") if row["is_largest"]] if self.video.ran(EMOTIONS) else []
+    def _expressions(self) -> Mapping[int, list[Row]]:
+        """Those of the largest face, by `frame_index`."""
+        return by_frame([row for row in self.video.rows("emotions", "frame_index", "face_index") if row["is_largest"]])
 
     @cached_property
-    def _gesture_runs(self) -> list[tuple[str, list[float]]]:
-        """(gesture, times of its sightings), in order of the first one."""
-        place = {index: at for at, index in enumerate(self.video.seen(FACES))}
-        runs: list[tuple[str, list[float]]] = []
-        last: dict[tuple[str, str], tuple[int, list[float]]] = {}
+    def _gesture_runs(self) -> list[tuple[str, list[Look]]]:
+        """(gesture, the looks in which it is seen), in order of the first one."""
+        looks = self.video.looks(FACES)
+        tried = list(accumulate(worth(look.shown_s, self.video.step_s) for look in looks))
+        place = {look.frame_index: at for at, look in enumerate(looks)}
+        runs: list[tuple[str, list[Look]]] = []
+        last: dict[tuple[str, str], tuple[int, list[Look]]] = {}
         for row in self.video.rows("gestures", "frame_index", "hand_index"):
             key, at = (row["gesture"], row["handedness"]), place[row["frame_index"]]
-            before = last.get(key)
-            if before is None or at - before[0] > 2:  # noqa: PLR2004 -- one missed frame
-                before = (at, [])
-                runs.append((row["gesture"], before[1]))
-            before[1].append(row["time_s"])
-            last[key] = (at, before[1])
+            seen_upto, run = last.get(key, (-math.inf, []))
+            if (tried[at - 1] if at else 0) - seen_upto > 1:  # more than one frame was missed
+                run = []
+                runs.append((row["gesture"], run))
+            run.append(looks[at])
+            last[key] = (tried[at], run)
         return runs
 
     @cached_property
@@ -203,14 +210,5 @@ class Derived:
         return {name: np.array([np.nan if row[name] is None else row[name] for row in rows], np.float64) for name in names}
 
 
-def _time_s(row: Row) -> float:
-    return float(row["time_s"])
-
-
 def _start_s(row: Row) -> float:
     return float(row["start_s"])
-
-
-def _share_of_time(rows: Sequence[Row], start_s: float, end_s: float) -> float | None:
-    length_s = end_s - start_s
-    return covered_s(((row["start_s"], row["end_s"]) for row in rows), start_s, end_s) / length_s if length_s > 0 else None

@@ -6,16 +6,18 @@ import math
 import re
 from collections import Counter
 from dataclasses import dataclass, field
-from statistics import median
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from rapidfuzz.fuzz import ratio
 
-from rumiai_ray.insights.video import SPEECH, TEXTS, Row, Video
+from rumiai_ray.insights.looks import EPSILON_S, worth
+from rumiai_ray.insights.video import SPEECH, TEXTS, Row, Video, most, weighted_median
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from rumiai_ray.insights.looks import Look
     from rumiai_ray.insights.thresholds import Thresholds
 
 _SIDES = ("x1", "y1", "x2", "y2")
@@ -23,9 +25,6 @@ _LOWER = ("x1", "y1")
 _DIGIT_FOR = str.maketrans("olisb", "01158")
 """Letters, in lower case, that a reader takes for digits and digits for them."""
 _THIRDS = ("top", "middle", "bottom")
-_ONE_MISSED = 2
-"""Frames from a sighting to the next where one between them has none."""
-_EPSILON_S = 1e-6
 
 
 def words_of(text: str) -> list[str]:
@@ -38,12 +37,19 @@ class _Span:
     """A text that is growing."""
 
     sightings: list[Row] = field(default_factory=list)
-    last_frame: int = -1
-    """Position, among the frames looked at, of the last sighting."""
+    looks: list[Look] = field(default_factory=list)
+    """Of the frame of each sighting."""
+    seen_upto: int = -1
+    """Readings tried up to the last sighting, as `_tried` counts them."""
 
     @property
     def last(self) -> Row:
         return self.sightings[-1]
+
+    def add(self, sighting: Row, look: Look, seen_upto: int) -> None:
+        self.sightings.append(sighting)
+        self.looks.append(look)
+        self.seen_upto = seen_upto
 
 
 def grow(video: Video, thresholds: Thresholds) -> list[Row]:
@@ -51,11 +57,11 @@ def grow(video: Video, thresholds: Thresholds) -> list[Row]:
 
     A sighting goes on with the span that is most like it in words, among those near enough in place and time whose text is like enough;
     each span takes one sighting of a frame. A doubtful reading goes on with a span, but begins none. One missed reading never ends a
-    span, however far apart the frames are.
+    span, however far apart the frames are; a held frame without the text is as many missed readings as it is steps of the grid long.
     """
-    seen = video.seen(TEXTS)
-    step_s = video.step_s(TEXTS)
-    place = {index: at for at, index in enumerate(seen)}
+    looks = video.looks(TEXTS)
+    tried = list(accumulate(worth(look.shown_s, video.step_s) for look in looks))
+    place = {look.frame_index: at for at, look in enumerate(looks)}
     by_frame: dict[int, list[Row]] = {}
     for caption in captions(video.rows("texts", "frame_index", "text_index")):
         if _letters(caption["text"]):
@@ -63,17 +69,17 @@ def grow(video: Video, thresholds: Thresholds) -> list[Row]:
     spans: list[_Span] = []
     open_: list[_Span] = []
     for at, sightings in sorted(by_frame.items()):
-        oldest_s = sightings[0]["time_s"] - step_s - thresholds.text_gap_s - _EPSILON_S
-        open_ = [span for span in open_ if at - span.last_frame <= _ONE_MISSED or span.last["time_s"] >= oldest_s]
+        look, before = looks[at], tried[at - 1] if at else 0
+        oldest_s = look.shown_from_s - thresholds.text_gap_s - EPSILON_S
+        open_ = [span for span in open_ if before - span.seen_upto <= 1 or span.looks[-1].end_s >= oldest_s]
         for sighting, span in _pairs(sightings, open_, video, thresholds):
-            span.sightings.append(sighting)
-            span.last_frame = at
+            span.add(sighting, look, tried[at])
         taken = {id(span.last) for span in open_}
         fresh = [sighting for sighting in sightings if id(sighting) not in taken and sighting["confidence"] >= thresholds.text_confidence]
-        open_ += [_Span([sighting], at) for sighting in fresh]
+        open_ += [_Span([sighting], [look], tried[at]) for sighting in fresh]
         spans += open_[len(open_) - len(fresh) :]
     spoken = video.rows("words", "word_index") if video.ran(SPEECH) else None
-    rows = [_row(span.sightings, step_s, video, spoken, thresholds) for span in spans]
+    rows = [_row(span, video, spoken, thresholds) for span in spans]
     rows.sort(key=lambda row: (row["first_seen_s"], row["y1"], row["x1"], row["text"]))
     return [{"span_index": number} | row for number, row in enumerate(rows)]
 
@@ -140,21 +146,26 @@ def _distance_px(one: Row, other: Row) -> float:
     return math.hypot(x, y)
 
 
-def _row(sightings: Sequence[Row], step_s: float, video: Video, spoken: Sequence[Row] | None, thresholds: Thresholds) -> Row:
-    first_s, last_s = sightings[0]["time_s"], sightings[-1]["time_s"]
-    start_s, end_s = max(0.0, first_s - step_s / 2), min(video.duration_s, last_s + step_s / 2)
-    readings = Counter(sighting["text"] for sighting in sightings)
-    best = {text: max(sighting["confidence"] for sighting in sightings if sighting["text"] == text) for text in readings}
-    text = max(readings, key=lambda reading: (readings[reading], best[reading], reading))
-    box = {side: median(sighting[side] for sighting in sightings) for side in _SIDES}
+def _row(span: _Span, video: Video, spoken: Sequence[Row] | None, thresholds: Thresholds) -> Row:
+    sightings = list(zip(span.sightings, (look.length_s for look in span.looks), strict=True))
+    start_s, end_s = span.looks[0].start_s, span.looks[-1].end_s
+    best: dict[str, float] = {}
+    shown_s: dict[str, float] = {}
+    for sighting, length_s in sightings:
+        reading = sighting["text"]
+        best[reading] = max(best.get(reading, 0.0), sighting["confidence"])
+        shown_s[reading] = shown_s.get(reading, 0.0) + length_s
+    text = most(shown_s, sorted(best, key=lambda reading: (best[reading], reading), reverse=True))
+    box = {side: weighted_median((sighting[side], length_s) for sighting, length_s in sightings) for side in _SIDES}
     overlap = _speech_overlap(text, start_s - thresholds.caption_slack_s, end_s + thresholds.caption_slack_s, spoken)
     middle = (box["y1"] + box["y2"]) / 2 / video.height_px
     return {
         "text": text,
         "start_s": start_s,
         "end_s": end_s,
-        "first_seen_s": first_s,
-        "last_seen_s": last_s,
+        "first_seen_s": span.looks[0].shown_from_s,
+        "last_seen_s": span.looks[-1].shown_from_s,
+        "seen_until_s": span.looks[-1].shown_until_s,
         "sightings": len(sightings),
         "confidence": max(best.values()),
         **box,
@@ -162,7 +173,7 @@ def _row(sightings: Sequence[Row], step_s: float, video: Video, spoken: Sequence
         "area_share": video.area_share(box),
         "kind": None if spoken is None else _kind(overlap, thresholds),
         "speech_overlap": overlap,
-        "is_call_to_action": any(calls_to_action(reading, thresholds.call_to_action) for reading in readings),
+        "is_call_to_action": any(calls_to_action(reading, thresholds.call_to_action) for reading in best),
     }
 
 

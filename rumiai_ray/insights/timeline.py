@@ -6,7 +6,7 @@ from collections import Counter
 from statistics import median
 from typing import TYPE_CHECKING
 
-from rumiai_ray.insights.video import OBJECTS, mean
+from rumiai_ray.insights.video import OBJECTS, most, weighted_mean
 from rumiai_ray.schema.emotion import EMOTIONS
 
 if TYPE_CHECKING:
@@ -55,6 +55,6 @@ def _second(derived: Derived, framing: Row) -> Row:
     }
 
 
-def _expression(rows: Sequence[Row]) -> Row:
-    means = {name: mean(row[name] for row in rows) for name in EMOTIONS}
-    return {"dominant_emotion": max(EMOTIONS, key=lambda name: means[name] or 0.0) if rows else None, **means}
+def _expression(told: Sequence[tuple[Row, float]]) -> Row:
+    means = {name: weighted_mean((row[name], time_s) for row, time_s in told) for name in EMOTIONS}
+    return {"dominant_emotion": most({name: value or 0.0 for name, value in means.items()}, EMOTIONS) if told else None, **means}

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
+from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from rumiai_ray.insights.looks import grid_step_s, looks_of, usual_distance_s
 from rumiai_ray.schema.run import Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+    from rumiai_ray.insights.looks import Look
 
 Row = dict[str, Any]
 
@@ -41,7 +43,9 @@ class Video:
     width_px: int
     height_px: int
     times_s: tuple[float, ...]
-    """Time of every sampled frame, by `frame_index`."""
+    """When every sampled frame is first shown, by `frame_index`."""
+    shown_until_s: tuple[float, ...]
+    """When the next decoded frame, sampled or not, takes its place, by `frame_index`."""
     endings: Mapping[str, Ending]
     """By model; a model that was not asked is absent."""
     tables: Mapping[str, Sequence[Row]]
@@ -56,12 +60,23 @@ class Video:
         """`frame_index` of the frames a model answered for, in time order; none where it did not run."""
         return tuple(sorted(self.endings[model].frames_seen)) if self.ran(model) else ()
 
-    def step_s(self, model: str) -> float:
-        """Usual distance of the frames a model answered for. A single one speaks for all of the video: twice its way to the farther end."""
-        times_s = [self.times_s[index] for index in self.seen(model)]
-        if len(times_s) > 1:
-            return median(after - before for before, after in pairwise(times_s))
-        return 2 * max(times_s[0], self.duration_s - times_s[0]) if times_s else self.duration_s
+    @cached_property
+    def step_s(self) -> float:
+        """The distance of the sampling grid."""
+        return grid_step_s(self.duration_s)
+
+    def looks(self, *models: str) -> tuple[Look, ...]:
+        """What the frames that any of the models answered for speak for, in time order; nothing where none of the models ran."""
+        if models not in self._looks:
+            indices = sorted({index for model in models for index in self.seen(model)})
+            self._looks[models] = looks_of(indices, self.times_s, self.shown_until_s, self.cuts_s, self.duration_s)
+        return self._looks[models]
+
+    def distance_s(self, model: str) -> float:
+        """Usual distance of the frames a model answered for, a held frame counted as one step; the grid's where there are not two."""
+        looks = self.looks(model)
+        firsts_s, lasts_s = [look.shown_from_s for look in looks], [look.shown_until_s for look in looks]
+        return usual_distance_s(firsts_s, lasts_s, self.step_s) or self.step_s
 
     def rows(self, table: str, *keys: str) -> list[Row]:
         """A table's rows, ordered by `keys`."""
@@ -72,6 +87,10 @@ class Video:
         width = min(row["x2"], self.width_px) - max(row["x1"], 0.0)
         height = min(row["y2"], self.height_px) - max(row["y1"], 0.0)
         return float(max(width, 0.0) * max(height, 0.0)) / (self.width_px * self.height_px)
+
+    @cached_property
+    def _looks(self) -> dict[tuple[str, ...], tuple[Look, ...]]:
+        return {}
 
     @cached_property
     def cuts_s(self) -> list[float]:
@@ -92,6 +111,14 @@ class Video:
         ]
 
 
+def by_frame(rows: Iterable[Row]) -> Mapping[int, list[Row]]:
+    """Rows by `frame_index`, in their order."""
+    frames: defaultdict[int, list[Row]] = defaultdict(list)
+    for row in rows:
+        frames[row["frame_index"]].append(row)
+    return frames
+
+
 def share(count: float, of: float) -> float | None:
     """`count` / `of`, None where there is nothing to measure."""
     return count / of if of else None
@@ -108,19 +135,61 @@ def covered_s(intervals: Iterable[tuple[float, float]], start_s: float, end_s: f
     return total
 
 
+def merged(intervals: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The same time in intervals that do not meet, in time order."""
+    apart: list[tuple[float, float]] = []
+    for begin_s, end_s in sorted(intervals):
+        if apart and begin_s <= apart[-1][1]:
+            apart[-1] = (apart[-1][0], max(apart[-1][1], end_s))
+        else:
+            apart.append((begin_s, end_s))
+    return apart
+
+
 def mean(values: Iterable[float]) -> float | None:
     """The arithmetic mean, None of nothing. Exact sums: the order of the values does not matter."""
-    listed = list(values)
-    return math.fsum(listed) / len(listed) if listed else None
+    return weighted_mean((value, 1.0) for value in values)
 
 
 def variance(values: Iterable[float]) -> float | None:
     """The mean square distance from the mean, None of less than two values."""
+    listed = [(value, 1.0) for value in values]
+    return weighted_variance(listed) if len(listed) > 1 else None
+
+
+def weighted_mean(values: Iterable[tuple[float, float]]) -> float | None:
+    """The mean of (value, weight), None where the weights sum to 0."""
     listed = list(values)
-    middle = mean(listed)
-    return mean((value - middle) ** 2 for value in listed) if middle is not None and len(listed) > 1 else None
+    total = math.fsum(weight for _, weight in listed)
+    return math.fsum(value * weight for value, weight in listed) / total if total > 0 else None
 
 
-def ends_of_frames(times_s: Sequence[float], duration_s: float) -> list[float]:
-    """Until when each frame speaks: half way to the next one, the last one to the end."""
-    return [*((before + after) / 2 for before, after in pairwise(times_s)), duration_s] if times_s else []
+def weighted_variance(values: Iterable[tuple[float, float]]) -> float | None:
+    """The mean square distance from the mean of (value, weight), None where the weights sum to 0."""
+    listed = list(values)
+    middle = weighted_mean(listed)
+    return None if middle is None else weighted_mean(((value - middle) ** 2, weight) for value, weight in listed)
+
+
+def weighted_median(values: Iterable[tuple[float, float]]) -> float:
+    """The value with half of the weight on either side; the middle of the two values next to it where it lies between them.
+
+    Raises:
+        ValueError: there are no values.
+    """
+    listed = sorted(values)
+    if not listed:
+        raise ValueError("no value has no median")
+    half, below = math.fsum(weight for _, weight in listed) / 2, 0.0
+    for at, (value, weight) in enumerate(listed[:-1]):
+        below += weight
+        if math.isclose(below, half, rel_tol=1e-9):
+            return (value + listed[at + 1][0]) / 2
+        if below > half:
+            return value
+    return listed[-1][0]
+
+
+def most(weights: Mapping[str, float], names: Iterable[str]) -> str:
+    """The name with the largest weight; of equals, to the microsecond, the first of `names`."""
+    return max(names, key=lambda name: round(weights.get(name, 0.0), 6))

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from math import fsum
 from typing import TYPE_CHECKING
 
 from rumiai_ray.insights.framing import rates
+from rumiai_ray.insights.looks import worth
 from rumiai_ray.insights.people import PERSON
 from rumiai_ray.insights.text_spans import words_of
-from rumiai_ray.insights.video import SPEECH, mean, share, variance
+from rumiai_ray.insights.video import SPEECH, mean, most, share, variance, weighted_variance
 from rumiai_ray.schema.emotion import EMOTIONS
 from rumiai_ray.schema.windows import CLOSING, HOOK, MIDDLE, WHOLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from rumiai_ray.insights.people import Frame
+    from rumiai_ray.insights.people import Part
     from rumiai_ray.insights.stretch import Derived
     from rumiai_ray.insights.thresholds import Thresholds
     from rumiai_ray.insights.video import Row
@@ -64,41 +65,49 @@ def windows(derived: Derived, thresholds: Thresholds) -> list[Row]:
 
 
 def _people(derived: Derived, start_s: float, end_s: float) -> Row:
-    frames = derived.frames_in(start_s, end_s)
-    measured = rates(frames)
-    gazes = [frame.gaze for frame in frames if frame.gaze is not None]
-    across, along = variance(gaze.yaw_deg for gaze in gazes), variance(gaze.pitch_deg for gaze in gazes)
+    parts = derived.parts_in(start_s, end_s)
+    measured = rates(parts)
     gestures, things = derived.gestures(start_s, end_s), derived.things(start_s, end_s)
     return {
         "average_face_size": measured["average_face_size"],
         "face_visibility_rate": measured["face_visibility_rate"],
         "eye_contact_rate": measured["eye_contact_rate"],
-        "gaze_variance": None if across is None or along is None else across + along,
+        "gaze_variance": _gaze_variance(parts, derived.video.step_s),
         "gesture_count": None if gestures is None else len(gestures),
         "person_count": None if things is None else things[PERSON],
         "object_count": None if things is None else things.total() - things[PERSON],
-        "talk_to_camera_share": _talk_to_camera(derived, frames),
+        "talk_to_camera_share": _talk_to_camera(derived, parts, start_s, end_s),
     }
 
 
-def _talk_to_camera(derived: Derived, frames: Sequence[Frame]) -> float | None:
-    looked = [frame for frame in frames if frame.faces is not None]
-    spoken = [derived.speaks(frame.time_s) for frame in looked]
-    if any(speaks is None for speaks in spoken):
+def _gaze_variance(parts: Sequence[Part], step_s: float) -> float | None:
+    """Of the direction over time; None of one look that is not held for two steps."""
+    gazes = [(part.frame.gaze, part.faces_s, part.frame.look.shown_s) for part in parts if part.frame.gaze is not None]
+    if sum(worth(shown_s, step_s) for _, _, shown_s in gazes) < 2:  # noqa: PLR2004 -- one look has no variance
         return None
-    hits = sum(bool(speaks and frame.gaze and frame.gaze.eye_contact) for speaks, frame in zip(spoken, looked, strict=True))
-    return share(hits, len(looked))
+    across = weighted_variance((gaze.yaw_deg, time_s) for gaze, time_s, _ in gazes)
+    along = weighted_variance((gaze.pitch_deg, time_s) for gaze, time_s, _ in gazes)
+    return None if across is None or along is None else across + along
+
+
+def _talk_to_camera(derived: Derived, parts: Sequence[Part], start_s: float, end_s: float) -> float | None:
+    if not derived.video.ran(SPEECH):
+        return None
+    facing = [part.frame.face_look for part in parts if part.frame.face_look and part.frame.gaze and part.frame.gaze.eye_contact]
+    talking_s = fsum(derived.spoken_s(max(look.start_s, start_s), min(look.end_s, end_s)) for look in facing)
+    return share(talking_s, fsum(part.faces_s for part in parts))
 
 
 def _expression(derived: Derived, start_s: float, end_s: float) -> Row:
-    shown = Counter(row["dominant_emotion"] for row in derived.expressions(start_s, end_s))
-    total = shown.total()
-    dominant = max(EMOTIONS, key=lambda name: shown[name]) if total else None
+    told = derived.expressions(start_s, end_s)
+    shown_s = {name: fsum(time_s for row, time_s in told if row["dominant_emotion"] == name) for name in EMOTIONS}
+    total_s = fsum(shown_s.values())
+    dominant = most(shown_s, EMOTIONS) if told else None
     return {
         "dominant_emotion": dominant,
-        "emotional_valence": share(shown["happiness"] - sum(shown[name] for name in _NEGATIVE), total),
-        "emotion_consistency": share(shown[dominant], total) if dominant else None,
-        **{f"{name}_share": share(shown[name], total) for name in EMOTIONS},
+        "emotional_valence": share(shown_s["happiness"] - fsum(shown_s[name] for name in _NEGATIVE), total_s),
+        "emotion_consistency": share(shown_s[dominant], total_s) if dominant else None,
+        **{f"{name}_share": share(shown_s[name], total_s) for name in EMOTIONS},
     }
 
 

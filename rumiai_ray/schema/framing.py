@@ -38,8 +38,9 @@ PROGRESSION = pa.list_(
 
 PERSON_FRAMING = Table(
     "person_framing",
-    1,
-    "How people are shown in one video. Rates are shares of the frames that their definition names.",
+    2,
+    "How people are shown in one video. Rates are shares of the time that the frames their definition names speak for: a frame speaks "
+    "until the next frame that was looked at, or a cut.",
     (
         column(
             "face_frames",
@@ -60,7 +61,7 @@ PERSON_FRAMING = Table(
         column(
             "subject_count",
             pa.int32(),
-            f"The most people seen at once in at least `insights.subject_share` of the frames with anybody in them, 0 where there is "
+            f"The most people seen at once for at least `insights.subject_share` of the time with anybody on the screen, 0 where there is "
             f"nobody; {NO_PEOPLE}. {PEOPLE}",
             range_="0..",
             source="faces, objects",
@@ -69,7 +70,7 @@ PERSON_FRAMING = Table(
         column(
             "face_visibility_rate",
             pa.float64(),
-            f"Share of `face_frames` with a face; {NO_FACES}.",
+            f"Share of the time of `face_frames` with a face; {NO_FACES}.",
             range_="0..1",
             source="faces",
             nullable=True,
@@ -77,7 +78,7 @@ PERSON_FRAMING = Table(
         column(
             "person_visibility_rate",
             pa.float64(),
-            f"Share of `person_frames` with {PERSON}; {NO_PEOPLE}.",
+            f"Share of the time of `person_frames` with {PERSON}; {NO_PEOPLE}.",
             range_="0..1",
             source="faces, poses, objects",
             nullable=True,
@@ -93,7 +94,7 @@ PERSON_FRAMING = Table(
         column(
             "eye_contact_rate",
             pa.float64(),
-            f"Share of `gaze_frames` in which the largest face looks at the camera; null where there are none, {NO_FACES}.",
+            f"Share of the time of `gaze_frames` in which the largest face looks at the camera; null where there are none, {NO_FACES}.",
             range_="0..1",
             source="gaze.eye_contact",
             nullable=True,
@@ -101,7 +102,7 @@ PERSON_FRAMING = Table(
         column(
             "average_face_size",
             pa.float64(),
-            f"Mean, over frames with a face, of the largest face's box over the picture's area; null where there is no face, {NO_FACES}.",
+            f"Mean, over the time with a face, of the largest face's box over the picture's area; null where there is no face, {NO_FACES}.",
             range_="0..1",
             source="faces",
             nullable=True,
@@ -109,8 +110,9 @@ PERSON_FRAMING = Table(
         column(
             "gaze_steadiness",
             pa.float64(),
-            "Share of pairs of successive `face_frames`, both with gaze of the largest face and that of one track, between which head and "
-            f"eyes together turned by less than `insights.steady_gaze_deg`; null where there is no pair, {NO_FACES}.",
+            "Share of time in which head and eyes together turn by less than `insights.steady_gaze_deg` from one of the `face_frames` to "
+            "the next, measured where both have gaze of the largest face and that of one track, and while one frame is held; null where "
+            f"there is no such time, {NO_FACES}.",
             range_="0..1",
             source="gaze",
             nullable=True,
@@ -119,7 +121,7 @@ PERSON_FRAMING = Table(
             column(
                 f"{name}_share",
                 pa.float64(),
-                f"Share of `face_frames` of shot type {name}; the four sum to 1; {NO_FACES}.",
+                f"Share of the time of `face_frames` of shot type {name}; the four sum to 1; {NO_FACES}.",
                 range_="0..1",
                 source="faces, insights.close_face_share, insights.medium_face_share",
                 nullable=True,
@@ -129,7 +131,7 @@ PERSON_FRAMING = Table(
         column(
             "dominant_shot_type",
             pa.string(),
-            f"The shot type of most frames, of equals the nearest; {NO_FACES}.",
+            f"The shot type that is shown for the longest time, of equals the nearest; {NO_FACES}.",
             range_=SHOT_TYPE_RANGE,
             nullable=True,
         ),
@@ -152,8 +154,7 @@ PERSON_FRAMING = Table(
         column(
             "longest_absence_s",
             pa.float64(),
-            f"Longest time without {PERSON}; a frame speaks for the time to half way to its neighbours; 0 where somebody is always there; "
-            f"{NO_PEOPLE}.",
+            f"Longest time without {PERSON}, of the time that frames speak for; 0 where somebody is always there; {NO_PEOPLE}.",
             unit="s",
             range_="0..duration_s",
             source="faces, poses, objects",
@@ -170,17 +171,31 @@ SECOND = (
 
 PERSON_FRAMING_SECONDS = Table(
     "person_framing_seconds",
-    1,
-    "How people are shown in one second of a video. Null where none of its frames was looked at.",
+    2,
+    "How people are shown in one second of a video. Rates are shares of time, as in `person_framing`. Null where none of the frames on the "
+    "screen in this second was looked at.",
     (
         *SECOND,
-        column("face_frames", pa.int32(), f"Its frames in which faces were looked for; {NO_FACES}.", range_="0..", nullable=True),
+        column(
+            "face_frames",
+            pa.int32(),
+            f"Frames on the screen in it in which faces were looked for; {NO_FACES}.",
+            range_="0..",
+            nullable=True,
+        ),
         column("people", pa.int32(), f"The most people seen at once. {PEOPLE}", range_="0..", source="faces, objects", nullable=True),
-        column("face_visibility_rate", pa.float64(), "Share of `face_frames` with a face.", range_="0..1", source="faces", nullable=True),
+        column(
+            "face_visibility_rate",
+            pa.float64(),
+            "Share of the time of `face_frames` with a face.",
+            range_="0..1",
+            source="faces",
+            nullable=True,
+        ),
         column(
             "person_visibility_rate",
             pa.float64(),
-            f"Share of its frames in which people were looked for that have {PERSON}.",
+            f"Share of the time of its frames in which people were looked for with {PERSON}.",
             range_="0..1",
             source="faces, poses, objects",
             nullable=True,
@@ -188,7 +203,7 @@ PERSON_FRAMING_SECONDS = Table(
         column(
             "average_face_size",
             pa.float64(),
-            "Mean, over its frames with a face, of the largest face's box over the picture's area; null without a face.",
+            "Mean, over its time with a face, of the largest face's box over the picture's area; null without a face.",
             range_="0..1",
             source="faces",
             nullable=True,
@@ -196,12 +211,18 @@ PERSON_FRAMING_SECONDS = Table(
         column(
             "eye_contact_rate",
             pa.float64(),
-            "Share of its frames with gaze of the largest face in which it looks at the camera; null without gaze.",
+            "Share of its time with gaze of the largest face in which it looks at the camera; null without gaze.",
             range_="0..1",
             source="gaze.eye_contact",
             nullable=True,
         ),
-        column("shot_type", pa.string(), "The shot type of most frames, of equals the nearest.", range_=SHOT_TYPE_RANGE, nullable=True),
+        column(
+            "shot_type",
+            pa.string(),
+            "The shot type that is shown for the longest time in it, of equals the nearest.",
+            range_=SHOT_TYPE_RANGE,
+            nullable=True,
+        ),
     ),
     key=("video_key", "second"),
 )

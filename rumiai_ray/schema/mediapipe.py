@@ -53,7 +53,7 @@ _HANDEDNESS = column("handedness", pa.string(), "The person's own left or right 
 
 FACES = Table(
     "faces",
-    2,
+    3,
     "One face in one sampled frame.",
     (
         *FRAME,

@@ -64,7 +64,7 @@ def track_id(of: str) -> pa.Field[pa.DataType]:
     return column(
         "track_id",
         pa.int32(),
-        f"The track this {of} belongs to, of table `tracks`; null where it was linked to no other sighting.",
+        f"The track this {of} belongs to, of table `tracks`; null where it was linked to no other sighting and is not held.",
         range_="0.., unique within the video",
         source="assembly",
         nullable=True,

@@ -8,21 +8,30 @@ from rumiai_ray.schema.table import Table, box, column
 
 TEXT_SPANS = Table(
     "text_spans",
-    2,
+    3,
     "One appearance of a text on the screen: sightings alike in words and place and equal in numbers, without a longer gap. The lines of "
     "a caption are one text.",
     (
         column("span_index", pa.int32(), "The span's number within the video, by first sighting, then from top to bottom.", range_="0.."),
-        column("text", pa.string(), "The reading that was seen most often, of equals the most confident.", source="texts.text"),
-        column("start_s", pa.float64(), "Half a sampling step before the first sighting, never before the video.", unit="s"),
+        column("text", pa.string(), "The reading that was seen for the longest time, of equals the most confident.", source="texts.text"),
         column(
-            "end_s", pa.float64(), "Half a sampling step after the last sighting, never after the video; not part of the span.", unit="s"
+            "start_s",
+            pa.float64(),
+            "When the frame of the first sighting is first shown; the start of the shot where no frame of the shot was looked at before.",
+            unit="s",
         ),
-        column("first_seen_s", pa.float64(), "Time of the first sighting.", unit="s"),
-        column("last_seen_s", pa.float64(), "Time of the last sighting.", unit="s"),
+        column(
+            "end_s",
+            pa.float64(),
+            "When the next frame that was looked at is shown, or the shot or the video ends; not part of the span.",
+            unit="s",
+        ),
+        column("first_seen_s", pa.float64(), "When the frame of the first sighting is first shown.", unit="s"),
+        column("last_seen_s", pa.float64(), "When the frame of the last sighting is first shown.", unit="s"),
+        column("seen_until_s", pa.float64(), "Until when the frame of the last sighting is shown; never beyond a cut.", unit="s"),
         column("sightings", pa.int32(), "Frames in which it was read.", range_="1.."),
         column("confidence", pa.float32(), "The best confidence among its sightings.", range_="0..1", source="texts.confidence"),
-        *box("text, median over its sightings"),
+        *box("text, median over its time"),
         column(
             "position",
             pa.string(),

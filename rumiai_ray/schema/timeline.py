@@ -26,8 +26,9 @@ def _names(name: str, definition: str, source: str) -> pa.Field[pa.DataType]:
 
 TIMELINE = Table(
     "timeline",
-    1,
-    "One second of a video: what is seen, read, said, heard and felt in it. Lists are empty for nothing, null where none looked.",
+    2,
+    "One second of a video: what is seen, read, said, heard and felt in it. A frame is in it where it is on the screen during the second; "
+    "shares and means are over time. Lists are empty for nothing, null where none looked.",
     (
         *SECOND,
         # Cuts
@@ -42,12 +43,16 @@ TIMELINE = Table(
             source="person_framing_seconds",
             nullable=True,
         ),
-        _share("face_visibility_rate", f"Share of its frames with a face; {_FACES}.", "person_framing_seconds"),
+        _share("face_visibility_rate", f"Share of its time with a face; {_FACES}.", "person_framing_seconds"),
         _share(
             "average_face_size", f"Mean share of the picture of the largest face; null without one, {_FACES}.", "person_framing_seconds"
         ),
-        column("shot_type", pa.string(), f"The shot type of most frames; {_FACES}.", range_=SHOT_TYPE_RANGE, nullable=True),
-        _share("eye_contact_rate", f"Share of its looks that are at the camera; null without gaze, {_FACES}.", "person_framing_seconds"),
+        column(
+            "shot_type", pa.string(), f"The shot type that is shown for the longest time; {_FACES}.", range_=SHOT_TYPE_RANGE, nullable=True
+        ),
+        _share(
+            "eye_contact_rate", f"Share of its time with gaze that is at the camera; null without gaze, {_FACES}.", "person_framing_seconds"
+        ),
         _names("gestures", f"Gestures in it, each once, in the order of the alphabet; {_FACES}.", "gestures"),
         # Objects
         _names(
@@ -72,10 +77,14 @@ TIMELINE = Table(
             source="emotions",
             nullable=True,
         ),
-        *(_share(name, f"Mean probability of {name}; {_EMOTIONS}.", "emotions") for name in EMOTIONS),
+        *(_share(name, f"Mean probability of {name} over time; {_EMOTIONS}.", "emotions") for name in EMOTIONS),
         # Text
         _names("texts", f"Texts on the screen, from top to bottom; {_TEXTS}.", "text_spans"),
-        _share("text_coverage", f"Share of it with any text on the screen; {_TEXTS}.", "text_spans"),
+        _share(
+            "text_coverage",
+            f"Share of it with any text on the screen, of the time that frames speak for; {_TEXTS}, or no frame speaks for it.",
+            "text_spans",
+        ),
         # Speech
         column("speech", pa.string(), f"The words that begin in it; empty where none does, {_SPEECH}.", source="words", nullable=True),
         column("word_count", pa.int32(), f"Words that begin in it; {_SPEECH}.", range_="0..", source="words", nullable=True),

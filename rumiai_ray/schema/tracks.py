@@ -8,7 +8,7 @@ from rumiai_ray.schema.table import Table, column
 
 TRACKS = Table(
     "tracks",
-    1,
+    2,
     "One object or face followed through sampled frames of one shot. A thing that is in two shots has two tracks.",
     (
         column(
@@ -26,15 +26,18 @@ TRACKS = Table(
         ),
         column("first_seen_s", pa.float64(), "Time of its first box.", unit="s"),
         column("last_seen_s", pa.float64(), "Time of its last box.", unit="s"),
-        column("sightings", pa.int32(), "Its boxes.", range_="2.."),
+        column("seen_until_s", pa.float64(), "Until when the frame of its last box is shown; never beyond a cut.", unit="s"),
+        column(
+            "sightings", pa.int32(), "Its boxes; one where the only frame with it is held for two steps of the sampling grid.", range_="1.."
+        ),
         column(
             "mean_confidence",
             pa.float32(),
-            "Mean confidence of its boxes; null for faces, whose detector gives none.",
+            "Mean confidence of its boxes, over time; null for faces, whose detector gives none.",
             range_="0..1",
             nullable=True,
         ),
-        column("mean_area_share", pa.float32(), "Mean area of its boxes over the area of the picture.", range_="0..1"),
+        column("mean_area_share", pa.float32(), "Mean area of its boxes over the area of the picture, over time.", range_="0..1"),
     ),
     key=("video_key", "track_id"),
     made_by=("yolo",),

@@ -37,9 +37,10 @@ def _value(name: str, definition: str, unit: str, source: str) -> pa.Field[pa.Da
 
 WINDOWS = Table(
     "windows",
-    1,
+    2,
     "One stretch of a video: its hook, a part of its middle, its closing, or all of it (`video`). Windows are half open: what is at "
-    "`start_s` is in, what is at `end_s` is not.",
+    "`start_s` is in, what is at `end_s` is not. A frame is in a window where it is on the screen during the window; shares and means are "
+    "over the time of the window that its frames speak for.",
     (
         column(
             "window_index", pa.int32(), "The window's number within the video, in time order; the whole video comes last.", range_="0.."
@@ -55,18 +56,18 @@ WINDOWS = Table(
         column("end_s", pa.float64(), "Its end, not part of it.", unit="s"),
         # Faces and people
         _rate(
-            "average_face_size", f"Mean share of the picture of the largest face, over frames with a face; {_FACES} or no face.", "faces"
+            "average_face_size", f"Mean share of the picture of the largest face, over the time with a face; {_FACES} or no face.", "faces"
         ),
-        _rate("face_visibility_rate", f"Share of the frames in which faces were looked for that have one; {_FACES}.", "faces"),
+        _rate("face_visibility_rate", f"Share of the time with a face, where faces were looked for; {_FACES}.", "faces"),
         _rate(
             "eye_contact_rate",
-            f"Share of the frames with gaze of the largest face in which it looks at the camera; {_FACES} or no gaze.",
+            f"Share of the time with gaze of the largest face in which it looks at the camera; {_FACES} or no gaze.",
             "gaze",
         ),
         column(
             "gaze_variance",
             pa.float64(),
-            f"Variance of the direction of the largest face's gaze, across and along added; {_FACES} or less than two looks.",
+            f"Variance over time of the direction of the largest face's gaze, across and along added; {_FACES} or one look only.",
             unit="°²",
             range_="≥ 0",
             source="gaze",
@@ -88,20 +89,20 @@ WINDOWS = Table(
         column(
             "dominant_emotion",
             pa.string(),
-            f"The emotion that is dominant in most frames, of equals the first in the order of `emotions`; {_EMOTIONS}.",
+            f"The emotion that is dominant for the longest time, of equals the first in the order of `emotions`; {_EMOTIONS}.",
             range_="|".join(EMOTIONS),
             source="emotions",
             nullable=True,
         ),
         _rate(
             "emotional_valence",
-            f"Frames where happiness is dominant less those where {_NEGATIVE} is, over frames with an expression; {_EMOTIONS}.",
+            f"Time where happiness is dominant less that where {_NEGATIVE} is, over the time with an expression; {_EMOTIONS}.",
             "emotions",
             "-1..1",
         ),
-        _rate("emotion_consistency", f"Share of the frames with an expression that have the dominant one; {_EMOTIONS}.", "emotions"),
+        _rate("emotion_consistency", f"Share of the time with an expression that has the dominant one; {_EMOTIONS}.", "emotions"),
         *(
-            _rate(f"{name}_share", f"Share of the frames with an expression where {name} is dominant; {_EMOTIONS}.", "emotions")
+            _rate(f"{name}_share", f"Share of the time with an expression where {name} is dominant; {_EMOTIONS}.", "emotions")
             for name in EMOTIONS
         ),
         # Text on the screen
@@ -113,7 +114,11 @@ WINDOWS = Table(
             source="text_spans.kind",
             nullable=True,
         ),
-        _rate("text_coverage", f"Share of the time with any text on the screen; {_TEXTS}.", "text_spans"),
+        _rate(
+            "text_coverage",
+            f"Share of the time with any text on the screen, of the time that frames speak for; {_TEXTS}, or no frame speaks for it.",
+            "text_spans",
+        ),
         _count("call_to_action_count", f"Different calls to action on the screen; {_TEXTS}.", "text_spans.is_call_to_action"),
         # Shots
         _count("shot_count", f"Shots with any part in the window; {_SHOTS}.", "shots"),
@@ -127,7 +132,7 @@ WINDOWS = Table(
         _value("words_per_minute", f"`word_count` over the window's length; {_SPEECH}.", "1/min", "words"),
         _rate(
             "talk_to_camera_share",
-            "Share of the frames in which faces were looked for where somebody speaks and the largest face looks at the camera; "
+            "Share of the time in which faces were looked for where somebody speaks and the largest face looks at the camera; "
             f"{_FACES}, or speech was not.",
             "speech_segments, gaze",
         ),

@@ -8,7 +8,7 @@ from rumiai_ray.schema.table import FRAME, Table, box, column, track_id
 
 OBJECTS = Table(
     "objects",
-    2,
+    3,
     "One detected object in one sampled frame.",
     (
         *FRAME,

@@ -19,7 +19,13 @@ if TYPE_CHECKING:
     from rumiai_ray.engine.cell.messages import Payload
 
 FRAMES = 20
-SAMPLED = Sampled(duration_s=4.0, width_px=100, height_px=100, times_s=tuple(at / 5 for at in range(FRAMES)))
+SAMPLED = Sampled(
+    duration_s=4.0,
+    width_px=100,
+    height_px=100,
+    times_s=tuple(at / 5 for at in range(FRAMES)),
+    shown_until_s=tuple((at + 1) / 5 for at in range(FRAMES)),
+)
 SHOTS = [
     {"shot_index": 0, "start_s": 0.0, "end_s": 2.0, "duration_s": 2.0, "frames": 60},
     {"shot_index": 1, "start_s": 2.0, "end_s": 4.0, "duration_s": 2.0, "frames": 60},

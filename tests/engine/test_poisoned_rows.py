@@ -318,7 +318,7 @@ def test_a_model_whose_message_no_table_can_hold_costs_the_video_nothing_else() 
 
     said = "I read \ud800\0 in it"
     outcome = Outcome(1, None, 0, (), 0.0, (), Failure("Odd\ud800", said), notes=(said,))
-    plan = VideoPlan("v", {"eye": 1}, (), {}, (), (), 1, Sampled(0.2, 64, 48, (0.0,)))
+    plan = VideoPlan("v", {"eye": 1}, (), {}, (), (), 1, Sampled(0.2, 64, 48, (0.0,), (0.2,)))
     tables = assemble("run", plan, [fake_plan("eye")], [(Index("e", "v", 0, 1, {"eye": outcome}), {})], thresholds(load_config()))
     (row,) = tables["analyses"].to_pylist()
     assert (row["error_class"], row["error_message"]) == ("Odd�", "I read �� in it")

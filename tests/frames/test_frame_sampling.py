@@ -147,7 +147,7 @@ def test_a_subset_spreads_over_the_whole_video_and_is_never_a_prefix(
 ) -> None:
     time_s = np.arange(count) / grid
     duration_s = count / grid
-    positions = subset(time_s, duration_s, fps=fps, max_frames=max_frames)
+    positions = subset(time_s, time_s + 0.04, duration_s, fps=fps, max_frames=max_frames)
     assert np.all(np.diff(positions) > 0)
     assert len(positions) <= (max_frames if max_frames is not None else count)
     if fps is not None:
@@ -165,7 +165,7 @@ def test_a_subset_spreads_over_the_whole_video_and_is_never_a_prefix(
 
 def test_a_hundred_of_159_frames_reach_the_end_of_the_video() -> None:
     time_s = np.arange(159) / 2
-    positions = subset(time_s, 79.5, fps=None, max_frames=100)
+    positions = subset(time_s, time_s + 0.04, 79.5, fps=None, max_frames=100)
     assert len(positions) == 100
     assert positions[-1] == 158
     halves = np.histogram(time_s[positions], bins=2)[0]
@@ -174,6 +174,6 @@ def test_a_hundred_of_159_frames_reach_the_end_of_the_video() -> None:
 
 def test_a_subset_of_an_unevenly_timed_video_is_even_in_time() -> None:
     time_s = np.concatenate([np.arange(0, 1, 0.05), np.arange(1, 21)])
-    positions = subset(time_s, 21, fps=0.5, max_frames=None)
+    positions = subset(time_s, time_s + 0.04, 21, fps=0.5, max_frames=None)
     assert np.diff(time_s[positions]).max() <= 4
     assert (time_s[positions] < 1).sum() <= 2

@@ -24,11 +24,11 @@ def _made(texts: list[dict[str, Any]], **more: Any) -> Any:
     return video(6.0, seen={"ocr": EVERY_SECOND}, texts=texts, **more)
 
 
-def test_a_span_reaches_half_a_step_beyond_its_sightings_and_no_further_than_the_video() -> None:
+def test_a_span_lasts_until_the_next_frame_that_was_looked_at_and_no_further_than_the_video() -> None:
     (row,) = _spans(_made(_read(5, 10, 15)))
-    assert (row["start_s"], row["end_s"], row["first_seen_s"], row["last_seen_s"], row["sightings"]) == (0.5, 3.5, 1.0, 3.0, 3)
+    assert (row["start_s"], row["end_s"], row["first_seen_s"], row["last_seen_s"], row["sightings"]) == (1.0, 4.0, 1.0, 3.0, 3)
     (row,) = _spans(_made(_read(*EVERY_SECOND)))
-    assert (row["start_s"], row["end_s"]) == (0.0, 5.5)
+    assert (row["start_s"], row["end_s"]) == (0.0, 6.0)
     (row,) = _spans(video(0.04, texts=_read(0)))
     assert (row["start_s"], row["end_s"]) == (0.0, 0.04)
 
@@ -51,7 +51,7 @@ def test_readings_that_differ_by_a_letter_are_one_text_and_the_most_frequent_one
 
 def test_another_text_in_the_same_place_is_another_span() -> None:
     rows = _spans(_made([*_read(0, 5), *_read(10, 15, words="LAST CHANCE")]))
-    assert [(row["text"], row["end_s"]) for row in rows] == [("SALE TODAY", 1.5), ("LAST CHANCE", 3.5)]
+    assert [(row["text"], row["end_s"]) for row in rows] == [("SALE TODAY", 2.0), ("LAST CHANCE", 4.0)]
 
 
 def test_the_same_text_elsewhere_in_the_picture_is_another_span() -> None:

@@ -16,7 +16,8 @@ def _tracks(made: Any, **changes: Any) -> list[dict[str, Any]]:
 def test_a_thing_that_stays_is_one_track_with_its_figures() -> None:
     (row,) = _tracks(video(objects=[thing(frame, "dog", side=20.0) for frame in range(3, 13)]))
     assert row == {
-        "track_id": 0, "of": "objects", "label": "dog", "shot_index": 0, "first_seen_s": 0.6, "last_seen_s": 2.4, "sightings": 10,
+        "track_id": 0, "of": "objects", "label": "dog", "shot_index": 0, "first_seen_s": 0.6, "last_seen_s": 2.4,
+        "seen_until_s": 2.6, "sightings": 10,
         "mean_confidence": row["mean_confidence"], "mean_area_share": row["mean_area_share"],
     }  # fmt: skip
     assert abs(row["mean_confidence"] - 0.9) < 1e-6

@@ -55,7 +55,8 @@ def insights() -> dict[str, list[dict[str, Any]]]:
         for second in range(10)
     ]
     span = table_row(
-        "text_spans", span_index=0, text="FOLLOW ME", start_s=2.0, end_s=4.0, first_seen_s=2.5, last_seen_s=3.5, sightings=2,
+        "text_spans", span_index=0, text="FOLLOW ME", start_s=2.0, end_s=4.0, first_seen_s=2.5, last_seen_s=3.5,
+        seen_until_s=3.7, sightings=2,
         confidence=0.9, x1=0.0, y1=0.0, x2=10.0, y2=10.0, position="top", area_share=0.05, kind="overlay", is_call_to_action=True,
     )  # fmt: skip
     shots = [table_row("shots", shot_index=n, start_s=5.0 * n, end_s=5.0 * n + 5.0, duration_s=5.0, frames=150) for n in range(2)]

@@ -36,7 +36,7 @@ SEEN = Table("seen", 1, "One frame as the fake saw it.", (*FRAME, *_ECHO))
 HEARD = Table("heard", 1, "One chunk as the fake heard it.", _ECHO)
 _LEAK: list[bytearray] = []
 _WHITE = 127
-SAMPLED = Sampled(duration_s=0.8, width_px=64, height_px=48, times_s=(0.0, 0.2, 0.4, 0.6))
+SAMPLED = Sampled(duration_s=0.8, width_px=64, height_px=48, times_s=(0.0, 0.2, 0.4, 0.6), shown_until_s=(0.2, 0.4, 0.6, 0.8))
 """Four frames at 5 fps."""
 BURNT_S = 0.2
 """CPU time that `burn` uses up in one call."""

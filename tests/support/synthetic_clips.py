@@ -52,13 +52,15 @@ def make_clip(
     *,
     sound_from_to_s: Sequence[tuple[float, float]] = (),
     size_px: tuple[int, int] = (WIDTH_PX, HEIGHT_PX),
+    numbers: Sequence[int] | None = None,
     container: str = "mp4",
 ) -> Path:
     """Write a clip.
 
     Args:
         path: of the file.
-        times_s: when each frame is presented; picture n carries the number n.
+        times_s: when each frame is presented.
+        numbers: the number each picture carries; its own place among the frames where not given.
         sound_from_to_s: when there is a tone of 440 Hz; what lies between is missing, not silent.
         size_px: width and height.
         container: a muxer's name.
@@ -69,7 +71,7 @@ def make_clip(
         video.pix_fmt = "yuv420p"
         video.time_base = video.codec_context.time_base = Fraction(1, _TICKS_A_SECOND)
         sound = _Tone(output) if sound_from_to_s else None
-        for number, time_s in enumerate(times_s):
+        for number, time_s in zip(numbers or range(len(times_s)), times_s, strict=True):
             frame = av.VideoFrame.from_ndarray(picture(number, *size_px), format="rgb24")
             frame.pts = round(time_s * _TICKS_A_SECOND)
             frame.time_base = Fraction(1, _TICKS_A_SECOND)

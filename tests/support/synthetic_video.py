@@ -17,7 +17,13 @@ Row = dict[str, Any]
 
 
 def video(
-    duration_s: float = 4.0, *, without: dict[str, str] | None = None, seen: dict[str, tuple[int, ...]] | None = None, **tables: Any
+    duration_s: float = 4.0,
+    *,
+    without: dict[str, str] | None = None,
+    seen: dict[str, tuple[int, ...]] | None = None,
+    times_s: tuple[float, ...] | None = None,
+    shown_until_s: tuple[float, ...] | None = None,
+    **tables: Any,
 ) -> Video:
     """A video.
 
@@ -25,9 +31,12 @@ def video(
         duration_s: its length.
         without: models that did not end well, with their status; `not asked` for one that was not to run.
         seen: frames that a model looked at, where that is not all.
+        times_s: of the sampled frames, where they are not a fifth of a second apart.
+        shown_until_s: until when each is shown, where that is not until the next.
         tables: rows by table. Shots default to one.
     """
-    times_s = tuple(index / FPS for index in range(max(1, round(duration_s * FPS))))
+    times_s = times_s or tuple(index / FPS for index in range(max(1, round(duration_s * FPS))))
+    shown_until_s = shown_until_s or (*times_s[1:], duration_s)
     everything = tuple(range(len(times_s)))
     statuses = dict.fromkeys(INPUTS, "ok") | (without or {})
     endings = {
@@ -36,7 +45,7 @@ def video(
         if status != "not asked"
     }
     tables = {"shots": shots(duration_s)} | tables
-    return Video(duration_s, 100, 100, times_s, endings, tables)
+    return Video(duration_s, 100, 100, times_s, shown_until_s, endings, tables)
 
 
 def derived(made: Video, **changes: Any) -> dict[str, list[Row]]:

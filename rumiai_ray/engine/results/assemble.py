@@ -81,6 +81,7 @@ def _video(plan: VideoPlan, records: Sequence[Mapping[str, Any]], tables: Mappin
         width_px=sampled.width_px,
         height_px=sampled.height_px,
         times_s=sampled.times_s,
+        shown_until_s=sampled.shown_until_s,
         endings={record["model_name"]: Ending(record["status"], tuple(record["frames_seen"] or ())) for record in records},
         tables=tables,
     )

@@ -58,9 +58,8 @@ class Sampled:
     height_px: int
     times_s: tuple[float, ...]
     """When every sampled frame is first shown, by its `frame_index`; seconds from the first presented frame."""
-    shown_until_s: tuple[float, ...] = ()
-    """When the next decoded frame, sampled or not, takes its place, by `frame_index`; the last frame is shown until `duration_s`. As
-    long as `times_s`; empty only where a test leaves it out."""
+    shown_until_s: tuple[float, ...]
+    """When the next decoded frame, sampled or not, takes its place, by `frame_index`; the last frame is shown until `duration_s`."""
 
     @property
     def shown_from_s(self) -> tuple[float, ...]:

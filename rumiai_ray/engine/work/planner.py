@@ -29,7 +29,7 @@ _CONTEXT = 64
 def plan_video(entry_id: str, stored: StoredVideo, plans: Sequence[ModelPlan], batch_frames: int) -> tuple[VideoPlan, Iterator[Work]]:
     """The plan for one video and its rows of work, in order; rows are read from the store as they are taken."""
     facts = stored.facts
-    picked = _picked(stored.times_s, facts, plans)
+    picked = _picked(stored.times_s, stored.shown_until_s, facts, plans)
     audio = stored.audio()
     listeners = [plan.name for plan in plans if plan_class(plan).consumes == "audio"]
     reason = None
@@ -57,12 +57,14 @@ def plan_video(entry_id: str, stored: StoredVideo, plans: Sequence[ModelPlan], b
     return plan, _rows(entry_id, plan, stored, picked, stretches, batch_frames)
 
 
-def _picked(times_s: NDArray[np.float64], facts: SourceFacts, plans: Sequence[ModelPlan]) -> dict[str, NDArray[np.intp]]:
+def _picked(
+    times_s: NDArray[np.float64], shown_until_s: NDArray[np.float64], facts: SourceFacts, plans: Sequence[ModelPlan]
+) -> dict[str, NDArray[np.intp]]:
     picked = {}
     for plan in plans:
         if plan_class(plan).consumes == "frames":
             policy = plan.settings.subset(facts.duration_s)
-            picked[plan.name] = subset(times_s, facts.duration_s, fps=policy.fps, max_frames=policy.max_frames)
+            picked[plan.name] = subset(times_s, shown_until_s, facts.duration_s, fps=policy.fps, max_frames=policy.max_frames)
     return picked
 
 
