@@ -90,7 +90,7 @@ class Limits(Group):
         (), "networks never connected to, as 203.0.113.0/24, comma-separated; private_hosts opens none of them"
     )
     scratch_max_mb: int = execution(20_480, "largest size of all downloads of a run that are under way on one node", ge=1)
-    disk_reserve_mb: int = execution(1024, "free space on the disk below which no download goes on", ge=0)
+    disk_reserve_mb: int = execution(1024, "free space on the disk below which no download and no decoding goes on", ge=0)
 
     @field_validator("inputs", "roots", "buckets", "hosts", "denied_networks")
     @classmethod

@@ -10,6 +10,7 @@ import pytest
 import hostile_arrow
 import hostile_files
 import hostile_origins
+import hostile_seeds
 import hostile_targets
 from hostile_cases import Place, attempt
 from rumiai_ray.errors import StorageError
@@ -33,21 +34,28 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         yield laid
 
 
-@pytest.mark.parametrize("name", hostile_targets.TARGETS)
+@pytest.mark.parametrize("name", hostile_targets.FUNCTIONS)
 def test_bytes_that_reach_far_or_once_broke_something_end_well_or_are_refused(name: str) -> None:
-    for data in hostile_targets.seeds(name):
-        assert hostile_targets.tried(name, data) in {"analysed", "refused"}
-    for found, data in hostile_targets.FOUND:
+    outcomes = {hostile_targets.tried(name, data) for data in hostile_seeds.seeds(name)}
+    assert "analysed" in outcomes, "the fuzzing begins with an input that reaches the function's end"
+    for found, data in hostile_seeds.FOUND:
         if found == name:
             assert hostile_targets.tried(name, data) == "refused"
 
 
-@pytest.mark.parametrize("name", hostile_targets.TARGETS)
+@pytest.mark.parametrize("name", hostile_targets.FUNCTIONS)
 def test_mutated_bytes_end_well_or_are_refused(name: str) -> None:
     dice = random.Random(name)
     for kind in hostile_files.PLAIN_CHANGES:
-        for data in hostile_targets.seeds(name)[:4]:
+        for data in hostile_seeds.seeds(name)[:4]:
             hostile_targets.tried(name, hostile_files.changed(kind.__name__, data.ljust(8), data, dice))
+
+
+def test_every_function_is_fuzzed_and_can_be_chosen() -> None:
+    assert sorted(name for among in hostile_targets.TARGETS.values() for name in among) == sorted(hostile_targets.FUNCTIONS)
+    for target, among in hostile_targets.TARGETS.items():
+        reached = {hostile_targets.chosen(target, data)[0] for data in hostile_seeds.seeds_of_target(target)}
+        assert reached == set(among)
 
 
 @pytest.mark.parametrize("change", hostile_files.CHANGES[::2], ids=lambda change: change.__name__)

@@ -29,7 +29,8 @@ class Confinement:
     readable: tuple[str, ...] = ()
     """Files and directory trees that may be read. Each must exist. Nothing in them may be executed or mapped as code."""
     writable: tuple[str, ...] = ()
-    """Files and directory trees that may be read and written. Modes, owners and times cannot be changed."""
+    """Files and directory trees that may be read and written. Modes, owners and times cannot be changed, directories neither made nor
+    removed: who clears up afterwards could not remove a tree that is thousands of directories deep."""
     connect_ports: tuple[int, ...] = ()
     """TCP ports that may be connected to. Where empty no socket can be made; other kinds of sockets never can."""
     threads: bool = True

@@ -23,6 +23,7 @@ _CREATE_RULESET_VERSION = 1
 _RULE_PATH_BENEATH, _RULE_NET_PORT = 1, 2
 
 _WRITE_FILE, _READ_FILE, _READ_DIR = 1 << 1, 1 << 2, 1 << 3
+_REMOVE_DIR, _MAKE_DIR = 1 << 4, 1 << 7
 _MAKE_CHAR, _MAKE_SOCK, _MAKE_FIFO, _MAKE_BLOCK, _MAKE_SYM = 1 << 6, 1 << 9, 1 << 10, 1 << 11, 1 << 12
 _EXECUTE, _TRUNCATE, _IOCTL_DEV = 1 << 0, 1 << 14, 1 << 15
 _FS_BITS_BY_ABI = ((1, 13), (2, 14), (3, 15), (5, 16))
@@ -49,7 +50,7 @@ def restrict(version: int, readable: Iterable[str], writable: Iterable[str], con
     Args:
         version: as `abi` says.
         readable: files and directory trees that may be read.
-        writable: files and directory trees that may be read and written.
+        writable: files and directory trees that may be read and written; directories can neither be made nor removed.
         connect_ports: TCP ports that may be connected to, on any address; all others are refused from ABI 4 on.
 
     Raises:
@@ -67,7 +68,8 @@ def restrict(version: int, readable: Iterable[str], writable: Iterable[str], con
     try:
         for path in readable:
             _allow_path(ruleset, path, _READ_FILE | _READ_DIR)
-        written = all_files & ~(_EXECUTE | _MAKE_CHAR | _MAKE_BLOCK | _MAKE_SOCK | _MAKE_FIFO | _MAKE_SYM | _IOCTL_DEV)
+        no_plain_files = _REMOVE_DIR | _MAKE_DIR | _MAKE_CHAR | _MAKE_BLOCK | _MAKE_SOCK | _MAKE_FIFO | _MAKE_SYM
+        written = all_files & ~(_EXECUTE | _IOCTL_DEV | no_plain_files)
         for path in writable:
             _allow_path(ruleset, path, written)
         if networked:

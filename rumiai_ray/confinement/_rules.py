@@ -28,7 +28,7 @@ getrusage getrlimit getpid gettid getppid getuid geteuid getgid getegid uname sy
 """
 _READING = "stat lstat newfstatat statx access faccessat faccessat2 readlink readlinkat getcwd getdents64 fstatfs statfs"
 _WRITING = """
-open openat ftruncate fallocate fsync fdatasync pwrite64 pwritev mkdir mkdirat rename renameat renameat2 unlink unlinkat rmdir
+open openat ftruncate fallocate fsync fdatasync pwrite64 pwritev rename renameat renameat2 unlink unlinkat
 sendfile flock umask
 """
 _STREAMS = """

@@ -33,6 +33,8 @@ class DecodeLimits:
     """Decoded frames (setting `max_frames`)."""
     max_file_bytes: int = 2 * 2**30
     """Size of the file (setting `max_input_mb`)."""
+    reserve_bytes: int = 1024**3
+    """Free space that the disk of the frame store keeps (setting `disk_reserve_mb`)."""
     require_sandbox: bool = False
     """Decode only where the kernel enforces every layer of the subprocess's confinement (setting `require_sandbox`)."""
 

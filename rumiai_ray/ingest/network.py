@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any, Self
 
 from rumiai_ray.errors import InputError, RumiaiError, TransientError
-from rumiai_ray.ingest.addresses import is_public, resolve
+from rumiai_ray.ingest.addresses import is_spelled_as_address, resolve
 from rumiai_ray.ingest.upstream import Upstream
 from rumiai_ray.logs import swallowed
 
@@ -71,6 +71,11 @@ class Network:
         if self._room is not None:
             self._room.take(count, subject)
 
+    def look(self, subject: str) -> None:
+        """Look at the disk on which a process writes by itself; see `Room.look`, whose errors it raises."""
+        if self._room is not None:
+            self._room.look(subject)
+
     def connect(self, host: str, port: int) -> socket.socket:
         """A connection to one of the checked addresses of `host`, through the company's proxy where there is one.
 
@@ -112,7 +117,7 @@ class Network:
             return resolve(host, port, allow_private=self._limits.allow_private_hosts, rules=self._limits.rules)
         except (InputError, TransientError) as error:
             # Behind a company's proxy names of the internet are often unknown inside. What is known, and not public, stays refused.
-            if self.upstream is None or not isinstance(error.__cause__, socket.gaierror) or _is_address(host):
+            if self.upstream is None or not isinstance(error.__cause__, socket.gaierror) or is_spelled_as_address(host):
                 raise
             return []
 
@@ -183,12 +188,3 @@ class SecureConnection(http.client.HTTPSConnection):
 
     def connect(self) -> None:  # noqa: D102 -- http.client's
         self.sock = self._network.secure(self._network.connect(self.host, self.port), self.host, self._tls)
-
-
-def _is_address(host: str) -> bool:
-    try:
-        is_public(host)
-    except ValueError as error:
-        _log.debug("%r is a name and no address: %s", host, error)
-        return False
-    return True

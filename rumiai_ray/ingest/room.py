@@ -47,6 +47,10 @@ class Room:
             if self._unlooked_bytes < _STEP_BYTES:
                 return
             self._unlooked_bytes = 0
+        self.look(subject)
+
+    def look(self, subject: str) -> None:
+        """Look at the disk now. Raises as `take` does."""
         used_bytes = self.used_bytes()
         free_bytes = shutil.disk_usage(self._workdir).free
         if free_bytes < self._limits.reserve_bytes:
@@ -61,12 +65,17 @@ class Room:
 
     def used_bytes(self) -> int:
         """Bytes on disk of all downloads in the work directory."""
-        total = 0
-        for folder in self._workdir.glob(f"{SCRATCH_PREFIX}*"):
-            for directory, _, names in os.walk(folder):
-                for name in names:
-                    try:
-                        total += (Path(directory) / name).lstat().st_size
-                    except FileNotFoundError:
-                        continue  # done or given up meanwhile
-        return total
+        return sum(held_in(folder)[1] for folder in self._workdir.glob(f"{SCRATCH_PREFIX}*"))
+
+
+def held_in(folder: Path) -> tuple[int, int]:
+    """Files in a directory tree, and their bytes."""
+    files, total_bytes = 0, 0
+    for directory, _, names in os.walk(folder):
+        for name in names:
+            try:
+                total_bytes += (Path(directory) / name).lstat().st_size
+            except FileNotFoundError:
+                continue  # done or given up meanwhile
+            files += 1
+    return files, total_bytes

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 from rumiai_ray.errors import InputError, TransientError
+from rumiai_ray.ingest.addresses import check_host_name
 from rumiai_ray.ingest.certificates import tls_context
 from rumiai_ray.ingest.decoding import decoder
 from rumiai_ray.ingest.limits import MAX_URL_CHARS
@@ -123,9 +124,11 @@ def _get(url: str, network: Network) -> http.client.HTTPResponse:
 
 def _ascii_host(parts: SplitResult) -> str:
     try:
-        return (parts.hostname or "").encode("idna").decode()
+        host = (parts.hostname or "").encode("idna").decode()
     except UnicodeError as error:
         raise InputError("no valid host name", parts.hostname or "", "check the URL") from error
+    check_host_name(host)  # http.client asserts that no name holds a percent sign
+    return host
 
 
 def _redirected(url: str, response: http.client.HTTPResponse) -> str:

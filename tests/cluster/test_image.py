@@ -35,42 +35,61 @@ def test_the_debian_packages_are_the_doctors_and_the_launchers() -> None:
     assert launchers == FOR_THE_LAUNCHERS
 
 
-def test_the_base_is_debian_12_slim_without_cuda() -> None:
-    assert next(rest for name, rest in dockerfile() if name == "ARG") == "PYTHON=python:3.11-slim-bookworm"
+def test_the_base_is_debian_12_slim_without_cuda_and_named_by_its_digest() -> None:
+    base = next(rest for name, rest in dockerfile() if name == "ARG")
+    assert re.fullmatch(r"PYTHON=python:3\.11-slim-bookworm@sha256:[0-9a-f]{64}", base)
     assert rest_of("FROM") == ["${PYTHON}"]
 
 
-def test_everything_is_installed_at_the_pinned_versions() -> None:
-    lines = (CLUSTER / "constraints.txt").read_text().splitlines()
-    pins = {canonicalize_name(name): version for name, _, version in (line.partition("==") for line in lines if line[0] != "#")}
-    assert pip_installs()
+def test_everything_is_installed_by_the_digests_of_its_files() -> None:
+    assert len(pip_installs()) == 5
     for arguments in pip_installs():
-        if "--require-hashes" in arguments:
-            assert arguments[arguments.index("-r") + 1] == "requirements.txt"
-            continue
-        assert arguments[arguments.index("-c") + 1] == "constraints.txt"
-        for named in (Requirement(word) for word in arguments if re.fullmatch(r"[a-z][\w.-]+==[\w.]+", word)):
-            (pin,) = named.specifier
-            assert pins.get(canonicalize_name(named.name), pin.version) == pin.version
+        assert "--no-deps" in arguments
+        if "." in arguments:  # this package, built with the setuptools that was installed by its digest
+            assert "--no-build-isolation" in arguments
+            assert not any("==" in word for word in arguments)
+        else:
+            assert "--require-hashes" in arguments
+            assert re.fullmatch(r"requirements(-cuda12|-\$\{CLOUD\})?\.txt", arguments[arguments.index("-r") + 1])
+    assert "CLOUD=aws" in rest_of("ARG")
 
 
-def test_every_requirement_has_its_pinned_version_and_digests() -> None:
+def pins() -> dict[str, str]:
     lines = (CLUSTER / "constraints.txt").read_text().splitlines()
-    pins = {canonicalize_name(name): version for name, _, version in (line.partition("==") for line in lines if line[0] != "#")}
-    text = "\n".join(line for line in (CLUSTER / "requirements.txt").read_text().splitlines() if not line.startswith("#"))
-    blocks = re.split(r"\n(?=\S)", text.replace("\\\n", " "))
-    required = {}
-    for block in blocks:
+    return {canonicalize_name(name): version for name, _, version in (line.partition("==") for line in lines if line[0] != "#")}
+
+
+def required(name: str) -> dict[str, str]:
+    """Names and versions in a file of requirements, each with at least one digest."""
+    text = "\n".join(line for line in (CLUSTER / name).read_text().splitlines() if not line.startswith("#"))
+    found: dict[str, str] = {}
+    for block in re.split(r"\n(?=\S)", text.replace("\\\n", " ")):
         requirement, *digests = re.split(r"\s+--hash=", block.strip())
         assert digests, requirement
         assert all(re.fullmatch(r"sha256:[0-9a-f]{64}", digest) for digest in digests), requirement
         parsed = Requirement(requirement)
         (pin,) = parsed.specifier
-        required[canonicalize_name(parsed.name)] = pin.version
-    assert {name: pins.get(name) for name in required} == required
+        found[canonicalize_name(parsed.name)] = pin.version
+    return found
+
+
+def test_every_requirement_has_its_pinned_version_and_digests() -> None:
+    found = required("requirements.txt")
+    assert {name: pins().get(name) for name in found} == found
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     direct = [Requirement(one) for one in (*project["dependencies"], *project["optional-dependencies"]["s3"])]
-    assert {canonicalize_name(one.name) for one in direct if one.marker is None or one.marker.evaluate()} <= set(required)
+    assert {canonicalize_name(one.name) for one in direct if one.marker is None or one.marker.evaluate()} <= set(found)
+    assert "setuptools" in found, "builds this package"
+
+
+@pytest.mark.parametrize(
+    ("kind", "needed"), [("aws", {"boto3"}), ("gcp", {"gcsfs", "google-api-python-client"}), ("cuda12", {"nvidia-cublas-cu12"})]
+)
+def test_further_requirements_fit_those_of_every_image(kind: str, needed: set[str]) -> None:
+    found, everywhere = required(f"requirements-{kind}.txt"), required("requirements.txt")
+    assert needed <= set(found)
+    assert {name: version for name, version in found.items() if everywhere.get(name, version) != version} == {}
+    assert {name: version for name, version in found.items() if pins().get(name, version) != version} == {}
 
 
 def test_no_wheel_lays_its_files_over_those_of_torch() -> None:
@@ -108,6 +127,7 @@ def test_the_build_sees_what_it_copies_and_nothing_else() -> None:
     lines = (CLUSTER / "Dockerfile.dockerignore").read_text().splitlines()
     ignored, *let_in, caches = [line for line in lines if not line.startswith("#")]
     assert (ignored, caches) == ("*", "**/__pycache__")
-    copied = [source for rest in rest_of("COPY") for source in rest.split()[:-1]]
+    named = [source for rest in rest_of("COPY") for source in rest.split()[:-1]]
+    copied = [source.replace("${CLOUD}", cloud) for source in named for cloud in ("aws", "gcp")]
     assert {line.removeprefix("!") for line in let_in} == {source.removesuffix("/__init__.py") for source in copied}
     assert all((ROOT / source).exists() for source in copied)

@@ -92,22 +92,24 @@ def test_readable_trees_are_readable_and_nothing_else_is(tmp_path: Path) -> None
 
 
 @needs_landlock
-def test_writable_trees_take_files_and_no_links_devices_or_sockets(tmp_path: Path) -> None:
-    (tmp_path / "in").mkdir()
+def test_writable_trees_take_files_and_no_directories_links_devices_or_sockets(tmp_path: Path) -> None:
+    (tmp_path / "in" / "there").mkdir(parents=True)
     confinement = Confinement(writable=(str(tmp_path / "in"),))
     given = {"in": str(tmp_path / "in"), "out": str(tmp_path)}
     inside = """
 path = given["in"] + "/a"
 with open(path, "w") as file: file.write("text"); file.flush(); os.fsync(file.fileno()); file.truncate(2)
-os.mkdir(given["in"] + "/d"); os.rename(path, given["in"] + "/d/b")
-assert open(given["in"] + "/d/b").read() == "te"
-os.unlink(given["in"] + "/d/b"); os.rmdir(given["in"] + "/d")
+os.rename(path, given["in"] + "/b")
+assert open(given["in"] + "/b").read() == "te"
+os.unlink(given["in"] + "/b")
 open(path, "w").close()
 """
     assert outcome(inside, confinement, given) == "done"
     for refused in (
         "open(given['out'] + '/a', 'w')",
         "os.rename(given['in'] + '/a', given['out'] + '/a')",
+        "os.mkdir(given['in'] + '/d')",
+        "os.rmdir(given['in'] + '/there')",
         "os.symlink('/etc', given['in'] + '/link')",
         "os.link(given['in'] + '/a', given['in'] + '/b')",
         "os.mkfifo(given['in'] + '/fifo')",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import struct
 import subprocess
 import sys
@@ -112,6 +113,58 @@ def test_a_decoder_that_says_nothing_or_nonsense_is_an_error_too(clip: Path, dec
     decoder_is(program)
     with pytest.raises(MediaError, match=r"clip\.mp4"):
         facts_of(clip)
+
+
+def repeating(header: str, payload: str, times: int) -> str:
+    return (
+        "import json, os, sys; from rumiai_ray.frames.decode.wire import send\n"
+        "pipe = os.fdopen(json.loads(sys.argv[1])['output_fd'], 'wb')\n"
+        f"for _ in range({times}): send(pipe, {header}, {payload})"
+    )
+
+
+FRAME = "{'kind': 'frame', 'source_frame': 0, 'time_s': 0, 'shown_until_s': 1, 'width_px': 8, 'height_px': 8}"
+THUMBNAILS = "{'kind': 'thumbnails', 'time_s': [0, 0, 0, 0], 'width_px': 1, 'height_px': 1}"
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        repeating(FRAME, "bytes(192)", 1000),
+        repeating(THUMBNAILS, "bytes(12)", 1000),
+        repeating("{'kind': 'sound'}", "bytes(64_000)", 1000),
+        repeating("{'kind': 'thumbnails', 'time_s': [0], 'width_px': 1, 'height_px': 1}", "bytes(200_000_001)", 1),
+        repeating(
+            "{'kind': 'frame', 'source_frame': 0, 'time_s': 0, 'shown_until_s': 1, 'width_px': 9_000, 'height_px': 9_000}",
+            "bytes(243_000_000)",
+            1,
+        ),
+        repeating("{'kind': 'frame', 'source_frame': 0, 'time_s': 0, 'shown_until_s': 1, 'width_px': 0, 'height_px': 0}", "b''", 1),
+        repeating(
+            "{'kind': 'frame', 'source_frame': 0, 'time_s': 0, 'shown_until_s': 1, 'width_px': True, 'height_px': 8}", "bytes(24)", 1
+        ),
+    ],
+    ids=[
+        "frames without end",
+        "thumbnails without end",
+        "sound without end",
+        "67 million thumbnails",
+        "a frame too large",
+        "no pixel",
+        "true",
+    ],
+)
+def test_a_decoder_that_was_taken_over_is_not_listened_to_for_longer_than_an_honest_one(
+    clip: Path, decoder_is: Callable[[str], None], program: str
+) -> None:
+    decoder_is(program)
+    pieces: list[object] = []
+    limits = replace(LIMITS, max_frames=100, max_duration_s=30)
+    before_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(MediaError, match=r"clip\.mp4.*nonsense"):
+        pieces.extend(decode(clip, SamplingSpec(), limits))
+    assert len(pieces) <= limits.max_frames + 1
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb < 2**20, "one message is held twice at most"
 
 
 def test_a_memory_limit_is_named(clip: Path) -> None:

@@ -474,3 +474,23 @@ def test_a_decoder_that_fails_half_way_commits_nothing(store: FrameStore, clip: 
         store.ensure(clip, sha256_of(clip))
     assert left_in_partial(store) == []
     assert store.entries() == []
+
+
+def test_one_video_that_fills_the_disk_ends_alone_and_a_disk_that_others_fill_ends_the_run(
+    store: FrameStore, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage(store.root)
+    free_bytes = 50_000
+
+    def left(root: Path) -> Any:
+        return usage._replace(free=free_bytes - sum(path.stat().st_size for path in root.rglob("*.parquet")))
+
+    monkeypatch.setattr("rumiai_ray.frames.store.files.shutil.disk_usage", left)
+    with pytest.raises(StorageError, match="0 MB are free, 1,024 MB must stay free"):
+        store.ensure(clip, sha256_of(clip))
+    small = FrameStore(store.root, spec=SPEC, limits=DecodeLimits(reserve_bytes=40_000))
+    with pytest.raises(MediaError, match=r"clip\.mp4.*fill the frame store.*disk_reserve_mb"):
+        small.ensure(clip, sha256_of(clip))
+    assert not list(store.root.rglob("*.parquet")), "the space of what was given up is free again"
+    free_bytes = 10**9
+    small.ensure(clip, sha256_of(clip)).close()

@@ -131,6 +131,11 @@ def test_a_name_that_resolves_anew_is_checked_at_every_connection(site: Site, mo
         "POST http://example.com/ HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
         "POST http://example.com/ HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
         "GET http://example.com/ HTTP/1.1\r\nBad Header: 1\r\n\r\n",
+        "GET http://example.com/\0 HTTP/1.1\r\n\r\n",
+        "GET http://example.com/\x7f HTTP/1.1\r\n\r\n",
+        "GET http://example.com/ HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+        "POST http://example.com/ HTTP/1.1\r\nContent-Length: 0\r\nContent-Length: 40\r\n\r\n",
+        f"POST http://example.com/ HTTP/1.1\r\nContent-Length: {'9' * 5000}\r\n\r\n",
         "\x16\x03\x01 \r\n\r\n",
     ],
 )
@@ -226,6 +231,34 @@ def test_a_companys_proxy_stands_behind_this_one(site: Site, limits: FetchLimits
         assert asked(proxy, "CONNECT localhost:443 HTTP/1.1\r\n\r\n").startswith(b"HTTP/1.1 403 ")
     assert len(company.heads) == 2
     assert all(f"Proxy-Authorization: {LOGIN}" in head for head in company.heads)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("169.254.169.254.", "127.0.0.1.", "127.1.", "0x7f000001.", "4294967297", "1.2.3.4.5", "08.8.8.8", "0xzz.0x"),
+        *("169.254.169.254\\.a.example", "127%2e0.0.1", "127.0.0.1%2f.a.example", "a..example", "127.0.0.1;.a.example", "a,b.example"),
+    ],
+)
+def test_no_host_that_a_companys_proxy_may_read_otherwise_reaches_it(host: str, site: Site, limits: FetchLimits, tmp_path: Path) -> None:
+    company = Company(site)
+    through = dataclasses.replace(limits, proxy=company.url, allow_private_hosts=False)
+    with opened(through) as (proxy, _):
+        for text in (f"GET http://{host}/a HTTP/1.1\r\n\r\n", f"CONNECT {host}:443 HTTP/1.1\r\n\r\n"):
+            assert asked(proxy, text).startswith(b"HTTP/1.1 403 "), text
+    for scheme in ("http", "https"):
+        with Network(through) as network, pytest.raises(InputError):
+            web.download(f"{scheme}://{host}/a.mp4", tmp_path, network, through)
+    assert company.heads == []
+
+
+def test_the_host_that_was_checked_is_the_host_that_is_asked_for(site: Site, limits: FetchLimits) -> None:
+    company = Company(site)
+    site.serve("http://unknown.invalid/a", body=b"plain")
+    with opened(dataclasses.replace(limits, proxy=company.url, allow_private_hosts=False)) as (proxy, _):
+        assert asked(proxy, "GET http://unknown.invalid/a HTTP/1.1\r\nHost: inside.example\r\n\r\n").endswith(b"plain")
+    assert "\r\nHost: unknown.invalid\r\n" in company.heads[0]
+    assert "inside.example" not in company.heads[0]
 
 
 def test_a_media_file_is_fetched_through_a_companys_proxy(site: Site, limits: FetchLimits, tmp_path: Path) -> None:

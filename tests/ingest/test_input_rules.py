@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rumiai_ray.config import load_config
-from rumiai_ray.engine.setup.run_setup import fetch_limits
+from rumiai_ray.engine.setup.run_setup import decode_limits, fetch_limits
 from rumiai_ray.errors import ConfigError, InputError
 from rumiai_ray.ingest import addresses
 from rumiai_ray.ingest.addresses import is_public, own_addresses, resolve
@@ -170,7 +170,9 @@ def test_the_settings_reach_a_fetch() -> None:
         "scratch_max_mb": 5,
         "disk_reserve_mb": 7,
     }
-    limits = fetch_limits(load_config(flags={"limits": given}))
+    config = load_config(flags={"limits": given})
+    limits = fetch_limits(config)
+    assert decode_limits(config).reserve_bytes == 7 * 2**20
     assert limits.rules == InputRules(("web", "store"), ("/srv", "/mnt"), ("s3://a/b",), (".example.com",), ("203.0.113.0/24",))
     assert (limits.scratch_bytes, limits.reserve_bytes) == (5 * 2**20, 7 * 2**20)
 

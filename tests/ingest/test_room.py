@@ -15,8 +15,10 @@ from rumiai_ray.ingest.entries import Entry
 from rumiai_ray.ingest.fetch import fetch
 from rumiai_ray.ingest.limits import FetchLimits
 from rumiai_ray.ingest.room import Room
+from rumiai_ray.ingest.sites import process as site_process
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.ingest.conftest import Site
@@ -51,31 +53,71 @@ def test_a_disk_that_other_downloads_fill_is_worth_another_attempt(tmp_path: Pat
         Room(tmp_path, FetchLimits()).take(1, "a")
 
 
-def test_downloads_at_once_stay_below_their_bound_together(site: Site, limits: FetchLimits, tmp_path: Path) -> None:
-    url = site.serve("/a.mp4", 200, BODY)
-    bound = replace(limits, scratch_bytes=50 * MB, attempts=1)
-    open_now = threading.Barrier(6, timeout=60)
+def outcomes_at_once(url: str, limits: FetchLimits, workdir: Path, count: int = 6) -> list[Any]:
+    """Sizes or errors of downloads at once, each of which stays on the disk until every one has ended."""
+    open_now = threading.Barrier(count, timeout=120)
     outcomes: list[Any] = []
 
     def download(number: int) -> None:
         with ExitStack() as held:
             try:
-                outcomes.append(held.enter_context(fetch(Entry(str(number), url), bound, tmp_path)).size_bytes)
+                outcomes.append(held.enter_context(fetch(Entry(str(number), url), limits, workdir)).size_bytes)
             except RumiaiError as error:
                 outcomes.append(error)
-            open_now.wait()  # downloads stay on the disk until every one has ended
+            open_now.wait()
 
-    threads = [threading.Thread(target=download, args=(number,)) for number in range(6)]
+    threads = [threading.Thread(target=download, args=(number,)) for number in range(count)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    done = [outcome for outcome in outcomes if outcome == len(BODY)]
+    assert len(outcomes) == count
+    assert list(workdir.iterdir()) == []
+    return outcomes
+
+
+def test_downloads_at_once_stay_below_their_bound_together(site: Site, limits: FetchLimits, tmp_path: Path) -> None:
+    url = site.serve("/a.mp4", 200, BODY)
+    outcomes = outcomes_at_once(url, replace(limits, scratch_bytes=50 * MB, attempts=1), tmp_path)
     refused = [outcome for outcome in outcomes if isinstance(outcome, TransientError)]
-    assert len(done) + len(refused) == 6
-    assert 1 <= len(done) < 6
+    assert outcomes.count(len(BODY)) + len(refused) == 6
+    assert 1 <= outcomes.count(len(BODY)) < 6
     assert all("scratch-max-mb" in str(error) for error in refused)
-    assert list(tmp_path.iterdir()) == []
+
+
+def test_posts_fetched_at_once_stay_below_their_bound_together(
+    site: Site, limits: FetchLimits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(site_process, "WORKER", "fake_site")
+    largest: list[int] = []
+    monkeypatch.setattr(Room, "take", watched(largest))
+    site.serve("/media/film.mp4", 200, BODY)
+    outcomes = outcomes_at_once(site.url("/post/film"), replace(limits, scratch_bytes=50 * MB, attempts=1), tmp_path)
+    refused = [outcome for outcome in outcomes if isinstance(outcome, TransientError)]
+    assert outcomes.count(len(BODY)) + len(refused) == 6
+    assert 1 <= outcomes.count(len(BODY)) < 6
+    assert all("scratch-max-mb" in str(error) for error in refused)
+    assert max(largest) <= 50 * MB + 6 * 16 * MB + len(BODY), "the overshoot that `Room` allows, and no more"
+
+
+def watched(largest: list[int]) -> Callable[[Room, int, str], None]:
+    """`Room.take` that also notes how much all downloads hold."""
+    take = Room.take
+
+    def noted(room: Room, count: int, subject: str) -> None:
+        largest.append(room.used_bytes())
+        take(room, count, subject)
+
+    return noted
+
+
+def test_a_post_does_not_fill_a_nearly_full_disk(site: Site, limits: FetchLimits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(site_process, "WORKER", "fake_site")
+    site.serve("/media/film.mp4", 200, BODY)
+    with_free(monkeypatch, 500 * MB)
+    (outcome,) = outcomes_at_once(site.url("/post/film"), replace(limits, attempts=1), tmp_path, 1)
+    assert isinstance(outcome, StorageError | TransientError)
+    assert "500 MB are free, 1,024 MB must stay free" in str(outcome)
 
 
 def test_what_a_killed_process_left_counts_too(tmp_path: Path) -> None:

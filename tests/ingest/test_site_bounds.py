@@ -294,6 +294,49 @@ def test_a_process_that_was_taken_over_is_not_believed(
     assert isinstance(error, ExtractorBrokenError | TransientError)
 
 
+def taken_over(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, program: str) -> None:
+    """Puts a program in the place of yt-dlp; `job` is the job, which names the folder."""
+    hosts = _site_process.site_hosts()
+    monkeypatch.setattr(_site_process, "site_hosts", lambda: hosts)
+    (tmp_path / "liar.py").write_text(f"import json, os, sys, time\njob = json.loads(sys.stdin.read())\nos.chdir(job['folder'])\n{program}")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(_site_process, "WORKER", "liar")
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "n = 0\nwhile n < 600:\n    n += 1; open(f'f{n}', 'wb').write(bytes(2**20)); time.sleep(0.005)\ntime.sleep(99)",
+        "for n in range(200_000): open(f'f{n}', 'wb').close()\ntime.sleep(99)",
+        "f = open('video.part', 'wb'); f.truncate(2**40); time.sleep(99)",
+    ],
+    ids=["many large files", "many empty files", "a file with a hole"],
+)
+def test_a_process_that_fills_its_folder_is_ended(
+    site: Site, got: Got, limits: FetchLimits, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, program: str
+) -> None:
+    taken_over(monkeypatch, tmp_path, program)
+    error = failure(got, site.url("/post/good"), dataclasses.replace(limits, max_bytes=20 * MB, scratch_bytes=400 * MB))
+    assert type(error) is MediaError
+    assert "limits-max-input-mb" in str(error)
+
+
+def test_media_that_unpack_to_more_than_came_over_the_network_do_not_fill_the_disk(site: Site, got: Got, limits: FetchLimits) -> None:
+    packed = gzip.compress(bytes(300 * MB), 1)
+    site.serve("/media/page.mp4", body=packed, Content_Encoding="gzip")
+    site.serve("/page", body=b"<html>")
+    error = failure(got, site.url("/post/page"), dataclasses.replace(limits, max_bytes=200 * MB, scratch_bytes=50 * MB))
+    assert isinstance(error, MediaError | TransientError), error
+    assert "limits-max-input-mb" in str(error) or "scratch-max-mb" in str(error)
+
+
+@needs_confinement
+def test_the_process_that_runs_yt_dlp_makes_no_directory(site: Site, got: Got, limits: FetchLimits) -> None:
+    with got(site.url("/post/escapes"), dataclasses.replace(limits, attempts=1)) as video:
+        assert video.metadata.title is not None
+        assert json.loads(video.metadata.title)["directory"] == "PermissionError"
+
+
 def test_a_planted_file_in_the_working_directory_is_not_imported(
     site: Site, got: Got, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -125,6 +125,7 @@ def escapes(port: int) -> dict[str, str]:
         "exec": lambda: subprocess.run(["/bin/true"], check=True),
         "environment of the parent": Path(f"/proc/{os.getppid()}/environ").read_bytes,
         "passwords": Path("/etc/passwd").read_bytes,
+        "directory": Path("d").mkdir,
         "files elsewhere": lambda: Path("../elsewhere").write_bytes(b""),
         "kill": lambda: os.kill(os.getppid(), 0),
         "new session": os.setsid,

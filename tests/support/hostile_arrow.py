@@ -9,7 +9,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from hostile_files import PLAIN_CHANGES, changed
-from hostile_targets import parquet, seeds
+from hostile_seeds import seeds
+from hostile_targets import parquet
 from rumiai_ray.errors import RumiaiError, StorageError
 from rumiai_ray.frames.limits import DecodeLimits
 from rumiai_ray.frames.sampling import SamplingSpec

@@ -1,19 +1,23 @@
-"""Our own Python that reads strangers' bytes, as functions of bytes: each ends well or raises one of its documented errors."""
+"""Our own Python that reads strangers' bytes, as functions of bytes: each ends well or raises one of its documented errors.
+
+The functions form the four targets of coverage-guided fuzzing (`TARGETS`); an input's first byte chooses among a target's functions.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import math
 from dataclasses import asdict
 from email.message import Message
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from rumiai_ray.errors import RumiaiError
+from rumiai_ray.frames.decode import checked
 from rumiai_ray.frames.decode.parent import DecodedFrame, DecodedSound, DecodedThumbnails, _understood
-from rumiai_ray.frames.decode.wire import _LENGTHS, WireError, receive, send
+from rumiai_ray.frames.decode.wire import WireError, receive
 from rumiai_ray.frames.sampling import SamplingSpec
+from rumiai_ray.frames.store.entry import CompletionRecord, DamagedEntryError
 from rumiai_ray.frames.types import SourceFacts
 from rumiai_ray.ingest import web
 from rumiai_ray.ingest.decoding import decoder
@@ -21,10 +25,15 @@ from rumiai_ray.ingest.entries import _RowReader
 from rumiai_ray.ingest.identity import Namer
 from rumiai_ray.ingest.location import locate
 from rumiai_ray.ingest.manifest import rows as manifest_rows
+from rumiai_ray.ingest.sites.fetch import _error as site_error
+from rumiai_ray.ingest.sites.job import described
+from rumiai_ray.ingest.sites.metadata import metadata_from
+from rumiai_ray.ingest.sites.process import message_of
+from rumiai_ray.ingest.sites.proxy_request import BadRequestError, closing_head, parse_request
 from rumiai_ray.runs.commits import _digest, _unseal
 from rumiai_ray.runs.ids import check_run_id
 from rumiai_ray.runs.manifest import RunManifest
-from synthetic_run import RUN_ID, manifest
+from synthetic_run import RUN_ID
 
 if TYPE_CHECKING:
     import http.client
@@ -39,6 +48,7 @@ FACTS = SourceFacts(
 )  # fmt: skip
 _HEADER_CHARS = 65_536
 """http.client refuses longer lines."""
+_YEAR_S = 366 * 86_400
 
 
 class BrokenPromiseError(Exception):
@@ -136,10 +146,9 @@ def wire(data: bytes) -> None:
 def _fit_for_the_store(piece: Piece) -> None:
     """Whether the frame store's writer and the tables behind it can hold the piece."""
     match piece:
-        case DecodedFrame(source_frame, time_s, _):
-            _need(
-                type(source_frame) is int and abs(source_frame) < 2**63 and math.isfinite(time_s), f"a frame {source_frame!r}, {time_s!r}"
-            )
+        case DecodedFrame(source_frame, time_s, shown_until_s, _):
+            _need(type(source_frame) is int and abs(source_frame) < 2**63, f"a frame {source_frame!r}")
+            _need(math.isfinite(time_s) and math.isfinite(shown_until_s), f"a frame at {time_s!r} until {shown_until_s!r}")
         case DecodedThumbnails(times_s, jpegs):
             _need(len(times_s) == len(jpegs) and all(map(math.isfinite, times_s)), "thumbnails without times")
         case DecodedSound(samples):
@@ -189,97 +198,86 @@ def unpacked(data: bytes, encoding: str = "gzip") -> None:
     decode.finish()
 
 
-TARGETS: dict[str, Callable[[bytes], None]] = {
-    one.__name__: one for one in (csv, jsonl, text, parquet, records, names, wire, headers, unpacked)
-}  # fmt: skip
-EXPECTED = (RumiaiError, WireError)
+def completion(data: bytes) -> None:
+    """The completion record of a frame-store entry, as it lies there and with a digest that fits; and an entry's facts."""
+    text = data.decode(errors="surrogateescape")
+    try:
+        record = CompletionRecord.from_json(text)
+    except DamagedEntryError:
+        record = CompletionRecord.from_json(_sealed_completion(text))
+    for stated in record.files.values():
+        _need(stated["bytes"] is not stated["sha256"], "a file without size and digest")
+    try:
+        facts = checked.facts(record.sampling)
+    except (KeyError, TypeError, ValueError):
+        return
+    _fit_for_the_store(facts)
+
+
+def _sealed_completion(text: str) -> str:
+    try:
+        body = json.loads(text)
+        return CompletionRecord(**{name: body[name] for name in ("key", "video_key", "sampling", "files")}).to_json()
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise WireError("no record") from None
+
+
+def answers(data: bytes) -> None:
+    """What a yt-dlp that a page has taken over may say to its parent."""
+    message = message_of(data, "http://example.com/")
+    if message is None:
+        return
+    error = site_error(message, "http://example.com/")
+    wait_s = getattr(error, "retry_after_s", None)
+    _need(wait_s is None or 0 <= wait_s <= _YEAR_S, f"{wait_s} s to wait")
+    said = metadata_from(described(message.get("info")), "http://example.com/")
+    for name, value in asdict(said).items():
+        _need(type(value) is not int or abs(value) < 2**63, f"{name} is {value!r}")
+    for value in (said.title, said.description, said.author, said.source_url, *(said.hashtags or ()), *said.notes):
+        _need(value is None or "\0" not in value, "a NUL in a table's text")
+        (value or "").encode()
+
+
+def proxy_heads(data: bytes) -> None:
+    """What a client asks of the checking proxy; the head that the proxy passes on must say the same to another reader."""
+    try:
+        request = parse_request(data + b"\r\n\r\n")
+    except BadRequestError:
+        raise WireError("no request") from None
+    passed_on = request.head(whole_url=False)
+    _need(passed_on.count(b"\r\n\r\n") == 1 and passed_on.endswith(b"\r\n\r\n"), "two heads in one")
+    if not request.tunnel:
+        lines = passed_on.split(b"\r\n")
+        _need(len(lines) == len(request.headers) + 5, "a header line more than was read")
+        _need(passed_on.lower().count(b"\r\nhost:") == 1, "not one host")
+        _need(not any(end in line for line in lines for end in (b"\r", b"\n", b"\0")), "a line end inside a line")
+        _need(lines[0].count(b" ") == 2 and request.path.startswith("/"), "a first line that is read otherwise")
+    _need(closing_head(passed_on).endswith(b"\r\nConnection: close\r\n\r\n"), "an answer that goes on")
+
+
+FUNCTIONS: dict[str, Callable[[bytes], None]] = {
+    one.__name__: one for one in (csv, jsonl, text, parquet, records, completion, names, headers, wire, unpacked, answers, proxy_heads)
+}
+TARGETS: dict[str, tuple[str, ...]] = {
+    "manifests": ("csv", "jsonl", "text", "parquet"),
+    "records": ("records", "completion"),
+    "names": ("names", "headers"),
+    "wire": ("wire", "unpacked", "answers", "proxy_heads"),
+}
+"""Functions of each target of the fuzzing."""
+EXPECTED = (RumiaiError, WireError, DamagedEntryError)
+
+
+def chosen(target: str, data: bytes) -> tuple[str, bytes]:
+    """The function of a target that the first byte chooses, and the bytes for it."""
+    among = TARGETS[target]
+    return (among[data[0] % len(among)], data[1:]) if data else (among[0], b"")
 
 
 def tried(name: str, data: bytes) -> str:
     """`analysed` or `refused`. Whatever else is raised is a fault of the package."""
     try:
-        TARGETS[name](data)
+        FUNCTIONS[name](data)
     except EXPECTED:
         return "refused"
     return "analysed"
-
-
-def seeds(name: str) -> list[bytes]:
-    """Inputs to begin with, each of which reaches far into a target, and those that once broke it."""
-    return [*_SEEDS[name](), *(data for target, data in FOUND if target == name)]
-
-
-def _message(header: dict[str, Any], payload: bytes = b"") -> bytes:
-    pipe = io.BytesIO()
-    send(pipe, header, payload)
-    return pipe.getvalue()
-
-
-def _table() -> bytes:
-    import pyarrow as pa  # noqa: PLC0415 -- most targets need no Arrow
-    import pyarrow.parquet as pq  # noqa: PLC0415 -- likewise
-
-    sink = io.BytesIO()
-    pq.write_table(pa.table({"input": ["a.mp4", "b.mp4", None], "id": [1, 2, 3], "x": [[1.5], [], None]}), sink)
-    return sink.getvalue()
-
-
-def _record() -> bytes:
-    from rumiai_ray.runs.commits import CommitRecord, seal  # noqa: PLC0415 -- beside its use
-
-    named = {"table": "videos", "path": f"videos/part-00000000-{'a' * 32}.parquet", "rows": 1, "size_bytes": 9, "sha256": "b" * 64}
-    return seal(
-        CommitRecord.model_validate(
-            {"run_id": RUN_ID, "sequence": 0, "writer": "w", "written_at": "2026-01-01T00:00:00Z", "files": [named], "committed": ["a"]}
-        )
-    )
-
-
-_SEEDS: dict[str, Callable[[], list[bytes]]] = {
-    "csv": lambda: [
-        b'input,id,x\na.mp4,1,"two\nlines"\nhttps://h/v.mp4,2,\n', b'sep=;\nurl;id\n"a b" ;="730"\n', "input\té\nb\n".encode("utf-16"),
-        b"\xef\xbb\xbfinput|y\n\xff|\x00\n",
-    ],
-    "jsonl": lambda: [b'{"input": "a.mp4", "id": 1, "x": [1, {"y": null}], "z": 1e400}\n', b'{"url": "\\ud800"}\n[]\n{"input": 5}\n'],
-    "text": lambda: [b"# a comment\na.mp4\r\nhttps://h/v\rfile:///x\n", "a\nb".encode("utf-32")],
-    "parquet": lambda: [_table()],
-    "records": lambda: [_record(), manifest().to_json()],
-    "names": lambda: [b"https://h:80/a/7301234567890/v.mp4?x#y", b"file:///a%20b", b"~/v.mp4", b"s3://b/k", b"20261122T150712Z-3f9a1c", b"http://[::1]/",
-        b"a b://[c",  # broke the naming once: a file's name that is no URL
-    ],
-    "wire": lambda: [
-        _message({"kind": "frame", "source_frame": 0, "time_s": 0.5, "height_px": 2, "width_px": 4}, bytes(24)),
-        _message({"kind": "thumbnails", "time_s": [0.0, 0.2], "height_px": 1, "width_px": 2}, bytes(12)),
-        _message({"kind": "sound"}, bytes(8)) + _message({"kind": "done", "facts": asdict(FACTS)}),
-        _message({"kind": "error", "what": "broken", "hint": "get another"}),
-    ],
-    "headers": lambda: [b"120\n", b"Wed, 21 Oct 2026 07:28:00 GMT\nx", b"/b?c#d\n", b"https://h.example:444/\xc3\xa9\n", b"gzip\n\x1f\x8b"],
-    "unpacked": lambda: [__import__("gzip").compress(b"video" * 9), __import__("zlib").compress(bytes(5000))],
-}  # fmt: skip
-
-
-def _of_length(header: bytes) -> bytes:
-    return _LENGTHS.pack(len(header), 0) + header
-
-
-FOUND: list[tuple[str, bytes]] = [
-    ("csv", b"\x0c\na\n"),
-    ("csv", "\xa0,\xa0\nb\n".encode()),
-    ("records", b'{"a":' + b"[" * 100_000),
-    ("wire", _of_length(b"[" * 100_000)),
-    ("wire", _message({"kind": "frame", "source_frame": "x", "time_s": None, "height_px": 1, "width_px": 1}, bytes(3))),
-    ("wire", _message({"kind": "thumbnails", "time_s": "ab", "height_px": 1, "width_px": 1}, bytes(6))),
-    ("wire", _message({"kind": "thumbnails", "time_s": [0.0], "height_px": 1, "width_px": 1}, bytes(6))),
-    ("wire", _message({"kind": "sound"}, b"odd")),
-    ("wire", _message({"kind": "error", "what": {}, "hint": 3})),
-    ("wire", _message({"kind": "done", "facts": asdict(FACTS) | {"duration_s": "long"}})),
-    ("wire", _of_length(b'{"kind": "frame", "source_frame": 0, "time_s": NaN, "height_px": 0, "width_px": 0}')),
-    ("headers", b"http://[::1\n"),
-    ("headers", b"//[\n"),
-]
-"""What broke a target once."""
-
-
-def digest_of(data: bytes) -> str:
-    """A short name for an input."""
-    return hashlib.sha256(data).hexdigest()[:16]

@@ -130,6 +130,7 @@ def decode_limits(config: BaseConfig) -> DecodeLimits:
         max_duration_s=limits.max_duration_s,
         max_frames=limits.max_frames,
         max_file_bytes=limits.max_input_mb * 2**20,
+        reserve_bytes=limits.disk_reserve_mb * 2**20,
         require_sandbox=limits.require_sandbox,
     )
 

@@ -22,6 +22,7 @@ import numpy as np
 
 from rumiai_ray.errors import ConfigError, InputError, MediaError, TransientError
 from rumiai_ray.frames.decode import cage, checked
+from rumiai_ray.frames.decode.allowance import Allowance
 from rumiai_ray.frames.decode.changed import ChangedError, has_changed
 from rumiai_ray.frames.decode.job import Job
 from rumiai_ray.frames.decode.wire import WireError, receive
@@ -107,7 +108,7 @@ def decode(path: Path, spec: SamplingSpec, limits: DecodeLimits, *, sha256: str 
         try:
             _refuse_size(size_bytes, limits, subject)
             with _Child(input_fd, subject, spec, limits) as child:
-                facts = yield from _pieces(child, spec, subject)
+                facts = yield from _pieces(child, spec, Allowance(spec, limits), subject)
         except MediaError as error:
             if has_changed(input_fd, size_bytes, sha256):  # damage in half a copy says nothing about the video
                 raise ChangedError.of(subject) from error
@@ -127,10 +128,11 @@ def _refuse_size(size_bytes: int, limits: DecodeLimits, subject: str) -> None:
         )
 
 
-def _pieces(child: _Child, spec: SamplingSpec, subject: str) -> Generator[Piece, None, SourceFacts]:
+def _pieces(child: _Child, spec: SamplingSpec, allowance: Allowance, subject: str) -> Generator[Piece, None, SourceFacts]:
     """Everything the subprocess sends before the facts; returns them."""
     while (message := child.next_message()) is not None:
         try:
+            allowance.take(*message)
             pieces = list(_understood(*message, spec, subject))
         except (KeyError, TypeError, ValueError) as error:
             raise MediaError("the decoder talks nonsense", subject, "the file may be made to take decoders over") from error

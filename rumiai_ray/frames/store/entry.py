@@ -100,6 +100,11 @@ class EntryWriter:
         self._sound = bytearray()
         self._frame_count = 0
 
+    @property
+    def written_bytes(self) -> int:
+        """What this entry has on the disk so far; rows that wait for their group are not counted."""
+        return sum(table.bytes_written for table in (self._frames, self._audio, self._thumbnails))
+
     def add_frame(self, source_frame: int, time_s: float, shown_until_s: float, jpeg: bytes) -> None:
         """Append the next sampled frame, shown from `time_s` until `shown_until_s`."""
         self._frames.add((self._frame_count, source_frame, time_s, jpeg, shown_until_s))
@@ -154,6 +159,10 @@ class _TableFile:
         self._rows.append(row)
         if len(self._rows) == self._rows_a_group:
             self._flush()
+
+    @property
+    def bytes_written(self) -> int:
+        return self._file.bytes_written
 
     def finish(self) -> dict[str, Any]:
         """Close the file; returns its size and digest."""

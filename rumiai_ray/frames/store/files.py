@@ -6,10 +6,11 @@ import errno
 import hashlib
 import io
 import os
+import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from rumiai_ray.errors import StorageError
+from rumiai_ray.errors import MediaError, StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer as Buffer
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_MUCH = 8
+"""An entry that has written an eighth of the reserve, 128 MB by default, is larger than those of most videos."""
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
@@ -39,6 +42,31 @@ def storage_errors(what: str, path: Path) -> Iterator[None]:
         else:
             hint = "choose another directory with --store, or check the disk"
         raise StorageError(f"{what} failed: {error.strerror or error}", str(path), hint) from error
+
+
+def leave_room(root: Path, written_bytes: int, reserve_bytes: int, subject: str) -> None:
+    """Keep `reserve_bytes` of the store's disk free.
+
+    A small file can hold hours of pictures that take gigabytes as JPEG. Where one entry has filled the disk, that entry ends, not the run.
+
+    Args:
+        root: of the store.
+        written_bytes: what the entry that is being made has written.
+        reserve_bytes: what must stay free.
+        subject: the video.
+
+    Raises:
+        MediaError: the disk is nearly full, and this entry has written much of what fills it.
+        StorageError: the disk is nearly full, and this entry is not to blame.
+    """
+    free_bytes = shutil.disk_usage(root).free
+    if free_bytes >= reserve_bytes:
+        return
+    what = f"{free_bytes / 2**20:,.0f} MB are free, {reserve_bytes / 2**20:,.0f} MB must stay free (disk_reserve_mb)"
+    hint = "free space on the disk of the frame store, or lower --limits-disk-reserve-mb"
+    if written_bytes * _MUCH >= reserve_bytes:
+        raise MediaError(f"its frames and sound fill the frame store with {written_bytes / 2**20:,.0f} MB: {what}", subject, hint)
+    raise StorageError(what, str(root), hint)
 
 
 class ChecksummedFile(io.RawIOBase):

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from rumiai_ray.errors import StorageError
 from rumiai_ray.frames.decode.parent import DecodedFrame, DecodedSound, DecodedThumbnails, decode
 from rumiai_ray.frames.store.entry import COMPLETE, CompletionRecord, DamagedEntryError, EntryWriter, check_entry, read_facts
-from rumiai_ray.frames.store.files import storage_errors
+from rumiai_ray.frames.store.files import leave_room, storage_errors
 from rumiai_ray.frames.store.shelf import PRUNE, Shelf
 from rumiai_ray.frames.store.stored import StoredVideo, StoreEntry
 from rumiai_ray.frames.store.trouble import LIMIT_S
@@ -263,6 +263,7 @@ class FrameStore:
             with closing(decode(path, self.spec, self.limits, sha256=video_key)) as pieces:
                 for piece in pieces:
                     with storage_errors("writing an entry", partial):
+                        leave_room(self.root, writer.written_bytes, self.limits.reserve_bytes, str(path))
                         match piece:
                             case DecodedFrame():
                                 writer.add_frame(piece.source_frame, piece.time_s, piece.shown_until_s, piece.jpeg)

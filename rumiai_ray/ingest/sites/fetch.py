@@ -18,8 +18,9 @@ from rumiai_ray.errors import ConfigError, InputError, MediaError, RumiaiError, 
 from rumiai_ray.ingest import web
 from rumiai_ray.ingest.certificates import ca_bundle
 from rumiai_ray.ingest.limits import MAX_POST_URL_CHARS
-from rumiai_ray.ingest.local import local_video
+from rumiai_ray.ingest.local import local_video, too_large
 from rumiai_ray.ingest.outcomes import BlockedError, ExtractorBrokenError, NoVideoError, PrivateError, RateLimitedError, RemovedError
+from rumiai_ray.ingest.room import held_in
 from rumiai_ray.ingest.saving import NAME
 from rumiai_ray.ingest.sites import process as _site_process
 from rumiai_ray.ingest.sites.job import SiteJob, described
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
     from rumiai_ray.ingest.video import Video
 
 _HEAD_BYTES = 512
+_MAX_FILES = 1000
+"""Most files of one post; yt-dlp has one for the video, one for the piece that comes and one for its own notes."""
+_BESIDE_BYTES = 2**20
+"""Allowance beside the video and its pieces, which are as large as the video at most."""
 _MAX_COOKIES_BYTES = 4 * 2**20
 _MAX_WAIT_S = 366 * 86400.0
 _NEEDED = Confinement(readable=("/",), writable=("/",), connect_ports=(1,))
@@ -115,7 +120,7 @@ def _answer(url: str, folder: Path, network: Network, limits: FetchLimits) -> di
         )
         try:
             with _site_process.SiteProcess(job, output_fd, input_fd) as process:
-                answer = process.answer(network.remaining_s)
+                answer = process.answer(network.remaining_s, lambda: _look(folder, url, network, limits))
         except RumiaiError:
             network.check(url)
             raise
@@ -123,6 +128,19 @@ def _answer(url: str, folder: Path, network: Network, limits: FetchLimits) -> di
     if answer is None:
         raise TransientError("yt-dlp was stopped because the time is up", url, "try again")
     return answer
+
+
+def _look(folder: Path, url: str, network: Network, limits: FetchLimits) -> None:
+    """End the process where it fills the disk. The proxy has counted what came over the network, not what was made of it.
+
+    Raises:
+        MediaError: the folder holds more than any video and its pieces.
+        TransientError, StorageError: as `Room.take`.
+    """
+    files, size_bytes = held_in(folder)
+    if files > _MAX_FILES or size_bytes > 2 * limits.max_bytes + _BESIDE_BYTES:
+        raise too_large(url, limits)
+    network.look(url)
 
 
 def _video(answer: dict[str, Any], url: str, folder: Path, limits: FetchLimits) -> Video:

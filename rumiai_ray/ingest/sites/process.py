@@ -24,7 +24,7 @@ from rumiai_ray.ingest.outcomes import ExtractorBrokenError
 from rumiai_ray.ingest.sites.job import MAX_ANSWER_BYTES, SiteJob, hosts_from_json
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from rumiai_ray.ingest.sites.hosts import SiteHosts
 
@@ -37,6 +37,7 @@ _TAKEN_OVER = ("LD_LIBRARY_PATH", "PYTHONHOME", "SSL_CERT_DIR")
 _IMPORT_ROOT = Path(__file__).resolve().parents[3]
 _HOSTS_TIMEOUT_S = 120.0
 _CHUNK_BYTES = 64 * 1024
+_LOOK_EVERY_S = 0.5
 _UPDATE = "update yt-dlp (pip install -U yt-dlp)"
 
 
@@ -101,34 +102,35 @@ class SiteProcess:
         self._end()
         os.close(self._pipe)
 
-    def answer(self, remaining_s: float) -> dict[str, Any] | None:
+    def answer(self, remaining_s: float, look: Callable[[], None]) -> dict[str, Any] | None:
         """What the process says of its job; None where the time was up before.
+
+        Args:
+            remaining_s: the time.
+            look: called twice a second while the process works; raises to end the wait.
 
         Raises:
             RumiaiError: it ended without an answer; says why.
         """
         end_s = time.monotonic() + remaining_s
         while True:
-            line = self._line(end_s)
+            line = self._line(end_s, look)
             if line is None:
                 return None
-            try:
-                message = json.loads(line)
-                kind = message["kind"]
-            except (ValueError, TypeError, KeyError) as error:
-                raise ExtractorBrokenError("the process that runs yt-dlp talks nonsense", self._job.url, _UPDATE) from error
-            if kind != "confined":
-                return dict(message)
-            if message.get("missing"):
-                _log.debug("yt-dlp runs with less than all of its confinement: %s", message["missing"])
+            message = message_of(line, self._job.url)
+            if message is not None:
+                return message
 
-    def _line(self, end_s: float) -> bytes | None:
+    def _line(self, end_s: float, look: Callable[[], None]) -> bytes | None:
         poll = select.poll()
         poll.register(self._pipe, select.POLLIN)
         while b"\n" not in self._received:
             remaining_s = end_s - time.monotonic()
-            if remaining_s <= 0 or not poll.poll(remaining_s * 1000):
+            if remaining_s <= 0:
                 return None
+            look()
+            if not poll.poll(min(remaining_s, _LOOK_EVERY_S) * 1000):
+                continue
             block = os.read(self._pipe, _CHUNK_BYTES)
             if not block:
                 raise self._death()
@@ -161,6 +163,24 @@ class SiteProcess:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
         return self._process.wait()
+
+
+def message_of(line: bytes, url: str) -> dict[str, Any] | None:
+    """One line of the process's talk, understood; None where the line only reports the confinement.
+
+    Raises:
+        ExtractorBrokenError: it is no message.
+    """
+    try:
+        message = json.loads(line)
+        kind = message["kind"]
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise ExtractorBrokenError("the process that runs yt-dlp talks nonsense", url, _UPDATE) from error
+    if kind != "confined":
+        return dict(message)
+    if message.get("missing"):
+        _log.debug("yt-dlp runs with less than all of its confinement: %s", message["missing"])
+    return None
 
 
 def _command(worker: str, task: str) -> Sequence[str]:

@@ -7,11 +7,16 @@ from dataclasses import dataclass
 
 MAX_HEAD_BYTES = 64 * 1024
 
-_LINE = re.compile(r"([A-Z]{1,16}) (\S+) HTTP/1\.[01]")
+_LINE = re.compile(r"([A-Z]{1,16}) ([^\s\x00-\x20\x7f]+) HTTP/1\.[01]")
 _AUTHORITY = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\[\]:/?#@\s]+)):(\d{1,5})")
 _PLAIN = re.compile(r"http://(?:\[([0-9A-Fa-f:.]+)\]|([^\[\]:/?#@\s]+))(?::(\d{1,5}))?([/?][^\s#]*)?", re.IGNORECASE)
 _HOP_BY_HOP = frozenset(("connection", "keep-alive", "proxy-authorization", "proxy-connection", "te", "trailer", "upgrade", "expect"))
+_ONCE = ("host", "content-length")
+"""Headers whose second one another reader may take for the true one: the rest of the body would be a request that nobody has checked."""
 _LAST_PORT = 65535
+_PLAIN_PORT = 80
+_LENGTH_DIGITS = 18
+"""Longest announced length of a body; Python turns no number of more than 4,300 digits into an integer."""
 
 
 class BadRequestError(Exception):
@@ -35,7 +40,7 @@ class ProxyRequest:
     authorization: bytes
     """Value of `Proxy-Authorization`; empty where there is none."""
     headers: tuple[tuple[str, str], ...]
-    """All that are for the server."""
+    """All that are for the server, but for `Host`, which is made of the address that was checked."""
     body_bytes: int
     """Announced length of the body."""
 
@@ -47,6 +52,8 @@ class ProxyRequest:
             authorization: for that proxy.
         """
         lines = [f"{self.method} {self.url if whole_url else self.path} HTTP/1.1"]
+        name = f"[{self.host}]" if ":" in self.host else self.host
+        lines.append(f"Host: {name}" if self.port == _PLAIN_PORT else f"Host: {name}:{self.port}")
         lines += [f"{name}: {value}" for name, value in self.headers]
         lines += [f"Proxy-Authorization: {authorization}"] if authorization else []
         return "\r\n".join([*lines, "Connection: close", "", ""]).encode("latin-1")
@@ -64,16 +71,19 @@ def parse_request(head: bytes) -> ProxyRequest:
         raise BadRequestError("no HTTP request")
     headers = [_header(text) for text in lines]
     known = {name.lower(): value for name, value in headers}
+    names = [name.lower() for name, _ in headers]
+    if any(names.count(name) > 1 for name in _ONCE):
+        raise BadRequestError("a header that may be there once only")
     method, target = line[1], line[2]
     tunnel = method == "CONNECT"
     address = (_AUTHORITY if tunnel else _PLAIN).fullmatch(target)
     if address is None:
         raise BadRequestError("the proxy takes CONNECT host:port and http:// addresses only")
-    host, port = address[1] or address[2], int(address[3] or 80)
+    host, port = address[1] or address[2], int(address[3] or _PLAIN_PORT)
     if not host.isascii() or not 0 < port <= _LAST_PORT:
         raise BadRequestError("no valid host or port")
     length = known.get("content-length", "0")
-    if "transfer-encoding" in known or not (length.isascii() and length.isdigit()):
+    if "transfer-encoding" in known or not (length.isascii() and length.isdigit() and len(length) <= _LENGTH_DIGITS):
         raise BadRequestError("the body of a request needs a Content-Length")
     path = "" if tunnel else address[4] or "/"
     return ProxyRequest(
@@ -84,7 +94,7 @@ def parse_request(head: bytes) -> ProxyRequest:
         url=target,
         path=path if path.startswith("/") or tunnel else f"/{path}",
         authorization=known.get("proxy-authorization", "").encode("latin-1"),
-        headers=tuple((name, value) for name, value in headers if name.lower() not in _HOP_BY_HOP),
+        headers=tuple((name, value) for name, value in headers if name.lower() not in (*_HOP_BY_HOP, "host")),
         body_bytes=int(length),
     )
 
