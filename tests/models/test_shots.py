@@ -70,6 +70,7 @@ def test_shots_begin_at_their_first_frame_and_leave_no_gap() -> None:
 
 def test_a_flash_is_no_shot() -> None:
     assert len(_rows(_video(30, 2, 30))) == 2, "one cut at most"
+    assert len(_rows(_shown([(1, 1.0), (2, 0.07), (1, 1.0)], fps=30))) == 1, "the shot goes on after the flash"
     assert len(_rows(_video(30, 2, 30), min_shot_s=0.01, neighbours=1)) == 3
 
 
@@ -80,6 +81,76 @@ def test_cutting_a_video_into_stretches_changes_nothing(shots: list[int], data: 
     seams = data.draw(st.lists(st.integers(1, max(1, sum(shots) - 1)), unique=True, max_size=3).map(sorted))
     seams = [seam for seam in seams if seam < sum(shots)]
     assert _rows(video, tuple(seams)) == _rows(video)
+
+
+Shown = list[tuple[int, float]]
+"""(picture, seconds) of what is on screen, one after the other."""
+SHOTS_BY_TIME: dict[str, tuple[Shown, list[float]]] = {
+    "four slides of 3 s": ([(1, 3.0), (2, 3.0), (3, 3.0), (4, 3.0)], [3, 6, 9]),
+    "two slides": ([(1, 2.0), (2, 2.0)], [2]),
+    "the picture before the cut is held": ([(1, 6.0), (2, 0.5), (1, 2.5)], [6, 6.5]),
+    "a cut half a second after the start": ([(1, 0.5), (2, 4.5)], [0.5]),
+    "a cut half a second before the end": ([(1, 4.5), (2, 0.5)], [4.5]),
+    "slides of a second": ([(number, 1.0) for number in range(7)], [1, 2, 3, 4, 5, 6]),
+    "slides of 0.4 s": ([(number, 0.4) for number in range(6)], [0.4, 0.8, 1.2, 1.6, 2.0]),
+}
+
+
+def _shown(pictures: Shown, *, fps: float | None) -> tuple[tuple[bytes, ...], Any, float]:
+    """Thumbnails, times and duration; each picture once where `fps` is None, else repeated at that rate."""
+    starts_s = np.cumsum([0.0, *(seconds for _, seconds in pictures)])
+    if fps is None:
+        return tuple(_picture(number) for number, _ in pictures), starts_s[:-1], float(starts_s[-1])
+    times_s = np.arange(round(starts_s[-1] * fps)) / fps
+    at = np.clip(np.searchsorted(starts_s, times_s + 1e-6, side="right") - 1, 0, len(pictures) - 1)
+    return tuple(_picture(pictures[number][0]) for number in at), times_s, float(starts_s[-1])
+
+
+@pytest.mark.parametrize("kind", SHOTS_BY_TIME)
+@pytest.mark.parametrize("fps", [None, 5, 10, 25, 60])
+def test_pictures_that_are_held_are_shots_however_often_a_file_repeats_them(kind: str, fps: float | None) -> None:
+    pictures, cuts_s = SHOTS_BY_TIME[kind]
+    rows = _rows(_shown(pictures, fps=fps))
+    assert [row["start_s"] for row in rows] == pytest.approx([0, *cuts_s], abs=1 / fps if fps else 1e-6)
+    assert rows[-1]["end_s"] == pytest.approx(sum(seconds for _, seconds in pictures))
+
+
+@pytest.mark.parametrize("kind", ["four slides of 3 s", "two slides", "slides of a second"])
+def test_slides_at_one_frame_a_second_are_shots(kind: str) -> None:
+    pictures, cuts_s = SHOTS_BY_TIME[kind]
+    assert [row["start_s"] for row in _rows(_shown(pictures, fps=1))] == [0, *cuts_s]
+
+
+def test_four_slides_in_five_frames_are_four_shots() -> None:
+    jpegs = tuple(_picture(number) for number in (1, 2, 3, 4, 4))
+    rows = _rows((jpegs, np.array([0.0, 3.0, 6.0, 9.0, 11.96]), 12.0))
+    assert [(row["start_s"], row["end_s"], row["frames"]) for row in rows] == [(0, 3, 1), (3, 6, 1), (6, 9, 1), (9, 12, 2)]
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(st.floats(0.4, 5.0).map(lambda s: round(s, 1)), min_size=1, max_size=8), st.sampled_from([10, 20, 30, 50]), st.data())
+def test_dropping_repeated_pictures_changes_no_shot(lengths_s: list[float], fps: int, data: st.DataObject) -> None:
+    jpegs, times_s, duration_s = _shown(list(enumerate(lengths_s)), fps=fps)
+    repeats = [at for at in range(1, len(jpegs)) if jpegs[at] == jpegs[at - 1]]
+    dropped = set(data.draw(st.lists(st.sampled_from(repeats), unique=True)) if repeats else [])
+    kept = [at for at in range(len(jpegs)) if at not in dropped]
+    fewer = tuple(jpegs[at] for at in kept), times_s[kept], duration_s
+    spans = [[(row["start_s"], row["end_s"]) for row in _rows(video)] for video in ((jpegs, times_s, duration_s), fewer)]
+    assert spans[0] == spans[1]
+    assert len(spans[0]) == len(lengths_s)
+
+
+@pytest.mark.parametrize("fps", [5, 10, 25, 30, 60])
+def test_a_moving_camera_is_one_shot_at_any_frame_rate(fps: int) -> None:
+    wide = cv2.resize(np.random.default_rng(7).integers(0, 255, (8, 60, 3), np.uint8), (1200, 64), interpolation=cv2.INTER_CUBIC)
+    times_s = np.arange(4 * fps) / fps
+    jpegs = tuple(bytes(cv2.imencode(".jpg", wide[:, int(at) : int(at) + 114])[1]) for at in times_s * 200)
+    assert len(_rows((jpegs, times_s, 4.0))) == 1
+
+
+@pytest.mark.parametrize("at_s", [0.04, 0.2, 3.8, 3.96])
+def test_a_change_so_near_an_end_that_no_shot_fits_is_no_cut(at_s: float) -> None:
+    assert len(_rows(_shown([(1, at_s), (2, 4.0 - at_s)], fps=25))) == 1
 
 
 def test_a_thumbnail_that_does_not_decode_is_an_error_and_no_shot() -> None:

@@ -1,13 +1,13 @@
-"""Shots: PySceneDetect's adaptive detector on the thumbnails of every decoded frame. No network, no weights."""
+"""Shots: PySceneDetect's measure of change and an adaptive rule in time (`cuts.py`) on the thumbnails of every decoded frame."""
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from rumiai_ray.models.base import Model, ModelSettings, Prediction, Thumbnails
+from rumiai_ray.models.signals.cuts import Changes, CutRule, cuts
 from rumiai_ray.models.weights.files import Candidate
 from rumiai_ray.schema import shots as schema
 from rumiai_ray.settings import result
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import pyarrow as pa
+    from numpy.typing import NDArray
 
     from rumiai_ray.schema import Table
 
@@ -23,14 +24,14 @@ if TYPE_CHECKING:
 class ShotsSettings(ModelSettings):
     """Settings of the shot detector.
 
-    The first three are PySceneDetect's own defaults. With them the adaptive detector finds every cut of the eighteen shared clips (eight,
-    two of them flanked by a blend) and no other; its content detector, with a fixed threshold, misses three.
+    The first three are the defaults of PySceneDetect's adaptive detector. With them the rule of `cuts.py` finds, as that detector does,
+    every cut of the eighteen shared clips (two of them flanked by a blend) and no other; a fixed threshold misses three.
     """
 
     threshold: float = result(3.0, "times a frame must differ more from the one before than its neighbours do, to begin a shot", gt=0)
     min_difference: float = result(15.0, "difference in hue, saturation and brightness without which no frame begins a shot", ge=0, le=255)
-    neighbours: int = result(2, "frames on either side that a frame's difference is compared with", ge=1, le=30)
-    min_shot_s: float = result(0.3, "shortest shot; a flash of one or two frames is none", ge=0)
+    neighbours: int = result(2, "changes of the picture on either side that a frame's difference is compared with", ge=1, le=30)
+    min_shot_s: float = result(0.3, "shortest shot; a flash of one or two frames is none, and a picture that stays this long is held", ge=0)
 
 
 class Shots(Model[ShotsSettings, Thumbnails]):
@@ -95,24 +96,34 @@ def _row(index: int, start_s: float, end_s: float, frames: int) -> dict[str, obj
 
 def _cuts(batch: Thumbnails, settings: ShotsSettings) -> list[int]:
     """Positions of the frames that begin a shot, in order."""
-    import cv2  # noqa: PLC0415 -- see `load`
     from scenedetect.common import FrameTimecode  # noqa: PLC0415 -- see `load`
-    from scenedetect.detectors import AdaptiveDetector  # noqa: PLC0415
+    from scenedetect.detectors import ContentDetector  # noqa: PLC0415
 
-    count = len(batch.jpegs)
-    length_s = float(batch.time_s[-1] - batch.time_s[0])
-    # It counts frames: where their rate varies, `min_shot_s` holds on average, and every cut gets its frame's own time.
-    fps = (count - 1) / length_s if length_s > 0 else 1.0
-    detector = AdaptiveDetector(
-        adaptive_threshold=settings.threshold,
-        min_scene_len=max(1, math.ceil(settings.min_shot_s * fps)),
-        window_width=settings.neighbours,
-        min_content_val=settings.min_difference,
-    )
-    found = []
-    for number, jpeg in enumerate(batch.jpegs):
-        picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
-        if picture is None:
-            raise ValueError(f"thumbnail {number} does not decode")
-        found += [cut.frame_num for cut in detector.process_frame(FrameTimecode(number, fps), picture)]
-    return found
+    class Meter(ContentDetector):  # type: ignore[misc]  # the library has no types
+        """Says how much each picture that it is given differs from the one before."""
+
+        def difference(self, number: int) -> float:
+            """Mean difference in hue, saturation and brightness, 0 to 255; 0 for the first picture."""
+            self.process_frame(FrameTimecode(number, 1.0), _picture(batch, number))
+            return float(self._frame_score or 0.0)
+
+    def between(first: int, second: int) -> float:
+        pair = Meter()
+        pair.difference(first)
+        return pair.difference(second)
+
+    meter = Meter()
+    differences = np.array([meter.difference(number) for number in range(len(batch.jpegs))])
+    is_to_the_end = batch.own_first + batch.own_count == len(batch.jpegs)
+    changes = Changes(differences, batch.time_s, batch.end_s if is_to_the_end else float(batch.time_s[-1]), is_to_the_end)
+    return cuts(changes, CutRule(settings.threshold, settings.min_difference, settings.neighbours, settings.min_shot_s), between)
+
+
+def _picture(batch: Thumbnails, number: int) -> NDArray[np.uint8]:
+    """(height, width, 3) BGR."""
+    import cv2  # noqa: PLC0415 -- see `load`
+
+    picture = cv2.imdecode(np.frombuffer(batch.jpegs[number], np.uint8), cv2.IMREAD_COLOR)
+    if picture is None:
+        raise ValueError(f"thumbnail {number} does not decode")
+    return np.asarray(picture, np.uint8)

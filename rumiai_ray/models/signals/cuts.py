@@ -1,0 +1,108 @@
+"""Where one shot ends and the next begins, from how much each picture differs from the one before and how long it is shown.
+
+The rule is that of PySceneDetect's adaptive detector (a picture begins a shot where it differs several times more from the one before than
+its neighbours do), but in time instead of frames: a picture that is held counts as held, whether a file repeats it or not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
+
+_SAME = 1.0
+"""Difference in hue, saturation and brightness below which a picture is the one before: repeats that were encoded again differ by less."""
+_NOTHING = 1e-5
+_SLACK_S = 2e-3
+"""Containers round timestamps to milliseconds, and the difference of two of them is off by up to two."""
+
+
+@dataclass(frozen=True)
+class CutRule:
+    """What makes a change of the picture a cut."""
+
+    times_neighbours: float
+    """So many times more than its neighbours on average the change must be."""
+    min_difference: float
+    """So large it must be, 0 to 255."""
+    neighbours: int
+    """Changes on either side that it is compared with."""
+    min_shot_s: float
+    """Shortest shot. Where the picture stays for so long, what lies beyond is no neighbour."""
+
+
+@dataclass(frozen=True)
+class Changes:
+    """How the pictures of one stretch change."""
+
+    difference: NDArray[np.float64]
+    """(n,) from each picture to the one before, 0 to 255; 0 for the first one."""
+    time_s: NDArray[np.float64]
+    """(n,) when each picture is shown, ascending."""
+    end_s: float
+    """When the last one ends."""
+    is_to_the_end: bool
+    """Whether the last one is the video's last."""
+
+
+def cuts(changes: Changes, rule: CutRule, difference_between: Callable[[int, int], float]) -> list[int]:
+    """Positions of the pictures that begin a shot, in order.
+
+    A picture that is shown for less than `rule.min_shot_s` is no shot: after such a flash the shot before goes on, or the next one begins
+    with the flash.
+
+    Args:
+        changes: of one stretch.
+        rule: what a cut is.
+        difference_between: how much two pictures differ, by their positions.
+    """
+    found: list[int] = []
+    for at in _candidates(changes, rule):
+        if changes.time_s[at] - changes.time_s[found[-1] if found else 0] >= rule.min_shot_s - _SLACK_S:
+            found.append(at)
+        elif found and difference_between(found[-1] - 1, at) < rule.min_difference:
+            found.pop()  # the shot from before the flash goes on
+    while found and changes.is_to_the_end and changes.end_s - changes.time_s[found[-1]] < rule.min_shot_s - _SLACK_S:
+        found.pop()
+    return found
+
+
+def _candidates(changes: Changes, rule: CutRule) -> Iterator[int]:
+    moved = np.flatnonzero(changes.difference >= _SAME)
+    for number in np.flatnonzero(changes.difference[moved] >= rule.min_difference):
+        around = [*_beside(changes, moved, int(number), -1, rule), *_beside(changes, moved, int(number), 1, rule)]
+        usual = sum(around) / len(around) if around else 0.0
+        if usual < _NOTHING or changes.difference[moved[number]] >= rule.times_neighbours * usual:
+            yield int(moved[number])
+
+
+def _beside(changes: Changes, moved: NDArray[np.intp], number: int, step: int, rule: CutRule) -> list[float]:
+    """The differences on one side of a change, at most `rule.neighbours`; 0 for all that lie beyond a picture that stays.
+
+    Args:
+        changes: of one stretch.
+        moved: positions of the changes.
+        number: which of them.
+        step: -1 for the side before, 1 for the side after.
+        rule: what a cut is.
+    """
+    beside: list[float] = []
+    from_s = changes.time_s[moved[number]]
+    while len(beside) < rule.neighbours:
+        number += step
+        is_there = 0 <= number < len(moved)
+        outer_s = changes.end_s if step > 0 else changes.time_s[0]
+        to_s = changes.time_s[moved[number]] if is_there else outer_s
+        if abs(to_s - from_s) > rule.min_shot_s - _SLACK_S:
+            return beside + [0.0] * (rule.neighbours - len(beside))
+        if not is_there:
+            break
+        beside.append(float(changes.difference[moved[number]]))
+        from_s = to_s
+    return beside
