@@ -280,7 +280,7 @@ def load_config(toml: Path | None = None, flags: dict[str, Any] | None = None) -
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
         got = "" if name == "proxy" else f" (got {first['input']!r})"  # what stands there may be a password
-        raise ConfigError(f"{first['msg']}{got}", f"setting {name}", "`rumiai-ray --help` lists every setting") from error
+        raise ConfigError(f"{first['msg']}{got}", f"setting {name}", "`rumiai-ray analyze --help-all` lists every setting") from error
     except (ValueError, OSError) as error:
         raise ConfigError(f"cannot read: {error}", str(toml or "configuration")) from error
 
@@ -291,4 +291,4 @@ def _refuse_unknown_variables() -> None:
     known |= {ENV_PREFIX + name for name in ("CONFIG", "RUN_ID", "LOG")}
     unknown = sorted(name for name in os.environ if name.startswith(ENV_PREFIX) and name not in known)
     if unknown:
-        raise ConfigError("no such setting", f"environment variable {unknown[0]}", "`rumiai-ray --help` lists every setting")
+        raise ConfigError("no such setting", f"environment variable {unknown[0]}", "`rumiai-ray analyze --help-all` lists every setting")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rumiai_ray.cli.help_text import examples
 from rumiai_ray.cli.options import with_settings
 from rumiai_ray.cli.terminal import say
 from rumiai_ray.config import BaseConfig  # noqa: TC001 -- typer reads the annotations
@@ -35,11 +36,16 @@ RunId = Annotated[
     str | None, typer.Option("--run-id", envvar="RUMIAI_RUN_ID", help="Name of the run; made up where not given.", show_default=False)
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, everything else on stderr.")]
+EXAMPLES = examples(
+    "rumiai-ray clip.mp4",
+    "rumiai-ray https://example.org/post.mp4 --models yolo,ocr",
+    "rumiai-ray 'posts/*.mp4' --sampling-fps 2 --out s3://bucket/runs",
+)
 
 
 def add_to(app: typer.Typer) -> None:
     """Register the verb."""
-    app.command("analyze")(with_settings()(analyze))
+    app.command("analyze", epilog=EXAMPLES)(with_settings()(analyze))
 
 
 def analyze(inputs: Inputs, config: BaseConfig, run_id: RunId = None, json: AsJson = False) -> None:  # noqa: FBT002 -- typer's way

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
-from typer.core import TyperGroup
 
 from rumiai_ray import __version__
 from rumiai_ray.cli.exits import Exit
 from rumiai_ray.cli.garbage import WHILE_IMPORTING
+from rumiai_ray.cli.help_text import VerbGroup, examples, in_plain_text
 from rumiai_ray.cli.options import Verbose  # noqa: TC001 -- typer reads the annotations
 from rumiai_ray.cli.terminal import say
 from rumiai_ray.engine.ray_session import supervisor as supervise
@@ -53,16 +53,17 @@ _VERBS = {
 }
 """The module of each verb, here in `rumiai_ray.cli`, in the order `--help` shows them."""
 _VERBOSE = re.compile("--verbose|-v+")
+_COMPLETION = ("--install-completion", "--show-completion")
 _INTERRUPTED = 130
 """What typer makes of a KeyboardInterrupt, for itself to exit with."""
 
 
-class _DefaultsToAnalyze(TyperGroup):
+class _DefaultsToAnalyze(VerbGroup):
     """`rumiai-ray VIDEO` means `rumiai-ray analyze VIDEO`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         first = _first(args)
-        if first and first not in self.commands and first not in {"-h", "--help", "-V", "--version"}:
+        if first and first not in self.commands and first not in {"-h", "--help", "-V", "--version", *_COMPLETION}:
             at = args.index(first)
             args = [*args[:at], DEFAULT, *args[at:]]
         return super().parse_args(ctx, args)
@@ -105,15 +106,22 @@ def command_line(first: str = "--help") -> typer.Typer:
     app = typer.Typer(
         cls=_DefaultsToAnalyze,
         no_args_is_help=True,
-        add_completion=False,
+        add_completion=first in {"-h", "--help", *_COMPLETION},
         pretty_exceptions_enable=False,
+        rich_markup_mode=None,
         context_settings={"help_option_names": ["-h", "--help"]},
         help="Analyse short videos with five model families. Frames are cached, model outputs never.",
+        epilog=examples(
+            "rumiai-ray clip.mp4                          analyse a file, a folder or a URL",
+            "rumiai-ray batch --manifest posts.csv        analyse thousands in one run",
+            'rumiai-ray query latest "SELECT * FROM texts"  ask what was found',
+        ),
     )
     app.callback()(_common)
-    modules = _VERBS.values() if first in {"-h", "--help"} else [_VERBS.get(first, DEFAULT)]
+    modules = _VERBS.values() if first in {"-h", "--help", *_COMPLETION} else [_VERBS.get(first, DEFAULT)]
     for name in dict.fromkeys(modules):
         import_module(f"rumiai_ray.cli.{name}").add_to(app)
+    in_plain_text(app, _DefaultsToAnalyze)
     return app
 
 
@@ -153,7 +161,7 @@ def program() -> None:
 def _drives(arguments: list[str]) -> bool:
     """Whether these arguments start a run: its driver may be ended by Ray, and is supervised."""
     first, second, *_ = [*arguments, "", ""]
-    if {"-h", "--help", "-V", "--version", "help"} & {first, second}:
+    if "help" in {first, second} or {"-h", "--help", "--help-all", "-V", "--version", *_COMPLETION} & set(arguments):
         return False
     return first in {DEFAULT, "batch", "demo"} or (first == "runs" and second in {"resume", "retry"}) or (first not in {*_VERBS, ""})
 

@@ -9,6 +9,7 @@ import typer
 from pydantic import BaseModel
 
 from rumiai_ray.cli.exits import Exit  # noqa: TC001 -- typer reads the annotations
+from rumiai_ray.cli.help_text import examples
 from rumiai_ray.cli.options import with_settings
 from rumiai_ray.cli.terminal import say
 from rumiai_ray.config import BaseConfig  # noqa: TC001 -- typer reads the annotations
@@ -36,11 +37,16 @@ InputColumn = Annotated[
 ]
 IdColumn = Annotated[str | None, typer.Option("--id-column", help="Manifest column with the id; `id` where not given.", show_default=False)]
 RunId = Annotated[str | None, typer.Option("--run-id", envvar="RUMIAI_RUN_ID", help="Name of the run; made up where not given.")]
+EXAMPLES = examples(
+    "rumiai-ray batch --manifest posts.csv --input-column url",
+    "rumiai-ray batch --manifest s3://bucket/posts.parquet --out s3://bucket/runs",
+    "rumiai-ray batch --manifest clips/ --models whisper --run-id speech",
+)
 
 
 def add_to(app: typer.Typer) -> None:
     """Register the verb."""
-    app.command("batch")(with_settings()(batch))
+    app.command("batch", epilog=EXAMPLES)(with_settings()(batch))
 
 
 def batch(

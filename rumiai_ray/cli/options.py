@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast, get_args, get_o
 
 import typer
 
+from rumiai_ray.cli.help_text import EVERYDAY, HelpAll
 from rumiai_ray.config import ENV_PREFIX, BaseConfig, flat_settings, load_config
 from rumiai_ray.logs import VARIABLE, configure
 
@@ -59,6 +60,7 @@ def with_settings(*groups: str) -> Callable[[Command], Command]:
 
         def wrapped(**values: Any) -> Any:
             say_more(values.pop("verbose"))
+            values.pop("help_all", None)
             flags: dict[str, Any] = {}
             for parameter, path in paths.items():
                 value = values.pop(parameter)
@@ -77,7 +79,9 @@ def with_settings(*groups: str) -> Callable[[Command], Command]:
         file = inspect.Parameter("config_file", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=ConfigFile)
         arguments = [parameter for parameter in own if parameter.name != "config"]
         verbose = inspect.Parameter("verbose", inspect.Parameter.KEYWORD_ONLY, default=0, annotation=Verbose)
-        parameters = [*(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in arguments), file, verbose, *options]
+        show_all = inspect.Parameter("help_all", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=HelpAll)
+        more = [show_all] if any(".".join(path) not in EVERYDAY for path in paths.values()) else []
+        parameters = [*(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in arguments), file, verbose, *more, *options]
         vars(wrapped)["__signature__"] = inspect.Signature(parameters)  # what typer reads
         wrapped.__annotations__ = {p.name: p.annotation for p in parameters}
         wrapped.__doc__ = command.__doc__
@@ -107,11 +111,12 @@ def _annotation(path: tuple[str, ...], info: Any) -> Any:
     """The option's type: a switch for a bool, else text that pydantic reads, so that limits and messages are the settings' own."""
     flag = "--" + "-".join(path).replace("_", "-")
     names = [flag, *([_SHORT_FLAGS[path]] if path in _SHORT_FLAGS else [])]
-    panel = f"Settings: {path[0]}" if len(path) > 1 else "Settings"
-    default = "" if info.default is None or _is_path(info.annotation) else f" [default: {_shown(info.default)}]"
+    panel = f"Settings, {path[0]}" if len(path) > 1 else "Settings"
+    default = "" if info.default in (None, False, ()) or _is_path(info.annotation) else f" [default: {_shown(info.default)}]"
     option = typer.Option(
-        *(f"{name}/--no-{name[2:]}" if info.annotation is bool else name for name in names),
-        help=(info.description or "").replace("[", r"\[") + default.replace("[", r"\["),
+        *(f"{name}/--no-{name[2:]}" if info.annotation is bool and name == flag else name for name in names),
+        help=(info.description or "") + default,
+        hidden=".".join(path) not in EVERYDAY,
         rich_help_panel=panel,
         show_default=False,
         metavar=None if info.annotation is bool else "VALUE",

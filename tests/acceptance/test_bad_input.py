@@ -127,7 +127,7 @@ def test_a_place_that_cannot_be_written_is_named(workplace: Path, media: Path, w
 
 
 def test_help_lists_every_setting_and_answers_without_loading_models() -> None:
-    ran = rumiai_ray("analyze", "--help", cwd=ROOT, variables={"COLUMNS": "200"})
+    ran = rumiai_ray("analyze", "--help-all", cwd=ROOT, variables={"COLUMNS": "200"})
     assert ran.code == 0
     for flag in (
         "--profile",

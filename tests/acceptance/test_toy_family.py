@@ -190,6 +190,6 @@ def test_exports_and_the_plan_know_the_toy(product: Path, runs: dict[str, dict[s
 
 
 def test_a_family_that_is_opt_in_does_not_run_unasked(product: Path) -> None:
-    said = verb(product, "plan", "--help").stdout
+    said = verb(product, "plan", "--help-all").stdout
     assert "--toy-brighter" in said
     assert "toy" not in verb(product, "weights", "ls").stdout
