@@ -58,7 +58,7 @@ demo: debian weights ## make a clip, analyse it, show the tables and the path of
 check: lint ## lint, then the tests that need neither Ray nor weights (two minutes)
 	$(BIN)/python tests/run_tiers.py unit $(PYTEST_ARGS)
 
-test: debian weights ## run the whole test suite, tier by tier: unit, ray, models, acceptance
+test: debian weights ## run the whole test suite, tier by tier: unit, ray (beside it long and models), acceptance
 	$(BIN)/python tests/run_tiers.py $(PYTEST_ARGS)
 
 chaos: $(STAMP) ## run the kill matrix (half an hour; CHAOS_SEED repeats one)

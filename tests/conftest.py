@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
     from s3_server import S3Server
 
+# Modules of the tests with their rewritten assertions, and of the package, are compiled once, and not in each of a suite's processes, of
+# which some have it in their environment that none writes what it has compiled. Half of the time of collecting the tests went there.
+sys.dont_write_bytecode = False
+
 REPORTED = Path(__file__).resolve().parents[2] / "shared" / "reported"
 
 _verdict = Verdict()

@@ -6,6 +6,7 @@ import hashlib
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +15,16 @@ import pytest
 import chaos
 import nodes_driver
 import ray_head
+import tier_runs
 from real_media import MEDIA, PACKAGED, Media, media_at
 from rumiai_ray.models.catalogue import MODELS
 from scripted_run import check_finished
-from tiers import EXHAUSTIVE, STARTS_RAY, names_reached
+from tier_runs import BESIDE, Ended, run_all
+from tiers import EXHAUSTIVE, STARTS_RAY, TIERS, Tier, names_reached
 from verdict import MODEL_OF_ITEM, Verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import FunctionType
 
 DIGESTS = {
@@ -67,8 +71,8 @@ def test_every_rule_finds_its_tests() -> None:
         "tests/engine/test_cell.py": "ray",
         "tests/engine/test_warm.py": "ray",
         "tests/cluster/test_nodes.py": "ray",
-        "tests/runs/test_crash_points.py": "ray",
-        "tests/jobs/test_prefetch.py": "ray",
+        "tests/runs/test_crash_points.py": "long",
+        "tests/jobs/test_prefetch.py": "long",
         "tests/jobs/test_ray_job.py": "acceptance",
     }
     command = [sys.executable, "-c", TELL, *files, "--collect-only", "-qq"]
@@ -83,11 +87,40 @@ class Teller:
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items):
         for item in items:
-            for tier in ("unit", "ray", "models", "acceptance"):
+            for tier in ("unit", "ray", "long", "models", "acceptance"):
                 if item.get_closest_marker(tier):
                     print("\\nTIER", item.nodeid.partition("::")[0], tier)
 sys.exit(pytest.main(sys.argv[1:], plugins=[Teller()]))
 """
+
+
+@pytest.mark.parametrize("named", [TIERS, ("long",), ("ray", "models"), ("unit", "long", "acceptance")])
+def test_every_tier_that_is_named_runs_once_and_those_beside_ray_are_shown_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], named: Sequence[Tier]
+) -> None:
+    expected = set(BESIDE["ray"]) & set(named) if "ray" in named else set()
+    begun_behind = threading.Event()
+    ran: list[tuple[Tier, bool]] = []
+
+    def run(tier: Tier, options: Sequence[str], folder: Path, *, behind: bool = False) -> Ended:
+        assert options == ["-x"]
+        ran.append((tier, behind))
+        if behind:
+            begun_behind.set()
+            (folder / tier).write_text(f"{tier} says so\n")
+        elif tier == "ray":
+            assert not expected or begun_behind.wait(60), "nothing runs beside Ray"
+        return Ended(tier, tier != "models", 1.0, Verdict(), folder / tier if behind else None)
+
+    monkeypatch.setattr(tier_runs, "run_tier", run)
+    ended = list(run_all(named, ["-x"], tmp_path))
+    assert [one.tier for one in ended] == list(named)
+    assert sorted(tier for tier, _ in ran) == sorted(named)
+    assert {tier for tier, behind in ran if behind} == expected
+    told = capsys.readouterr().out
+    for tier in named:
+        assert f"=== {tier}: {'failed' if tier == 'models' else 'passed'} in 1 s ===" in told
+        assert (f"{tier} says so" in told) == (tier in expected)
 
 
 def test_what_is_made_once_is_made_by_one_of_several_processes(tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
 """Which tier a test belongs to, read from what the test uses. Nobody marks a test by hand.
 
 unit        no Ray and no weights. The decoder's process, the command line and small programs of the tests are allowed.
-ray         starts a Ray or a program of `jobs/`, or repeats a run at every operation of a disk or a server: minutes of work that fit
-            beside Ray's waiting.
+ray         starts a Ray.
+long        starts a program of `jobs/` that is to end before its Ray starts, or repeats a run at every operation of a disk or a server:
+            minutes of work, which run beside Ray's waiting.
 models      loads a model's weights, reads real media, or runs a network's own library.
 acceptance  the product as a whole: Ray and models together, or anything under `tests/acceptance`.
 """
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-Tier = Literal["unit", "ray", "models", "acceptance"]
+Tier = Literal["unit", "ray", "long", "models", "acceptance"]
 TIERS: tuple[Tier, ...] = get_args(Tier)
 """In the order in which they run."""
 
@@ -44,11 +45,13 @@ def tier_of(item: pytest.Item) -> Tier:
     used = set(_names_of_fixtures(item))
     models = bool(used & REAL) or item.get_closest_marker("model") is not None
     reached = frozenset[str]().union(*(names_reached(function) for function in _functions_of(item)))
-    if reached & (STARTS_RAY | {JOB}):
-        return "acceptance" if models else "ray"
+    if models and reached & (STARTS_RAY | {JOB}):
+        return "acceptance"
+    if reached & STARTS_RAY:
+        return "ray"
     if models or reached & NETWORKS:
         return "models"
-    return "ray" if reached & EXHAUSTIVE else "unit"
+    return "long" if reached & (EXHAUSTIVE | {JOB}) else "unit"
 
 
 def _names_of_fixtures(item: pytest.Item) -> list[str]:
