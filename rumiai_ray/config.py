@@ -147,9 +147,15 @@ class Insights(Group):
     caption_overlap: float = result(0.5, "share of a text's words that are spoken meanwhile, from which on it is a caption", gt=0, le=1)
     caption_slack_s: float = result(0.5, "time by which speech may come before or after its caption", ge=0)
     call_to_action: Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_at_commas)] = result(
-        ("buy", "shop", "click", "link in bio", "link below", "follow", "subscribe", "comment", "share", "order now", "sign up", "tap"),
-        "words and phrases that ask the viewer to do something, comma-separated; found as whole words",
+        (),
+        "words and phrases that ask the viewer to do something, comma-separated, found as whole words; where none is given, those of nine "
+        "languages: English, German, French, Spanish, Portuguese, Russian, Korean, Japanese, Chinese",
     )
+    single_confidence: float = result(
+        0.5, "confidence from which on an object, face or gesture that is seen in one frame of a shot counts; else it takes two", ge=0, le=1
+    )
+    single_area_share: float = result(0.01, "share of the picture from which on such an object or face counts", ge=0, le=1)
+    single_text_confidence: float = result(0.8, "confidence from which on a text that is read in one frame of a video counts", ge=0, le=1)
     subject_share: float = result(0.2, "share of the frames with anybody in them in which so many people must be seen", gt=0, le=1)
     close_face_share: float = result(0.25, "share of the picture from which on a face is close (as in the system before)", gt=0, le=1)
     medium_face_share: float = result(0.08, "share of the picture from which on a face is at medium distance (as before)", gt=0, le=1)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rumiai_ray.insights import framing
+from rumiai_ray.insights.evidence import Evidence
 from rumiai_ray.insights.people import frames_of
 from rumiai_ray.insights.stretch import Derived
 from rumiai_ray.insights.text_spans import grow
@@ -39,12 +40,14 @@ class Insights:
 def derive(video: Video, thresholds: Thresholds) -> Insights:
     """Link, grow, measure. The same for any order of the rows, and however the video was cut into batches."""
     tracks = link(video, thresholds)
-    frames = frames_of(video, tracks)
+    evidence = Evidence(video, tracks, thresholds)
+    frames = frames_of(video, evidence)
     seconds = framing.per_second(video, frames, thresholds)
-    derived = Derived(video, frames, tracks, grow(video, thresholds))
+    texts = grow(video, thresholds)
+    derived = Derived(video, frames, evidence, texts.parts)
     rows = {
         TRACKS: tracks.rows,
-        TEXT_SPANS: derived.spans,
+        TEXT_SPANS: texts.spans,
         PERSON_FRAMING: [framing.whole_video(video, frames, seconds, thresholds)],
         PERSON_FRAMING_SECONDS: seconds,
         WINDOWS: windows(derived, thresholds),

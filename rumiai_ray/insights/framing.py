@@ -34,6 +34,7 @@ def _second(video: Video, number: int, end_s: float, parts: Sequence[Part], thre
         "second": number,
         "end_s": end_s,
         "face_frames": len(_looked(parts)) if video.ran(FACES) else None,
+        "gaze_frames": sum(part.frame.gaze is not None for part in parts) if video.ran(FACES) else None,
         "people": max((part.frame.people for part in parts), default=None),
         **rates(parts),
         "shot_type": _dominant(_shot_types_s(parts, thresholds)),

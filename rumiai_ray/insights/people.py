@@ -12,9 +12,9 @@ from rumiai_ray.insights.video import FACES, OBJECTS, Row, Video, by_frame
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rumiai_ray.insights.evidence import Evidence
     from rumiai_ray.insights.looks import Look
     from rumiai_ray.insights.thresholds import Thresholds
-    from rumiai_ray.insights.tracks import Tracks
 
 PERSON = "person"
 """COCO's label."""
@@ -79,10 +79,12 @@ def parts_of(frames: Sequence[Frame], start_s: float, end_s: float) -> list[Part
     ]
 
 
-def frames_of(video: Video, tracks: Tracks) -> list[Frame]:
-    """Every frame that mediapipe or yolo looked at, in time order."""
-    faces, poses, gazes = (by_frame(video.rows(name, "frame_index")) for name in ("faces", "poses", "gaze"))
-    persons = by_frame([row for row in video.rows("objects", "frame_index") if row["label"] == PERSON])
+def frames_of(video: Video, evidence: Evidence) -> list[Frame]:
+    """Every frame that mediapipe or yolo looked at, in time order, with the faces and persons that count."""
+    faces = by_frame([row for row in video.rows("faces", "frame_index") if evidence.counts("faces", row)])
+    poses, gazes = (by_frame(video.rows(name, "frame_index")) for name in ("poses", "gaze"))
+    boxes_of = [row for row in video.rows("objects", "frame_index") if row["label"] == PERSON]
+    persons = by_frame([row for row in boxes_of if evidence.counts("objects", row)])
     face_looks, for_objects = {look.frame_index: look for look in video.looks(FACES)}, set(video.seen(OBJECTS))
     frames = []
     for look in video.looks(FACES, OBJECTS):
@@ -98,7 +100,7 @@ def frames_of(video: Video, tracks: Tracks) -> list[Frame]:
                 face_look=face_looks.get(index),
                 faces=len(here) if looked else None,
                 face_share=video.area_share(largest) if largest else None,
-                face_track=tracks.column("faces", [largest])[0] if largest else None,
+                face_track=evidence.tracks.column("faces", [largest])[0] if largest else None,
                 gaze=_gaze(largest, gazes.get(index, [])),
                 people=max(len(here), len(boxes)),
                 present=bool(here or boxes or (looked and poses.get(index))),

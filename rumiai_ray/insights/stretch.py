@@ -6,16 +6,16 @@ is in where it is on the screen during the stretch, and weighs by the time in th
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_left
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rumiai_ray.insights.calls_to_action import called_for, joined_words
 from rumiai_ray.insights.looks import EPSILON_S, shown_between, worth
 from rumiai_ray.insights.people import parts_of
 from rumiai_ray.insights.video import EMOTIONS, FACES, OBJECTS, SHOTS, SOUND, SPEECH, TEXTS, Row, Video, by_frame, covered_s, merged, share
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from rumiai_ray.insights.evidence import Evidence
     from rumiai_ray.insights.looks import Look
     from rumiai_ray.insights.people import Frame, Part
-    from rumiai_ray.insights.tracks import Tracks
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,9 @@ class Derived:
 
     video: Video
     frames: Sequence[Frame]
-    tracks: Tracks
+    evidence: Evidence
     spans: Sequence[Row]
-    """Of `text_spans`."""
+    """Of `text_spans`, but for each shot by itself, and without those that lack evidence: `text_spans.Texts.parts`."""
 
     def parts_in(self, start_s: float, end_s: float) -> list[Part]:
         """Frames that mediapipe or yolo looked at."""
@@ -67,6 +67,10 @@ class Derived:
     def has_frame(self, model: str, start_s: float, end_s: float) -> bool:
         """Whether a model answered for a frame."""
         return bool(shown_between(self.video.looks(model), start_s, end_s))
+
+    def frames_looked_at(self, model: str, start_s: float, end_s: float) -> int | None:
+        """How many frames on the screen a model answered for; None where it did not run."""
+        return len(shown_between(self.video.looks(model), start_s, end_s)) if self.video.ran(model) else None
 
     def shot_lengths_s(self, start_s: float, end_s: float) -> list[float] | None:
         """How much of each shot lies inside, of those that do at all."""
@@ -81,9 +85,8 @@ class Derived:
 
     def spans_in(self, start_s: float, end_s: float) -> list[Row] | None:
         """Texts that are on the screen at any time between their first and last sighting, the time that these are shown included."""
-        if not self.video.ran(TEXTS):
-            return None
-        return [span for span in self.spans if span["first_seen_s"] < end_s - EPSILON_S and span["seen_until_s"] > start_s + EPSILON_S]
+        shown = [span for span in self.spans if span["first_seen_s"] < end_s - EPSILON_S and span["seen_until_s"] > start_s + EPSILON_S]
+        return shown if shown or self.has_frame(TEXTS, start_s, end_s) else None
 
     def text_coverage(self, start_s: float, end_s: float) -> float | None:
         """Share of the time with any text on the screen, of the time that frames speak for; None where there is no such time."""
@@ -95,6 +98,13 @@ class Derived:
             return None
         inside = self._words[bisect_left(self._words, start_s, key=_start_s) : bisect_left(self._words, end_s, key=_start_s)]
         return [row["word"] for row in inside]
+
+    def spoken_calls(self, start_s: float, end_s: float) -> set[str] | None:
+        """Calls to action that are said: phrases all of whose words begin inside."""
+        words = self.words(start_s, end_s)
+        if words is None:
+            return None
+        return set(called_for(joined_words(words), self.evidence.thresholds.call_to_action))
 
     def speech_coverage(self, start_s: float, end_s: float) -> float | None:
         """Share of the time inside a stretch of speech."""
@@ -110,27 +120,27 @@ class Derived:
         return [(row, look.weight_s(start_s, end_s)) for look in looks for row in self._expressions.get(look.frame_index, ())]
 
     def objects(self, start_s: float, end_s: float) -> list[Row]:
-        """Rows of `objects`."""
+        """Rows of `objects` that count."""
         looks = shown_between(self.video.looks(OBJECTS), start_s, end_s)
         return [row for look in looks for row in self._objects.get(look.frame_index, ())]
 
     def gestures(self, start_s: float, end_s: float) -> list[str] | None:
         """The gesture of every run of one gesture of one hand that is seen inside; the run counts once. One missed frame breaks none."""
-        if not self.video.ran(FACES):
+        if not self.has_frame(FACES, start_s, end_s):
             return None
         return [gesture for gesture, looks in self._gesture_runs if shown_between(looks, start_s, end_s)]
 
     def things(self, start_s: float, end_s: float) -> Counter[str] | None:
         """By label, tracks of objects with a sighting inside, each counted once; or the boxes of one frame, where they are more.
 
-        A thing that is seen in one frame only has no track: in a still nothing has.
+        A thing that is seen in one frame only has no track: in a still nothing has. Such a box counts where `evidence` says so.
         """
-        if not self.video.ran(OBJECTS):
+        if not self.has_frame(OBJECTS, start_s, end_s):
             return None
         tracked: Counter[str] = Counter(
             row["label"]
-            for row in self.tracks.rows
-            if row["of"] == "objects" and shown_between(self.tracks.looks[row["track_id"]], start_s, end_s)
+            for row in self.evidence.tracks.rows
+            if row["of"] == "objects" and shown_between(self.evidence.tracks.looks[row["track_id"]], start_s, end_s)
         )
         at_once: Counter[str] = Counter()
         for (label, _), count in Counter((row["label"], row["frame_index"]) for row in self.objects(start_s, end_s)).items():
@@ -178,7 +188,7 @@ class Derived:
     @cached_property
     def _objects(self) -> Mapping[int, list[Row]]:
         """By `frame_index`."""
-        return by_frame(self.video.rows("objects", "frame_index", "object_index"))
+        return by_frame([row for row in self.video.rows("objects", "frame_index", "object_index") if self.evidence.counts("objects", row)])
 
     @cached_property
     def _expressions(self) -> Mapping[int, list[Row]]:
@@ -187,27 +197,49 @@ class Derived:
 
     @cached_property
     def _gesture_runs(self) -> list[tuple[str, list[Look]]]:
-        """(gesture, the looks in which it is seen), in order of the first one."""
+        """(gesture, the looks in which it is seen) of those that count, in order of the first one. No run crosses a cut."""
         looks = self.video.looks(FACES)
         tried = list(accumulate(worth(look.shown_s, self.video.step_s) for look in looks))
         place = {look.frame_index: at for at, look in enumerate(looks)}
-        runs: list[tuple[str, list[Look]]] = []
-        last: dict[tuple[str, str], tuple[int, list[Look]]] = {}
+        runs: list[_Run] = []
+        last: dict[tuple[str, str, int | None], _Run] = {}
         for row in self.video.rows("gestures", "frame_index", "hand_index"):
-            key, at = (row["gesture"], row["handedness"]), place[row["frame_index"]]
-            seen_upto, run = last.get(key, (-math.inf, []))
-            if (tried[at - 1] if at else 0) - seen_upto > 1:  # more than one frame was missed
-                run = []
-                runs.append((row["gesture"], run))
-            run.append(looks[at])
-            last[key] = (tried[at], run)
-        return runs
+            at = place[row["frame_index"]]
+            key = (row["gesture"], row["handedness"], self.video.shot_at(looks[at].shown_from_s))
+            before, run = (tried[at - 1] if at else 0), last.get(key)
+            if run is None or before - run.seen_upto > 1:  # more than one frame was missed
+                run = last[key] = _Run(row["gesture"])
+                runs.append(run)
+            run.looks.append(looks[at])
+            run.frames += tried[at] - before
+            run.confidence = max(run.confidence, row["confidence"])
+            run.seen_upto = tried[at]
+        return [
+            (run.gesture, run.looks)
+            for run in runs
+            if run.frames > 1
+            or run.confidence >= self.evidence.thresholds.single_confidence
+            or self.evidence.is_still(FACES, run.looks[0].frame_index)
+        ]
 
     @cached_property
     def _sound(self) -> dict[str, NDArray[np.float64]]:
         rows = self.video.rows("audio_energy", "start_s") if self.video.ran(SOUND) else []
         names = ("start_s", "end_s", "rms", "is_silent", "pitch_hz")
         return {name: np.array([np.nan if row[name] is None else row[name] for row in rows], np.float64) for name in names}
+
+
+@dataclass
+class _Run:
+    """A gesture of one hand that goes on."""
+
+    gesture: str
+    looks: list[Look] = field(default_factory=list)
+    frames: int = 0
+    """A held frame counts as often as it is steps of the grid long."""
+    confidence: float = 0.0
+    """The best."""
+    seen_upto: int = 0
 
 
 def _start_s(row: Row) -> float:

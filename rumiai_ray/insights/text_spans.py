@@ -6,16 +6,17 @@ import math
 import re
 from collections import Counter
 from dataclasses import dataclass, field
-from itertools import accumulate
+from itertools import accumulate, groupby
 from typing import TYPE_CHECKING
 
 from rapidfuzz.fuzz import ratio
 
+from rumiai_ray.insights.calls_to_action import calls_to_action
 from rumiai_ray.insights.looks import EPSILON_S, worth
 from rumiai_ray.insights.video import SPEECH, TEXTS, Row, Video, most, weighted_median
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from rumiai_ray.insights.looks import Look
     from rumiai_ray.insights.thresholds import Thresholds
@@ -52,8 +53,20 @@ class _Span:
         self.seen_upto = seen_upto
 
 
-def grow(video: Video, thresholds: Thresholds) -> list[Row]:
-    """Rows of `text_spans`; none where texts were not read. A sighting is one caption: the lines of a block, joined.
+@dataclass(frozen=True)
+class Texts:
+    """The texts of one video."""
+
+    spans: list[Row]
+    """Rows of `text_spans`."""
+    parts: list[Row]
+    """What of each span is in one shot, as a row of `text_spans` by itself but for `kind` and `speech_overlap`, which are the span's: a cut
+    does not part a sentence. Spans that lack evidence have no parts: those of one doubtful reading, in a frame that is not held, of a shot
+    of which more frames were looked at."""
+
+
+def grow(video: Video, thresholds: Thresholds) -> Texts:
+    """The texts; none where texts were not read. A sighting is one caption: the lines of a block, joined.
 
     A sighting goes on with the span that is most like it in words, among those near enough in place and time whose text is like enough;
     each span takes one sighting of a frame. A doubtful reading goes on with a span, but begins none. One missed reading never ends a
@@ -79,9 +92,33 @@ def grow(video: Video, thresholds: Thresholds) -> list[Row]:
         open_ += [_Span([sighting], [look], tried[at]) for sighting in fresh]
         spans += open_[len(open_) - len(fresh) :]
     spoken = video.rows("words", "word_index") if video.ran(SPEECH) else None
-    rows = [_row(span, video, spoken, thresholds) for span in spans]
-    rows.sort(key=lambda row: (row["first_seen_s"], row["y1"], row["x1"], row["text"]))
-    return [{"span_index": number} | row for number, row in enumerate(rows)]
+    rows = [(_row(span, video, spoken, thresholds), span) for span in spans]
+    rows.sort(key=lambda pair: (pair[0]["first_seen_s"], pair[0]["y1"], pair[0]["x1"], pair[0]["text"]))
+    numbered = [({"span_index": number} | row, span) for number, (row, span) in enumerate(rows)]
+    looks_in_shot = Counter(video.shot_at(look.shown_from_s) for look in looks)
+    parts = [
+        row | _row(part, video, None, thresholds) | {name: row[name] for name in ("kind", "speech_overlap")}
+        for row, span in numbered
+        if _counts(span, video, looks_in_shot, thresholds)
+        for part in _parts(span, video)
+    ]
+    return Texts([row for row, _ in numbered], parts)
+
+
+def _counts(span: _Span, video: Video, looks_in_shot: Mapping[int | None, int], thresholds: Thresholds) -> bool:
+    """Whether there is evidence for a text: two frames, a held frame, the only frame of a shot, or a confident reading."""
+    if sum(worth(look.shown_s, video.step_s) for look in span.looks) > 1:
+        return True
+    only_look = looks_in_shot[video.shot_at(span.looks[0].shown_from_s)] == 1
+    return only_look or span.last["confidence"] >= thresholds.single_text_confidence
+
+
+def _parts(span: _Span, video: Video) -> Iterator[_Span]:
+    """What of a span is in each shot."""
+    pairs = zip(span.sightings, span.looks, strict=True)
+    for _, run in groupby(pairs, key=lambda pair: video.shot_at(pair[1].shown_from_s)):
+        sightings, looks = zip(*run, strict=True)
+        yield _Span(list(sightings), list(looks))
 
 
 def _pairs(sightings: Sequence[Row], spans: Sequence[_Span], video: Video, thresholds: Thresholds) -> list[tuple[Row, _Span]]:
@@ -189,9 +226,3 @@ def _speech_overlap(text: str, start_s: float, end_s: float, spoken: Sequence[Ro
     parts = [row["word"] for row in spoken if row["start_s"] < end_s and row["end_s"] > start_s]
     heard = Counter(word for part in parts for word in words_of(part))
     return (wanted & heard).total() / wanted.total()
-
-
-def calls_to_action(text: str, phrases: Sequence[str]) -> bool:
-    """Whether any of the phrases stands in the text as whole words: `together` does not hold `get`."""
-    words = f" {_letters(text)} "
-    return any(f" {_letters(phrase)} " in words for phrase in phrases)

@@ -28,7 +28,13 @@ class Thresholds:
     caption_slack_s: float
     """Time by which speech may come before or after its caption."""
     call_to_action: tuple[str, ...]
-    """Words and phrases in lower case."""
+    """Words and phrases."""
+    single_confidence: float
+    """Confidence from which on something that is seen in one frame only counts."""
+    single_area_share: float
+    """Share of the picture from which on a box that is seen in one frame only counts."""
+    single_text_confidence: float
+    """Confidence from which on a text that is read in one frame only counts."""
     subject_share: float
     """Share of the frames with anybody in them in which so many people must be seen."""
     close_face_share: float

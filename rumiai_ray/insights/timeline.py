@@ -6,6 +6,7 @@ from collections import Counter
 from statistics import median
 from typing import TYPE_CHECKING
 
+from rumiai_ray.insights.video import EMOTIONS as EMOTION_MODEL
 from rumiai_ray.insights.video import OBJECTS, most, weighted_mean
 from rumiai_ray.schema.emotion import EMOTIONS
 
@@ -42,8 +43,9 @@ def _second(derived: Derived, framing: Row) -> Row:
         "gestures": sorted(set(gestures)) if gestures is not None and framing["face_frames"] else None,
         "objects": None if objects is None else sorted({row["label"] for row in objects}),
         "object_count": None if objects is None else max(Counter(row["frame_index"] for row in objects).values(), default=0),
+        "expression_frames": len(derived.expressions(start_s, end_s)) if derived.video.ran(EMOTION_MODEL) else None,
         **_expression(derived.expressions(start_s, end_s)),
-        "texts": None if spans is None else [span["text"] for span in sorted(spans, key=lambda span: (span["y1"], span["span_index"]))],
+        "texts": None if spans is None else _texts(spans),
         "text_coverage": derived.text_coverage(start_s, end_s),
         "speech": None if words is None else " ".join(words),
         "word_count": None if words is None else len(words),
@@ -53,6 +55,12 @@ def _second(derived: Derived, framing: Row) -> Row:
         "silence_share": heard.silence_share if heard else None,
         "pitch_hz": median(heard.pitches_hz) if heard and heard.pitches_hz else None,
     }
+
+
+def _texts(spans: Sequence[Row]) -> list[str]:
+    """From top to bottom; a text that stays over a cut once."""
+    once = {span["span_index"]: span for span in spans}
+    return [span["text"] for span in sorted(once.values(), key=lambda span: (span["y1"], span["span_index"]))]
 
 
 def _expression(told: Sequence[tuple[Row, float]]) -> Row:

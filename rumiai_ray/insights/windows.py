@@ -9,7 +9,8 @@ from rumiai_ray.insights.framing import rates
 from rumiai_ray.insights.looks import worth
 from rumiai_ray.insights.people import PERSON
 from rumiai_ray.insights.text_spans import words_of
-from rumiai_ray.insights.video import SPEECH, mean, most, share, variance, weighted_variance
+from rumiai_ray.insights.video import EMOTIONS as EMOTION_MODEL
+from rumiai_ray.insights.video import FACES, OBJECTS, SPEECH, TEXTS, mean, most, share, variance, weighted_variance
 from rumiai_ray.schema.emotion import EMOTIONS
 from rumiai_ray.schema.windows import CLOSING, HOOK, MIDDLE, WHOLE
 
@@ -73,8 +74,11 @@ def _people(derived: Derived, start_s: float, end_s: float) -> Row:
         "face_visibility_rate": measured["face_visibility_rate"],
         "eye_contact_rate": measured["eye_contact_rate"],
         "gaze_variance": _gaze_variance(parts, derived.video.step_s),
+        "face_frames": sum(part.frame.faces is not None for part in parts) if derived.video.ran(FACES) else None,
+        "gaze_frames": sum(part.frame.gaze is not None for part in parts) if derived.video.ran(FACES) else None,
         "gesture_count": None if gestures is None else len(gestures),
         "person_count": None if things is None else things[PERSON],
+        "object_frames": derived.frames_looked_at(OBJECTS, start_s, end_s),
         "object_count": None if things is None else things.total() - things[PERSON],
         "talk_to_camera_share": _talk_to_camera(derived, parts, start_s, end_s),
     }
@@ -104,6 +108,7 @@ def _expression(derived: Derived, start_s: float, end_s: float) -> Row:
     total_s = fsum(shown_s.values())
     dominant = most(shown_s, EMOTIONS) if told else None
     return {
+        "expression_frames": len(told) if derived.video.ran(EMOTION_MODEL) else None,
         "dominant_emotion": dominant,
         "emotional_valence": share(shown_s["happiness"] - fsum(shown_s[name] for name in _NEGATIVE), total_s),
         "emotion_consistency": share(shown_s[dominant], total_s) if dominant else None,
@@ -118,6 +123,7 @@ def _text(derived: Derived, start_s: float, end_s: float) -> Row:
         "overlay_unique_count": _different(span for span in spans or () if span["kind"] == "overlay") if kinds_known else None,
         "has_captions": any(span["kind"] == "caption" for span in spans or ()) if kinds_known else None,
         "text_coverage": derived.text_coverage(start_s, end_s),
+        "text_frames": derived.frames_looked_at(TEXTS, start_s, end_s),
         "call_to_action_count": None if spans is None else _different(span for span in spans if span["is_call_to_action"]),
     }
 
@@ -140,10 +146,11 @@ def _shots(derived: Derived, start_s: float, end_s: float) -> Row:
 
 def _speech(derived: Derived, start_s: float, end_s: float) -> Row:
     words = derived.words(start_s, end_s)
-    count = None if words is None else len(words)
+    count, calls = None if words is None else len(words), derived.spoken_calls(start_s, end_s)
     return {
         "speech_coverage": derived.speech_coverage(start_s, end_s),
         "word_count": count,
+        "spoken_call_to_action_count": None if calls is None else len(calls),
         "words_per_minute": _a_minute(count, start_s, end_s),
     }
 

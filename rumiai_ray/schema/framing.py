@@ -12,7 +12,11 @@ SHOT_TYPES = ("close", "medium", "wide", "none")
 SHOT_TYPE_RANGE = "|".join(SHOT_TYPES)
 NO_FACES = "null where mediapipe was not analysed"
 NO_PEOPLE = "null where neither mediapipe nor yolo was analysed"
-PEOPLE = "People in a frame: its faces or its boxes of persons, whichever are more."
+EVIDENCE = (
+    "what is seen in one frame of a shot counts where confidence and size speak for it (`insights.single_confidence`, "
+    "`insights.single_area_share`), or no other frame of the shot was looked at"
+)
+PEOPLE = f"People in a frame: its faces or its boxes of persons, whichever are more; {EVIDENCE}."
 PERSON = "a face, a pose or a box of a person"
 
 NOT_MEASURED = column(
@@ -181,6 +185,14 @@ PERSON_FRAMING_SECONDS = Table(
             pa.int32(),
             f"Frames on the screen in it in which faces were looked for; {NO_FACES}.",
             range_="0..",
+            nullable=True,
+        ),
+        column(
+            "gaze_frames",
+            pa.int32(),
+            f"Of `face_frames` those with gaze of the largest face; {NO_FACES}.",
+            range_="0..face_frames",
+            source="gaze",
             nullable=True,
         ),
         column("people", pa.int32(), f"The most people seen at once. {PEOPLE}", range_="0..", source="faces, objects", nullable=True),

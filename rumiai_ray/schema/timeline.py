@@ -77,6 +77,14 @@ TIMELINE = Table(
             source="emotions",
             nullable=True,
         ),
+        column(
+            "expression_frames",
+            pa.int32(),
+            "Frames on the screen in it with an expression of the largest face; null where emotion was not analysed.",
+            range_="0..",
+            source="emotions",
+            nullable=True,
+        ),
         *(_share(name, f"Mean probability of {name} over time; {_EMOTIONS}.", "emotions") for name in EMOTIONS),
         # Text
         _names("texts", f"Texts on the screen, from top to bottom; {_TEXTS}.", "text_spans"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from rumiai_ray.schema.emotion import EMOTIONS
-from rumiai_ray.schema.framing import NOT_MEASURED
+from rumiai_ray.schema.framing import EVIDENCE, NOT_MEASURED
 from rumiai_ray.schema.table import Table, column
 
 WHOLE = "video"
@@ -20,6 +20,10 @@ _OBJECTS = "null where yolo was not analysed"
 _SPEECH = "null where speech was not analysed"
 _SOUND = "null where there is no sound"
 _EMOTIONS = "null where there is no expression of a face"
+_SHOWN = (
+    "a text is in the window where it is shown between its first and last sighting in one shot, and a text that is read in one frame only "
+    "counts from `insights.single_text_confidence` on"
+)
 _NEGATIVE = "anger, disgust, fear or sadness"
 
 
@@ -58,7 +62,9 @@ WINDOWS = Table(
         _rate(
             "average_face_size", f"Mean share of the picture of the largest face, over the time with a face; {_FACES} or no face.", "faces"
         ),
+        _count("face_frames", f"Frames on the screen in it in which faces were looked for; {_FACES}.", "analyses.frames_seen"),
         _rate("face_visibility_rate", f"Share of the time with a face, where faces were looked for; {_FACES}.", "faces"),
+        _count("gaze_frames", f"Of `face_frames` those with gaze of the largest face; {_FACES}.", "gaze"),
         _rate(
             "eye_contact_rate",
             f"Share of the time with gaze of the largest face in which it looks at the camera; {_FACES} or no gaze.",
@@ -75,17 +81,24 @@ WINDOWS = Table(
         ),
         _count(
             "gesture_count",
-            f"Gestures made: runs of one gesture of one hand, counted once however long; {_FACES}.",
+            "Gestures made: runs of one gesture of one hand in one shot, counted once however long; a gesture in one frame counts from "
+            f"`insights.single_confidence` on; {_FACES}, or looked at no frame of it.",
             "gestures",
         ),
         _count(
             "person_count",
             "Tracks of persons with a sighting in the window, each counted once; where more are seen at once in a frame, so many (in a "
-            f"still nothing has a track); {_OBJECTS}.",
+            f"still nothing has a track); {EVIDENCE}; {_OBJECTS}, or looked at no frame of it.",
             "tracks, objects",
         ),
-        _count("object_count", f"The same of every other label, added up; {_OBJECTS}.", "tracks, objects"),
+        _count("object_count", f"The same of every other label, added up; {_OBJECTS}, or looked at no frame of it.", "tracks, objects"),
+        _count("object_frames", f"Frames on the screen in it in which objects were looked for; {_OBJECTS}.", "analyses.frames_seen"),
         # Expression of the largest face
+        _count(
+            "expression_frames",
+            "Frames on the screen in it with an expression of the largest face; null where emotion was not analysed.",
+            "emotions",
+        ),
         column(
             "dominant_emotion",
             pa.string(),
@@ -106,7 +119,11 @@ WINDOWS = Table(
             for name in EMOTIONS
         ),
         # Text on the screen
-        _count("overlay_unique_count", f"Different texts on the screen that are no captions; {_TEXTS}, or speech was not.", "text_spans"),
+        _count(
+            "overlay_unique_count",
+            f"Different texts on the screen that are no captions; {_SHOWN}; {_TEXTS}, or speech was not.",
+            "text_spans",
+        ),
         column(
             "has_captions",
             pa.bool_(),
@@ -119,7 +136,12 @@ WINDOWS = Table(
             f"Share of the time with any text on the screen, of the time that frames speak for; {_TEXTS}, or no frame speaks for it.",
             "text_spans",
         ),
-        _count("call_to_action_count", f"Different calls to action on the screen; {_TEXTS}.", "text_spans.is_call_to_action"),
+        _count(
+            "call_to_action_count",
+            f"Different texts on the screen that call to action; {_SHOWN}; {_TEXTS}.",
+            "text_spans.is_call_to_action",
+        ),
+        _count("text_frames", f"Frames on the screen in it in which texts were looked for; {_TEXTS}.", "analyses.frames_seen"),
         # Shots
         _count("shot_count", f"Shots with any part in the window; {_SHOTS}.", "shots"),
         _value("shortest_shot_s", f"Length inside the window of the shortest of them; {_SHOTS}.", "s", "shots"),
@@ -129,6 +151,11 @@ WINDOWS = Table(
         # Speech
         _rate("speech_coverage", f"Share of the time inside a stretch of speech; {_SPEECH}.", "speech_segments"),
         _count("word_count", f"Words that begin in the window; {_SPEECH}.", "words"),
+        _count(
+            "spoken_call_to_action_count",
+            f"Different phrases of `insights.call_to_action` that are said, all of their words beginning in the window; {_SPEECH}.",
+            "words",
+        ),
         _value("words_per_minute", f"`word_count` over the window's length; {_SPEECH}.", "1/min", "words"),
         _rate(
             "talk_to_camera_share",

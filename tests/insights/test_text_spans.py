@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rumiai_ray.insights.text_spans import calls_to_action
+from rumiai_ray.insights.calls_to_action import calls_to_action
 from synthetic_video import THRESHOLDS, derived, said, text, video
 
 EVERY_SECOND = tuple(range(0, 30, 5))

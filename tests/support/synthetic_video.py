@@ -132,9 +132,9 @@ def emotion(frame: int, name: str = "happiness", index: int = 0) -> Row:
     )
 
 
-def gesture(frame: int, name: str = "Victory", hand: str = "left") -> Row:
+def gesture(frame: int, name: str = "Victory", hand: str = "left", confidence: float = 0.9) -> Row:
     """A row of `gestures`."""
-    return at(frame) | {"hand_index": 0, "handedness": hand, "gesture": name}
+    return at(frame) | {"hand_index": 0, "handedness": hand, "gesture": name, "confidence": confidence}
 
 
 def shots(*ends_s: float) -> list[Row]:

@@ -15,6 +15,7 @@ from rumiai_ray.frames.store.store import FrameStore
 from rumiai_ray.ingest.limits import FetchLimits
 from rumiai_ray.ingest.rules import InputRules
 from rumiai_ray.ingest.upstream import ENVIRONMENT, Upstream, proxy_from_environment
+from rumiai_ray.insights.calls_to_action import EVERY_PHRASE
 from rumiai_ray.insights.thresholds import Thresholds
 from rumiai_ray.runs.ids import check_run_id, new_run_id
 from rumiai_ray.runs.manifest import RunManifest
@@ -137,7 +138,8 @@ def decode_limits(config: BaseConfig) -> DecodeLimits:
 
 def thresholds(config: BaseConfig) -> Thresholds:
     """What the insights are cut at under `config`."""
-    return Thresholds(**config.insights.model_dump())
+    asked = config.insights.model_dump()
+    return Thresholds(**asked | {"call_to_action": asked["call_to_action"] or EVERY_PHRASE})
 
 
 def fetch_limits(config: BaseConfig) -> FetchLimits:

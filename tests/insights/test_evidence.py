@@ -1,0 +1,185 @@
+"""What counts: two frames, a held frame, the only frame of a shot, or confidence and size; and what a window rests on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from rumiai_ray.insights.windows import layout
+from synthetic_video import FPS, THRESHOLDS, derived, emotion, face, gaze, gesture, said, shots, sound, text, thing, video
+
+DURATION_S = 9.0
+FRAMES = tuple(range(round(DURATION_S * FPS)))
+DOUBTFUL: dict[str, Any] = {"confidence": 0.31}
+
+
+def _windows(made: Any) -> dict[str, dict[str, Any]]:
+    return {row["window"]: row for row in derived(made)["windows"]}
+
+
+def _person(frame: int, index: int = 0, **changes: Any) -> dict[str, Any]:
+    return thing(frame, index=index, x1=0.0 if index else 40.0, side=20.0) | changes
+
+
+def test_a_doubtful_second_box_in_one_of_sixty_frames_is_no_second_person() -> None:
+    made = video(12.0, objects=[*(_person(frame) for frame in range(60)), _person(17, 1, **DOUBTFUL)])
+    tables = derived(made)
+    assert {row["person_count"] for row in tables["windows"]} == {1}
+    assert {row["people"] for row in tables["timeline"]} == {1}
+    assert {row["object_count"] for row in tables["timeline"]} == {1}
+
+
+@pytest.mark.parametrize(
+    ("boxes", "count"),
+    [
+        ([_person(3, **DOUBTFUL)], 0),
+        ([_person(3, **DOUBTFUL), _person(4, **DOUBTFUL)], 1),
+        ([_person(3)], 1),
+        ([thing(3, side=4.0)], 0),
+        ([thing(3, side=4.0), thing(4, side=4.0)], 1),
+    ],
+    ids=["doubtful", "doubtful_twice", "sure_and_large", "sure_and_tiny", "tiny_twice"],
+)
+def test_a_single_sighting_counts_by_confidence_and_size_and_two_always(boxes: list[dict[str, Any]], count: int) -> None:
+    made = video(3.0, objects=boxes)
+    assert _windows(made)["video"]["person_count"] == count
+    (framing,) = derived(made)["person_framing"]
+    assert framing["subject_count"] == count
+    assert (framing["longest_absence_s"] == 3.0) is (count == 0)
+
+
+def test_in_a_still_and_in_a_shot_with_one_look_a_doubtful_box_counts() -> None:
+    assert _windows(video(0.04, objects=[_person(0, **DOUBTFUL)]))["hook"]["person_count"] == 1
+    seen = (0, 7, 14)
+    made = video(3.0, objects=[_person(7, **DOUBTFUL)], seen={"yolo": seen}, shots=shots(1.0, 2.0, 3.0))
+    assert _windows(made)["hook"]["person_count"] == 1
+    held = video(4.0, times_s=(0.0, 2.0, 2.2, 2.4), objects=[_person(0, **DOUBTFUL)])
+    assert _windows(held)["video"]["person_count"] == 1
+
+
+def test_a_tiny_face_in_one_frame_is_no_face() -> None:
+    rows = derived(video(3.0, faces=[face(4, 5.0)]))
+    assert rows["person_framing"][0]["face_visibility_rate"] == 0.0
+    rows = derived(video(3.0, faces=[face(4, 5.0), face(5, 5.0)]))
+    assert rows["person_framing"][0]["face_visibility_rate"] == pytest.approx(2 / 15)
+
+
+def test_a_doubtful_gesture_takes_two_frames_and_ends_at_a_cut() -> None:
+    assert _windows(video(3.0, gestures=[gesture(4, confidence=0.4)]))["hook"]["gesture_count"] == 0
+    assert _windows(video(3.0, gestures=[gesture(4, confidence=0.4), gesture(5, confidence=0.4)]))["hook"]["gesture_count"] == 1
+    assert _windows(video(3.0, gestures=[gesture(4)]))["hook"]["gesture_count"] == 1
+    over = [gesture(frame) for frame in range(3, 7)]
+    assert _windows(video(3.0, gestures=over, shots=shots(1.0, 3.0)))["hook"]["gesture_count"] == 2
+
+
+def test_a_doubtful_text_takes_two_frames() -> None:
+    assert _windows(video(3.0, texts=[text(4, "lll", confidence=0.5)]))["hook"]["overlay_unique_count"] == 0
+    assert _windows(video(3.0, texts=[text(4, "SALE", confidence=0.9)]))["hook"]["overlay_unique_count"] == 1
+    assert _windows(video(3.0, texts=[text(frame, "SALE", confidence=0.5) for frame in (4, 5)]))["hook"]["overlay_unique_count"] == 1
+
+
+def test_a_share_of_few_frames_carries_its_number() -> None:
+    made = video(3.0, faces=[face(4)], gaze=[gaze(4)], emotions=[emotion(4, "sadness")], objects=[thing(4)], texts=[text(4, "SALE")])
+    hook = _windows(made)["hook"]
+    assert (hook["sadness_share"], hook["expression_frames"]) == (1.0, 1)
+    assert (hook["eye_contact_rate"], hook["gaze_frames"]) == (1.0, 1)
+    assert (hook["face_frames"], hook["object_frames"], hook["text_frames"]) == (15, 15, 15)
+    tables = derived(made)
+    assert [row["expression_frames"] for row in tables["timeline"]] == [1, 0, 0]
+    assert [row["gaze_frames"] for row in tables["person_framing_seconds"]] == [1, 0, 0]
+
+
+def test_a_caption_first_seen_after_the_hook_is_not_in_the_hook() -> None:
+    looks = tuple(range(1, 45, 5))  # 0.2 s, 1.2 s, …
+    cut_s = 3.2
+    texts = [text(frame, "FOLLOW ME") for frame in range(16, 45, 5)]
+    made = video(DURATION_S, seen={"ocr": looks}, texts=texts, shots=shots(cut_s, DURATION_S))
+    (span,) = derived(made)["text_spans"]
+    assert span["start_s"] == cut_s
+    windows = _windows(made)
+    assert (windows["hook"]["overlay_unique_count"], windows["hook"]["text_coverage"]) == (0, 0.0)
+    assert windows["closing"]["overlay_unique_count"] == 1
+
+
+def test_a_span_ends_at_a_cut_and_a_text_that_stays_over_a_cut_is_one_span() -> None:
+    looks = tuple(range(0, 45, 5))
+    made = video(DURATION_S, seen={"ocr": looks}, texts=[text(frame, "SALE") for frame in (0, 5)], shots=shots(1.6, DURATION_S))
+    (span,) = derived(made)["text_spans"]
+    assert (span["start_s"], span["end_s"], span["seen_until_s"]) == (0.0, 1.6, 1.2)
+    made = video(DURATION_S, seen={"ocr": looks}, texts=[text(frame, "SALE") for frame in (0, 5, 10)], shots=shots(1.6, DURATION_S))
+    (span,) = derived(made)["text_spans"]
+    assert (span["start_s"], span["end_s"]) == (0.0, 3.0)
+
+
+def test_a_window_counts_what_its_own_shots_say_of_a_text() -> None:
+    first = [text(frame, "LINK IN BIO") for frame in range(15)]
+    then = [text(frame, "LINK 1N BIO") for frame in range(15, 45)]
+    windows = _windows(video(DURATION_S, texts=[*first, *then], shots=shots(3.0, DURATION_S)))
+    assert (windows["hook"]["call_to_action_count"], windows["closing"]["call_to_action_count"]) == (1, 0)
+
+
+def test_a_window_no_frame_of_which_was_looked_at_counts_nothing_and_not_zero() -> None:
+    seen = dict.fromkeys(("mediapipe", "yolo", "ocr", "emotion"), tuple(range(10)))
+    closing = _windows(video(DURATION_S, seen=seen))["closing"]
+    unknown = (
+        "person_count",
+        "object_count",
+        "gesture_count",
+        "overlay_unique_count",
+        "has_captions",
+        "call_to_action_count",
+        "text_coverage",
+    )
+    assert {closing[name] for name in unknown} == {None}
+    assert (closing["face_frames"], closing["text_frames"]) == (0, 0)
+
+
+# Texts and things of the two sides of a cut differ, so that nothing goes on over it; boxes of a shot are all its own.
+INSIDE, OUTSIDE = ("SALE TODAY", "follow me", "we bake"), ("10 % OFF", "subscribe", "zwiebelkuchen")
+
+
+@st.composite
+def _rows(draw: st.DrawFn, frames: list[int], texts: tuple[str, ...]) -> dict[str, Any]:
+    some = draw(st.lists(st.sampled_from(frames), max_size=12, unique=True)) if frames else []
+    made: dict[str, Any] = {name: [] for name in ("faces", "gaze", "objects", "texts", "emotions", "gestures")}
+    for frame in sorted(some):
+        made["faces"].append(face(frame, draw(st.floats(1, 60))))
+        made["gaze"].append(gaze(frame, draw(st.floats(-30, 30)), contact=draw(st.booleans())))
+        made["objects"].append(thing(frame, draw(st.sampled_from(["person", "dog"])), x1=draw(st.floats(0, 60))) | DOUBTFUL)
+        made["texts"].append(text(frame, draw(st.sampled_from(texts)), confidence=draw(st.sampled_from([0.2, 0.5, 0.9]))))
+        made["emotions"].append(emotion(frame, draw(st.sampled_from(["happiness", "sadness"]))))
+        made["gestures"].append(gesture(frame, confidence=draw(st.sampled_from([0.3, 0.9]))))
+    return made
+
+
+@settings(
+    max_examples=40, deadline=None, phases=(Phase.generate,), suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+@given(st.data())
+def test_no_figure_of_a_window_depends_on_what_is_outside_its_shots_and_times(data: st.DataObject) -> None:
+    """Speech may come before or after its caption by half a second, so outside begins so much later for words."""
+    cuts_s = sorted(data.draw(st.sets(st.integers(1, 89), min_size=1, max_size=4)))
+    edges_s = [0.0, *(cut / 10 for cut in cuts_s), DURATION_S]
+    looks = data.draw(st.sampled_from([1, 3, 5]))
+    window = data.draw(st.sampled_from(["hook", "middle_1", "closing"]))
+    seen = dict.fromkeys(("mediapipe", "yolo", "ocr", "emotion"), FRAMES[::looks])
+    blank = video(DURATION_S, seen=seen, shots=shots(*edges_s[1:]))
+    start_s, end_s = next((start_s, end_s) for name, start_s, end_s in layout(DURATION_S, THRESHOLDS) if name == window)
+    from_s = max(edge_s for edge_s in edges_s if edge_s <= start_s)
+    to_s = min(edge_s for edge_s in edges_s if edge_s >= end_s)
+    inside = [frame for frame in seen["ocr"] if from_s - 1e-9 <= frame / FPS < to_s - 1e-9]
+    outside = [frame for frame in seen["ocr"] if frame not in inside]
+    own = data.draw(_rows(inside, INSIDE))
+    own |= said(start_s, end_s, "we bake bread") | {"audio_energy": sound(start_s, end_s, 0.1, pitch_hz=200.0)}
+    others = data.draw(_rows(outside, OUTSIDE))
+    words_from_s = to_s + 0.5
+    if words_from_s < DURATION_S:
+        others |= said(words_from_s, DURATION_S, "follow me and buy this", first=3)
+    others["audio_energy"] = sound(0.0, start_s, 0.5) + sound(end_s, DURATION_S, 0.3, silent=True)
+    both = {name: [*own.get(name, []), *others.get(name, [])] for name in {*own, *others}}
+    alone, among_others = (_windows(replace(blank, tables={**blank.tables, **rows}))[window] for rows in (own, both))
+    assert {name: alone[name] for name in alone if alone[name] != pytest.approx(among_others[name])} == {}
