@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
@@ -15,8 +16,17 @@ from rumiai_ray.cli.tables import folding
 from rumiai_ray.cli.terminal import SafeConsole, say
 from rumiai_ray.config import BaseConfig
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 _ROWS_SHOWN = 50
+_ROWS_DOWN = 10
+"""Rows shown where each takes as many lines as it has columns."""
 _CHARACTERS_SHOWN = 60
+_LEGIBLE = 20
+"""Width that a column needs at most: longer texts go on in the next line."""
+_DIGEST = re.compile("[0-9a-f]{64}")
+"""A video's key; its beginning tells it from all others of a run."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -50,16 +60,35 @@ def query(
         else:
             write_json(rows, sys.stdout)
         return
-    table = Table(*folding(*rows.column_names))
-    for record in rows.slice(0, _ROWS_SHOWN).to_pylist(maps_as_pydicts="lossy"):
-        table.add_row(*(_cell(value) for value in record.values()))
-    SafeConsole().print(table)
-    if rows.num_rows > _ROWS_SHOWN:
-        say(f"{_ROWS_SHOWN} of {rows.num_rows} rows; --csv and --json give all", err=True)
+    _print(rows)
+
+
+def _print(rows: pa.Table) -> None:
+    """Print a table, or, where its columns do not fit side by side, one row after the other down the page."""
+    console = SafeConsole()
+    names = rows.column_names
+    cells = [[_cell(value) for value in record.values()] for record in rows.slice(0, _ROWS_SHOWN).to_pylist(maps_as_pydicts="lossy")]
+    widths = [min(max(map(len, (name, *column))), _LEGIBLE) for name, column in zip(names, zip(*cells, strict=True), strict=False)]
+    if sum(widths) + 3 * len(names) + 1 <= console.width:
+        table = Table(*folding(*names))
+        for row in cells:
+            table.add_row(*row)
+        console.print(table)
+    else:
+        cells = cells[:_ROWS_DOWN]
+        for number, row in enumerate(cells, start=1):
+            down = Table.grid(*folding("name", "value", whole="name"), padding=(0, 2))
+            for name, value in zip(names, row, strict=True):
+                down.add_row(Text(name), value)
+            console.print(Text(f"row {number}", "bold"), down)
+    if rows.num_rows > len(cells):
+        say(f"{len(cells)} of {rows.num_rows} rows; --csv and --json give all", err=True)
 
 
 def _cell(value: object) -> Text:
     if value is None:
         return Text("null", "dim")
     text = f"{value:.6g}" if isinstance(value, float) else str(value)
+    if _DIGEST.fullmatch(text):
+        return Text(f"{text[:12]}…")
     return Text(text if len(text) <= _CHARACTERS_SHOWN else text[: _CHARACTERS_SHOWN - 1] + "…")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -128,7 +129,7 @@ class Run:
             raise ConfigError(f"no table {name!r}", self.store.uri(), f"it has {', '.join(self.tables())}")
         missing = [column for column in columns or () if column not in rows.column_names]
         if missing:
-            raise ConfigError(f"table {name} has no column {missing[0]!r}", self.store.uri(), "it was written in another schema version")
+            raise ConfigError(f"table {name} has no column {missing[0]!r}", self.store.uri(), _about_column(name, missing[0]))
         return rows.select(columns) if columns is not None else rows
 
     def pandas(self, name: str, columns: list[str] | None = None) -> pd.DataFrame:
@@ -190,3 +191,12 @@ def run_at(store: Store) -> Run | None:
         _LOG.debug("%s: %s", store.uri(), error)
         # Its records can still be read and verified; whoever asks for the manifest meets this error again.
         return Run(store, store.root.rpartition("/")[2])
+
+
+def _about_column(table: str, column: str) -> str:
+    """What to say to someone who asked for a column that is not there."""
+    today = TABLES_BY_NAME[table].schema.names if table in TABLES_BY_NAME else []
+    if column in today or not today:
+        return "this run was written in another schema version"
+    near = get_close_matches(column, today, n=3)
+    return f"did you mean {', '.join(near)}?" if near else f"`rumiai-ray schema {table}` lists its columns"

@@ -74,6 +74,19 @@ def test_a_query_is_answered_as_a_table_as_csv_and_as_json(rumiai: Call) -> None
 
 
 @pytest.mark.usefixtures("two_runs")
+@pytest.mark.parametrize("columns", [40, 80, 100, 200])
+def test_a_row_of_many_columns_is_shown_whole_at_any_width(rumiai: Call, monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    shown = rumiai("query", RUN_ID, "SELECT * FROM videos")[1]
+    assert max(map(len, shown.splitlines())) <= columns
+    (row,) = json.loads(rumiai("query", RUN_ID, "SELECT * FROM videos", "--json")[1])
+    lines = dict(line.split(maxsplit=1) for line in shown.splitlines() if len(line.split(maxsplit=1)) == 2)
+    assert lines.keys() >= row.keys()
+    assert lines["video_key"].rstrip() == row["video_key"][:12] + "…"
+    assert all(lines[name].rstrip() == str(value) for name, value in row.items() if isinstance(value, int) and not isinstance(value, bool))
+
+
+@pytest.mark.usefixtures("two_runs")
 def test_wrong_sql_is_wrong_usage_and_says_why(rumiai: Call) -> None:
     code, out, err = rumiai("query", RUN_ID, "SELECT * FROM object")
     assert (code, out) == (Exit.USAGE, "")

@@ -530,3 +530,20 @@ def test_a_disk_without_hard_links_holds_runs_too(tmp_path: Path, monkeypatch: p
     assert not list(Path(run.store.uri()).rglob("*.part"))
     with pytest.raises(ConfigError, match="exists already"):
         RunWriter.create(tmp_path, manifest())
+
+
+def test_a_misspelt_column_is_answered_with_the_columns_like_it(tmp_path: Path) -> None:
+    run = RunWriter.create(tmp_path, manifest())
+    run.finish("complete", {})
+    opened = find_run(RUN_ID, tmp_path)
+    with pytest.raises(ConfigError, match=r"no column 'lable'.*did you mean label"):
+        opened.table("objects", ["lable"])
+
+
+def test_a_run_that_is_not_in_the_directory_named_is_looked_for_there(tmp_path: Path) -> None:
+    RunWriter.create(tmp_path / "here", manifest())
+    (tmp_path / "there").mkdir()
+    with pytest.raises(ConfigError, match=f"there are no runs under .*{tmp_path}/there"):
+        find_run(tmp_path / "there/nosuch", tmp_path / "here")
+    with pytest.raises(ConfigError, match=f"did you mean {tmp_path}/here/{RUN_ID}"):
+        find_run(tmp_path / "here" / RUN_ID[:-1].replace("2", "3", 1), tmp_path / "there")
