@@ -53,6 +53,23 @@ class SourceFacts:
     """Those of `problems` that mean sound is missing. Empty where the file never had any."""
     mirrored: bool = False
     """Whether the file asks for its pictures to be mirrored left to right before they are turned (already applied)."""
+    video_stream: int = 0
+    """Which of the `video_streams` was decoded, from 0."""
+    audio_stream: int | None = None
+    """Which of the `audio_streams` was decoded, from 0; None where none was."""
+    audio_layout: str | None = None
+    """Channels of the decoded audio stream as libav names them, e.g. `stereo`, `5.1`; None where none was decoded."""
+    loudness_lufs: float | None = None
+    """Integrated loudness of all channels (ITU-R BS.1770-4); None without sound above -70 LUFS, or with less than 0.4 s."""
+    origin_s: float = 0.0
+    """The file's own timestamp of the first presented frame, which is second 0 of everything told about the video."""
+    repaired_stamps: int = 0
+    """Frames whose timestamp was missing or wrong and was replaced."""
+    cadence_fps: float | None = None
+    """Frames per second where the pictures follow one another as usual, held ones left out; None for a single frame."""
+    color_transfer: str | None = None
+    """Transfer characteristics of the first frame by their name in libav, e.g. `bt709`, `smpte2084` (PQ), `arib-std-b67` (HLG); None
+    where the file does not say."""
 
     @classmethod
     def of(cls, fields: Mapping[str, Any]) -> Self:

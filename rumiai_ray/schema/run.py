@@ -38,7 +38,7 @@ _ENTRY = (
 
 VIDEOS = Table(
     "videos",
-    2,
+    3,
     "One committed entry: a manifest row whose video was read.",
     (
         *_ENTRY,
@@ -62,8 +62,42 @@ VIDEOS = Table(
         column("mirrored", pa.bool_(), "Whether the container asks for mirroring, left to right before the rotation; already applied."),
         column("video_streams", pa.int32(), "Moving video streams in the file; the one that libav thinks best was decoded."),
         column("audio_streams", pa.int32(), "Audio streams in the file; the default one, or the one that libav thinks best, was decoded."),
+        column("video_stream", pa.int32(), "Which of the `video_streams` was decoded.", range_="0.."),
+        column("audio_stream", pa.int32(), "Which of the `audio_streams` was decoded; null where none was.", range_="0..", nullable=True),
+        column("audio_layout", pa.string(), "Channels of that stream, e.g. mono, stereo, 5.1; null where none was.", nullable=True),
+        column(
+            "loudness_lufs",
+            pa.float64(),
+            "Integrated loudness of all sound and channels; null without sound above -70 LUFS, or with less than 0.4 s of it.",
+            unit="LUFS",
+            range_="> -70",
+            source="ITU-R BS.1770-4, EBU R 128",
+            nullable=True,
+        ),
+        column(
+            "origin_s",
+            pa.float64(),
+            "The file's own timestamp of the first presented frame: second 0 of all times in all tables.",
+            unit="s",
+        ),
+        column("repaired_stamps", pa.int64(), "Frames whose timestamp was missing or wrong and was replaced."),
+        column(
+            "color_transfer",
+            pa.string(),
+            "Transfer characteristics of the pictures as libav names them; smpte2084 (PQ) and arib-std-b67 (HLG) were turned into SDR; "
+            "null where the file does not say.",
+            nullable=True,
+        ),
         column("duration_s", pa.float64(), "From the first presented frame to the end of the last one, as decoded.", unit="s"),
         column("fps", pa.float64(), "Frames decoded over duration; null for a single frame.", unit="1/s", nullable=True),
+        column(
+            "cadence_fps",
+            pa.float64(),
+            "Frames per second where pictures follow one another as usual, held ones left out: above `fps` where the frame rate varies; "
+            "null for a single frame.",
+            unit="1/s",
+            nullable=True,
+        ),
         column("frames_decoded", pa.int64(), "Frames the decoder gave."),
         column("frames_sampled", pa.int32(), "Frames on the sampling grid, which the models chose from."),
         column("sampling_fps", pa.float64(), "The sampling grid.", unit="1/s"),

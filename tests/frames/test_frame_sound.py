@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import av
 import numpy as np
 import pytest
+from av.stream import Disposition
 
 from decoded import decoded
 from rumiai_ray.errors import MediaError
@@ -128,10 +129,73 @@ def test_different_sounds_on_both_sides_are_both_heard() -> None:
     assert mixed == pytest.approx((TONE + OTHER) / 2, abs=1e-6)
 
 
+def sound_file(path: Path, *tracks: tuple[NDArray[np.float64], str], default: int | None = None) -> Path:
+    """A Matroska file of one second of pictures and of sound tracks, each (channels, n) at 48 kHz with its layout."""
+    with av.open(str(path), "w") as output:
+        video = output.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
+        video.width, video.height, video.pix_fmt = 32, 32, "yuv420p"
+        streams = []
+        for number, (_, layout) in enumerate(tracks):
+            stream = output.add_stream("pcm_f32le", rate=RATE_HZ, layout=layout)
+            stream.disposition = Disposition.default if number == default else Disposition(0)
+            streams.append(stream)
+        for number in range(25):
+            output.mux(video.encode(av.VideoFrame.from_ndarray(np.full((32, 32, 3), number * 10, np.uint8), format="rgb24")))
+        output.mux(video.encode(None))
+        for stream, (channels, layout) in zip(streams, tracks, strict=True):
+            packed = np.ascontiguousarray(channels.T, np.float32).reshape(1, -1)
+            frame = av.AudioFrame.from_ndarray(packed, format="flt", layout=layout)
+            frame.rate, frame.pts = RATE_HZ, 0
+            output.mux(stream.encode(frame))
+            output.mux(stream.encode(None))
+    return path
+
+
+def surround(layout: str, **levels: float) -> tuple[NDArray[np.float64], str]:
+    """A second of a tone in each channel named, at its level; the other channels are silent."""
+    tone = np.sin(np.arange(RATE_HZ) * 2 * np.pi * 440 / RATE_HZ)
+    names = [channel.name for channel in av.AudioLayout(layout).channels]
+    return np.stack([levels.get(name, 0.0) * tone for name in names]), layout
+
+
+@pytest.mark.parametrize(
+    ("layout", "levels", "amplitude"),
+    [
+        ("mono", {"FC": 0.25}, 0.25),
+        ("stereo", {"FL": 0.25, "FR": 0.25}, 0.25),
+        ("stereo", {"FL": 0.25, "FR": -0.25}, 0.25),
+        ("5.1", {"FC": 0.25}, 0.1768),
+        ("5.1(side)", {"FC": 0.25, "LFE": 0.5}, 0.1768),
+        ("7.1", {"FC": 0.25}, 0.1768),
+        ("7.1", {"FC": 0.25, "BL": 0.25, "SR": 0.25}, 0.3536),
+        ("7.1", {"FL": 0.25, "FR": -0.25}, 0.25),
+        ("7.1(wide)", {"FC": 0.25}, 0.1768),
+    ],
+)
+def test_a_file_of_many_channels_is_heard_at_its_level(tmp_path: Path, layout: str, levels: dict[str, float], amplitude: float) -> None:
+    result = decoded(sound_file(tmp_path / "sound.mkv", surround(layout, **levels)))
+    assert result.rms(0.1, 0.9) == pytest.approx(amplitude / np.sqrt(2), rel=0.03)
+    assert result.facts.problems == ()
+
+
+@pytest.mark.parametrize(("count", "default"), [(1, None), (2, 0), (2, 1), (3, 1), (3, 2), (5, None), (5, 4)])
+def test_the_track_a_player_chooses_is_heard_and_named(tmp_path: Path, count: int, default: int | None) -> None:
+    tracks = [surround("stereo", FL=0.1 * (number + 1), FR=0.1 * (number + 1)) for number in range(count)]
+    path = sound_file(tmp_path / "tracks.mkv", *tracks, default=default)
+    result = decoded(path)
+    with av.open(str(path)) as container:
+        best = container.streams.best("audio")
+        assert best is not None
+        place = [stream.index for stream in container.streams.audio].index(best.index)
+    assert place == (default or 0)
+    assert (result.facts.audio_stream, result.facts.audio_streams, result.facts.audio_layout) == (place, count, "stereo")
+    assert result.rms(0.1, 0.9) == pytest.approx(0.1 * (place + 1) / np.sqrt(2), rel=0.03)
+
+
 def test_the_default_track_is_heard(reported: Path) -> None:
     result = decoded(reported / "two_tracks_second_default.mkv")
     assert result.rms() == pytest.approx(0.088, abs=0.005)
-    assert result.facts.audio_streams == 2
+    assert (result.facts.audio_streams, result.facts.audio_stream) == (2, 1)
 
 
 def test_a_tone_in_opposite_phase_is_heard(reported: Path) -> None:

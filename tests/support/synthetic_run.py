@@ -54,7 +54,8 @@ def video_row(entry: str, **changes: Any) -> dict[str, Any]:
     return nullable | {
         "entry_id": entry, "input": f"{entry}.mp4", "frame_store": "miss", "frames_key": "k", "size_bytes": 1000, "container": "mp4",
         "video_codec": "h264", "audio_codec": "aac", "width_px": 576, "height_px": 1024, "rotation_deg": 0,
-        "mirrored": False, "video_streams": 1, "audio_streams": 1,
+        "mirrored": False, "video_streams": 1, "audio_streams": 1, "video_stream": 0, "audio_stream": 0,
+        "origin_s": 0.0, "repaired_stamps": 0,
         "duration_s": 10.0,
         "fps": 30.0, "frames_decoded": 300, "frames_sampled": 50, "sampling_fps": 5.0, "audio_duration_s": 9.9, "media_problems": [],
         "columns": [], "notes": [],

@@ -95,6 +95,7 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "bool": truth,
     "int": lambda value: count(value, _INT32_MAX),
     "float": seconds,
+    "int | None": _or_none(lambda value: count(value, _INT32_MAX)),
     "float | None": _or_none(seconds),
     "str": text,
     "str | None": _or_none(text),

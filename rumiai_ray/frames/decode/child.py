@@ -21,6 +21,7 @@ from rumiai_ray.frames.decode import cage
 from rumiai_ray.frames.decode.clock import REORDER_DEPTH, PresentationClock
 from rumiai_ray.frames.decode.container import open_media, packets, survey
 from rumiai_ray.frames.decode.job import Job
+from rumiai_ray.frames.decode.loudness import layout_of
 from rumiai_ray.frames.decode.picture_files import is_motion_jpeg, prepare_pictures
 from rumiai_ray.frames.decode.picture_track import MICROSECOND, Picture, PictureTrack, refuse_too_long, refuse_too_many_pixels
 from rumiai_ray.frames.decode.sound import AUDIO_ERRORS, SoundTrack
@@ -191,6 +192,14 @@ class Extraction:
             problems=tuple(dict.fromkeys((*lost_video, *lost_audio, *repaired))),
             lost_video=tuple(lost_video),
             lost_audio=tuple(lost_audio),
+            video_stream=media.video_place,
+            audio_stream=media.audio_place,
+            audio_layout=None if media.audio is None else layout_of(media.audio.codec_context.layout),
+            loudness_lufs=None if track is None else track.loudness_lufs(),
+            origin_s=clock.origin_s,
+            repaired_stamps=clock.repaired,
+            cadence_fps=1 / self._survey.period_s if pictures.decoded > 1 else None,
+            color_transfer=pictures.color_transfer,
         )
 
     def _cut(self, reached_s: float) -> list[str]:

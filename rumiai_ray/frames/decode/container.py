@@ -68,6 +68,16 @@ class Media:
     """Moving ones; cover art is none."""
     audio_streams: int
 
+    @property
+    def video_place(self) -> int:
+        """Which of the moving video streams was chosen, from 0."""
+        return _moving(self.container).index(self.video)
+
+    @property
+    def audio_place(self) -> int | None:
+        """Which of the audio streams was chosen, from 0; None for none."""
+        return None if self.audio is None else list(self.container.streams.audio).index(self.audio)
+
 
 @dataclass(frozen=True)
 class Survey:
@@ -110,7 +120,7 @@ def open_media(descriptor: int) -> Media:
         raise
     except av.FFmpegError as error:
         raise MediaError(f"no media file, or damaged beyond reading: {error.strerror}", hint="does it play in a player?") from error
-    moving = [stream for stream in container.streams.video if not stream.disposition & _NOT_MOVING]
+    moving = _moving(container)
     if not moving:
         kinds = sorted({stream.type for stream in container.streams})
         raise MediaError(f"no video stream ({container.format.name}: {', '.join(kinds) or 'no stream at all'})")
@@ -130,6 +140,10 @@ def open_media(descriptor: int) -> Media:
             chosen.codec_context.thread_count = 1
             chosen.codec_context.thread_type = "NONE"
     return Media(container, video, audio, len(moving), len(container.streams.audio))
+
+
+def _moving(container: InputContainer) -> list[VideoStream]:
+    return [stream for stream in container.streams.video if not stream.disposition & _NOT_MOVING]
 
 
 def _refuse_playlist(head: bytes) -> None:

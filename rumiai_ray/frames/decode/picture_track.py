@@ -5,6 +5,8 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from av.video.reformatter import ColorTrc
+
 from rumiai_ray.errors import MediaError
 from rumiai_ray.frames.decode.picture import Painter, View, fit
 from rumiai_ray.frames.sampling import GridSampler
@@ -67,6 +69,8 @@ class PictureTrack:
         """Frames taken."""
         self.sampled = 0
         """Frames sent at full size."""
+        self.color_transfer: str | None = None
+        """See `SourceFacts.color_transfer`."""
 
     def take(self, time_s: float, picture: Picture) -> None:
         """Take the next frame.
@@ -81,6 +85,8 @@ class PictureTrack:
         frame, view = picture
         refuse_too_many_pixels(frame.width, frame.height, self._limits.max_pixels)
         refuse_too_long(time_s, self._limits.max_duration_s)
+        if self.decoded == 0:
+            self.color_transfer = _transfer_name(frame.color_trc)
         self._note_size(view)
         self._damaged += frame.is_corrupt
         for sample in self._sampler.push(self.decoded, time_s, picture):
@@ -152,6 +158,12 @@ def refuse_too_long(duration_s: float, allowed_s: float) -> None:
     """Raise `MediaError` for a video of more than `allowed_s` seconds."""
     if duration_s > allowed_s:
         raise MediaError(f"its length, {duration_s:.1f} s, is above {allowed_s:g} s", hint="raise --limits-max-duration-s to allow it")
+
+
+def _transfer_name(value: int) -> str | None:
+    """A frame's transfer characteristics as libav names them; None where the file does not say."""
+    named = next((known for known in ColorTrc if known == value), ColorTrc.UNSPECIFIED)
+    return None if named == ColorTrc.UNSPECIFIED else named.name.lower().replace("_", "-")
 
 
 def _size_of(painter: Painter) -> dict[str, int]:

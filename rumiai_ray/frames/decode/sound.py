@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 import av
 import numpy as np
+from av.audio.layout import AudioLayout
 from av.audio.resampler import AudioResampler
 
 from rumiai_ray.errors import MediaError
+from rumiai_ray.frames.decode.loudness import LoudnessMeter, layout_of
 from rumiai_ray.frames.types import AUDIO_RATE_HZ
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ AUDIO_ERRORS = (av.FFmpegError, ValueError)
 """What PyAV raises for an audio packet or frame it cannot use."""
 _BYTES_PER_SAMPLE = 2
 _FULL_SCALE = 32768.0
+_PACKED = "flt"
+"""All channels in one plane: PyAV 18.1 reads behind the planes of eight channels or more and crashes."""
 _SIDE, _CENTRE, _SURROUND = 0.5, 0.7071, 0.3536
 _WEIGHTS = {
     "FL": _SIDE, "FR": _SIDE, "FC": _CENTRE, "LFE": 0.0, "LFE2": 0.0,
@@ -112,6 +116,7 @@ class SoundTrack:
         self._silence_s = 0.0
         self._jumps = 0
         self._downmix = Downmix()
+        self._meter = LoudnessMeter()
 
     def take(self, frame: AudioFrame) -> None:
         """Take the next decoded frame; what is ready of it goes into `ready`.
@@ -123,11 +128,17 @@ class SoundTrack:
         source = (frame.format.name, frame.layout.name, frame.sample_rate)
         if self._resampler is None or source != self._source:
             self.finish()
-            self._resampler = AudioResampler(format="fltp", layout=frame.layout.name, rate=AUDIO_RATE_HZ)
+            self._resampler = AudioResampler(format=_PACKED, layout=frame.layout.name, rate=AUDIO_RATE_HZ)
             self._source = source
         self._taken_s += frame.samples / frame.sample_rate
         frame.pts = None  # gaps and jumps have just been dealt with
+        self._meter.take(frame)
         self._resample(self._resampler, frame)
+
+    def loudness_lufs(self) -> float | None:
+        """See `LoudnessMeter.lufs`; to be asked once, at the end."""
+        self._meter.finish()
+        return self._meter.lufs
 
     def finish(self) -> None:
         """Put the samples the resampler still holds into `ready`."""
@@ -159,7 +170,7 @@ class SoundTrack:
             found.append(f"{self._silence_s:.2f} s of missing audio filled with silence")
         if self._jumps:
             found.append(f"audio timestamps jump {self._jumps} times")
-        return found
+        return found + self._meter.notes()
 
     def _reach(self, frame: AudioFrame) -> None:
         """Fill the gap before `frame` with silence, where there is one."""
@@ -181,7 +192,8 @@ class SoundTrack:
 
     def _resample(self, resampler: AudioResampler, frame: AudioFrame | None) -> None:
         for piece in resampler.resample(frame):
-            mono = self._downmix(piece.to_ndarray().astype(np.float32, copy=False), [channel.name for channel in piece.layout.channels])
+            names = [channel.name for channel in AudioLayout(layout_of(piece.layout)).channels]
+            mono = self._downmix(piece.to_ndarray().astype(np.float32, copy=False).reshape(-1, len(names)).T, names)
             self._give(np.clip(np.round(mono * _FULL_SCALE), -_FULL_SCALE, _FULL_SCALE - 1).astype("<i2").tobytes())
 
     def _give(self, samples: bytes) -> None:

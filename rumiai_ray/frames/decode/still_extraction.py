@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from statistics import median
 from typing import TYPE_CHECKING
 
 from rumiai_ray.frames.decode.picture_files import PictureFile
@@ -59,4 +60,6 @@ def extract_pictures(job: Job, kind: PictureFormat, send: Send) -> SourceFacts:
         problems=(*lost, *track.repaired()),
         lost_video=lost,
         lost_audio=(),
+        cadence_fps=1 / median(durations_s) if track.decoded > 1 else None,
+        color_transfer=track.color_transfer,
     )

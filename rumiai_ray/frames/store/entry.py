@@ -32,7 +32,7 @@ FRAMES, AUDIO, THUMBNAILS, FACTS, COMPLETE = "frames.parquet", "audio.parquet", 
 FRAMES_A_ROW_GROUP = 32
 _THUMBNAILS_A_ROW_GROUP = 1024
 _SOUND_BYTES_A_ROW = 10 * 2 * AUDIO_RATE_HZ
-_FORMAT = 2
+_FORMAT = 3
 _Codec = Literal["gzip", "brotli", "lz4", "zstd", "snappy", "none"]
 
 _TIME: pa.Field[Any] = pa.field("time_s", pa.float64())

@@ -22,7 +22,9 @@ _STRETCH = AUDIO_RATE_HZ // 20
 """Samples of one row: 50 ms, short enough for a syllable, long enough for four periods of the lowest voice."""
 _FULL_SCALE = 32768.0
 _LEAST_FOR_OFFSET = AUDIO_RATE_HZ
-"""Samples whose median is a constant offset: of less than a second it is part of the sound."""
+"""Samples from which an offset can be told: of less than a second it is part of the sound."""
+_DRIFT = AUDIO_RATE_HZ // 10
+"""Samples of the mean that is the offset, taken twice: what is higher than 20 Hz loses less than 0.4 dB, what is constant goes."""
 _PERIODS = 3
 """Of the lowest pitch that Praat wants to see at once; sounds shorter than that have no pitch it could tell."""
 
@@ -70,9 +72,9 @@ class Sound(Model[SoundSettings, AudioChunk]):
         edges = np.append(np.arange(0, count, _STRETCH), count)
         values = batch.samples.astype(np.float64) / _FULL_SCALE
         if count >= _LEAST_FOR_OFFSET:
-            # A constant offset, as cheap microphones add, cannot be heard. The median: a voice is lopsided, and taking its mean off
-            # would make noise of the digital silence beside it (0.0015 of full scale in a clip whose second half is zeros).
-            values -= np.median(values)
+            # A constant offset, as cheap microphones add, cannot be heard. Of the sound around: a voice is lopsided, and taking the mean
+            # of everything off would make noise of the digital silence beside it; the median of a square wave is one of its levels.
+            values -= _mean_around(_mean_around(values))
         rms = np.sqrt(np.add.reduceat(values**2, edges[:-1]) / np.diff(edges))
         loudness = 20 * np.log10(np.maximum(rms, 10 ** (schema.QUIETEST_DBFS / 20)))
         pitch = _pitch(values, (edges[:-1] + edges[1:]) / 2 / AUDIO_RATE_HZ, settings)
@@ -87,6 +89,14 @@ class Sound(Model[SoundSettings, AudioChunk]):
             pa.array(pitch.astype(np.float32), mask=np.isnan(pitch)),
         )
         return Prediction({schema.AUDIO_ENERGY.name: pa.Table.from_arrays(columns, schema=schema.AUDIO_ENERGY.row_schema)})
+
+
+def _mean_around(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n,) the mean of the `_DRIFT` samples around each of (n,), of which there are more; near the ends, of the first or last ones."""
+    total = np.cumsum(np.concatenate(([0.0], values)))
+    first = np.clip(np.arange(len(values)) - _DRIFT // 2, 0, len(values) - _DRIFT)
+    mean: NDArray[np.float64] = (total[first + _DRIFT] - total[first]) / _DRIFT
+    return mean
 
 
 def _pitch(values: NDArray[np.float64], at_s: NDArray[np.float64], settings: SoundSettings) -> NDArray[np.float64]:
