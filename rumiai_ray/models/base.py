@@ -46,9 +46,9 @@ class ModelSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    threads: int = execution(1, "threads each of the model's libraries may use", ge=1)
-    actors: int | None = execution(None, "actors of this model in a cell; where not given the plan decides", ge=1, le=64)
-    gpu_memory_gb: float | None = execution(None, "GPU memory an actor takes, in GB, where the catalogue's figure is not yours", gt=0)
+    threads: int = execution(1, "threads per library of the model", ge=1)
+    actors: int | None = execution(None, "actors of this model per cell; by default the plan decides", ge=1, le=64)
+    gpu_memory_gb: float | None = execution(None, "GPU memory of one actor in GB; overrides the catalogue's figure", gt=0)
 
     def subset(self, duration_s: float) -> Subset:  # noqa: ARG002 -- overridden by models that choose by duration
         """The frames this model wants of a video of `duration_s` seconds. Every sampled frame unless overridden."""

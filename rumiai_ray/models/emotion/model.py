@@ -26,11 +26,11 @@ _SHORT_FPS, _MIDDLE_FPS, _LONG_FPS = 2.0, 1.0, 0.5
 class EmotionSettings(ModelSettings):
     """Settings of the facial-expression family."""
 
-    max_frames: int = result(60, "at most this many frames of a video", ge=1)
-    max_faces: int = result(10, "at most this many faces a frame, the largest", ge=1)
-    face_confidence: float = result(0.5, "faces RetinaFace is less sure of are left out (py-feat only)", ge=0, le=1)
-    half: bool = result(default=True, description="compute in fp16 (finding faces) and bf16 (reading them) on a GPU (py-feat only)")
-    batch_frames: int = execution(8, "frames RetinaFace takes at once (py-feat only)", ge=1)
+    max_frames: int = result(60, "largest number of frames analysed per video", ge=1)
+    max_faces: int = result(10, "largest number of faces analysed per frame; the largest faces are kept", ge=1)
+    face_confidence: float = result(0.5, "faces that RetinaFace finds with a lower confidence are dropped (py-feat only)", ge=0, le=1)
+    half: bool = result(default=True, description="on a GPU, detect faces in fp16 and read expressions in bf16 (py-feat only)")
+    batch_frames: int = execution(8, "frames per RetinaFace forward pass (py-feat only)", ge=1)
 
     def subset(self, duration_s: float) -> Subset:
         """2 frames a second of a video up to 30 s, 1 up to 60 s, one every 2 s beyond, `max_frames` in all."""

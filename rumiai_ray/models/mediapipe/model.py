@@ -31,24 +31,28 @@ Row = dict[str, object]
 class MediaPipeSettings(ModelSettings):
     """Settings of the MediaPipe family. It runs on one thread whatever `threads` says (see `_tasks`)."""
 
-    max_faces: int = result(10, "at most this many faces a frame", ge=1)
-    max_poses: int = result(5, "at most this many poses a frame", ge=1)
-    max_hands: int = result(10, "at most this many hands a frame", ge=1)
+    max_faces: int = result(10, "largest number of faces per frame", ge=1)
+    max_poses: int = result(5, "largest number of poses per frame", ge=1)
+    max_hands: int = result(10, "largest number of hands per frame", ge=1)
     # low, because it only proposes: at 0.5 a standing signer's face is missed in the whole frame, at 0.1 nothing false passes the next
-    face_detection_confidence: float = result(0.2, "from this confidence the face detector proposes a face", ge=0, le=1)
+    face_detection_confidence: float = result(0.2, "confidence threshold of the face detector", ge=0, le=1)
     # MediaPipe's default; decides: no cat, logo or text card of the test media passes it
-    face_presence_confidence: float = result(0.5, "from this confidence the face mesh takes a proposal for a face", ge=0, le=1)
+    face_presence_confidence: float = result(0.5, "confidence threshold of the face mesh: a detected face below it is dropped", ge=0, le=1)
     # MediaPipe's default; at 0.3 blurred backgrounds and logos become persons and one person becomes three
-    pose_confidence: float = result(0.5, "from this confidence of detector and pose network a person is one", ge=0, le=1)
-    hand_confidence: float = result(0.5, "from this confidence of detector and hand network a hand is one", ge=0, le=1)
+    pose_confidence: float = result(0.5, "confidence threshold of the person detector and of the pose network", ge=0, le=1)
+    hand_confidence: float = result(0.5, "confidence threshold of the palm detector and of the hand network", ge=0, le=1)
     # the recogniser gives a resting hand Thumb_Up at 0.50, and real signs 0.66 to 0.9
-    gesture_confidence: float = result(0.55, "from this confidence a gesture is one", ge=0, le=1)
+    gesture_confidence: float = result(0.55, "confidence threshold of the gesture classifier", ge=0, le=1)
     # 5° is what people take for being looked at (Gamer and Hecht 2007, the cone of gaze), the rest is what the mesh is off by:
     # talkers who look at the camera came out up to 8° sideways and 9° in height
-    eye_contact_yaw_deg: float = result(13.0, "sideways angle to the camera at which eye contact ends", gt=0, le=90)
-    eye_contact_pitch_deg: float = result(18.0, "angle to the camera up or down at which eye contact ends", gt=0, le=90)
+    eye_contact_yaw_deg: float = result(
+        13.0, "largest horizontal angle between gaze and camera that counts as eye contact, in degrees", gt=0, le=90
+    )
+    eye_contact_pitch_deg: float = result(
+        18.0, "largest vertical angle between gaze and camera that counts as eye contact, in degrees", gt=0, le=90
+    )
     # open eyes measured 0.2 (laughing) to 0.45, shut ones 0.01 to 0.11
-    eyes_shut_opening: float = result(0.12, "distance of the lids over the eye's width below which an eye is shut", ge=0, le=1)
+    eyes_shut_opening: float = result(0.12, "an eye is shut if the distance of its lids, divided by its width, is below this", ge=0, le=1)
 
 
 class MediaPipe(Model[MediaPipeSettings, FrameBatch]):

@@ -33,17 +33,21 @@ _GPU_FORMATS = (".pt", ".torchscript", ".engine")
 class YoloSettings(ModelSettings):
     """Settings of the object detector."""
 
-    confidence: float = result(0.25, "detections below this confidence are not kept", ge=0, le=1)
-    iou: float = result(0.7, "of boxes of one class that overlap by more, the most confident stays (YOLO only)", ge=0, le=1)
-    image_size_px: int = result(640, "long side frames are scaled to before detection (YOLO only)", ge=32, multiple_of=32)
-    max_frames: int = result(100, "frames looked at per video, evenly spread", ge=1)
-    batch_frames: int = execution(8, "frames computed at once (.pt and dynamic exports only)", ge=1, le=32)
-    # On an H200 fp16 was no faster once warm, slow at first for each new picture size (74 frames/s, 283 in fp32), and spared 0.12 GB.
-    half: bool = result(
-        default=False, description="compute in fp16 on a GPU; takes less memory, and no less time on a large one (.pt only)"
+    confidence: float = result(0.25, "detections with a lower confidence are dropped", ge=0, le=1)
+    iou: float = result(
+        0.7, "NMS threshold: of two boxes of one class with a higher IoU, the less confident is dropped (YOLO only)", ge=0, le=1
     )
-    weights: str = result("", f"a COCO network of your own in a weights directory: {', '.join(_FORMATS)} or a directory *{_OPENVINO}")
-    weights_sha256: str = result("", "SHA-256 of `weights`; of an OpenVINO directory three, comma-separated: .xml, .bin, metadata.yaml")
+    image_size_px: int = result(640, "frames are scaled to this long side before detection, in pixels (YOLO only)", ge=32, multiple_of=32)
+    max_frames: int = result(100, "largest number of frames analysed per video, spread evenly", ge=1)
+    batch_frames: int = execution(8, "frames per forward pass (.pt and dynamic exports only)", ge=1, le=32)
+    # On an H200 fp16 was no faster once warm, slow at first for each new picture size (74 frames/s, 283 in fp32), and spared 0.12 GB.
+    half: bool = result(default=False, description="compute in fp16 on a GPU, which saves memory but no time on a large GPU (.pt only)")
+    weights: str = result(
+        "", f"file name of your own COCO network in a weights directory: {', '.join(_FORMATS)} or a directory *{_OPENVINO}"
+    )
+    weights_sha256: str = result(
+        "", "SHA-256 of `weights`; for an OpenVINO directory three digests, comma-separated: .xml, .bin, metadata.yaml"
+    )
 
     def subset(self, duration_s: float) -> Subset:  # noqa: ARG002 -- the same for every duration
         """At most `max_frames` frames."""
