@@ -64,11 +64,14 @@ def run_to_the_end(
         with _stopping(engine, drain_s):
             status = run()
         writer.finish(status, summary())
+        code = Exit.COMPLETE if status == "complete" else Exit.TROUBLED
         if resumable:
             tell(open_run(writer.run.uri()))
+            _is_said(code)
     except Stopped:
         if resumable:
             say(f"stopped; go on with: rumiai-ray runs resume {writer.run.uri()}", err=True)
+            _is_said(Exit.ABORTED)
         else:
             writer.drop()
             writer.finish("aborted", {})
@@ -87,7 +90,12 @@ def run_to_the_end(
                 writer.drop()
                 writer.finish("aborted", {"error": said})
         return Exit.ABORTED
-    return Exit.COMPLETE if status == "complete" else Exit.TROUBLED
+    return code
+
+
+def _is_said(code: Exit) -> None:
+    """Let the process above the driver know that nothing is left to say: closing Ray on a busy machine, Ray may end the driver itself."""
+    supervise.tell(ended=int(code))
 
 
 def tell(run: Run) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -68,7 +69,8 @@ def tell(**words: object) -> None:
     """Leave word for the parent; a word replaces an earlier one of its name.
 
     Known are `run` (URI), `resumable`, `connected` (to a Ray), `ray` (directory of a Ray of our own, None when it has ended in order),
-    `lost` (what has ended) and `ended` (this process has said itself how it ended).
+    `lost` (what has ended) and `ended`: this process has said itself how it ended. `ended` is True, or the exit code, where Ray may end
+    this process before it has ended itself.
     """
     for pipe in _to_parent:
         os.write(pipe, json.dumps(words).encode() + b"\n")
@@ -109,12 +111,40 @@ def _wait(child: int, reading: int) -> NoReturn:
     words: dict[str, Any] = {}
     for line in said.splitlines():
         words |= json.loads(line)
-    if words.get("ended"):
-        os._exit(status if status >= 0 else ABORTED)
-    for text in last_words(words, status):
+    code, lines = last_word(words, status)
+    for text in lines:
         sys.stderr.write(f"{text}\n")
     sys.stderr.flush()
-    os._exit(ABORTED)
+    os._exit(code)
+
+
+def last_word(words: Mapping[str, Any], status: int) -> tuple[int, list[str]]:
+    """The exit code of the command, and what is to be said still, when its driver has ended.
+
+    Args:
+        words: that the driver left, see `tell`.
+        status: exit status; negative for a signal.
+    """
+    ended = words.get("ended")
+    if ended is None:
+        return ABORTED, last_words(words, status)
+    if ended is True:
+        return (status if status >= 0 else ABORTED), []
+    # Ray ended the driver while it closed its Ray: how the run has ended is said already, and does not change any more.
+    folder = words.get("ray")
+    if not folder:
+        return int(ended), []
+    if not ended:
+        shutil.rmtree(folder, ignore_errors=True)
+        return 0, []
+    kept = _keep_logs(folder)
+    return int(ended), [f"Ray's logs are kept in {kept}"] if kept else []
+
+
+def _keep_logs(folder: str) -> Path | None:
+    from rumiai_ray.engine.ray_session.folder import keep_logs  # noqa: PLC0415 -- nothing more than needed before the fork
+
+    return keep_logs(Path(folder))
 
 
 def last_words(words: Mapping[str, Any], status: int) -> list[str]:
@@ -125,11 +155,7 @@ def last_words(words: Mapping[str, Any], status: int) -> list[str]:
         status: exit status; negative for a signal.
     """
     folder = words.get("ray")
-    kept = None
-    if folder:
-        from rumiai_ray.engine.ray_session.folder import keep_logs  # noqa: PLC0415 -- nothing more than needed before the fork
-
-        kept = keep_logs(Path(folder))
+    kept = _keep_logs(folder) if folder else None
     hint = f"Ray's logs are kept in {kept}" if kept else ""
     if words.get("lost"):
         error: TransientError = RayLostError(words["lost"], "Ray", hint)
