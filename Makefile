@@ -9,7 +9,7 @@ PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(
 BIN := .venv/bin
 STAMP := .venv/installed
 CONSTRAINTS := cluster/constraints.txt
-REQUIREMENTS := -c $(CONSTRAINTS) -e .[dev,demo,s3]
+REQUIREMENTS := -c $(CONSTRAINTS) -e .[dev,demo,embed,s3]
 
 # A Python built elsewhere may look for certificates where this system keeps none.
 SYSTEM_CERTIFICATES := /etc/ssl/certs/ca-certificates.crt

@@ -1,4 +1,4 @@
-"""The catalogue: the five model families and the two signals, one line each. Another adds its module, its schema and its line here."""
+"""The catalogue: every model family and signal, one line each. Another adds its module, its schema and its line here."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ MODELS = {
     "emotion": "rumiai_ray.models.emotion.model:Emotion",
     "shots": "rumiai_ray.models.signals.shots:Shots",
     "sound": "rumiai_ray.models.signals.sound:Sound",
+    "embed": "rumiai_ray.models.embed.model:Embed",
 }
 
 

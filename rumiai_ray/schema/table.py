@@ -71,6 +71,27 @@ def track_id(of: str) -> pa.Field[pa.DataType]:
     )
 
 
+def in_shot(of: str) -> tuple[pa.Field[pa.DataType], pa.Field[pa.DataType]]:
+    """The two columns that place a sampled frame in its shot. A table that has them among its derived columns gets them from assembly."""
+    return (
+        column(
+            "shot_index",
+            pa.int32(),
+            f"The shot of `shots` that the frame of this {of} belongs to; null where shots were not analysed.",
+            range_="0..",
+            source="assembly",
+            nullable=True,
+        ),
+        column(
+            "is_key_frame",
+            pa.bool_(),
+            "Of its shot's frames in this table, the one nearest to the middle of the shot; null where shots were not analysed.",
+            source="assembly",
+            nullable=True,
+        ),
+    )
+
+
 _TRACKED_KEY = 3
 """Columns in the key of a tracked table: video, frame, number of the box within the frame."""
 
@@ -108,8 +129,15 @@ class Table:
             needed |= {"frame_index", "time_s", "x1", "y1", "x2", "y2", "track_id"}
             if self.key[:2] != ("video_key", "frame_index") or len(self.key) != _TRACKED_KEY or len(self.made_by) != 1:
                 raise SchemaError(f"{self.name}: a tracked table is named by video, frame and number, and made by one family")
+        if self.in_shots:
+            needed |= {"frame_index", "time_s", "is_key_frame"}
         if needed - known:
             raise SchemaError(f"{self.name}: declares facts about columns it does not have: {sorted(needed - known)}")
+
+    @property
+    def in_shots(self) -> bool:
+        """Whether assembly says of each row which shot it belongs to and whether its frame is the key frame: `in_shot` is in `derived`."""
+        return any(field.name == "shot_index" for field in self.derived)
 
     @cached_property
     def row_schema(self) -> pa.Schema:

@@ -9,7 +9,7 @@ import pytest
 
 from rumiai_ray.schema import SchemaError, Table, column
 from rumiai_ray.schema.registry import TABLES_BY_NAME, by_name
-from rumiai_ray.schema.table import FRAME, box, track_id
+from rumiai_ray.schema.table import FRAME, box, in_shot, track_id
 
 
 def test_every_family_is_found_without_a_line_of_its_own() -> None:
@@ -49,6 +49,15 @@ def test_a_table_that_declares_facts_of_columns_it_lacks_is_refused(facts: dict[
 def test_a_tracked_table_may_be_named_as_its_boxes_are_numbered() -> None:
     table = Table("things", 1, "A thing.", BOXED, (track_id("thing"),), key=KEY, made_by=("toy",), tracked_as="thing")
     assert table.light(table.empty()).column_names == table.row_schema.names
+
+
+def test_a_table_whose_rows_are_placed_in_shots_has_frames() -> None:
+    assert Table("views", 1, "A view.", (*FRAME,), in_shot("view")).in_shots
+    assert not Table("views", 1, "A view.", (*FRAME,)).in_shots
+    with pytest.raises(SchemaError, match="time_s"):
+        Table("views", 1, "A view.", FRAME[:1], in_shot("view"))
+    with pytest.raises(SchemaError, match="is_key_frame"):
+        Table("views", 1, "A view.", FRAME, in_shot("view")[:1])
 
 
 def test_bulky_columns_are_left_out_of_light_rows_and_only_there() -> None:

@@ -11,6 +11,7 @@ from rumiai_ray.engine.work.arrow_ipc import unpack
 from rumiai_ray.errors import ModelError
 from rumiai_ray.ingest.cleaning import cleaned
 from rumiai_ray.insights.derive import derive
+from rumiai_ray.insights.key_frames import places
 from rumiai_ray.insights.video import Ending, Video
 from rumiai_ray.models.catalogue import plan_class
 from rumiai_ray.schema.registry import TABLES_BY_NAME, TRACKED
@@ -64,11 +65,12 @@ def assemble(
         kinds |= {table.name: table for table in kind.tables}
         rows |= {table.name: joined[table.name] for table in kind.tables}
     light = {name: kinds[name].light(table).to_pylist() for name, table in rows.items()}
-    found = derive(_video(plan, records, light), thresholds)
+    video = _video(plan, records, light)
+    found = derive(video, thresholds)
     kinds |= {ANALYSES.name: ANALYSES} | {name: TABLES_BY_NAME[name] for name in found.tables}
     rows |= {ANALYSES.name: ANALYSES.rows(records), **found.tables}
     return {
-        name: kinds[name].stamp(table, run_id=run_id, video_key=plan.video_key, derived=_tracked(name, table, found.tracks))
+        name: kinds[name].stamp(table, run_id=run_id, video_key=plan.video_key, derived=_derived(kinds[name], table, video, found.tracks))
         for name, table in rows.items()
     }
 
@@ -87,11 +89,16 @@ def _video(plan: VideoPlan, records: Sequence[Mapping[str, Any]], tables: Mappin
     )
 
 
-def _tracked(name: str, rows: pa.Table, tracks: Tracks) -> dict[str, pa.Array[Any]]:
+def _derived(kind: Table, rows: pa.Table, video: Video, tracks: Tracks) -> dict[str, pa.Array[Any]]:
     """The derived columns of a table."""
-    if name not in TRACKED:
-        return {}
-    return {"track_id": pa.array(tracks.column(name, rows.select(TRACKED[name].key[1:]).to_pylist()), pa.int32())}
+    columns: dict[str, pa.Array[Any]] = {}
+    if kind.name in TRACKED:
+        columns["track_id"] = pa.array(tracks.column(kind.name, rows.select(kind.key[1:]).to_pylist()), pa.int32())
+    if kind.in_shots:
+        placed = places(video, rows.select(["frame_index", "time_s"]).to_pylist())
+        columns["shot_index"] = pa.array([place.shot_index for place in placed], pa.int32())
+        columns["is_key_frame"] = pa.array([place.is_key_frame for place in placed], pa.bool_())
+    return columns
 
 
 def _analysis(plan: VideoPlan, model: ModelPlan, outcomes: Sequence[Outcome]) -> dict[str, Any]:

