@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help python venv debian weights demo check test chaos hostile soak attribution cluster-test scale bench report-times soak-real lint dictionary constraints clean
+.PHONY: help python venv debian weights demo check test chaos hostile soak attribution cluster-test scale bench bench-plain report-times soak-real lint dictionary constraints clean
 
 NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell $(name) $(NEW_ENOUGH) 2>/dev/null && command -v $(name))))
@@ -23,7 +23,7 @@ endif
 SHARED_WEIGHTS := $(abspath ../shared/weights)
 ifeq ($(RUMIAI_WEIGHTS_DIR),)
 ifneq ($(wildcard $(SHARED_WEIGHTS)),)
-test bench soak-real: export RUMIAI_WEIGHTS_DIR := $(SHARED_WEIGHTS)
+test bench bench-plain soak-real: export RUMIAI_WEIGHTS_DIR := $(SHARED_WEIGHTS)
 endif
 endif
 
@@ -83,10 +83,16 @@ attribution: $(STAMP) ## 2,000 numbered clips in batches of random shape while p
 scale: $(STAMP) ## 100,000 videos that cost nothing: what the driver spends on each (an hour)
 	$(BIN)/python tests/soak/run_scale.py --videos 100000
 
-bench: weights ## measure the batch engine beside its models alone, on short real clips cut from MEDIA
+$(BENCH)/clips/clips.txt: $(STAMP) tests/benchmarks/cut_clips.py
 	$(BIN)/python tests/benchmarks/cut_clips.py $(MEDIA) $(BENCH)/clips
+
+bench: weights $(BENCH)/clips/clips.txt ## measure the engine beside its models alone, then beside the plain script, on clips cut from MEDIA
 	$(BIN)/python jobs/bench.py --manifest $(BENCH)/clips/clips.txt --profile offline --store $(BENCH)/store \
 	  --report $(BENCH)/bench.json $(BENCH_ARGS)
+	$(MAKE) bench-plain
+
+bench-plain: weights $(BENCH)/clips/clips.txt ## the second half of `bench`: README's table, this project beside the plain script (12 minutes)
+	PYTHONPATH=.:tests/support $(BIN)/python tests/benchmarks/beside_plain.py $(BENCH)/clips/clips.txt $(BENCH)/plain $(PLAIN_ARGS)
 
 report-times: $(STAMP) ## how long each page of REPORT (a directory that `rumiai-ray report` wrote) takes to open in headless Chromium
 	PYTHONPATH=tests/support $(BIN)/python tests/benchmarks/open_report.py $(REPORT)

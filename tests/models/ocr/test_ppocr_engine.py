@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -95,18 +96,35 @@ def test_nothing_is_remembered_from_one_call_to_the_next(ppocr: Ocr) -> None:
     assert [row["carried"] for row in first] == [False]
 
 
-@pytest.mark.model("ocr")
-def test_words_that_stand_for_three_tenths_of_a_second_are_found_on_the_grid_of_five_frames(ppocr: Ocr) -> None:
-    times_s = np.arange(0, 0.3 * len(SENTENCE), 0.2)
-    grounds = backgrounds(None, random.Random(2), 4)
+def _found_on_the_grid(ppocr: Ocr, captions: Sequence[str], stands_s: float, first_s: float, seed: int) -> list[str]:
+    """The captions that are read somewhere on a grid of five frames a second, each shown for `stands_s` after the one before."""
+    rng = random.Random(seed)
+    grounds = backgrounds(None, rng, 4)
+    places = [(rng.randint(20, 200), rng.randint(150, 1050), rng.choice((40, 52, 64)), rng.choice(STYLES)) for _ in captions]
     frames = []
-    for time_s in times_s:
+    for time_s in np.arange(0, first_s + stands_s * len(captions) - 1e-6, 0.2):
         image = grounds[int(time_s) % 4].copy()
-        draw_line(image, SENTENCE[int(time_s / 0.3)], ImageFont.truetype(fonts()[0], 64), (200, 800), "outline", "black")
+        at = int((time_s - first_s + 1e-6) // stands_s)
+        if at >= 0:
+            x, y, size_px, style = places[at]
+            draw_line(image, captions[at], ImageFont.truetype(fonts()[at % len(fonts())], size_px), (x, y), style, "black")
         frames.append(as_stored(image))
-    read = {row["text"].lower() for start in range(0, len(frames), 16) for row in _rows(ppocr, frames[start : start + 16])}
-    found = [word for word in SENTENCE if word in read]
+    read = {row["text"].lower() for start in range(0, len(frames), 16) for row in _rows(ppocr, frames[start : start + 16]) if row["text"]}
+    return [caption for caption in captions if caption.lower() in read]
+
+
+@pytest.mark.model("ocr")
+@pytest.mark.parametrize(("first_s", "seed"), [(0.0, 2), (0.07, 3), (0.15, 4)])
+def test_words_that_stand_for_three_tenths_of_a_second_are_found_on_the_grid_of_five_frames(ppocr: Ocr, first_s: float, seed: int) -> None:
+    found = _found_on_the_grid(ppocr, SENTENCE, 0.3, first_s, seed)
     assert len(found) >= 0.9 * len(SENTENCE), sorted(set(SENTENCE) - set(found))
+
+
+@pytest.mark.model("ocr")
+@pytest.mark.parametrize(("first_s", "seed"), [(0.0, 5), (0.13, 6)])
+def test_no_caption_that_stands_for_four_tenths_of_a_second_is_lost(ppocr: Ocr, first_s: float, seed: int) -> None:
+    captions = [f"{one} {other}" for one, other in pairwise(SENTENCE)]
+    assert _found_on_the_grid(ppocr, captions, 0.4, first_s, seed) == captions
 
 
 @pytest.mark.model("ocr")
