@@ -28,6 +28,9 @@ sys.dont_write_bytecode = False
 
 REPORTED = Path(__file__).resolve().parents[2] / "shared" / "reported"
 
+_RAYS_PROGRAMS = ("gcs_server", "ray.scripts.scripts")
+"""What a Ray begins with: its first process, or `ray start`."""
+
 _verdict = Verdict()
 _tier_running: tiers.Tier | None = None
 
@@ -62,7 +65,7 @@ def _tier(item: pytest.Item) -> tiers.Tier:
 
 def _no_ray_in_unit_tests(event: str, arguments: tuple[Any, ...]) -> None:
     """What `tiers` has put into the wrong tier is noticed where it starts a Ray."""
-    if event == "subprocess.Popen" and _tier_running == "unit" and "gcs_server" in str(arguments[:2]):
+    if event == "subprocess.Popen" and _tier_running == "unit" and any(name in str(arguments[:2]) for name in _RAYS_PROGRAMS):
         raise RuntimeError("a test of the tier `unit` starts a Ray: tests/support/tiers.py does not see that it does")
 
 

@@ -70,6 +70,7 @@ def test_every_rule_finds_its_tests() -> None:
     files = {
         "tests/engine/test_cell.py": "ray",
         "tests/engine/test_warm.py": "ray",
+        "tests/engine/test_ray_listens.py": "ray",
         "tests/cluster/test_nodes.py": "ray",
         "tests/runs/test_crash_points.py": "long",
         "tests/jobs/test_prefetch.py": "long",

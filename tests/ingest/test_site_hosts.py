@@ -60,7 +60,10 @@ def test_every_test_address_of_yt_dlp_is_a_candidate_of_its_extractor(hosts: Sit
             url = case["url"]
             if re.match(r"https?://", url) and site.suitable(url):
                 asked += 1
-                if site.__name__ not in hosts.candidates(url):
+                # An extractor with a literal of its own is a candidate whatever the others are: to ask them too takes 1,800 times as long.
+                known = hosts.literals.get(site.__name__, Literals())
+                table = hosts if known.always else SiteHosts({site.__name__: known})
+                if site.__name__ not in table.candidates(url):
                     missed.append((site.__name__, url))
     assert asked > 5000
     assert missed == []

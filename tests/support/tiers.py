@@ -27,7 +27,7 @@ TIERS: tuple[Tier, ...] = get_args(Tier)
 
 HELPERS = Path(__file__).resolve().parent
 TESTS = HELPERS.parent
-STARTS_RAY = frozenset({"local_ray", "start_ray", "attached", "ray_head", "Cluster"})
+STARTS_RAY = frozenset({"local_ray", "start_ray", "start_head", "attached", "ray_head", "Cluster"})
 """What starts a Ray or joins one. A test belongs to `ray` whose code, fixtures, helpers or programs reach one of these names."""
 NETWORKS = frozenset({"open_clip", "feat", "easyocr", "import_ultralytics"})
 """Imports that bring torch and a network's code along: seconds each, with random weights too."""
