@@ -19,12 +19,12 @@ def analyze(
     """Analyse a few videos now, and return the run that was written.
 
     Example:
-        ```python
-        import rumiai_ray
-
-        run = rumiai_ray.analyze(["clip.mp4"], models=["yolo", "whisper"], whisper={"language": "en"})
-        run.table("words", ["start_s", "word"])
-        ```
+        >>> import rumiai_ray
+        >>> run = rumiai_ray.analyze(["clip.mp4"], models=["yolo", "whisper"], whisper={"language": "en"})
+        >>> run.status
+        'complete'
+        >>> run.table("words", ["start_s", "word"]).to_pylist()
+        [{'start_s': 1.0, 'word': 'hello'}, {'start_s': 1.5, 'word': 'there'}]
 
     Args:
         inputs: paths, folders, URLs or fsspec URIs.
@@ -57,12 +57,10 @@ def batch(
     """Analyse every video of a manifest in one run, and return the run.
 
     Example:
-        ```python
-        import rumiai_ray
-
-        run = rumiai_ray.batch("videos.csv", models=["yolo", "ocr"], input_column="link")
-        run.pandas("dead_letter")
-        ```
+        >>> import rumiai_ray
+        >>> run = rumiai_ray.batch("videos.csv", models=["yolo", "ocr"], input_column="link")
+        >>> run.query("SELECT label, count(*) AS frames FROM objects GROUP BY label").to_pylist()
+        [{'label': 'person', 'frames': 50}]
 
     Args:
         manifest: CSV, TSV, JSON lines, Parquet or a text list: a path or an fsspec URI; or a folder.

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import doctest
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import rumiai_ray
+from report_run import plain_rows, write_run
 from rumiai_ray.cli import analyze as _analyze
 from rumiai_ray.cli import batch as _batch
 from rumiai_ray.errors import ConfigError
@@ -68,3 +70,28 @@ def test_the_package_stays_light_until_the_api_is_asked_for() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
     with pytest.raises(AttributeError, match="no attribute 'nosuch'"):
         _ = rumiai_ray.nosuch
+
+
+@pytest.fixture
+def examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A directory with the run that the examples read, where the verbs that the examples call give that run."""
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "videos.csv").write_text("link,id\na.mp4,one\n")
+    write_run(tmp_path / "runs", {"clip": plain_rows()})
+    for module, name in ((_analyze, "analyze_inputs"), (_batch, "start")):
+        monkeypatch.setattr(module, name, lambda *_, **__: None)
+    monkeypatch.setattr("rumiai_ray.python_api._name", lambda _: RUN_ID)
+
+
+@pytest.mark.usefixtures("examples")
+@pytest.mark.parametrize("public", [rumiai_ray.analyze, rumiai_ray.batch, rumiai_ray.open_run, Run], ids=lambda public: public.__name__)
+def test_every_public_function_and_class_has_an_example_that_runs(public: Any) -> None:
+    (example,) = doctest.DocTestFinder(recurse=False).find(public, public.__name__, globs={})
+    assert example.examples
+    said: list[str] = []
+    assert doctest.DocTestRunner().run(example, out=said.append).failed == 0, "".join(said)
+
+
+def test_the_examples_cover_the_public_names() -> None:
+    assert {*rumiai_ray.__all__} == {"__version__", "analyze", "batch", "open_run"}

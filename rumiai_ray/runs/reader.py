@@ -42,7 +42,24 @@ EntryState = Literal["committed", "dead_lettered"]
 
 @dataclass(frozen=True)
 class Run:
-    """One run as it was when it was first looked at; `again` shows what has been committed since."""
+    """One run as it was when it was first looked at; `again` shows what has been committed since.
+
+    Example:
+        >>> import rumiai_ray
+        >>> run = rumiai_ray.open_run("runs/20261122T150712Z-3f9a1c")
+        >>> run.status, run.entries()
+        ('complete', {'clip': 'committed'})
+        >>> run.table("objects", ["frame_index", "label"]).num_rows
+        50
+        >>> run.pandas("texts", ["time_s", "text"])["text"].tolist()
+        ['BUY NOW', 'BUY NOW']
+        >>> run.query("SELECT max(time_s) AS last_s FROM objects").to_pylist()
+        [{'last_s': 9.8}]
+        >>> [address.endswith(".parquet") for address in run.files("words")]
+        [True]
+        >>> run.failures(), run.verify()
+        ([], [])
+    """
 
     store: Store
     """The run's directory."""
@@ -166,6 +183,12 @@ class Run:
 
 def open_run(path: str | os.PathLike[str]) -> Run:
     """The run in a directory.
+
+    Example:
+        >>> import rumiai_ray
+        >>> run = rumiai_ray.open_run("runs/20261122T150712Z-3f9a1c")
+        >>> run.manifest.models[0].backend
+        'ultralytics/yolo11n'
 
     Args:
         path: the run's own directory or URI.
