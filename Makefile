@@ -7,9 +7,21 @@ SHELL := /bin/bash
 NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell $(name) $(NEW_ENOUGH) 2>/dev/null && command -v $(name))))
 BIN := .venv/bin
-STAMP := .venv/installed
+LEAN := .venv/installed
+LEAN_EXTRAS := demo,s3
+STAMP := .venv/installed-dev
+EXTRAS := dev,embed,$(LEAN_EXTRAS)
 CONSTRAINTS := cluster/constraints.txt
-REQUIREMENTS := -c $(CONSTRAINTS) -e .[dev,demo,embed,s3]
+OVERRIDES := cluster/overrides.txt
+# TORCH=cpu takes torch's builds without CUDA (from their own index; other values as in uv's --torch-backend).
+TORCH ?=
+
+# `call install` with a list of extras: with uv where it can be had, without what overrides.txt names; else with pip, which takes 1.6 GB more.
+define install
+	@if [[ -x $(BIN)/uv ]] && $(BIN)/uv pip install --python $(BIN)/python -c $(CONSTRAINTS) --overrides $(OVERRIDES) \
+	  $(if $(TORCH),--torch-backend $(TORCH)) -e .[$(1)] xgboost-cpu; then :; \
+	else echo "installing with pip"; $(BIN)/python -m pip install -c $(CONSTRAINTS) -e .[$(1)]; fi
+endef
 
 # A Python built elsewhere may look for certificates where this system keeps none.
 SYSTEM_CERTIFICATES := /etc/ssl/certs/ca-certificates.crt
@@ -33,19 +45,23 @@ python: # for .ci/run
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-venv: $(STAMP) ## make .venv with everything at the tested versions (8 GB)
+venv: $(STAMP) ## make .venv with everything at the tested versions (7 GB; TORCH=cpu for torch without CUDA)
 
-$(STAMP): pyproject.toml $(CONSTRAINTS)
+$(LEAN): pyproject.toml $(CONSTRAINTS) $(OVERRIDES)
 	@[[ -n "$(PYTHON)" ]] || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet uv || echo "uv is not to be had; pip installs instead, which takes minutes"
-	@if [[ -x $(BIN)/uv ]] && $(BIN)/uv pip install --python $(BIN)/python $(REQUIREMENTS); then :; \
-	else echo "installing with pip"; $(BIN)/python -m pip install $(REQUIREMENTS); fi
+	$(call install,$(LEAN_EXTRAS))
 	@# Every actor of every run imports these; uncompiled (PYTHONDONTWRITEBYTECODE is set on many a machine) a start took twice as long.
 	@$(BIN)/python -m compileall -q -j 0 .venv/lib >/dev/null || true
 	@touch $@
 
-weights: $(STAMP) ## fetch the weights of the profile `offline` into the user's cache (300 MB)
+$(STAMP): $(LEAN)
+	$(call install,$(EXTRAS))
+	@$(BIN)/python -m compileall -q -j 0 .venv/lib >/dev/null || true
+	@touch $@
+
+weights: $(LEAN) ## fetch the weights of the profile `offline` into the user's cache (300 MB)
 	$(BIN)/rumiai-ray weights fetch --profile offline
 	$(BIN)/rumiai-ray weights fetch --profile offline --models ocr --ocr-engine easyocr
 
@@ -58,7 +74,7 @@ demo: debian weights ## make a clip, analyse it, show the tables and the path of
 check: lint ## lint, then the tests that need neither Ray nor weights (two minutes)
 	$(BIN)/python tests/run_tiers.py unit $(PYTEST_ARGS)
 
-test: debian weights ## run the whole test suite, tier by tier: unit, ray (beside it long and models), acceptance
+test: debian $(STAMP) weights ## run the whole test suite, tier by tier: unit, ray (beside it long and models), acceptance
 	$(BIN)/python tests/run_tiers.py $(PYTEST_ARGS)
 
 chaos: $(STAMP) ## run the kill matrix (half an hour; CHAOS_SEED repeats one)
@@ -86,18 +102,18 @@ scale: $(STAMP) ## 100,000 videos that cost nothing: what the driver spends on e
 $(BENCH)/clips/clips.txt: $(STAMP) tests/benchmarks/cut_clips.py
 	$(BIN)/python tests/benchmarks/cut_clips.py $(MEDIA) $(BENCH)/clips
 
-bench: weights $(BENCH)/clips/clips.txt ## measure the engine beside its models alone, then beside the plain script, on clips cut from MEDIA
+bench: $(STAMP) weights $(BENCH)/clips/clips.txt ## measure the engine beside its models alone, then beside the plain script, on clips cut from MEDIA
 	$(BIN)/python jobs/bench.py --manifest $(BENCH)/clips/clips.txt --profile offline --store $(BENCH)/store \
 	  --report $(BENCH)/bench.json $(BENCH_ARGS)
 	$(MAKE) bench-plain
 
-bench-plain: weights $(BENCH)/clips/clips.txt ## the second half of `bench`: README's table, this project beside the plain script (12 minutes)
+bench-plain: $(STAMP) weights $(BENCH)/clips/clips.txt ## the second half of `bench`: README's table, this project beside the plain script (12 minutes)
 	PYTHONPATH=.:tests/support $(BIN)/python tests/benchmarks/beside_plain.py $(BENCH)/clips/clips.txt $(BENCH)/plain $(PLAIN_ARGS)
 
 report-times: $(STAMP) ## how long each page of REPORT (a directory that `rumiai-ray report` wrote) takes to open in headless Chromium
 	PYTHONPATH=tests/support $(BIN)/python tests/benchmarks/open_report.py $(REPORT)
 
-soak-real: weights ## every video of MEDIA three times in one batch; results equal to one-by-one runs
+soak-real: $(STAMP) weights ## every video of MEDIA three times in one batch; results equal to one-by-one runs
 	PYTHONPATH=.:tests/support $(BIN)/python tests/soak/real.py $(MEDIA) build/soak-real $(SOAK_ARGS)
 
 lint: $(STAMP) ## check format, lint and types
@@ -112,7 +128,7 @@ dictionary: $(STAMP) ## write rumiai_ray/schema/README.md, the data dictionary, 
 constraints: $(STAMP) ## write cluster/constraints.txt from what .venv holds
 	{ sed -n '/^#/p' $(CONSTRAINTS); $(BIN)/python -m pip freeze --all --exclude-editable | grep -vE '^(pip|uv)=='; } > .venv/constraints.txt
 	mv .venv/constraints.txt $(CONSTRAINTS)
-	@touch $(STAMP)
+	@touch $(LEAN) $(STAMP)
 
 clean: ## remove .venv, caches and build products; runs and weights stay
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info

@@ -92,6 +92,17 @@ def test_further_requirements_fit_those_of_every_image(kind: str, needed: set[st
     assert {name: version for name, version in found.items() if pins().get(name, version) != version} == {}
 
 
+def test_what_is_left_out_of_the_environment_is_left_out_of_the_image() -> None:
+    left_out = {
+        canonicalize_name(Requirement(line).name)
+        for line in (ROOT / "cluster/overrides.txt").read_text().splitlines()
+        if line and not line.startswith("#")
+    }
+    assert left_out == {"triton", "xgboost", "nvidia-nccl-cu12"}
+    assert not left_out & set(required("requirements.txt"))
+    assert "xgboost-cpu" in required("requirements.txt"), "py-feat imports it"
+
+
 def test_no_wheel_lays_its_files_over_those_of_torch() -> None:
     assert not any("cudnn" in word for arguments in pip_installs() for word in arguments)
 
