@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="session")
-def weights() -> str:
+def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The offline weights are here: what `weights verify` says of them. What needs them is skipped by name where they are not."""
-    ran = rumiai_ray("weights", "verify", "--profile", "offline", cwd=ROOT)
+    note = shared_folder(tmp_path_factory) / "weights.ran"
+    ran = once(note, lambda: rumiai_ray("weights", "verify", "--profile", "offline", cwd=ROOT))
     if ran.code:
         pytest.skip(f"weights are missing: {ran.stderr}")
     return ran.stdout

@@ -107,6 +107,7 @@ def _audited(place: Path, media: Path) -> _Audited:
     command = [
         strace,
         "-f",
+        "--seccomp-bpf",
         "-qq",
         "-e",
         "trace=open,openat,openat2",
