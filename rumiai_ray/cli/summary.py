@@ -122,5 +122,5 @@ def _cells(name: str, model: dict[str, Any]) -> tuple[Text | str, ...]:
     seconds = "" if model["processing_time_s"] is None else f"{model['processing_time_s']:.2f}"
     frames = "" if model["frames_planned"] is None else f"{model['frames_analyzed']}/{model['frames_planned']}"
     stand_in = " (stand-in)" if model["stand_in"] else ""
-    status = Status(model["status"])
-    return name, Text(status, _STYLES[status]), str(model["rows"]), frames, seconds, model["backend"] + stand_in
+    status = model["status"]
+    return name, Text(status, _STYLES.get(status, "")), str(model["rows"]), frames, seconds, model["backend"] + stand_in

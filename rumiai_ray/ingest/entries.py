@@ -34,6 +34,9 @@ _ROUNDED = re.compile(r"[0-9](?:[.,][0-9]+)?[eE]\+[0-9]{2,3}")
 _GUARDED = re.compile('="([^"]*)"|\'([0-9]+)')
 """How spreadsheets are kept from reading digits as a number: ="7301…" and '7301…."""
 _MAX_COLUMNS = 1000
+_MOST_ROWS = 10_000_000
+_MOST_CHARS = 2**29
+"""Of a manifest, all rows together: compressed, 1 KB can stand for gigabytes, and the driver keeps them."""
 _ROW_CHARS = 2_000_000
 
 
@@ -144,8 +147,13 @@ def read_manifest(uri: str, *, input_column: str | None = None, id_column: str |
     check_folder(uri)
     reader = _RowReader(uri, input_column, id_column)
     usable, first = False, None
-    for line, row in read_rows(uri, reader.inputs):
+    characters = 0
+    for count, (line, row) in enumerate(read_rows(uri, reader.inputs), 1):
         entry = reader.entry(line, row)
+        characters += len(entry.input) + sum(map(len, entry.columns.values()))
+        if count > _MOST_ROWS or characters > _MOST_CHARS:
+            what = f"more than {_MOST_ROWS:,} rows" if count > _MOST_ROWS else f"more than {_MOST_CHARS:,} characters"
+            raise InputError(what, f"{uri}, line {line}", "divide the manifest, or leave out columns that are not needed")
         usable = usable or entry.problem is None
         first = first or entry.problem
         yield entry

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from rumiai_ray.errors import StorageError
 from rumiai_ray.schema import SchemaError, Table
+from rumiai_ray.schema.registry import TABLES_BY_NAME
 from rumiai_ray.storage import Store
 
 PART = r"part-\d{8}-[0-9a-f]{32}\.parquet"
@@ -123,4 +124,29 @@ def read_data_file(run: Store, facts: DataFile, columns: list[str] | None = None
         raise damaged(f"no readable Parquet file: {error}") from error
     if rows.num_rows != facts.rows:
         raise damaged(f"{rows.num_rows} rows, {facts.rows} were committed")
+    if problem := _unlike_its_table(facts.table, rows, columns) or _unlike_any_time(rows):
+        raise damaged(problem)
     return rows
+
+
+def _unlike_its_table(name: str, rows: pa.Table, columns: list[str] | None) -> str:
+    """What is wrong with the columns of a file that says it is of today's version of a table; "" where nothing is."""
+    table = TABLES_BY_NAME.get(name)
+    version = (rows.schema.metadata or {}).get(b"version", b"").decode(errors="replace")
+    if table is None or version != str(table.version):
+        return ""
+    declared = stored_schema(table)
+    wrong = [field.name for field in rows.schema if field.name not in declared.names or not field.equals(declared.field(field.name))]
+    wrong += [column for column in declared.names if columns is None and column not in rows.column_names]
+    return f"its columns are not those of schema version {version}: {wrong[0]!r}" if wrong else ""
+
+
+def _unlike_any_time(rows: pa.Table) -> str:
+    """Which column holds times that Python's calendar, which ends with the year 9999, cannot; "" where none does."""
+    for field in rows.schema:
+        if pa.types.is_temporal(field.type) and rows.num_rows:
+            try:
+                pc.min_max(rows[field.name]).as_py()
+            except (OverflowError, ValueError) as error:
+                return f"its column {field.name!r} holds times out of range: {error}"
+    return ""

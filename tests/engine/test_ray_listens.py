@@ -114,6 +114,7 @@ def settled(root: psutil.Process, *ports: int) -> dict[int, str]:
 def check(sockets: dict[int, str], folder: Path, sign: Path) -> None:
     token = (folder / "token").read_text()
     assert (folder / "token").stat().st_mode & 0o777 == 0o600
+    assert folder.stat().st_mode & 0o777 == 0o700, "still, though Ray has been told to keep its files there"
     for port, name in sockets.items():
         answers = knock(port, sign)
         told = f"{name} at {port}: {answers.said}"

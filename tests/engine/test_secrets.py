@@ -6,7 +6,6 @@ import stat
 import threading
 import urllib.request
 from dataclasses import asdict
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -17,6 +16,7 @@ import ray
 
 from batches import TABLES, Kit, _Watcher
 from numbered_clips import numbered_clip
+from planted import COLUMN, COOKIE, ID, REFLECTED, REFUSED, SIGNATURE, TOKEN, Origin, everything, leaks
 from rumiai_ray.cli.endings import tell
 from rumiai_ray.cli.failures import print_failures
 from rumiai_ray.cli.runs import _cells
@@ -41,48 +41,6 @@ if TYPE_CHECKING:
     from rumiai_ray.config import BaseConfig
     from rumiai_ray.engine.ray_session.local import LocalRay
     from rumiai_ray.runs.reader import Run
-
-SECRETS = [f"planted{number}hunter2" for number in range(9)]
-SIGNATURE, TOKEN, LATER, PASSWORD, COOKIE, ID, COLUMN, REFUSED, REFLECTED = SECRETS
-
-
-class Origin(ThreadingHTTPServer):
-    """Serves one clip to whoever has the right signature, and quotes what it was asked for in all it says."""
-
-    daemon_threads = True
-
-    def __init__(self, clip: bytes) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.clip = clip
-        self.open = False
-        """Whether the token is good by now."""
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Origin
-
-    def do_GET(self) -> None:
-        path, _, query = self.path.partition("?")
-        if path == "/signed.mp4" and f"X-Amz-Signature={SIGNATURE}" in query:
-            self.answer(200, self.server.clip)
-        elif path == "/token.mp4" and self.server.open and query == f"token={TOKEN}":
-            self.answer(200, self.server.clip + bytes(4))
-        elif path == "/away.mp4":
-            self.answer(302, b"", Location=f"http://user:{PASSWORD}@127.0.0.1/x?later={LATER}")
-        elif path == "/reflect.mp4":
-            self.answer(200, b"x", **{"Content-Encoding": f"odd-{query.rpartition('=')[2]}"})
-        else:
-            self.answer(404, self.path.encode())
-
-    def answer(self, status: int, body: bytes, **headers: str) -> None:
-        self.send_response(status, f"said of {self.path}")
-        for name, value in {**headers, "Set-Cookie": f"session={COOKIE}", "Content-Length": str(len(body))}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        return
 
 
 @pytest.fixture
@@ -125,20 +83,6 @@ class SecretKit(Kit):
         watcher.batch = batch
         writer.finish(batch.run(entries, count), {})
         return open_run(writer.run.uri())
-
-
-def everything(place: Path) -> Iterator[tuple[Path, bytes]]:
-    """Every file below a directory but the private ones; of Parquet files also what is in them."""
-    for path in sorted(place.rglob("*")):
-        if path.is_file() and path.parent.name != "private":
-            yield path, path.read_bytes()
-            if path.suffix == ".parquet":
-                table = pq.read_table(path)
-                yield path, f"{table.schema.metadata} {table.to_pylist()}".encode()
-
-
-def leaks(files: Iterator[tuple[Path, bytes]]) -> list[str]:
-    return [f"{path}: {secret}" for path, content in files for secret in SECRETS if secret.encode() in content]
 
 
 def test_planted_secrets_are_in_nothing_that_a_run_leaves_and_resume_and_retry_still_know_them(

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from rumiai_ray.errors import InputError
+from rumiai_ray.ingest import entries
 from rumiai_ray.ingest.entries import Entry, read_manifest
 from rumiai_ray.ingest.outcomes import ManifestRowError
 
@@ -190,3 +191,22 @@ def test_a_long_manifest_is_streamed(write: Callable[[str, str], str]) -> None:
     peak_bytes = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak_bytes < 5_000_000, "the file is 10 MB, the ids under 2"
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "txt", "parquet"])
+@pytest.mark.parametrize(("limit", "value", "what"), [("_MOST_ROWS", 50, "50 rows"), ("_MOST_CHARS", 3000, "3,000 characters")])
+def test_a_manifest_that_would_fill_the_memory_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, limit: str, value: int, what: str
+) -> None:
+    inputs = [f"http://h.example/{number:080}.mp4" for number in range(100)]
+    path = tmp_path / f"list.{suffix}"
+    if suffix == "parquet":
+        pq.write_table(pa.table({"input": inputs}), path)
+    else:
+        lines = [json.dumps({"input": one}) for one in inputs] if suffix == "jsonl" else inputs
+        path.write_text("\n".join(["input", *lines] if suffix == "csv" else lines) + "\n")
+    assert len(list(read_manifest(str(path)))) == 100
+    monkeypatch.setattr(entries, limit, value)
+    given: list[object] = []
+    with pytest.raises(InputError, match=f"more than {what}"):
+        given.extend(read_manifest(str(path)))

@@ -177,7 +177,8 @@ def test_an_address_longer_than_any_posts_is_refused_before_a_pattern_sees_it(go
 def test_an_interrupt_ends_a_fetch_whose_pattern_backtracks(tmp_path: Path) -> None:
     program = textwrap.dedent(
         """
-        import pathlib, sys
+        import pathlib, signal, sys
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that starts tests in the background has it ignored
         from rumiai_ray.ingest import addresses, network
         from rumiai_ray.ingest.sites import process as _site_process
         from rumiai_ray.ingest.sites import fetch as sites

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -204,3 +207,60 @@ def test_other_runs_are_listed_beside_a_crafted_one(tmp_path: Path) -> None:
     (tmp_path / "runs/crafted").mkdir()
     os.mkfifo(tmp_path / "runs/crafted" / MANIFEST)
     assert [run.run_id for run in list_runs(tmp_path / "runs")] == [manifest().run_id, "crafted"]
+
+
+def with_objects(out: Path, rows: pa.Table) -> Run:
+    """A run whose file of `objects` holds these rows, under a digest that fits."""
+    run = open_run(committed_run(out).run.uri())
+    (record,) = run.records
+    (old,) = (file for file in record.files if file.table == "objects")
+    sink = pa.BufferOutputStream()
+    pq.write_table(rows, sink)
+    data = sink.getvalue().to_pybytes()
+    facts = DataFile(
+        table="objects",
+        path=f"objects/part-00000000-{'c' * 32}.parquet",
+        rows=rows.num_rows,
+        size_bytes=len(data),
+        sha256=hashlib.sha256(data).hexdigest(),
+    )
+    run.store.create(facts.path, data)
+    rewrite(run.store, record.model_copy(update={"files": tuple(facts if file == old else file for file in record.files)}))
+    return run.again()
+
+
+@pytest.mark.parametrize("column", ["label", "confidence", "frame_index", "x1", "video_key"])
+@pytest.mark.parametrize("values", [b"\xff", [1], {"a": 1}, True, None], ids=["bytes", "list", "struct", "bool", "null"])
+def test_a_column_of_another_type_is_damage(workplace: Path, column: str, values: object) -> None:
+    sound = rows_of("a")["objects"]
+    crafted = sound.set_column(sound.column_names.index(column), column, pa.array([values] * sound.num_rows))
+    run = with_objects(workplace / "runs", crafted.replace_schema_metadata(sound.schema.metadata))
+    with pytest.raises(StorageError, match=f"not those of schema version.*{column}"):
+        run.table("objects")
+    with pytest.raises(StorageError, match="not those of schema version"):
+        run.table("objects", [column])
+    assert any("schema version" in problem for problem in run.verify())
+
+
+def test_a_column_too_many_or_too_few_is_damage(workplace: Path) -> None:
+    sound = rows_of("a")["objects"]
+    for number, crafted in enumerate((sound.append_column("more", pa.nulls(sound.num_rows)), sound.drop_columns(["label"]))):
+        run = with_objects(workplace / f"runs{number}", crafted)
+        with pytest.raises(StorageError, match="not those of schema version"):
+            run.table("objects")
+
+
+def test_times_that_no_calendar_has_are_damage(workplace: Path) -> None:
+    run = write_run(workplace / "runs", {"a": {"videos": [video_row("a")]}})
+    (record, *_) = run.records
+    (old,) = (file for file in record.files if file.table == "videos")
+    rows = run.table("videos")
+    late = pa.array([2**62], pa.int64()).cast(rows.schema.field("uploaded_at").type)
+    sink = pa.BufferOutputStream()
+    pq.write_table(rows.set_column(rows.column_names.index("uploaded_at"), rows.schema.field("uploaded_at"), late), sink)
+    data = sink.getvalue().to_pybytes()
+    facts = old.model_copy(update={"size_bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()})
+    run.store.replace(old.path, data)
+    rewrite(run.store, record.model_copy(update={"files": tuple(facts if file == old else file for file in record.files)}))
+    with pytest.raises(StorageError, match="'uploaded_at' holds times out of range"):
+        run.again().table("videos")

@@ -92,10 +92,11 @@ def start_head(cpus: int) -> Head:
     made = RayFolder.make()
     made.write_token()
     folder = made.path
+    own = folder / "ray"  # Ray opens its directory for temporary files to all users (mode 0777); the one around it stays closed
     ports = dict(zip(_PORTS, free_ports(len(_PORTS)), strict=True))
     command = [sys.executable, "-P", "-m", "ray.scripts.scripts", "start", "--head", "--block", "--node-ip-address=127.0.0.1"]
     command += ["--include-dashboard=false", "--min-worker-port=0", "--max-worker-port=0", "--disable-usage-stats"]
-    command += [f"--num-cpus={cpus}", f"--object-store-memory={object_store_bytes(cpus)}", f"--temp-dir={folder}"]
+    command += [f"--num-cpus={cpus}", f"--object-store-memory={object_store_bytes(cpus)}", f"--temp-dir={own}"]
     command += [f"--{name}={port}" for name, port in ports.items()]
     # The user's own settings for other Rays are not for this one.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")} | environment_of(folder)
@@ -116,7 +117,7 @@ def start_head(cpus: int) -> Head:
     part.write_text(json.dumps(asdict(head)), encoding="utf-8")
     part.replace(_note())  # whole or not at all: others read it without asking
     deadline = time.monotonic() + _START_S
-    while not (folder / "ray_current_cluster").exists():  # the last thing `ray start` does
+    while not (own / "ray_current_cluster").exists():  # the last thing `ray start` does
         if process.poll() is not None or time.monotonic() > deadline:
             said = (folder / "head.log").read_text(encoding="utf-8", errors="replace").strip().splitlines()
             stop_head(logs=True)
