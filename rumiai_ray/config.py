@@ -14,6 +14,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, Va
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from rumiai_ray.errors import ConfigError
+from rumiai_ray.frames.limits import DecodeLimits
+from rumiai_ray.ingest.limits import FetchLimits
 from rumiai_ray.ingest.rules import INPUT_KINDS, check_rule
 from rumiai_ray.models.base import ModelSettings
 from rumiai_ray.models.catalogue import MODELS, default_models, model_class
@@ -59,17 +61,22 @@ class Sampling(Group):
     jpeg_quality: int = result(95, "JPEG quality of the stored frames", ge=50, le=100)
 
 
+_DECODE, _FETCH = DecodeLimits(), FetchLimits()
+"""Where the limits' defaults stand: the rooms that enforce them may be used without settings."""
+_MB = 2**20
+
+
 class Limits(Group):
     """Limits on inputs. A video that exceeds one is reported as a typed error and never analysed in part."""
 
-    max_input_mb: int = execution(2048, "largest input file, in MB", ge=1)
-    max_duration_s: float = execution(1800.0, "longest video, in seconds", gt=0)
-    max_pixels: int = execution(8192 * 4320, "largest picture, width times height in pixels", ge=1)
-    max_frames: int = execution(300_000, "largest number of frames decoded from one video", ge=1)
-    decode_timeout_s: float = execution(300.0, "timeout for decoding one video, in seconds", gt=0)
-    decode_memory_mb: int = execution(4096, "address space of the decoder process, in MB", ge=256)
-    download_timeout_s: float = execution(600.0, "timeout for one download, in seconds", gt=0)
-    download_memory_mb: int = execution(1024, "address space of the yt-dlp process, in MB", ge=512)
+    max_input_mb: int = execution(_DECODE.max_file_bytes // _MB, "largest input file, in MB", ge=1)
+    max_duration_s: float = execution(_DECODE.max_duration_s, "longest video, in seconds", gt=0)
+    max_pixels: int = execution(_DECODE.max_pixels, "largest picture, width times height in pixels", ge=1)
+    max_frames: int = execution(_DECODE.max_frames, "largest number of frames decoded from one video", ge=1)
+    decode_timeout_s: float = execution(_DECODE.wall_s, "timeout for decoding one video, in seconds", gt=0)
+    decode_memory_mb: int = execution(_DECODE.memory_bytes // _MB, "address space of the decoder process, in MB", ge=256)
+    download_timeout_s: float = execution(_FETCH.total_s, "timeout for one download, in seconds", gt=0)
+    download_memory_mb: int = execution(_FETCH.site_memory_bytes // _MB, "address space of the yt-dlp process, in MB", ge=512)
     require_sandbox: bool = execution(
         default=False, description="refuse to run where the kernel cannot confine the decoder (Landlock and seccomp)"
     )
@@ -89,8 +96,10 @@ class Limits(Group):
     denied_networks: _Texts = execution(
         (), "networks never connected to, as 203.0.113.0/24, comma-separated; private_hosts opens none of them"
     )
-    scratch_max_mb: int = execution(20_480, "total size of one node's downloads in progress, in MB", ge=1)
-    disk_reserve_mb: int = execution(1024, "downloads and decoding stop while the disk has less free space than this, in MB", ge=0)
+    scratch_max_mb: int = execution(_FETCH.scratch_bytes // _MB, "total size of one node's downloads in progress, in MB", ge=1)
+    disk_reserve_mb: int = execution(
+        _FETCH.reserve_bytes // _MB, "downloads and decoding stop while the disk has less free space than this, in MB", ge=0
+    )
 
     @field_validator("inputs", "roots", "buckets", "hosts", "denied_networks")
     @classmethod

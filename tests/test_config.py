@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
@@ -13,7 +14,10 @@ from typer.testing import CliRunner
 import rumiai_ray
 from rumiai_ray.cli.options import with_settings
 from rumiai_ray.config import BaseConfig, flat_settings, load_config
+from rumiai_ray.engine.setup.run_setup import decode_limits, fetch_limits
 from rumiai_ray.errors import ConfigError
+from rumiai_ray.frames.limits import DecodeLimits
+from rumiai_ray.ingest.limits import FetchLimits
 
 SETTINGS = dict(flat_settings())
 CHOSEN: dict[tuple[str, ...], Any] = {
@@ -201,3 +205,8 @@ def test_the_address_of_a_proxy_holds_no_password_and_an_error_does_not_repeat_i
         load_config(flags={"proxy": "http://user:s3cret@proxy:3128"})
     assert "HTTPS_PROXY" in str(caught.value)
     assert "s3cret" not in str(caught.value)
+
+
+def test_the_rooms_that_enforce_limits_have_the_same_defaults_as_the_settings() -> None:
+    assert decode_limits(load_config()) == DecodeLimits()
+    assert replace(fetch_limits(load_config()), proxy=None) == FetchLimits()

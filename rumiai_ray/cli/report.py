@@ -38,13 +38,13 @@ def report(
 ) -> None:
     """Write a run as HTML pages that need no server and no network: the run, and each video with what was found drawn on its frames."""
     from rumiai_ray.engine.setup.run_setup import open_store  # noqa: PLC0415 -- brings Ray along
-    from rumiai_ray.report.write import INDEX, Limits, find_video, write_report, write_video  # noqa: PLC0415
+    from rumiai_ray.report.write import INDEX, ReportSize, find_video, write_report, write_video  # noqa: PLC0415
     from rumiai_ray.runs.export.document import file_name  # noqa: PLC0415
     from rumiai_ray.runs.find import find_run  # noqa: PLC0415
 
     found = find_run(run, config.out)
     store = open_store(config.model_copy(update={"store_remote": None})) if pictures else None
-    limits = Limits(frames, pages)
+    limits = ReportSize(frames, pages)
     if video is not None:
         path = to or Path(f"{found.run_id}-{file_name(find_video(found, video)['entry_id'])}.html")
         write_video(found, video, path, store, limits)

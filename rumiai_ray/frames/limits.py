@@ -23,11 +23,11 @@ class DecodeLimits:
     """Seconds by the clock (setting `decode_timeout_s`)."""
     cpu_s: float = 300.0
     """Seconds of CPU (setting `decode_timeout_s`)."""
-    memory_bytes: int = 2048 * 2**20
+    memory_bytes: int = 4096 * 2**20
     """Address space of the subprocess (setting `decode_memory_mb`); about 300 MiB of it are Python and the libraries."""
-    max_pixels: int = 7680 * 4320
+    max_pixels: int = 8192 * 4320
     """Pixels of one decoded frame (setting `max_pixels`)."""
-    max_duration_s: float = 3600.0
+    max_duration_s: float = 1800.0
     """Length of the video (setting `max_duration_s`)."""
     max_frames: int = 300_000
     """Decoded frames (setting `max_frames`)."""

@@ -31,7 +31,7 @@ _BUFFER_FPS = 30
 """The unit in which the library counts the time that a track may be lost."""
 _REFERENCE_FPS = 5.0
 """The unit of its motion model: our densest sampling."""
-Box = tuple[str, int, int]
+BoxKey = tuple[str, int, int]
 """A row of a tracked table: its table, `frame_index` and number within the frame."""
 
 
@@ -41,7 +41,7 @@ class Tracks:
 
     rows: list[Row]
     """Of table `tracks`, by `track_id`."""
-    track_of: Mapping[Box, int]
+    track_of: Mapping[BoxKey, int]
     """The track of every box that has one."""
     looks: Mapping[int, Sequence[Look]]
     """Those of the frames that a track's boxes are in, by `track_id`."""
@@ -58,7 +58,7 @@ def link(video: Video, thresholds: Thresholds) -> Tracks:
         key=lambda boxes: (boxes[0]["time_s"], boxes[0]["of"], boxes[0]["index"]),
     )
     rows: list[Row] = []
-    track_of: dict[Box, int] = {}
+    track_of: dict[BoxKey, int] = {}
     looks: dict[int, Sequence[Look]] = {}
     for number, boxes in enumerate(linked):
         first, last = boxes[0], boxes[-1]

@@ -49,7 +49,7 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class Lane:
+class TimelineLane:
     """One lane."""
 
     name: str
@@ -79,7 +79,7 @@ class Timeline:
         self._times_s = times_s
         self._analyses = rows.analyses(self._key)
 
-    def lanes(self) -> list[Lane]:
+    def lanes(self) -> list[TimelineLane]:
         """All lanes, from top to bottom."""
         return [
             self._shots(),
@@ -96,46 +96,46 @@ class Timeline:
     def _found(self, table: str) -> Found:
         return self._rows.found(table, self._key)
 
-    def _shots(self) -> Lane:
+    def _shots(self) -> TimelineLane:
         found = self._found("shots")
         bars = [
             self._bar(row["start_s"], row["end_s"], str(row["shot_index"] + 1), f"shot {row['shot_index'] + 1}", f"shot{number % 2}")
             for number, row in enumerate(found)
         ]
-        return Lane("shots", tuple(bars), missing=found.missing)
+        return TimelineLane("shots", tuple(bars), missing=found.missing)
 
-    def _framing(self) -> Lane:
+    def _framing(self) -> TimelineLane:
         found = self._found("person_framing_seconds")
         measured = [row for row in found if row["shot_type"] is not None]
         bars = []
         for row, end_s in _runs(measured):
             bars.append(self._bar(row["second"], end_s, row["shot_type"], f"framing: {row['shot_type']}", f"framing-{row['shot_type']}"))
         missing = found.missing or (None if measured else reason_of("mediapipe", self._analyses))
-        return Lane("framing", tuple(bars), missing=missing)
+        return TimelineLane("framing", tuple(bars), missing=missing)
 
-    def _looks(self) -> Lane:
+    def _looks(self) -> TimelineLane:
         found = self._found("gaze")
         frames = [row["frame_index"] for row in found if row["face_index"] == 0 and row["eye_contact"]]
         bars = [self._bar(start, end, "", "looks at the camera", "looks") for start, end in self._stretches(frames, "mediapipe")]
-        return Lane("looks at the camera", tuple(bars), missing=found.missing, nothing="never")
+        return TimelineLane("looks at the camera", tuple(bars), missing=found.missing, nothing="never")
 
-    def _emotions(self) -> Lane:
+    def _emotions(self) -> TimelineLane:
         found = self._found("emotions")
         rows = sorted((row for row in found if row["is_largest"]), key=lambda row: row["time_s"])
         times = [row["time_s"] for row in rows]
         gap_s = _GAP_STEPS * self._model_step_s("emotion")
         curves = [Curve(self._path(times, [row[name] for row in rows], gap_s), f"emotion-{name}", name) for name in EMOTIONS if rows]
-        return Lane("expression", curves=tuple(curves), lines=4, missing=found.missing, nothing="no face")
+        return TimelineLane("expression", curves=tuple(curves), lines=4, missing=found.missing, nothing="no face")
 
-    def _words(self) -> Lane:
+    def _words(self) -> TimelineLane:
         found = self._found("words")
         bars = [
             self._bar(row["start_s"], row["end_s"], row["word"], f"{row['word']} (probability {row['probability']:.2f})", "word")
             for row in found
         ]
-        return Lane("speech", tuple(bars), missing=found.missing, nothing="no speech")
+        return TimelineLane("speech", tuple(bars), missing=found.missing, nothing="no speech")
 
-    def _texts(self) -> Lane:
+    def _texts(self) -> TimelineLane:
         spans = self._found("text_spans")
         if spans.missing != NOT_COMPUTED:
             bars = []
@@ -143,16 +143,16 @@ class Timeline:
                 kind = row["kind"] or "unknown"
                 title = f"{row['text']} ({kind}, {row['position']})"
                 bars.append(self._bar(row["start_s"], row["end_s"], row["text"], title, f"text-{kind}", line))
-            return Lane("text on the screen", tuple(bars), lines=_lines(bars), missing=spans.missing, nothing="no text")
+            return TimelineLane("text on the screen", tuple(bars), lines=_lines(bars), missing=spans.missing, nothing="no text")
         found = self._found("texts")
         ends = [{**row, "start_s": row["time_s"] - self._step_s / 2, "end_s": row["time_s"] + self._step_s / 2} for row in found]
         bars = [
             self._bar(row["start_s"], row["end_s"], "", row["text"] or UNREADABLE, "text-unknown", line) for row, line in _stacked(ends)
         ]
         name = "text sightings (spans: not computed)"
-        return Lane(name, tuple(bars), lines=_lines(bars), missing=found.missing, nothing="no text")
+        return TimelineLane(name, tuple(bars), lines=_lines(bars), missing=found.missing, nothing="no text")
 
-    def _objects(self) -> Lane:
+    def _objects(self) -> TimelineLane:
         found = self._found("objects")
         frames: dict[str, set[int]] = {}
         for row in found:
@@ -164,9 +164,11 @@ class Timeline:
             for start, end in self._stretches(sorted(frames[label]), "yolo")
         ]
         more = len(frames) - len(labels)
-        return Lane("objects" + (f" (and {more} more kinds)" if more else ""), tuple(bars), lines=_lines(bars), missing=found.missing)
+        return TimelineLane(
+            "objects" + (f" (and {more} more kinds)" if more else ""), tuple(bars), lines=_lines(bars), missing=found.missing
+        )
 
-    def _gestures(self) -> Lane:
+    def _gestures(self) -> TimelineLane:
         found = self._found("gestures")
         frames: dict[str, list[int]] = {}
         for row in found:
@@ -176,9 +178,9 @@ class Timeline:
             for line, (gesture, seen) in enumerate(frames.items())
             for start, end in self._stretches(sorted(set(seen)), "mediapipe")
         ]
-        return Lane("gestures", tuple(bars), lines=_lines(bars), missing=found.missing)
+        return TimelineLane("gestures", tuple(bars), lines=_lines(bars), missing=found.missing)
 
-    def _loudness(self) -> Lane:
+    def _loudness(self) -> TimelineLane:
         found = self._found("audio_energy")
         rows = list(found)
         each = max(1, -(-len(rows) // _CURVE_POINTS))
@@ -186,7 +188,7 @@ class Timeline:
         times = [(row["start_s"] + row["end_s"]) / 2 for row in loudest]
         heights = [max(0.0, 1 - row["loudness_dbfs"] / _QUIETEST_DB) for row in loudest]
         curves = (Curve(self._path(times, heights, self._length_s), "loudness", "loudness, -60 to 0 dB", filled=True),) if rows else ()
-        return Lane("loudness", curves=curves, lines=2, missing=found.missing, nothing="no sound")
+        return TimelineLane("loudness", curves=curves, lines=2, missing=found.missing, nothing="no sound")
 
     def _bar(self, start_s: float, end_s: float, text: str, title: str, kind: str, line: int = 0) -> Bar:
         start, end = max(0.0, start_s / self._length_s), min(1.0, end_s / self._length_s)

@@ -50,7 +50,7 @@ class ModelLine:
 
 
 @dataclass(frozen=True)
-class Failure:
+class FailureKind:
     """Failures of one kind."""
 
     where: str
@@ -69,7 +69,7 @@ class RunPage:
     manifest: RunManifest
     tiles: tuple[Tile, ...]
     models: tuple[ModelLine, ...]
-    failures: tuple[Failure, ...]
+    failures: tuple[FailureKind, ...]
     charts: tuple[Bars, ...]
     columns: tuple[str, ...]
     lines: tuple[VideoLine, ...]
@@ -170,7 +170,7 @@ def _time_s(found: Sequence[Row]) -> float | None:
     return sum(times) if times else None
 
 
-def _failures(rows: RunRows, dead: Sequence[Row], analyses: Sequence[Row]) -> list[Failure]:
+def _failures(rows: RunRows, dead: Sequence[Row], analyses: Sequence[Row]) -> list[FailureKind]:
     inputs = {video["video_key"]: video["input"] for video in rows.videos}
     kinds: dict[tuple[str, str, str], list[str]] = {}
     for row in dead:
@@ -179,7 +179,7 @@ def _failures(rows: RunRows, dead: Sequence[Row], analyses: Sequence[Row]) -> li
     for row in analyses:
         if row["status"] == Status.FAILED:
             kinds.setdefault((row["model_name"], row["error_class"], row["error_message"]), []).append(inputs[row["video_key"]])
-    found = [Failure(*kind, len(who), tuple(PurePosixPath(each).name for each in who[:_EXAMPLES])) for kind, who in kinds.items()]
+    found = [FailureKind(*kind, len(who), tuple(PurePosixPath(each).name for each in who[:_EXAMPLES])) for kind, who in kinds.items()]
     return sorted(found, key=lambda failure: -failure.times)
 
 

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from rumiai_ray.report.draw import COLOURS, LAYERS
-from rumiai_ray.report.lanes import Lane, Timeline
+from rumiai_ray.report.lanes import Timeline, TimelineLane
 from rumiai_ray.report.pictures import Strip, strip_of
 from rumiai_ray.report.rows import NOT_COMPUTED, reason_by_source
 from rumiai_ray.report.values import UNREADABLE, Shown, clock, facts_of, in_words, is_plain, listed, of_column
@@ -82,7 +82,7 @@ class VideoPage:
     moments: tuple[Moment, ...]
     sampled: int
     strip: Strip
-    lanes: tuple[Lane, ...]
+    lanes: tuple[TimelineLane, ...]
     legend: tuple[tuple[str, str], ...]
     segments: tuple[Segment, ...]
     speech_missing: str | None

@@ -28,7 +28,7 @@ MOST_PAGES = 200
 
 
 @dataclass(frozen=True)
-class Limits:
+class ReportSize:
     """How much is written."""
 
     frames: int = MOST_FRAMES
@@ -39,7 +39,7 @@ def write_report(
     run: Run,
     directory: Path,
     store: FrameStore | None,
-    limits: Limits = Limits(),
+    limits: ReportSize = ReportSize(),
     told: Callable[[str], None] = lambda _: None,
 ) -> list[Path]:
     """Write the report of a run.
@@ -84,7 +84,7 @@ def write_report(
     return written
 
 
-def write_video(run: Run, wanted: str, path: Path, store: FrameStore | None, limits: Limits = Limits()) -> Path:
+def write_video(run: Run, wanted: str, path: Path, store: FrameStore | None, limits: ReportSize = ReportSize()) -> Path:
     """Write the page of one video as one file.
 
     Args:

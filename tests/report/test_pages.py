@@ -11,7 +11,7 @@ import pytest
 
 from report_run import OLD_TABLES, analysis_row, plain_rows, text_row, video_key, video_row, word_rows, write_run
 from rumiai_ray.errors import ConfigError
-from rumiai_ray.report.write import Limits, find_video, write_report, write_video
+from rumiai_ray.report.write import ReportSize, find_video, write_report, write_video
 from rumiai_ray.runs.diff import compare_runs
 from rumiai_ray.schema.registry import TABLES_BY_NAME
 
@@ -127,7 +127,7 @@ def test_entries_of_one_video_share_its_page(tmp_path: Path) -> None:
 
 def test_no_more_pages_are_written_than_asked_for_and_the_others_are_still_listed(tmp_path: Path) -> None:
     run = write_run(tmp_path / "runs", {name: {} for name in ("a", "b", "c")})
-    index, *pages = write_report(run, tmp_path / "report", None, Limits(pages=1))
+    index, *pages = write_report(run, tmp_path / "report", None, ReportSize(pages=1))
     assert [page.name for page in pages] == ["a.html"]
     text = index.read_text(encoding="utf-8")
     assert text.count('href="videos/') == 1

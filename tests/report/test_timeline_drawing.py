@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from report_run import analysis_row, emotion_row, table_row, video_row, write_run
 from rumiai_ray.report.charts import bars_of, histogram
-from rumiai_ray.report.lanes import Lane, Timeline
+from rumiai_ray.report.lanes import Timeline, TimelineLane
 from rumiai_ray.report.rows import RunRows
 from rumiai_ray.report.write import write_report, write_video
 from synthetic_run import object_row
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from rumiai_ray.runs.reader import Run
 
 
-def lanes_of(run: Run) -> dict[str, Lane]:
+def lanes_of(run: Run) -> dict[str, TimelineLane]:
     rows = RunRows(run)
     (video,) = rows.videos
     return {lane.name: lane for lane in Timeline(rows, video, rows.times_s(video["video_key"])).lanes()}
 
 
-def spans(lane: Lane) -> list[tuple[float, float]]:
+def spans(lane: TimelineLane) -> list[tuple[float, float]]:
     """Begin and end of the bars, in seconds of a video of 10."""
     return [(float(bar.left[:-1]) / 10, (float(bar.left[:-1]) + float(bar.width[:-1])) / 10) for bar in lane.bars]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Status = Literal["ok", "warning", "error"]
+Severity = Literal["ok", "warning", "error"]
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,7 @@ class Finding:
 
     check: str
     """What was looked at, in a word or two."""
-    status: Status
+    status: Severity
     """`error` where a run would fail, `warning` where it would be slower, poorer or leave a question open."""
     message: str
     """What was found."""
