@@ -60,6 +60,20 @@ class Call:
 class Lane:
     """The thread and its queue.
 
+    The actor, as the lane sees it:
+
+        starting ──loaded──► serving ──too much memory──► draining ──last answer: killed──► starting
+           │                    │
+           │                    └──call overran: killed, or process died──► calls charged or requeued ──► starting
+           └──model cannot be loaded──► given up: every call, queued or new, gets the reason
+
+    A call:
+
+        queued ──► sent ──answer──► answered
+          ▲          ├──died, another call was running──► queued, not charged
+          │          └──failed, hung or crashed──► charged ──`attempts` times──► failed; the video is not asked again
+          └──────────────────fewer times──────────────┘
+
     Args:
         name: the model's.
         actor_name: the actor's in Ray.

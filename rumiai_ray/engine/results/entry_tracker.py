@@ -37,6 +37,14 @@ class _Open:
 class Ledger:
     """Rows in, settled entries out. A row that comes twice counts once, and so does an entry all of whose rows come twice.
 
+    An entry:
+
+        unknown ──a row──► open ──all rows are back, or it is a dead letter──► settled ──► done, and later rows of it count for nothing
+           ▲                └──all rows of a repeat are back──► waiting ──the analysis of that video ends──► settled as `repeat` ──► done
+           └──its rows were lost before they were written (`lost`), or a new round begins (`forget`, of open and waiting ones)
+
+    A row that no front could answer counts as back; its entry is settled with `error`.
+
     Args:
         analysed: keys of videos whose analysis is in the run already.
     """

@@ -38,6 +38,15 @@ _LOG = logging.getLogger(__name__)
 class Keeper:
     """Holds at most one cell, from when it is first asked for until nobody has used it for `idle_s`.
 
+        no cell ──a command's turn──► starting ──ready──► warm ──`idle_s` without a queue, or a part is lost──► no cell
+           ▲                             │
+           └──could not start: the command whose turn it is gets the error
+
+    A command's ticket:
+
+        queued ──first in the queue──► has the cell ──leaves──► gone
+          └────────silent for `FORGOTTEN_S`───┴──► struck; it gets its place back if it speaks before anybody else asks
+
     Args:
         key: fingerprint of what the cell is made of.
         parts: what that is the fingerprint of, as flat text, to say in what another differs.
