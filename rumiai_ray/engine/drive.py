@@ -302,6 +302,7 @@ class Drive:
             if asks:
                 if not self._pool.wanted:
                     self._pool.want(1)  # before the row is placed, which needs a Ray
+                    self._news()
                 self._pool.submit(Row(*row.placed()))
                 self._observer.submitted()
             elif row.work is not None:
