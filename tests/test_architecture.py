@@ -16,7 +16,7 @@ ROOT = PACKAGE.parent
 ORDER = (
     "shown", "errors", "settings", "logs", "tracebacks", "schema", "storage", "provenance", "confinement", "ingest", "frames", "models",
     "config", "insights", "runs", "engine.work", "engine.ray_session", "engine.setup", "engine.cell", "engine.results", "engine.warm",
-    "engine.interactive", "engine.batch", "engine.benchmark", "report", "cli", "python_api",
+    "engine.drive", "engine.interactive", "engine.batch", "engine.benchmark", "report", "cli", "python_api",
 )  # fmt: skip
 """Every room, lowest first: a room imports from itself and from those before it."""
 OUTSIDE = {"", "__main__", "engine"}

@@ -18,7 +18,7 @@ from rumiai_ray.engine.work import ray_data_source as dataset
 from rumiai_ray.engine.work.entry_reader import Stage
 from rumiai_ray.engine.work.entry_registry import Claims
 from rumiai_ray.engine.work.item import decode
-from rumiai_ray.engine.work.ray_data_source import ReadPolicy, WorkStream
+from rumiai_ray.engine.work.ray_data_source import RayDataSource, ReadPolicy
 from rumiai_ray.errors import StorageError
 from rumiai_ray.ingest.entries import Entry
 
@@ -48,14 +48,13 @@ def take_all(stage: Stage, entries: Sequence[Entry], policy: ReadPolicy = POLICY
     """Run a stream to its end; the entries name no files, so each gives one row, a dead letter."""
     claims: Any = ray.remote(num_cpus=0)(Claims).remote({})
     waves: list[int] = []
-    stream = WorkStream(entries, stage, claims, policy, lambda wave: waves.append(len(wave)))
+    stream = RayDataSource(entries, stage, claims, policy, lambda wave: waves.append(len(wave)))
     taken = []
     while not stream.ended:
-        block = stream.take(0.1)
-        if block is not None:
-            reference, rows = block
+        for row in stream.take(0.1):
+            reference, position = row.placed()
             assert isinstance(reference, ray.ObjectRef)
-            taken += [decode(ray.get(reference), row).entry_id for row in range(rows)]
+            taken.append(decode(ray.get(reference), position).entry_id)
     return Taken(taken, waves)
 
 
@@ -80,8 +79,8 @@ def test_a_manifest_is_read_no_further_than_the_wave(stage: Stage, monkeypatch: 
         while True:
             yield missing(next(read))
 
-    stream = WorkStream(entries(), stage, claims, POLICY, lambda _: None)
-    while stream.take(0.1) is None:
+    stream = RayDataSource(entries(), stage, claims, POLICY, lambda _: None)
+    while not stream.take(0.1):
         assert not stream.ended
     stream.stop()
     assert next(read) <= 4 * (dataset._AHEAD + 3)

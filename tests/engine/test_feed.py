@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rumiai_ray.engine.work import thread_source as feeds
-from rumiai_ray.engine.work.thread_source import Feed
+from rumiai_ray.engine.work.thread_source import ThreadSource
 from rumiai_ray.ingest.entries import Entry
 
 if TYPE_CHECKING:
@@ -41,15 +41,13 @@ def _entries(names: str) -> list[Entry]:
 def _all(feed: Any) -> list[Any]:
     rows = []
     while not feed.ended:
-        row = feed.take(LONG_S)
-        if row is not None:
-            rows.append(row)
+        rows += [row.work for row in feed.take(LONG_S)]
     return rows
 
 
 def _feed(stage: Any, entries: list[Entry]) -> Any:
     """A feed of this stage; without a type, for its rows are names here."""
-    return Feed(stage, entries)
+    return ThreadSource(stage, entries)
 
 
 def test_every_row_comes_once_and_in_order_and_then_the_feed_is_ended() -> None:
@@ -71,15 +69,15 @@ def test_nothing_is_read_much_further_than_it_is_taken(monkeypatch: pytest.Monke
     monkeypatch.setattr(feeds, "_AHEAD", 2)
     stage = Rows()
     feed = _feed(stage, _entries("abcdefgh"))
-    first = feed.take(LONG_S)
-    assert first == "a0"
+    (first,) = feed.take(LONG_S)
+    assert first.work == "a0"
     assert len(stage.begun) <= 4, "one taken, two waiting, one in hand"
     assert _all(feed) == [f"{name}0" for name in "bcdefgh"]
 
 
 def test_what_broke_it_is_raised_after_the_rows_that_were_whole() -> None:
     feed = _feed(Rows(broken_at="b"), _entries("abc"))
-    assert feed.take(LONG_S) == "a0"
+    assert [row.work for row in feed.take(LONG_S)] == ["a0"]
     with pytest.raises(MemoryError, match="no more"):
         feed.take(LONG_S)
     assert feed.ended

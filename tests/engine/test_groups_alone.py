@@ -13,11 +13,12 @@ from ray.exceptions import RayTaskError, WorkerCrashedError
 from fake_ray import Call, Promise, fake_ray
 from fakes import SAMPLED
 from rumiai_ray.config import Engine
+from rumiai_ray.engine.cell.dispatcher import arrived
 from rumiai_ray.engine.cell.messages import Index
 from rumiai_ray.engine.results import commit_groups as under_test
 from rumiai_ray.engine.results.commit_groups import Groups
 from rumiai_ray.engine.results.commit_task import Written
-from rumiai_ray.engine.results.entry_tracker import Settled
+from rumiai_ray.engine.results.entry_tracker import Ended, Settled
 from rumiai_ray.engine.work.arrow_ipc import pack
 from rumiai_ray.engine.work.counts import Tally
 from rumiai_ray.engine.work.item import Header, VideoPlan
@@ -73,6 +74,10 @@ class Place:
         fields: dict[str, Any] = {"files": (), "dead_lettered": (), "tally": Tally(), "errors": {}, **left}
         task.give(Written(committed=tuple(name for name in names if name not in elsewhere), **fields))
 
+    def step(self, *, everything: bool = False) -> list[Ended]:
+        """One turn of the driver's loop."""
+        return self.groups.ready(arrived(self.groups.waits(), 0), everything=everything)
+
     def fail(self, error: Exception) -> None:
         self.tasks.open[0].fail(error)
 
@@ -100,43 +105,43 @@ def _raised(cause: Exception) -> Exception:
 
 def test_a_small_group_waits_for_others_until_it_is_old(place: Place) -> None:
     place.groups.add([_settled("a")])
-    place.groups.step()
+    place.step()
     assert place.written() == []
     place.now_s += OLD_S - 1
     place.groups.add([_settled("b")])
-    place.groups.step()
+    place.step()
     assert (place.written(), place.groups.open) == ([], 2)
     place.now_s += 1
-    place.groups.step()
+    place.step()
     assert (place.written(), place.groups.open) == ([["a", "b"]], 2)
 
 
 def test_a_large_group_is_written_at_once_and_a_small_one_when_everything_is_due(place: Place) -> None:
     place.groups.add([_settled("large", payload_bytes=1_000_000)])
-    place.groups.step()
+    place.step()
     place.groups.add([_settled("small")])
-    place.groups.step()
+    place.step()
     assert place.written() == [["large"]]
-    place.groups.step(everything=True)
+    place.step(everything=True)
     assert place.written() == [["large"], ["small"]]
 
 
 def test_an_entry_is_told_to_be_in_the_run_when_its_record_is_written_and_not_before(place: Place) -> None:
     place.groups.add([_settled("a"), _settled("b")])
-    assert place.groups.step(everything=True) == []
-    assert place.groups.step() == []
+    assert place.step(everything=True) == []
+    assert place.step() == []
     place.end()
-    ended = place.groups.step()
+    ended = place.step()
     assert [(one.settled.header.entry.entry_id, one.error, one.lost) for one in ended] == [("a", None, False), ("b", None, False)]
     assert (place.log.committed, place.groups.open) == ([("a", "b")], 0)
 
 
 def test_what_could_not_be_assembled_and_what_was_lost_is_told_apart(place: Place) -> None:
     place.groups.add([_settled("good"), _settled("bad"), _settled("gone")])
-    place.groups.step(everything=True)
+    place.step(everything=True)
     trouble = ModelError("cannot", "yolo", "do")
     place.end(dead_lettered=("bad",), errors={"bad": trouble}, lost=("gone",))
-    told = {one.settled.header.entry.entry_id: (one.error, one.lost) for one in place.groups.step()}
+    told = {one.settled.header.entry.entry_id: (one.error, one.lost) for one in place.step()}
     assert told == {"good": (None, False), "bad": (trouble, False), "gone": (None, True)}
     assert (place.log.committed, place.log.dead) == ([("good",)], [("bad",)])
 
@@ -144,52 +149,52 @@ def test_what_could_not_be_assembled_and_what_was_lost_is_told_apart(place: Plac
 def test_while_four_groups_are_being_written_no_further_one_is_begun(place: Place) -> None:
     for name in "abcde":
         place.groups.add([_settled(name)])
-        place.groups.step(everything=True)
+        place.step(everything=True)
     assert (place.written(), place.groups.full) == ([["a"], ["b"], ["c"], ["d"]], True)
     place.end(place.tasks.open[2])
-    place.groups.step(everything=True)
+    place.step(everything=True)
     assert place.written() == [["a"], ["b"], ["d"], ["e"]]
 
 
 def test_storage_that_fails_ends_the_run_with_its_own_error(place: Place) -> None:
     place.groups.add([_settled("a"), _settled("b")])
-    place.groups.step(everything=True)
+    place.step(everything=True)
     full = StorageError("no space left", "/runs", "make room")
     place.fail(_raised(full))
     with pytest.raises(StorageError) as caught:
-        place.groups.step()
+        place.step()
     assert caught.value is full
 
 
 def test_a_group_whose_task_crashes_is_written_entry_by_entry_and_only_the_culprit_is_buried(place: Place) -> None:
     place.groups.add([_settled("a"), _settled("deadly"), _settled("c")])
-    place.groups.step(everything=True)
+    place.step(everything=True)
     place.fail(WorkerCrashedError())
-    place.groups.step()
+    place.step()
     assert place.written() == [["a"], ["deadly"], ["c"]]
     for task in list(place.tasks.open):
         if task.arguments[1][0].header.entry.entry_id == "deadly":
             task.fail(WorkerCrashedError())
         else:
             place.end(task)
-    ended = [one for _ in range(3) for one in place.groups.step()]
+    ended = [one for _ in range(3) for one in place.step()]
     assert [one.settled.header.entry.entry_id for one in ended] == ["a", "c"]
     assert place.written() == [["deadly"]]
     (buried,) = place.tasks.open[0].arguments[1]
     assert buried.answers == ()
     assert "assembling it crashed the task" in str(buried.error)
     place.end(dead_lettered=("deadly",))
-    (last,) = place.groups.step()
+    (last,) = place.step()
     assert last.error is buried.error
 
 
 def test_a_task_that_raises_is_tried_three_times_before_its_entry_is_buried(place: Place) -> None:
     place.groups.add([_settled("a")])
-    place.groups.step(everything=True)
+    place.step(everything=True)
     for _ in range(3):
         assert place.tasks.open[0].arguments[1][0].error is None
         place.fail(_raised(MemoryError("short of memory")))
-        place.groups.step()
+        place.step()
     (buried,) = place.tasks.open[0].arguments[1]
     assert isinstance(buried.error, ModelError)
     assert buried.error.attempts == 3
@@ -197,7 +202,7 @@ def test_a_task_that_raises_is_tried_three_times_before_its_entry_is_buried(plac
 
 def test_a_dead_letter_that_cannot_be_written_either_ends_the_run(place: Place) -> None:
     place.groups.add([_settled("a", error=ModelError("cannot", "yolo", "do"))])
-    place.groups.step(everything=True)
+    place.step(everything=True)
     place.fail(WorkerCrashedError())
     with pytest.raises(ModelError, match="not even a dead letter can be written"):
-        place.groups.step()
+        place.step()

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rumiai_ray.engine.cell import pool as pools
+from rumiai_ray.engine.cell import supply
 from rumiai_ray.engine.cell.dispatcher import Done, Row
 from rumiai_ray.engine.cell.messages import Failure, Index, Outcome
-from rumiai_ray.engine.cell.pool import Pool
+from rumiai_ray.engine.cell.pool import CellPool, LostModels, Pool
+from rumiai_ray.engine.warm.borrowed_cell import BorrowedCell
 from rumiai_ray.errors import ModelError, TransientError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
 
 @dataclass(eq=False)
@@ -63,8 +64,11 @@ class Desk:
     def rows(self) -> list[Row]:
         return list(self.taken)
 
-    def collect(self, timeout_s: float) -> list[Done]:
-        del timeout_s
+    def waits(self) -> list[Any]:
+        return []
+
+    def ready(self, references: Collection[Any]) -> list[Done]:
+        del references
         if self.broken is not None:
             raise self.broken
         return self.finished()
@@ -115,10 +119,10 @@ def ground(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ground]:
         def give_back(place: Room) -> None:
             place.given_back = True
 
-        monkeypatch.setattr(pools, "ask", ask)
-        monkeypatch.setattr(pools, "start", start)
-        monkeypatch.setattr(pools, "remove_placement_group", give_back)
-        monkeypatch.setattr(pools, "_LOOK_S", 0.0)
+        monkeypatch.setattr(supply, "ask", ask)
+        monkeypatch.setattr(supply, "start", start)
+        monkeypatch.setattr(supply, "remove_placement_group", give_back)
+        monkeypatch.setattr(supply, "_LOOK_S", 0.0)
         spec: Any = type("Spec", (), {"shape": type("Shape", (), {"bundle": {"CPU": 2}})})
         made = Ground(Pool(spec, dispatch, attempts, place_timeout_s), [], [], [])
         return made
@@ -264,3 +268,105 @@ def test_closing_ends_every_cell_and_every_wait(ground: Callable[..., Ground]) -
     assert here.cells[0].closed
     assert here.rooms[1].given_back
     assert (here.pool.cells, here.pool.wanted) == ([], 0)
+
+
+def _one_cell(supply_of_one: Any, **how: Any) -> tuple[CellPool, list[Desk]]:
+    """A pool on such a supply, and the desks of the cells it has had."""
+    desks: list[Desk] = []
+
+    def dispatch(_: Any) -> Any:
+        desks.append(Desk())
+        return desks[-1]
+
+    return CellPool(supply_of_one, dispatch, 9, keeps=True, **how), desks
+
+
+def _blocks(pool: CellPool) -> list[str]:
+    return [str(done.row.block) for done in pool.ready(())]
+
+
+def test_a_cell_that_was_given_to_the_run_is_used_and_left_as_it_is() -> None:
+    given: Any = FakeCell(Room())
+    pool, desks = _one_cell(supply.GivenCell(given))
+    pool.submit(Row("a"))
+    assert (_blocks(pool), pool.cells, pool.wanted) == ([], [given], 1)
+    desks[0].answer()
+    assert _blocks(pool) == ["a"]
+    pool.release()
+    assert pool.cells == [given], "a further row may come"
+    pool.close()
+    assert not given.closed
+
+
+def test_a_given_cell_that_dies_ends_the_run_for_no_other_can_be_had() -> None:
+    given: Any = FakeCell(Room())
+    pool, desks = _one_cell(supply.GivenCell(given))
+    pool.submit(Row("a"))
+    _blocks(pool)
+    desks[0].broken = ModelError("gone", "cell", "see")
+    with pytest.raises(ModelError, match="no other cell can be had"):
+        _blocks(pool)
+
+
+def test_where_a_lost_model_is_not_fatal_its_rows_come_back_failed_once_the_cells_allowed_have_lost_it(
+    ground: Callable[..., Ground],
+) -> None:
+    here = ground()
+    told: list[str] = []
+    own: Any = here.pool._supply
+    pool, desks = _one_cell(own, policy=LostModels(2, fatal=False), lost_model=lambda index: told.append(index.entry_id))
+    for name in "ab":
+        pool.submit(Row(name))
+    _blocks(pool)
+    desks[0].answer(lost="yolo")
+    assert _blocks(pool) == []
+    assert here.cells[0].closed
+    _blocks(pool)
+    assert sorted(str(row.block) for row in desks[1].taken) == ["a", "b"]
+    for _ in range(2):
+        desks[1].answer(lost="yolo")
+        assert len(_blocks(pool)) == 1
+    assert (told, here.cells[1].closed, len(desks)) == (["a"], False, 2), "the second cell is kept for what the other models find"
+
+
+class FakeLease:
+    """A turn with a warm cell whose server gives another one when a test says so."""
+
+    def __init__(self) -> None:
+        self.cell: Any = FakeCell(Room())
+        self.lost_because = ""
+        self.replaced = 0
+        self.next: Any = None
+
+    def replace(self) -> None:
+        self.replaced += 1
+
+    def poll(self) -> Any:
+        return self.next
+
+
+def test_a_borrowed_cell_that_dies_is_replaced_by_its_server_without_waiting_and_its_rows_go_to_the_new_one() -> None:
+    lease: Any = FakeLease()
+    pool, desks = _one_cell(BorrowedCell(lease))
+    pool.submit(Row("a"))
+    _blocks(pool)
+    desks[0].broken = ModelError("gone", "cell", "see")
+    assert (_blocks(pool), lease.replaced, pool.cells, pool.open) == ([], 1, [], 1)
+    assert (_blocks(pool), pool.cells) == ([], [])
+    lease.next = FakeCell(Room())
+    _blocks(pool)
+    assert (pool.cells, [row.block for row in desks[1].taken]) == ([lease.next], ["a"])
+    desks[1].answer()
+    assert _blocks(pool) == ["a"]
+    pool.close()
+    assert not lease.next.closed, "it is the server's"
+
+
+def test_a_borrowed_cell_that_was_taken_away_ends_the_run_with_the_reason() -> None:
+    lease: Any = FakeLease()
+    pool, _ = _one_cell(BorrowedCell(lease))
+    pool.submit(Row("a"))
+    _blocks(pool)
+    lease.lost_because = "the server took this command for dead"
+    with pytest.raises(TransientError, match="took this command for dead"):
+        _blocks(pool)

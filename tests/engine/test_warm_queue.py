@@ -140,6 +140,22 @@ def test_a_cell_that_has_lost_a_model_is_not_lent_again(clock: _Clock, started: 
     assert keeper.ask("b", "two")["cell"] is started[1]
 
 
+def test_a_broken_cell_is_replaced_within_the_turn_of_the_command_that_has_it(clock: _Clock, started: list[Any]) -> None:
+    del clock
+    keeper = _keeper()
+    keeper.ask("a", "one")
+    keeper.ask("b", "two")
+    keeper.replace("b")
+    assert not started[0].closed, "it is not the other's turn"
+    keeper.replace("a")
+    assert started[0].closed
+    assert keeper.ask("b", "two")["behind"] == "one"
+    assert keeper.ask("a", "one")["cell"] is started[1]
+    keeper.leave("a")
+    keeper.replace("a")
+    assert not started[1].closed, "its turn is over"
+
+
 def test_the_command_whose_turn_it_is_is_told_why_there_is_no_cell(clock: _Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     del clock
 
@@ -332,3 +348,27 @@ def test_a_command_learns_that_it_has_lost_the_cell(monkeypatch: pytest.MonkeyPa
         assert learned.wait(30)
     assert len(told) == 1
     assert why in told[0]
+
+
+def test_a_stop_while_another_command_has_the_cell_is_heard_and_gives_the_place_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (keeper_answers, warm):
+        monkeypatch.setattr(module, "ray", SimpleNamespace(get=_get))
+    left: list[str] = []
+    busy: Any = _Silent(HERE)
+    busy.ask = SimpleNamespace(remote=lambda *_, **__: {"protocol": PROTOCOL, "cell": None, "behind": "process 7", "error": None})
+    busy.leave = SimpleNamespace(remote=left.append)
+    monkeypatch.setattr(warm, "_keeper", lambda _: busy)
+    said: list[str] = []
+    looks = 0
+
+    def check() -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 3:
+            raise KeyboardInterrupt
+
+    wanted: Any = None
+    with pytest.raises(KeyboardInterrupt), warm._turn(wanted, said.append, check):
+        pytest.fail("it had the cell")
+    assert said == ["waiting for the warm cell, which process 7 uses"]
+    assert len(left) == 1

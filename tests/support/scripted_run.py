@@ -51,9 +51,9 @@ def one_insight(video: Video, of: Thresholds) -> Insights:
 
 
 def in_the_driver(writer: RunWriter, names: Sequence[str]) -> None:
-    """Write and commit a group as `analyze` does."""
+    """Write and commit a group through the writer's own buffers."""
     for name in names:
-        settled = _settled(name)
+        settled = settled_entry(name)
         if settled.header.plan is None:
             writer.add({"dead_letter": settled.header.row})
         else:
@@ -62,9 +62,9 @@ def in_the_driver(writer: RunWriter, names: Sequence[str]) -> None:
 
 
 def in_a_task(writer: RunWriter, names: Sequence[str]) -> None:
-    """Write and commit a group as `batch` does. `ray.get` in `engine.writing` must hand payloads through: no Ray is running."""
+    """Write and commit a group as `batch` does. `ray.get` in `commit_task` must hand payloads through: no Ray is running."""
     target = Target(writer.run, RUN_ID, (MODEL,), writer.tables, THRESHOLDS)
-    written = write_group(target, [_settled(name) for name in names], writer.next_sequence, 60)
+    written = write_group(target, [settled_entry(name) for name in names], writer.next_sequence, 60)
     writer.commit_files(written.files, written.committed, written.dead_lettered)
 
 
@@ -119,7 +119,16 @@ def check_finished(out: Path | str) -> None:
         assert named
 
 
-def _settled(name: str) -> Settled:
+def begun(out: Path | str) -> RunWriter:
+    """A new run that nothing is committed to."""
+    versions = {name: table.version for name, table in TABLES.items()}
+    entries = EntryFile.of(ENTRIES)
+    now = manifest(entries=len(ENTRIES), entries_sha256=entries.sha256, tables=versions)
+    return RunWriter.create(out, now, TABLES, entries=entries.data)
+
+
+def settled_entry(name: str) -> Settled:
+    """An entry of `ENTRIES` all of whose answers are back; its payload is at hand, not a reference."""
     if name == "bad":
         return Settled(Header(Entry(name, "bad.mp4"), pack(stamped("dead_letter", [dead_letter_row(name)], name)), None))
     key = video_key(name)

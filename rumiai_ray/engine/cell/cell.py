@@ -50,8 +50,6 @@ class Cell:
     actors: dict[str, list[Any]]
     """By model. These handles keep the actors alive: Ray ends an actor nobody holds."""
     group: PlacementGroup = field(repr=False)
-    lost_because: str = ""
-    """Why a borrowed cell is this command's no more; its engine then stops. Empty while it may be used."""
 
     def close(self) -> None:
         """Kill the actors and give the resources back, each whatever becomes of the others. Raises nothing: what fails is logged."""

@@ -18,6 +18,8 @@ from rumiai_ray.errors import ModelError, RumiaiError
 from rumiai_ray.tracebacks import keep_traceback, traceback_of
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
     from rumiai_ray.engine.cell.messages import Index
 
 _LOG = logging.getLogger(__name__)
@@ -91,23 +93,36 @@ class Dispatcher:
         self._waiting.append(row)
         self._send()
 
-    def collect(self, timeout_s: float = _POLL_S) -> list[Done]:
-        """What has come back since; waits up to `timeout_s` for the first.
+    def waits(self) -> list[Any]:
+        """References whose arrival is news: every call in flight, and the restart of a front that died."""
+        return [*self._sent, *(self._reviving.waits() if self._reviving is not None else ())]
+
+    def ready(self, references: Collection[Any]) -> list[Done]:
+        """What has come back. Waits for nothing; to be called now and then although nothing is ready, for the limits in time.
+
+        Args:
+            references: those of `waits` that are ready; others are ignored.
 
         Raises:
             ModelError: the front is gone for good. Nothing is lost: see `rows` and `finished`.
         """
-        if self._reviving is not None and self._reviving.over(timeout_s):
+        if self._reviving is not None and self._reviving.over(references):
             self._reviving = None
             self._news()
-        if self._sent:
-            ready, _ = ray.wait(list(self._sent), timeout=0 if self._done else timeout_s)
-            for reference in ready:
-                if reference in self._sent:
-                    self._take(reference)
-            self._end_overdue()
+        for reference in [one for one in self._sent if one in references]:
+            if reference in self._sent:  # a front that died has taken the others with it
+                self._take(reference)
+        self._end_overdue()
         self._send()
         return self.finished()
+
+    def collect(self, timeout_s: float = _POLL_S) -> list[Done]:
+        """`ready`, for a caller with one cell: waits up to `timeout_s` for the first answer.
+
+        Raises:
+            ModelError: as `ready`.
+        """
+        return self.ready(arrived(self.waits(), timeout_s))
 
     def finished(self) -> list[Done]:
         """What has come back and was not collected yet; asks nobody."""
@@ -181,17 +196,21 @@ class _Revival:
     def __init__(self, front: Any) -> None:
         self._front = front
         self._deadline_s = time.monotonic() + _FRONT_RESTART_S
+        self._asked_s = 0.0
         self._ready = front.ready.remote()
 
-    def over(self, timeout_s: float) -> bool:
-        """Whether the front is back; waits up to `timeout_s` for it.
+    def waits(self) -> list[Any]:
+        """The reference to wait for; none while the front has only just said that it is not back yet."""
+        return [self._ready] if time.monotonic() >= self._asked_s else []
+
+    def over(self, references: Collection[Any]) -> bool:
+        """Whether the front is back.
 
         Raises:
             ModelError: it will not come back, or takes too long.
         """
-        done, _ = ray.wait([self._ready], timeout=timeout_s)
         error: Exception | None = None
-        if done:
+        if self._ready in references:
             try:
                 ray.get(self._ready)
             except RayActorError as caught:
@@ -200,8 +219,17 @@ class _Revival:
             else:
                 return True
             self._ready = self._front.ready.remote()
-            time.sleep(min(_POLL_S, timeout_s))  # the name may answer before the process is there
+            self._asked_s = time.monotonic() + _POLL_S  # the name may answer before the process is there
         # A dead actor is final, e.g. one whose constructor raised; the rest is a restart under way.
         if isinstance(error, ActorDiedError) or time.monotonic() > self._deadline_s:
             raise ModelError(f"the front does not come back: {error or 'no answer'}", "cell", "see Ray's logs") from error
         return False
+
+
+def arrived(references: Sequence[Any], timeout_s: float) -> set[Any]:
+    """Those of `references` that are ready: all of them, after a wait of up to `timeout_s` for the first."""
+    if not references:
+        return set()
+    first, others = ray.wait(list(references), timeout=timeout_s)
+    more, _ = ray.wait(others, num_returns=len(others), timeout=0) if first and others else ((), ())
+    return {*first, *more}

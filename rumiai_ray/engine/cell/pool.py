@@ -1,4 +1,4 @@
-"""The cells of a batch run: asked for together, used as they come up, replaced when one breaks for good."""
+"""The cells of a run: asked for together, used as they come up, replaced when one breaks for good."""
 
 from __future__ import annotations
 
@@ -6,32 +6,35 @@ import logging
 import time
 from collections import Counter, deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ray.util.placement_group import remove_placement_group
-
-from rumiai_ray.engine.cell.cell import Cell, CellSpec, ask, start
-from rumiai_ray.errors import ModelError, TransientError
+from rumiai_ray.engine.cell.dispatcher import arrived
+from rumiai_ray.engine.cell.supply import OwnCells
+from rumiai_ray.errors import ModelError
 from rumiai_ray.tracebacks import keep_traceback
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
-    from ray.util.placement_group import PlacementGroup
-
+    from rumiai_ray.engine.cell.cell import Cell, CellSpec
     from rumiai_ray.engine.cell.dispatcher import Dispatcher, Done, Row
     from rumiai_ray.engine.cell.messages import Failure, Index
+    from rumiai_ray.engine.cell.supply import CellSupply
 
 _LOG = logging.getLogger(__name__)
 
 _DEATHS = 5
 """Cells that may die without an answer from any cell in between: more than that is no accident."""
-_GIVEN_UP = 3
-"""Cells that may lose the same model for good, in a run."""
 
 
-_LOOK_S = 1.0
-"""Between two looks whether a further cell has found room; each asks Ray's head."""
+@dataclass(frozen=True)
+class LostModels:
+    """What becomes of a run whose cells cannot keep a model."""
+
+    cells: int = 3
+    """Cells that may lose the same model for good."""
+    fatal: bool = True
+    """Whether the last of them ends the run; otherwise the model's rows say `failed` from then on, and the other models go on."""
 
 
 @dataclass
@@ -40,38 +43,39 @@ class _Member:
     dispatcher: Dispatcher
 
 
-class Pool:
+class CellPool:
     """Where rows of work go in and answers come out, whichever cell they came from.
 
     Args:
-        spec: what each is made of.
+        supply: where cells come from.
         dispatch: makes a dispatcher for a cell.
         attempts: cells a row is tried on where its cell has lost a model for good.
-        place_timeout_s: longest time without a single cell.
         lost_model: told of an answer that is not handed out, since its cell has lost a model: the row is tried on another cell.
+        policy: what becomes of a run whose cells lose the same model again and again.
+        keeps: cells without work are kept until `close`.
     """
 
     def __init__(
         self,
-        spec: CellSpec,
+        supply: CellSupply,
         dispatch: Callable[[Cell], Dispatcher],
         attempts: int,
-        place_timeout_s: float,
+        *,
         lost_model: Callable[[Index], object] = lambda _: None,
+        policy: LostModels = LostModels(),
+        keeps: bool = False,
     ) -> None:
-        self._spec = spec
+        self._supply = supply
         self._dispatch = dispatch
         self._attempts = attempts
-        self._place_timeout_s = place_timeout_s
         self._lost_model = lost_model
+        self._policy = policy
+        self._keeps = keeps
         self._members: list[_Member] = []
         self._homeless: deque[Row] = deque()
         self._deaths = 0
         self._given_up = Counter[str]()
-        self._alone_since_s = time.monotonic()
-        self._looked_s = 0.0
         self._last_news_s = time.monotonic()
-        self._asked: list[PlacementGroup] = []
 
     @property
     def cells(self) -> list[Cell]:
@@ -81,7 +85,7 @@ class Pool:
     @property
     def wanted(self) -> int:
         """The living cells and those that are asked for."""
-        return len(self._members) + len(self._asked)
+        return len(self._members) + self._supply.asked
 
     @property
     def open(self) -> int:
@@ -103,18 +107,17 @@ class Pool:
 
         They are asked for at once: what waits is what an autoscaler sees.
         """
-        if not self._members and not self._asked:
-            self._alone_since_s = time.monotonic()
-        self._asked += [ask(self._spec) for _ in range(count - len(self._members) - len(self._asked))]
+        while self.wanted < count:
+            self._supply.ask()
 
     def release(self) -> None:
         """Give back the cells that have nothing to do, and those that are still waited for: no more work is coming."""
-        while self._asked and (self._members or not self._homeless):
-            remove_placement_group(self._asked.pop())
-        for member in [member for member in self._members if not member.dispatcher.open]:
+        while self._supply.asked and (self._members or not self._homeless):
+            self._supply.withdraw()
+        for member in [member for member in self._members if not member.dispatcher.open and not self._keeps]:
             if not self._homeless:
                 self._members.remove(member)
-                member.cell.close()
+                self._supply.end(member.cell)
 
     def submit(self, row: Row) -> None:
         """Give a row to the cell that has least to do."""
@@ -124,55 +127,63 @@ class Pool:
             self._homeless.append(row)
             self.want(1)
 
-    def collect(self, timeout_s: float) -> Iterator[Done]:
-        """What has come back; waits up to `timeout_s` in all.
+    def waits(self) -> list[Any]:
+        """References whose arrival is news, of all cells."""
+        return [reference for member in self._members for reference in member.dispatcher.waits()]
+
+    def ready(self, references: Collection[Any]) -> Iterator[Done]:
+        """What has come back. Waits for nothing; to be exhausted, and now and then although nothing is ready.
+
+        Args:
+            references: those of `waits` that are ready; others are ignored.
 
         Raises:
-            TransientError: there has been no room for a single cell for too long.
+            TransientError: there has been no room for a single cell for too long, or the cell was taken away.
             ModelError: cells die too often, or cannot keep a model.
         """
-        self._place(timeout_s)
-        members = list(self._members)
-        for member in members:
+        self._place()
+        for member in list(self._members):
             try:
-                came = member.dispatcher.collect(timeout_s / len(members))
+                came = member.dispatcher.ready(references)
             except ModelError as error:
                 came = member.dispatcher.finished()
                 self._deaths += 1
+                if self._deaths > _DEATHS:
+                    raise
                 _LOG.warning("a cell is replaced, number %d without an answer in between: %s", self._deaths, error)
-                self._replace(member, None if self._deaths <= _DEATHS else error)
+                self._replace(member)
             yield from self._kept(member, came)
 
-    def close(self) -> None:
-        """Stop all cells."""
-        for member in self._members:
-            member.cell.close()
-        for group in self._asked:
-            remove_placement_group(group)
-        self._members.clear()
-        self._asked.clear()
+    def collect(self, timeout_s: float) -> Iterator[Done]:
+        """`ready`, for a caller that waits for nothing else: up to `timeout_s` for the first answer, or for the first cell.
 
-    def _place(self, timeout_s: float) -> None:
-        """Start cells where room has been found. With no cell at all it waits for one."""
-        now = time.monotonic()
-        if not self._asked or (self._members and now - self._looked_s < _LOOK_S):
-            return
-        self._looked_s = now
-        for number, group in enumerate(list(self._asked)):
-            if group.wait(0 if self._members or number else timeout_s):
-                self._asked.remove(group)
-                cell = start(self._spec, group)
-                self._members.append(_Member(cell, self._dispatch(cell)))
-                _LOG.info("cell %s has started, %d of %d are there", group.id.hex()[:12], len(self._members), self.wanted)
-                self._last_news_s = time.monotonic()
+        Raises:
+            TransientError: as `ready`.
+            ModelError: likewise.
+        """
+        references = self.waits()
+        if not references and timeout_s > 0:
+            time.sleep(timeout_s)
+        yield from self.ready(arrived(references, timeout_s))
+
+    def close(self) -> None:
+        """Give back all cells."""
+        while self._supply.asked:
+            self._supply.withdraw()
+        for member in self._members:
+            self._supply.end(member.cell)
+        self._members.clear()
+
+    def _place(self) -> None:
+        """Use the cells that have come."""
+        for cell in self._supply.arrived(urgent=not self._members):
+            self._members.append(_Member(cell, self._dispatch(cell)))
+            _LOG.info("a cell has started, %d of %d are there", len(self._members), self.wanted)
+            self._last_news_s = time.monotonic()
         if self._members:
-            self._alone_since_s = time.monotonic()
             homeless, self._homeless = self._homeless, deque()
             for row in homeless:
                 self.submit(row)
-        elif self._asked and time.monotonic() - self._alone_since_s > self._place_timeout_s:
-            wanted = f"no node has {self._spec.shape.bundle} free, not within {self._place_timeout_s:g} s"
-            raise TransientError(wanted, "cells", "add nodes, stop other work or run fewer models; `rumiai-ray runs resume` goes on")
 
     def _kept(self, member: _Member, came: list[Done]) -> Iterator[Done]:
         """What came back, but for rows whose cell has lost a model: they are tried on another cell, the cell is replaced."""
@@ -185,26 +196,58 @@ class Pool:
             if member in self._members:
                 name, failure = lost
                 self._given_up[name] += 1
-                too_often = ModelError(f"{failure.error_class}: {failure.message}", name, f"{_GIVEN_UP} cells lost it; see Ray's logs")
-                keep_traceback(too_often, failure.traceback)
-                if done.index is not None:
-                    self._lost_model(done.index)
-                self._replace(member, too_often if self._given_up[name] >= _GIVEN_UP else None)
+                if self._given_up[name] >= self._policy.cells:
+                    if self._policy.fatal:
+                        raise self._too_often(done, name, failure)
+                    yield done
+                    continue
+                self._replace(member)
             done.row.attempts += 1
             if done.row.attempts < self._attempts:
+                self._tell(done)
                 self.submit(done.row)
             else:
                 yield done
 
-    def _replace(self, member: _Member, fatal: ModelError | None) -> None:
-        if fatal is not None:
-            raise fatal
+    def _too_often(self, done: Done, name: str, failure: Failure) -> ModelError:
+        self._tell(done)
+        error = ModelError(f"{failure.error_class}: {failure.message}", name, f"{self._policy.cells} cells lost it; see Ray's logs")
+        keep_traceback(error, failure.traceback)
+        return error
+
+    def _tell(self, done: Done) -> None:
+        if done.index is not None:
+            self._lost_model(done.index)
+
+    def _replace(self, member: _Member) -> None:
         self._members.remove(member)
-        member.cell.close()
-        self._asked.append(ask(self._spec))
+        self._supply.end(member.cell)
+        self._supply.ask()
         self._last_news_s = time.monotonic()
         for row in member.dispatcher.rows():
             self.submit(row)
+
+
+class Pool(CellPool):
+    """A `CellPool` of cells of the run's own.
+
+    Args:
+        spec: what each is made of.
+        dispatch: makes a dispatcher for a cell.
+        attempts: cells a row is tried on where its cell has lost a model for good.
+        place_timeout_s: longest time without a single cell.
+        lost_model: see `CellPool`.
+    """
+
+    def __init__(
+        self,
+        spec: CellSpec,
+        dispatch: Callable[[Cell], Dispatcher],
+        attempts: int,
+        place_timeout_s: float,
+        lost_model: Callable[[Index], object] = lambda _: None,
+    ) -> None:
+        super().__init__(OwnCells(spec, place_timeout_s), dispatch, attempts, lost_model=lost_model)
 
 
 def _lost_model(done: Done) -> tuple[str, Failure] | None:

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import ray
 from ray.exceptions import RayError, RayTaskError
 
-from rumiai_ray.engine.results.commit_task import Target, Written, write_group
-from rumiai_ray.engine.results.entry_tracker import Settled
+from rumiai_ray.engine.results.commit_task import Target, Written, endings, write_group
+from rumiai_ray.engine.results.entry_tracker import Ended, Settled
 from rumiai_ray.engine.work.counts import Tally
 from rumiai_ray.errors import ModelError, StorageError
 from rumiai_ray.tracebacks import keep_traceback, traceback_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from rumiai_ray.config import Engine
     from rumiai_ray.engine.work.entry_reader import Stage
@@ -40,17 +40,6 @@ class _Group:
     attempt: int
 
 
-@dataclass(frozen=True)
-class Ended:
-    """What became of an entry that was added."""
-
-    settled: Settled
-    error: Exception | None = None
-    """Why it is a dead letter; None for one that is committed as it was settled."""
-    lost: bool = False
-    """Its rows were lost before they were written: nothing of it is in the run."""
-
-
 class Groups:
     """Takes settled entries and says when they are in the run.
 
@@ -62,7 +51,7 @@ class Groups:
 
     def __init__(self, writer: RunWriter, stage: Stage, engine: Engine) -> None:
         self._writer = writer
-        self._target = Target(writer.run, stage.run_id, stage.models, writer.tables, stage.thresholds)
+        self._target = Target.of(writer, stage)
         self._engine = engine
         self._waiting: list[Settled] = []
         self._waiting_bytes = 0
@@ -88,11 +77,15 @@ class Groups:
         self._waiting.extend(settled)
         self._waiting_bytes += sum(index.payload_bytes for one in settled for index, _ in one.answers)
 
-    def step(self, timeout_s: float = 0.0, *, everything: bool = False) -> list[Ended]:
-        """Commit groups that are written, and begin a new one where one is due by size or age.
+    def waits(self) -> list[Any]:
+        """References whose arrival is news: the tasks that are writing."""
+        return [group.reference for group in self._writing]
+
+    def ready(self, references: Collection[Any], *, everything: bool = False) -> list[Ended]:
+        """Commit groups that are written, and begin a new one where one is due by size or age. Waits for nothing.
 
         Args:
-            timeout_s: longest wait for a group that is being written.
+            references: those of `waits` that are ready; others are ignored.
             everything: a group is due however small it is.
 
         Raises:
@@ -100,11 +93,9 @@ class Groups:
             ModelError: not even a dead letter can.
         """
         ended: list[Ended] = []
-        if self._writing:
-            ready, _ = ray.wait([group.reference for group in self._writing], timeout=timeout_s)
-            for group in [group for group in self._writing if group.reference in ready]:
-                self._writing.remove(group)
-                ended += self._commit(group)
+        for group in [group for group in self._writing if group.reference in references]:
+            self._writing.remove(group)
+            ended += self._commit(group)
         due = self._waiting_bytes >= self._engine.group_mb * 1e6 or time.monotonic() - self._waiting_since >= self._engine.group_age_s
         if self._waiting and (due or everything) and not self.full:
             self._write(self._waiting)
@@ -135,12 +126,7 @@ class Groups:
             len(written.lost),
         )
         self.tally.add(written.tally)
-        for entry_id, broken in written.errors.items():
-            keep_traceback(broken, written.tracebacks.get(entry_id, ""))
-        return [
-            Ended(one, written.errors.get(one.header.entry.entry_id, one.error), lost=one.header.entry.entry_id in written.lost)
-            for one in group.settled
-        ]
+        return endings(group.settled, written)
 
     def _isolate(self, group: _Group, error: RayError) -> None:
         """The writing task failed for good: write its entries one by one, and bury the one that fails alone.

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import ray
 
-from rumiai_ray.engine.results.assemble import assemble
+from rumiai_ray.engine.results import assemble as assembly
+from rumiai_ray.engine.results.entry_tracker import Ended
 from rumiai_ray.engine.work.counts import Tally
 from rumiai_ray.engine.work.entry_rows import dead_letter_row
 from rumiai_ray.engine.work.watchdog import ended_after
@@ -24,14 +25,16 @@ from rumiai_ray.ingest.cleaning import message_of
 from rumiai_ray.logs import configure_worker
 from rumiai_ray.runs.datafile import DataFile, write_data_file
 from rumiai_ray.schema.run import ANALYSES, DEAD_LETTER, VIDEOS
-from rumiai_ray.tracebacks import traceback_of
+from rumiai_ray.tracebacks import keep_traceback, traceback_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from rumiai_ray.engine.results.entry_tracker import Settled
+    from rumiai_ray.engine.work.entry_reader import Stage
     from rumiai_ray.insights.thresholds import Thresholds
     from rumiai_ray.models.base import ModelPlan
+    from rumiai_ray.runs.writer import RunWriter
     from rumiai_ray.schema import Table
     from rumiai_ray.storage import Store
 
@@ -51,6 +54,11 @@ class Target:
     tables: Mapping[str, Table]
     thresholds: Thresholds
     """Of the insights."""
+
+    @classmethod
+    def of(cls, writer: RunWriter, stage: Stage) -> Target:
+        """The target of a run."""
+        return cls(writer.run, stage.run_id, stage.models, writer.tables, stage.thresholds)
 
 
 @dataclass(frozen=True)
@@ -77,13 +85,26 @@ def write_group(target: Target, group: Sequence[Settled], sequence: int, timeout
     """
     configure_worker()
     with ended_after(timeout_s):
-        return _write_group(target, group, sequence)
+        return write(target, assemble_group(target, group), sequence)
 
 
-def _write_group(target: Target, group: Sequence[Settled], sequence: int) -> Written:
-    parts: dict[str, list[pa.Table]] = {}
-    committed: list[str] = []
-    dead: list[str] = []
+@dataclass(frozen=True)
+class Assembled:
+    """A group's rows."""
+
+    tables: Mapping[str, Mapping[str, pa.Table]]
+    """By entry, then by table. Entries whose payloads are lost are absent."""
+    lost: tuple[str, ...]
+    """Entries whose payloads are lost."""
+    tally: Tally
+    errors: Mapping[str, Exception]
+    """See `Written`."""
+    tracebacks: Mapping[str, str]
+
+
+def assemble_group(target: Target, group: Sequence[Settled]) -> Assembled:
+    """Assemble a group's videos; one that cannot be assembled leaves a dead letter. Raises StorageError alone."""
+    tables: dict[str, Mapping[str, pa.Table]] = {}
     lost: list[str] = []
     errors: dict[str, Exception] = {}
     tracebacks: dict[str, str] = {}
@@ -91,7 +112,7 @@ def _write_group(target: Target, group: Sequence[Settled], sequence: int) -> Wri
     for settled in group:
         entry_id = settled.header.entry.entry_id
         try:
-            tables = _tables(target, settled)
+            rows = _tables(target, settled)
         except ray.exceptions.ObjectLostError as error:
             _LOG.info("the rows of entry %s are lost: %s", entry_id, error)
             lost.append(entry_id)
@@ -101,15 +122,40 @@ def _write_group(target: Target, group: Sequence[Settled], sequence: int) -> Wri
         except Exception as error:  # noqa: BLE001 -- the boundary of assembly: a video that cannot be assembled is a dead letter
             errors[entry_id], tracebacks[entry_id] = _portable(error), traceback_of(error)
             _LOG.info("entry %s cannot be assembled", entry_id, exc_info=error)
-            tables = _buried(target, settled, error)
-        (dead if DEAD_LETTER.name in tables else committed).append(entry_id)
-        _count(tally, settled, tables)
+            rows = _buried(target, settled, error)
+        _count(tally, settled, rows)
+        tables[entry_id] = rows
+    return Assembled(tables, tuple(lost), tally, errors, tracebacks)
+
+
+def write(target: Target, assembled: Assembled, sequence: int) -> Written:
+    """Write one data file for each table that has rows.
+
+    Raises:
+        SchemaError: rows are not what their table declares.
+        StorageError: a file cannot be written, not at the third attempt either; those written before are garbage that no record names.
+    """
+    parts: dict[str, list[pa.Table]] = {}
+    for tables in assembled.tables.values():
         for name, rows in tables.items():
             if rows.num_rows:
                 parts.setdefault(name, []).append(rows)
     files = tuple(_file(target, name, pa.concat_tables(rows), sequence) for name, rows in parts.items())
-    tally.written_bytes = sum(file.size_bytes for file in files)
-    return Written(files, tuple(committed), tuple(dead), tally, errors, tracebacks, tuple(lost))
+    assembled.tally.written_bytes = sum(file.size_bytes for file in files)
+    dead = tuple(entry_id for entry_id, tables in assembled.tables.items() if DEAD_LETTER.name in tables)
+    committed = tuple(entry_id for entry_id in assembled.tables if entry_id not in dead)
+    return Written(files, committed, dead, assembled.tally, assembled.errors, assembled.tracebacks, assembled.lost)
+
+
+def endings(group: Sequence[Settled], written: Written) -> list[Ended]:
+    """What became of each entry of a group whose record is written."""
+    for entry_id, broken in written.errors.items():
+        keep_traceback(broken, written.tracebacks.get(entry_id, ""))
+    told = []
+    for one in group:
+        entry_id = one.header.entry.entry_id
+        told.append(Ended(one, written.errors.get(entry_id, one.error), lost=entry_id in written.lost))
+    return told
 
 
 def _file(target: Target, name: str, rows: pa.Table, sequence: int) -> DataFile:
@@ -138,7 +184,7 @@ def _tables(target: Target, settled: Settled) -> dict[str, pa.Table]:
     if settled.repeat:
         return {VIDEOS.name: header.row}
     answers: list[Any] = [(index, ray.get(payload)) for index, payload in settled.answers]
-    return {VIDEOS.name: header.row, **assemble(target.run_id, plan, target.models, answers, target.thresholds)}
+    return {VIDEOS.name: header.row, **assembly.assemble(target.run_id, plan, target.models, answers, target.thresholds)}
 
 
 def _buried(target: Target, settled: Settled, error: Exception) -> dict[str, pa.Table]:

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
+
+    import pyarrow as pa
 
     from rumiai_ray.engine.cell.messages import Index
     from rumiai_ray.engine.work.item import Header
@@ -23,6 +25,19 @@ class Settled:
     """Its bytes were analysed for another entry of the run: only its own `videos` row is to be written."""
     error: Exception | None = None
     """Why its rows could not be had; the entry is to be dead-lettered."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What became of a settled entry in a sink."""
+
+    settled: Settled
+    error: Exception | None = None
+    """Why it is a dead letter; None for one that is committed as it was settled."""
+    lost: bool = False
+    """Its rows were lost before they were written: nothing of it is in the run."""
+    tables: Mapping[str, pa.Table] | None = None
+    """The rows it left, by table; None where another process wrote them."""
 
 
 @dataclass

@@ -99,8 +99,42 @@ def _as_text(plan: ModelPlan) -> dict[str, Any]:
     return identity | {"files": files, "digests": dict(plan.digests), "settings": plan.settings.model_dump(mode="json")}
 
 
+class Lease:
+    """A command's turn with a warm cell.
+
+    Args:
+        cell: the cell.
+        ask: asks the server for the cell, as long as the turn lasts.
+        replace: has the server close the cell and start another one, within the turn.
+    """
+
+    def __init__(self, cell: Cell, ask: Callable[[], Mapping[str, Any]], replace: Callable[[], object]) -> None:
+        self.cell = cell
+        self.lost_because = ""
+        """Why the cell is this command's no more; empty while it may be used."""
+        self._ask = ask
+        self._replace = replace
+
+    def replace(self) -> None:
+        """Have the cell closed, which is broken, and another one started; `poll` has it when it is there."""
+        self._replace()
+
+    def poll(self) -> Cell | None:
+        """The cell that replaces the one before, once it is there. Does not wait for it.
+
+        Raises:
+            RumiaiError: it cannot be started.
+        """
+        turn = self._ask()
+        if turn["error"] is not None:
+            raise error_of(turn["error"])
+        if turn["cell"] is not None:
+            self.cell = turn["cell"]
+        return turn["cell"] and self.cell
+
+
 @contextlib.contextmanager
-def borrowed(wanted: Wanted, say: Callable[[str], None]) -> Iterator[Cell | None]:
+def borrowed(wanted: Wanted, say: Callable[[str], None], check: Callable[[], object] = lambda: None) -> Iterator[Lease | None]:
     """A warm cell for the time of a command, connected to its Ray; None where `up` was not called.
 
     A cell that is made of something else is replaced, when whoever uses it is done. Where the cell has expired it is started again.
@@ -108,6 +142,7 @@ def borrowed(wanted: Wanted, say: Callable[[str], None]) -> Iterator[Cell | None
     Args:
         wanted: what the cell has to be made of.
         say: told what is waited for.
+        check: called again and again while the cell is waited for; what it raises ends the wait and gives the place in the queue back.
 
     Raises:
         ConfigError: no node has room for the cell.
@@ -118,7 +153,7 @@ def borrowed(wanted: Wanted, say: Callable[[str], None]) -> Iterator[Cell | None
         yield None  # a submitted job brings its own code, and is no interactive work
         return
     with contextlib.ExitStack() as held:
-        yield _acquire(wanted, say, held)
+        yield _acquire(wanted, say, held, check=check)
 
 
 def keep(wanted: Wanted, say: Callable[[str], None]) -> Held:
@@ -189,7 +224,14 @@ def _name(wanted: Wanted) -> str:
     return f"{_PREFIX}-{_user()}-{wanted.key[:24]}"
 
 
-def _acquire(wanted: Wanted, say: Callable[[str], None], held: contextlib.ExitStack, *, make: bool = False) -> Cell | None:
+def _acquire(
+    wanted: Wanted,
+    say: Callable[[str], None],
+    held: contextlib.ExitStack,
+    *,
+    make: bool = False,
+    check: Callable[[], object] = lambda: None,
+) -> Lease | None:
     """The cell, its turn and the connection, which last as long as `held`; None where nobody has asked for warm cells and `make` is not."""
     for _ in range(_REPLACED):
         head = held.enter_context(attached())
@@ -207,7 +249,7 @@ def _acquire(wanted: Wanted, say: Callable[[str], None], held: contextlib.ExitSt
                 raise ConfigError("the package's source changed while the command was starting", "warm cell", "start it again")
             held.enter_context(attached({"working_dir": str(folder)}))
         try:
-            return held.enter_context(_turn(wanted, say))
+            return held.enter_context(_turn(wanted, say, check))
         except RayActorError as error:  # a command that was before this one in the queue has replaced the cell
             _LOG.info("the warm cell was replaced while this command waited: %s", error)
             held.close()
@@ -220,28 +262,29 @@ def _acquire(wanted: Wanted, say: Callable[[str], None], held: contextlib.ExitSt
 
 
 @contextlib.contextmanager
-def _turn(wanted: Wanted, say: Callable[[str], None]) -> Iterator[Cell]:
+def _turn(wanted: Wanted, say: Callable[[str], None], check: Callable[[], object]) -> Iterator[Lease]:
     """The cell of `wanted`, when it is this command's turn."""
-    cell: Cell | None = None
+    lease: Lease | None = None
 
     def evicted(why: str) -> None:
         say(why)
-        if cell is not None:
-            cell.lost_because = why
+        if lease is not None:
+            lease.lost_because = why
 
-    with _queued(_keeper(wanted), say, evicted) as ask:
+    with _queued(_keeper(wanted), say, evicted) as place:
         said = False
-        while (turn := ask())["cell"] is None:
+        while (turn := place.ask())["cell"] is None:
+            check()
             if turn["error"] is not None:
                 raise error_of(turn["error"])
             if not turn["behind"]:
                 if not said:
                     say("starting a warm cell")
                 said = True
-                _replace_others(wanted, say)
+                _replace_others(wanted, say, check)
             time.sleep(_POLL_S)
-        cell = turn["cell"]
-        yield cell
+        lease = Lease(turn["cell"], place.ask, place.replace)
+        yield lease
 
 
 def _keeper(wanted: Wanted) -> Any:
@@ -263,7 +306,7 @@ def _keeper(wanted: Wanted) -> Any:
     )
 
 
-def _replace_others(wanted: Wanted, say: Callable[[str], None]) -> None:
+def _replace_others(wanted: Wanted, say: Callable[[str], None], check: Callable[[], object] = lambda: None) -> None:
     """End this user's cells that are made of something else, each when whoever uses it is done: there is room for one."""
     for name in keepers():
         if name == _name(wanted):
@@ -271,8 +314,9 @@ def _replace_others(wanted: Wanted, say: Callable[[str], None]) -> None:
         with swallowed(_LOG, f"replacing {name}, which somebody else has ended meanwhile", ValueError, RayActorError):
             keeper = ray.get_actor(name)
             try:
-                with _queued(keeper, say) as ask:
-                    while ask(start=False)["behind"]:
+                with _queued(keeper, say) as place:
+                    while place.ask(start=False)["behind"]:
+                        check()
                         time.sleep(_POLL_S)
                     held = answer(keeper.parts.remote())["parts"]
                     say(f"replacing a warm cell that is made of something else: {_differences(held, wanted.parts)}")
@@ -296,32 +340,44 @@ def _end(keeper: Any) -> None:
     ray.kill(keeper)
 
 
+class _Place:
+    """A place in a keeper's queue."""
+
+    def __init__(self, keeper: Any, say: Callable[[str], None]) -> None:
+        self.ticket, self.who = uuid.uuid4().hex, f"process {os.getpid()} on {socket.gethostname()}"
+        self._keeper = keeper
+        self._say = say
+        self._told = ""
+
+    def ask(self, *, start: bool = True) -> dict[str, Any]:
+        """Whether it is one's turn; see `Keeper.ask`."""
+        turn = answer(self._keeper.ask.remote(self.ticket, self.who, start=start))
+        if turn["behind"] and turn["behind"] != self._told:
+            self._told = turn["behind"]
+            self._say(f"waiting for the warm cell, which {self._told} uses")
+        return turn
+
+    def replace(self) -> None:
+        """Have the cell closed; the next `ask` has another one started."""
+        self._say("replacing the warm cell, which is broken")
+        answer(self._keeper.replace.remote(self.ticket))
+
+
 @contextlib.contextmanager
-def _queued(
-    keeper: Any, say: Callable[[str], None], evicted: Callable[[str], object] = lambda _: None
-) -> Iterator[Callable[..., dict[str, Any]]]:
-    """A place in a keeper's queue, kept by a thread that speaks to it; yields what asks whether it is one's turn.
+def _queued(keeper: Any, say: Callable[[str], None], evicted: Callable[[str], object] = lambda _: None) -> Iterator[_Place]:
+    """A place in a keeper's queue, kept by a thread that speaks to it.
 
     Args:
         keeper: the keeper's handle.
         say: told of who is waited for.
         evicted: told, by the thread and once, why the place is lost: the keeper took this process for dead, or has ended.
     """
-    ticket, who = uuid.uuid4().hex, f"process {os.getpid()} on {socket.gethostname()}"
+    place = _Place(keeper, say)
     over = threading.Event()
-    told = ""
-
-    def ask(*, start: bool = True) -> dict[str, Any]:
-        nonlocal told
-        turn = answer(keeper.ask.remote(ticket, who, start=start))
-        if turn["behind"] and turn["behind"] != told:
-            told = turn["behind"]
-            say(f"waiting for the warm cell, which {told} uses")
-        return turn
 
     def speak() -> None:
         while not over.wait(_SPEAK_S):
-            why = _place_lost(keeper, ticket, who)
+            why = _place_lost(keeper, place.ticket, place.who)
             if why and not over.is_set():
                 evicted(why)
                 return
@@ -329,12 +385,12 @@ def _queued(
     speaker = threading.Thread(target=speak, name="warm", daemon=True)
     speaker.start()
     try:
-        yield ask
+        yield place
     finally:
         over.set()
         speaker.join()
         with swallowed(_LOG, "giving the warm cell back", RayError, GetTimeoutError):
-            ray.get(keeper.leave.remote(ticket), timeout=ANSWER_S)
+            ray.get(keeper.leave.remote(place.ticket), timeout=ANSWER_S)
 
 
 def _place_lost(keeper: Any, ticket: str, who: str) -> str:

@@ -113,6 +113,13 @@ class Keeper:
                 threading.Thread(target=self._start, name="cell", daemon=True).start()
             return _turn(cell=self._cell)
 
+    def replace(self, ticket: str) -> dict[str, Any]:
+        """Close the cell, which is broken; a call for a cell from the same ticket has another one started. Only in the ticket's turn."""
+        with self._lock:
+            if next(iter(self._queue), "") == ticket == self._turn:
+                self._close()
+            return _answer()
+
     def here(self, ticket: str, who: str = "") -> dict[str, Any]:
         """A word of a command that stands in the queue or has the cell; of one that has left it changes nothing.
 

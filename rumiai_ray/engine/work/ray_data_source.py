@@ -23,6 +23,7 @@ from ray.data._internal.execution.execution_callback import ExecutionCallback
 
 from rumiai_ray.engine.work.item import encode
 from rumiai_ray.engine.work.metrics import store_seen
+from rumiai_ray.engine.work.source import SourceRow
 from rumiai_ray.engine.work.watchdog import ended_after
 from rumiai_ray.errors import RumiaiError
 from rumiai_ray.ingest.table import batched, entries_of, entry_table
@@ -76,8 +77,8 @@ class _Pause(ExecutionCallback):
         time.sleep(_PAUSE_S)
 
 
-class WorkStream:
-    """Blocks of rows of work, as references, in a queue filled by a thread; the bytes stay where they are.
+class RayDataSource:
+    """A `Source` of blocks of rows of work, as references, in a queue filled by a thread; the bytes stay where they are.
 
     The entries go through Ray Data in waves, one execution after the other, so that what the driver and the executor hold does not
     grow with the manifest. The rows of one wave keep the cells busy while the next execution starts (1 to 2 s).
@@ -101,27 +102,31 @@ class WorkStream:
         self._error: BaseException | None = None
         self.ended = False
         """The last block has been taken."""
+        self.last_news_s = time.monotonic()
+        """When a wave was begun last, or a block came."""
         self._thread = threading.Thread(target=self._run, name="work-stream", daemon=True)
         self._thread.start()
 
-    def take(self, timeout_s: float) -> tuple[Any, int] | None:
-        """The next block as (reference, rows), or None where there is none within `timeout_s`; see `ended`.
+    def take(self, timeout_s: float) -> list[SourceRow]:
+        """The rows of the next block, or none where there is none within `timeout_s`; see `ended`.
 
         Raises:
             BaseException: whatever broke the Dataset as a whole.
         """
         try:
-            block = self._blocks.get(timeout=timeout_s)
+            block = self._blocks.get(timeout=timeout_s) if timeout_s > 0 else self._blocks.get_nowait()
         except queue.Empty:
-            return None
+            return []
         if block is None:
             self.ended = True
             if self._error is not None:
                 raise self._error
-        return block
+            return []
+        reference, count = block
+        return [SourceRow(block=reference, row=number) for number in range(count)]
 
     def end(self) -> None:
-        """Nobody wants any more blocks."""
+        """Make no more blocks: nobody will take them."""
         self._stopped.set()
 
     def stop(self) -> None:
@@ -132,10 +137,12 @@ class WorkStream:
     def _run(self) -> None:
         try:
             for wave in self._waves:
+                self.last_news_s = time.monotonic()
                 self._begun(wave)
                 # A DeveloperAPI: references instead of bytes is what keeps the driver small. Pinned by a test.
                 for bundle in self._dataset(wave).iter_internal_ref_bundles():
                     for block in bundle.blocks:
+                        self.last_news_s = time.monotonic()
                         if block.metadata.num_rows and not self._put((block.ref, block.metadata.num_rows)):
                             return
         except BaseException as error:  # noqa: BLE001 -- the thread's boundary: `take` raises it

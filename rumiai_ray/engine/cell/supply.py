@@ -1,0 +1,154 @@
+"""Where the cells of a pool come from: placement groups of the run's own, or one cell that its caller has started."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Protocol
+
+from ray.util.placement_group import remove_placement_group
+
+from rumiai_ray.engine.cell.cell import Cell, CellSpec, ask, start
+from rumiai_ray.errors import ModelError, TransientError
+
+if TYPE_CHECKING:
+    from ray.util.placement_group import PlacementGroup
+
+_LOG = logging.getLogger(__name__)
+
+_LOOK_S = 1.0
+"""Between two looks whether a further cell has found room; each asks Ray's head."""
+
+
+RESUME_HINT = "`rumiai-ray runs resume` goes on"
+
+
+class CellSupply(Protocol):
+    """Gives a pool its cells. No method but `ask` may wait."""
+
+    @property
+    def asked(self) -> int:
+        """Cells that were asked for and have not come."""
+
+    def ask(self) -> None:
+        """Ask for one more cell.
+
+        Raises:
+            RumiaiError: no further cell can be had.
+        """
+
+    def arrived(self, *, urgent: bool) -> list[Cell]:
+        """The cells that have come since the last call.
+
+        Args:
+            urgent: the pool has no cell at all.
+
+        Raises:
+            TransientError: there has been no room for a single cell for too long, or the cell was taken away.
+        """
+
+    def withdraw(self) -> None:
+        """Take back one request that has not been met."""
+
+    def end(self, cell: Cell) -> None:
+        """Take a cell back: the pool has no work for it, or the cell is broken."""
+
+
+class OwnCells:
+    """A `CellSupply` of cells that this run starts as room is found for them.
+
+    Args:
+        spec: what each is made of.
+        place_timeout_s: longest time without a single cell.
+        hint: how the run can go on once there is room.
+    """
+
+    def __init__(self, spec: CellSpec, place_timeout_s: float, hint: str = RESUME_HINT) -> None:
+        self._spec = spec
+        self._place_timeout_s = place_timeout_s
+        self._hint = hint
+        self._groups: list[PlacementGroup] = []
+        self._living = 0
+        self._alone_since_s = time.monotonic()
+        self._looked_s = 0.0
+
+    @property
+    def asked(self) -> int:
+        """Cells that were asked for and have found no room yet."""
+        return len(self._groups)
+
+    def ask(self) -> None:
+        """Ask Ray for the resources of one more cell. Until it has them, the request is what an autoscaler sees."""
+        if not self._living and not self._groups:
+            self._alone_since_s = time.monotonic()
+        self._groups.append(ask(self._spec))
+
+    def arrived(self, *, urgent: bool) -> list[Cell]:
+        """Start cells where room has been found; their models go on loading.
+
+        Raises:
+            TransientError: no node has had room for a single cell for `place_timeout_s`.
+        """
+        now = time.monotonic()
+        if not self._groups or (not urgent and now - self._looked_s < _LOOK_S):
+            return []
+        self._looked_s = now
+        placed = [group for group in self._groups if group.wait(0)]
+        cells = []
+        for group in placed:
+            self._groups.remove(group)
+            cells.append(start(self._spec, group))
+        self._living += len(cells)
+        if self._living:
+            self._alone_since_s = time.monotonic()
+        elif now - self._alone_since_s > self._place_timeout_s:
+            wanted = f"no node has {self._spec.shape.bundle} free, not within {self._place_timeout_s:g} s"
+            raise TransientError(wanted, "cells", f"add nodes, stop other work or run fewer models; {self._hint}")
+        return cells
+
+    def withdraw(self) -> None:
+        """Take back the last request."""
+        remove_placement_group(self._groups.pop())
+
+    def end(self, cell: Cell) -> None:
+        """Kill the cell's actors and give its resources back."""
+        self._living -= 1
+        cell.close()
+
+
+class GivenCell:
+    """A `CellSupply` of one cell that is there already. It is its owner's, who ends it; no other can be had.
+
+    Args:
+        cell: the cell.
+    """
+
+    def __init__(self, cell: Cell) -> None:
+        self._cell = cell
+        self._given = False
+        self.asked = 0
+        """One from the request to the next look."""
+
+    def ask(self) -> None:
+        """Ask for the cell.
+
+        Raises:
+            ModelError: it was handed out before and has been lost.
+        """
+        if self._given:
+            raise ModelError("is lost, and no other cell can be had", "the cell that was given to the run", "start another one")
+        self.asked = 1
+
+    def arrived(self, *, urgent: bool) -> list[Cell]:
+        """The cell, once."""
+        del urgent
+        cells = [self._cell] * self.asked
+        self._given, self.asked = self._given or bool(cells), 0
+        return cells
+
+    def withdraw(self) -> None:
+        """Take the request back."""
+        self.asked = 0
+
+    def end(self, cell: Cell) -> None:
+        """Nothing: it is not ours to end."""

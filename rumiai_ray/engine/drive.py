@@ -1,0 +1,426 @@
+"""The driver's one loop: rows of work from a source, through a pool of cells, into a sink. Batches and single videos both run here.
+
+The driver holds references and counts, never pixels. What it cannot finish in one round of its source (a row was lost with its node, a
+retried task shifted its rows, a payload was gone when it was to be written) goes round again, a bounded number of times.
+
+```
+source ──rows──► pool ──answers──► entry tracker ──settled entries──► sink ──ended entries──► failure log, observer
+   ▲                                     ▲                              │
+   └──── entries that are left ──────────┴──── rows lost, repeats ◄─────┘
+```
+
+What the two engines pass in differs, and how they behave differs only by that:
+
+| | batch | interactive |
+|---|---|---|
+| source | `RayDataSource`, blocks of rows as references | `ThreadSource`, rows in this process |
+| cells | as many as the plan has, asked for before the first row | one, borrowed or asked for with the first row |
+| sink | `Groups`, written in tasks | `AtOnce`, written here |
+| a front that is lost for good | another cell; the sixth in a row ends the run | the same, a warm cell by its server |
+| a model that its cell has lost | other cells, the third loss ends the run | one other cell, then the model's rows say `failed` |
+| a payload or a block of rows that is lost | the entry goes round again | the same |
+| nothing comes back for `stall_timeout_s` | `StalledError` | the same |
+| a stop | drained for `drain_s` | drained for at most five seconds: a person waits |
+| a stop while no cell is there | heard within a tick, nothing to drain | the same, also while another command has the warm cell |
+| a commit that cannot be written | its files are tried three times | the same |
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import ray
+from ray.exceptions import RayError
+
+from rumiai_ray.engine.cell.dispatcher import Row, arrived
+from rumiai_ray.engine.cell.messages import Index
+from rumiai_ray.engine.results.entry_tracker import Ledger, Settled
+from rumiai_ray.engine.results.failure_records import log_answer, log_dead_letter
+from rumiai_ray.engine.work.arrow_ipc import pack
+from rumiai_ray.engine.work.entry_rows import dead_letter_row
+from rumiai_ray.engine.work.item import Header, decode
+from rumiai_ray.errors import ModelError, TransientError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+
+    import pyarrow as pa
+
+    from rumiai_ray.engine.cell.dispatcher import Done
+    from rumiai_ray.engine.results.entry_tracker import Ended
+    from rumiai_ray.engine.work.counts import Tally
+    from rumiai_ray.engine.work.item import VideoPlan, Work
+    from rumiai_ray.engine.work.source import Source, SourceRow
+    from rumiai_ray.ingest.entries import Entry
+    from rumiai_ray.runs.failure_log import FailureLog
+
+    SourceOf = Callable[[Iterable[Entry], Callable[[Sequence[Entry]], object]], Source]
+    """(entries, told of each entry before its rows come) to a source."""
+
+_LOG = logging.getLogger(__name__)
+
+_TICK_S = 0.25
+"""Longest wait for an answer, so that a stop is heard and limits are looked at."""
+_SHORT_TICK_S = 0.02
+"""The same while a cell could take a row that the source has not made yet, or no cell has come: neither is among what Ray waits for."""
+_WRITING_SHARE = 1 / 3
+"""Of the time a stopped run has: what it keeps for writing what has come back by then."""
+
+
+class Stopped(BaseException):
+    """The run was told to stop; everything committed stays."""
+
+
+class StalledError(TransientError):
+    """Nothing has come back for longer than the configured time. What was committed stays."""
+
+
+class RowPool(Protocol):
+    """Where rows go in and answers come out; see `engine.cell.pool.CellPool`, which says what each member means."""
+
+    @property
+    def cells(self) -> Sequence[object]: ...  # noqa: D102 -- as `CellPool.cells`; so are the others
+    @property
+    def wanted(self) -> int: ...  # noqa: D102
+    @property
+    def open(self) -> int: ...  # noqa: D102
+    @property
+    def wants_more(self) -> bool: ...  # noqa: D102
+    @property
+    def last_news_s(self) -> float: ...  # noqa: D102
+    def want(self, count: int) -> None: ...  # noqa: D102
+    def release(self) -> None: ...  # noqa: D102
+    def submit(self, row: Row) -> None: ...  # noqa: D102
+    def waits(self) -> list[Any]: ...  # noqa: D102
+    def ready(self, references: Collection[Any]) -> Iterable[Done]: ...  # noqa: D102
+
+
+class Sink(Protocol):
+    """Where settled entries go; see `engine.results.commit_groups.Groups`, which says what each member means."""
+
+    @property
+    def tally(self) -> Tally: ...  # noqa: D102 -- as `Groups.tally`; so are the others
+    @property
+    def open(self) -> int: ...  # noqa: D102
+    @property
+    def full(self) -> bool: ...  # noqa: D102
+    def add(self, settled: Sequence[Settled]) -> None: ...  # noqa: D102
+    def waits(self) -> list[Any]: ...  # noqa: D102
+    def ready(self, references: Collection[Any], *, everything: bool) -> list[Ended]: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class DriveLimits:
+    """How long and how often."""
+
+    rounds: int
+    """Times an entry is read whose rows were lost."""
+    stall_s: float
+    """Longest time without any news."""
+    drain_s: float
+    """Time a stopped run has to finish what is in hand."""
+    cells: int
+    """Most cells that are asked for."""
+    hint: str
+    """What to do about a run that has stalled."""
+    start_after_s: float = 0.0
+    """Time the source has to show that no cell is needed, before cells are asked for. The first row that needs one asks at once."""
+
+
+@dataclass(frozen=True)
+class DriveState:
+    """How far a run is."""
+
+    done: int
+    """Entries that are in the run, of those that were given to it."""
+    total: int
+    tally: Tally
+    cells: int = 0
+    """Cells that have started."""
+    cells_wanted: int = 0
+    rows: int = 0
+    """Rows of work in the cells."""
+    writing: int = 0
+    """Entries that wait to be written."""
+    quiet_s: float = 0.0
+    """Since there was any news."""
+    last: bool = False
+    """The run is done."""
+
+
+class Observer:
+    """What is told of a run's progress; does nothing with it. All calls come from the driver's thread."""
+
+    def planned(self, entry: Entry, plan: VideoPlan) -> None:
+        """A video that is read in this process is about to be analysed."""
+
+    def submitted(self) -> None:
+        """A row of work was given to the cells."""
+
+    def answered(self, index: Index) -> None:
+        """A row of work has come back."""
+
+    def ended(self, entry: Entry, tables: Mapping[str, pa.Table] | None) -> None:
+        """An entry was committed or dead-lettered; `tables` are the rows it left, where this process has them."""
+
+    def tick(self, state: DriveState) -> None:
+        """The state of the run, four times a second or oftener."""
+
+
+class Drive:
+    """Drives one run.
+
+    Args:
+        run_id: the run's.
+        failures: where the texts of its failures go.
+        observer: is told of its progress.
+        limits: how long and how often.
+    """
+
+    def __init__(self, run_id: str, failures: FailureLog, observer: Observer, limits: DriveLimits) -> None:
+        self._run_id = run_id
+        self._failures = failures
+        self._observer = observer
+        self._limits = limits
+        self._stopped = threading.Event()
+        self._ledger = Ledger()
+        self._left: dict[str, Entry] = {}
+        """Entries that were begun and are not in the run."""
+        self._total = 0
+        self._last_news_s = time.monotonic()
+        self._rows: deque[SourceRow] = deque()
+        """Taken from the source and not yet given to the pool."""
+        self._source: Source
+        self._pool: RowPool
+        self._sink: Sink
+
+    def stop(self) -> None:
+        """Take nothing new, finish what is in hand, then raise `Stopped` from `run`. Callable from a signal handler."""
+        self._stopped.set()
+
+    def raise_if_stopped(self) -> None:
+        """For what waits on the run's behalf outside of its loop.
+
+        Raises:
+            Stopped: `stop` was called.
+        """
+        if self._stopped.is_set():
+            raise Stopped
+
+    def log_answer(self, index: Index) -> None:
+        """Write into the run's log of failures which models failed on a row, and why."""
+        entry = self._left.get(index.entry_id)
+        log_answer(self._failures, index, entry.input if entry else None)
+
+    def run(
+        self, source_of: SourceOf, pool: RowPool, sink: Sink, entries: Iterable[Entry], total: int, analysed: Sequence[str] = ()
+    ) -> Literal["complete", "partial"]:
+        """Analyse `entries`; returns how the run has gone, counting only these.
+
+        Args:
+            source_of: makes a source of entries, once a round.
+            pool: answers the rows; its owner closes it.
+            sink: commits the entries.
+            entries: what is not in the run yet; taken as they are needed.
+            total: how many there are.
+            analysed: keys of the videos whose analysis is in the run already.
+
+        Raises:
+            Stopped: `stop` was called; what could be finished in time is committed.
+            StalledError: there was no news for `DriveLimits.stall_s`.
+            RumiaiError: the run as a whole cannot go on.
+        """
+        self._ledger, self._left, self._total = Ledger(analysed), {}, total
+        self._pool, self._sink = pool, sink
+        with self._failures.of_the_run():
+            self._round(source_of, entries)
+            for _ in range(self._limits.rounds - 1):
+                if self._left:
+                    self._round(source_of, list(self._left.values()))
+            self._bury_what_is_left()
+        self._observer.tick(DriveState(self._done, self._total, sink.tally, last=True))
+        return "partial" if sink.tally.troubled else "complete"
+
+    @property
+    def _done(self) -> int:
+        return self._sink.tally.entries.total()
+
+    def _round(self, source_of: SourceOf, entries: Iterable[Entry]) -> None:
+        _LOG.info("a round begins, %d of %d entries are not in the run", self._total - self._done, self._total)
+        self._rows.clear()
+        self._source = source = source_of(entries, self._begun)
+        start_at_s: float | None = time.monotonic() + self._limits.start_after_s
+        self._news()
+        try:
+            while self._rows or not source.ended or self._pool.open or self._sink.open:
+                if self._stopped.is_set():
+                    source.end()
+                    self._drain()
+                    raise Stopped
+                if start_at_s is not None and time.monotonic() >= start_at_s and not source.ended:
+                    self._pool.want(min(self._limits.cells, self._total - self._done))
+                    start_at_s = None
+                    self._news()
+                moved = self._feed()
+                if source.ended and not self._rows:
+                    self._pool.release()
+                self._step(self._wait(0.0 if moved else self._tick_s()))
+                self._check()
+        finally:
+            source.stop()
+        self._ledger.forget()
+
+    def _begun(self, entries: Sequence[Entry]) -> None:
+        """Open entries; called by the source's thread."""
+        self._left.update((entry.entry_id, entry) for entry in entries)
+
+    @property
+    def _hungry(self) -> bool:
+        """Whether a row of the source would be taken."""
+        return not self._rows and not self._source.ended and not self._sink.full
+
+    def _feed(self) -> bool:
+        """Take rows and give on as many as the cells want; returns whether any was."""
+        if self._hungry:
+            self._rows.extend(self._source.take(0.0))
+        moved = False
+        while self._rows:
+            row = self._rows[0]
+            asks = row.work is None or row.work.kind != "none"
+            if asks and self._pool.wanted and not self._pool.wants_more:
+                break
+            self._rows.popleft()
+            moved = True
+            self._news()
+            if row.work is not None:
+                self._announce(row.work)
+            if asks:
+                if not self._pool.wanted:
+                    self._pool.want(1)  # before the row is placed, which needs a Ray
+                    self._news()
+                self._pool.submit(Row(*row.placed()))
+                self._observer.submitted()
+            elif row.work is not None:
+                # Nothing to ask a model: a dead letter, a repeat, or a video that no model wants anything of.
+                self._sink.add(self._ledger.add(answer_without_models(row.work), None))
+        return moved
+
+    def _announce(self, work: Work) -> None:
+        header = work.header
+        if header is not None and header.plan is not None and not header.repeats:
+            self._observer.planned(header.entry, header.plan)
+
+    def _tick_s(self) -> float:
+        placing = self._pool.wanted and not self._pool.cells
+        wanting = self._hungry and (self._pool.wants_more or not self._pool.wanted)
+        return _SHORT_TICK_S if placing or wanting else _TICK_S
+
+    def _wait(self, timeout_s: float) -> set[Any]:
+        """References that are ready, after a wait of up to `timeout_s` for whatever may come first."""
+        references = [*self._pool.waits(), *self._sink.waits()]
+        if references:
+            return arrived(references, timeout_s)
+        if timeout_s and self._hungry:
+            self._rows.extend(self._source.take(timeout_s))
+        elif timeout_s and not self._all_back:  # rows wait for a cell, or for a front's restart
+            time.sleep(timeout_s)
+        return set()
+
+    @property
+    def _all_back(self) -> bool:
+        """Whether every row has been taken and answered: what is left is to write."""
+        return self._source.ended and not self._rows and not self._pool.open
+
+    def _step(self, references: Collection[Any]) -> None:
+        """Book what has come back and commit what is due."""
+        for done in self._pool.ready(references):
+            self._returned(done)
+        self._commit(references, everything=self._all_back)
+
+    def _returned(self, done: Done) -> None:
+        self._news()
+        if done.index is not None:
+            self._observer.answered(done.index)
+            self.log_answer(done.index)
+            self._sink.add(self._ledger.add(done.index, done.payload))
+            return
+        error = done.error or ModelError("a row came back with neither answer nor error", "cell")
+        try:
+            work = decode(ray.get(done.row.block), done.row.row)
+        except RayError as lost:
+            _LOG.info("a block of rows is lost, its entries go round again: %s", lost)
+            return  # the block itself is lost: its entries stay open and go round again
+        self._sink.add(self._ledger.fail(work.entry_id, work.batch_index, work.batch_count, work.header, error))
+
+    def _commit(self, references: Collection[Any], *, everything: bool) -> None:
+        # Again until nothing more ends: the end of a video settles the entries that waited for it.
+        while ended := self._sink.ready(references, everything=everything):
+            self._news()
+            for one in ended:
+                self._ended(one)
+
+    def _ended(self, ended: Ended) -> None:
+        header = ended.settled.header
+        if not ended.lost:
+            log_dead_letter(self._failures, header, ended.error)
+            self._left.pop(header.entry.entry_id, None)
+            self._observer.ended(header.entry, ended.tables)
+        if header.plan is None or ended.settled.repeat:
+            return
+        if ended.lost:
+            self._ledger.lost(header.entry.entry_id, header.plan.video_key)
+        else:
+            self._sink.add(self._ledger.ended(header.plan.video_key, ended.error))
+
+    def _drain(self) -> None:
+        """Finish the rows in hand as far as the time allows, and commit."""
+        ends_s = time.monotonic() + self._limits.drain_s
+        while self._pool.cells and self._pool.open and time.monotonic() < ends_s - self._limits.drain_s * _WRITING_SHARE:
+            self._step(self._wait(_TICK_S))
+        while self._sink.open and time.monotonic() < ends_s:
+            self._write_out()
+        self._observer.tick(self._state())
+
+    def _write_out(self) -> None:
+        """Commit all that the sink has, however little; waits a tick for what is being written."""
+        self._commit((), everything=True)
+        self._commit(arrived(self._sink.waits(), _TICK_S), everything=True)
+
+    def _bury_what_is_left(self) -> None:
+        for entry in list(self._left.values()):
+            lost = TransientError("its rows were lost in every round", entry.input, "`rumiai-ray runs retry` tries again")
+            lost.attempts = self._limits.rounds
+            row = dead_letter_row(self._run_id, entry, None, "assemble", lost)
+            self._sink.add([Settled(Header(entry, pack(row), None))])
+        while self._sink.open:
+            self._write_out()
+            self._check()
+
+    def _news(self) -> None:
+        self._last_news_s = time.monotonic()
+
+    def _quiet_s(self) -> float:
+        return time.monotonic() - max(self._last_news_s, self._pool.last_news_s, self._source.last_news_s)
+
+    def _check(self) -> None:
+        """Tell the observer, and end a run that has stalled."""
+        state = self._state()
+        self._observer.tick(state)
+        self._failures.flush_if_due()
+        if state.quiet_s > self._limits.stall_s:
+            raise StalledError(f"nothing has come back for {self._limits.stall_s:g} s", f"run {self._run_id}", self._limits.hint)
+
+    def _state(self) -> DriveState:
+        pool = self._pool
+        counts = (len(pool.cells), pool.wanted, pool.open, self._sink.open)
+        return DriveState(self._done, self._total, self._sink.tally, *counts, quiet_s=self._quiet_s())
+
+
+def answer_without_models(work: Work) -> Index:
+    """The index of a row that asks nothing of any model."""
+    return Index(work.entry_id, work.video_key, work.batch_index, work.batch_count, {}, header=work.header)
