@@ -17,7 +17,7 @@ class OcrSettings(ModelSettings):
     """Settings of the text reader; where a default is `None`, each engine has its own.
 
     PP-OCR reads every sampled frame, its detector at 480 px. At 416 px captions are read alike and small print is not: three lines of 22
-    on photos are misread instead of one, for a twentieth of the time (`tests/benchmarks/text_engines.py`; README.md has the table).
+    on photos are misread instead of one, for a twentieth of the time (table in docs/text-engines.md).
 
     EasyOCR, measured on the captions of real clips, each at four sizes (120 readings, JPEG 95, canvas 640): a margin of 0.05 gives a
     mean character error rate of 0.054 with 14 above 0.15; EasyOCR's own 0.1 gives 0.061 with 22. Canvases of 480, 640 and 960
