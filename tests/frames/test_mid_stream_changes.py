@@ -35,13 +35,14 @@ def joined(folder: Path, *parts: dict[str, Any]) -> Path:
 def _shift(source: Path, target: Path, by_s: float, extra: str) -> None:
     with av.open(str(source)) as read, av.open(str(target), "w", format="mpegts") as write:
         video = read.streams.video[0]
+        assert video.time_base is not None
+        ticks = round(by_s / video.time_base)
         copy = write.add_stream_from_template(video)
         bsf = BitStreamFilterContext(f"h264_mp4toannexb{extra}", video, copy)
         for packet in read.demux(video):
             if packet.dts is None:
                 continue
-            packet.pts += round(by_s / video.time_base)
-            packet.dts += round(by_s / video.time_base)
+            packet.pts, packet.dts = (packet.pts or 0) + ticks, packet.dts + ticks
             for filtered in bsf.filter(packet):
                 filtered.stream = copy
                 write.mux(filtered)
