@@ -70,6 +70,25 @@ def test_up_to_a_third_of_damaged_timestamps_cost_no_more_than_a_frame(
     assert clock.end_s == pytest.approx(count * period_s, abs=1.01 * period_s)
 
 
+@given(data=st.data(), count=st.integers(12, 150), period_s=st.sampled_from(PERIODS_S), start_s=st.sampled_from([0.0, 3.0, 3600.0]))
+@settings(max_examples=400, deadline=None, derandomize=True)
+def test_frames_out_of_order_with_up_to_a_third_of_stamps_damaged_last_as_long_as_they_are(
+    data: st.DataObject, count: int, period_s: float, start_s: float
+) -> None:
+    rng = data.draw(st.randoms(use_true_random=True), label="generator")
+    depth = rng.randint(1, REORDER_DEPTH // 2)
+    order = sorted(range(count), key=lambda number: number + rng.uniform(0, depth))
+    stamps_s: list[float | None] = [start_s + number * period_s for number in order]
+    for victim in rng.sample(range(count), rng.randint(0, count // 3)):
+        stamps_s[victim] = rng.choice(
+            [None, start_s + order[max(0, victim - 1)] * period_s, start_s - rng.uniform(1e3, 1e6), start_s + rng.uniform(1e4, 1e7)]
+        )
+    clock, times_s, released = timed(stamps_s, period_s)
+    assert sorted(released) == list(range(count))
+    assert all(b > a for a, b in pairwise(times_s))
+    assert clock.end_s == pytest.approx(count * period_s, abs=1.01 * period_s)
+
+
 @pytest.mark.parametrize("every", [3, 5, 7, 10, 25])
 @pytest.mark.parametrize("back_frames", [1, 2, 5, 12])
 def test_a_step_back_every_few_frames_changes_no_length(every: int, back_frames: int) -> None:

@@ -50,7 +50,7 @@ class PresentationClock(Generic[T]):
         self._shift_s = 0.0
         self._last_s: float | None = None
         self._last_duration_s: float | None = None
-        self._last_was_repaired = False
+        self._since_repair = self._depth
         self.origin_s = 0.0
         """The file's own timestamp of the first presented frame."""
         self.repaired = 0
@@ -104,9 +104,10 @@ class PresentationClock(Generic[T]):
         if chosen.duration_s:
             self._last_duration_s = chosen.duration_s
         else:
-            told = self._last_s is not None and not repaired and not self._last_was_repaired
+            # where frames nearby had no stamp of their own, a gap may be the place of one of them
+            told = self._last_s is not None and not repaired and self._since_repair >= self._depth
             self._last_duration_s = time_s - (self._last_s or 0.0) if told else None
-        self._last_s, self._last_was_repaired = time_s, repaired
+        self._last_s, self._since_repair = time_s, 0 if repaired else self._since_repair + 1
         self._released += 1
         return time_s, chosen.frame  # type: ignore[return-value] # what went in as T
 
@@ -202,6 +203,25 @@ def _longest_increasing(stamps: Sequence[float | None]) -> set[int]:
     return chosen
 
 
+def _last_step_s(frames: int, last_known_s: float, missing: int, period_s: float) -> float:
+    """Time between the last frames, which have no stamp.
+
+    Where the cadence has left out places before, as many of the last frames belong there, and have come out of order: the video does not
+    last longer for them. Many such places are held pictures.
+
+    Args:
+        frames: of the whole video.
+        last_known_s: of the last frame with a stamp.
+        missing: frames after it.
+        period_s: the cadence.
+    """
+    late = min(missing, max(0, frames - round(last_known_s / period_s) - 1))
+    left_out = round(last_known_s / period_s) + 1 - (frames - missing)
+    if late == missing or left_out > REORDER_DEPTH:
+        return period_s
+    return period_s * (late + 1 / 4) / missing
+
+
 def _filled(trusted: Sequence[float | None], last_s: float | None, period_s: float, *, released: int | None) -> list[float]:
     """Times of all frames: the trusted ones as they are, the others evenly between their neighbours in the decoder's order.
 
@@ -226,7 +246,7 @@ def _filled(trusted: Sequence[float | None], last_s: float | None, period_s: flo
         before_s = max([*times, *([] if last_s is None else [last_s])], default=None)
         if before_s is None:  # the first frames: as many as find no place where the cadence leaves one out come before the others
             holes = _holes(trusted, period_s)
-            owned = sum(stamp_s is None for stamp_s in trusted[end:])  # by later frames without a stamp
+            owned = sum(stamp_s is None for stamp_s in trusted[end : count - trailing])  # by later frames without a stamp
             holes = holes[: max(0, min(missing, len(holes) - owned))]
             early = missing - len(holes)
             first_s = min((stamp_s for stamp_s in trusted if stamp_s is not None), default=early * period_s)
@@ -239,7 +259,10 @@ def _filled(trusted: Sequence[float | None], last_s: float | None, period_s: flo
             times += [end_s + period_s * (number + 1) for number in range(missing)]
             end_s, index = times[-1], end
             continue
-        step_s = (after_s - before_s) / (missing + 1) if after_s is not None and after_s > before_s else period_s
+        if after_s is not None and after_s > before_s:
+            step_s = (after_s - before_s) / (missing + 1)
+        else:
+            step_s = period_s if released is None else _last_step_s(released + count, before_s, missing, period_s)
         times += [before_s + step_s * (number + 1) for number in range(missing)]
         index = end
     return times

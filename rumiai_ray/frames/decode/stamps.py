@@ -28,6 +28,8 @@ _FAR_S, _FAR_LENGTHS = 30.0, 2
 _ENOUGH = 8
 """Of fewer packets nobody can say which are usual."""
 _SAME_S = 1e-6
+_OFTEN = 1 / 3
+"""A gap that fits into the most usual one two times or more, and is that often beside it, is the cadence."""
 _ALIKE = 0.1
 """Gaps that differ by less than this share are one cadence, rounded."""
 
@@ -73,6 +75,10 @@ def cadence_s(stamps_s: Sequence[float], otherwise_s: float) -> float:
         return otherwise_s
     support = np.searchsorted(gaps_s, gaps_s * (1 + _ALIKE), side="right") - np.arange(len(gaps_s))
     first = int(np.argmax(support))
+    multiples = gaps_s[first] / gaps_s
+    is_part = (np.abs(multiples - np.round(multiples)) < _ALIKE) & (np.round(multiples) > 1)
+    if (often := np.flatnonzero(is_part & (support >= _OFTEN * support[first]))).size:
+        first = int(often[np.argmax(support[often])])  # gaps of two frames or more, where a stamp is missing between
     return float(np.mean(gaps_s[first : first + support[first]]))
 
 

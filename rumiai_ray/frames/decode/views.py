@@ -63,7 +63,8 @@ class FrameViews:
                 break
             self._aspect = aspect
             self._aspect_changes.pop(0)
-        if frame.key_frame or frame.rotation != self._rotation_deg:
+        # libav tells an orientation from within the stream on the frame that carries it, often the first of a sequence; it holds for all
+        if frame.key_frame or frame.rotation not in (0, self._rotation_deg):
             self._rotation_deg = frame.rotation
             self._orientation = self._orientation_of(frame)
         aperture = self._header.aperture
