@@ -18,8 +18,8 @@ from rumiai_ray.schema.registry import TABLES_BY_NAME
 if TYPE_CHECKING:
     from rumiai_ray.models.weights.files import Candidate
 
-HEAVY = {"cv2", "easyocr", "faster_whisper", "feat", "mediapipe", "onnxruntime", "openvino", "parselmouth", "scenedetect", "torch",
-         "torchvision", "ultralytics"}  # fmt: skip
+HEAVY = {"cv2", "easyocr", "faster_whisper", "feat", "mediapipe", "onnxruntime", "open_clip", "openvino", "parselmouth", "scenedetect",
+         "torch", "torchvision", "ultralytics"}  # fmt: skip
 
 
 def test_a_family_s_module_imports_no_heavy_library_before_load() -> None:
