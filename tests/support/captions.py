@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,6 +51,18 @@ def fonts(names: Sequence[str] = _BOLD) -> list[str]:
 
         found = [str(Path(mpl.get_data_path()) / "fonts" / "ttf" / "DejaVuSans-Bold.ttf")]
     return found
+
+
+@cache
+def _characters(font_file: str) -> frozenset[int]:
+    from fontTools.ttLib import TTFont  # noqa: PLC0415 -- only for unusual characters
+
+    return frozenset(TTFont(font_file, fontNumber=0).getBestCmap())
+
+
+def shown_by(text: str, font_file: str) -> bool:
+    """Whether a font has all characters of a text."""
+    return {ord(letter) for letter in text if letter != " "} <= _characters(font_file)
 
 
 def draw_line(image: Image.Image, text: str, font: ImageFont.FreeTypeFont, at: tuple[float, float], style: str, ground: str) -> Shown:

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFont
 
-from captions import LINES, STYLES, as_stored, backgrounds, draw_line, fonts
+from captions import LINES, STYLES, as_stored, backgrounds, draw_line, fitting, fonts, shown_by
 from pictures import batch
 from rumiai_ray.errors import ConfigError, WeightsError
 from rumiai_ray.models.ocr.easyocr_engine import LineReader
@@ -185,6 +187,34 @@ def test_lines_in_latin_letters_are_not_taken_for_foreign_ones(ppocr: Ocr) -> No
     rows = _lines(lines, ppocr)
     assert [line for line, row in zip(lines, rows, strict=True) if row["text"] is None] == []
     assert {row["script"] for row in rows} == {"latin"}
+
+
+NAMES = st.sampled_from(
+    ("studio", "north", "kitchen", "maria", "coffee", "sunset", "runner", "ocean", "bakery", "urban", "makeup", "Trend")
+)
+TAG_FORMS = (
+    "@{0}.{1}", "@{0}_{1}", "@the.{0}.{1}", "@{0}{2}", "#{0}{1}", "#{0} #{1}", "www.{0}{1}.com", "https://{0}.co/{1}", "bit.ly/{0}{2}",
+    "only ${2}.99 {0}", "{2}% off {0}", "★ {0} {1} ★", "{0} {1} ♥", "Use code {0}{2}", "J.R.R. {0}", "{0}.{1}.{2}", "Dr. {0} {1}",
+    "{0} & {1}!",
+)  # fmt: skip
+TAGS = st.builds(
+    lambda form, one, other, number: form.format(one, other, number), st.sampled_from(TAG_FORMS), NAMES, NAMES, st.integers(1, 2030)
+)
+
+
+@pytest.mark.model("ocr")
+@settings(max_examples=12, deadline=None, derandomize=True, phases=[Phase.generate])
+@given(lines=st.lists(TAGS | TAGS.map(str.upper), min_size=8, max_size=8, unique=True), seed=st.integers(0, 2**16))
+def test_handles_addresses_hashtags_prices_and_capitals_are_not_taken_for_foreign_lines(ppocr: Ocr, lines: list[str], seed: int) -> None:
+    rng = random.Random(seed)
+    (image,) = backgrounds(None, rng, 1)
+    files = fonts(("DejaVuSans", "LiberationSans", "Lato-B", "Roboto-", "OpenSans-", "Carlito", "FreeSans"))
+    for number, line in enumerate(lines):
+        file = rng.choice([file for file in files if shown_by(line, file)])
+        draw_line(image, line, fitting(image, line, file, rng.choice((32, 40, 52))), (30, 60 + 145 * number), rng.choice(STYLES), "black")
+    rows = _rows(ppocr, [as_stored(image)])
+    assert len(rows) >= len(lines)
+    assert [row["script"] for row in rows if row["script"] == "unknown"] == []
 
 
 @pytest.mark.model("ocr")
