@@ -45,10 +45,12 @@ class Kit:
     models: tuple[ModelPlan, ...] = WELL
     settings: dict[str, Any] = field(default_factory=dict)
     stage_type: type[Stage] = Stage
+    cells: int | None = None
+    """Most cells; where not given as many as Ray has room for. Each costs a process for every model and one more to start."""
 
     @property
     def config(self) -> BaseConfig:
-        engine = {"batch_frames": 4, "group_age_s": 0.5, "stall_timeout_s": 240, "attempts": 2, **self.settings}
+        engine = {"batch_frames": 4, "group_age_s": 0.5, "stall_timeout_s": 240, "attempts": 2, "cells": self.cells, **self.settings}
         return load_config(flags={"store": str(self.place / "store"), "out": str(self.place / "runs"), "engine": engine})
 
     def batch(self, run_id: str, on_tick: Callable[[Batch, int], None] | None = None, *, again: bool = False) -> tuple[Batch, RunWriter]:

@@ -18,6 +18,7 @@ from rumiai_ray.engine.ray_session import supervisor as supervise
 if TYPE_CHECKING:
     from rumiai_ray.engine.batch import Batch
     from rumiai_ray.ingest.entries import Entry
+    from rumiai_ray.models.base import ModelPlan
 
 AFTER = 2
 
@@ -29,6 +30,13 @@ class Order:
     place: Path
     run_id: str
     entries: list[Entry]
+
+
+def models() -> tuple[ModelPlan, ...]:
+    """The models of these batches: slow ones, so that a batch can be ended in its middle."""
+    import fakes  # noqa: PLC0415 -- the process forks before it imports Ray
+
+    return fakes.plan("reader", "Reader", behave="burn"), fakes.plan("ears", "Listener")
 
 
 def main(order: Order, sign: Path) -> int:
@@ -50,8 +58,7 @@ def main(order: Order, sign: Path) -> int:
             sign.with_suffix(".part").rename(sign)
 
     with local_ray(num_cpus=4, beside=[Path(str(fakes.__file__))]) as here:
-        models = (fakes.plan("reader", "Reader", behave="burn"), fakes.plan("ears", "Listener"))
-        kit = Kit(here, order.place, models, {"drain_s": 30.0})
+        kit = Kit(here, order.place, models(), {"drain_s": 30.0}, cells=1)
         begun = (order.place / "runs" / order.run_id / "manifest.json").exists()
         batch, writer = kit.batch(order.run_id, on_tick, again=begun)
         before = open_run(writer.run.uri())
