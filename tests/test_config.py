@@ -35,6 +35,8 @@ CHOSEN: dict[tuple[str, ...], Any] = {
     ("ocr", "mag_ratio"): 2.0,
     ("ocr", "min_confidence"): 0.25,
     ("whisper", "language"): "de",
+    ("whisper", "languages"): ["en", "de"],
+    ("whisper", "expected_language"): "de",
     ("insights", "call_to_action"): ["buy now", "join"],
     ("limits", "inputs"): ["web", "store"],
     ("limits", "roots"): ["/srv/videos", "/mnt"],

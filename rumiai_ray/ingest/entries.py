@@ -84,6 +84,11 @@ class Entry:
             object.__setattr__(self, "columns", columns)
 
     @property
+    def language(self) -> str | None:
+        """What the manifest's column `language` says of the video; None without one."""
+        return next((text.strip() for name, text in self.columns.items() if name.strip().lower() == "language" and text.strip()), None)
+
+    @property
     def hides(self) -> bool:
         """Whether its location holds secrets, which only the run's private file may hold."""
         return shown_input(self.location) != self.location

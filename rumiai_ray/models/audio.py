@@ -24,18 +24,19 @@ _QUIET_S = 0.3
 """Length of the window whose energy is compared: longer than a plosive's closure, shorter than a pause between sentences."""
 
 
-def chunks(audio: Audio, max_s: float = MAX_CHUNK_S) -> list[AudioChunk]:
+def chunks(audio: Audio, max_s: float = MAX_CHUNK_S, *, language: str | None = None) -> list[AudioChunk]:
     """`audio` in order, without gap or overlap, in stretches of at most `max_s` seconds.
 
     Args:
         audio: one video's audio; no samples give no chunk.
         max_s: longest stretch, in seconds.
+        language: see `AudioChunk.language`.
 
     Returns:
         Read-only views into `audio.samples`.
     """
     return [
-        AudioChunk(samples=_read_only(audio.samples[start:end]), start_s=audio.start_s + start / AUDIO_RATE_HZ)
+        AudioChunk(samples=_read_only(audio.samples[start:end]), start_s=audio.start_s + start / AUDIO_RATE_HZ, language=language)
         for start, end in quiet_stretches(audio.samples, max_s)
     ]
 

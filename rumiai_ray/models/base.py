@@ -130,6 +130,8 @@ class AudioChunk:
     """(n,) int16 mono PCM at 16 kHz, read-only."""
     start_s: float
     """Time of the first sample, from the first presented frame; may be negative."""
+    language: str | None = None
+    """Language tag, e.g. `en` or `pt-BR`, that the manifest or the site gives the video; None where they say nothing."""
 
 
 @dataclass(frozen=True)

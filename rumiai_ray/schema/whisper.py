@@ -10,7 +10,7 @@ _SEGMENT = column("segment_index", pa.int32(), "The segment's number within the 
 
 SPEECH_SEGMENTS = Table(
     "speech_segments",
-    1,
+    2,
     "One stretch of speech.",
     (
         _SEGMENT,
@@ -19,7 +19,18 @@ SPEECH_SEGMENTS = Table(
         column("text", pa.string(), "What was said."),
         column("language", pa.string(), "Detected (or configured) language, ISO 639-1."),
         column(
-            "language_probability", pa.float32(), "Confidence of the language; null where it was configured.", range_="0..1", nullable=True
+            "language_probability",
+            pa.float32(),
+            "The detector's probability of the language; null where it was configured.",
+            range_="0..1",
+            nullable=True,
+        ),
+        column(
+            "language_decision",
+            pa.string(),
+            "What decided on the language: `whisper.language`; the sound of this stretch; the sound of all of the audio, where this "
+            "stretch alone was weak evidence; or the expected language, where all of the audio was.",
+            range_="configured|detected|whole audio|expected",
         ),
         column("avg_logprob", pa.float32(), "Mean log-probability of the tokens.", range_="≤ 0"),
         column("no_speech_prob", pa.float32(), "The model's own estimate that there is no speech.", range_="0..1"),

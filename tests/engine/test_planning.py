@@ -93,6 +93,14 @@ def planned(stored: Stored, *models: ModelPlan, batch_frames: int = 8) -> tuple[
     return plan, list(works)
 
 
+@pytest.mark.parametrize("language", [None, "en", "pt-BR"])
+def test_every_stretch_of_sound_carries_the_video_s_language_there_and_back(language: str | None) -> None:
+    _, works = plan_video("entry", cast("StoredVideo", Stored(audio_s=700.0)), (EAR,), 8, language=language)
+    sent = list(works)
+    back = [decode(encode(sent), row) for row in range(len(sent))]
+    assert [work.audio.language for work in back if work.audio] == [language] * 3
+
+
 def frames_for(name: str, works: list[Work]) -> list[int]:
     """Frame indices the rows of work hand to a model, in order."""
     return [int(work.frames.frame_index[position]) for work in works if work.frames is not None for position in work.wanted.get(name, ())]

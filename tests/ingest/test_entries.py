@@ -99,3 +99,11 @@ def test_a_password_in_a_url_is_refused_and_not_repeated() -> None:
 def test_entries_cross_process_borders() -> None:
     entry = Entry("1", "a.mp4", {"tag": "x"})
     assert pickle.loads(pickle.dumps(entry)) == entry  # noqa: S301 -- what Ray does
+
+
+@pytest.mark.parametrize(
+    ("columns", "language"),
+    [({"language": "en"}, "en"), ({"Language": " pt-BR "}, "pt-BR"), ({"language": " "}, None), ({"lang": "en"}, None), ({}, None)],
+)
+def test_the_column_language_names_a_video_s_language(columns: dict[str, str], language: str | None) -> None:
+    assert Entry("1", "a.mp4", columns).language == language

@@ -67,6 +67,7 @@ def test_a_post_gives_its_video_and_what_the_site_says_about_it(site: Site, got:
     assert said.hashtags == ("one", "два")
     assert said.uploaded_at == datetime(2019, 10, 16, 17, 17, 32, tzinfo=UTC)
     assert (said.view_count, said.like_count, said.share_count) == (5, 0, 2)
+    assert said.language == "ru-RU"
     assert said.comment_count is None, "unknown is not zero"
     assert said.source_url == site.url("/post/canonical")
     assert "/media/sound.m4a" not in site.requests

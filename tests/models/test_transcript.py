@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from rumiai_ray.models.whisper.recogniser import choose_languages
+from rumiai_ray.models.whisper.language import Language
 from rumiai_ray.models.whisper.speech import Window, pack
-from rumiai_ray.models.whisper.transcript import Acceptance, Heard, Language, Word, compression_ratio, segments, text_of
+from rumiai_ray.models.whisper.transcript import Acceptance, Heard, Word, compression_ratio, segments, text_of
 
 ACCEPTANCE = Acceptance(max_no_speech_prob=0.6, min_avg_logprob=-1.0, max_compression_ratio=2.4)
 
@@ -66,15 +66,3 @@ def test_a_word_stays_within_the_stretch_its_middle_lies_in() -> None:
 def test_stretches_are_packed_into_as_few_windows_as_hold_them_and_never_more_than_thirty_seconds() -> None:
     packed = pack([(0, 12), (20, 30), (50, 58), (60, 65), (100, 130)])
     assert [window.spans for window in packed] == [((0, 12), (20, 30), (50, 58)), ((60, 65),), ((100, 130),)]
-
-
-def test_each_window_keeps_a_language_the_detector_is_sure_of() -> None:
-    chosen = choose_languages([{"en": 0.98, "de": 0.02}, {"de": 0.9, "en": 0.1}], [10, 10])
-    assert [language.code for language in chosen] == ["en", "de"]
-    assert chosen[1].probability == 0.9
-
-
-def test_a_window_too_short_to_tell_takes_the_language_of_the_whole_audio() -> None:
-    chosen = choose_languages([{"en": 0.98, "ru": 0.0}, {"ru": 0.15, "en": 0.12}], [17, 1])
-    assert [language.code for language in chosen] == ["en", "en"]
-    assert chosen[1].probability == pytest.approx((0.98 * 17 + 0.12) / 18)

@@ -148,6 +148,34 @@ def test_the_second_language_of_a_recording_is_not_dropped(transcribe: Transcrib
 
 
 @pytest.mark.model("whisper")
+@pytest.mark.parametrize("german_first", [False, True])
+def test_eight_seconds_of_english_and_eight_of_german_are_both_heard(base: Whisper, media: Path, german_first: bool) -> None:  # noqa: FBT001 -- a case
+    samples = read_audio(media / "a_speech/multilingual_en_de.mp3")
+    parts = [samples[: 8 * AUDIO_RATE_HZ], samples[32 * AUDIO_RATE_HZ : 40 * AUDIO_RATE_HZ]]
+    first, second = parts[::-1] if german_first else parts
+    rest = np.zeros(AUDIO_RATE_HZ // 2, samples.dtype)  # languages change where one speaker has ended
+    said = base.predict(AudioChunk(np.concatenate([first, rest, second]), 0.0)).tables["speech_segments"].to_pylist()
+    heard = {code: [row for row in said if row["language"] == code] for code in ("en", "de")}
+    assert {row["language"] for row in said} == {"en", "de"}
+    for code, (start_s, end_s) in zip(("de", "en") if german_first else ("en", "de"), ((0, 8), (8.5, 16.5)), strict=True):
+        assert all(start_s - 1.5 <= row["start_s"] <= row["end_s"] <= end_s + 1.5 for row in heard[code])
+        assert sum(row["end_s"] - row["start_s"] for row in heard[code]) > 4
+    assert {row["language_decision"] for row in said} == {"detected"}
+
+
+@pytest.mark.model("whisper")
+@pytest.mark.parametrize("known", [{"languages": ("en", "de")}, {"expected_language": "en"}])
+def test_a_short_english_sentence_is_english_where_that_is_expected(
+    plan_for: Callable[..., ModelPlan], media: Path, known: dict[str, Any]
+) -> None:
+    model = loaded(plan_for("whisper", vad=False, beam_size=1, max_no_speech_prob=1.0, min_avg_logprob=-9.0, **known))
+    samples = read_audio(media / "a_speech/grid_bbaf2n.mpg")[: int(1.4 * AUDIO_RATE_HZ)]
+    rows = model.predict(AudioChunk(samples, 0.0)).tables["speech_segments"].to_pylist()
+    assert {row["language"] for row in rows} == {"en"}
+    model.close()
+
+
+@pytest.mark.model("whisper")
 @pytest.mark.parametrize(
     "clip",
     [
@@ -224,7 +252,14 @@ def test_a_chunk_longer_than_five_minutes_is_refused(base: Whisper) -> None:
 
 def test_joining_chunks_numbers_segments_and_words_through_the_video() -> None:
     def part(start_s: float) -> dict[str, Any]:
-        segment = {"text": "a b", "language": "en", "language_probability": None, "avg_logprob": -0.1, "no_speech_prob": 0.0}
+        segment = {
+            "text": "a b",
+            "language": "en",
+            "language_probability": None,
+            "language_decision": "configured",
+            "avg_logprob": -0.1,
+            "no_speech_prob": 0.0,
+        }
         times = {"start_s": start_s, "end_s": start_s + 1}
         word = {"word": "a", "probability": 0.9} | times
         return {

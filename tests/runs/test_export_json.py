@@ -73,7 +73,7 @@ def text_row(frame: int, text: str, index: int = 0) -> dict[str, Any]:
 def segment_row(index: int, text: str, start_s: float, end_s: float) -> dict[str, Any]:
     return {
         "segment_index": index, "start_s": start_s, "end_s": end_s, "text": text, "language": "en", "language_probability": 0.9,
-        "avg_logprob": -0.25, "no_speech_prob": 0.125, "compression_ratio": 1.5,
+        "language_decision": "detected", "avg_logprob": -0.25, "no_speech_prob": 0.125, "compression_ratio": 1.5,
     }  # fmt: skip
 
 

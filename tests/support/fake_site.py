@@ -39,6 +39,7 @@ SAID = {
     "view_count": 5,
     "like_count": 0,
     "repost_count": 2,
+    "language": "ru-RU",
 }
 
 

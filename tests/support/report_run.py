@@ -56,7 +56,7 @@ def word_rows(words: list[str]) -> dict[str, list[dict[str, Any]]]:
     """One segment of half-second words from second 1 on, and the words."""
     segment = {
         "segment_index": 0, "start_s": 1.0, "end_s": 1.0 + len(words) / 2, "text": " ".join(words), "language": "en",
-        "language_probability": 0.9, "avg_logprob": -0.2, "no_speech_prob": 0.1, "compression_ratio": 1.0,
+        "language_probability": 0.9, "language_decision": "detected", "avg_logprob": -0.2, "no_speech_prob": 0.1, "compression_ratio": 1.0,
     }  # fmt: skip
     rows = [
         {"segment_index": 0, "word_index": n, "start_s": 1 + n / 2, "end_s": 1.5 + n / 2, "word": word, "probability": 0.9}

@@ -59,7 +59,9 @@ class Stage:
                 video = held.enter_context(fetch(entry, self.limits, self.workdir))
                 video_key, at = video.video_key, "frames"
                 stored = held.enter_context(self.store.ensure(video.path, video_key))
-                plan, works = plan_video(entry.entry_id, stored, self.models, self.batch_frames)
+                plan, works = plan_video(
+                    entry.entry_id, stored, self.models, self.batch_frames, language=entry.language or video.metadata.language
+                )
                 at = "assemble"
                 packed = pack(video_row(self.run_id, entry, video, stored))
             except StorageError:

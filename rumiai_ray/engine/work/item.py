@@ -40,6 +40,7 @@ _COLUMNS: dict[str, pa.DataType] = {
     "source_height_px": pa.int32(),
     "audio_s16": pa.large_binary(),
     "audio_start_s": pa.float64(),
+    "audio_language": pa.string(),
     "own_first": pa.int32(),
     "own_count": pa.int32(),
     "end_s": pa.float64(),
@@ -166,6 +167,7 @@ def _record(work: Work) -> dict[str, object]:
         "source_height_px": work.source_height_px,
         "audio_s16": audio.samples.astype("<i2", copy=False).tobytes() if audio else b"",
         "audio_start_s": audio.start_s if audio else 0.0,
+        "audio_language": (audio.language if audio else None) or "",
         "own_first": thumbnails.own_first if thumbnails else 0,
         "own_count": thumbnails.own_count if thumbnails else 0,
         "end_s": thumbnails.end_s if thumbnails else 0.0,
@@ -184,7 +186,7 @@ def decode(block: pa.Table, row: int) -> Work:
             jpegs=tuple(record["jpegs"]),
         )
     elif record["kind"] == "audio":
-        audio = AudioChunk(samples=np.frombuffer(record["audio_s16"], "<i2"), start_s=record["audio_start_s"])
+        audio = AudioChunk(np.frombuffer(record["audio_s16"], "<i2"), record["audio_start_s"], record["audio_language"] or None)
     elif record["kind"] == "thumbnails":
         thumbnails = Thumbnails(
             tuple(record["jpegs"]), np.asarray(record["time_s"], np.float64), record["own_first"], record["own_count"], record["end_s"]

@@ -26,8 +26,18 @@ _CONTEXT = 64
 """Thumbnails of the neighbours sent along at either end: two seconds, so that a cut near a seam is judged as one elsewhere."""
 
 
-def plan_video(entry_id: str, stored: StoredVideo, plans: Sequence[ModelPlan], batch_frames: int) -> tuple[VideoPlan, Iterator[Work]]:
-    """The plan for one video and its rows of work, in order; rows are read from the store as they are taken."""
+def plan_video(
+    entry_id: str, stored: StoredVideo, plans: Sequence[ModelPlan], batch_frames: int, *, language: str | None = None
+) -> tuple[VideoPlan, Iterator[Work]]:
+    """The plan for one video and its rows of work, in order; rows are read from the store as they are taken.
+
+    Args:
+        entry_id: whose rows these are.
+        stored: the video's frames and sound.
+        plans: of all models.
+        batch_frames: frames in a row of work.
+        language: see `AudioChunk.language`.
+    """
     facts = stored.facts
     picked = _picked(stored.times_s, stored.shown_until_s, facts, plans)
     audio = stored.audio()
@@ -37,7 +47,7 @@ def plan_video(entry_id: str, stored: StoredVideo, plans: Sequence[ModelPlan], b
         reason = "no audio stream has a codec that is known here" if facts.audio_streams else "no audio stream"
     elif audio is None or not len(audio.samples):
         reason = "the audio stream holds no samples"
-    stretches = [] if reason or audio is None or not listeners else chunks(audio)
+    stretches = [] if reason or audio is None or not listeners else chunks(audio, language=language)
     lookers = {plan.name: facts.frames_decoded for plan in plans if plan_class(plan).consumes == "thumbnails"}
     strips = _strips(facts.frames_decoded) if lookers else []
     starts = [at for at in range(0, len(stored.times_s), batch_frames) if _wanted(picked, at, batch_frames)]

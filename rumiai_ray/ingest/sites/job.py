@@ -15,7 +15,7 @@ _MAX_TEXT_CHARS = 300_000
 _MAX_TAGS = 2000
 _MAX_TAG_CHARS = 1000
 _MAX_NUMBER = 2.0**80
-_TEXTS = ("title", "description", "uploader", "uploader_id", "channel", "webpage_url")
+_TEXTS = ("title", "description", "uploader", "uploader_id", "channel", "webpage_url", "language")
 _NUMBERS = ("timestamp", "view_count", "like_count", "comment_count", "repost_count")
 
 

@@ -18,6 +18,8 @@ _LOG = logging.getLogger(__name__)
 
 _HASHTAG = re.compile(r"#(\w+)")
 _MAX_TAGS = 1000
+_TAG_CHARS = 35
+"""Longest language tag that BCP 47 wants software to hold."""
 
 
 def metadata_from(info: Mapping[str, Any], url: str) -> VideoMetadata:
@@ -40,6 +42,7 @@ def metadata_from(info: Mapping[str, Any], url: str) -> VideoMetadata:
         comment_count=cleaner.count("comment_count", info.get("comment_count")),
         share_count=cleaner.count("share_count", info.get("repost_count")),
         source_url=_page(info.get("webpage_url"), cleaner) or cleaner.text("source_url", url, INPUT_CHARS),
+        language=_text(info, cleaner, _TAG_CHARS, "language"),
         notes=cleaner.notes,
     )
 

@@ -8,33 +8,41 @@ seeks from one timestamp to the next, repeats or loses words at its seams.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from pydantic import BeforeValidator
+from pydantic_settings import NoDecode
 
 from rumiai_ray.errors import ConfigError, ModelError, WeightsError
 from rumiai_ray.frames.types import AUDIO_RATE_HZ
 from rumiai_ray.models.audio import MAX_CHUNK_S, quiet_stretches
 from rumiai_ray.models.base import AudioChunk, Model, ModelSettings, Prediction
 from rumiai_ray.models.weights.files import Candidate, HubSource, PackageSource, Source, WeightFile
+from rumiai_ray.models.whisper.language import Expectation, choose_languages, code_of, configured
 from rumiai_ray.models.whisper.speech import WINDOW_S, Window, find_speech, pack
 from rumiai_ray.models.whisper.transcript import Acceptance, Heard, Word, compression_ratio, segments, text_of
+from rumiai_ray.models.whisper.turns import SHORTEST_WINDOW_S, split_by_language
 from rumiai_ray.schema.whisper import SPEECH_SEGMENTS, TABLES, WORDS
-from rumiai_ray.settings import result
+from rumiai_ray.settings import result, split_at_commas
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from rumiai_ray.models.whisper.language import Language
+    from rumiai_ray.models.whisper.speech import Span
     from rumiai_ray.schema import Table
 
 _COMPUTE_TYPES = {"cpu": "int8", "cuda": "float16"}
 """What each device computes fastest."""
 _FULL_SCALE = np.float32(1 / 32_768)
 """What int16 samples are multiplied by to lie in [-1, 1]."""
+_PAUSE_S = 0.1
+"""Speakers rest for so long between sentences, where one language may follow another."""
 _FILES = ("model.bin", "config.json", "tokenizer.json", "vocabulary.txt")
 _LARGE_FILES = ("model.bin", "config.json", "tokenizer.json", "vocabulary.json", "preprocessor_config.json")
 """Of large-v3, which has 128 instead of 80 spectrogram rows: its preprocessor_config.json says so."""
@@ -55,6 +63,14 @@ class WhisperSettings(ModelSettings):
 
     model: str = result("base", "network: base, tiny.en, or another one Systran converted, if its files are pinned")
     language: str | None = result(None, "ISO 639-1 code of the language spoken; none: detected for every 30 s of speech")
+    languages: Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_at_commas)] = result(
+        (), "ISO 639-1 codes of the languages that may be spoken, e.g. en,de; no other one is considered; none: all"
+    )
+    expected_language: str | None = result(
+        None,
+        "ISO 639-1 code of the language that most videos are in; decides where the sound is weak evidence. A manifest's column "
+        "`language` and what a site says of a video come before it",
+    )
     beam_size: int = result(5, "hypotheses followed at once", ge=1)
     batch_size: int = result(4, "30-second windows decoded at once; on a CPU each costs 90 MB (base) and saves no time", ge=1)
     compute_type: Literal["auto", "int8", "int8_float16", "int8_float32", "float16", "bfloat16", "float32"] = result(
@@ -152,8 +168,9 @@ class Whisper(Model[WhisperSettings, AudioChunk]):
         except (RuntimeError, ValueError, OSError) as error:
             raise WeightsError(f"does not load: {error}", self.plan.backend, "fetch the weights again") from error
         known = self._recogniser.supported_languages
-        if settings.language not in (None, *known):
-            raise ConfigError(f"does not know the language {settings.language!r}", self.plan.backend, f"it knows {', '.join(known)}")
+        for code in (settings.language, settings.expected_language, *settings.languages):
+            if code not in (None, *known):
+                raise ConfigError(f"does not know the language {code!r}", self.plan.backend, f"it knows {', '.join(known)}")
 
     def predict(self, batch: AudioChunk) -> Prediction:
         """Segments and words of one chunk, with times from the first presented frame.
@@ -167,13 +184,16 @@ class Whisper(Model[WhisperSettings, AudioChunk]):
         settings = self.settings
         acceptance = Acceptance(settings.max_no_speech_prob, settings.min_avg_logprob, settings.max_compression_ratio)
         audio = np.multiply(batch.samples, _FULL_SCALE, dtype=np.float32)
-        windows = _windows(batch.samples, audio, settings)
-        heard = self._recogniser.hear(
-            [window.samples(audio, AUDIO_RATE_HZ) for window in windows],
-            language=settings.language,
-            beam_size=settings.beam_size,
-            batch_size=settings.batch_size,
-        )
+        try:
+            windows, spoken = self._turns(batch, audio)
+            heard = self._recogniser.hear(
+                [window.samples(audio, AUDIO_RATE_HZ) for window in windows],
+                spoken,
+                beam_size=settings.beam_size,
+                batch_size=settings.batch_size,
+            )
+        finally:
+            self._recogniser.forget()
         said = [
             (each, segment)
             for window, each in zip(windows, heard, strict=True)
@@ -181,6 +201,29 @@ class Whisper(Model[WhisperSettings, AudioChunk]):
             for segment in segments([_placed(word, window, batch.start_s) for word in each.words])
         ]
         return Prediction({SPEECH_SEGMENTS.name: _segment_rows(said), WORDS.name: _word_rows(segment for _, segment in said)})
+
+    def _turns(self, batch: AudioChunk, audio: NDArray[np.float32]) -> tuple[list[Window], list[Language]]:
+        """Windows of speech in one language each, and these languages."""
+        settings = self.settings
+        packed = _windows(batch.samples, audio, settings)
+        if settings.language:
+            return packed, [configured(settings.language)] * len(packed)
+
+        def detect(windows: Sequence[Window]) -> list[dict[str, float]]:
+            return self._recogniser.languages_in([each.samples(audio, AUDIO_RATE_HZ) for each in windows], settings.batch_size)
+
+        supported = self._recogniser.supported_languages
+        known = Expectation(settings.languages, code_of(batch.language, supported) or settings.expected_language)
+        found = detect(packed)
+        pauses: list[Span] = []
+        if any(each.speech_s >= SHORTEST_WINDOW_S for each in packed):
+            pauses = find_speech(audio, AUDIO_RATE_HZ, threshold=settings.vad_threshold, min_silence_s=_PAUSE_S, pad_s=0.0)
+        windows = [
+            part for each, heard in zip(packed, found, strict=True) for part in split_by_language(each, heard, pauses, detect, known)
+        ]
+        if windows != packed:
+            found = detect(windows)
+        return windows, choose_languages(found, [round(each.speech_s * AUDIO_RATE_HZ) for each in windows], known)
 
     @classmethod
     def join(cls, parts: Sequence[Mapping[str, pa.Table]]) -> dict[str, pa.Table]:
@@ -233,6 +276,7 @@ def _segment_rows(said: Iterable[tuple[Heard, tuple[Word, ...]]]) -> pa.Table:
             "text": text_of(words),
             "language": heard.language.code,
             "language_probability": heard.language.probability,
+            "language_decision": heard.language.decision,
             "avg_logprob": heard.avg_logprob,
             "no_speech_prob": heard.no_speech_prob,
             "compression_ratio": compression_ratio(text_of(words)),

@@ -10,15 +10,15 @@ from faster_whisper import BatchedInferencePipeline, WhisperModel
 from faster_whisper.audio import pad_or_trim
 
 from rumiai_ray.frames.types import AUDIO_RATE_HZ
-from rumiai_ray.models.whisper.transcript import Heard, Language, Word
+from rumiai_ray.models.whisper.transcript import Heard, Word
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-TRUSTED_LANGUAGE = 0.5
-"""A window whose best language is less probable takes the language of the whole audio: one shouted word is weak evidence."""
+    from rumiai_ray.models.whisper.language import Language
+
 _SEEK_HZ = 100
 """What faster-whisper counts a window's place in: spectrogram columns."""
 
@@ -34,7 +34,7 @@ class Recogniser(WhisperModel):  # type: ignore[misc]  # the library has no type
         self._encoded: list[tuple[NDArray[np.float32], Any]] = []
 
     def encode(self, features: NDArray[np.float32]) -> Any:
-        """The encoder's output for (n, mels, 3000) float32 features, remembered until the end of `hear`."""
+        """The encoder's output for (n, mels, 3000) float32 features, remembered until `forget`."""
         for known, output in self._encoded:
             if np.array_equal(known, features):
                 return output
@@ -42,40 +42,45 @@ class Recogniser(WhisperModel):  # type: ignore[misc]  # the library has no type
         self._encoded.append((features, output))
         return output
 
-    def hear(self, windows: Sequence[NDArray[np.float32]], *, language: str | None, beam_size: int, batch_size: int) -> list[Heard]:
+    def languages_in(self, windows: Sequence[NDArray[np.float32]], batch_size: int) -> list[dict[str, float]]:
+        """The probability of each language, per window; `hear` need not encode them again.
+
+        Args:
+            windows: (n,) float32 mono at 16 kHz in [-1, 1], each at most 30 s.
+            batch_size: windows encoded at once.
+        """
+        if not windows:
+            return []
+        if not self.model.is_multilingual:
+            return [{"en": 1.0}] * len(windows)
+        # exactly what the pipeline computes, else `encode` would not recognise it
+        features = np.stack([pad_or_trim(self.feature_extractor(window)[..., :-1]) for window in windows])
+        return [
+            {token.strip("<|>"): float(probability) for token, probability in scores}
+            for start in range(0, len(windows), batch_size)
+            for scores in self.model.detect_language(self.encode(features[start : start + batch_size]))
+        ]
+
+    def forget(self) -> None:
+        """Drop the encoder's remembered outputs; they belong to one call."""
+        self._encoded.clear()
+
+    def hear(self, windows: Sequence[NDArray[np.float32]], spoken: Sequence[Language], *, beam_size: int, batch_size: int) -> list[Heard]:
         """What is said in each window; where nothing is made out there are no words.
 
         Args:
             windows: (n,) float32 mono at 16 kHz in [-1, 1], each at most 30 s.
-            language: ISO 639-1 code, or None to detect it.
+            spoken: the language of each.
             beam_size: hypotheses followed at once.
             batch_size: windows decoded at once.
         """
-        if not windows:
-            return []
-        try:
-            spoken = [Language(language, None)] * len(windows) if language else self._languages(windows, batch_size)
-            together: defaultdict[str, list[int]] = defaultdict(list)
-            for index, each in enumerate(spoken):
-                together[each.code].append(index)
-            heard: dict[int, Heard] = {}
-            for indices in together.values():
-                heard |= self._decode({index: windows[index] for index in indices}, spoken, beam_size, batch_size)
-        finally:
-            self._encoded.clear()
+        together: defaultdict[str, list[int]] = defaultdict(list)
+        for index, each in enumerate(spoken):
+            together[each.code].append(index)
+        heard: dict[int, Heard] = {}
+        for indices in together.values():
+            heard |= self._decode({index: windows[index] for index in indices}, spoken, beam_size, batch_size)
         return [heard[index] for index in range(len(windows))]
-
-    def _languages(self, windows: Sequence[NDArray[np.float32]], batch_size: int) -> list[Language]:
-        if not self.model.is_multilingual:
-            return [Language("en", None)] * len(windows)
-        # exactly what the pipeline computes, else `encode` would not recognise it
-        features = np.stack([pad_or_trim(self.feature_extractor(window)[..., :-1]) for window in windows])
-        found = [
-            {token.strip("<|>"): probability for token, probability in scores}
-            for start in range(0, len(windows), batch_size)
-            for scores in self.model.detect_language(self.encode(features[start : start + batch_size]))
-        ]
-        return choose_languages(found, [len(window) for window in windows])
 
     def _decode(
         self, windows: Mapping[int, NDArray[np.float32]], spoken: Sequence[Language], beam_size: int, batch_size: int
@@ -119,23 +124,3 @@ class Recogniser(WhisperModel):  # type: ignore[misc]  # the library has no type
                 spoken[index],
             )
         return heard
-
-
-def choose_languages(found: Sequence[Mapping[str, float]], lengths: Sequence[int]) -> list[Language]:
-    """Each window's language: its own where the detector is sure of it, else the audio's.
-
-    Args:
-        found: per window the probability of each language.
-        lengths: the windows' lengths, which weigh them.
-    """
-    whole: defaultdict[str, float] = defaultdict(float)
-    for probabilities, length in zip(found, lengths, strict=True):
-        for code, probability in probabilities.items():
-            whole[code] += probability * length / sum(lengths)
-    overall = max(whole, key=whole.__getitem__)
-    chosen: list[Language] = []
-    for probabilities in found:
-        best = max(probabilities, key=probabilities.__getitem__)
-        sure = probabilities[best] >= TRUSTED_LANGUAGE
-        chosen.append(Language(best, probabilities[best]) if sure else Language(overall, whole[overall]))
-    return chosen

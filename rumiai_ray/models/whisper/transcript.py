@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from rumiai_ray.models.whisper.language import Language
+
 SEGMENT_PAUSE_S = 1.0
 """A pause between two words from which on they belong to two segments; within a sentence speakers rest for less."""
 _SENTENCE_ENDS = (".", "?", "!", "…", "。", "？", "！")
@@ -24,16 +26,6 @@ class Word:
     end_s: float
     probability: float
     """Mean probability of its tokens, 0 to 1."""
-
-
-@dataclass(frozen=True)
-class Language:
-    """What somebody speaks."""
-
-    code: str
-    """ISO 639-1."""
-    probability: float | None
-    """0 to 1; None where it was not detected but known."""
 
 
 @dataclass(frozen=True)
