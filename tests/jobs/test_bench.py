@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import subprocess
 import sys
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from bench_script import BENCH, bench_script
 from rumiai_ray.engine.benchmark.models_alone import Alone
 from rumiai_ray.engine.setup.gpus import gpus_here
 
-BENCH = Path(__file__).resolve().parents[2] / "jobs" / "bench.py"
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture(scope="module")
 def bench() -> Any:
-    """The script as a module; it sets `sys.path[0]`, which is put back."""
-    before = list(sys.path)
-    spec = importlib.util.spec_from_file_location("bench", BENCH)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["bench"] = module
-    spec.loader.exec_module(module)
-    sys.path[:] = before
-    return module
+    """The script as a module."""
+    return bench_script()
 
 
 def figures(
