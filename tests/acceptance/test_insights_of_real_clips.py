@@ -132,4 +132,4 @@ def test_the_timeline_has_every_second_of_every_clip(real: Ran) -> None:
         assert [row["second"] for row in rows] == list(range(len(rows)))
         assert rows[-1]["end_s"] == pytest.approx(video["duration_s"])
     third = real.rows("timeline", GRID)[1]
-    assert (third["people"], third["shot_type"], third["shot_index"], third["dominant_emotion"] is not None) == (1, "wide", 0, True)
+    assert (third["people"], third["shot_type"], third["shot_index"], third["dominant_emotion"] is not None) == (1, "close", 0, True)
