@@ -36,14 +36,15 @@ def picture_area(image: NDArray[np.uint8]) -> Window:
         image: (height, width, 3) uint8 RGB.
     """
     height, width = image.shape[:2]
-    grey = image.mean(axis=2)
-    top, left = _margin(grey), _margin(grey.T)
-    inside = image[top : height - top, left : width - left]
-    y1, y2 = _without_bars(inside)
-    x1, x2 = _without_bars(inside.swapaxes(0, 1))
+    y1, y2 = _without_bars(image)
+    x1, x2 = _without_bars(image.swapaxes(0, 1))
     if y2 - y1 < _SMALLEST * height or x2 - x1 < _SMALLEST * width:
-        return left, top, width - left, height - top
-    return left + x1, top + y1, left + x2, top + y2
+        return 0, 0, width, height
+    if (x1, y1, x2, y2) == (0, 0, width, height):
+        grey = image.mean(axis=2)
+        y1, x1 = _margin(grey), _margin(grey.T)
+        y2, x2 = height - y1, width - x1
+    return x1, y1, x2, y2
 
 
 def _without_bars(lines: NDArray[np.uint8]) -> tuple[int, int]:
