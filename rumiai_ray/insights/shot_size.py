@@ -22,9 +22,10 @@ _FACE_OF_HEAD = 0.76
 """Height of MediaPipe's face, forehead to chin, over that of the head, crown to chin."""
 _WHOLE_HEAD = 0.75
 """Share of the picture's height of a face whose head does not fit: an extreme close-up shows a part of the face."""
-# Without a pose the head tells: a figure is 7.5 heads tall (the painters' canon), and the picture holds these parts of it and a third of a
-# head above: 1.6 heads to the shoulders, 2.6 to the chest, 4 to the hips, 6.2 to the shins, 9.7 with room above and below a whole figure.
-_HEAD_FROM = ((0.53, CLOSE_UP), (0.34, MEDIUM_CLOSE_UP), (0.23, MEDIUM), (0.15, MEDIUM_FULL), (0.1, FULL))
+# Without a pose the head tells. The same limits in heads under the crown: a head is 0.13 of the stature, shoulders lie 1.4 heads under the
+# crown, hips 3.6, knees 5.5, ankles 7.4 (Drillis, Contini 1966); a third of a head is room above it.
+_HEAD_FROM = ((0.46, CLOSE_UP), (0.305, MEDIUM_CLOSE_UP), (0.197, MEDIUM), (0.13, MEDIUM_FULL), (0.087, FULL))
+"""Share of the picture's height of a head from which on a shot is so near."""
 
 
 def size_of(face: Row | None, pose: Row | None) -> str:

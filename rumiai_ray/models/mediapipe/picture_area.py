@@ -21,6 +21,13 @@ _ABOVE_OTHERS = 1.4
 """How far such a step stands out from the picture's own horizontal or vertical lines, of which the eighth strongest is taken."""
 _MOST_LINES = 8
 _EDGE_QUANTILE = 0.35
+_SMOOTH = 0.8
+"""Grey levels of the mean second difference along a line: below it the line is blurred (measured: blurred copies 0.2 to 0.4)."""
+_SMOOTH_SHARE = 0.25
+"""The same as a share of the image's median line."""
+_SLACK = 0.02
+_LEAST_MARGIN = 0.05
+"""Shares of a side: by how much both ends may differ, and below which a smooth end is part of the picture, such as a wall."""
 _WIDEST_MARGIN = 0.4
 """Share of a side that a bar takes at most, on either end."""
 
@@ -29,8 +36,8 @@ def picture_area(image: NDArray[np.uint8]) -> Window:
     """The part of an image that is the picture.
 
     Bars of one colour are found on any side. A picture in the middle of another background, such as an enlarged blurred copy of itself, is
-    found by the two straight lines at equal distance from opposite edges where the image changes all along. A picture that is put on a
-    background off its middle is not found.
+    found by the two straight lines at equal distance from opposite edges where the image changes all along, or where its detail begins. A
+    picture that is put on a background off its middle is not found.
 
     Args:
         image: (height, width, 3) uint8 RGB.
@@ -42,7 +49,7 @@ def picture_area(image: NDArray[np.uint8]) -> Window:
         return 0, 0, width, height
     if (x1, y1, x2, y2) == (0, 0, width, height):
         grey = image.mean(axis=2)
-        y1, x1 = _margin(grey), _margin(grey.T)
+        y1, x1 = _margin(grey) or _smooth_margin(grey), _margin(grey.T) or _smooth_margin(grey.T)
         y2, x2 = height - y1, width - x1
     return x1, y1, x2, y2
 
@@ -75,3 +82,14 @@ def _margin(grey: NDArray[np.floating]) -> int:
     best = int(both.argmax())
     others = float(np.sort(steps)[-_MOST_LINES]) if len(steps) >= _MOST_LINES else 0.0
     return int(margins[best]) if both[best] >= max(_STEP, _ABOVE_OTHERS * others) else 0
+
+
+def _smooth_margin(grey: NDArray[np.floating]) -> int:
+    """Lines at either end of (n, length) grey lines that have next to no detail, where both ends have as many; else 0."""
+    detail = np.abs(np.diff(grey, n=2, axis=1)).mean(axis=1)
+    rich = np.flatnonzero(detail >= max(_SMOOTH, _SMOOTH_SHARE * float(np.median(detail))))
+    if not len(rich):
+        return 0
+    before, after = int(rich[0]), len(grey) - 1 - int(rich[-1])
+    even = abs(before - after) <= _SLACK * len(grey)
+    return min(before, after) if even and _LEAST_MARGIN * len(grey) <= min(before, after) <= _WIDEST_MARGIN * len(grey) else 0
