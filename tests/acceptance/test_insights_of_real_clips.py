@@ -90,7 +90,8 @@ def test_a_signer_is_one_subject_whose_face_is_seen_and_followed(real: Ran, clip
 def test_a_face_that_goes_is_visible_for_its_share_and_framing_changes_with_it(real: Ran) -> None:
     row = _framing(real, NO_FACE)
     assert row["face_visibility_rate"] == pytest.approx(0.375, abs=0.1)
-    assert row["none_share"] == pytest.approx(1 - row["face_visibility_rate"])
+    # A body whose face is turned away has a shot size, so that fewer frames show nobody than show no face.
+    assert 1 - row["face_visibility_rate"] - 0.1 < row["none_share"] <= 1 - row["face_visibility_rate"]
     seconds = {row["second"]: row for row in real.rows("person_framing_seconds", NO_FACE)}
     assert (seconds[0]["face_visibility_rate"], seconds[5]["face_visibility_rate"]) == (1.0, 0.0)
 
