@@ -170,8 +170,6 @@ class Insights(Group):
     single_area_share: float = result(0.01, "share of the picture from which on such an object or face counts", ge=0, le=1)
     single_text_confidence: float = result(0.8, "confidence from which on a text that is read in one frame of a video counts", ge=0, le=1)
     subject_share: float = result(0.2, "share of the frames with anybody in them in which so many people must be seen", gt=0, le=1)
-    close_face_share: float = result(0.25, "share of the picture from which on a face is close (as in the system before)", gt=0, le=1)
-    medium_face_share: float = result(0.08, "share of the picture from which on a face is at medium distance (as before)", gt=0, le=1)
     steady_gaze_deg: float = result(5.0, "turn of head and eyes from one frame to the next, below which gaze is steady", gt=0, le=90)
     hook_s: float = result(3.0, "length of the hook window (as in the system before)", gt=0)
     closing_s: float = result(3.0, "length of the closing window (as before)", gt=0)

@@ -42,7 +42,7 @@ def derive(video: Video, thresholds: Thresholds) -> Insights:
     tracks = link(video, thresholds)
     evidence = Evidence(video, tracks, thresholds)
     frames = frames_of(video, evidence)
-    seconds = framing.per_second(video, frames, thresholds)
+    seconds = framing.per_second(video, frames)
     texts = grow(video, thresholds)
     derived = Derived(video, frames, evidence, texts.parts)
     rows = {

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rumiai_ray.insights.looks import EPSILON_S
 from rumiai_ray.insights.people import parts_of
 from rumiai_ray.insights.video import FACES, OBJECTS, Row, Video, most, share, weighted_mean
-from rumiai_ray.schema.framing import SHOT_TYPES
+from rumiai_ray.schema.framing import SHOT_SIZES, SHOT_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -24,12 +24,12 @@ def seconds_of(duration_s: float) -> list[tuple[int, float]]:
     return [(number, min(number + 1.0, duration_s)) for number in range(max(1, math.ceil(duration_s - 1e-9)))]
 
 
-def per_second(video: Video, frames: Sequence[Frame], thresholds: Thresholds) -> list[Row]:
+def per_second(video: Video, frames: Sequence[Frame]) -> list[Row]:
     """Rows of `person_framing_seconds`."""
-    return [_second(video, number, end_s, parts_of(frames, number, end_s), thresholds) for number, end_s in seconds_of(video.duration_s)]
+    return [_second(video, number, end_s, parts_of(frames, number, end_s)) for number, end_s in seconds_of(video.duration_s)]
 
 
-def _second(video: Video, number: int, end_s: float, parts: Sequence[Part], thresholds: Thresholds) -> Row:
+def _second(video: Video, number: int, end_s: float, parts: Sequence[Part]) -> Row:
     return {
         "second": number,
         "end_s": end_s,
@@ -37,7 +37,8 @@ def _second(video: Video, number: int, end_s: float, parts: Sequence[Part], thre
         "gaze_frames": sum(part.frame.gaze is not None for part in parts) if video.ran(FACES) else None,
         "people": max((part.frame.people for part in parts), default=None),
         **rates(parts),
-        "shot_type": _dominant(_shot_types_s(parts, thresholds)),
+        "shot_size": _dominant(_sizes_s(parts), SHOT_SIZES),
+        "shot_type": _dominant(_types_s(parts), SHOT_TYPES),
     }
 
 
@@ -65,11 +66,11 @@ def whole_video(video: Video, frames: Sequence[Frame], seconds: Sequence[Row], t
         video: the video.
         frames: of `people.frames_of`.
         seconds: of `per_second`.
-        thresholds: of shot types and steadiness.
+        thresholds: of subjects and steadiness.
     """
     parts = parts_of(frames, 0.0, video.duration_s)
     looked = _looked(parts)
-    types_s = _shot_types_s(parts, thresholds)
+    types_s, sizes_s = _types_s(parts), _sizes_s(parts)
     with_faces = video.ran(FACES)
     runs = progression(seconds) if with_faces else None
     return {
@@ -80,7 +81,9 @@ def whole_video(video: Video, frames: Sequence[Frame], seconds: Sequence[Row], t
         "gaze_frames": sum(part.frame.gaze is not None for part in looked) if with_faces else None,
         "gaze_steadiness": steadiness([part.frame for part in looked], thresholds.steady_gaze_deg, video.step_s),
         **{f"{name}_share": share(types_s.get(name, 0.0), math.fsum(types_s.values())) for name in SHOT_TYPES},
-        "dominant_shot_type": _dominant(types_s),
+        "dominant_shot_type": _dominant(types_s, SHOT_TYPES),
+        **{f"{name}_size_share": share(sizes_s.get(name, 0.0), math.fsum(sizes_s.values())) for name in SHOT_SIZES if name != "none"},
+        "dominant_shot_size": _dominant(sizes_s, SHOT_SIZES),
         "framing_progression": runs,
         "framing_changes": sum(before["shot_type"] != after["shot_type"] for before, after in pairwise(runs)) if runs is not None else None,
         "longest_absence_s": _longest_absence_s(frames),
@@ -119,16 +122,25 @@ def _looked(parts: Sequence[Part]) -> list[Part]:
     return [part for part in parts if part.frame.faces is not None]
 
 
-def _shot_types_s(parts: Sequence[Part], thresholds: Thresholds) -> Mapping[str, float]:
+def _types_s(parts: Sequence[Part]) -> Mapping[str, float]:
     """For how long each shot type is shown."""
-    types_s: defaultdict[str, float] = defaultdict(float)
-    for part in _looked(parts):
-        types_s[part.frame.shot_type(thresholds)] += part.faces_s
-    return types_s
+    return _shown_s((part.frame.shot_type, part.faces_s) for part in _looked(parts))
 
 
-def _dominant(types_s: Mapping[str, float]) -> str | None:
-    return most(types_s, SHOT_TYPES) if types_s else None  # the first, the nearest, of equals
+def _sizes_s(parts: Sequence[Part]) -> Mapping[str, float]:
+    """For how long each shot size is shown."""
+    return _shown_s((part.frame.shot_size, part.faces_s) for part in _looked(parts))
+
+
+def _shown_s(told: Iterable[tuple[str, float]]) -> Mapping[str, float]:
+    shown_s: defaultdict[str, float] = defaultdict(float)
+    for name, time_s in told:
+        shown_s[name] += time_s
+    return shown_s
+
+
+def _dominant(shown_s: Mapping[str, float], names: Sequence[str]) -> str | None:
+    return most(shown_s, names) if shown_s else None  # the first, the nearest, of equals
 
 
 def _subjects(parts: Sequence[Part], enough: float) -> int | None:

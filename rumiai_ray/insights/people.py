@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rumiai_ray.insights.looks import EPSILON_S
+from rumiai_ray.insights.shot_size import NONE, size_of_frame
 from rumiai_ray.insights.video import FACES, OBJECTS, Row, Video, by_frame
+from rumiai_ray.schema.framing import SHOT_TYPE_OF
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rumiai_ray.insights.evidence import Evidence
     from rumiai_ray.insights.looks import Look
-    from rumiai_ray.insights.thresholds import Thresholds
 
 PERSON = "person"
 """COCO's label."""
@@ -48,14 +49,13 @@ class Frame:
     """Faces or boxes of persons, whichever are more."""
     present: bool
     """Whether there is a face, a pose or a box of a person."""
+    shot_size: str
+    """One of `SHOT_SIZES`, of the main subject; `none` also where mediapipe did not look."""
 
-    def shot_type(self, thresholds: Thresholds) -> str:
-        """Of a frame that mediapipe looked at."""
-        if self.face_share is None:
-            return "none"
-        if self.face_share >= thresholds.close_face_share:
-            return "close"
-        return "medium" if self.face_share >= thresholds.medium_face_share else "wide"
+    @property
+    def shot_type(self) -> str:
+        """One of `SHOT_TYPES`."""
+        return SHOT_TYPE_OF[self.shot_size]
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,7 @@ def frames_of(video: Video, evidence: Evidence) -> list[Frame]:
                 face_share=video.area_share(largest) if largest else None,
                 face_track=evidence.tracks.column("faces", [largest])[0] if largest else None,
                 gaze=_gaze(largest, gazes.get(index, [])),
+                shot_size=size_of_frame(video, here, list(poses.get(index, ()))) if looked else NONE,
                 people=max(len(here), len(boxes)),
                 present=bool(here or boxes or (looked and poses.get(index))),
             )

@@ -37,10 +37,6 @@ class Thresholds:
     """Confidence from which on a text that is read in one frame only counts."""
     subject_share: float
     """Share of the frames with anybody in them in which so many people must be seen."""
-    close_face_share: float
-    """Share of the picture from which on a face is close."""
-    medium_face_share: float
-    """Share of the picture from which on a face is at medium distance."""
     steady_gaze_deg: float
     """Turn of head and eyes between two frames below which gaze is steady."""
     hook_s: float

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rumiai_ray.insights.stretch import Derived
     from rumiai_ray.insights.video import Row
 
-_FROM_FRAMING = ("people", "face_visibility_rate", "average_face_size", "shot_type", "eye_contact_rate")
+_FROM_FRAMING = ("people", "face_visibility_rate", "average_face_size", "shot_size", "shot_type", "eye_contact_rate")
 
 
 def timeline(derived: Derived, seconds: Sequence[Row]) -> list[Row]:

@@ -6,10 +6,17 @@ import pyarrow as pa
 
 from rumiai_ray.schema.table import Table, column
 
+SHOT_SIZES = ("extreme_close_up", "close_up", "medium_close_up", "medium", "medium_full", "full", "wide", "none")
+"""How much of the main subject a frame shows, nearest first: a part of the face, the head, to the chest, to the waist or hips, to the
+knees, the whole figure, a small figure; `none` where there is neither a face nor a pose."""
 SHOT_TYPES = ("close", "medium", "wide", "none")
-"""How near the largest face of a frame is, nearest first; `none` where there is no face."""
+"""The same in three steps, nearest first."""
+SHOT_TYPE_OF = dict(zip(SHOT_SIZES, ("close", "close", "close", "medium", "medium", "wide", "wide", "none"), strict=True))
 
 SHOT_TYPE_RANGE = "|".join(SHOT_TYPES)
+SHOT_SIZE_RANGE = "|".join(SHOT_SIZES)
+_TYPE = "close to the chest, medium to the hips or knees, wide with the feet"
+_SUBJECT = "of the main subject, the largest face and one in the middle before one at the side, else the largest pose"
 NO_FACES = "null where mediapipe was not analysed"
 NO_PEOPLE = "null where neither mediapipe nor yolo was analysed"
 EVIDENCE = (
@@ -125,9 +132,9 @@ PERSON_FRAMING = Table(
             column(
                 f"{name}_share",
                 pa.float64(),
-                f"Share of the time of `face_frames` of shot type {name}; the four sum to 1; {NO_FACES}.",
+                f"Share of the time of `face_frames` of shot type {name}, told from the shot size: {_TYPE}; the four sum to 1; {NO_FACES}.",
                 range_="0..1",
-                source="faces, insights.close_face_share, insights.medium_face_share",
+                source="poses.seen_to, poses.stature_share, faces.height_share",
                 nullable=True,
             )
             for name in SHOT_TYPES
@@ -137,6 +144,25 @@ PERSON_FRAMING = Table(
             pa.string(),
             f"The shot type that is shown for the longest time, of equals the nearest; {NO_FACES}.",
             range_=SHOT_TYPE_RANGE,
+            nullable=True,
+        ),
+        *(
+            column(
+                f"{name}_size_share",
+                pa.float64(),
+                f"Share of the time of `face_frames` of shot size {name}, {_SUBJECT}; {NO_FACES}.",
+                range_="0..1",
+                source="poses.seen_to, poses.stature_share, faces.height_share",
+                nullable=True,
+            )
+            for name in SHOT_SIZES
+            if name != "none"
+        ),
+        column(
+            "dominant_shot_size",
+            pa.string(),
+            f"The shot size that is shown for the longest time, of equals the nearest; {NO_FACES}.",
+            range_=SHOT_SIZE_RANGE,
             nullable=True,
         ),
         column(
@@ -226,6 +252,13 @@ PERSON_FRAMING_SECONDS = Table(
             "Share of its time with gaze of the largest face in which it looks at the camera; null without gaze.",
             range_="0..1",
             source="gaze.eye_contact",
+            nullable=True,
+        ),
+        column(
+            "shot_size",
+            pa.string(),
+            f"The shot size, {_SUBJECT}, that is shown for the longest time in it, of equals the nearest.",
+            range_=SHOT_SIZE_RANGE,
             nullable=True,
         ),
         column(

@@ -53,12 +53,15 @@ _HANDEDNESS = column("handedness", pa.string(), "The person's own left or right 
 
 FACES = Table(
     "faces",
-    3,
+    4,
     "One face in one sampled frame.",
     (
         *FRAME,
         _FACE_INDEX,
         *box("face, hull of its landmarks"),
+        column(
+            "height_share", pa.float32(), "Height of the box over that of the picture without bars or background around it.", range_="0..1"
+        ),
         column("found_by", pa.string(), "Which look found the face.", range_="|".join(LOOKS)),
         _points(FACE_LANDMARKS, "face mesh", "source pixels after rotation"),
         column(
@@ -76,12 +79,25 @@ FACES = Table(
 
 POSES = Table(
     "poses",
-    1,
+    2,
     "One person's pose in one sampled frame.",
     (
         *FRAME,
         column("pose_index", pa.int16(), "The pose's number within its frame.", range_="0.."),
         *box("person, hull of the landmarks with visibility ≥ 0.5, of all where there is none"),
+        column(
+            "seen_to",
+            pa.float32(),
+            "How far down the body is seen: 0 head, 1 shoulders, 2 hips, 3 knees, 4 feet; in between, where the lower edge of the picture "
+            "without bars or background cuts the body.",
+            range_="0..4",
+        ),
+        column(
+            "stature_share",
+            pa.float32(),
+            "Height of the whole person, told from nose and ankles, over that of this picture.",
+            range_="0..1",
+        ),
         _points(POSE_LANDMARKS, "pose", "source pixels after rotation; may lie outside the picture"),
         _world(POSE_LANDMARKS, "hip"),
         column("visibility", pa.list_(pa.float32(), POSE_LANDMARKS), "Per landmark: in the picture and not hidden.", range_="0..1"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from rumiai_ray.schema.emotion import EMOTIONS
-from rumiai_ray.schema.framing import SECOND, SHOT_TYPE_RANGE
+from rumiai_ray.schema.framing import SECOND, SHOT_SIZE_RANGE, SHOT_TYPE_RANGE
 from rumiai_ray.schema.table import Table, column
 
 _FACES = "null where mediapipe looked at no frame of it"
@@ -46,6 +46,14 @@ TIMELINE = Table(
         _share("face_visibility_rate", f"Share of its time with a face; {_FACES}.", "person_framing_seconds"),
         _share(
             "average_face_size", f"Mean share of the picture of the largest face; null without one, {_FACES}.", "person_framing_seconds"
+        ),
+        column(
+            "shot_size",
+            pa.string(),
+            f"The shot size that is shown for the longest time; {_FACES}.",
+            range_=SHOT_SIZE_RANGE,
+            source="person_framing_seconds",
+            nullable=True,
         ),
         column(
             "shot_type", pa.string(), f"The shot type that is shown for the longest time; {_FACES}.", range_=SHOT_TYPE_RANGE, nullable=True

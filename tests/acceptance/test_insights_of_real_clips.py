@@ -90,7 +90,8 @@ def test_a_signer_is_one_subject_whose_face_is_seen_and_followed(real: Ran, clip
 def test_a_face_that_goes_is_visible_for_its_share_and_framing_changes_with_it(real: Ran) -> None:
     row = _framing(real, NO_FACE)
     assert row["face_visibility_rate"] == pytest.approx(0.375, abs=0.1)
-    assert row["none_share"] == pytest.approx(1 - row["face_visibility_rate"])
+    # A body whose face is turned away has a shot size, so that fewer frames show nobody than show no face.
+    assert 1 - row["face_visibility_rate"] - 0.1 < row["none_share"] <= 1 - row["face_visibility_rate"]
     seconds = {row["second"]: row for row in real.rows("person_framing_seconds", NO_FACE)}
     assert (seconds[0]["face_visibility_rate"], seconds[5]["face_visibility_rate"]) == (1.0, 0.0)
 
@@ -132,4 +133,4 @@ def test_the_timeline_has_every_second_of_every_clip(real: Ran) -> None:
         assert [row["second"] for row in rows] == list(range(len(rows)))
         assert rows[-1]["end_s"] == pytest.approx(video["duration_s"])
     third = real.rows("timeline", GRID)[1]
-    assert (third["people"], third["shot_type"], third["shot_index"], third["dominant_emotion"] is not None) == (1, "wide", 0, True)
+    assert (third["people"], third["shot_type"], third["shot_index"], third["dominant_emotion"] is not None) == (1, "close", 0, True)

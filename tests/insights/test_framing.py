@@ -144,9 +144,3 @@ def test_a_still_has_one_second() -> None:
     rows = derived(video(0.04, faces=[face(0)]))
     assert [(row["second"], row["end_s"]) for row in rows["person_framing_seconds"]] == [(0, 0.04)]
     assert rows["person_framing"][0]["face_visibility_rate"] == 1.0
-
-
-def test_thresholds_are_settings() -> None:
-    made = video(faces=[face(frame, 30.0) for frame in range(20)])
-    assert _framing(made)["dominant_shot_type"] == "medium"
-    assert _framing(made, close_face_share=0.09)["dominant_shot_type"] == "close"

@@ -33,13 +33,15 @@ def at(frame: int) -> dict[str, Any]:
 def face_row(frame: int, index: int, box: tuple[float, float, float, float]) -> dict[str, Any]:
     return {
         **at(frame), "face_index": index, **dict(zip(("x1", "y1", "x2", "y2"), box, strict=True)), "found_by": "full_frame",
+        "height_share": 0.3,
         "landmarks": [0.0] * FACE_LANDMARKS * 3, "blendshapes": [0.0] * len(BLENDSHAPES), "head_transform": [0.0] * 16,
     }  # fmt: skip
 
 
 def pose_row(frame: int) -> dict[str, Any]:
     return {
-        **at(frame), "pose_index": 0, "x1": 0.0, "y1": 0.0, "x2": 1.0, "y2": 1.0, "landmarks": [0.0] * POSE_LANDMARKS * 3,
+        **at(frame), "pose_index": 0, "x1": 0.0, "y1": 0.0, "x2": 1.0, "y2": 1.0, "seen_to": 2.0, "stature_share": 1.0,
+        "landmarks": [0.0] * POSE_LANDMARKS * 3,
         "world_landmarks": [0.0] * POSE_LANDMARKS * 3, "visibility": [0.75] * POSE_LANDMARKS, "presence": [1.0] * POSE_LANDMARKS,
     }  # fmt: skip
 

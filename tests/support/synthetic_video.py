@@ -70,8 +70,8 @@ def box(x1: float, y1: float, side: float) -> Row:
 
 
 def face(frame: int, side: float = 20.0, index: int = 0, x1: float = 40.0, y1: float = 10.0) -> Row:
-    """A row of `faces`; its share of the picture is side² / 10,000."""
-    return at(frame) | {"face_index": index} | box(x1, y1, side)
+    """A row of `faces`; its share of the picture is side² / 10,000, and its height is made up as twice that of the picture's."""
+    return at(frame) | {"face_index": index, "height_share": min(side * side / 5_000, 1.0)} | box(x1, y1, side)
 
 
 def gaze(frame: int, yaw_deg: float | None = 0.0, *, contact: bool | None = True, index: int = 0) -> Row:

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from rumiai_ray.models.base import FrameBatch, Model, ModelSettings, Prediction
+from rumiai_ray.models.mediapipe.body import height_share, seen_to, stature_share
 from rumiai_ray.models.mediapipe.faces import FaceFinder
 from rumiai_ray.models.mediapipe.gaze import GazeLimits, read_gaze
 from rumiai_ray.models.mediapipe.hands import HandFinder
+from rumiai_ray.models.mediapipe.picture_area import picture_area
 from rumiai_ray.models.mediapipe.tasks import closed_on_failure
 from rumiai_ray.models.weights.files import Candidate, PackageSource, UrlSource, WeightFile
 from rumiai_ray.schema.mediapipe import FACES, GAZE, GESTURES, HANDS, POSES, TABLES
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from rumiai_ray.models.mediapipe.boxes import Window
     from rumiai_ray.models.mediapipe.faces import FoundFace
     from rumiai_ray.models.mediapipe.hands import FoundHand
     from rumiai_ray.models.mediapipe.poses import FoundPose
@@ -126,11 +129,12 @@ class MediaPipe(Model[MediaPipeSettings, FrameBatch]):
         rows: dict[str, list[Row]] = {table.name: [] for table in TABLES}
         for index, time_s, image in zip(batch.frame_index.tolist(), batch.time_s.tolist(), batch.images, strict=True):
             frame: Row = {"frame_index": index, "time_s": time_s}
+            area = picture_area(image)
             poses = self._faces.poses.find(image)
             faces = self._faces.find(image, poses)
             hands = self._hands.find(image)
-            rows[POSES.name] += (frame | _pose_row(number, pose, to_source) for number, pose in enumerate(poses))
-            rows[FACES.name] += (frame | _face_row(number, face, to_source) for number, face in enumerate(faces))
+            rows[POSES.name] += (frame | _pose_row(number, pose, to_source, area) for number, pose in enumerate(poses))
+            rows[FACES.name] += (frame | _face_row(number, face, to_source, area) for number, face in enumerate(faces))
             rows[GAZE.name] += (frame | _gaze_row(number, face, self._limits) for number, face in enumerate(faces))
             rows[HANDS.name] += (frame | _hand_row(number, hand, to_source) for number, hand in enumerate(hands))
             rows[GESTURES.name] += (frame | _gesture_row(number, hand) for number, hand in enumerate(hands) if hand.gesture)
@@ -160,10 +164,12 @@ def _box_columns(corners: Iterable[float], to_source: NDArray[np.float32]) -> Ma
     return {name: float(value * by) for name, value, by in zip(("x1", "y1", "x2", "y2"), corners, scale, strict=True)}
 
 
-def _pose_row(number: int, pose: FoundPose, to_source: NDArray[np.float32]) -> Row:
+def _pose_row(number: int, pose: FoundPose, to_source: NDArray[np.float32], area: Window) -> Row:
     return {
         "pose_index": number,
         **_box_columns(pose.box, to_source),
+        "seen_to": seen_to(pose, area),
+        "stature_share": stature_share(pose, area),
         "landmarks": (pose.landmarks * to_source).ravel(),
         "world_landmarks": pose.world_landmarks.ravel(),
         "visibility": pose.visibility,
@@ -171,10 +177,11 @@ def _pose_row(number: int, pose: FoundPose, to_source: NDArray[np.float32]) -> R
     }
 
 
-def _face_row(number: int, face: FoundFace, to_source: NDArray[np.float32]) -> Row:
+def _face_row(number: int, face: FoundFace, to_source: NDArray[np.float32], area: Window) -> Row:
     return {
         "face_index": number,
         **_box_columns(face.box, to_source),
+        "height_share": height_share(face.box, area),
         "found_by": face.found_by,
         "landmarks": (face.landmarks * to_source).ravel(),
         "blendshapes": face.blendshapes,

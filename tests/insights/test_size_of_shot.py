@@ -1,0 +1,106 @@
+"""From what is seen of a body to the size of the shot, by hand; and where the picture is inside an image."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rumiai_ray.insights.shot_size import size_of
+from rumiai_ray.models.mediapipe.body import height_share, seen_to, stature_share
+from rumiai_ray.models.mediapipe.picture_area import picture_area
+from rumiai_ray.models.mediapipe.poses import FoundPose
+from rumiai_ray.schema.framing import SHOT_SIZES, SHOT_TYPE_OF, SHOT_TYPES
+from synthetic_video import at, box, derived, face, video
+
+AREA = (0, 0, 100, 100)
+
+
+def _pose(*heights: float, visible: int = 5) -> FoundPose:
+    """Nose, shoulders, hips, knees and ankles at these heights, the first so many visible."""
+    landmarks, visibility = np.zeros((33, 3), np.float32), np.zeros(33, np.float32)
+    for level, (height, places) in enumerate(zip(heights, ([0], [11, 12], [23, 24], [25, 26], [27, 28]), strict=True)):
+        landmarks[places] = (50, height, 0)
+        visibility[places] = level < visible
+    return FoundPose(landmarks, landmarks, visibility, visibility)
+
+
+@pytest.mark.parametrize(
+    ("heights", "visible", "depth", "size"),
+    [
+        ((50, 110, 250, 330, 410), 1, 0.83, "close_up"),
+        ((50, 95, 195, 270, 340), 2, 1.05, "close_up"),
+        ((45, 60, 140, 200, 260), 2, 1.5, "medium_close_up"),
+        ((30, 45, 100, 140, 180), 2, 2.0, "medium"),
+        ((25, 40, 85, 120, 150), 3, 2.43, "medium"),
+        ((20, 30, 62, 85, 105), 4, 3.75, "medium_full"),
+        ((15, 22, 50, 70, 88), 5, 4.0, "full"),
+        ((40, 44, 56, 65, 73), 5, 4.0, "wide"),
+        ((20, 30, 55, 75, 90), 2, 1.5, "medium_close_up"),
+    ],
+    ids=["chin", "collar", "chest", "waist", "hips", "shins", "whole", "far_away", "behind_a_table"],
+)
+def test_the_lower_edge_of_the_picture_names_the_shot(heights: tuple[float, ...], visible: int, depth: float, size: str) -> None:
+    pose = _pose(*heights, visible=visible)
+    row = {"seen_to": seen_to(pose, AREA), "stature_share": stature_share(pose, AREA)}
+    assert row["seen_to"] == pytest.approx(depth, abs=0.02)
+    assert size_of(None, row) == size_of({"height_share": 0.2}, row) == size
+
+
+@pytest.mark.parametrize(
+    ("share", "size"),
+    [(0.9, "extreme_close_up"), (0.5, "close_up"), (0.3, "medium_close_up"), (0.2, "medium"), (0.13, "medium_full"), (0.09, "full"),
+     (0.03, "wide")],
+)  # fmt: skip
+def test_without_a_pose_the_head_names_the_shot(share: float, size: str) -> None:
+    assert size_of({"height_share": share}, None) == size
+    assert size_of(None, None) == "none"
+
+
+def test_three_steps_are_told_from_the_eight() -> None:
+    assert set(SHOT_TYPE_OF) == set(SHOT_SIZES)
+    order = [SHOT_TYPES.index(SHOT_TYPE_OF[size]) for size in SHOT_SIZES]
+    assert order == sorted(order)
+
+
+def _body(frame: int, depth: float, stature: float = 1.0) -> dict[str, Any]:
+    return at(frame) | {"pose_index": 0, "seen_to": depth, "stature_share": stature} | box(20.0, 10.0, 60.0)
+
+
+def test_the_size_is_measured_over_time_and_dominates_seconds_and_video() -> None:
+    made = video(2.0, faces=[face(frame) for frame in range(10)], poses=[_body(frame, 1.5 if frame < 6 else 4.0) for frame in range(10)])
+    tables = derived(made)
+    (row,) = tables["person_framing"]
+    assert (row["medium_close_up_size_share"], row["full_size_share"]) == pytest.approx((0.6, 0.4))
+    assert (row["dominant_shot_size"], row["dominant_shot_type"]) == ("medium_close_up", "close")
+    assert [(second["shot_size"], second["shot_type"]) for second in tables["timeline"]] == [("medium_close_up", "close"), ("full", "wide")]
+
+
+def test_the_largest_and_most_central_person_decides() -> None:
+    large, small = face(0, 40.0, x1=30.0), face(0, 20.0, index=1, x1=75.0)
+    aside, central = face(0, 32.0, x1=0.0), face(0, 30.0, index=1, x1=35.0)
+    assert derived(video(0.2, faces=[large, small]))["person_framing"][0]["dominant_shot_size"] == "medium_close_up"
+    assert derived(video(0.2, faces=[aside, central]))["person_framing"][0]["dominant_shot_size"] == "medium"
+    assert derived(video(0.2, faces=[aside]))["person_framing"][0]["dominant_shot_size"] == "medium"
+
+
+@given(st.integers(40, 90), st.integers(40, 90), st.integers(0, 40), st.integers(0, 40), st.integers(0, 30), st.sampled_from([0, 128, 255]))
+def test_bars_of_one_colour_are_taken_off_on_any_side(height: int, width: int, above: int, below: int, left: int, colour: int) -> None:
+    rng = np.random.default_rng(height * 100 + width)
+    picture = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+    image = np.full((height + above + below, width + left, 3), colour, np.uint8)
+    image[above : above + height, left:] = picture
+    assert picture_area(image) == pytest.approx((left, above, left + width, above + height), abs=1)
+
+
+@pytest.mark.parametrize("colour", [0, 90, 255])
+def test_an_image_of_one_colour_is_all_picture(colour: int) -> None:
+    assert picture_area(np.full((60, 80, 3), colour, np.uint8)) == (0, 0, 80, 60)
+
+
+@given(st.floats(0.05, 0.9), st.integers(0, 60))
+def test_a_height_is_told_of_the_picture_and_not_of_its_bars(share: float, bar: int) -> None:
+    assert height_share((0, bar, 10, bar + 100 * share), (0, bar, 100, bar + 100)) == pytest.approx(share)
