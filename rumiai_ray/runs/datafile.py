@@ -5,6 +5,7 @@ becomes part of the run only when the driver's commit record names it.
 """
 
 import hashlib
+import re
 from functools import cache
 from typing import Self
 from uuid import uuid4
@@ -130,13 +131,20 @@ def read_data_file(run: Store, facts: DataFile, columns: list[str] | None = None
 
 
 def _unlike_its_table(name: str, rows: pa.Table, columns: list[str] | None) -> str:
-    """What is wrong with the columns of a file that says it is of today's version of a table; "" where nothing is."""
+    """What is wrong with the columns of a file that says it is of today's version of a table; "" where nothing is.
+
+    Further columns are none of it, if their names are plain: the run may be of edited code, and is read by code that was not.
+    """
     table = TABLES_BY_NAME.get(name)
     version = (rows.schema.metadata or {}).get(b"version", b"").decode(errors="replace")
     if table is None or version != str(table.version):
         return ""
     declared = stored_schema(table)
-    wrong = [field.name for field in rows.schema if field.name not in declared.names or not field.equals(declared.field(field.name))]
+    wrong = [
+        field.name
+        for field in rows.schema
+        if not (field.equals(declared.field(field.name)) if field.name in declared.names else re.fullmatch(TABLE_NAME, field.name))
+    ]
     wrong += [column for column in declared.names if columns is None and column not in rows.column_names]
     return f"its columns are not those of schema version {version}: {wrong[0]!r}" if wrong else ""
 

@@ -242,12 +242,19 @@ def test_a_column_of_another_type_is_damage(workplace: Path, column: str, values
     assert any("schema version" in problem for problem in run.verify())
 
 
-def test_a_column_too_many_or_too_few_is_damage(workplace: Path) -> None:
+@pytest.mark.parametrize("name", ["../more", "=1+1", "\x1b[2J", "", "more\n"])
+def test_a_column_too_few_is_damage_and_one_with_a_name_that_does_harm(workplace: Path, name: str) -> None:
     sound = rows_of("a")["objects"]
-    for number, crafted in enumerate((sound.append_column("more", pa.nulls(sound.num_rows)), sound.drop_columns(["label"]))):
+    for number, crafted in enumerate((sound.append_column(name, pa.nulls(sound.num_rows)), sound.drop_columns(["label"]))):
         run = with_objects(workplace / f"runs{number}", crafted)
         with pytest.raises(StorageError, match="not those of schema version"):
             run.table("objects")
+
+
+def test_a_column_that_edited_code_has_added_is_read(workplace: Path) -> None:
+    sound = rows_of("a")["objects"]
+    run = with_objects(workplace / "runs", sound.append_column("area_px", pa.array([1.5] * sound.num_rows)))
+    assert run.table("objects")["area_px"].to_pylist() == [1.5] * sound.num_rows
 
 
 def test_times_that_no_calendar_has_are_damage(workplace: Path) -> None:
