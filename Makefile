@@ -8,7 +8,7 @@ NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell $(name) $(NEW_ENOUGH) 2>/dev/null && command -v $(name))))
 BIN := .venv/bin
 LEAN := .venv/installed
-LEAN_EXTRAS := demo,s3
+LEAN_EXTRAS := demo,duckdb,s3
 STAMP := .venv/installed-dev
 EXTRAS := dev,embed,$(LEAN_EXTRAS)
 CONSTRAINTS := cluster/constraints.txt
@@ -16,7 +16,7 @@ OVERRIDES := cluster/overrides.txt
 # TORCH=cpu takes torch's builds without CUDA (from their own index; other values as in uv's --torch-backend).
 TORCH ?=
 
-# `call install` with a list of extras: with uv where it can be had, without what overrides.txt names; else with pip, which takes 1.6 GB more.
+# `call install` with a list of extras: with uv where it can be had, without what overrides.txt names; else with pip, which takes 1.5 GB more.
 define install
 	@if [[ -x $(BIN)/uv ]] && $(BIN)/uv pip install --python $(BIN)/python -c $(CONSTRAINTS) --overrides $(OVERRIDES) \
 	  $(if $(TORCH),--torch-backend $(TORCH)) -e .[$(1)] xgboost-cpu; then :; \
@@ -45,7 +45,7 @@ python: # for .ci/run
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-venv: $(STAMP) ## make .venv with everything at the tested versions (7 GB; TORCH=cpu for torch without CUDA)
+venv: $(STAMP) ## make .venv with everything at the tested versions (7.3 GB; TORCH=cpu for torch without CUDA)
 
 $(LEAN): pyproject.toml $(CONSTRAINTS) $(OVERRIDES)
 	@[[ -n "$(PYTHON)" ]] || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python" >&2; exit 1; }
