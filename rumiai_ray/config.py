@@ -139,9 +139,13 @@ class Engine(Group):
     place_timeout_s: float = execution(900.0, "timeout for placing the first cell on a cluster, in seconds", gt=0)
     warm_idle_s: float = execution(1800.0, "close a warm cell that has been idle for this many seconds", gt=0)
     stall_timeout_s: float | None = execution(
-        None, "abort a batch run that has made no progress for this many seconds; by default longer than every other timeout together", gt=0
+        None, "abort a run that has made no progress for this many seconds; by default longer than every other timeout together", gt=0
     )
-    drain_s: float = execution(25.0, "drain time of a stopped batch run, in seconds: batches in flight are finished and committed", ge=0)
+    drain_s: float = execution(
+        25.0,
+        "drain time of a stopped run, in seconds, at most 5 for single videos: frame batches in flight are finished and committed",
+        ge=0,
+    )
     memory_mb: int = execution(6144, "restart a model actor between calls once its anonymous memory exceeds this, in MB", ge=512)
 
 
@@ -161,7 +165,8 @@ class Insights(Group):
     caption_slack_s: float = result(0.5, "time by which speech may come before or after its caption", ge=0)
     call_to_action: Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_at_commas)] = result(
         (),
-        "words and phrases that ask the viewer to do something, comma-separated, found as whole words; where none is given, those of nine "
+        "words and phrases that ask the viewer to do something, comma-separated, found as whole words, or inside a sentence in "
+        "scripts without spaces; by default those of nine "
         "languages: English, German, French, Spanish, Portuguese, Russian, Korean, Japanese, Chinese",
     )
     single_confidence: float = result(
@@ -173,7 +178,7 @@ class Insights(Group):
     steady_gaze_deg: float = result(5.0, "turn of head and eyes from one frame to the next, below which gaze is steady", gt=0, le=90)
     hook_s: float = result(3.0, "length of the hook window (as in the system before)", gt=0)
     closing_s: float = result(3.0, "length of the closing window (as before)", gt=0)
-    shortest_window_s: float = result(0.5, "shortest part of the middle; a shorter middle has fewer parts", gt=0)
+    shortest_window_s: float = result(0.5, "shortest part of the middle, and shortest closing, in seconds", gt=0)
 
 
 class BaseConfig(BaseSettings):

@@ -45,10 +45,10 @@ class ProgressBars:
     def planned(self, entry: Entry, plan: VideoPlan) -> None:
         """A bar for every model that runs on the video."""
         self.stage(f"analysing {entry.input}")
-        for model, frames in plan.frames.items():
+        for model, frames in (*plan.frames.items(), *((model, None) for model in (*plan.audio, *plan.thumbnails))):
+            if (earlier := self._tasks.get((plan.video_key, model))) is not None:  # the video goes round again
+                self.bars.remove_task(earlier)
             self._tasks[plan.video_key, model] = self.bars.add_task(f"  {model}", total=frames)
-        for model in (*plan.audio, *plan.thumbnails):
-            self._tasks[plan.video_key, model] = self.bars.add_task(f"  {model}", total=None)
 
     def progress(self, video_key: str, model: str, answered: int) -> None:
         """Move one bar."""

@@ -68,8 +68,11 @@ def _print(rows: pa.Table) -> None:
     console = SafeConsole()
     names = rows.column_names
     cells = [[_cell(value) for value in record.values()] for record in rows.slice(0, _ROWS_SHOWN).to_pylist(maps_as_pydicts="lossy")]
-    widths = [min(max(map(len, (name, *column))), _LEGIBLE) for name, column in zip(names, zip(*cells, strict=True), strict=False)]
-    if sum(widths) + 3 * len(names) + 1 <= console.width:
+    columns = list(zip(*cells, strict=True)) or [()] * len(names)
+    widths = [min(max(map(len, (name, *column))), _LEGIBLE) for name, column in zip(names, columns, strict=True)]
+    if not cells:
+        say("no rows", err=True)
+    if not cells or sum(widths) + 3 * len(names) + 1 <= console.width:
         table = Table(*folding(*names))
         for row in cells:
             table.add_row(*row)

@@ -44,7 +44,7 @@ from rumiai_ray.engine.results.failure_records import log_answer, log_dead_lette
 from rumiai_ray.engine.work.arrow_ipc import pack
 from rumiai_ray.engine.work.entry_rows import dead_letter_row
 from rumiai_ray.engine.work.item import Header, decode
-from rumiai_ray.errors import ModelError, TransientError
+from rumiai_ray.errors import ModelError, RumiaiError, TransientError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -380,8 +380,11 @@ class Drive:
     def _drain(self) -> None:
         """Finish the rows in hand as far as the time allows, and commit."""
         ends_s = time.monotonic() + self._limits.drain_s
-        while self._pool.cells and self._pool.open and time.monotonic() < ends_s - self._limits.drain_s * _WRITING_SHARE:
-            self._step(self._wait(_TICK_S))
+        try:
+            while self._pool.cells and self._pool.open and time.monotonic() < ends_s - self._limits.drain_s * _WRITING_SHARE:
+                self._step(self._wait(_TICK_S))
+        except RumiaiError as error:  # what has come back is still committed
+            _LOG.warning("the drain brings no more answers: %s", error)
         while self._sink.open and time.monotonic() < ends_s:
             self._write_out()
         self._observer.tick(self._state())

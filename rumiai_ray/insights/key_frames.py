@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
     from rumiai_ray.insights.video import Row, Video
 
+_DIGITS = 6
+"""Digits of seconds in which two distances are compared: beyond them lies the rounding of floats."""
+_ROUNDING_S = 10**-_DIGITS
+
 
 @dataclass(frozen=True)
 class Place:
@@ -29,8 +33,8 @@ class Place:
 def places(video: Video, rows: Sequence[Row]) -> list[Place]:
     """The place of each of `rows`, which have `frame_index` and `time_s`; several rows may share a frame.
 
-    The key frame of a shot is the frame nearest to the middle of the shot, of two equally near ones the earlier. A shot that is too short
-    to have a frame among `rows` has no key frame.
+    The key frame of a shot is the frame that is on the screen in the middle of the shot, else the frame that begins nearest to the middle,
+    of two equally near ones the earlier. A shot that is too short to have a frame among `rows` has no key frame.
     """
     shots = video.rows("shots", "start_s") if video.ran(SHOTS) else []
     if not shots:
@@ -39,5 +43,7 @@ def places(video: Video, rows: Sequence[Row]) -> list[Place]:
     nearest: dict[int, tuple[float, int]] = {}
     for row, shot in zip(rows, belongs_to, strict=True):
         middle_s = (shots[shot]["start_s"] + shots[shot]["end_s"]) / 2
-        nearest[shot] = min(nearest.get(shot, (math.inf, 0)), (abs(row["time_s"] - middle_s), row["frame_index"]))
+        is_shown = row["time_s"] <= middle_s < video.shown_until_s[row["frame_index"]] - _ROUNDING_S
+        distance_s = 0.0 if is_shown else abs(row["time_s"] - middle_s)
+        nearest[shot] = min(nearest.get(shot, (math.inf, 0)), (round(distance_s, _DIGITS), row["frame_index"]))
     return [Place(shot, row["frame_index"] == nearest[shot][1]) for row, shot in zip(rows, belongs_to, strict=True)]

@@ -93,7 +93,7 @@ class Derived:
         return share(covered_s(self._with_text, start_s, end_s), covered_s(self._looked_for_text, start_s, end_s))
 
     def words(self, start_s: float, end_s: float) -> list[str] | None:
-        """Words that begin inside, in order."""
+        """Words that begin inside, in order. A word that begins before the first frame begins with it."""
         if not self.video.ran(SPEECH):
             return None
         inside = self._words[bisect_left(self._words, start_s, key=_start_s) : bisect_left(self._words, end_s, key=_start_s)]
@@ -210,8 +210,9 @@ class Derived:
             if run is None or before - run.seen_upto > 1:  # more than one frame was missed
                 run = last[key] = _Run(row["gesture"])
                 runs.append(run)
-            run.looks.append(looks[at])
-            run.frames += tried[at] - before
+            if not run.looks or run.looks[-1] is not looks[at]:  # two hands alike in one frame are one frame of evidence
+                run.looks.append(looks[at])
+                run.frames += tried[at] - before
             run.confidence = max(run.confidence, row["confidence"])
             run.seen_upto = tried[at]
         return [
@@ -243,4 +244,5 @@ class _Run:
 
 
 def _start_s(row: Row) -> float:
-    return float(row["start_s"])
+    """When a word begins; sound may begin before the first frame, and a word that does begins with that frame."""
+    return max(float(row["start_s"]), 0.0)

@@ -6,6 +6,7 @@ from collections import Counter
 from statistics import median
 from typing import TYPE_CHECKING
 
+from rumiai_ray.insights.calls_to_action import joined_words
 from rumiai_ray.insights.video import EMOTIONS as EMOTION_MODEL
 from rumiai_ray.insights.video import OBJECTS, most, weighted_mean
 from rumiai_ray.schema.emotion import EMOTIONS
@@ -33,7 +34,7 @@ def _second(derived: Derived, framing: Row) -> Row:
     start_s, end_s = float(framing["second"]), framing["end_s"]
     spans, words, gestures = derived.spans_in(start_s, end_s), derived.words(start_s, end_s), derived.gestures(start_s, end_s)
     objects = derived.objects(start_s, end_s) if derived.has_frame(OBJECTS, start_s, end_s) else None
-    heard = derived.heard(start_s, end_s)
+    heard, expressions = derived.heard(start_s, end_s), derived.expressions(start_s, end_s)
     return {
         "second": framing["second"],
         "end_s": end_s,
@@ -43,11 +44,11 @@ def _second(derived: Derived, framing: Row) -> Row:
         "gestures": sorted(set(gestures)) if gestures is not None and framing["face_frames"] else None,
         "objects": None if objects is None else sorted({row["label"] for row in objects}),
         "object_count": None if objects is None else max(Counter(row["frame_index"] for row in objects).values(), default=0),
-        "expression_frames": len(derived.expressions(start_s, end_s)) if derived.video.ran(EMOTION_MODEL) else None,
-        **_expression(derived.expressions(start_s, end_s)),
+        "expression_frames": len(expressions) if derived.video.ran(EMOTION_MODEL) else None,
+        **_expression(expressions),
         "texts": None if spans is None else _texts(spans),
         "text_coverage": derived.text_coverage(start_s, end_s),
-        "speech": None if words is None else " ".join(words),
+        "speech": None if words is None else joined_words(words),
         "word_count": None if words is None else len(words),
         "speech_coverage": derived.speech_coverage(start_s, end_s),
         "energy_level": heard.energy if heard else None,

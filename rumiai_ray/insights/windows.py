@@ -33,7 +33,7 @@ def layout(duration_s: float, thresholds: Thresholds) -> list[tuple[str, float, 
     """(name, start, end) of each window: those that share the video out, in time order, then the whole video."""
     hook_s, closing_from_s = thresholds.hook_s, max(thresholds.hook_s, duration_s - thresholds.closing_s)
     whole = (WHOLE, 0.0, duration_s)
-    if duration_s <= hook_s:
+    if duration_s < hook_s + thresholds.shortest_window_s:  # rates of a closing of one frame would mean nothing
         return [(HOOK, 0.0, duration_s), whole]
     middle_s = closing_from_s - hook_s
     wanted = next((parts for limit_s, parts in _PARTS if middle_s <= limit_s), _MOST_PARTS)

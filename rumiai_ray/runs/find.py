@@ -58,11 +58,11 @@ def find_run(run: str | Path, out: str | os.PathLike[str]) -> Run:
         shown = ", ".join(known.run_id for known in begun[-_SHOWN:])
         raise ConfigError(f"{len(begun)} runs begin so", repr(text), f"type more of one: {shown}")
     # Of a path, the directory that it names is the one to look in, not the one where runs go by default.
-    directory, _, name = text.rstrip("/").rpartition("/")
-    searched = out if is_name else directory or "."
+    directory, slash, name = text.rstrip("/").rpartition("/")
+    searched = out if is_name else directory or slash or "."
     ids = [known.run_id for known in (known_runs if is_name else list_runs(searched))]
     near = get_close_matches(name, ids, n=_SHOWN, cutoff=0.5) or ids[-_SHOWN:]
-    prefix = "" if is_name else f"{directory}/"
+    prefix = "" if is_name else f"{directory}{slash or './'}"
     hint = f"did you mean {', '.join(prefix + found for found in near)}?" if near else f"there are no runs under {Store.at(searched).uri()}"
     raise ConfigError("no such run", repr(text), hint)
 

@@ -59,7 +59,8 @@ TEXT_SPANS = Table(
         column(
             "is_call_to_action",
             pa.bool_(),
-            "Asks the viewer to do something: one of its readings holds one of `insights.call_to_action` as whole words.",
+            "Asks the viewer to do something: one of its readings holds one of `insights.call_to_action` as whole words, or, in "
+            "scripts without spaces, inside a sentence.",
         ),
     ),
     key=("video_key", "span_index"),

@@ -19,7 +19,7 @@ _SHOTS = "null where shots were not analysed"
 _OBJECTS = "null where yolo was not analysed"
 _SPEECH = "null where speech was not analysed"
 _SOUND = "null where there is no sound"
-_EMOTIONS = "null where there is no expression of a face"
+_EMOTIONS = "null where no face's expression was read"
 _SHOWN = (
     "a text is in the window where it is shown between its first and last sighting in one shot, and a text that is read in one frame only "
     "counts from `insights.single_text_confidence` on"
@@ -53,7 +53,8 @@ WINDOWS = Table(
             "window",
             pa.string(),
             "The first `insights.hook_s` seconds, the last `insights.closing_s`, what is between them in equal parts, and the whole video. "
-            "A video too short for all of it has a hook only, or a hook and a closing with the rest.",
+            "A video that is shorter than the hook and `insights.shortest_window_s` has only a hook; one too short for a "
+            "middle has a hook and a closing.",
             range_=f"{HOOK}|{MIDDLE}_1..{MIDDLE}_5|{CLOSING}|{WHOLE}",
         ),
         column("start_s", pa.float64(), "Its start.", unit="s"),
@@ -82,16 +83,16 @@ WINDOWS = Table(
         _count(
             "gesture_count",
             "Gestures made: runs of one gesture of one hand in one shot, counted once however long; a gesture in one frame counts from "
-            f"`insights.single_confidence` on; {_FACES}, or looked at no frame of it.",
+            f"`insights.single_confidence` on; {_FACES}, or no frame of it was analysed.",
             "gestures",
         ),
         _count(
             "person_count",
             "Tracks of persons with a sighting in the window, each counted once; where more are seen at once in a frame, so many (in a "
-            f"still nothing has a track); {EVIDENCE}; {_OBJECTS}, or looked at no frame of it.",
+            f"still nothing has a track); {EVIDENCE}; {_OBJECTS}, or no frame of it was analysed.",
             "tracks, objects",
         ),
-        _count("object_count", f"The same of every other label, added up; {_OBJECTS}, or looked at no frame of it.", "tracks, objects"),
+        _count("object_count", f"The same of every other label, added up; {_OBJECTS}, or no frame of it was analysed.", "tracks, objects"),
         _count("object_frames", f"Frames on the screen in it in which objects were looked for; {_OBJECTS}.", "analyses.frames_seen"),
         # Expression of the largest face
         _count(
@@ -121,13 +122,13 @@ WINDOWS = Table(
         # Text on the screen
         _count(
             "overlay_unique_count",
-            f"Different texts on the screen that are no captions; {_SHOWN}; {_TEXTS}, or speech was not.",
+            f"Different texts on the screen that are no captions; {_SHOWN}; {_TEXTS}, or where speech was not analysed.",
             "text_spans",
         ),
         column(
             "has_captions",
             pa.bool_(),
-            f"Whether what is said is written on the screen; {_TEXTS}, or speech was not.",
+            f"Whether what is said is written on the screen; {_TEXTS}, or where speech was not analysed.",
             source="text_spans.kind",
             nullable=True,
         ),
@@ -160,7 +161,7 @@ WINDOWS = Table(
         _rate(
             "talk_to_camera_share",
             "Share of the time in which faces were looked for where somebody speaks and the largest face looks at the camera; "
-            f"{_FACES}, or speech was not.",
+            f"{_FACES}, or where speech was not analysed.",
             "speech_segments, gaze",
         ),
         # Sound

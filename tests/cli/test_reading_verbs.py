@@ -246,3 +246,10 @@ def test_a_log_level_that_does_not_exist_is_wrong_usage(rumiai: Call, monkeypatc
     code, _, err = rumiai("runs", "ls")
     assert code == Exit.USAGE
     assert "RUMIAI_LOG: no such level: 'loud'" in err
+
+
+@pytest.mark.usefixtures("two_runs")
+def test_a_query_without_rows_names_its_columns_and_says_so(rumiai: Call) -> None:
+    code, out, err = rumiai("query", RUN_ID, "SELECT entry_id, label FROM objects JOIN videos USING (video_key) WHERE false")
+    assert (code, "entry_id" in out, "label" in out, err.strip()) == (Exit.COMPLETE, True, True, "no rows")
+    assert rumiai("query", RUN_ID, "SELECT * FROM videos WHERE false")[1].strip()

@@ -183,3 +183,24 @@ def test_no_figure_of_a_window_depends_on_what_is_outside_its_shots_and_times(da
     both = {name: [*own.get(name, []), *others.get(name, [])] for name in {*own, *others}}
     alone, among_others = (_windows(replace(blank, tables={**blank.tables, **rows}))[window] for rows in (own, both))
     assert {name: alone[name] for name in alone if alone[name] != pytest.approx(among_others[name])} == {}
+
+
+def test_two_hands_alike_in_one_frame_are_one_frame_of_evidence() -> None:
+    doubtful = gesture(4, confidence=0.4)
+    alone, alike = ([doubtful], [doubtful, doubtful | {"hand_index": 1}])
+    counts = [derived(video(gestures=rows))["windows"][0]["gesture_count"] for rows in (alone, alike)]
+    assert counts == [0, 0]
+
+
+def test_a_word_that_begins_before_the_first_frame_is_in_the_hook() -> None:
+    rows = derived(video(**said(-0.02, 0.3, "hi")))["windows"]
+    assert [row["word_count"] for row in rows if row["window"] in {"hook", "video"}] == [1, 1]
+
+
+def test_a_closing_of_one_frame_is_part_of_the_hook() -> None:
+    assert layout(3.04, THRESHOLDS) == [("hook", 0.0, 3.04), ("video", 0.0, 3.04)]
+
+
+def test_words_of_a_script_without_spaces_stand_without_spaces() -> None:
+    rows = derived(video(**said(0.0, 0.9, "你 好 吗")))["timeline"]
+    assert rows[0]["speech"] == "你好吗"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -34,6 +35,18 @@ def test_the_frame_nearest_to_the_middle_of_each_shot_is_its_key_frame() -> None
 def test_of_two_frames_equally_near_the_earlier_one_is_taken_whatever_the_order() -> None:
     rows = [{"frame_index": index, "time_s": time_s} for index, time_s in ((7, 2.5), (3, 1.5))]
     assert key_frames(rows, places(video(), rows)) == [(0, 3)]
+
+
+def test_equally_near_frames_are_told_apart_from_the_rounding_of_times() -> None:
+    rows = [at(frame) for frame in range(40)]
+    found = places(video(8.0, shots=shots(0.0, 5.6, 6.2, end_s=8.0)), rows)
+    assert (1, 29) in key_frames(rows, found)
+
+
+def test_a_frame_that_is_held_over_the_middle_of_its_shot_is_the_key_frame() -> None:
+    made = replace(video(4.0), shown_until_s=(3.0, *video(4.0).shown_until_s[1:]))
+    rows = [at(0), at(15)]
+    assert key_frames(rows, places(made, rows)) == [(0, 0)]
 
 
 def test_a_frame_on_a_cut_belongs_to_the_shot_that_begins() -> None:

@@ -96,6 +96,17 @@ def test_bars_of_one_colour_are_taken_off_on_any_side(height: int, width: int, a
     assert picture_area(image) == pytest.approx((left, above, left + width, above + height), abs=1)
 
 
+@given(st.integers(60, 120), st.integers(60, 120), st.integers(8, 25), st.integers(8, 25), st.floats(0.2, 0.8), st.sampled_from([0, 255]))
+def test_a_dark_sky_and_a_white_studio_belong_to_the_picture(
+    height: int, width: int, tall: int, wide: int, across: float, colour: int
+) -> None:
+    rows, columns = np.mgrid[:height, :width]
+    x, y = across * width, height * 0.55
+    image = np.full((height, width, 3), colour, np.uint8)
+    image[((rows - y) / tall) ** 2 + ((columns - x) / wide) ** 2 <= 1] = 128
+    assert picture_area(image) == (0, 0, width, height)
+
+
 @pytest.mark.parametrize("colour", [0, 90, 255])
 def test_an_image_of_one_colour_is_all_picture(colour: int) -> None:
     assert picture_area(np.full((60, 80, 3), colour, np.uint8)) == (0, 0, 80, 60)

@@ -146,3 +146,19 @@ def test_cutting_by_language_loses_no_speech_and_keeps_its_order(parts: list[tup
     spans = [span for window in windows for span in window.spans]
     assert spans == sorted(spans)
     assert sum(end - start for start, end in spans) == pytest.approx(whole.speech_s)
+
+
+@given(st.integers(1, 10**7), st.dictionaries(st.sampled_from(["en", "de", "fr", "da"]), st.floats(0.01, 0.2), min_size=2))
+def test_a_window_alone_is_never_decided_by_the_whole_audio(length: int, heard: dict[str, float]) -> None:
+    (language,) = choose_languages([heard], [length])
+    assert language.decision == "detected"
+
+
+def test_a_change_between_two_candidates_is_heard_though_a_third_language_seems_likelier() -> None:
+    def detect(windows: Sequence[Window]) -> list[dict[str, float]]:
+        return [{"nl": 0.9, **({"en": 0.095, "de": 0.005} if w.spans[0][0] < 8 else {"en": 0.005, "de": 0.095})} for w in windows]
+
+    window = Window(((0.0, 16.0),))
+    pauses = [(start, start + 0.9) for start in range(16)]
+    parts = split_by_language(window, {"nl": 0.96, "en": 0.02, "de": 0.02}, pauses, detect, Expectation(candidates=("en", "de")))
+    assert len(parts) == 2

@@ -547,3 +547,10 @@ def test_a_run_that_is_not_in_the_directory_named_is_looked_for_there(tmp_path: 
         find_run(tmp_path / "there/nosuch", tmp_path / "here")
     with pytest.raises(ConfigError, match=f"did you mean {tmp_path}/here/{RUN_ID}"):
         find_run(tmp_path / "here" / RUN_ID[:-1].replace("2", "3", 1), tmp_path / "there")
+
+
+def test_a_run_is_looked_for_beside_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    RunWriter.create(tmp_path, manifest())
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=rf"did you mean \./{RUN_ID}"):
+        find_run(".", tmp_path / "elsewhere")

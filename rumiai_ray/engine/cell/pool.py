@@ -146,13 +146,15 @@ class CellPool:
             try:
                 came = member.dispatcher.ready(references)
             except ModelError as error:
-                came = member.dispatcher.finished()
+                yield from self._kept(member, member.dispatcher.finished())  # first: that no other cell can be had may end the run
                 self._deaths += 1
                 if self._deaths > _DEATHS:
                     raise
-                _LOG.warning("a cell is replaced, number %d without an answer in between: %s", self._deaths, error)
-                self._replace(member)
-            yield from self._kept(member, came)
+                if member in self._members:
+                    _LOG.warning("a cell is replaced, number %d without an answer in between: %s", self._deaths, error)
+                    self._replace(member)
+            else:
+                yield from self._kept(member, came)
 
     def collect(self, timeout_s: float) -> Iterator[Done]:
         """`ready`, for a caller that waits for nothing else: up to `timeout_s` for the first answer, or for the first cell.

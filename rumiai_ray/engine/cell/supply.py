@@ -18,13 +18,14 @@ _LOG = logging.getLogger(__name__)
 
 _LOOK_S = 1.0
 """Between two looks whether a further cell has found room; each asks Ray's head."""
-
+_URGENT_LOOK_S = 0.02
+"""The same for each request while there is no cell at all."""
 
 RESUME_HINT = "`rumiai-ray runs resume` goes on"
 
 
 class CellSupply(Protocol):
-    """Gives a pool its cells. No method but `ask` may wait."""
+    """Gives a pool its cells. No method but `ask` waits for room."""
 
     @property
     def asked(self) -> int:
@@ -90,14 +91,20 @@ class OwnCells:
             TransientError: no node has had room for a single cell for `place_timeout_s`.
         """
         now = time.monotonic()
-        if not self._groups or (not urgent and now - self._looked_s < _LOOK_S):
+        # Each request costs a question to Ray's head, so that many are looked at more seldom.
+        pause_s = min(_LOOK_S, _URGENT_LOOK_S * len(self._groups)) if urgent else _LOOK_S
+        if not self._groups or now - self._looked_s < pause_s:
             return []
         self._looked_s = now
-        placed = [group for group in self._groups if group.wait(0)]
-        cells = []
-        for group in placed:
-            self._groups.remove(group)
-            cells.append(start(self._spec, group))
+        cells: list[Cell] = []
+        try:
+            for group in [group for group in self._groups if group.wait(0)]:
+                self._groups.remove(group)
+                cells.append(start(self._spec, group))
+        except BaseException:  # the pool has never heard of those that have started
+            for cell in cells:
+                cell.close()
+            raise
         self._living += len(cells)
         if self._living:
             self._alone_since_s = time.monotonic()

@@ -20,7 +20,7 @@ import uuid
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import ray
 from ray._private.runtime_env.constants import RAY_JOB_CONFIG_JSON_ENV_VAR
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from rumiai_ray.models.base import ModelPlan
 
 _LOG = logging.getLogger(__name__)
+_Said = TypeVar("_Said")
 
 _PREFIX = "warm"
 _POLL_S = 0.05
@@ -58,6 +59,7 @@ _REPLACED = 5
 """Times a command looks again for a cell that was replaced while it waited."""
 _CONCURRENCY = 32
 """Calls a keeper answers at a time; all are short."""
+_SERVER_ENDED = "the warm cell has been ended, by `rumiai-ray down` or with its Ray"
 _SHOWN = 3
 """Differences that are named where a cell is replaced."""
 _ON_HEAD = {"node:__internal_head__": 0.001}
@@ -116,21 +118,32 @@ class Lease:
         self._replace = replace
 
     def replace(self) -> None:
-        """Have the cell closed, which is broken, and another one started; `poll` has it when it is there."""
-        self._replace()
+        """Have the cell closed, which is broken, and another one started; `poll` has it when it is there.
+
+        Raises:
+            TransientError: the server has ended.
+        """
+        self._spoken(self._replace)
 
     def poll(self) -> Cell | None:
         """The cell that replaces the one before, once it is there. Does not wait for it.
 
         Raises:
-            RumiaiError: it cannot be started.
+            TransientError: the server has ended.
+            RumiaiError: the cell cannot be started.
         """
-        turn = self._ask()
+        turn = self._spoken(self._ask)
         if turn["error"] is not None:
             raise error_of(turn["error"])
-        if turn["cell"] is not None:
-            self.cell = turn["cell"]
-        return turn["cell"] and self.cell
+        cell: Cell | None = turn["cell"]
+        return cell
+
+    def _spoken(self, call: Callable[[], _Said]) -> _Said:
+        """Ask the server, which `rumiai-ray down` or the end of its Ray may have ended."""
+        try:
+            return call()
+        except (RayActorError, OtherVersionError) as error:
+            raise TransientError(self.lost_because or _SERVER_ENDED, "the warm cell", "run the command again") from error
 
 
 @contextlib.contextmanager
@@ -399,7 +412,7 @@ def _place_lost(keeper: Any, ticket: str, who: str) -> str:
         told = answer(keeper.here.remote(ticket, who))
     except RayActorError as error:
         _LOG.info("the keeper has ended: %s", error)
-        return "the warm cell has been ended, by `rumiai-ray down` or with its Ray"
+        return _SERVER_ENDED
     except (TransientError, OtherVersionError, RayError) as error:
         _LOG.debug("the keeper of the warm cell gives no answer: %s", error)
         return ""

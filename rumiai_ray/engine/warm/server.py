@@ -41,6 +41,7 @@ class Keeper:
         no cell ──a command's turn──► starting ──ready──► warm ──`idle_s` without a queue, or a part is lost──► no cell
            ▲                             │
            └──could not start: the command whose turn it is gets the error
+        warm ──`replace`, asked for by the command that has it──► no cell ──► starting
 
     A command's ticket:
 

@@ -35,9 +35,12 @@ _WIDEST_MARGIN = 0.4
 def picture_area(image: NDArray[np.uint8]) -> Window:
     """The part of an image that is the picture.
 
-    Bars of one colour are found on any side. A picture in the middle of another background, such as an enlarged blurred copy of itself, is
-    found by the two straight lines at equal distance from opposite edges where the image changes all along, or where its detail begins. A
-    picture that is put on a background off its middle is not found.
+    Bars of one colour are found on any side, if the picture begins along a straight line: a night sky and the white of a studio belong to
+    the picture. A sky that ends in a straight horizon is taken for a bar, and the bar of a scene that is as dark at its edge is not found.
+
+    A picture in the middle of another background, such as an enlarged blurred copy of itself, is found by the two straight lines at equal
+    distance from opposite edges where the image changes all along, or where its detail begins. A picture that is put on a background off
+    its middle is not found.
 
     Args:
         image: (height, width, 3) uint8 RGB.
@@ -45,6 +48,10 @@ def picture_area(image: NDArray[np.uint8]) -> Window:
     height, width = image.shape[:2]
     y1, y2 = _without_bars(image)
     x1, x2 = _without_bars(image.swapaxes(0, 1))
+    if not _straight(image[:, x1:x2], y1, y2):
+        y1, y2 = 0, height
+    if not _straight(image[y1:y2].swapaxes(0, 1), x1, x2):
+        x1, x2 = 0, width
     if y2 - y1 < _SMALLEST * height or x2 - x1 < _SMALLEST * width:
         return 0, 0, width, height
     if (x1, y1, x2, y2) == (0, 0, width, height):
@@ -58,6 +65,17 @@ def _without_bars(lines: NDArray[np.uint8]) -> tuple[int, int]:
     """(first, end) of the (n, length, 3) lines without those at either end that are of one colour."""
     begin, back = _even_lines(lines), _even_lines(lines[::-1])
     return begin, max(begin, len(lines) - back)
+
+
+def _straight(lines: NDArray[np.uint8], first: int, end: int) -> bool:
+    """Whether what lies between the bars of (n, length, 3) lines differs from them along most of its first and its last line."""
+    for edge, bar in ((first, 0), (end - 1, -1)):
+        moved = first > 0 if bar == 0 else end < len(lines)
+        if moved and edge < len(lines) and lines.shape[1]:
+            apart = np.abs(lines[edge].astype(np.int16) - lines[bar, 0].astype(np.int16)).max(axis=1) > _EVEN
+            if apart.mean() < 1 - _EDGE_QUANTILE:
+                return False
+    return True
 
 
 def _even_lines(lines: NDArray[np.uint8]) -> int:
@@ -86,10 +104,16 @@ def _margin(grey: NDArray[np.floating]) -> int:
 
 def _smooth_margin(grey: NDArray[np.floating]) -> int:
     """Lines at either end of (n, length) grey lines that have next to no detail, where both ends have as many; else 0."""
-    detail = np.abs(np.diff(grey, n=2, axis=1)).mean(axis=1)
+    bends = np.abs(np.diff(grey, n=2, axis=1))
+    if not bends.size:  # too narrow for a second difference
+        return 0
+    detail = bends.mean(axis=1)
     rich = np.flatnonzero(detail >= max(_SMOOTH, _SMOOTH_SHARE * float(np.median(detail))))
     if not len(rich):
         return 0
     before, after = int(rich[0]), len(grey) - 1 - int(rich[-1])
-    even = abs(before - after) <= _SLACK * len(grey)
-    return min(before, after) if even and _LEAST_MARGIN * len(grey) <= min(before, after) <= _WIDEST_MARGIN * len(grey) else 0
+    margin = min(before, after)
+    if abs(before - after) > _SLACK * len(grey) or not _LEAST_MARGIN * len(grey) <= margin <= _WIDEST_MARGIN * len(grey):
+        return 0
+    # Around a figure on a ground of one colour, there is no picture put on another: such ground is for `_straight` to judge.
+    return margin if min(np.ptp(grey[:margin]), np.ptp(grey[-margin:])) > _EVEN else 0

@@ -15,7 +15,6 @@ TRUSTED = 0.5
 _EXPECTED_WEIGHT = 10.0
 """So many times more probable the expected language is before anything is heard. Of 80 stretches of 1.4 to 8 s of English and German, the
 detector (base) was wrong in one: French 0.29, English 0.14."""
-_CODE_LETTERS = 2
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class Expectation:
 def code_of(text: str | None, known: Collection[str]) -> str | None:
     """The ISO 639-1 code that a language tag (`en`, `en-US`, `pt_BR`) begins with; None where it is none of those known."""
     tag = (text or "").strip().lower().replace("_", "-").partition("-")[0]
-    return tag if len(tag) >= _CODE_LETTERS and tag in known else None
+    return tag if tag in known else None
 
 
 def choose_languages(found: Sequence[Mapping[str, float]], lengths: Sequence[int], known: Expectation | None = None) -> list[Language]:
@@ -54,27 +53,27 @@ def choose_languages(found: Sequence[Mapping[str, float]], lengths: Sequence[int
         known: what is known beside; None for nothing.
     """
     known = known or Expectation()
-    among = [_among(probabilities, known.candidates) for probabilities in found]
+    among = [among_candidates(probabilities, known.candidates) for probabilities in found]
     whole: defaultdict[str, float] = defaultdict(float)
     for probabilities, length in zip(among, lengths, strict=True):
         for code, probability in probabilities.items():
             whole[code] += probability * length / sum(lengths)
-    return [_choose(probabilities, whole, known) for probabilities in among]
+    return [_choose(probabilities, whole, known, alone=len(among) == 1) for probabilities in among]
 
 
-def _choose(own: Mapping[str, float], whole: Mapping[str, float], known: Expectation) -> Language:
+def _choose(own: Mapping[str, float], whole: Mapping[str, float], known: Expectation, *, alone: bool) -> Language:
     best = max(own, key=own.__getitem__)
     if own[best] >= TRUSTED:
         return Language(best, own[best])
     overall = max(whole, key=whole.__getitem__)
     if whole[overall] >= TRUSTED or known.expected not in whole:
-        return Language(overall, whole[overall], "detected" if whole == own else "whole audio")
+        return Language(overall, whole[overall], "detected" if alone else "whole audio")
     weighed = {code: probability * (_EXPECTED_WEIGHT if code == known.expected else 1) for code, probability in whole.items()}
     chosen = max(weighed, key=weighed.__getitem__)
     return Language(chosen, whole[chosen], "expected" if chosen == known.expected else "whole audio")
 
 
-def _among(probabilities: Mapping[str, float], candidates: Sequence[str]) -> Mapping[str, float]:
+def among_candidates(probabilities: Mapping[str, float], candidates: Sequence[str]) -> Mapping[str, float]:
     """The probabilities of the candidates, which then add up to 1."""
     if not candidates:
         return probabilities
@@ -95,7 +94,7 @@ def changes_of_language(heard: Sequence[Mapping[str, float]], known: Expectation
     found: list[int] = []
     spoken = ""
     for at, probabilities in enumerate(heard):
-        among = _among(probabilities, (known or Expectation()).candidates)
+        among = among_candidates(probabilities, (known or Expectation()).candidates)
         best = max(among, key=among.__getitem__)
         if among[best] < SURE_OF_A_CHANGE:
             continue

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from rumiai_ray.models.whisper.language import SURE_OF_A_CHANGE, changes_of_language
+from rumiai_ray.models.whisper.language import SURE_OF_A_CHANGE, among_candidates, changes_of_language
 from rumiai_ray.models.whisper.speech import Window
 
 if TYPE_CHECKING:
@@ -45,8 +45,9 @@ def split_by_language(
     pieces = _pieces(window, pauses)
     if len(pieces) == 1:
         return (window,)
+    heard = among_candidates(heard, known.candidates)
     best = max(heard, key=heard.__getitem__)
-    (last,) = detect(pieces[-1:])
+    last = among_candidates(detect(pieces[-1:])[0], known.candidates)
     other = max(last, key=last.__getitem__)
     if heard[best] >= _ONE_LANGUAGE and (other == best or last[other] < SURE_OF_A_CHANGE):
         return (window,)
