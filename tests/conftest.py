@@ -28,8 +28,8 @@ sys.dont_write_bytecode = False
 
 REPORTED = Path(__file__).resolve().parents[2] / "shared" / "reported"
 
-_RAYS_PROGRAMS = ("gcs_server", "ray.scripts.scripts")
-"""What a Ray begins with: its first process, or `ray start`."""
+_RAYS_PROGRAMS = ("gcs_server", "ray.scripts.scripts", "own_node.py")
+"""What a Ray begins with: its first process, or `ray start`, in either form."""
 
 _verdict = Verdict()
 _tier_running: tiers.Tier | None = None
@@ -37,6 +37,7 @@ _tier_running: tiers.Tier | None = None
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--verdict", type=Path, help="write what was counted into this file (tests/run_tiers.py adds up those of all tiers)")
+    parser.addoption("--files-of-tiers", type=Path, help="write into this file, unless it is there, which files have tests of which tier")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -47,9 +48,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(wrapper=True)  # before `-m` selects
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, None, None]:
+def pytest_collection_modifyitems(session: pytest.Session, items: list[pytest.Item]) -> Generator[None, None, None]:
     for item in items:
         item.add_marker(tiers.tier_of(item))
+    note: Path | None = session.config.getoption("files_of_tiers")
+    if note and not session.testsfailed:  # files that cannot be imported are in no tier
+        tiers.note_files([(_tier(item), item.path) for item in items], note)
     longest = dict[Path, float]()
     for item in items:
         allowed = item.get_closest_marker("timeout")

@@ -16,6 +16,7 @@ import chaos
 import nodes_driver
 import ray_head
 import tier_runs
+import tiers
 from real_media import MEDIA, PACKAGED, Media, media_at
 from rumiai_ray.models.catalogue import MODELS
 from scripted_run import check_finished
@@ -80,6 +81,47 @@ def test_every_rule_finds_its_tests() -> None:
     said = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1]).stdout
     told = {tuple(line.split()[1:]) for line in said.splitlines() if line.startswith("TIER ")}
     assert told == set(files.items())
+
+
+def test_later_tiers_look_only_through_files_that_have_tests_of_theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands: list[list[str]] = []
+
+    def run(command: list[str], _output: object = None) -> int:
+        commands.append(command)
+        return 0
+
+    monkeypatch.setattr(tier_runs, "_run", run)
+    tier_runs.run_tier("unit", [], tmp_path)
+    assert commands[0][commands[0].index("pytest") + 1 :][:2] == ["tests", "-m"], "before anything is known, all are looked through"
+    notes = Path(commands[0][commands[0].index("--files-of-tiers") + 1])
+    cell, crash, commits = Path("test_cell.py"), Path("test_crash_points.py"), Path("test_commits.py")
+    tiers.note_files([("ray", cell), ("long", crash), ("unit", commits), ("ray", cell), ("long", commits)], notes)
+    tiers.note_files([("ray", cell)], notes)  # another process, which comes late
+    for tier in ("ray", "long", "models"):
+        tier_runs.run_tier(tier, [], tmp_path)
+    found = [command[command.index("pytest") + 1 : command.index("-m", 3)] for command in commands[1:]]
+    assert found == [[str(cell)], [str(crash), str(commits)], ["tests"]]
+
+
+def test_files_are_noted_by_tier_when_tests_are_collected(tmp_path: Path) -> None:
+    ended = _collect(tmp_path / "notes", "tests/runs/test_commits.py")
+    assert ended.returncode == 0, ended.stdout
+    (file,) = tiers.files_noted("long", tmp_path / "notes")
+    assert file.endswith("/tests/runs/test_commits.py")
+
+
+def test_what_could_not_be_collected_is_no_reason_to_leave_a_file_out(tmp_path: Path) -> None:
+    broken = tmp_path / "test_broken.py"
+    broken.write_text("import nothing_of_that_name\n")
+    ended = _collect(tmp_path / "notes", str(broken), "tests/runs/test_commits.py")
+    assert "1 error" in ended.stdout
+    assert not (tmp_path / "notes").exists()
+
+
+def _collect(notes: Path, *files: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pytest", *files, "-c", "pyproject.toml", "--rootdir", ".", "-p", "no:cacheprovider"]
+    command += ["--collect-only", "--files-of-tiers", str(notes)]
+    return subprocess.run(command, check=False, capture_output=True, text=True, cwd=Path(__file__).parents[1])
 
 
 TELL = """

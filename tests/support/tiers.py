@@ -11,13 +11,15 @@ acceptance  the product as a whole: Ray and models together, or anything under `
 from __future__ import annotations
 
 import inspect
+import json
+import os
 from functools import cache
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     import pytest
 
@@ -52,6 +54,29 @@ def tier_of(item: pytest.Item) -> Tier:
     if models or reached & NETWORKS:
         return "models"
     return "long" if reached & (EXHAUSTIVE | {JOB}) else "unit"
+
+
+def note_files(tests: Iterable[tuple[Tier, Path]], note: Path) -> None:
+    """Write down which files have tests of which tier, unless that is written already.
+
+    Args:
+        tests: tier and file of each test that was collected.
+        note: the file to write, see `files_noted`.
+    """
+    if note.exists():
+        return
+    files: dict[Tier, dict[str, None]] = {}
+    for tier, file in tests:
+        files.setdefault(tier, {})[str(file)] = None
+    part = note.with_name(f"{note.name}.{os.getpid()}")
+    part.write_text(json.dumps({tier: list(found) for tier, found in files.items()}), encoding="utf-8")
+    part.replace(note)  # whole: other processes note the same at the same time
+
+
+def files_noted(tier: Tier, note: Path) -> list[str]:
+    """Files with tests of a tier, in the order of their collection; none where nothing is noted."""
+    found: list[str] = json.loads(note.read_text(encoding="utf-8")).get(tier, []) if note.exists() else []
+    return found
 
 
 def _names_of_fixtures(item: pytest.Item) -> list[str]:
