@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import sys
+import traceback
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,8 +19,8 @@ from synthetic_clips import grid_times_s, make_clip
 if TYPE_CHECKING:
     from pathlib import Path
 
-SEEDS = [int(seed) for seed in os.environ.get("ABSURD_SEEDS", "").split()] or list(range(12))
-CELLS = int(os.environ.get("ABSURD_CELLS", "3"))
+SEEDS = [int(seed) for seed in os.environ.get("ABSURD_SEEDS", "").split()] or list(range(6))
+CELLS = int(os.environ.get("ABSURD_CELLS", "8"))
 
 
 def verbs(sound: str, crafted: str, touched: list[str]) -> list[tuple[str, ...]]:
@@ -36,7 +37,7 @@ def verbs(sound: str, crafted: str, touched: list[str]) -> list[tuple[str, ...]]
         ("runs", "retry", crafted),
         *(("export", crafted, "--to", f"to/{kind}", "--format", kind) for kind in formats),
         ("annotate", crafted, "clip", "to/out.mp4", "--input", "clip.mp4"),
-        *(("query", crafted, f"SELECT * FROM {name}", *how) for name in touched for how in ((), ("--csv",), ("--json",))),
+        *(("query", crafted, f"FROM {name}", *how) for name in touched for how in ((), ("--csv",), ("--json",))),
     ]
 
 
@@ -70,8 +71,6 @@ def test_no_absurd_value_ends_a_reading_verb_with_a_traceback(
             if "Traceback" in said.err or ended.code not in {*map(int, Exit), None}:
                 broken.append(f"{' '.join(verb)[-60:]}: exit {ended.code}: {said.err[-1500:]}")
         except Exception as error:  # noqa: BLE001 -- what is looked for
-            import traceback
-
             at = traceback.extract_tb(error.__traceback__)[-3:]
             broken.append(f"{verb[:2]}: {type(error).__name__}: {str(error)[:150]} at {[f'{a.filename[-40:]}:{a.lineno}' for a in at]}")
     assert not broken, f"{cells}\n" + "\n".join(broken)

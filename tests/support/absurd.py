@@ -31,7 +31,7 @@ def _ordinary(field: pa.Field[Any]) -> Any:
     return _plain(field.type)
 
 
-def _plain(type_: pa.DataType) -> Any:
+def _plain(type_: pa.DataType) -> Any:  # noqa: PLR0911 -- one line a type
     """An ordinary value of a type."""
     if pa.types.is_fixed_size_list(type_):
         return [_plain(type_.value_type)] * type_.list_size
@@ -48,16 +48,16 @@ def _plain(type_: pa.DataType) -> Any:
     return 0.5 if pa.types.is_floating(type_) else 1
 
 
-def absurd(type_: pa.DataType, rng: random.Random) -> Any:
+def absurd(type_: pa.DataType, rng: random.Random) -> Any:  # noqa: PLR0911 -- one line a type
     """A value that the type allows and no run ever holds."""
     if pa.types.is_fixed_size_list(type_):
         return [absurd(type_.value_type, rng) for _ in range(type_.list_size)]
     if pa.types.is_map(type_):
         return [(absurd(type_.key_type, rng) or "", absurd(type_.item_type, rng))] * rng.choice([0, 1, 2])
     if pa.types.is_list(type_):
-        return [absurd(type_.value_type, rng) for _ in range(rng.choice([0, 1, 7, 3000]))] if not pa.types.is_string(type_.value_type) else [
-            absurd(type_.value_type, rng) for _ in range(rng.choice([0, 1, 7]))
-        ]  # fmt: skip
+        return [
+            absurd(type_.value_type, rng) for _ in range(rng.choice([0, 1, 7] if pa.types.is_string(type_.value_type) else [0, 1, 7, 3000]))
+        ]
     if pa.types.is_struct(type_):
         return {field.name: absurd(field.type, rng) for field in type_}
     if pa.types.is_string(type_):
@@ -65,7 +65,7 @@ def absurd(type_: pa.DataType, rng: random.Random) -> Any:
     if pa.types.is_boolean(type_):
         return rng.random() < 0.5
     if pa.types.is_floating(type_):
-        huge = 3e38 if type_.bit_width == 32 else 1.7e308  # noqa: PLR2004 -- bits
+        huge = 3e38 if type_.bit_width == 32 else 1.7e308
         return rng.choice([math.nan, math.inf, -math.inf, huge, -huge, -1.0, 1e15, 1e-300])
     if pa.types.is_timestamp(type_):
         scale = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[type_.unit]
@@ -100,7 +100,7 @@ def with_absurd_cells(run: Run, rng: random.Random, cells: int) -> list[str]:
         file = next(now for now in record.files if now.path == file.path)
         rows = pq.read_table(pa.BufferReader(run.store.read(file.path)))
         field = rng.choice([field for field in rows.schema if field.name != "run_id"])
-        value = None if field.nullable and rng.random() < 0.15 else absurd(field.type, rng)  # noqa: PLR2004 -- a share
+        value = None if field.nullable and rng.random() < 0.15 else absurd(field.type, rng)
         values = rows[field.name].to_pylist() if not pa.types.is_timestamp(field.type) else rows[field.name].cast(pa.int64()).to_pylist()
         values[rng.randrange(len(values))] = value
         column = pa.array(values, pa.int64()).cast(field.type) if pa.types.is_timestamp(field.type) else pa.array(values, field.type)
