@@ -81,7 +81,7 @@ chaos: $(STAMP) ## run the kill matrix (half an hour; CHAOS_SEED repeats one)
 	$(BIN)/python -m pytest tests/chaos $(PYTEST_ARGS)
 
 hostile: $(STAMP) ## malformed files, damaged runs, bad origins, fuzzing (15 minutes; HOSTILE_ARGS="--seed N --case NAME" repeats one, --quick)
-	@$(BIN)/python -c 'import atheris' 2>/dev/null || { echo "atheris is needed: $(BIN)/python -m pip install -c $(CONSTRAINTS) -e '.[hostile]'" >&2; exit 2; }
+	@$(BIN)/python -c 'import atheris' 2>/dev/null || { echo "atheris is needed: $(BIN)/python -m pip install -c $(CONSTRAINTS) atheris" >&2; exit 2; }
 	$(BIN)/python tests/hostile/run.py $(HOSTILE_ARGS)
 
 soak: $(STAMP) ## analyse 500 small clips while processes are killed at random (10 minutes)
