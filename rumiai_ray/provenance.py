@@ -16,13 +16,15 @@ from typing import TYPE_CHECKING
 from rumiai_ray.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 PACKAGES = (
     "ray", "opencv-python", "opencv-python-headless", "opencv-contrib-python", "pyarrow", "av", "numpy", "yt-dlp",
     "pillow", "pillow-heif", "supervision", "trackers", "rapidfuzz",
 )  # fmt: skip
-"""Distributions whose version can change what any run says; each model family names its own (`Model.packages`)."""
+"""Distributions whose version every run records; each model family names its own (`Model.packages`)."""
+BYTES_ONLY = frozenset({"yt-dlp"})
+"""Those of them that only bring bytes. Bytes are known by their hash, so these versions are recorded but tell no two runs apart."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -73,6 +75,11 @@ def package_versions(further: Iterable[str] = ()) -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return versions
+
+
+def result_packages(versions: Mapping[str, str]) -> dict[str, str]:
+    """Those of `versions` that can change what a model says about the same bytes."""
+    return {name: number for name, number in versions.items() if name not in BYTES_ONLY}
 
 
 def git_state(package_dir: Path | None = None) -> GitState:

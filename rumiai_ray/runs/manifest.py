@@ -13,7 +13,7 @@ from rumiai_ray.errors import ConfigError, StorageError
 from rumiai_ray.frames.decode.cage import missing_layers
 from rumiai_ray.models.base import ModelPlan
 from rumiai_ray.models.catalogue import packages
-from rumiai_ray.provenance import GitState, git_state, package_versions, source_sha256
+from rumiai_ray.provenance import GitState, git_state, package_versions, result_packages, source_sha256
 from rumiai_ray.runs.datafile import TABLE_NAME
 from rumiai_ray.runs.fingerprint import fingerprint
 from rumiai_ray.runs.ids import check_run_id
@@ -190,7 +190,7 @@ class RunManifest(_Record):
         """What can change a result, as JSON values: source, packages, sampling, result settings and each model's identity."""
         return {
             "source_sha256": self.source_sha256,
-            "packages": self.packages,
+            "packages": result_packages(self.packages),
             "sampling": self.sampling,
             "result_settings": self.result_settings,
             "models": {

@@ -95,6 +95,13 @@ def test_source_packages_and_sampling_are_part_of_the_fingerprint(part: str) -> 
     assert manifest().fingerprint != manifest(**{part: other[part]}).fingerprint
 
 
+def test_an_update_of_yt_dlp_is_recorded_and_leaves_the_fingerprint_alone() -> None:
+    before, now = (manifest(packages={"python": "3.11.9", "yt-dlp": version}) for version in ("2026.10.26", "2026.11.20"))
+    assert before.fingerprint == now.fingerprint == manifest(packages={"python": "3.11.9"}).fingerprint
+    assert differences(before.result_parts(), now.result_parts()) == []
+    assert RunManifest.from_json(now.to_json(), "manifest.json").packages["yt-dlp"] == "2026.11.20"
+
+
 def test_a_part_that_only_one_side_has_is_shown_as_absent() -> None:
     assert differences(manifest().result_parts(), manifest(packages={}).result_parts()) == ["packages.python: 3.11.9 | —"]
 

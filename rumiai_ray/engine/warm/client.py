@@ -38,7 +38,7 @@ from rumiai_ray.engine.warm.server import Keeper
 from rumiai_ray.errors import ConfigError, TransientError
 from rumiai_ray.logs import swallowed, variables
 from rumiai_ray.models.catalogue import packages
-from rumiai_ray.provenance import package_versions
+from rumiai_ray.provenance import package_versions, result_packages
 from rumiai_ray.runs.fingerprint import flat
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class Wanted:
         place = {"cell_cpus": engine.cell_cpus, "cells_per_gpu": engine.cells_per_gpu, "gpu_memory_gb": engine.gpu_memory_gb}
         tree = {
             "source_sha256": self.code_sha256,
-            "packages": package_versions(packages(self.models)),
+            "packages": result_packages(package_versions(packages(self.models))),
             "engine": asdict(lane_policy(self.config)) | place | {"batches_in_flight": engine.batches_in_flight},
             "models": {plan.name: _as_text(plan) for plan in self.models},
         }
