@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
@@ -32,7 +32,7 @@ def with_a_first_picture_of_noise(
 ) -> Path:
     """Four seconds of numbered pictures, a key frame each second; the first packet's data are noise from byte `head` on, if given."""
     with av.open(str(path), "w", format=container) as output:
-        video = output.add_stream(codec, rate=RATE, options={"g": str(KEY_EVERY), "threads": "1", **options})
+        video: Any = output.add_stream(codec, rate=RATE, options={"g": str(KEY_EVERY), "threads": "1", **options})
         video.width, video.height, video.pix_fmt = 192, 128, "yuv420p"
         packets = [
             packet
@@ -41,7 +41,7 @@ def with_a_first_picture_of_noise(
         ]
         packets += video.encode(None)
         if sound:
-            track = output.add_stream(SOUND_OF[container], rate=48_000)
+            track: Any = output.add_stream(SOUND_OF[container], rate=48_000)
             track.layout = "mono"
         for number, packet in enumerate(packets):
             if number == 0 and head is not None:
