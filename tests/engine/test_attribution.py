@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def test_whatever_the_sizes_and_whoever_is_killed_every_row_belongs_to_its_own_video(
     ray_here: LocalRay, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    kit = Kit(ray_here, tmp_path_factory.mktemp("attribution"))
+    kit = Kit(ray_here, tmp_path_factory.mktemp("attribution"), cells=None)
     numbers = count()
 
     # No shrinking: a batch that fails is not cheaper to understand when it is smaller, and takes half a minute.

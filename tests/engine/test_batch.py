@@ -51,6 +51,7 @@ def somebody_else_holds(cpus: int) -> Iterator[None]:
 
 
 def test_every_row_of_a_batch_belongs_to_its_own_video(kit: Kit) -> None:
+    kit.cells = None
     entries = clips(kit.place, 24)
     run = kit.run("plain", entries)
     assert run.status == "complete"
@@ -60,6 +61,7 @@ def test_every_row_of_a_batch_belongs_to_its_own_video(kit: Kit) -> None:
 
 
 def test_one_bad_file_one_poison_and_one_copy_cost_nobody_else_anything(kit: Kit) -> None:
+    kit.cells = None
     entries = clips(kit.place, 8)
     (kit.place / "broken.mkv").write_bytes(b"no video at all" * 100)
     shutil.copy(kit.place / "clip3.mkv", kit.place / "copy.mkv")
@@ -177,6 +179,7 @@ def test_a_model_that_hangs_past_the_stall_limit_ends_the_run_which_can_be_resum
 
 
 def test_a_model_that_no_cell_can_load_ends_the_run_instead_of_failing_for_every_video(kit: Kit) -> None:
+    kit.cells = None
     kit.models = (*WELL, fakes.plan("sour", "Reader", behave="unloadable"))
     with pytest.raises(ModelError, match="weights are not to my taste") as caught:
         kit.run("sour", clips(kit.place, 12))
@@ -184,6 +187,7 @@ def test_a_model_that_no_cell_can_load_ends_the_run_instead_of_failing_for_every
 
 
 def test_kills_of_models_fronts_and_ray_data_workers_lose_and_double_nothing(kit: Kit) -> None:
+    kit.cells = None
     entries = clips(kit.place, 40)
     # An innocent may be in hand at every kill: more attempts than kills, or a slow machine gives it up.
     kit.settings = {"attempts": 10}

@@ -73,7 +73,7 @@ def test_a_long_run_under_random_kills_is_complete_and_exact(tmp_path: Path) -> 
         peak_bytes = max(peak_bytes, anonymous_memory_bytes())
 
     with ray_with_faults() as here:
-        kit = Kit(here, tmp_path, settings={"attempts": 3, "group_age_s": 2.0})
+        kit = Kit(here, tmp_path, settings={"attempts": 3, "group_age_s": 2.0}, cells=None)
         batch, writer = kit.batch("soaked", watch)
         rounds = 0
         one_round = batch._source

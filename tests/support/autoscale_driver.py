@@ -95,7 +95,7 @@ def main(address: str, folder: Path, videos: int, cells: int, device: str) -> No
     fake_models = (fakes.plan("reader", "Reader", behave="burn"), fakes.plan("ears", "Listener"))
     models = tuple(replace(model, device=device, gpu_memory_gb=4.0 * (device != "cpu")) for model in fake_models)
     settings = {"cells": cells, "cell_cpus": 1, "gpu_memory_gb": 10, "place_timeout_s": 120, "extract_tasks": 2}
-    kit = Kit(LocalRay(source_sha256(), folder / "scratch"), folder, models=models, settings=settings)
+    kit = Kit(LocalRay(source_sha256(), folder / "scratch"), folder, models=models, cells=None, settings=settings)
     entries = clips(folder, videos)
     watch = Watch()
     with watch.running():

@@ -45,8 +45,8 @@ class Kit:
     models: tuple[ModelPlan, ...] = WELL
     settings: dict[str, Any] = field(default_factory=dict)
     stage_type: type[Stage] = Stage
-    cells: int | None = None
-    """Most cells; where not given as many as Ray has room for. Each costs a process for every model and one more to start."""
+    cells: int | None = 1
+    """Most cells; None for as many as Ray has room for. Each costs a process for every model and one more, 1.4 s of CPU time a process."""
 
     @property
     def config(self) -> BaseConfig:

@@ -71,6 +71,7 @@ class ChaosKit(Kit):
     """Starts batches whose every place can be struck, with limits that small clips stay far below."""
 
     models: Any = field(default_factory=faulty.plans)
+    cells: int | None = None
 
     @property
     def config(self) -> BaseConfig:

@@ -55,7 +55,7 @@ def main(address: str, folder: Path, url: str, begin: str) -> None:
     """See the module."""
     start_ray(address=address, log_to_driver=False)
     models = (fakes.plan("reader", "Reader"), fakes.plan("ears", "Listener"), fakes.plan("broken", behave="raise", on=-1))
-    kit = Kit(LocalRay(source_sha256(), folder / "scratch"), folder, models=models)
+    kit = Kit(LocalRay(source_sha256(), folder / "scratch"), folder, models=models, cells=None)
     (folder / "none.mkv").write_bytes(b"no video")
     scraper = Scraper(url, begin)
     run = kit.run("measured", [*clips(folder, 6), Entry("none", str(folder / "none.mkv"), {}, str(folder / "none.mkv"))])

@@ -87,7 +87,7 @@ def main(folder: Path, videos: int, count: int, kills: int, seed: int) -> None:
     with nodes.cluster(CPUS, count) as cluster:
         # Not a copy of the code that Ray hands out: nodes on one machine share it, and the first to go takes it from the others.
         settings = {"attempts": 4, "rounds": 6, "place_timeout_s": 120}
-        kit = Kit(LocalRay(source_sha256(), folder / "scratch"), folder, models=models, settings=settings)
+        kit = Kit(LocalRay(source_sha256(), folder / "scratch"), folder, models=models, cells=None, settings=settings)
         spot = Spot(cluster, videos, kills, seed)
         batch, writer = kit.batch("nodes", spot.tick)
         store = batch._stage.store
