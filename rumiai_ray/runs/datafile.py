@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from rumiai_ray.errors import StorageError
 from rumiai_ray.schema import SchemaError, Table
 from rumiai_ray.schema.registry import TABLES_BY_NAME
+from rumiai_ray.schema.table import immeasurable
 from rumiai_ray.storage import Store
 
 PART = r"part-\d{8}-[0-9a-f]{32}\.parquet"
@@ -125,7 +126,7 @@ def read_data_file(run: Store, facts: DataFile, columns: list[str] | None = None
         raise damaged(f"no readable Parquet file: {error}") from error
     if rows.num_rows != facts.rows:
         raise damaged(f"{rows.num_rows} rows, {facts.rows} were committed")
-    if problem := _unlike_its_table(facts.table, rows, columns) or _unlike_any_time(rows):
+    if problem := _unlike_its_table(facts.table, rows, columns) or _unlike_any_time(rows) or _unlike_any_measurement(facts.table, rows):
         raise damaged(problem)
     return rows
 
@@ -135,9 +136,8 @@ def _unlike_its_table(name: str, rows: pa.Table, columns: list[str] | None) -> s
 
     Further columns are none of it, if their names are plain: the run may be of edited code, and is read by code that was not.
     """
-    table = TABLES_BY_NAME.get(name)
-    version = (rows.schema.metadata or {}).get(b"version", b"").decode(errors="replace")
-    if table is None or version != str(table.version):
+    table = _table_of_today(name, rows)
+    if table is None:
         return ""
     declared = stored_schema(table)
     wrong = [
@@ -146,7 +146,25 @@ def _unlike_its_table(name: str, rows: pa.Table, columns: list[str] | None) -> s
         if not (field.equals(declared.field(field.name)) if field.name in declared.names else re.fullmatch(TABLE_NAME, field.name))
     ]
     wrong += [column for column in declared.names if columns is None and column not in rows.column_names]
-    return f"its columns are not those of schema version {version}: {wrong[0]!r}" if wrong else ""
+    return f"its columns are not those of schema version {table.version}: {wrong[0]!r}" if wrong else ""
+
+
+def _unlike_any_measurement(name: str, rows: pa.Table) -> str:
+    """Which column holds a value of the right type that its table cannot have; "" where none does. Closed lists are today's version's.
+
+    Nothing that a run writes comes to this (`Table.stamp` refuses it), and everything that reads runs may rely on it: one infinite box
+    is an error in a sum, an axis or a conversion somewhere.
+    """
+    table = _table_of_today(name, rows)
+    problem = table.impossible(rows) if table is not None else immeasurable(rows)
+    return f"its column {problem}" if problem else ""
+
+
+def _table_of_today(name: str, rows: pa.Table) -> Table | None:
+    """The table of this name, if the rows say that they are of today's version of it."""
+    table = TABLES_BY_NAME.get(name)
+    version = (rows.schema.metadata or {}).get(b"version", b"").decode(errors="replace")
+    return table if table is not None and version == str(table.version) else None
 
 
 def _unlike_any_time(rows: pa.Table) -> str:

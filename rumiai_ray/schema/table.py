@@ -6,14 +6,22 @@ them (`Table.row_schema`) and the engine stamps them on, so a model cannot attri
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
+
+LARGEST_MEASUREMENT = 1e15
+"""No length, time, share or level of a video comes near it; sums and products of what lies below it stay finite."""
+
+_CLOSED_LIST = re.compile(r"[\w ]+(\|[\w ]+)+")
+"""A `range_` that names every value a column of strings can have."""
 
 
 class SchemaError(ValueError):
@@ -185,8 +193,12 @@ class Table:
             run_id: the run.
             video_key: the video.
             derived: values of derived columns, one for each row; a column that is not given is null.
+
+        Raises:
+            SchemaError: other columns, a forbidden null, or a value that no measurement has (`impossible`).
         """
         self.check(rows, self.row_schema)
+        self.check_values(rows)
         count = rows.num_rows
         stamps = {"run_id": run_id, "video_key": video_key}
         values: dict[str, pa.Array[Any]] = {name: pa.repeat(pa.scalar(value, pa.string()), count) for name, value in stamps.items()}
@@ -203,6 +215,58 @@ class Table:
             if not field.nullable and table[field.name].null_count:
                 raise SchemaError(f"{self.name}.{field.name}: null in a column that must always be measured")
         return table
+
+    def check_values(self, rows: pa.Table) -> None:
+        """SchemaError naming the column where `impossible` finds one."""
+        if problem := self.impossible(rows):
+            raise SchemaError(f"{self.name}.{problem}")
+
+    def impossible(self, rows: pa.Table) -> str:
+        """Which column of `rows` holds a value of the right type that is none of this table's, and which kind; "" where none does.
+
+        A float that `immeasurable` finds, or a string outside the closed list that is its column's range. Nulls pass: they are `check`'s.
+
+        Example:
+            >>> from rumiai_ray.schema.whisper import WORDS
+            >>> WORDS.impossible(pa.table({"start_s": [0.5, float("inf")]}))
+            "start_s: a number that no measurement has"
+        """
+        for name, listed in self._closed_lists.items():
+            found = pc.unique(rows[name]).to_pylist() if name in rows.column_names else []
+            if strange := [value for value in found if value is not None and value not in listed]:
+                return f"{name}: {strange[0][:40]!r} is none of {', '.join(sorted(listed))}"
+        return immeasurable(rows)
+
+    @cached_property
+    def _closed_lists(self) -> dict[str, frozenset[str]]:
+        """The values that columns of strings can have, where their range names them all."""
+        ranges = {field.name: (field.metadata or {}).get(b"range", b"").decode() for field in self.schema if pa.types.is_string(field.type)}
+        return {name: frozenset(range_.split("|")) for name, range_ in ranges.items() if _CLOSED_LIST.fullmatch(range_)}
+
+
+def immeasurable(rows: pa.Table) -> str:
+    """Which column of `rows` holds a float that is infinite, not a number or beyond `LARGEST_MEASUREMENT`; "" where none does."""
+    for name in rows.column_names:
+        if any(pc.all(pc.less(pc.abs(floats), pa.scalar(LARGEST_MEASUREMENT))).as_py() is False for floats in _floats(rows[name])):
+            return f"{name}: a number that no measurement has"
+    return ""
+
+
+def _floats(values: Any) -> Iterator[pa.Array[Any]]:
+    """The floats of a column, those inside lists, structs and maps too."""
+    if isinstance(values, pa.ChunkedArray):
+        for chunk in values.iterchunks():
+            yield from _floats(chunk)
+    elif pa.types.is_floating(values.type):
+        yield values.cast(pa.float32()) if pa.types.is_float16(values.type) else values
+    elif pa.types.is_map(values.type):
+        yield from _floats(values.keys)
+        yield from _floats(values.items)
+    elif pa.types.is_struct(values.type):
+        for child in values.flatten():
+            yield from _floats(child)
+    elif pa.types.is_list(values.type) or pa.types.is_fixed_size_list(values.type) or pa.types.is_large_list(values.type):
+        yield from _floats(values.flatten())
 
 
 def _difference(got: pa.Schema, want: pa.Schema) -> str:

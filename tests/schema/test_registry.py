@@ -64,3 +64,60 @@ def test_bulky_columns_are_left_out_of_light_rows_and_only_there() -> None:
     table = Table("things", 1, "A thing.", BOXED, bulky=("x1", "y2"))
     assert [name for name in table.row_schema.names if name not in table.light(table.empty()).column_names] == ["x1", "y2"]
     assert "x1" in table.schema.names
+
+
+MEASURED = Table(
+    "measured",
+    1,
+    "Rows of every shape that holds a float.",
+    (
+        column("plain", pa.float64(), "x", nullable=True),
+        column("half", pa.float16(), "x", nullable=True),
+        column("listed", pa.list_(pa.float32()), "x", nullable=True),
+        column("fixed", pa.list_(pa.float32(), 2), "x", nullable=True),
+        column("inside", pa.struct([pa.field("deep", pa.list_(pa.float64()))]), "x", nullable=True),
+        column("mapped", pa.map_(pa.string(), pa.float64()), "x", nullable=True),
+        column("side", pa.string(), "x", range_="left|right", nullable=True),
+        column("open", pa.string(), "x", range_="latin|han|…|unknown", nullable=True),
+        column("prose", pa.string(), "x", range_="camera|left (of the picture)", nullable=True),
+    ),
+)
+ORDINARY: dict[str, Any] = {
+    "plain": -1.5,
+    "half": 0.5,
+    "listed": [],
+    "fixed": [0.0, 1.0],
+    "inside": {"deep": [1e12]},
+    "mapped": [("a", 0.0)],
+    "side": "left",
+    "open": "thai",
+    "prose": "anything",
+}
+
+
+@pytest.mark.parametrize("rows", [[], [ORDINARY], [ORDINARY, dict.fromkeys(ORDINARY)]])
+def test_measurements_and_nulls_pass(rows: list[dict[str, Any]]) -> None:
+    assert MEASURED.impossible(MEASURED.rows(rows)) == ""
+    assert MEASURED.stamp(MEASURED.rows(rows), run_id="r", video_key="v").num_rows == len(rows)
+
+
+@pytest.mark.parametrize("number", [float("inf"), float("-inf"), float("nan"), 1e16, -1.7e308])
+@pytest.mark.parametrize(
+    ("name", "shaped"),
+    [
+        ("plain", lambda number: number),
+        ("listed", lambda number: [0.0, number]),
+        ("fixed", lambda number: [number, 0.0]),
+        ("inside", lambda number: {"deep": [0.0, number]}),
+        ("mapped", lambda number: [("a", 0.0), ("b", number)]),
+    ],
+)
+def test_a_value_that_no_measurement_has_is_named(name: str, shaped: Any, number: float) -> None:
+    rows = MEASURED.rows([ORDINARY, ORDINARY | {name: shaped(number)}])
+    assert MEASURED.impossible(rows) == f"{name}: a number that no measurement has"
+    with pytest.raises(SchemaError, match=rf"measured\.{name}: a number"):
+        MEASURED.stamp(rows, run_id="r", video_key="v")
+
+
+def test_a_value_outside_a_closed_list_is_named() -> None:
+    assert MEASURED.impossible(MEASURED.rows([ORDINARY | {"side": "up"}])) == "side: 'up' is none of left, right"

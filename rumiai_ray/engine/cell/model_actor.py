@@ -122,7 +122,7 @@ class ModelActor:
         try:
             _check(self._model, prediction.tables.keys())
             for table in self._model.tables:
-                table.check(prediction.tables[table.name], table.row_schema)
+                table.check_values(table.check(prediction.tables[table.name], table.row_schema))
         except SchemaError as error:
             raise ModelError(str(error), self._model.name, "a programming error in the model's module") from error
         self._calls += 1

@@ -28,9 +28,9 @@ class Expression:
     """-1 to 1."""
     arousal: float | None = None
     """-1 to 1."""
-    head_deg: tuple[float, float, float] | None = None
+    head_deg: tuple[float | None, float | None, float | None] | None = None
     """Pitch, roll and yaw in degrees."""
-    action_units: tuple[float, ...] | None = None
+    action_units: tuple[float | None, ...] | None = None
     """0 to 1, in the order of `schema.emotion.ACTION_UNITS`."""
 
     @property

@@ -121,20 +121,25 @@ class PyFeat:
         owners = np.repeat(np.arange(first, first + len(faces)), [len(face["scores"]) for face in faces])
         emotions, units = table[_EMOTIONS].to_numpy(np.float64), table[_ACTION_UNITS].to_numpy(np.float64)
         heads, moods = np.degrees(table[_HEAD].to_numpy(np.float64)), table[["valence", "arousal"]].to_numpy(np.float64)
-        # an image without a face has one row of NaN
-        for row in np.flatnonzero(~np.isnan(boxes).any(axis=1)):
+        # an image without a face has one row of NaN; a face of whose expression a head says nothing is no sighting of an expression
+        for row in np.flatnonzero(~np.isnan(boxes).any(axis=1) & ~np.isnan(emotions).any(axis=1)):
             x1, y1, x2, y2 = boxes[row].tolist()
-            pitch, roll, yaw = heads[row].tolist()
+            pitch, roll, yaw = (_measured(angle) for angle in heads[row])
             yield Expression(
                 image=int(owners[row]),
                 box=(x1, y1, x2, y2),
                 emotions=tuple(emotions[row].tolist()),
                 confidence=float(scores[row]),
-                valence=float(moods[row, 0]),
-                arousal=float(moods[row, 1]),
+                valence=_measured(moods[row, 0]),
+                arousal=_measured(moods[row, 1]),
                 head_deg=(pitch, roll, yaw),
-                action_units=tuple(units[row].tolist()),
+                action_units=tuple(_measured(unit) for unit in units[row]),
             )
+
+
+def _measured(value: float) -> float | None:
+    """`value`, or None where the network's answer is no number."""
+    return None if np.isnan(value) else float(value)
 
 
 def _unscaled(frames: Any) -> dict[str, Any]:
