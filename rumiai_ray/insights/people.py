@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from rumiai_ray.insights.looks import EPSILON_S
 from rumiai_ray.insights.shot_size import NONE, size_of_frame
+from rumiai_ray.insights.talking import talking_faces
 from rumiai_ray.insights.video import FACES, OBJECTS, Row, Video, by_frame
 from rumiai_ray.schema.framing import SHOT_TYPE_OF
 
@@ -86,6 +87,7 @@ def frames_of(video: Video, evidence: Evidence) -> list[Frame]:
     boxes_of = [row for row in video.rows("objects", "frame_index") if row["label"] == PERSON]
     persons = by_frame([row for row in boxes_of if evidence.counts("objects", row)])
     face_looks, for_objects = {look.frame_index: look for look in video.looks(FACES)}, set(video.seen(OBJECTS))
+    talking = talking_faces(video, evidence.tracks)
     frames = []
     for look in video.looks(FACES, OBJECTS):
         index = look.frame_index
@@ -102,7 +104,7 @@ def frames_of(video: Video, evidence: Evidence) -> list[Frame]:
                 face_share=video.area_share(largest) if largest else None,
                 face_track=evidence.tracks.column("faces", [largest])[0] if largest else None,
                 gaze=_gaze(largest, gazes.get(index, [])),
-                shot_size=size_of_frame(video, here, list(poses.get(index, ()))) if looked else NONE,
+                shot_size=size_of_frame(video, here, list(poses.get(index, ())), talking.get(index, ())) if looked else NONE,
                 people=max(len(here), len(boxes)),
                 present=bool(here or boxes or (looked and poses.get(index))),
             )

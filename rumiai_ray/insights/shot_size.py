@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from rumiai_ray.schema.framing import SHOT_SIZES
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from rumiai_ray.insights.video import Row, Video
 
 EXTREME_CLOSE_UP, CLOSE_UP, MEDIUM_CLOSE_UP, MEDIUM, MEDIUM_FULL, FULL, WIDE, NONE = SHOT_SIZES
@@ -26,6 +28,8 @@ _WHOLE_HEAD = 0.75
 # crown, hips 3.6, knees 5.5, ankles 7.4 (Drillis, Contini 1966); a third of a head is room above it.
 _HEAD_FROM = ((0.46, CLOSE_UP), (0.305, MEDIUM_CLOSE_UP), (0.197, MEDIUM), (0.13, MEDIUM_FULL), (0.087, FULL))
 """Share of the picture's height of a head from which on a shot is so near."""
+_TALKING = 2.0
+"""How many times its height a talking face counts: as much as the middle of the picture before its edge."""
 
 
 def size_of(face: Row | None, pose: Row | None) -> str:
@@ -46,10 +50,22 @@ def size_of(face: Row | None, pose: Row | None) -> str:
     return next((size for limit, size in _HEAD_FROM if head >= limit), WIDE)
 
 
-def size_of_frame(video: Video, faces: list[Row], poses: list[Row]) -> str:
-    """The size of a shot of a frame's main subject: the largest face, one in the middle before one at the side; else the largest pose."""
+def size_of_frame(video: Video, faces: list[Row], poses: list[Row], talking: Collection[int] = ()) -> str:
+    """The size of a shot of a frame's main subject: the largest face, central and talking ones before others; else the largest pose.
+
+    Args:
+        video: the video.
+        faces: of the frame.
+        poses: of the frame.
+        talking: `face_index` of the faces whose mouths move while there is speech.
+    """
     if faces:
-        main = max(faces, key=lambda face: (face["height_share"] * _centrality(video, face), -face["face_index"]))
+
+        def weight(face: Row) -> float:
+            heard = _TALKING if face["face_index"] in talking else 1.0
+            return float(face["height_share"] * _centrality(video, face) * heard)
+
+        main = max(faces, key=lambda face: (weight(face), -face["face_index"]))
         return size_of(main, _pose_of(main, poses))
     if poses:
         return size_of(None, max(poses, key=lambda pose: (video.area_share(pose) * _centrality(video, pose), -pose["pose_index"])))

@@ -16,7 +16,10 @@ SHOT_TYPE_OF = dict(zip(SHOT_SIZES, ("close", "close", "close", "medium", "mediu
 SHOT_TYPE_RANGE = "|".join(SHOT_TYPES)
 SHOT_SIZE_RANGE = "|".join(SHOT_SIZES)
 _TYPE = "close to the chest, medium to the hips or knees, wide with the feet"
-_SUBJECT = "of the main subject, the largest face and one in the middle before one at the side, else the largest pose"
+_SUBJECT = (
+    "of the main subject: the largest face, one in the middle before one at the side and one whose mouth moves during speech before a "
+    "silent one, else the largest pose"
+)
 NO_FACES = "null where mediapipe was not analysed"
 NO_PEOPLE = "null where neither mediapipe nor yolo was analysed"
 EVIDENCE = (

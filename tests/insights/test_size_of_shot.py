@@ -14,7 +14,7 @@ from rumiai_ray.models.mediapipe.body import height_share, seen_to, stature_shar
 from rumiai_ray.models.mediapipe.picture_area import picture_area
 from rumiai_ray.models.mediapipe.poses import FoundPose
 from rumiai_ray.schema.framing import SHOT_SIZES, SHOT_TYPE_OF, SHOT_TYPES
-from synthetic_video import at, box, derived, face, video
+from synthetic_video import at, box, derived, face, said, video
 
 AREA = (0, 0, 100, 100)
 
@@ -85,6 +85,32 @@ def test_the_largest_and_most_central_person_decides() -> None:
     assert derived(video(0.2, faces=[large, small]))["person_framing"][0]["dominant_shot_size"] == "medium_close_up"
     assert derived(video(0.2, faces=[aside, central]))["person_framing"][0]["dominant_shot_size"] == "medium"
     assert derived(video(0.2, faces=[aside]))["person_framing"][0]["dominant_shot_size"] == "medium"
+
+
+def _two(moving: int | None, *, jaw: bool = True) -> list[dict[str, Any]]:
+    """A larger and a smaller face beside each other for two seconds; the mouth of one of them moves."""
+    rows = [face(frame, side, index=index, x1=x1) for frame in range(10) for index, side, x1 in ((0, 40.0, 5.0), (1, 32.0, 60.0))]
+    for row in rows:
+        if jaw:
+            row["jaw_open"] = (0.05, 0.35)[row["frame_index"] % 2] if row["face_index"] == moving else 0.1
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("faces", "speech", "size"),
+    [
+        (_two(1), said(0.0, 2.0, "so this is how it works"), "medium"),
+        (_two(0), said(0.0, 2.0, "so this is how it works"), "medium_close_up"),
+        (_two(None), said(0.0, 2.0, "so this is how it works"), "medium_close_up"),
+        (_two(1, jaw=False), said(0.0, 2.0, "so this is how it works"), "medium_close_up"),
+        (_two(1), {}, "medium_close_up"),
+        (_two(1), {"without": {"whisper": "failed"}}, "medium_close_up"),
+        (_two(1), said(0.0, 0.5, "so"), "medium_close_up"),
+    ],
+    ids=["smaller_talks", "larger_talks", "voice_over", "no_blendshapes", "no_speech", "no_whisper", "too_short"],
+)
+def test_a_person_who_talks_comes_before_a_larger_one_who_is_silent(faces: list[dict[str, Any]], speech: dict[str, Any], size: str) -> None:
+    assert derived(video(2.0, faces=faces, **speech))["person_framing"][0]["dominant_shot_size"] == size
 
 
 @given(st.integers(40, 90), st.integers(40, 90), st.integers(0, 40), st.integers(0, 40), st.integers(0, 30), st.sampled_from([0, 128, 255]))

@@ -12,8 +12,10 @@ from rumiai_ray.errors import ModelError
 from rumiai_ray.ingest.cleaning import cleaned
 from rumiai_ray.insights.derive import derive
 from rumiai_ray.insights.key_frames import places
+from rumiai_ray.insights.talking import JAW_OPEN
 from rumiai_ray.insights.video import Ending, Video
 from rumiai_ray.models.catalogue import plan_class
+from rumiai_ray.schema.mediapipe import BLENDSHAPES, FACES
 from rumiai_ray.schema.registry import TABLES_BY_NAME, TRACKED
 from rumiai_ray.schema.run import ANALYSES, Status
 
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from rumiai_ray.insights.tracks import Tracks
     from rumiai_ray.models.base import ModelPlan
     from rumiai_ray.schema import Table
+
+_JAW_OPEN_AT = BLENDSHAPES.index("jawOpen")
 
 
 def assemble(
@@ -65,6 +69,9 @@ def assemble(
         kinds |= {table.name: table for table in kind.tables}
         rows |= {table.name: joined[table.name] for table in kind.tables}
     light = {name: kinds[name].light(table).to_pylist() for name, table in rows.items()}
+    if FACES.name in rows:  # one number of a bulky column
+        for row, shapes in zip(light[FACES.name], rows[FACES.name]["blendshapes"].to_pylist(), strict=True):
+            row[JAW_OPEN] = None if shapes is None else shapes[_JAW_OPEN_AT]
     video = _video(plan, records, light)
     found = derive(video, thresholds)
     kinds |= {ANALYSES.name: ANALYSES} | {name: TABLES_BY_NAME[name] for name in found.tables}

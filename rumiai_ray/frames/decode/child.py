@@ -163,7 +163,7 @@ class Extraction:
         ]
         cut = self._cut(max(ends_s) - self._survey.start_s)
         lost_video = [*self._broken_off, *([] if self._survey.promised_frames else cut)]
-        lost_video += [*self._lost_frames(pictures.decoded), *pictures.lost()]
+        lost_video += [*self._lost_start(pictures.decoded), *self._lost_frames(pictures.decoded), *pictures.lost()]
         lost_audio = [*self._broken_off, *([] if self._survey.promised_audio_s else cut), *self._lost_sound()]
         if not media.audio_streams:
             lost_audio = []
@@ -215,6 +215,17 @@ class Extraction:
         if reached_s < _BROKEN_OFF * promised_s - 1:
             return [f"the file ends after {reached_s:.1f} of {promised_s:.1f} promised seconds"]
         return []
+
+    def _lost_start(self, frames: int) -> list[str]:
+        """Whether the first pictures cannot be seen: times begin with the first one that can."""
+        first_s, period_s = self._survey.pictures_from_s, self._survey.period_s
+        is_known = self._survey.begins_with_key or bool(self._video_errors) or frames < self._survey.promised_frames
+        if first_s is None or self._clock.repaired or not is_known:
+            return []
+        late_s = self._clock.origin_s - first_s
+        if late_s < period_s / 2:
+            return []
+        return [f"the first {late_s:.2f} s of pictures, at the start, could not be decoded; times count from the first one that could"]
 
     def _lost_frames(self, frames: int) -> list[str]:
         """What the header promised and the file does not hold, and what it holds in vain."""

@@ -95,6 +95,10 @@ class Survey:
     """How long the chosen audio stream is by its header; 0 where there is none or it claims nothing."""
     start_s: float
     """The file's own timestamp of its earliest packet, of either stream."""
+    pictures_from_s: float | None
+    """The file's own timestamp of the first picture; None where the packets do not say."""
+    begins_with_key: bool
+    """Whether the first video packet is a key frame: recordings that begin in mid-stream are shown from their first key frame on."""
     stamps: Stamps
     """Which timestamps count."""
 
@@ -177,11 +181,13 @@ def survey(media: Media) -> Survey:
     video: list[PacketTime] = []
     audio: list[PacketTime] = []
     count = hidden = 0
+    begins_with_key = False
     for packet in packets(media, chosen, []):
         is_video = packet.stream_index == media.video.index
         if is_video and packet.is_discard:
             hidden += 1
             continue
+        begins_with_key |= is_video and count == 0 and packet.is_keyframe
         count += is_video
         stamp = packet.dts if packet.pts is None else packet.pts
         if stamp is not None:
@@ -196,11 +202,22 @@ def survey(media: Media) -> Survey:
         last_s, end_s = max(ends_s)[0], max(start_s + length_s for start_s, length_s in ends_s)
         duration_s = (end_s if end_s > last_s else last_s + period_s) - min(ends_s)[0]
     start_s = min((packet_time.start_s for packet_time in (*video, *audio)), default=0.0)
+    pictures_from_s = min((closed_s for closed_s, _ in ends_s), default=None)
     promised_s = (media.container.duration or 0) / av.time_base
     sound = media.audio
     promised_audio_s = float(sound.duration * sound.time_base) if sound and sound.duration and sound.time_base else 0.0
     promised_audio_s = max(0.0, promised_audio_s - sum(gap_s for _, gap_s in stamps.joints))
-    return Survey(duration_s, period_s, _promised_frames(media, hidden), promised_s, promised_audio_s, start_s, stamps)
+    return Survey(
+        duration_s,
+        period_s,
+        _promised_frames(media, hidden),
+        promised_s,
+        promised_audio_s,
+        start_s,
+        pictures_from_s,
+        begins_with_key,
+        stamps,
+    )
 
 
 def _promised_frames(media: Media, hidden: int) -> int:

@@ -1,0 +1,89 @@
+"""Videos whose first picture cannot be decoded: how long they are, when the rest is shown, and what is told."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import av
+import numpy as np
+import pytest
+
+from decoded import decoded
+from synthetic_clips import number_in, picture
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FRAMES, RATE, KEY_EVERY = 100, 25, 25
+SOUND_OF = {"mp4": "aac", "matroska": "aac", "mpegts": "aac", "webm": "libopus"}
+KINDS = [
+    ("libx264", "mp4", {"preset": "ultrafast", "bf": "0"}, 5),
+    ("libx264", "matroska", {"preset": "veryfast", "bf": "3"}, 5),
+    ("libx264", "mpegts", {"preset": "ultrafast", "bf": "0"}, 5),
+    ("libx265", "mp4", {"preset": "ultrafast", "x265-params": "log-level=none"}, 5),
+    ("libx265", "matroska", {"preset": "ultrafast", "x265-params": "log-level=none"}, 5),
+    ("libvpx", "webm", {"deadline": "realtime", "cpu-used": "8"}, 5),
+]
+
+
+def with_a_first_picture_of_noise(
+    path: Path, codec: str, container: str, options: dict[str, str], head: int | None, *, sound: bool
+) -> Path:
+    """Four seconds of numbered pictures, a key frame each second; the first packet's data are noise from byte `head` on, if given."""
+    with av.open(str(path), "w", format=container) as output:
+        video: Any = output.add_stream(codec, rate=RATE, options={"g": str(KEY_EVERY), "threads": "1", **options})
+        video.width, video.height, video.pix_fmt = 192, 128, "yuv420p"
+        packets = [
+            packet
+            for number in range(FRAMES)
+            for packet in video.encode(av.VideoFrame.from_ndarray(picture(number, 192, 128), format="rgb24"))
+        ]
+        packets += video.encode(None)
+        if sound:
+            track: Any = output.add_stream(SOUND_OF[container], rate=48_000)
+            track.layout = "mono"
+        for number, packet in enumerate(packets):
+            if number == 0 and head is not None:
+                data = bytes(packet)
+                noise = np.random.default_rng(1).integers(1, 256, len(data) - head, dtype=np.uint8).tobytes()
+                broken = av.Packet(data[:head] + noise)
+                broken.pts, broken.dts, broken.time_base, broken.stream = packet.pts, packet.dts, packet.time_base, packet.stream
+                broken.duration, broken.is_keyframe = packet.duration, True
+                packet = broken  # noqa: PLW2901 -- in its place
+            output.mux(packet)
+        for number in range(FRAMES * 48_000 // RATE // 960 if sound else 0):
+            tone = np.sin((number * 960 + np.arange(960)) * 2 * np.pi * 440 / 48_000)[None] / 4
+            heard = av.AudioFrame.from_ndarray(tone.astype(np.float32), format="fltp", layout="mono")
+            heard.sample_rate, heard.pts, heard.time_base = 48_000, number * 960, Fraction(1, 48_000)
+            output.mux(track.encode(heard))
+        if sound:
+            output.mux(track.encode(None))
+    return path
+
+
+@pytest.mark.parametrize("sound", [False, True], ids=["mute", "sound"])
+@pytest.mark.parametrize(("codec", "container", "options", "head"), KINDS, ids=[f"{kind[0]}-{kind[1]}-{kind[3]}" for kind in KINDS])
+def test_a_video_whose_first_picture_is_damaged_keeps_its_times_and_says_what_the_start_lost(
+    tmp_path: Path, codec: str, container: str, options: dict[str, str], head: int, *, sound: bool
+) -> None:
+    result = decoded(with_a_first_picture_of_noise(tmp_path / "clip", codec, container, options, head, sound=sound))
+    facts, first = result.facts, number_in(result.frames[0].jpeg)
+    assert 0 < first <= KEY_EVERY
+    assert facts.duration_s == pytest.approx((FRAMES - first) / RATE, abs=1.01 / RATE)
+    assert facts.frames_decoded == pytest.approx(FRAMES - first, abs=1)
+    assert [number_in(frame.jpeg) for frame in result.frames[1:]] == [first + round(frame.time_s * RATE) for frame in result.frames[1:]]
+    assert any(f"the first {first / RATE:.2f} s of pictures, at the start" in lost for lost in facts.lost_video)
+    assert set(facts.lost_video) <= set(facts.problems)
+    assert facts.lost_audio == ()
+    if sound:
+        assert facts.audio_start_s == pytest.approx(-first / RATE, abs=0.05)
+        assert len(result.samples) / 16_000 == pytest.approx(FRAMES / RATE, abs=0.1)
+
+
+@pytest.mark.parametrize(("codec", "container", "options", "head"), KINDS, ids=[f"{kind[0]}-{kind[1]}-{kind[3]}" for kind in KINDS])
+def test_a_whole_video_lost_nothing_at_its_start(tmp_path: Path, codec: str, container: str, options: dict[str, str], head: int) -> None:
+    del head
+    facts = decoded(with_a_first_picture_of_noise(tmp_path / "clip", codec, container, options, None, sound=True)).facts
+    assert facts.frames_decoded == FRAMES
+    assert facts.problems == ()
