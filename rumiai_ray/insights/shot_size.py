@@ -29,7 +29,7 @@ _WHOLE_HEAD = 0.75
 _HEAD_FROM = ((0.46, CLOSE_UP), (0.305, MEDIUM_CLOSE_UP), (0.197, MEDIUM), (0.13, MEDIUM_FULL), (0.087, FULL))
 """Share of the picture's height of a head from which on a shot is so near."""
 _TALKING = 2.0
-"""How many times its height a talking face counts: as much as the middle of the picture before its edge."""
+"""How many times its height a talking face counts: as much as the middle of the picture before its edge; chosen, not measured."""
 
 
 def size_of(face: Row | None, pose: Row | None) -> str:

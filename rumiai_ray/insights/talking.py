@@ -21,7 +21,11 @@ _AROUND_S = 1.0
 _LEAST = 4
 """Sightings without which a movement is not told from a single smile or yawn."""
 _MOVES = 0.05
-"""Standard deviation of `jawOpen` from which on a mouth moves. Chosen, not measured: a mouth at rest stays near one value."""
+"""Standard deviation of `jawOpen` from which on a mouth moves.
+
+Measured at five frames a second, in the first four seconds of nine clips of one person each: 0.056 to 0.113 in all 60 sightings of four
+speakers (GRID), at most 0.022 in the 67 of five silent people (three sign, two smile).
+"""
 
 
 def talking_faces(video: Video, tracks: Tracks) -> Mapping[int, set[int]]:

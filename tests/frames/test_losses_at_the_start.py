@@ -87,3 +87,36 @@ def test_a_whole_video_lost_nothing_at_its_start(tmp_path: Path, codec: str, con
     facts = decoded(with_a_first_picture_of_noise(tmp_path / "clip", codec, container, options, None, sound=True)).facts
     assert facts.frames_decoded == FRAMES
     assert facts.problems == ()
+
+
+OPEN = "open-gop=1:keyint=12:min-keyint=12:scenecut=0:bframes=3"
+
+
+@pytest.mark.parametrize(
+    ("codec", "container", "options"),
+    [
+        ("mpeg2video", "mpegts", {"bf": "2"}),
+        ("mpeg2video", "mpeg", {"bf": "2"}),
+        ("libx264", "mpegts", {"preset": "veryfast", "x264-params": OPEN}),
+        ("libx265", "mpegts", {"preset": "ultrafast", "x265-params": f"log-level=none:{OPEN}"}),
+    ],
+    ids=["mpeg2-ts", "mpeg2-ps", "h264-ts", "hevc-ts"],
+)
+def test_a_recording_cut_at_a_key_frame_lost_none_of_the_pictures_that_lean_on_the_part_before(
+    tmp_path: Path, codec: str, container: str, options: dict[str, str]
+) -> None:
+    path = tmp_path / "clip"
+    with av.open(str(path), "w", format=container) as output:
+        video: Any = output.add_stream(codec, rate=RATE, options={"g": "12", "threads": "1", **options})
+        video.width, video.height, video.pix_fmt = 192, 128, "yuv420p"
+        packets = [
+            packet
+            for number in range(FRAMES)
+            for packet in video.encode(av.VideoFrame.from_ndarray(picture(number, 192, 128), format="rgb24"))
+        ]
+        packets += video.encode(None)
+        cut_at = [number for number, packet in enumerate(packets) if packet.is_keyframe][1]
+        output.mux(packets[cut_at:])
+    facts = decoded(path).facts
+    assert len(packets) - cut_at - 3 <= facts.frames_decoded <= len(packets) - cut_at
+    assert facts.problems == ()

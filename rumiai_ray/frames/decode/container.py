@@ -96,7 +96,7 @@ class Survey:
     start_s: float
     """The file's own timestamp of its earliest packet, of either stream."""
     pictures_from_s: float | None
-    """The file's own timestamp of the first picture; None where the packets do not say."""
+    """The file's own timestamp of the first picture: of the key frame, if the file begins with one; None where the packets do not say."""
     begins_with_key: bool
     """Whether the first video packet is a key frame: recordings that begin in mid-stream are shown from their first key frame on."""
     stamps: Stamps
@@ -202,7 +202,8 @@ def survey(media: Media) -> Survey:
         last_s, end_s = max(ends_s)[0], max(start_s + length_s for start_s, length_s in ends_s)
         duration_s = (end_s if end_s > last_s else last_s + period_s) - min(ends_s)[0]
     start_s = min((packet_time.start_s for packet_time in (*video, *audio)), default=0.0)
-    pictures_from_s = min((closed_s for closed_s, _ in ends_s), default=None)
+    # Pictures before the first key frame lean on what a cut took away: players drop them too.
+    pictures_from_s = min((closed_s for closed_s, _ in (ends_s[:1] if begins_with_key else ends_s)), default=None)
     promised_s = (media.container.duration or 0) / av.time_base
     sound = media.audio
     promised_audio_s = float(sound.duration * sound.time_base) if sound and sound.duration and sound.time_base else 0.0
