@@ -214,7 +214,9 @@ def main(arguments: list[str]) -> int:
     if chosen.case:
         return repeat(chosen.case, chosen.seed)
     if find_spec("atheris") is None:
-        sys.stdout.write("atheris is not installed, and the fuzzing needs it: .venv/bin/python -m pip install -c cluster/constraints.txt atheris\n")
+        sys.stdout.write(
+            "atheris is not installed, and the fuzzing needs it: .venv/bin/python -m pip install -c cluster/constraints.txt atheris\n"
+        )
         return 2
     sys.stdout.write(f"seed {chosen.seed}; repeat one case with: --seed {chosen.seed} --case NAME\n")
     sys.stdout.flush()
