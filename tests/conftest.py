@@ -28,7 +28,7 @@ sys.dont_write_bytecode = False
 
 REPORTED = Path(__file__).resolve().parents[2] / "shared" / "reported"
 
-_RAYS_PROGRAMS = ("gcs_server", "ray.scripts.scripts", "own_node.py")
+_RAYS_PROGRAMS = ("gcs_server", "ray.scripts.scripts")
 """What a Ray begins with: its first process, or `ray start`, in either form."""
 
 _verdict = Verdict()
