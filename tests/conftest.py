@@ -29,7 +29,7 @@ sys.dont_write_bytecode = False
 REPORTED = Path(__file__).resolve().parents[2] / "shared" / "reported"
 
 _RAYS_PROGRAMS = ("gcs_server", "ray.scripts.scripts")
-"""What a Ray begins with: its first process, or `ray start`, in either form."""
+"""What a Ray begins with: its first process, or `ray start`."""
 
 _verdict = Verdict()
 _tier_running: tiers.Tier | None = None

@@ -45,10 +45,11 @@ def report(
     found = find_run(run, config.out)
     store = open_store(config.model_copy(update={"store_remote": None})) if pictures else None
     limits = ReportSize(frames, pages)
-    if video is not None:
-        path = to or Path(f"{found.run_id}-{file_name(find_video(found, video)['entry_id'])}.html")
-        write_video(found, video, path, store, limits)
-    else:
-        path = (to or Path(f"{found.run_id}-report")) / INDEX
-        write_report(found, path.parent, store, limits, told=lambda name: say(name, err=True))
+    with found.read_with_todays_columns():
+        if video is not None:
+            path = to or Path(f"{found.run_id}-{file_name(find_video(found, video)['entry_id'])}.html")
+            write_video(found, video, path, store, limits)
+        else:
+            path = (to or Path(f"{found.run_id}-report")) / INDEX
+            write_report(found, path.parent, store, limits, told=lambda name: say(name, err=True))
     say(f"open {path}")

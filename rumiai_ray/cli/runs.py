@@ -80,12 +80,12 @@ def show(
         from rumiai_ray.cli.failures import print_failures  # noqa: PLC0415
 
         print_failures(found, as_json=json)
-    elif json:
-        print_json(found)
-    elif export_json is None:
-        print_tables(found)
+    elif json or export_json is None:
+        with found.read_with_todays_columns():
+            (print_json if json else print_tables)(found)
     if export_json is not None:
-        written = export(found, export_json)
+        with found.read_with_todays_columns():
+            written = export(found, export_json)
         say(f"{len(written)} documents under {export_json}", err=True)
 
 

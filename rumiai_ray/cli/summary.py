@@ -37,7 +37,7 @@ def summarise(run: Run) -> dict[str, Any]:
             "detail": row["detail"],
             "error": _error(row),
         }
-    videos = [_video(row, analyses[row["video_key"]]) for row in run.table("videos").to_pylist()]
+    videos = [_video(row, analyses.get(row["video_key"], {})) for row in run.table("videos").to_pylist()]
     dead = [
         {
             "input": row["input"],
@@ -61,7 +61,8 @@ def _video(row: dict[str, Any], models: dict[str, Any]) -> dict[str, Any]:
         "input": row["input"],
         "entry_id": row["entry_id"],
         "video_key": row["video_key"],
-        "status": "partial" if failed else "complete",
+        # Every run says of every video how each model ended; where none is named, the run is not as it was written.
+        "status": "partial" if failed or not models else "complete",
         "frame_store": row["frame_store"],
         "duration_s": row["duration_s"],
         "problems": row["media_problems"],

@@ -126,20 +126,35 @@ def read_data_file(run: Store, facts: DataFile, columns: list[str] | None = None
         raise damaged(f"no readable Parquet file: {error}") from error
     if rows.num_rows != facts.rows:
         raise damaged(f"{rows.num_rows} rows, {facts.rows} were committed")
-    if problem := _unlike_its_table(facts.table, rows, columns) or _unlike_any_time(rows) or _unlike_any_measurement(facts.table, rows):
+    if problem := _unlike_its_table(facts.table, rows, columns) or _unlike_any_time(rows) or _unlike_any_value(facts.table, rows):
         raise damaged(problem)
     return rows
 
 
-def _unlike_its_table(name: str, rows: pa.Table, columns: list[str] | None) -> str:
-    """What is wrong with the columns of a file that says it is of today's version of a table; "" where nothing is.
+def version_of(rows: pa.Table) -> str:
+    """The schema version that a file says its rows are of; "" where it says none."""
+    return (rows.schema.metadata or {}).get(b"version", b"").decode(errors="replace")
 
-    Further columns are none of it, if their names are plain: the run may be of edited code, and is read by code that was not.
+
+def _unlike_its_table(name: str, rows: pa.Table, columns: list[str] | None) -> str:
+    """What is wrong with the columns of a file, by the table's schema; "" where nothing is.
+
+    A file of today's version must have every column of it. A file of another version may lack some. The columns that it has must be of
+    today's types and without nulls where today's have none: all that reads runs was written for these. Further columns are allowed if
+    their names are plain, since edited code may have written the run.
     """
-    table = _table_of_today(name, rows)
+    table = TABLES_BY_NAME.get(name)
     if table is None:
         return ""
     declared = stored_schema(table)
+    if version_of(rows) != str(table.version):
+        for field in rows.schema:
+            today = declared.field(field.name) if field.name in declared.names else field
+            if not field.type.equals(today.type):
+                return f"its column {field.name!r} is {field.type}, this release reads {today.type}"
+            if not today.nullable and rows[field.name].null_count:
+                return f"its column {field.name!r} has nulls, this release reads none there"
+        return ""
     wrong = [
         field.name
         for field in rows.schema
@@ -149,22 +164,15 @@ def _unlike_its_table(name: str, rows: pa.Table, columns: list[str] | None) -> s
     return f"its columns are not those of schema version {table.version}: {wrong[0]!r}" if wrong else ""
 
 
-def _unlike_any_measurement(name: str, rows: pa.Table) -> str:
-    """Which column holds a value of the right type that its table cannot have; "" where none does. Closed lists are today's version's.
+def _unlike_any_value(name: str, rows: pa.Table) -> str:
+    """Which column holds a value of the right type that its table cannot have; "" where none does.
 
-    Nothing that a run writes comes to this (`Table.stamp` refuses it), and everything that reads runs may rely on it: one infinite box
-    is an error in a sum, an axis or a conversion somewhere.
+    No run writes such a value (`Table.stamp` refuses it), and all code that reads runs relies on that: one infinite box breaks a sum, an
+    axis or a conversion somewhere.
     """
-    table = _table_of_today(name, rows)
+    table = TABLES_BY_NAME.get(name)
     problem = table.impossible(rows) if table is not None else immeasurable(rows)
     return f"its column {problem}" if problem else ""
-
-
-def _table_of_today(name: str, rows: pa.Table) -> Table | None:
-    """The table of this name, if the rows say that they are of today's version of it."""
-    table = TABLES_BY_NAME.get(name)
-    version = (rows.schema.metadata or {}).get(b"version", b"").decode(errors="replace")
-    return table if table is not None and version == str(table.version) else None
 
 
 def _unlike_any_time(rows: pa.Table) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
@@ -12,7 +13,7 @@ import pyarrow as pa
 
 from rumiai_ray.errors import ConfigError, StorageError
 from rumiai_ray.runs.commits import Log, read_log
-from rumiai_ray.runs.datafile import read_data_file
+from rumiai_ray.runs.datafile import read_data_file, version_of
 from rumiai_ray.runs.failure_log import read_failures
 from rumiai_ray.runs.manifest import RunManifest
 from rumiai_ray.runs.verify import problems
@@ -23,6 +24,7 @@ from rumiai_ray.storage import Store, in_parallel
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Iterator
 
     import duckdb
     import pandas as pd
@@ -136,6 +138,10 @@ class Run:
         files = self._files(name)
         if files:
             parts = in_parallel(lambda file: read_data_file(self.store, file, columns), files)
+            promised = self.manifest.tables.get(name)
+            if other := [version_of(part) for part in parts if promised is not None and version_of(part) != str(promised)]:
+                says = f"a file of {name} says schema version {other[0] or 'none'}, the manifest says {promised}"
+                raise StorageError(says, self.store.uri(), "the run is damaged: restore the files")
             try:
                 rows = pa.concat_tables(parts)
             except pa.ArrowInvalid as error:
@@ -176,6 +182,22 @@ class Run:
     def verify(self) -> list[str]:
         """Everything that is wrong with the run, in words; nothing for a sound one. Reads every committed byte."""
         return problems(self)
+
+    @contextmanager
+    def read_with_todays_columns(self) -> Iterator[None]:
+        """For code that reads this run by the columns of today's tables, which a run of another schema version need not have.
+
+        Raises:
+            ConfigError: the code asked for a column that such a table lacks; the message names the column.
+        """
+        try:
+            yield
+        except KeyError as error:
+            versions = self.manifest.tables
+            if all(TABLES_BY_NAME[name].version == version for name, version in versions.items() if name in TABLES_BY_NAME):
+                raise
+            what = f"its tables lack {error.args[0]!r}, or hold another value than this release knows"
+            raise ConfigError(what, self.store.uri(), "this run was written in another schema version; `query` reads it") from error
 
     def _files(self, name: str | None = None) -> list[DataFile]:
         return [file for record in self.records for file in record.files if name is None or file.table == name]

@@ -195,17 +195,18 @@ class Table:
             derived: values of derived columns, one for each row; a column that is not given is null.
 
         Raises:
-            SchemaError: other columns, a forbidden null, or a value that no measurement has (`impossible`).
+            SchemaError: `rows` have other columns, a forbidden null, or a value that no measurement has (`impossible`).
         """
         self.check(rows, self.row_schema)
-        self.check_values(rows)
         count = rows.num_rows
         stamps = {"run_id": run_id, "video_key": video_key}
         values: dict[str, pa.Array[Any]] = {name: pa.repeat(pa.scalar(value, pa.string()), count) for name, value in stamps.items()}
         values |= {field.name: pa.array([None] * count, field.type) for field in self.derived}
         values |= derived or {}
         arrays = [rows[name] if name in rows.column_names else values[name] for name in self.schema.names]
-        return self.check(pa.Table.from_arrays(arrays, schema=self.schema), self.schema)
+        stamped = self.check(pa.Table.from_arrays(arrays, schema=self.schema), self.schema)
+        self.check_values(stamped)
+        return stamped
 
     def check(self, table: pa.Table, schema: pa.Schema) -> pa.Table:
         """`table` itself if it has exactly `schema` and no forbidden null; otherwise SchemaError naming the column."""
@@ -217,14 +218,19 @@ class Table:
         return table
 
     def check_values(self, rows: pa.Table) -> None:
-        """SchemaError naming the column where `impossible` finds one."""
+        """Refuse rows in which `impossible` finds a column.
+
+        Raises:
+            SchemaError: the message names the column.
+        """
         if problem := self.impossible(rows):
             raise SchemaError(f"{self.name}.{problem}")
 
     def impossible(self, rows: pa.Table) -> str:
-        """Which column of `rows` holds a value of the right type that is none of this table's, and which kind; "" where none does.
+        """Name a column of `rows` that holds a value of the right type which this table cannot have, and say what is wrong with the value.
 
-        A float that `immeasurable` finds, or a string outside the closed list that is its column's range. Nulls pass: they are `check`'s.
+        Such a value is a float that `immeasurable` finds, or a string outside the closed list that its column's range gives. Nulls pass;
+        `check` looks for them. The answer is "" where no column holds such a value.
 
         Example:
             >>> from rumiai_ray.schema.whisper import WORDS
@@ -245,7 +251,7 @@ class Table:
 
 
 def immeasurable(rows: pa.Table) -> str:
-    """Which column of `rows` holds a float that is infinite, not a number or beyond `LARGEST_MEASUREMENT`; "" where none does."""
+    """Name a column of `rows` that holds a float which is infinite, not a number or beyond `LARGEST_MEASUREMENT`; "" where none does."""
     for name in rows.column_names:
         if any(pc.all(pc.less(pc.abs(floats), pa.scalar(LARGEST_MEASUREMENT))).as_py() is False for floats in _floats(rows[name])):
             return f"{name}: a number that no measurement has"

@@ -8,15 +8,17 @@ import sys
 import traceback
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 import pytest
 
-from absurd import full_run, with_absurd_cells
+from absurd import full_run, rewrite_table, with_absurd_cells
 from rumiai_ray.cli import app
 from rumiai_ray.cli.exits import Exit
 from rumiai_ray.errors import ConfigError
 from synthetic_clips import grid_times_s, make_clip
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
 SEEDS = [int(seed) for seed in os.environ.get("ABSURD_SEEDS", "").split()] or list(range(6))
@@ -41,6 +43,33 @@ def verbs(sound: str, crafted: str, touched: list[str]) -> list[tuple[str, ...]]
     ]
 
 
+def broken_verbs(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], calls: Iterable[tuple[str, ...]]
+) -> list[str]:
+    """Call the command line in `place`; tells the calls that ended with anything but an answer or a named error."""
+    monkeypatch.chdir(place)
+    monkeypatch.setenv("RUMIAI_OUT", str(place / "crafted"))
+    (place / "to").mkdir()
+
+    def unprepared(*_: object) -> None:
+        raise ConfigError("goes no further", "test", "a run would start here")
+
+    monkeypatch.setattr("rumiai_ray.cli.batch._prepare", unprepared)
+    broken = []
+    for call in calls:
+        monkeypatch.setattr(sys, "argv", ["rumiai-ray", *call])
+        try:
+            app.main()
+        except SystemExit as ended:
+            said = capsys.readouterr()
+            if "Traceback" in said.err or ended.code not in {*map(int, Exit), None}:
+                broken.append(f"{' '.join(call)[-60:]}: exit {ended.code}: {said.err[-1500:]}")
+        except Exception as error:  # noqa: BLE001 -- what is looked for
+            at = traceback.extract_tb(error.__traceback__)[-3:]
+            broken.append(f"{call[:2]}: {type(error).__name__}: {str(error)[:150]} at {[f'{a.filename[-40:]}:{a.lineno}' for a in at]}")
+    return broken
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_no_absurd_value_ends_a_reading_verb_with_a_traceback(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], seed: int
@@ -48,30 +77,52 @@ def test_no_absurd_value_ends_a_reading_verb_with_a_traceback(
     sound, crafted = full_run(tmp_path / "runs"), full_run(tmp_path / "crafted")
     cells = with_absurd_cells(crafted, random.Random(seed), CELLS)
     make_clip(tmp_path / "clip.mp4", grid_times_s(10, 0.4), sound_from_to_s=[])
-    (tmp_path / "to").mkdir()
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("RUMIAI_OUT", str(tmp_path / "crafted"))
-
-    def unprepared(*_: object) -> None:
-        raise ConfigError("goes no further", "test", "a run would start here")
-
-    monkeypatch.setattr("rumiai_ray.cli.batch._prepare", unprepared)
-    before = {path for path in tmp_path.rglob("*") if not path.is_relative_to(tmp_path / "to")}
-    broken = []
-    for verb in verbs(
-        str(tmp_path / "runs" / sound.run_id),
-        str(tmp_path / "crafted" / crafted.run_id),
-        sorted({cell.partition(".")[0] for cell in cells}),
-    ):
-        monkeypatch.setattr(sys, "argv", ["rumiai-ray", *verb])
-        try:
-            app.main()
-        except SystemExit as ended:
-            said = capsys.readouterr()
-            if "Traceback" in said.err or ended.code not in {*map(int, Exit), None}:
-                broken.append(f"{' '.join(verb)[-60:]}: exit {ended.code}: {said.err[-1500:]}")
-        except Exception as error:  # noqa: BLE001 -- what is looked for
-            at = traceback.extract_tb(error.__traceback__)[-3:]
-            broken.append(f"{verb[:2]}: {type(error).__name__}: {str(error)[:150]} at {[f'{a.filename[-40:]}:{a.lineno}' for a in at]}")
-    assert not broken, f"{cells}\n" + "\n".join(broken)
+    before = set(tmp_path.rglob("*"))
+    touched = sorted({cell.partition(".")[0] for cell in cells})
+    calls = verbs(str(tmp_path / "runs" / sound.run_id), str(tmp_path / "crafted" / crafted.run_id), touched)
+    assert not (broken := broken_verbs(tmp_path, monkeypatch, capsys, calls)), f"{cells}\n" + "\n".join(broken)
     assert {path for path in tmp_path.rglob("*") if not path.is_relative_to(tmp_path / "to")} == before
+
+
+def column_of(name: str, value: str | float | None) -> Callable[[pa.Table], pa.Table]:
+    return lambda rows: rows.set_column(rows.column_names.index(name), name, pa.array([value] * rows.num_rows))
+
+
+def without(name: str) -> Callable[[pa.Table], pa.Table]:
+    return lambda rows: rows.drop_columns([name])
+
+
+@pytest.mark.parametrize("in_manifest", [False, True], ids=["manifest-of-today", "manifest-too"])
+@pytest.mark.parametrize(
+    ("table", "change"),
+    [
+        ("gestures", column_of("gesture", "Shrug")),
+        ("gestures", without("gesture")),
+        ("emotions", column_of("dominant_emotion", "boredom")),
+        ("objects", column_of("x1", "far left")),
+        ("objects", column_of("x1", None)),
+        ("objects", column_of("frame_index", 2**62)),
+        ("videos", column_of("width_px", "wide")),
+        ("videos", without("duration_s")),
+        ("analyses", without("status")),
+        ("windows", without("window")),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_table_that_says_it_is_of_another_version_is_held_to_what_is_read_of_it(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    table: str,
+    change: Callable[[pa.Table], pa.Table],
+    *,
+    in_manifest: bool,
+) -> None:
+    crafted = full_run(tmp_path / "crafted")
+    rewrite_table(crafted, table, lambda rows: change(rows).replace_schema_metadata({b"table": table.encode(), b"version": b"0"}))
+    if in_manifest:
+        manifest = crafted.manifest.model_copy(update={"tables": dict(crafted.manifest.tables) | {table: 0}})
+        crafted.store.replace("manifest.json", manifest.to_json())
+    make_clip(tmp_path / "clip.mp4", grid_times_s(10, 0.4), sound_from_to_s=[])
+    run = str(tmp_path / "crafted" / crafted.run_id)
+    assert not (broken := broken_verbs(tmp_path, monkeypatch, capsys, verbs(run, run, [table]))), "\n".join(broken)

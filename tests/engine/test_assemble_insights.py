@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from absurd import ordinary
 from rumiai_ray.engine.cell.messages import Failure, Index, Outcome
 from rumiai_ray.engine.results.assemble import assemble
 from rumiai_ray.engine.work.arrow_ipc import pack
 from rumiai_ray.engine.work.item import Sampled, VideoPlan
 from rumiai_ray.models.base import ModelPlan
 from rumiai_ray.models.catalogue import model_class
+from rumiai_ray.schema.mediapipe import BLENDSHAPES
 from rumiai_ray.schema.registry import TABLES_BY_NAME
-from synthetic_video import THRESHOLDS, thing
+from synthetic_video import THRESHOLDS, face, said, thing
 
 if TYPE_CHECKING:
     from rumiai_ray.engine.cell.messages import Payload
@@ -101,3 +103,32 @@ def test_every_insight_row_says_which_run_and_video_it_is_of() -> None:
         assert tables[name].num_rows, name
         assert set(tables[name]["run_id"].to_pylist()) == {"run-1"}
         assert set(tables[name]["video_key"].to_pylist()) == {"v"}
+
+
+@pytest.mark.parametrize(("moving", "size"), [("jawOpen", "medium"), ("browInnerUp", "medium_close_up"), (None, "medium_close_up")])
+def test_the_jaw_of_a_talking_face_reaches_the_insights(moving: str | None, size: str) -> None:
+    """A larger and a smaller face for four seconds of speech; one expression of the smaller one changes from frame to frame."""
+
+    def rows(table: str, given: list[dict[str, Any]]) -> bytes:
+        kind = TABLES_BY_NAME[table]
+        return pack(kind.rows([{field.name: ordinary(field) for field in kind.row_schema} | row for row in given]))
+
+    faces = []
+    for frame in range(FRAMES):
+        shapes = [0.1] * len(BLENDSHAPES)
+        faces.append(face(frame, 40.0, index=0, x1=5.0) | {"blendshapes": shapes})
+        if moving is not None:
+            shapes = [(0.05, 0.35)[frame % 2] if name == moving else 0.1 for name in BLENDSHAPES]
+        faces.append(face(frame, 32.0, index=1, x1=60.0) | {"blendshapes": shapes})
+    payload: Payload = {
+        "mediapipe": {table.name: pack(table.empty()) for table in model_class("mediapipe").tables} | {"faces": rows("faces", faces)},
+        "whisper": {name: rows(name, given) for name, given in said(0.0, 4.0, "so this is how it works").items()},
+    }
+    outcomes = {
+        "mediapipe": Outcome(1, 0.1, rows=len(faces), frames=tuple(range(FRAMES)), audio_s=0.0, missed=(), failure=None),
+        "whisper": Outcome(1, 0.1, rows=7, frames=(), audio_s=4.0, missed=(), failure=None),
+    }
+    plan = VideoPlan("v", {"mediapipe": FRAMES}, ("whisper",), {}, (), (), 1, SAMPLED)
+    tables = assemble("run-1", plan, [_plan("mediapipe"), _plan("whisper")], [(Index("e", "v", 0, 1, outcomes), payload)], THRESHOLDS)
+    assert tables["person_framing"]["dominant_shot_size"].to_pylist() == [size]
+    assert "jaw_open" not in tables["faces"].column_names

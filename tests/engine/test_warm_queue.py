@@ -185,6 +185,14 @@ def test_code_weights_and_configuration_make_another_cell_and_what_concerns_the_
     assert len({same, *keys.values()}) == len(keys) + 1
 
 
+def test_a_cell_outlives_an_update_of_yt_dlp_and_of_no_package_that_reads_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    def key(**versions: str) -> str:
+        monkeypatch.setattr(warm, "package_versions", lambda _: {"numpy": "2.0", "yt-dlp": "2026.10.26"} | versions)
+        return warm.Wanted(load_config(), [PLAN], "code").key
+
+    assert key(**{"yt-dlp": "2026.11.20"}) == key() != key(numpy="2.1")
+
+
 def test_an_unexpected_exception_while_a_cell_starts_is_told_and_the_next_command_tries_again(
     clock: _Clock, started: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

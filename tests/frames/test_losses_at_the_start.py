@@ -27,19 +27,20 @@ KINDS = [
 ]
 
 
+def numbered_packets(output: Any, codec: str, options: dict[str, str], key_every: int) -> list[Any]:
+    """Packets of numbered pictures at `RATE`, with a key frame every `key_every` pictures, for a new video stream of `output`."""
+    video = output.add_stream(codec, rate=RATE, options={"g": str(key_every), "threads": "1", **options})
+    video.width, video.height, video.pix_fmt = 192, 128, "yuv420p"
+    frames = (av.VideoFrame.from_ndarray(picture(number, 192, 128), format="rgb24") for number in range(FRAMES))
+    return [packet for frame in (*frames, None) for packet in video.encode(frame)]
+
+
 def with_a_first_picture_of_noise(
     path: Path, codec: str, container: str, options: dict[str, str], head: int | None, *, sound: bool
 ) -> Path:
     """Four seconds of numbered pictures, a key frame each second; the first packet's data are noise from byte `head` on, if given."""
     with av.open(str(path), "w", format=container) as output:
-        video: Any = output.add_stream(codec, rate=RATE, options={"g": str(KEY_EVERY), "threads": "1", **options})
-        video.width, video.height, video.pix_fmt = 192, 128, "yuv420p"
-        packets = [
-            packet
-            for number in range(FRAMES)
-            for packet in video.encode(av.VideoFrame.from_ndarray(picture(number, 192, 128), format="rgb24"))
-        ]
-        packets += video.encode(None)
+        packets = numbered_packets(output, codec, options, KEY_EVERY)
         if sound:
             track: Any = output.add_stream(SOUND_OF[container], rate=48_000)
             track.layout = "mono"
@@ -107,14 +108,7 @@ def test_a_recording_cut_at_a_key_frame_lost_none_of_the_pictures_that_lean_on_t
 ) -> None:
     path = tmp_path / "clip"
     with av.open(str(path), "w", format=container) as output:
-        video: Any = output.add_stream(codec, rate=RATE, options={"g": "12", "threads": "1", **options})
-        video.width, video.height, video.pix_fmt = 192, 128, "yuv420p"
-        packets = [
-            packet
-            for number in range(FRAMES)
-            for packet in video.encode(av.VideoFrame.from_ndarray(picture(number, 192, 128), format="rgb24"))
-        ]
-        packets += video.encode(None)
+        packets = numbered_packets(output, codec, options, key_every=12)
         cut_at = [number for number, packet in enumerate(packets) if packet.is_keyframe][1]
         output.mux(packets[cut_at:])
     facts = decoded(path).facts

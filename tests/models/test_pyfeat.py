@@ -180,6 +180,20 @@ def test_frames_without_any_face_are_no_error_and_no_row(model: Emotion, monkeyp
     assert model.predict(batch()).tables["emotions"].num_rows == 0
 
 
+def test_what_a_head_of_the_network_gives_no_number_for_is_null(model: Emotion, monkeypatch: pytest.MonkeyPatch) -> None:
+    detector = model._reader._detector  # type: ignore[attr-defined]
+    forward = detector.forward
+
+    def without_numbers(*arguments: Any) -> Any:
+        table = forward(*arguments)
+        table.loc[:, ["valence", "Roll", "AU01"]] = np.nan
+        return table
+
+    monkeypatch.setattr(detector, "forward", without_numbers)
+    for row in model.predict(batch()).tables["emotions"].to_pylist():
+        assert {name for name, value in row.items() if value is None} == {"valence", "head_roll_deg", "au01"}
+
+
 def test_half_precision_is_planned_on_a_gpu_only_and_may_be_declined() -> None:
     half, full = (Emotion.candidates(EmotionSettings(half=wanted))[0] for wanted in (True, False))
     assert (half.precision, half.gpu_precision) == ("fp32", "fp16+bf16")

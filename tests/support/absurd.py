@@ -15,15 +15,18 @@ from synthetic_run import analysis_row, rewrite, video_row
 
 if TYPE_CHECKING:
     import random
+    from collections.abc import Callable
     from pathlib import Path
 
+    from rumiai_ray.runs.commits import CommitRecord
+    from rumiai_ray.runs.datafile import DataFile
     from rumiai_ray.runs.reader import Run
 
 _TEXTS = ["", "\x1b[2J\u202e", "=1+1", "[/nope]", "../../x", "nan", "9" * 400, "é" * 300_000]
 _YEAR_9999_S, _YEAR_1_S = 253_402_300_799, -62_135_596_800
 
 
-def _ordinary(field: pa.Field[Any]) -> Any:
+def ordinary(field: pa.Field[Any]) -> Any:
     """An ordinary value of a column; the first of those that its schema lists."""
     listed = (field.metadata or {}).get(b"range", b"").decode()
     if pa.types.is_string(field.type) and "|" in listed:
@@ -86,29 +89,49 @@ def full_run(out: Path) -> Run:
     given["analyses"] = [analysis_row(name) for name in ("mediapipe", "yolo", "ocr", "emotion", "whisper", "shots", "sound")]
     for name, table in TABLES_BY_NAME.items():
         if name != "dead_letter" and name not in given:
-            given[name] = [{field.name: _ordinary(field) for field in table.columns}]
+            given[name] = [{field.name: ordinary(field) for field in table.columns}]
     return write_run(out, {"clip": given}, dead=("gone",))
 
 
 def with_absurd_cells(run: Run, rng: random.Random, cells: int) -> list[str]:
     """Replace random cells of a run and rewrite files and records with digests that fit. Gives the cells as `table.column=value`."""
-    done = []
-    places = [(record, file) for record in run.records for file in record.files]
+    done: list[str] = []
     for _ in range(cells):
-        record, file = rng.choice(places)
-        record = run.again().records[record.sequence - run.records[0].sequence]
-        file = next(now for now in record.files if now.path == file.path)
-        rows = pq.read_table(pa.BufferReader(run.store.read(file.path)))
-        field = rng.choice([field for field in rows.schema if field.name != "run_id"])
-        value = None if field.nullable and rng.random() < 0.15 else absurd(field.type, rng)
-        values = rows[field.name].to_pylist() if not pa.types.is_timestamp(field.type) else rows[field.name].cast(pa.int64()).to_pylist()
-        values[rng.randrange(len(values))] = value
-        column = pa.array(values, pa.int64()).cast(field.type) if pa.types.is_timestamp(field.type) else pa.array(values, field.type)
-        sink = pa.BufferOutputStream()
-        pq.write_table(rows.set_column(rows.column_names.index(field.name), field, column), sink)
-        data = sink.getvalue().to_pybytes()
-        new = file.model_copy(update={"size_bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()})
-        run.store.replace(file.path, data)
-        rewrite(run.store, record.model_copy(update={"files": tuple(new if now == file else now for now in record.files)}))
-        done.append(f"{file.table}.{field.name}={str(value)[:40]}")
+        table = rng.choice([file.table for record in run.records for file in record.files])
+
+        def change(rows: pa.Table, table: str = table) -> pa.Table:
+            field = rng.choice([field for field in rows.schema if field.name != "run_id"])
+            value = None if field.nullable and rng.random() < 0.15 else absurd(field.type, rng)
+            done.append(f"{table}.{field.name}={str(value)[:40]}")
+            return _with_cell(rows, field, value, rng.random())
+
+        rewrite_table(run, table, change)
     return done
+
+
+def rewrite_table(run: Run, table: str, change: Callable[[pa.Table], pa.Table]) -> None:
+    """Change the rows of a table's first file; its record has a digest that fits."""
+    now = run.again()
+    record, file = _file(now, table)
+    rows = change(pq.read_table(pa.BufferReader(now.store.read(file.path))))
+    sink = pa.BufferOutputStream()
+    pq.write_table(rows, sink)
+    data = sink.getvalue().to_pybytes()
+    facts = {"size_bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(), "rows": rows.num_rows}
+    now.store.replace(file.path, data)
+    rewrite(
+        now.store, record.model_copy(update={"files": tuple(one.model_copy(update=facts if one == file else {}) for one in record.files)})
+    )
+
+
+def _file(run: Run, table: str) -> tuple[CommitRecord, DataFile]:
+    return next((record, file) for record in run.records for file in record.files if file.table == table)
+
+
+def _with_cell(rows: pa.Table, field: pa.Field[Any], value: Any, place: float) -> pa.Table:
+    """Rows in which one cell of a column, so far down as `place` (0 to 1) says, has this value."""
+    is_time = pa.types.is_timestamp(field.type)
+    values: list[Any] = (rows[field.name].cast(pa.int64()) if is_time else rows[field.name]).to_pylist()
+    values[int(place * len(values))] = value
+    column = pa.array(values, pa.int64()).cast(field.type) if is_time else pa.array(values, field.type)
+    return rows.set_column(rows.column_names.index(field.name), field, column)

@@ -46,7 +46,7 @@ class Kit:
     settings: dict[str, Any] = field(default_factory=dict)
     stage_type: type[Stage] = Stage
     cells: int | None = 1
-    """Most cells; None for as many as Ray has room for. Each costs a process for every model and one more, 1.4 s of CPU time a process."""
+    """Most cells; None for as many as Ray has room for. Each costs a process for every model and one more to start."""
 
     @property
     def config(self) -> BaseConfig:

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from rumiai_ray.engine.work.arrow_ipc import unpack
 from rumiai_ray.errors import ModelError
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from rumiai_ray.insights.tracks import Tracks
     from rumiai_ray.models.base import ModelPlan
     from rumiai_ray.schema import Table
-
-_JAW_OPEN_AT = BLENDSHAPES.index("jawOpen")
 
 
 def assemble(
@@ -69,9 +68,10 @@ def assemble(
         kinds |= {table.name: table for table in kind.tables}
         rows |= {table.name: joined[table.name] for table in kind.tables}
     light = {name: kinds[name].light(table).to_pylist() for name, table in rows.items()}
-    if FACES.name in rows:  # one number of a bulky column
-        for row, shapes in zip(light[FACES.name], rows[FACES.name]["blendshapes"].to_pylist(), strict=True):
-            row[JAW_OPEN] = None if shapes is None else shapes[_JAW_OPEN_AT]
+    if FACES.name in rows:  # one number out of a bulky column
+        jaws = pc.list_element(rows[FACES.name]["blendshapes"], BLENDSHAPES.index("jawOpen")).to_pylist()
+        for row, jaw_open in zip(light[FACES.name], jaws, strict=True):
+            row[JAW_OPEN] = jaw_open
     video = _video(plan, records, light)
     found = derive(video, thresholds)
     kinds |= {ANALYSES.name: ANALYSES} | {name: TABLES_BY_NAME[name] for name in found.tables}

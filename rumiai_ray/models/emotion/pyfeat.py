@@ -121,8 +121,8 @@ class PyFeat:
         owners = np.repeat(np.arange(first, first + len(faces)), [len(face["scores"]) for face in faces])
         emotions, units = table[_EMOTIONS].to_numpy(np.float64), table[_ACTION_UNITS].to_numpy(np.float64)
         heads, moods = np.degrees(table[_HEAD].to_numpy(np.float64)), table[["valence", "arousal"]].to_numpy(np.float64)
-        # an image without a face has one row of NaN; a face of whose expression a head says nothing is no sighting of an expression
-        for row in np.flatnonzero(~np.isnan(boxes).any(axis=1) & ~np.isnan(emotions).any(axis=1)):
+        # an image without a face has one row of NaN
+        for row in np.flatnonzero(~np.isnan(boxes).any(axis=1)):
             x1, y1, x2, y2 = boxes[row].tolist()
             pitch, roll, yaw = (_measured(angle) for angle in heads[row])
             yield Expression(

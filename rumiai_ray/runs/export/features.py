@@ -48,7 +48,7 @@ def features(run: Run) -> tuple[pa.Table, list[str]]:
     if WINDOWS in known:
         rows = run.table(WINDOWS)
         for window in WINDOW_NAMES:
-            columns |= _pick(rows.filter(pc.field("window") == window), keys, f"{WINDOWS}.{window}")
+            columns |= _pick(rows.filter(pc.equal(rows["window"], pa.scalar(window))), keys, f"{WINDOWS}.{window}")
     columns |= _manifest_columns(videos)
     return pa.table(columns), [name for name in (PER_VIDEO, WINDOWS) if name not in known]
 
