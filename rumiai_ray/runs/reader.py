@@ -138,7 +138,7 @@ class Run:
         files = self._files(name)
         if files:
             parts = in_parallel(lambda file: read_data_file(self.store, file, columns), files)
-            promised = self.manifest.tables.get(name)
+            promised = self._promised_version(name)
             if other := [version_of(part) for part in parts if promised is not None and version_of(part) != str(promised)]:
                 says = f"a file of {name} says schema version {other[0] or 'none'}, the manifest says {promised}"
                 raise StorageError(says, self.store.uri(), "the run is damaged: restore the files")
@@ -198,6 +198,18 @@ class Run:
                 raise
             what = f"its tables lack {error.args[0]!r}, or hold another value than this release knows"
             raise ConfigError(what, self.store.uri(), "this run was written in another schema version; `query` reads it") from error
+
+    def _promised_version(self, table: str) -> int | None:
+        """The schema version that the manifest gives a table; None where it gives none, or cannot be read.
+
+        An unreadable manifest is `verify`'s to report. The rows stay readable without it: each file is still held to its record's digest,
+        to today's types and to values that can be.
+        """
+        try:
+            return self.manifest.tables.get(table)
+        except StorageError as error:
+            _LOG.warning("rows of %s are read without the manifest's word on their version: %s", table, error)
+            return None
 
     def _files(self, name: str | None = None) -> list[DataFile]:
         return [file for record in self.records for file in record.files if name is None or file.table == name]
