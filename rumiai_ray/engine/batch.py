@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import ray
 
 from rumiai_ray.engine.cell.policy import cell_spec, dispatcher_of
-from rumiai_ray.engine.cell.pool import Pool
-from rumiai_ray.engine.cell.supply import RESUME_HINT
+from rumiai_ray.engine.cell.pool import CellPool
+from rumiai_ray.engine.cell.supply import RESUME_HINT, OwnCells
 from rumiai_ray.engine.drive import Drive, DriveLimits, Observer, StalledError
 from rumiai_ray.engine.ray_session.code_snapshot import check_code
 from rumiai_ray.engine.results.batch_metrics import BatchMetrics
@@ -86,9 +86,9 @@ class Batch:
         engine = self._config.engine
         check_code(self._writer.manifest, self._here.code_sha256)
         spec = cell_spec(self._config, self._stage.models, self._plan.cell, self._here)
-        with contextlib.closing(
-            Pool(spec, lambda cell: dispatcher_of(cell, self._config), engine.attempts, engine.place_timeout_s, self._drive.log_answer)
-        ) as pool:
+        supply = OwnCells(spec, engine.place_timeout_s)
+        pool = CellPool(supply, lambda cell: dispatcher_of(cell, self._config), engine.attempts, lost_model=self._drive.log_answer)
+        with contextlib.closing(pool):
             return self._drive.run(self._source, pool, self._groups, entries, total, analysed)
 
     def stop(self) -> None:

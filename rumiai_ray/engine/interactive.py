@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from rumiai_ray.engine.cell.policy import cell_spec, dispatcher_of
 from rumiai_ray.engine.cell.pool import CellPool, LostModels
-from rumiai_ray.engine.cell.supply import GivenCell, OwnCells
+from rumiai_ray.engine.cell.supply import OwnCells
 from rumiai_ray.engine.drive import Drive, DriveLimits, Observer, Stopped
 from rumiai_ray.engine.ray_session.code_snapshot import check_code
 from rumiai_ray.engine.ray_session.session import connected
@@ -83,12 +83,15 @@ class Interactive:
         self.figures: dict[str, object] = {}
         """What the run's summary says of the machine it ran on."""
 
-    def run(self, entries: Sequence[Entry], cell: Cell | None = None, *, held: ExitStack | None = None) -> Literal["complete", "partial"]:
+    def run(
+        self, entries: Sequence[Entry], supply: CellSupply | None = None, *, held: ExitStack | None = None
+    ) -> Literal["complete", "partial"]:
         """Analyse `entries`, commit each as it ends; returns the run's status.
 
         Args:
             entries: what to analyse.
-            cell: a cell to use; without one a warm one is borrowed, else a Ray and a cell are started, if any video gets as far as that.
+            supply: where the cell comes from. By default a warm one is borrowed, else a Ray and a cell are started, if any video gets as
+                far as that.
             held: is given the cell and Ray, to let go of when its owner likes; they are let go at the end where not given.
 
         Raises:
@@ -96,13 +99,12 @@ class Interactive:
             RumiaiError: the run as a whole cannot go on.
         """
         with ExitStack() as own:
-            supply = GivenCell(cell) if cell is not None else _OneCell(lambda: self._supply(own))
             self._pool = CellPool(
-                supply,
+                supply or _OneCell(lambda: self._supply(own)),
                 lambda one: dispatcher_of(one, self._config),
                 self._config.engine.attempts,
                 lost_model=self._drive.log_answer,
-                policy=LostModels(1 if cell is not None else _CELLS_LOST, fatal=False),
+                policy=LostModels(_CELLS_LOST, fatal=False),
                 keeps=True,
             )
             self._reporter.stage("reading")

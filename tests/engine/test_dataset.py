@@ -70,6 +70,20 @@ def test_every_entry_comes_once_and_in_order_in_however_many_waves(stage: Stage,
     assert taken.entry_ids == [entry.entry_id for entry in entries]
 
 
+def test_the_driver_has_the_rows_that_ask_nothing_of_a_model_and_only_references_of_the_others(stage: Stage, tmp_path: Path) -> None:
+    clip = numbered_clip(tmp_path / "clip.mkv", 7)
+    claims: Any = ray.remote(num_cpus=0)(Claims).remote({})
+    entries = [missing(1), Entry("clip", str(clip), {}, str(clip)), Entry("copy", str(clip), {}, str(clip)), missing(2)]
+    stream = RayDataSource(entries, stage, claims, POLICY, lambda _: None)
+    known: dict[str, str | None] = {}
+    while not stream.ended:
+        for row in stream.take(0.1):
+            there = decode(ray.get(row.block), row.row)
+            known[there.entry_id] = row.work.kind if row.work is not None else None
+            assert row.work is None or row.work.header == there.header
+    assert known == {"e1": "none", "clip": None, "copy": "none", "e2": "none"}
+
+
 def test_a_manifest_is_read_no_further_than_the_wave(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dataset, "_WAVE", 4)
     read = count()

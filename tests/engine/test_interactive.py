@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import ray
 
 import fakes
+from given_cell import GivenCell
 from numbered_clips import numbered_clip
 from rumiai_ray.config import load_config
 from rumiai_ray.engine.interactive import Interactive
@@ -67,7 +68,7 @@ def _run(cell: Cell, place: Path, run_id: str, inputs: list[str], models: tuple[
     stage = Stage(run_id, models, open_store(config), fetch_limits(config), place, config.engine.batch_frames, thresholds(config))
     reporter = _Quiet()
     engine = Interactive(config, stage, writer, reporter)
-    writer.finish(engine.run(entries_from_inputs(inputs), cell), {})
+    writer.finish(engine.run(entries_from_inputs(inputs), GivenCell(cell)), {})
     return open_run(writer.run.uri()), reporter
 
 

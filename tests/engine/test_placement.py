@@ -15,7 +15,8 @@ from ray.util.placement_group import remove_placement_group
 from fakes import plan
 from rumiai_ray.engine.cell import cell as cells
 from rumiai_ray.engine.cell.dispatcher import Dispatcher, Done, Row
-from rumiai_ray.engine.cell.pool import Pool
+from rumiai_ray.engine.cell.pool import CellPool
+from rumiai_ray.engine.cell.supply import OwnCells
 from rumiai_ray.engine.setup.resource_plan import Machine, plan_machine
 from rumiai_ray.engine.work.item import encode
 from works import frames_work
@@ -66,7 +67,7 @@ def test_a_pool_works_with_the_cells_that_found_room_and_gives_back_those_that_h
 ) -> None:
     planned = plan_machine(MODELS, MACHINE)
     spec = cells.CellSpec(MODELS, ray_here.code_sha256, ray_here.scratch, policy, 1, planned.cell)
-    with contextlib.closing(Pool(spec, _dispatcher, attempts=2, place_timeout_s=60)) as pool:
+    with contextlib.closing(CellPool(OwnCells(spec, 60), _dispatcher, attempts=2)) as pool:
         pool.want(3)
         while len(pool.cells) < 2:
             assert list(pool.collect(0.25)) == []

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from given_cell import GivenCell
 from rumiai_ray.engine.cell import supply
 from rumiai_ray.engine.cell.dispatcher import Done, Row
 from rumiai_ray.engine.cell.messages import Failure, Index, Outcome
-from rumiai_ray.engine.cell.pool import CellPool, LostModels, Pool
+from rumiai_ray.engine.cell.pool import CellPool, LostModels
 from rumiai_ray.engine.warm.borrowed_cell import BorrowedCell
 from rumiai_ray.errors import ModelError, TransientError
 
@@ -77,11 +78,10 @@ class Desk:
         came, self.ended = self.ended, []
         return came
 
-    def answer(self, lost: str | None = None) -> None:
-        """The first row comes back; `lost` names a model that the cell has given up."""
+    def answer(self, *lost: str) -> None:
+        """The first row comes back; `lost` names models that the cell has given up."""
         row = self.taken.pop(0)
-        failure = Failure("SIGKILL", "it died", given_up=True) if lost else None
-        outcomes = {lost: Outcome(1, None, 0, (), 0.0, (), failure)} if lost else {}
+        outcomes = {name: Outcome(1, None, 0, (), 0.0, (), Failure("SIGKILL", "it died", given_up=True)) for name in lost}
         self.ended.append(Done(row, Index(str(row.block), "v", 0, 1, outcomes), None, None))
 
 
@@ -89,7 +89,7 @@ class Desk:
 class Ground:
     """A pool, and what it has asked for."""
 
-    pool: Pool
+    pool: CellPool
     rooms: list[Room]
     cells: list[FakeCell]
     desks: list[Desk]
@@ -124,7 +124,7 @@ def ground(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ground]:
         monkeypatch.setattr(supply, "remove_placement_group", give_back)
         monkeypatch.setattr(supply, "_LOOK_S", 0.0)
         spec: Any = type("Spec", (), {"shape": type("Shape", (), {"bundle": {"CPU": 2}})})
-        made = Ground(Pool(spec, dispatch, attempts, place_timeout_s), [], [], [])
+        made = Ground(CellPool(supply.OwnCells(spec, place_timeout_s), dispatch, attempts), [], [], [])
         return made
 
     return laid
@@ -214,7 +214,7 @@ def test_a_row_whose_cell_has_lost_a_model_is_tried_on_another_cell(ground: Call
     here = ground()
     here.pool.submit(Row("a"))
     here.collect()
-    here.desks[0].answer(lost="yolo")
+    here.desks[0].answer("yolo")
     assert here.collect() == []
     assert here.cells[0].closed
     here.collect()
@@ -227,7 +227,7 @@ def test_a_row_that_has_lost_its_model_on_every_attempt_comes_back_as_it_is(grou
     here = ground(attempts=1)
     here.pool.submit(Row("a"))
     here.collect()
-    here.desks[0].answer(lost="yolo")
+    here.desks[0].answer("yolo")
     assert here.collect() == ["a"]
 
 
@@ -236,12 +236,42 @@ def test_a_model_that_three_cells_have_lost_ends_the_run(ground: Callable[..., G
     here.pool.submit(Row("a"))
     for _ in range(2):
         here.collect()
-        here.desks[-1].answer(lost="yolo")
+        here.desks[-1].answer("yolo")
         here.collect()
     here.collect()
-    here.desks[-1].answer(lost="yolo")
+    here.desks[-1].answer("yolo")
     with pytest.raises(ModelError, match="it died"):
         here.collect()
+
+
+def test_every_model_that_a_cell_has_lost_counts_not_the_first_alone(ground: Callable[..., Ground]) -> None:
+    here = ground(attempts=9)
+    here.pool.submit(Row("a"))
+    for lost in (("ocr", "yolo"), ("mediapipe", "yolo")):
+        here.collect()
+        here.desks[-1].answer(*lost)
+        assert here.collect() == []
+    here.collect()
+    here.desks[-1].answer("whisper", "yolo")
+    with pytest.raises(ModelError, match="yolo: SIGKILL"):
+        here.collect()
+
+
+def test_a_cell_that_answers_without_a_model_has_answered(ground: Callable[..., Ground]) -> None:
+    here = ground(attempts=9)
+    here.pool.submit(Row("a"))
+    for _ in range(3):
+        here.collect()
+        here.desks[-1].broken = ModelError("gone", "cell", "see")
+        here.collect()
+    here.collect()
+    here.desks[-1].answer("yolo")
+    assert here.collect() == []
+    for _ in range(3):
+        here.collect()
+        here.desks[-1].broken = ModelError("gone", "cell", "see")
+        here.collect()
+    assert here.pool.open == 1, "three deaths before the answer and three after it are no six in a row"
 
 
 def test_idle_cells_and_those_still_waited_for_are_given_back_and_busy_ones_are_kept(ground: Callable[..., Ground]) -> None:
@@ -287,7 +317,7 @@ def _blocks(pool: CellPool) -> list[str]:
 
 def test_a_cell_that_was_given_to_the_run_is_used_and_left_as_it_is() -> None:
     given: Any = FakeCell(Room())
-    pool, desks = _one_cell(supply.GivenCell(given))
+    pool, desks = _one_cell(GivenCell(given))
     pool.submit(Row("a"))
     assert (_blocks(pool), pool.cells, pool.wanted) == ([], [given], 1)
     desks[0].answer()
@@ -300,7 +330,7 @@ def test_a_cell_that_was_given_to_the_run_is_used_and_left_as_it_is() -> None:
 
 def test_a_given_cell_that_dies_ends_the_run_for_no_other_can_be_had() -> None:
     given: Any = FakeCell(Room())
-    pool, desks = _one_cell(supply.GivenCell(given))
+    pool, desks = _one_cell(GivenCell(given))
     pool.submit(Row("a"))
     _blocks(pool)
     desks[0].broken = ModelError("gone", "cell", "see")
@@ -318,13 +348,13 @@ def test_where_a_lost_model_is_not_fatal_its_rows_come_back_failed_once_the_cell
     for name in "ab":
         pool.submit(Row(name))
     _blocks(pool)
-    desks[0].answer(lost="yolo")
+    desks[0].answer("yolo")
     assert _blocks(pool) == []
     assert here.cells[0].closed
     _blocks(pool)
     assert sorted(str(row.block) for row in desks[1].taken) == ["a", "b"]
     for _ in range(2):
-        desks[1].answer(lost="yolo")
+        desks[1].answer("yolo")
         assert len(_blocks(pool)) == 1
     assert (told, here.cells[1].closed, len(desks)) == (["a"], False, 2), "the second cell is kept for what the other models find"
 
@@ -370,3 +400,18 @@ def test_a_borrowed_cell_that_was_taken_away_ends_the_run_with_the_reason() -> N
     lease.lost_because = "the server took this command for dead"
     with pytest.raises(TransientError, match="took this command for dead"):
         _blocks(pool)
+
+
+def test_a_request_for_a_borrowed_cell_that_was_withdrawn_costs_no_sound_cell() -> None:
+    lease: Any = FakeLease()
+    supply_of_one = BorrowedCell(lease)
+    for _ in range(2):
+        supply_of_one.ask()
+        supply_of_one.withdraw()
+    supply_of_one.ask()
+    assert (supply_of_one.arrived(urgent=True), lease.replaced) == ([lease.cell], 0)
+    for _ in range(2):
+        supply_of_one.ask()
+        supply_of_one.withdraw()
+    supply_of_one.ask()
+    assert lease.replaced == 1, "the cell that replaces the broken one is not replaced before it was there"

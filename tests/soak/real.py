@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from given_cell import GivenCell
 from product import rumiai_ray
 from rumiai_ray.config import load_config
 from rumiai_ray.engine.cell import cell as cells
@@ -97,7 +98,7 @@ def one_by_one(files: Mapping[str, Path], folder: Path) -> Iterator[tuple[str, R
 def _alone(config: BaseConfig, file: Path, cell: cells.Cell, folder: Path) -> Run:
     prepared = prepare(config, choose_models(config), EntryFile.of(entries_from_inputs([str(file)])), command=["soak"])
     writer = prepared.create_run()
-    writer.finish(Interactive(prepared.config, prepared.stage(folder), writer, Silent()).run(list(prepared.entries), cell), {})
+    writer.finish(Interactive(prepared.config, prepared.stage(folder), writer, Silent()).run(list(prepared.entries), GivenCell(cell)), {})
     return open_run(writer.run.uri())
 
 

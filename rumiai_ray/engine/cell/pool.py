@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rumiai_ray.engine.cell.dispatcher import arrived
-from rumiai_ray.engine.cell.supply import OwnCells
 from rumiai_ray.errors import ModelError
 from rumiai_ray.tracebacks import keep_traceback
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
-    from rumiai_ray.engine.cell.cell import Cell, CellSpec
+    from rumiai_ray.engine.cell.cell import Cell
     from rumiai_ray.engine.cell.dispatcher import Dispatcher, Done, Row
     from rumiai_ray.engine.cell.messages import Failure, Index
     from rumiai_ray.engine.cell.supply import CellSupply
@@ -190,17 +189,18 @@ class CellPool:
     def _kept(self, member: _Member, came: list[Done]) -> Iterator[Done]:
         """What came back, but for rows whose cell has lost a model: they are tried on another cell, the cell is replaced."""
         for done in came:
-            lost = _lost_model(done)
-            if lost is None:
+            lost = _lost_models(done)
+            if done.index is not None:
                 self._deaths = 0
+            if not lost:
                 yield done
                 continue
             if member in self._members:
-                name, failure = lost
-                self._given_up[name] += 1
-                if self._given_up[name] >= self._policy.cells:
-                    if self._policy.fatal:
-                        raise self._too_often(done, name, failure)
+                self._given_up.update(lost.keys())
+                for name in lost:
+                    if self._policy.fatal and self._given_up[name] >= self._policy.cells:
+                        raise self._too_often(done, name, lost[name])
+                if all(self._given_up[name] >= self._policy.cells for name in lost):
                     yield done
                     continue
                 self._replace(member)
@@ -230,29 +230,7 @@ class CellPool:
             self.submit(row)
 
 
-class Pool(CellPool):
-    """A `CellPool` of cells of the run's own.
-
-    Args:
-        spec: what each is made of.
-        dispatch: makes a dispatcher for a cell.
-        attempts: cells a row is tried on where its cell has lost a model for good.
-        place_timeout_s: longest time without a single cell.
-        lost_model: see `CellPool`.
-    """
-
-    def __init__(
-        self,
-        spec: CellSpec,
-        dispatch: Callable[[Cell], Dispatcher],
-        attempts: int,
-        place_timeout_s: float,
-        lost_model: Callable[[Index], object] = lambda _: None,
-    ) -> None:
-        super().__init__(OwnCells(spec, place_timeout_s), dispatch, attempts, lost_model=lost_model)
-
-
-def _lost_model(done: Done) -> tuple[str, Failure] | None:
-    """(model, why) where the cell has given a model up for good, so that it fails whatever it is asked."""
+def _lost_models(done: Done) -> dict[str, Failure]:
+    """The models that the cell has given up for good, so that they fail whatever they are asked, and why."""
     outcomes = done.index.outcomes if done.index else {}
-    return next(((name, outcome.failure) for name, outcome in outcomes.items() if outcome.failure and outcome.failure.given_up), None)
+    return {name: outcome.failure for name, outcome in outcomes.items() if outcome.failure and outcome.failure.given_up}

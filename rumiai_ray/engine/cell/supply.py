@@ -1,4 +1,4 @@
-"""Where the cells of a pool come from: placement groups of the run's own, or one cell that its caller has started."""
+"""Where the cells of a pool come from; here those that a run starts itself, in placement groups of its own."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from ray.util.placement_group import remove_placement_group
 
 from rumiai_ray.engine.cell.cell import Cell, CellSpec, ask, start
-from rumiai_ray.errors import ModelError, TransientError
+from rumiai_ray.errors import TransientError
 
 if TYPE_CHECKING:
     from ray.util.placement_group import PlacementGroup
@@ -121,41 +121,3 @@ class OwnCells:
         """Kill the cell's actors and give its resources back."""
         self._living -= 1
         cell.close()
-
-
-class GivenCell:
-    """A `CellSupply` of one cell that is there already. It is its owner's, who ends it; no other can be had.
-
-    Args:
-        cell: the cell.
-    """
-
-    def __init__(self, cell: Cell) -> None:
-        self._cell = cell
-        self._given = False
-        self.asked = 0
-        """One from the request to the next look."""
-
-    def ask(self) -> None:
-        """Ask for the cell.
-
-        Raises:
-            ModelError: it was handed out before and has been lost.
-        """
-        if self._given:
-            raise ModelError("is lost, and no other cell can be had", "the cell that was given to the run", "start another one")
-        self.asked = 1
-
-    def arrived(self, *, urgent: bool) -> list[Cell]:
-        """The cell, once."""
-        del urgent
-        cells = [self._cell] * self.asked
-        self._given, self.asked = self._given or bool(cells), 0
-        return cells
-
-    def withdraw(self) -> None:
-        """Take the request back."""
-        self.asked = 0
-
-    def end(self, cell: Cell) -> None:
-        """Nothing: it is not ours to end."""

@@ -21,15 +21,16 @@ class BorrowedCell:
     def __init__(self, lease: Lease) -> None:
         self._lease = lease
         self._new: Cell | None = lease.cell
-        self._used = False
+        self._given = False
+        """The pool has had the newest cell. That it asks again says that the cell is broken."""
         self.asked = 0
         """One while a cell is waited for."""
 
     def ask(self) -> None:
-        """Ask for the cell; after the first time, for one that replaces the broken one."""
-        if self._used:
+        """Ask for the cell, or, where the pool has had it, for one that replaces it. A request that was withdrawn is simply made again."""
+        if self._given:
             self._lease.replace()
-        self._used = True
+        self._given = False
         self.asked = 1
 
     def arrived(self, *, urgent: bool) -> list[Cell]:
@@ -47,7 +48,7 @@ class BorrowedCell:
         cell, self._new = self._new or self._lease.poll(), None
         if cell is None:
             return []
-        self.asked = 0
+        self.asked, self._given = 0, True
         return [cell]
 
     def withdraw(self) -> None:

@@ -1,4 +1,4 @@
-"""What the extraction tasks of a batch run must agree on: who analyses shared bytes, and which entry keeps killing its worker."""
+"""What all that read entries in one run must agree on: who analyses shared bytes, and which entry keeps killing its worker."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ if TYPE_CHECKING:
 
 
 class Claims:
-    """A small Ray actor of a batch run. Where it dies it starts with what it was made with: the ledger still lets nothing be done twice.
+    """A small Ray actor of a batch run; a plain object where one thread reads.
+
+    Where the actor dies it starts with what it was made with: the ledger still lets nothing be done twice.
 
     Args:
         owners: claims known from before, by video key: those of a run that is being resumed.

@@ -12,7 +12,7 @@ import logging
 import queue
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +20,9 @@ import ray
 import ray.data
 from ray.data import DataContext, ExecutionOptions, ExecutionResources, TaskPoolStrategy
 from ray.data._internal.execution.execution_callback import ExecutionCallback
+from ray.exceptions import RayError
 
-from rumiai_ray.engine.work.item import encode
+from rumiai_ray.engine.work.item import decode, encode
 from rumiai_ray.engine.work.metrics import store_seen
 from rumiai_ray.engine.work.source import SourceRow
 from rumiai_ray.engine.work.watchdog import ended_after
@@ -34,15 +35,20 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
     from ray.data._internal.execution.streaming_executor import StreamingExecutor
+    from ray.data.block import BlockMetadata
 
     from rumiai_ray.engine.work.entry_reader import Stage
     from rumiai_ray.ingest.entries import Entry
+
+_LOG = logging.getLogger(__name__)
 
 _BLOCK_BYTES = 8 * 2**20
 _STORE_BYTES_PER_CELL = 64 * 10**6
 _ENTRIES_PER_BLOCK = 16
 """Fewer where there are few entries, so that every extraction task gets some."""
 _WAVE = 4096
+_SMALL_BYTES = 64 * 2**10
+"""Blocks up to this size are looked into by the driver. A header alone has about 10 KB, a batch of frames rarely less than 64 KB."""
 _PAUSE_S = 0.05
 _AHEAD = 4
 """Bundles taken from Ray Data before the cells want them; its own backpressure does the rest."""
@@ -80,6 +86,9 @@ class _Pause(ExecutionCallback):
 class RayDataSource:
     """A `Source` of blocks of rows of work, as references, in a queue filled by a thread; the bytes stay where they are.
 
+    Small blocks are the exception: the thread looks for rows that ask nothing of any model, so that a dead letter or a repeated video
+    does not travel through a cell.
+
     The entries go through Ray Data in waves, one execution after the other, so that what the driver and the executor hold does not
     grow with the manifest. The rows of one wave keep the cells busy while the next execution starts (1 to 2 s).
 
@@ -97,7 +106,7 @@ class RayDataSource:
         self._waves = batched(entries, _WAVE)
         self._begun = begun
         self._dataset = partial(_dataset, stage=stage, claims=claims, policy=policy)
-        self._blocks: queue.Queue[tuple[Any, int] | None] = queue.Queue(maxsize=_AHEAD)
+        self._blocks: queue.Queue[list[SourceRow] | None] = queue.Queue(maxsize=_AHEAD)
         self._stopped = threading.Event()
         self._error: BaseException | None = None
         self.ended = False
@@ -122,8 +131,7 @@ class RayDataSource:
             if self._error is not None:
                 raise self._error
             return []
-        reference, count = block
-        return [SourceRow(block=reference, row=number) for number in range(count)]
+        return block
 
     def end(self) -> None:
         """Make no more blocks: nobody will take them."""
@@ -143,13 +151,13 @@ class RayDataSource:
                 for bundle in self._dataset(wave).iter_internal_ref_bundles():
                     for block in bundle.blocks:
                         self.last_news_s = time.monotonic()
-                        if block.metadata.num_rows and not self._put((block.ref, block.metadata.num_rows)):
+                        if block.metadata.num_rows and not self._put(_source_rows(block.ref, block.metadata)):
                             return
         except BaseException as error:  # noqa: BLE001 -- the thread's boundary: `take` raises it
             self._error = _cause(error)
         self._put(None)
 
-    def _put(self, block: tuple[Any, int] | None) -> bool:
+    def _put(self, block: list[SourceRow] | None) -> bool:
         while not self._stopped.is_set():
             try:
                 self._blocks.put(block, timeout=0.25)
@@ -157,6 +165,20 @@ class RayDataSource:
                 continue
             return True
         return False
+
+
+def _source_rows(block: Any, metadata: BlockMetadata) -> list[SourceRow]:
+    """The rows of a block; those that ask nothing of any model are read here, from a block that is small."""
+    rows = [SourceRow(block=block, row=number) for number in range(metadata.num_rows or 0)]
+    if metadata.size_bytes is None or metadata.size_bytes > _SMALL_BYTES:
+        return rows
+    try:
+        table = ray.get(block)
+    except RayError as error:
+        _LOG.info("a block is lost, the cell it goes to will say so: %s", error)
+        return rows
+    kinds = table["kind"].to_pylist()
+    return [replace(row, work=decode(table, row.row)) if kind == "none" else row for row, kind in zip(rows, kinds, strict=True)]
 
 
 def _cause(error: BaseException) -> BaseException:

@@ -7,6 +7,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from rumiai_ray.engine.work.entry_registry import Claims
 from rumiai_ray.engine.work.source import SourceRow
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class ThreadSource:
         self._begun = begun
         self._rows: queue.Queue[Work | None] = queue.Queue(maxsize=_AHEAD)
         self._stopped = threading.Event()
-        self._owners: dict[str, str] = {}
+        self._claims = Claims({})
         self._error: BaseException | None = None
         self.ended = False
         """The last row has been taken."""
@@ -73,8 +74,10 @@ class ThreadSource:
             for entry in self._entries:
                 self._news()
                 self._begun([entry])
-                for work in self._stage.work_of(entry, self._claim):
+                for work in self._stage.work_of(entry, self._claims.claim):
                     self._news()
+                    if work.header is not None and work.header.plan is None:
+                        self._claims.release(entry.entry_id)
                     if not self._put(work):
                         return
         except BaseException as error:  # noqa: BLE001 -- the thread's boundary: `take` raises it
@@ -83,9 +86,6 @@ class ThreadSource:
 
     def _news(self) -> None:
         self.last_news_s = time.monotonic()
-
-    def _claim(self, video_key: str, entry_id: str) -> bool:
-        return self._owners.setdefault(video_key, entry_id) == entry_id
 
     def _put(self, work: Work | None) -> bool:
         while not self._stopped.is_set():
