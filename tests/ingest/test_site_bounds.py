@@ -65,16 +65,17 @@ def peak_mb(who: int) -> float:
 def watched_children() -> Iterator[list[float]]:
     """The most memory in MB, as the one item of the list, that a process started meanwhile has had at any look.
 
-    Not RUSAGE_CHILDREN, which remembers every child of earlier tests in this process.
+    Not RUSAGE_CHILDREN, which remembers every child of earlier tests in this process. A child counts from its `exec` on: between fork and
+    exec it has this process's memory, all that earlier tests have left in it included.
     """
-    peak, over = [0.0], threading.Event()
+    peak, over, ours = [0.0], threading.Event(), psutil.Process().cmdline()
     before = {child.pid for child in psutil.Process().children(recursive=True)}
 
     def look() -> None:
         while not over.wait(0.01):
             for child in psutil.Process().children(recursive=True):
                 with suppress(psutil.Error):
-                    if child.pid not in before:
+                    if child.pid not in before and child.cmdline() != ours:
                         peak[0] = max(peak[0], child.memory_info().rss / MB)
 
     watch = threading.Thread(target=look)
