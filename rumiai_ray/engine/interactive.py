@@ -48,7 +48,7 @@ _CELLS_LOST = 2
 
 
 class Reporter(Protocol):
-    """Where progress goes. All calls come from the driver's thread, but for `stage`: what watches a warm cell calls it from a thread too."""
+    """Where progress goes. All calls come from the driver's thread; `stage` is also called by the thread that watches a warm cell."""
 
     def stage(self, text: str) -> None:
         """What the run is doing now."""
