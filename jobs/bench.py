@@ -46,7 +46,7 @@ from rumiai_ray.cli.exits import Exit  # noqa: E402 -- found on the path just se
 from rumiai_ray.cli.options import with_settings  # noqa: E402
 from rumiai_ray.cli.weights import choose_or_fetch  # noqa: E402
 from rumiai_ray.config import BaseConfig  # noqa: E402 -- typer reads the annotations
-from rumiai_ray.engine.batch import Batch  # noqa: E402
+from rumiai_ray.engine.batch import BatchRun  # noqa: E402
 from rumiai_ray.engine.benchmark.cpu_meter import Meter, Sight, machine_cpu_s  # noqa: E402
 from rumiai_ray.engine.benchmark.models_alone import Alone, measure_alone  # noqa: E402
 from rumiai_ray.engine.ray_session.session import connected  # noqa: E402
@@ -163,7 +163,7 @@ def watch(prepared: Prepared, folder: Path, calls: Mapping[str, int]) -> Watched
     began_s, ticks = time.monotonic(), Ticks()
     with connected(prepared.config) as here, Meter(here.scratch) as meter:
         plan = plan_of_ray(prepared.config, prepared.models)
-        engine = Batch(prepared.config, prepared.stage(folder), prepared.create_run(), here, plan, ticks)
+        engine = BatchRun(prepared.config, prepared.stage(folder), prepared.create_run(), here, plan, ticks)
         status = engine.run(prepared.entries, len(prepared.entries))
     last = meter.sights[-1]
     if status != "complete" or dict(last.begun) != calls:

@@ -76,6 +76,38 @@ def test_no_modules_import_each_other_not_even_for_types() -> None:
         pytest.fail("import circle: " + " -> ".join(error.args[1]))
 
 
+def types_of(name: str) -> list[str]:
+    """The classes and type aliases that a module defines, those for type checkers alone included."""
+    found: list[str] = []
+
+    def look(body: list[ast.stmt]) -> None:
+        for node in body:
+            if isinstance(node, ast.ClassDef):
+                found.append(node.name)
+            elif (
+                isinstance(node, ast.Assign)
+                and isinstance(node.targets[0], ast.Name)
+                and re.fullmatch(r"_?[A-Z]\w*[a-z]\w*", node.targets[0].id)
+            ):
+                found.append(node.targets[0].id)
+            elif isinstance(node, ast.If):
+                look(node.body)
+
+    look(ast.parse(MODULES[name].read_text(encoding="utf-8")).body)
+    return found
+
+
+def test_no_two_types_have_one_name() -> None:
+    """Who reads `Row` or `Video` in a message, a diagram or an editor's list knows which one is meant."""
+    where: dict[str, list[str]] = {}
+    for module in MODULES:
+        for one in types_of(module):
+            where.setdefault(one, []).append(module)
+    assert where["Table"] == ["schema.table"], "the look finds them"
+    assert where["Row"] == ["schema.table"], "aliases too"
+    assert {one: modules_ for one, modules_ in where.items() if len(modules_) > 1} == {}
+
+
 def test_the_imports_are_really_read() -> None:
     assert {"engine.work.item", "frames.types"} <= imports_of("engine.cell.frontend")
     assert "models.base" in imports_of("engine.work.item")

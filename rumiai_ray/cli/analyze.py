@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rumiai_ray.cli.help_text import examples
-from rumiai_ray.cli.options import with_settings
+from rumiai_ray.cli.options import RunId, with_settings
 from rumiai_ray.cli.terminal import say
 from rumiai_ray.config import BaseConfig  # noqa: TC001 -- typer reads the annotations
 
@@ -31,9 +31,6 @@ Inputs = Annotated[
         help="Paths, folders, http(s) URLs or fsspec URIs; a name that begins with a dash goes after `--`.",
         show_default=False,
     ),
-]
-RunId = Annotated[
-    str | None, typer.Option("--run-id", envvar="RUMIAI_RUN_ID", help="Name of the run; made up where not given.", show_default=False)
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, everything else on stderr.")]
 EXAMPLES = examples(

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from rumiai_ray.cli.exits import Exit  # noqa: TC001 -- typer reads the annotations
 from rumiai_ray.cli.help_text import examples
-from rumiai_ray.cli.options import with_settings
+from rumiai_ray.cli.options import RunId, with_settings
 from rumiai_ray.cli.terminal import say
 from rumiai_ray.config import BaseConfig  # noqa: TC001 -- typer reads the annotations
 
@@ -36,7 +36,6 @@ InputColumn = Annotated[
     ),
 ]
 IdColumn = Annotated[str | None, typer.Option("--id-column", help="Manifest column with the id; `id` where not given.", show_default=False)]
-RunId = Annotated[str | None, typer.Option("--run-id", envvar="RUMIAI_RUN_ID", help="Name of the run; made up where not given.")]
 EXAMPLES = examples(
     "rumiai-ray batch --manifest posts.csv --input-column url",
     "rumiai-ray batch --manifest s3://bucket/posts.parquet --out s3://bucket/runs",
@@ -181,7 +180,7 @@ def _run(prepared: Prepared, begin: Callable[[], tuple[RunWriter, Remaining]]) -
     """Run what `begin` returns, which is called when Ray is there: a run that cannot start leaves nothing."""
     from rumiai_ray.cli.batch_progress import BatchProgress  # noqa: PLC0415
     from rumiai_ray.cli.endings import run_to_the_end, scratch_directory  # noqa: PLC0415
-    from rumiai_ray.engine.batch import Batch  # noqa: PLC0415
+    from rumiai_ray.engine.batch import BatchRun  # noqa: PLC0415
     from rumiai_ray.engine.ray_session.session import connected  # noqa: PLC0415
     from rumiai_ray.engine.results.summary import figures_of, speed_of_light, summary_of  # noqa: PLC0415
     from rumiai_ray.engine.setup.machines import cluster_of_now, cores_of_now, plan_of_ray  # noqa: PLC0415
@@ -191,7 +190,7 @@ def _run(prepared: Prepared, begin: Callable[[], tuple[RunWriter, Remaining]]) -
         writer, left = begin()
         say(f"run {prepared.manifest.run_id}: {left.count} entries", err=True)
         progress = BatchProgress(prepared.models, plan.actors)
-        engine = Batch(prepared.config, prepared.stage(workdir), writer, here, plan, progress)
+        engine = BatchRun(prepared.config, prepared.stage(workdir), writer, here, plan, progress)
 
         def work() -> Literal["complete", "partial"]:
             with progress:

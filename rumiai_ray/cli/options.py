@@ -35,6 +35,11 @@ Verbose = Annotated[
     ),
 ]
 
+RunId = Annotated[
+    str | None, typer.Option("--run-id", envvar="RUMIAI_RUN_ID", help="Name of the run; made up where not given.", show_default=False)
+]
+
+PrintJson = Annotated[bool, typer.Option("--json", help="Print it as JSON.")]
 
 CsvRaw = Annotated[
     bool,

@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from rumiai_ray.cli.options import with_settings
+from rumiai_ray.cli.options import PrintJson, with_settings
 from rumiai_ray.cli.tables import folding
 from rumiai_ray.cli.terminal import SafeConsole, say, say_json
 from rumiai_ray.config import BaseConfig  # noqa: TC001 -- typer reads the annotations
@@ -26,7 +26,6 @@ Cpus = Annotated[int | None, typer.Option("--cpus", min=1, help="CPUs of a machi
 Gpus = Annotated[int | None, typer.Option("--gpus", min=0, help="Its GPUs.", show_default=False)]
 GpuMemory = Annotated[float | None, typer.Option("--gpu-memory", min=1, help="Memory of each of them, in GB.", show_default=False)]
 Memory = Annotated[float | None, typer.Option("--memory", min=1, help="Its memory in GB; by default 4 for each CPU.", show_default=False)]
-AsJson = Annotated[bool, typer.Option("--json", help="Print it as JSON.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -40,7 +39,7 @@ def plan(
     gpus: Gpus = None,
     gpu_memory: GpuMemory = None,
     memory: Memory = None,
-    as_json: AsJson = False,  # noqa: FBT002 -- typer's way
+    as_json: PrintJson = False,  # noqa: FBT002 -- typer's way
 ) -> None:
     """Show cells, actors and what each takes: of this machine, of the cluster RAY_ADDRESS names, or of a machine that is described."""
     from rumiai_ray.engine.setup.machines import wishes_of  # noqa: PLC0415
@@ -90,7 +89,7 @@ def _models(config: BaseConfig, device: str) -> tuple[ModelPlan, ...]:
 
     if config.profile == "auto":
         return _auto(config, device)
-    wanted = [weights.Wanted(model_class(name), config.model_settings(name)) for name in config.models]
+    wanted = [weights.WantedModel(model_class(name), config.model_settings(name)) for name in config.models]
     try:
         return weights.resolve_all(wanted, profile=config.profile, directories=weight_directories(config), device=device)
     except weights.MissingWeightsError as error:

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
 from rumiai_ray.cli.exits import Exit
-from rumiai_ray.cli.options import Verbose, say_more, with_settings
+from rumiai_ray.cli.options import PrintJson, Verbose, say_more, with_settings
 from rumiai_ray.cli.tables import folding
 from rumiai_ray.cli.terminal import SafeConsole, say, say_json
 from rumiai_ray.config import BaseConfig  # noqa: TC001 -- typer reads the annotations
 
 if TYPE_CHECKING:
     from rumiai_ray.engine.warm.answers import Held
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print it as JSON.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -39,14 +37,14 @@ def up(config: BaseConfig) -> None:
     from rumiai_ray.engine.ray_session.local import cpus_to_count  # noqa: PLC0415
     from rumiai_ray.engine.ray_session.local_head import alone, find_head, start_head  # noqa: PLC0415
     from rumiai_ray.engine.ray_session.session import check_address  # noqa: PLC0415
-    from rumiai_ray.engine.warm.client import Wanted, keep  # noqa: PLC0415
+    from rumiai_ray.engine.warm.client import WantedCell, keep  # noqa: PLC0415
     from rumiai_ray.provenance import source_sha256  # noqa: PLC0415
 
     with noise_to_stderr():
         check_address()
         preflight(config)
         kept = kept_by_warm_cell(config)
-        wanted = Wanted(config, choose_or_fetch(config, kept=kept, asking=may_ask()), source_sha256())
+        wanted = WantedCell(config, choose_or_fetch(config, kept=kept, asking=may_ask()), source_sha256())
         if not os.environ.get("RAY_ADDRESS"):
             with alone():
                 if find_head() is None:
@@ -80,7 +78,7 @@ def down(verbose: Verbose = 0) -> None:
     say("ended the Ray of this machine and its warm cell" if ended else "nothing was up", err=True)
 
 
-def status(as_json: AsJson = False, verbose: Verbose = 0) -> None:  # noqa: FBT002 -- typer's way
+def status(as_json: PrintJson = False, verbose: Verbose = 0) -> None:  # noqa: FBT002 -- typer's way
     """Say what is kept warm, where, and who uses it."""
     say_more(verbose)
     from rumiai_ray.cli.endings import noise_to_stderr  # noqa: PLC0415

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from rumiai_ray.ingest.entries import Entry
     from rumiai_ray.runs.writer import RunWriter
 
-__all__ = ["Batch", "StalledError", "Watcher"]
+__all__ = ["BatchRun", "StalledError", "Watcher"]
 
 
 class Watcher(Protocol):
@@ -42,7 +42,7 @@ class Watcher(Protocol):
         """So many entries of so many are committed."""
 
 
-class Batch:
+class BatchRun:
     """One run over many entries."""
 
     def __init__(self, config: BaseConfig, stage: Stage, writer: RunWriter, here: LocalRay, plan: Plan, watcher: Watcher) -> None:

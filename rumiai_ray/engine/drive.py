@@ -37,7 +37,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import ray
 from ray.exceptions import RayError
 
-from rumiai_ray.engine.cell.dispatcher import Row, arrived
+from rumiai_ray.engine.cell.dispatcher import WorkRow, arrived
 from rumiai_ray.engine.cell.messages import Index
 from rumiai_ray.engine.results.entry_tracker import Ledger, Settled
 from rumiai_ray.engine.results.failure_records import log_answer, log_dead_letter
@@ -95,7 +95,7 @@ class RowPool(Protocol):
     def last_news_s(self) -> float: ...  # noqa: D102
     def want(self, count: int) -> None: ...  # noqa: D102
     def release(self) -> None: ...  # noqa: D102
-    def submit(self, row: Row) -> None: ...  # noqa: D102
+    def submit(self, row: WorkRow) -> None: ...  # noqa: D102
     def waits(self) -> list[Any]: ...  # noqa: D102
     def ready(self, references: Collection[Any]) -> Iterable[Done]: ...  # noqa: D102
 
@@ -303,7 +303,7 @@ class Drive:
                 if not self._pool.wanted:
                     self._pool.want(1)  # before the row is placed, which needs a Ray
                     self._news()
-                self._pool.submit(Row(*row.placed()))
+                self._pool.submit(WorkRow(*row.placed()))
                 self._observer.submitted()
             elif row.work is not None:
                 # Nothing to ask a model: a dead letter, a repeat, or a video that no model wants anything of.

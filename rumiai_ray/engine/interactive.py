@@ -128,7 +128,7 @@ class Interactive:
     def _supply(self, held: ExitStack) -> CellSupply:
         """A warm cell where there is one, else a Ray with room for a cell of our own; `held` lets go of either."""
         models, engine = self._stage.models, self._config.engine
-        wanted = warm.Wanted(self._config, models, self._writer.manifest.source_sha256)
+        wanted = warm.WantedCell(self._config, models, self._writer.manifest.source_sha256)
         lease = held.enter_context(warm.borrowed(wanted, self._reporter.stage, self._drive.raise_if_stopped))
         self.figures["cell"] = "warm" if lease else "of this run"
         supply: CellSupply

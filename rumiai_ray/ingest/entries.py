@@ -20,7 +20,7 @@ from rumiai_ray.shown import shown_addresses, shown_input
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from rumiai_ray.ingest.manifest.rows import Row
+    from rumiai_ray.ingest.manifest.rows import ManifestRow
 
 _LOG = logging.getLogger(__name__)
 
@@ -179,7 +179,7 @@ class _RowReader:
         self._id_required = id_column is not None
         self._namer = Namer()
 
-    def entry(self, line: int, row: Row | InputError) -> Entry:
+    def entry(self, line: int, row: ManifestRow | InputError) -> Entry:
         """The entry of one row.
 
         Raises:

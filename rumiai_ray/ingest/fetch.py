@@ -16,18 +16,18 @@ from rumiai_ray.ingest.retry import retrying
 from rumiai_ray.ingest.room import SCRATCH_PREFIX, Room
 from rumiai_ray.ingest.saving import storage_error
 from rumiai_ray.ingest.sites import fetch as sites
-from rumiai_ray.ingest.video import Video, VideoMetadata
+from rumiai_ray.ingest.video import FetchedVideo, VideoMetadata
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from rumiai_ray.ingest.entries import Entry
 
-__all__ = ["FetchLimits", "Video", "VideoMetadata", "fetch"]
+__all__ = ["FetchLimits", "FetchedVideo", "VideoMetadata", "fetch"]
 
 
 @contextmanager
-def fetch(entry: Entry, limits: FetchLimits, workdir: Path) -> Iterator[Video]:
+def fetch(entry: Entry, limits: FetchLimits, workdir: Path) -> Iterator[FetchedVideo]:
     """The video behind `entry`, for as long as the context is open; then what was downloaded is deleted.
 
     Args:
@@ -61,7 +61,7 @@ def fetch(entry: Entry, limits: FetchLimits, workdir: Path) -> Iterator[Video]:
         yield video
 
 
-def _downloader(in_store: bool, address: str) -> Callable[[str, Path, Network, FetchLimits], Video]:  # noqa: FBT001 -- private
+def _downloader(in_store: bool, address: str) -> Callable[[str, Path, Network, FetchLimits], FetchedVideo]:  # noqa: FBT001 -- private
     if in_store:
         return stores.download
     return sites.download if sites.knows(address) else web.download

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rumiai_ray.errors import InputError, MediaError
-from rumiai_ray.ingest.video import Video, VideoMetadata
+from rumiai_ray.ingest.video import FetchedVideo, VideoMetadata
 
 if TYPE_CHECKING:
     from io import BufferedReader
@@ -64,7 +64,7 @@ def _check_kind(mode: int, path: str) -> None:
             raise InputError(what, path, hint)
 
 
-def local_video(path: str, limits: FetchLimits, metadata: VideoMetadata | None = None) -> Video:
+def local_video(path: str, limits: FetchLimits, metadata: VideoMetadata | None = None) -> FetchedVideo:
     """The video in a local file, left where it is.
 
     Args:
@@ -83,7 +83,7 @@ def local_video(path: str, limits: FetchLimits, metadata: VideoMetadata | None =
             digest = hashlib.file_digest(stream, "sha256")
         except OSError as error:
             raise InputError(f"cannot be read: {error.strerror}", path, "check the disk and the mount") from error
-    return Video(digest.hexdigest(), Path(path), size_bytes, metadata or VideoMetadata())
+    return FetchedVideo(digest.hexdigest(), Path(path), size_bytes, metadata or VideoMetadata())
 
 
 def check_size(size_bytes: int, subject: str, limits: FetchLimits) -> None:

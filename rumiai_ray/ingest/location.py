@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from rumiai_ray.errors import InputError
 
-Kind = Literal["file", "web", "store"]
+LocationKind = Literal["file", "web", "store"]
 
 WEB_SCHEMES = ("http", "https")
 
@@ -30,7 +30,7 @@ _QUOTES = (('"', '"'), ("'", "'"), ("“", "”"), ("<", ">"))
 class Location:
     """Where an input is."""
 
-    kind: Kind
+    kind: LocationKind
     address: str
     """Absolute path, or the URL or URI as it was given."""
 

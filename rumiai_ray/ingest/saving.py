@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING
 
 from rumiai_ray.errors import StorageError
 from rumiai_ray.ingest.local import check_size, too_large
-from rumiai_ray.ingest.video import Video, VideoMetadata
+from rumiai_ray.ingest.video import FetchedVideo, VideoMetadata
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,9 +82,9 @@ def saving(folder: Path, subject: str, limits: FetchLimits) -> Iterator[Saving]:
         part.unlink(missing_ok=True)
 
 
-def saved_video(folder: Path, saved: Saving, metadata: VideoMetadata) -> Video:
+def saved_video(folder: Path, saved: Saving, metadata: VideoMetadata) -> FetchedVideo:
     """The video that `saving` left in `folder`."""
-    return Video(saved.sha256, folder / NAME, saved.size_bytes, metadata)
+    return FetchedVideo(saved.sha256, folder / NAME, saved.size_bytes, metadata)
 
 
 def storage_error(error: OSError, path: str) -> StorageError:

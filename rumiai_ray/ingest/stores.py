@@ -8,7 +8,7 @@ from typing import IO, TYPE_CHECKING, Any
 from rumiai_ray.errors import InputError, RumiaiError, TransientError
 from rumiai_ray.ingest.outcomes import PrivateError, RemovedError
 from rumiai_ray.ingest.saving import saved_video, saving
-from rumiai_ray.ingest.video import Video, VideoMetadata
+from rumiai_ray.ingest.video import FetchedVideo, VideoMetadata
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +34,7 @@ def opened(uri: str) -> Iterator[IO[bytes]]:
             yield stream
 
 
-def download(uri: str, folder: Path, network: Network, limits: FetchLimits) -> Video:
+def download(uri: str, folder: Path, network: Network, limits: FetchLimits) -> FetchedVideo:
     """Fetch the object at `uri` into `folder`. The driver keeps its own connections; of `network` only the deadline is used.
 
     Raises:

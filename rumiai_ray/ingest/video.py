@@ -37,7 +37,7 @@ class VideoMetadata:
 
 
 @dataclass(frozen=True)
-class Video:
+class FetchedVideo:
     """One video, readable at `path` while the context that gave it out is open."""
 
     video_key: str

@@ -22,7 +22,7 @@ from rumiai_ray.ingest.network import Connection, SecureConnection
 from rumiai_ray.ingest.outcomes import BlockedError, NoVideoError, PrivateError, RateLimitedError, RemovedError
 from rumiai_ray.ingest.saving import saved_video, saving
 from rumiai_ray.ingest.sniffing import page_kind
-from rumiai_ray.ingest.video import Video, VideoMetadata
+from rumiai_ray.ingest.video import FetchedVideo, VideoMetadata
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +43,7 @@ _SAFE = "%/:?#[]@!$&'()*+,;=~-._"
 """RFC 3986's reserved and unreserved characters, and '%': what is encoded already stays as it is."""
 
 
-def download(url: str, folder: Path, network: Network, limits: FetchLimits) -> Video:
+def download(url: str, folder: Path, network: Network, limits: FetchLimits) -> FetchedVideo:
     """Fetch the media file at `url` into `folder`; redirects are followed, every hop's address is checked.
 
     Raises:
@@ -152,7 +152,7 @@ def _redirected(url: str, response: http.client.HTTPResponse) -> str:
     return target
 
 
-def _save(response: http.client.HTTPResponse, url: str, folder: Path, network: Network, limits: FetchLimits) -> Video:
+def _save(response: http.client.HTTPResponse, url: str, folder: Path, network: Network, limits: FetchLimits) -> FetchedVideo:
     expected = response.length
     if expected is not None and expected > limits.max_bytes:
         raise too_large(url, limits)

@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from rumiai_ray.insights.thresholds import Thresholds
-    from rumiai_ray.insights.video import Video
+    from rumiai_ray.insights.video import AnalysedVideo
 
 
 @dataclass(frozen=True)
-class Insights:
+class VideoInsights:
     """What was derived."""
 
     tables: Mapping[str, pa.Table]
@@ -37,7 +37,7 @@ class Insights:
     tracks: Tracks
 
 
-def derive(video: Video, thresholds: Thresholds) -> Insights:
+def derive(video: AnalysedVideo, thresholds: Thresholds) -> VideoInsights:
     """Link, grow, measure. The same for any order of the rows, and however the video was cut into batches."""
     tracks = link(video, thresholds)
     evidence = Evidence(video, tracks, thresholds)
@@ -53,4 +53,4 @@ def derive(video: Video, thresholds: Thresholds) -> Insights:
         WINDOWS: windows(derived, thresholds),
         TIMELINE: timeline(derived, seconds),
     }
-    return Insights({table.name: table.rows(records) for table, records in rows.items()}, tracks)
+    return VideoInsights({table.name: table.rows(records) for table, records in rows.items()}, tracks)

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from rumiai_ray.insights.looks import Look
     from rumiai_ray.insights.thresholds import Thresholds
     from rumiai_ray.insights.tracks import Tracks
-    from rumiai_ray.insights.video import Row, Video
+    from rumiai_ray.insights.video import AnalysedVideo
+    from rumiai_ray.schema.table import Row
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Evidence:
     frame could not show it, because the model looked at one frame of the shot only, or where confidence and size speak for it.
     """
 
-    video: Video
+    video: AnalysedVideo
     tracks: Tracks
     thresholds: Thresholds
 

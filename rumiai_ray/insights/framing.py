@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rumiai_ray.insights.looks import EPSILON_S
 from rumiai_ray.insights.people import parts_of
-from rumiai_ray.insights.video import FACES, OBJECTS, Row, Video, most, share, weighted_mean
+from rumiai_ray.insights.video import FACES, OBJECTS, AnalysedVideo, most, share, weighted_mean
 from rumiai_ray.schema.framing import SHOT_SIZES, SHOT_TYPES
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from rumiai_ray.insights.people import Frame, Part
     from rumiai_ray.insights.thresholds import Thresholds
+    from rumiai_ray.schema.table import Row
 
 
 def seconds_of(duration_s: float) -> list[tuple[int, float]]:
@@ -24,12 +25,12 @@ def seconds_of(duration_s: float) -> list[tuple[int, float]]:
     return [(number, min(number + 1.0, duration_s)) for number in range(max(1, math.ceil(duration_s - 1e-9)))]
 
 
-def per_second(video: Video, frames: Sequence[Frame]) -> list[Row]:
+def per_second(video: AnalysedVideo, frames: Sequence[Frame]) -> list[Row]:
     """Rows of `person_framing_seconds`."""
     return [_second(video, number, end_s, parts_of(frames, number, end_s)) for number, end_s in seconds_of(video.duration_s)]
 
 
-def _second(video: Video, number: int, end_s: float, parts: Sequence[Part]) -> Row:
+def _second(video: AnalysedVideo, number: int, end_s: float, parts: Sequence[Part]) -> Row:
     return {
         "second": number,
         "end_s": end_s,
@@ -59,7 +60,7 @@ def share_of_time(told: Iterable[tuple[bool, float]]) -> float | None:
     return weighted_mean((float(holds), time_s) for holds, time_s in told)
 
 
-def whole_video(video: Video, frames: Sequence[Frame], seconds: Sequence[Row], thresholds: Thresholds) -> Row:
+def whole_video(video: AnalysedVideo, frames: Sequence[Frame], seconds: Sequence[Row], thresholds: Thresholds) -> Row:
     """The row of `person_framing`.
 
     Args:

@@ -15,7 +15,8 @@ from rumiai_ray.insights.video import SHOTS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rumiai_ray.insights.video import Row, Video
+    from rumiai_ray.insights.video import AnalysedVideo
+    from rumiai_ray.schema.table import Row
 
 _DIGITS = 6
 """Digits of seconds in which two distances are compared: beyond them lies the rounding of floats."""
@@ -23,14 +24,14 @@ _ROUNDING_S = 10**-_DIGITS
 
 
 @dataclass(frozen=True)
-class Place:
+class ShotPlace:
     """Where one row's frame lies. Both are None where shots were not analysed."""
 
     shot_index: int | None
     is_key_frame: bool | None
 
 
-def places(video: Video, rows: Sequence[Row]) -> list[Place]:
+def places(video: AnalysedVideo, rows: Sequence[Row]) -> list[ShotPlace]:
     """The place of each of `rows`, which have `frame_index` and `time_s`; several rows may share a frame.
 
     The key frame of a shot is the frame that is on the screen in the middle of the shot, else the frame that begins nearest to the middle,
@@ -38,7 +39,7 @@ def places(video: Video, rows: Sequence[Row]) -> list[Place]:
     """
     shots = video.rows("shots", "start_s") if video.ran(SHOTS) else []
     if not shots:
-        return [Place(None, None)] * len(rows)
+        return [ShotPlace(None, None)] * len(rows)
     belongs_to = [video.shot_at(row["time_s"]) or 0 for row in rows]
     nearest: dict[int, tuple[float, int]] = {}
     for row, shot in zip(rows, belongs_to, strict=True):
@@ -46,4 +47,4 @@ def places(video: Video, rows: Sequence[Row]) -> list[Place]:
         is_shown = row["time_s"] <= middle_s < video.shown_until_s[row["frame_index"]] - _ROUNDING_S
         distance_s = 0.0 if is_shown else abs(row["time_s"] - middle_s)
         nearest[shot] = min(nearest.get(shot, (math.inf, 0)), (round(distance_s, _DIGITS), row["frame_index"]))
-    return [Place(shot, row["frame_index"] == nearest[shot][1]) for row, shot in zip(rows, belongs_to, strict=True)]
+    return [ShotPlace(shot, row["frame_index"] == nearest[shot][1]) for row, shot in zip(rows, belongs_to, strict=True)]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rumiai_ray.insights.looks import EPSILON_S
 from rumiai_ray.insights.shot_size import NONE, size_of_frame
 from rumiai_ray.insights.talking import talking_faces
-from rumiai_ray.insights.video import FACES, OBJECTS, Row, Video, by_frame
+from rumiai_ray.insights.video import FACES, OBJECTS, AnalysedVideo, by_frame
 from rumiai_ray.schema.framing import SHOT_TYPE_OF
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from rumiai_ray.insights.evidence import Evidence
     from rumiai_ray.insights.looks import Look
+    from rumiai_ray.schema.table import Row
 
 PERSON = "person"
 """COCO's label."""
@@ -80,7 +81,7 @@ def parts_of(frames: Sequence[Frame], start_s: float, end_s: float) -> list[Part
     ]
 
 
-def frames_of(video: Video, evidence: Evidence) -> list[Frame]:
+def frames_of(video: AnalysedVideo, evidence: Evidence) -> list[Frame]:
     """Every frame that mediapipe or yolo looked at, in time order, with the faces and persons that count."""
     faces = by_frame([row for row in video.rows("faces", "frame_index") if evidence.counts("faces", row)])
     poses, gazes = (by_frame(video.rows(name, "frame_index")) for name in ("poses", "gaze"))

@@ -9,7 +9,8 @@ from rumiai_ray.schema.framing import SHOT_SIZES
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from rumiai_ray.insights.video import Row, Video
+    from rumiai_ray.insights.video import AnalysedVideo
+    from rumiai_ray.schema.table import Row
 
 EXTREME_CLOSE_UP, CLOSE_UP, MEDIUM_CLOSE_UP, MEDIUM, MEDIUM_FULL, FULL, WIDE, NONE = SHOT_SIZES
 
@@ -50,7 +51,7 @@ def size_of(face: Row | None, pose: Row | None) -> str:
     return next((size for limit, size in _HEAD_FROM if head >= limit), WIDE)
 
 
-def size_of_frame(video: Video, faces: list[Row], poses: list[Row], talking: Collection[int] = ()) -> str:
+def size_of_frame(video: AnalysedVideo, faces: list[Row], poses: list[Row], talking: Collection[int] = ()) -> str:
     """The size of a shot of a frame's main subject: the largest face, central and talking ones before others; else the largest pose.
 
     Args:
@@ -72,7 +73,7 @@ def size_of_frame(video: Video, faces: list[Row], poses: list[Row], talking: Col
     return NONE
 
 
-def _centrality(video: Video, row: Row) -> float:
+def _centrality(video: AnalysedVideo, row: Row) -> float:
     """1 in the middle of the picture's width, a half at its edges."""
     return float(1 - abs((row["x1"] + row["x2"]) / 2 / video.width_px - 0.5))
 

@@ -18,7 +18,20 @@ import numpy as np
 from rumiai_ray.insights.calls_to_action import called_for, joined_words
 from rumiai_ray.insights.looks import EPSILON_S, shown_between, worth
 from rumiai_ray.insights.people import parts_of
-from rumiai_ray.insights.video import EMOTIONS, FACES, OBJECTS, SHOTS, SOUND, SPEECH, TEXTS, Row, Video, by_frame, covered_s, merged, share
+from rumiai_ray.insights.video import (
+    EMOTIONS,
+    FACES,
+    OBJECTS,
+    SHOTS,
+    SOUND,
+    SPEECH,
+    TEXTS,
+    AnalysedVideo,
+    by_frame,
+    covered_s,
+    merged,
+    share,
+)
 from rumiai_ray.schema.sound import QUIETEST_DBFS
 
 if TYPE_CHECKING:
@@ -29,6 +42,7 @@ if TYPE_CHECKING:
     from rumiai_ray.insights.evidence import Evidence
     from rumiai_ray.insights.looks import Look
     from rumiai_ray.insights.people import Frame, Part
+    from rumiai_ray.schema.table import Row
 
 
 @dataclass(frozen=True)
@@ -54,7 +68,7 @@ class Heard:
 class Derived:
     """A video and all that windows and timeline are built on."""
 
-    video: Video
+    video: AnalysedVideo
     frames: Sequence[Frame]
     evidence: Evidence
     spans: Sequence[Row]

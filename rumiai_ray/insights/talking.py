@@ -7,12 +7,13 @@ from collections import defaultdict
 from statistics import pstdev
 from typing import TYPE_CHECKING
 
-from rumiai_ray.insights.video import FACES, SPEECH, Row, Video
+from rumiai_ray.insights.video import FACES, SPEECH, AnalysedVideo
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from rumiai_ray.insights.tracks import Tracks
+    from rumiai_ray.schema.table import Row
 
 JAW_OPEN = "jaw_open"
 """MediaPipe's blendshape `jawOpen`, 0 to 1, of a row of `faces`."""
@@ -28,7 +29,7 @@ speakers (GRID), at most 0.022 in the 67 of five silent people (three sign, two 
 """
 
 
-def talking_faces(video: Video, tracks: Tracks) -> Mapping[int, set[int]]:
+def talking_faces(video: AnalysedVideo, tracks: Tracks) -> Mapping[int, set[int]]:
     """`face_index` of the faces that talk, by `frame_index`.
 
     A face talks in a frame during a segment of speech if the opening of its jaw varies among the sightings of its track around the frame,

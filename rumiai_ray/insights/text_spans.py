@@ -13,13 +13,14 @@ from rapidfuzz.fuzz import ratio
 
 from rumiai_ray.insights.calls_to_action import calls_to_action
 from rumiai_ray.insights.looks import EPSILON_S, worth
-from rumiai_ray.insights.video import SPEECH, TEXTS, Row, Video, most, weighted_median
+from rumiai_ray.insights.video import SPEECH, TEXTS, AnalysedVideo, most, weighted_median
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from rumiai_ray.insights.looks import Look
     from rumiai_ray.insights.thresholds import Thresholds
+    from rumiai_ray.schema.table import Row
 
 _SIDES = ("x1", "y1", "x2", "y2")
 _LOWER = ("x1", "y1")
@@ -65,7 +66,7 @@ class Texts:
     of which more frames were looked at."""
 
 
-def grow(video: Video, thresholds: Thresholds) -> Texts:
+def grow(video: AnalysedVideo, thresholds: Thresholds) -> Texts:
     """The texts; none where texts were not read. A sighting is one caption: the lines of a block, joined.
 
     A sighting goes on with the span that is most like it in words, among those near enough in place and time whose text is like enough;
@@ -105,7 +106,7 @@ def grow(video: Video, thresholds: Thresholds) -> Texts:
     return Texts([row for row, _ in numbered], parts)
 
 
-def _counts(span: _Span, video: Video, looks_in_shot: Mapping[int | None, int], thresholds: Thresholds) -> bool:
+def _counts(span: _Span, video: AnalysedVideo, looks_in_shot: Mapping[int | None, int], thresholds: Thresholds) -> bool:
     """Whether there is evidence for a text: two frames, a held frame, the only frame of a shot, or a confident reading."""
     if sum(worth(look.shown_s, video.step_s) for look in span.looks) > 1:
         return True
@@ -113,7 +114,7 @@ def _counts(span: _Span, video: Video, looks_in_shot: Mapping[int | None, int], 
     return only_look or span.last["confidence"] >= thresholds.single_text_confidence
 
 
-def _parts(span: _Span, video: Video) -> Iterator[_Span]:
+def _parts(span: _Span, video: AnalysedVideo) -> Iterator[_Span]:
     """What of a span is in each shot."""
     pairs = zip(span.sightings, span.looks, strict=True)
     for _, run in groupby(pairs, key=lambda pair: video.shot_at(pair[1].shown_from_s)):
@@ -121,7 +122,7 @@ def _parts(span: _Span, video: Video) -> Iterator[_Span]:
         yield _Span(list(sightings), list(looks))
 
 
-def _pairs(sightings: Sequence[Row], spans: Sequence[_Span], video: Video, thresholds: Thresholds) -> list[tuple[Row, _Span]]:
+def _pairs(sightings: Sequence[Row], spans: Sequence[_Span], video: AnalysedVideo, thresholds: Thresholds) -> list[tuple[Row, _Span]]:
     """Sightings of one frame with the spans they go on with, the most alike first."""
     reach_px = thresholds.text_move * math.hypot(video.width_px, video.height_px)
     candidates = []
@@ -183,7 +184,7 @@ def _distance_px(one: Row, other: Row) -> float:
     return math.hypot(x, y)
 
 
-def _row(span: _Span, video: Video, spoken: Sequence[Row] | None, thresholds: Thresholds) -> Row:
+def _row(span: _Span, video: AnalysedVideo, spoken: Sequence[Row] | None, thresholds: Thresholds) -> Row:
     sightings = list(zip(span.sightings, (look.length_s for look in span.looks), strict=True))
     start_s, end_s = span.looks[0].start_s, span.looks[-1].end_s
     best: dict[str, float] = {}

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rumiai_ray.insights.stretch import Derived
-    from rumiai_ray.insights.video import Row
+    from rumiai_ray.schema.table import Row
 
 _FROM_FRAMING = ("people", "face_visibility_rate", "average_face_size", "shot_size", "shot_type", "eye_contact_rate")
 

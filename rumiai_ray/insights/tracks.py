@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
     from rumiai_ray.insights.looks import Look
     from rumiai_ray.insights.thresholds import Thresholds
-    from rumiai_ray.insights.video import Row, Video
+    from rumiai_ray.insights.video import AnalysedVideo
+    from rumiai_ray.schema.table import Row
 
 _BUFFER_FPS = 30
 """The unit in which the library counts the time that a track may be lost."""
@@ -51,7 +52,7 @@ class Tracks:
         return [self.track_of.get((table, row["frame_index"], row[TRACKED[table].key[-1]])) for row in rows]
 
 
-def link(video: Video, thresholds: Thresholds) -> Tracks:
+def link(video: AnalysedVideo, thresholds: Thresholds) -> Tracks:
     """Link the boxes of all tracked tables. A box that is linked to no other has no track, unless its frame is held."""
     linked = sorted(
         (boxes for boxes in _linked(video, thresholds) if len(boxes) > 1 or worth(boxes[0]["look"].shown_s, video.step_s) > 1),
@@ -82,7 +83,7 @@ def link(video: Video, thresholds: Thresholds) -> Tracks:
     return Tracks(rows, track_of, looks)
 
 
-def _linked(video: Video, thresholds: Thresholds) -> Iterator[list[Row]]:
+def _linked(video: AnalysedVideo, thresholds: Thresholds) -> Iterator[list[Row]]:
     """Boxes that belong together, in time order, for each shot, table and label by itself."""
     groups: defaultdict[tuple[str, str, int | None], defaultdict[int, list[Row]]] = defaultdict(lambda: defaultdict(list))
     for box in _boxes(video):
@@ -92,7 +93,7 @@ def _linked(video: Video, thresholds: Thresholds) -> Iterator[list[Row]]:
         yield from _follow(groups[key], gaps_s[key[0]], video.step_s, thresholds)
 
 
-def _boxes(video: Video) -> Iterator[Row]:
+def _boxes(video: AnalysedVideo) -> Iterator[Row]:
     """Rows of all tracked tables in one form, in one order."""
     for of, table in TRACKED.items():
         if not video.ran(table.made_by[0]):

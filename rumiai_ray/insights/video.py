@@ -7,7 +7,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rumiai_ray.insights.looks import grid_step_s, looks_of, usual_distance_s
 from rumiai_ray.schema.run import Status
@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from rumiai_ray.insights.looks import Look
-
-Row = dict[str, Any]
+    from rumiai_ray.schema.table import Row
 
 FACES, OBJECTS, TEXTS, SPEECH, EMOTIONS, SHOTS, SOUND = "mediapipe", "yolo", "ocr", "whisper", "emotion", "shots", "sound"
 """The families, by what is asked of them here."""
@@ -36,7 +35,7 @@ class Ending:
 
 
 @dataclass(frozen=True)
-class Video:
+class AnalysedVideo:
     """One video's rows and what they are measured against. The order of rows does not matter."""
 
     duration_s: float

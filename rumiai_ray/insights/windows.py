@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rumiai_ray.insights.people import Part
     from rumiai_ray.insights.stretch import Derived
     from rumiai_ray.insights.thresholds import Thresholds
-    from rumiai_ray.insights.video import Row
+    from rumiai_ray.schema.table import Row
 
 _PARTS = ((12.0, 3), (27.0, 4))
 """(middles up to this many seconds, parts), else the next; the original's."""

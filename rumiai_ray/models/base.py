@@ -150,6 +150,9 @@ class Thumbnails:
     """When the last own frame ends: where the next stretch begins, or the video's end."""
 
 
+Box = tuple[float, float, float, float]
+"""x1, y1, x2, y2 in pixels of the image that the model was given; may reach outside it."""
+
 Batch = FrameBatch | AudioChunk | Thumbnails
 """What a model is asked about: one of them, as its `consumes` says."""
 Consumes = Literal["frames", "audio", "thumbnails"]

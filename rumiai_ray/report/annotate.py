@@ -20,7 +20,7 @@ from rumiai_ray.errors import ConfigError, MediaError, StorageError
 from rumiai_ray.frames.decode.parent import DecodedFrame, DecodedSound, decode
 from rumiai_ray.frames.sampling import SamplingSpec
 from rumiai_ray.frames.types import AUDIO_RATE_HZ, SourceFacts
-from rumiai_ray.report.draw import DRAWN, FrameRows, Painter
+from rumiai_ray.report.draw import DRAWN, FramePainter, FrameRows
 from rumiai_ray.report.rows import RunRows
 from rumiai_ray.report.write import find_video
 from rumiai_ray.schema.registry import made_by
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rumiai_ray.frames.limits import DecodeLimits
-    from rumiai_ray.report.rows import Row
     from rumiai_ray.runs.reader import Run
+    from rumiai_ray.schema.table import Row
 
 _EVERY_FRAME = SamplingSpec(fps=240.0, long_side_px=1280, jpeg_quality=92)
 """A grid finer than any video's frames takes each of them once."""
@@ -166,7 +166,7 @@ def _even(nearest: Nearest, video: Row, piece: DecodedFrame) -> np.ndarray[Any, 
     if picture is None:
         raise MediaError("the decoder gave no picture")
     height, width = picture.shape[:2]
-    painted = Painter((width, height), (video["width_px"], video["height_px"])).paint(
+    painted = FramePainter((width, height), (video["width_px"], video["height_px"])).paint(
         np.asarray(picture, np.uint8), nearest.at(piece.time_s)
     )
     return np.asarray(cv2.copyMakeBorder(painted, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE), np.uint8)

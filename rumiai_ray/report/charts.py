@@ -17,7 +17,7 @@ _STEPS = (1, 2, 5, 10)
 
 
 @dataclass(frozen=True)
-class Bar:
+class CountBar:
     """One bar."""
 
     name: str
@@ -31,7 +31,7 @@ class Bars:
     """One chart."""
 
     title: str
-    bars: tuple[Bar, ...] = ()
+    bars: tuple[CountBar, ...] = ()
     note: str = ""
     upright: bool = False
     """A histogram, whose bars stand side by side."""
@@ -46,7 +46,7 @@ class Bars:
 def bars_of(title: str, counts: Sequence[tuple[str, int]]) -> Bars:
     """Names with how often, the most frequent ones."""
     longest = max((number for _, number in counts), default=0)
-    shown = tuple(Bar(name, number, f"{100 * number / longest:.2f}") for name, number in counts[:_BARS])
+    shown = tuple(CountBar(name, number, f"{100 * number / longest:.2f}") for name, number in counts[:_BARS])
     more = len(counts) - len(shown)
     return Bars(title, shown, f"and {more} more" if more else "" if shown else "none")
 
@@ -75,7 +75,9 @@ def histogram(
         counts[min(_BINS - 1, int((value - start) / width))] += 1
     longest = max(counts)
     bars = tuple(
-        Bar(f"{start + number * width:.4g} to {start + (number + 1) * width:.4g} {unit}".strip(), found, f"{100 * found / longest:.2f}")
+        CountBar(
+            f"{start + number * width:.4g} to {start + (number + 1) * width:.4g} {unit}".strip(), found, f"{100 * found / longest:.2f}"
+        )
         for number, found in enumerate(counts)
     )
     note.insert(0, f"median {middle(values):.3g} {unit}".strip())

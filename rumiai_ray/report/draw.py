@@ -15,13 +15,12 @@ from rumiai_ray.report._skeletons import BODY_EDGES, FACE_EDGES, HAND_EDGES, HEA
 from rumiai_ray.report.values import UNREADABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
     from rumiai_ray.report._skeletons import Edges
-
-    Row = Mapping[str, Any]
+    from rumiai_ray.schema.table import Row
 
 COLOURS = {"objects": "#4C8DFF", "faces": "#FFB224", "poses": "#2FD6A3", "hands": "#FF5FA8", "texts": "#B794FF"}
 """One colour a layer, all of them readable with black text on them; the report's legend shows the same."""
@@ -58,7 +57,7 @@ class FrameRows:
     emotions: list[dict[str, Any]] = field(default_factory=list)
 
 
-class Painter:
+class FramePainter:
     """Draws rows on pictures of one video.
 
     Args:

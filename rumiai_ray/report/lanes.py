@@ -13,7 +13,8 @@ from rumiai_ray.schema.emotion import EMOTIONS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from rumiai_ray.report.rows import Found, Row, RunRows
+    from rumiai_ray.report.rows import Found, RunRows
+    from rumiai_ray.schema.table import Row
 
 _LABELS_SHOWN = 6
 _ROWS_SHOWN = 8
@@ -26,7 +27,7 @@ _GAP_STEPS = 1.6
 
 
 @dataclass(frozen=True)
-class Bar:
+class LaneBar:
     """Something that lasts: where it begins, how long, what stands in it. Positions are CSS percentages."""
 
     left: str
@@ -53,7 +54,7 @@ class TimelineLane:
     """One lane."""
 
     name: str
-    bars: tuple[Bar, ...] = ()
+    bars: tuple[LaneBar, ...] = ()
     curves: tuple[Curve, ...] = ()
     lines: int = 1
     missing: str | None = None
@@ -190,9 +191,9 @@ class Timeline:
         curves = (Curve(self._path(times, heights, self._length_s), "loudness", "loudness, -60 to 0 dB", filled=True),) if rows else ()
         return TimelineLane("loudness", curves=curves, lines=2, missing=found.missing, nothing="no sound")
 
-    def _bar(self, start_s: float, end_s: float, text: str, title: str, kind: str, line: int = 0) -> Bar:
+    def _bar(self, start_s: float, end_s: float, text: str, title: str, kind: str, line: int = 0) -> LaneBar:
         start, end = max(0.0, start_s / self._length_s), min(1.0, end_s / self._length_s)
-        return Bar(percent(start), percent(max(0.0, end - start)), line, text, f"{start_s:.2f} to {end_s:.2f} s: {title}", kind)
+        return LaneBar(percent(start), percent(max(0.0, end - start)), line, text, f"{start_s:.2f} to {end_s:.2f} s: {title}", kind)
 
     def _model_step_s(self, model: str) -> float:
         """How far apart a model's frames are."""
@@ -250,5 +251,5 @@ def _stacked(spans: Iterable[Row]) -> Iterator[tuple[Row, int]]:
         yield row, line
 
 
-def _lines(bars: Sequence[Bar]) -> int:
+def _lines(bars: Sequence[LaneBar]) -> int:
     return max((bar.line for bar in bars), default=0) + 1

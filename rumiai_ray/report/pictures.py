@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from rumiai_ray.errors import StorageError
-from rumiai_ray.report.draw import FrameRows, Painter
+from rumiai_ray.report.draw import FramePainter, FrameRows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from rumiai_ray.frames.store.store import FrameStore
-    from rumiai_ray.report.rows import Row
+    from rumiai_ray.schema.table import Row
 
 LONG_SIDE_PX = 640
 """Longest side of a picture on a page: sharp on a phone, and 60 of them make a page of 2 MB."""
@@ -27,7 +27,7 @@ _WEBP_QUALITY = 72
 
 
 @dataclass(frozen=True)
-class Picture:
+class PagePicture:
     """One sampled frame on a page."""
 
     frame_index: int
@@ -40,7 +40,7 @@ class Picture:
 class Strip:
     """The pictures of one video."""
 
-    pictures: tuple[Picture, ...] = ()
+    pictures: tuple[PagePicture, ...] = ()
     size_px: tuple[int, int] = (0, 0)
     poster: str | None = None
     """`data:` URI of a small plain picture from the middle of the video."""
@@ -66,7 +66,7 @@ def strip_of(store: FrameStore | None, video: Row, rows: Mapping[int, FrameRows]
     with stored:
         total = stored.facts.frames_sampled
         wanted = set(np.linspace(0, total - 1, min(most, total)).round().astype(int).tolist())
-        pictures: list[Picture] = []
+        pictures: list[PagePicture] = []
         poster: str | None = None
         size = (0, 0)
         for batch in stored.batches():
@@ -79,9 +79,9 @@ def strip_of(store: FrameStore | None, video: Row, rows: Mapping[int, FrameRows]
                 if index in wanted:
                     small = _fitted(picture, LONG_SIDE_PX)
                     size = small.shape[1], small.shape[0]
-                    painter = Painter(size, (video["width_px"], video["height_px"]))
+                    painter = FramePainter(size, (video["width_px"], video["height_px"]))
                     drawn = painter.paint(small, rows.get(index, FrameRows()))
-                    pictures.append(Picture(index, time_s, _uri(drawn)))
+                    pictures.append(PagePicture(index, time_s, _uri(drawn)))
     return Strip(tuple(pictures), size, poster)
 
 

@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow.compute as pc
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from rumiai_ray.runs.reader import Run
-
-Row = dict[str, Any]
+    from rumiai_ray.schema.table import Row
 
 NOT_COMPUTED = "not computed in this run"
 NOTHING_TO_MEASURE = "nothing to measure it on"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from rumiai_ray.report.charts import Bars, bars_of, histogram
 from rumiai_ray.report.rows import NOT_COMPUTED
-from rumiai_ray.report.values import Shown, absent, count, seconds
+from rumiai_ray.report.values import ShownFigure, absent, count, seconds
 from rumiai_ray.report.video_lines import COLUMNS, VideoLine, dead_line, video_line
 from rumiai_ray.schema.registry import TABLES_BY_NAME
 from rumiai_ray.schema.run import Status
@@ -17,8 +17,9 @@ from rumiai_ray.schema.run import Status
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from rumiai_ray.report.rows import Row, RunRows
+    from rumiai_ray.report.rows import RunRows
     from rumiai_ray.runs.manifest import RunManifest
+    from rumiai_ray.schema.table import Row
 
 _EXAMPLES = 3
 
@@ -28,7 +29,7 @@ class Tile:
     """One figure of the whole run."""
 
     name: str
-    value: Shown
+    value: ShownFigure
     note: str = ""
 
 
@@ -42,9 +43,9 @@ class ModelLine:
     device: str
     statuses: tuple[tuple[str, int, str], ...]
     """(status, videos, share of all in percent)."""
-    total_s: Shown
-    per_video_s: Shown
-    per_video_second: Shown
+    total_s: ShownFigure
+    per_video_s: ShownFigure
+    per_video_second: ShownFigure
     width: str
     """Its time over the slowest model's, in percent."""
 
@@ -116,8 +117,8 @@ def _tiles(rows: RunRows, dead: Sequence[Row], analyses: Sequence[Row]) -> list[
     length_s = sum(video["duration_s"] for video in rows.videos)
     records = run.records
     wall_s = (records[-1].written_at - run.manifest.created_at).total_seconds() if records else None
-    rate = Shown(f"{60 * len(rows.videos) / wall_s:.1f}") if wall_s and rows.videos else absent("nothing was committed")
-    ratio = Shown(f"{length_s / wall_s:.2f}×") if wall_s and rows.videos else absent("nothing was committed")
+    rate = ShownFigure(f"{60 * len(rows.videos) / wall_s:.1f}") if wall_s and rows.videos else absent("nothing was committed")
+    ratio = ShownFigure(f"{length_s / wall_s:.2f}×") if wall_s and rows.videos else absent("nothing was committed")
     frames = sum(video["frames_sampled"] for video in rows.videos)
     return [
         Tile(
@@ -158,7 +159,7 @@ def _models(rows: RunRows, analyses: Sequence[Row]) -> list[ModelLine]:
                 ),
                 total_s=seconds(total, None if ran else why),
                 per_video_s=seconds(total / len(ran) if ran and total is not None else None, None if ran else why),
-                per_video_second=Shown(f"{total / seen_s:.2f}", total / seen_s) if total is not None and seen_s else absent(why),
+                per_video_second=ShownFigure(f"{total / seen_s:.2f}", total / seen_s) if total is not None and seen_s else absent(why),
                 width=f"{100 * (total or 0) / slowest:.2f}" if slowest else "0",
             )
         )

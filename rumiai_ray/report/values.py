@@ -19,7 +19,7 @@ _SHORT_S = 10
 
 
 @dataclass(frozen=True)
-class Shown:
+class ShownFigure:
     """One figure on a page."""
 
     text: str
@@ -34,30 +34,32 @@ class Shown:
         return self.text == ABSENT
 
 
-def absent(why: str) -> Shown:
+def absent(why: str) -> ShownFigure:
     """A figure that nobody measured."""
-    return Shown(ABSENT, None, why)
+    return ShownFigure(ABSENT, None, why)
 
 
-def count(number: int | None, why: str | None = None) -> Shown:
+def count(number: int | None, why: str | None = None) -> ShownFigure:
     """A number of things, or a dash."""
     return (
-        absent(why or "not measured") if number is None or why else Shown(f"{number:,}".replace(",", "\N{NARROW NO-BREAK SPACE}"), number)
+        absent(why or "not measured")
+        if number is None or why
+        else ShownFigure(f"{number:,}".replace(",", "\N{NARROW NO-BREAK SPACE}"), number)
     )
 
 
-def share(value: float | None, why: str | None = None) -> Shown:
+def share(value: float | None, why: str | None = None) -> ShownFigure:
     """A share of 1 in percent."""
-    return absent(why or "not measured") if value is None or why else Shown(f"{100 * value:.0f} %", value)
+    return absent(why or "not measured") if value is None or why else ShownFigure(f"{100 * value:.0f} %", value)
 
 
-def seconds(value: float | None, why: str | None = None) -> Shown:
+def seconds(value: float | None, why: str | None = None) -> ShownFigure:
     """A duration."""
     if value is None or why:
         return absent(why or "not measured")
     if value >= _MINUTE_S:
-        return Shown(clock(value), value)
-    return Shown(f"{value:.1f} s" if value >= _SHORT_S else f"{value:.2f} s", value)
+        return ShownFigure(clock(value), value)
+    return ShownFigure(f"{value:.1f} s" if value >= _SHORT_S else f"{value:.2f} s", value)
 
 
 def clock(value_s: float) -> str:
@@ -71,19 +73,19 @@ def percent(value: float) -> str:
     return f"{100 * value:.3f}%"
 
 
-def of_column(value: Any, field: pa.Field[Any], why: str) -> Shown:
+def of_column(value: Any, field: pa.Field[Any], why: str) -> ShownFigure:
     """A value of a table's column, by the type, unit and range its schema states."""
     if value is None:
         return absent(why)
     facts = facts_of(field)
     unit = facts.get("unit", "")
     if isinstance(value, bool):
-        return Shown("yes" if value else "no", float(value))
+        return ShownFigure("yes" if value else "no", float(value))
     if isinstance(value, float):
         if facts.get("range") == "0..1" and not unit:
             return share(value)
-        return Shown(f"{value:.3g}" + (f" {unit}" if unit and unit != "full scale" else ""), value)
-    return Shown(str(value) + (f" {unit}" if unit else ""), value if isinstance(value, int) else str(value))
+        return ShownFigure(f"{value:.3g}" + (f" {unit}" if unit and unit != "full scale" else ""), value)
+    return ShownFigure(str(value) + (f" {unit}" if unit else ""), value if isinstance(value, int) else str(value))
 
 
 def facts_of(field: pa.Field[Any]) -> dict[str, str]:

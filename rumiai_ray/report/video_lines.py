@@ -8,13 +8,14 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from rumiai_ray.report.rows import NOT_COMPUTED, reason_by_source
-from rumiai_ray.report.values import Shown, absent, count, seconds, share
+from rumiai_ray.report.values import ShownFigure, absent, count, seconds, share
 from rumiai_ray.schema.run import Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from rumiai_ray.report.rows import Found, Row, RunRows
+    from rumiai_ray.report.rows import Found, RunRows
+    from rumiai_ray.schema.table import Row
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class VideoLine:
     page: str | None
     poster: str | None
     status: str
-    cells: tuple[Shown, ...]
+    cells: tuple[ShownFigure, ...]
     """One for each of `COLUMNS`."""
 
 
@@ -64,22 +65,22 @@ class _Figures:
         self.shots, self.objects, self.words = rows.found("shots", key), rows.found("objects", key), rows.found("words", key)
         self.spans, self.emotions = rows.found("text_spans", key), rows.found("emotions", key)
 
-    def framed(self, show: Callable[[Any], Shown], name: str) -> Shown:
+    def framed(self, show: Callable[[Any], ShownFigure], name: str) -> ShownFigure:
         """A figure of `person_framing`."""
         value = self.framing.get(name)
         return absent(self.unframed) if value is None else show(value)
 
-    def labels(self) -> Shown:
+    def labels(self) -> ShownFigure:
         """How many different labels the objects have."""
         return absent(self.objects.missing) if self.objects.missing else count(len({row["label"] for row in self.objects}))
 
-    def feeling(self) -> Shown:
+    def feeling(self) -> ShownFigure:
         """The most frequent expression of the largest faces."""
         found = Counter(row["dominant_emotion"] for row in self.emotions if row["is_largest"]).most_common(1)
-        return Shown(found[0][0], found[0][0]) if found else absent(self.emotions.missing or "no face")
+        return ShownFigure(found[0][0], found[0][0]) if found else absent(self.emotions.missing or "no face")
 
 
-_CELLS: Mapping[str, Callable[[_Figures], Shown]] = {
+_CELLS: Mapping[str, Callable[[_Figures], ShownFigure]] = {
     "length": lambda figures: seconds(figures.video["duration_s"]),
     "people": lambda figures: figures.framed(count, "subject_count"),
     "face": lambda figures: figures.framed(share, "face_visibility_rate"),
@@ -95,7 +96,7 @@ _CELLS: Mapping[str, Callable[[_Figures], Shown]] = {
 COLUMNS = tuple(_CELLS)
 
 
-def _rows_of(found: Found) -> Shown:
+def _rows_of(found: Found) -> ShownFigure:
     return absent(found.missing) if found.missing else count(len(found))
 
 

@@ -12,7 +12,7 @@ from rumiai_ray.report.draw import COLOURS, LAYERS
 from rumiai_ray.report.lanes import Timeline, TimelineLane
 from rumiai_ray.report.pictures import Strip, strip_of
 from rumiai_ray.report.rows import NOT_COMPUTED, reason_by_source
-from rumiai_ray.report.values import UNREADABLE, Shown, clock, facts_of, in_words, is_plain, listed, of_column
+from rumiai_ray.report.values import UNREADABLE, ShownFigure, clock, facts_of, in_words, is_plain, listed, of_column
 from rumiai_ray.schema.registry import TABLES_BY_NAME
 
 if TYPE_CHECKING:
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from rumiai_ray.frames.store.store import FrameStore
-    from rumiai_ray.report.rows import Found, Row, RunRows
+    from rumiai_ray.report.rows import Found, RunRows
+    from rumiai_ray.schema.table import Row
 
 MAIN_FIGURES = (
     "face_visibility_rate", "eye_contact_rate", "talk_to_camera_share", "person_count", "dominant_emotion", "words_per_minute",
@@ -63,7 +64,7 @@ class Figure:
 
     name: str
     definition: str
-    values: tuple[Shown, ...]
+    values: tuple[ShownFigure, ...]
 
 
 @dataclass(frozen=True)

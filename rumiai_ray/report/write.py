@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rumiai_ray.frames.store.store import FrameStore
-    from rumiai_ray.report.rows import Row
     from rumiai_ray.runs.reader import Run
+    from rumiai_ray.schema.table import Row
 
 INDEX = "index.html"
 MOST_FRAMES = 120

@@ -24,6 +24,10 @@ _CLOSED_LIST = re.compile(r"[\w ]+(\|[\w ]+)+")
 """A `range_` that names every value a column of strings can have."""
 
 
+Row = dict[str, Any]
+"""One row of a table, by column, as `pa.Table.to_pylist` gives it."""
+
+
 class SchemaError(ValueError):
     """Rows do not fit the table they were written to. A programming error, never a user's."""
 

@@ -16,7 +16,7 @@ import numpy as np
 from fontTools.ttLib import TTFont, TTLibError
 
 from captions import STYLES, as_stored, backgrounds, draw_line, fitting, shown_by
-from rumiai_ray.models.ocr.ppocr_recogniser import Recogniser
+from rumiai_ray.models.ocr.ppocr_recogniser import TextRecogniser
 from rumiai_ray.models.ocr.script_probe import KNOWN, ScriptProbe
 from rumiai_ray.models.ocr.scripts import COMMON, letters_in, script_of
 
@@ -138,7 +138,7 @@ def main() -> None:
     parser.add_argument("--latin", type=int, default=500)
     parser.add_argument("--foreign", type=int, default=50)
     asked = parser.parse_args()
-    rng, recogniser, probe = random.Random(asked.seed), Recogniser(asked.recogniser, 1), ScriptProbe()
+    rng, recogniser, probe = random.Random(asked.seed), TextRecogniser(asked.recogniser, 1), ScriptProbe()
     grounds, fonts = backgrounds(asked.media, rng, 30), families()
 
     def foreign(text: str) -> float:

@@ -23,7 +23,7 @@ from fontTools.ttLib import TTFont, TTLibError
 from PIL import Image, ImageFilter
 
 from captions import LINES, STYLES, as_stored, backgrounds, draw_line, fitting
-from rumiai_ray.models.ocr.ppocr_recogniser import Recogniser
+from rumiai_ray.models.ocr.ppocr_recogniser import TextRecogniser
 from rumiai_ray.models.ocr.script_probe import CLASSES, KNOWN, pooled
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def main() -> None:
     rng = random.Random(1)
     words = words_by_script()
     fonts = fonts_by_script(words)
-    recogniser, grounds = Recogniser(network, 1), backgrounds(media, rng, 40)
+    recogniser, grounds = TextRecogniser(network, 1), backgrounds(media, rng, 40)
     rest = [script for script in fonts if script not in _SHARES]
     shares = [_SHARES.get(script, (1 - sum(_SHARES.values())) / len(rest)) for script in fonts]
     split = {(script, test): [word for word in words[script] if held_out(word) == test] for script in words for test in (True, False)}

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from chaos import Ground
-    from rumiai_ray.engine.batch import Batch
+    from rumiai_ray.engine.batch import BatchRun
 
 MOMENTS = ("start", "middle", "end")
 RAISED: tuple[Kind, ...] = ("raise", "memory")
@@ -114,7 +114,7 @@ def test_the_claims_may_die_and_shared_bytes_are_still_analysed_once(ground: Gro
     entries = dice.sample([*chosen, *copies], 24)
     killed: list[int] = []
 
-    def kill_the_claims(_batch: Batch, done: int) -> None:
+    def kill_the_claims(_batch: BatchRun, done: int) -> None:
         if len(killed) < done // 4:
             killed.extend(process.kill() or process.pid for _, process in ray_processes(("ray::Claims",)))
 

@@ -89,7 +89,7 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
 
     monkeypatch.setattr(batch, "_prepare", prepared)
     monkeypatch.setattr("rumiai_ray.engine.ray_session.session.connected", connected)
-    monkeypatch.setattr("rumiai_ray.engine.batch.Batch", Engine)
+    monkeypatch.setattr("rumiai_ray.engine.batch.BatchRun", Engine)
     cluster = ClusterRecord(ray_version="0", nodes=1, resources={"CPU": 2.0})
     monkeypatch.setattr("rumiai_ray.engine.setup.machines.cluster_of_now", lambda: cluster)
     monkeypatch.setattr("rumiai_ray.engine.setup.machines.machines_of_ray", lambda *_: [Machine(cpus=2, memory_gb=16)])

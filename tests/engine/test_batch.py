@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from rumiai_ray.engine.batch import Batch
+    from rumiai_ray.engine.batch import BatchRun
     from rumiai_ray.engine.ray_session.local import LocalRay
 
 
@@ -123,7 +123,7 @@ def test_a_stopped_run_resumes_to_what_an_undisturbed_one_would_be(kit: Kit) -> 
     entries = clips(kit.place, 16)
     kit.settings = {"group_age_s": 0.1}
 
-    def stop_early(batch: Batch, done: int) -> None:
+    def stop_early(batch: BatchRun, done: int) -> None:
         if done >= 3:
             batch.stop()
 

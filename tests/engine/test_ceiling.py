@@ -14,7 +14,7 @@ from fakes import plan
 from rumiai_ray.engine.benchmark import models_alone as alone
 from rumiai_ray.engine.benchmark.cpu_meter import Meter
 from rumiai_ray.engine.benchmark.models_alone import measure_alone
-from rumiai_ray.engine.cell.dispatcher import Dispatcher, Row
+from rumiai_ray.engine.cell.dispatcher import Dispatcher, WorkRow
 from rumiai_ray.engine.cell.model_actor import worker_environment
 from rumiai_ray.engine.results.ceiling import CORES, ceiling
 from rumiai_ray.engine.work.item import encode
@@ -101,7 +101,7 @@ def test_calls_and_cpu_time_are_seen_from_outside_by_model(start_cell: Callable[
         cell = start_cell(BURNER, plan("spectacles"), plan("trumpet", "Listener"))
         dispatcher = Dispatcher(cell.front, in_flight=3, attempts=3, patience_s=120)
         for work in WORKS:
-            dispatcher.submit(Row(ray.put(encode([work]))))
+            dispatcher.submit(WorkRow(ray.put(encode([work]))))
         answered: dict[str, float] = {}
         while dispatcher.open:
             for done in dispatcher.collect():

@@ -11,7 +11,7 @@ import pytest
 import ray
 
 from fakes import plan
-from rumiai_ray.engine.cell.dispatcher import Dispatcher, Done, Row
+from rumiai_ray.engine.cell.dispatcher import Dispatcher, Done, WorkRow
 from rumiai_ray.engine.work.arrow_ipc import unpack
 from rumiai_ray.engine.work.item import Work, encode
 from works import audio_work, frames_work
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def _answers(cell: Cell, works: list[Work], *, in_flight: int = 3) -> dict[tuple[str, int], Done]:
     dispatcher = Dispatcher(cell.front, in_flight=in_flight, attempts=3, patience_s=120)
     for work in works:
-        dispatcher.submit(Row(ray.put(encode([work]))))
+        dispatcher.submit(WorkRow(ray.put(encode([work]))))
     done: dict[tuple[str, int], Done] = {}
     while dispatcher.open:
         done |= {(one.index.video_key, one.index.batch_index): one for one in dispatcher.collect() if one.index}
@@ -125,7 +125,7 @@ def test_a_killed_front_loses_no_row(start_cell: StartCell) -> None:
     works = [frames_work([number], {"a": (0,)}, video_key=f"v{number}") for number in range(10, 130, 10)]
     dispatcher = Dispatcher(cell.front, in_flight=3, attempts=3, patience_s=60)
     for work in works:
-        dispatcher.submit(Row(ray.put(encode([work]))))
+        dispatcher.submit(WorkRow(ray.put(encode([work]))))
     ray.kill(cell.front, no_restart=False)
     numbers = []
     while dispatcher.open:

@@ -10,7 +10,7 @@ from ray.exceptions import ActorDiedError, ActorUnavailableError, ObjectLostErro
 
 from fake_ray import FakeFront, FakeRay, fake_ray
 from rumiai_ray.engine.cell import dispatcher as dispatch
-from rumiai_ray.engine.cell.dispatcher import Dispatcher, Row
+from rumiai_ray.engine.cell.dispatcher import Dispatcher, WorkRow
 from rumiai_ray.engine.cell.messages import Index
 from rumiai_ray.errors import ModelError
 
@@ -46,7 +46,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 def _dispatcher(front: FakeFront, *names: str, in_flight: int = 2, attempts: int = 2, patience_s: float = 100.0) -> Dispatcher:
     dispatcher = Dispatcher(front, in_flight=in_flight, attempts=attempts, patience_s=patience_s)
     for name in names:
-        dispatcher.submit(Row(name))
+        dispatcher.submit(WorkRow(name))
     return dispatcher
 
 
@@ -172,7 +172,7 @@ def test_a_front_without_work_is_never_too_silent(front: FakeFront, here: FakeRa
     dispatcher = _dispatcher(front, patience_s=100)
     clock(1000)
     dispatcher.collect(0)
-    dispatcher.submit(Row("a"))
+    dispatcher.submit(WorkRow("a"))
     clock(99)
     dispatcher.collect(0)
     assert here.killed == []

@@ -16,7 +16,7 @@ from ray.exceptions import ObjectLostError
 from fake_ray import Promise, fake_ray
 from fakes import SAMPLED
 from rumiai_ray.engine import drive as under_test
-from rumiai_ray.engine.cell.dispatcher import Done, Row
+from rumiai_ray.engine.cell.dispatcher import Done, WorkRow
 from rumiai_ray.engine.cell.messages import Failure, Index, Outcome
 from rumiai_ray.engine.drive import Drive, DriveLimits, DriveState, Observer, StalledError, Stopped
 from rumiai_ray.engine.results.entry_tracker import Ended, Settled
@@ -115,8 +115,8 @@ class ScriptedPool:
     lost_model: str = ""
     cells: list[str] = field(default_factory=list)
     wanted: int = 0
-    open_rows: dict[Promise, tuple[Row, Work]] = field(default_factory=dict)
-    homeless: list[Row] = field(default_factory=list)
+    open_rows: dict[Promise, tuple[WorkRow, Work]] = field(default_factory=dict)
+    homeless: list[WorkRow] = field(default_factory=list)
     submitted: list[str] = field(default_factory=list)
     released: int = 0
     last_news_s: float = 0.0
@@ -135,7 +135,7 @@ class ScriptedPool:
     def release(self) -> None:
         self.released += 1
 
-    def submit(self, row: Row) -> None:
+    def submit(self, row: WorkRow) -> None:
         if not self.cells:
             self.homeless.append(row)
             return
@@ -158,7 +158,7 @@ class ScriptedPool:
                 self.submit(row)
         return [self._done(*self.open_rows.pop(one)) for one in [one for one in self.open_rows if one in references]]
 
-    def _done(self, row: Row, asked: Work) -> Done:
+    def _done(self, row: WorkRow, asked: Work) -> Done:
         if self.failing[asked.entry_id] > 0:
             self.failing[asked.entry_id] -= 1
             return Done(row, None, None, ModelError("the front died of it", "cell"))

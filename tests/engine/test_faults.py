@@ -19,7 +19,7 @@ from rumiai_ray.runs.reader import open_run
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rumiai_ray.engine.batch import Batch
+    from rumiai_ray.engine.batch import BatchRun
     from rumiai_ray.engine.ray_session.local import LocalRay
 
 DOZEN = [
@@ -80,7 +80,7 @@ def test_a_stopped_run_does_not_wait_for_a_writer_that_hangs(ground: Ground, tmp
     kit = ChaosKit(ground.here, tmp_path, settings={"write_timeout_s": 500, "drain_s": 3, "group_age_s": 0.1})
     faults.arm([Fault("hang", "writer", "before data")])
 
-    def stop_once_it_hangs(batch: Batch, _done: int) -> None:
+    def stop_once_it_hangs(batch: BatchRun, _done: int) -> None:
         if any(faults.struck().values()):
             batch.stop()
 

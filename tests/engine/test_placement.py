@@ -14,7 +14,7 @@ from ray.util.placement_group import remove_placement_group
 
 from fakes import plan
 from rumiai_ray.engine.cell import cell as cells
-from rumiai_ray.engine.cell.dispatcher import Dispatcher, Done, Row
+from rumiai_ray.engine.cell.dispatcher import Dispatcher, Done, WorkRow
 from rumiai_ray.engine.cell.pool import CellPool
 from rumiai_ray.engine.cell.supply import OwnCells
 from rumiai_ray.engine.setup.resource_plan import Machine, plan_machine
@@ -73,7 +73,7 @@ def test_a_pool_works_with_the_cells_that_found_room_and_gives_back_those_that_h
             assert list(pool.collect(0.25)) == []
         assert _gpus_free() == 0
         work = frames_work([10, 20], dict.fromkeys(ON_GPU, (0, 1)))
-        pool.submit(Row(ray.put(encode([work]))))
+        pool.submit(WorkRow(ray.put(encode([work]))))
         pool.release()
         assert len(pool.cells) == 1, "the idle cell goes, and so does the request of the third"
         done: list[Done] = []

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rumiai_ray.ingest.limits import FetchLimits
-    from rumiai_ray.ingest.video import Video
+    from rumiai_ray.ingest.video import FetchedVideo
 
 CHARACTERS = st.characters(exclude_categories=())
 """Every code point, lone surrogates and NUL among them."""
@@ -117,7 +117,7 @@ class Bench:
         return run
 
     @contextmanager
-    def _fetch(self, entry: Entry, limits: FetchLimits, _workdir: Path) -> Iterator[Video]:
+    def _fetch(self, entry: Entry, limits: FetchLimits, _workdir: Path) -> Iterator[FetchedVideo]:
         entry.check()
         location = locate(entry.location or entry.input)
         if location.kind != "file":

@@ -9,7 +9,7 @@ import pytest
 
 from given_cell import GivenCell
 from rumiai_ray.engine.cell import supply
-from rumiai_ray.engine.cell.dispatcher import Done, Row
+from rumiai_ray.engine.cell.dispatcher import Done, WorkRow
 from rumiai_ray.engine.cell.messages import Failure, Index, Outcome
 from rumiai_ray.engine.cell.pool import CellPool, LostModels
 from rumiai_ray.engine.warm.borrowed_cell import BorrowedCell
@@ -45,7 +45,7 @@ class FakeCell:
 class Desk:
     """A dispatcher that answers when a test says so."""
 
-    taken: list[Row] = field(default_factory=list)
+    taken: list[WorkRow] = field(default_factory=list)
     ended: list[Done] = field(default_factory=list)
     broken: ModelError | None = None
     last_news_s: float = 0.0
@@ -59,10 +59,10 @@ class Desk:
     def wants_more(self) -> bool:
         return len(self.taken) < self.room
 
-    def submit(self, row: Row) -> None:
+    def submit(self, row: WorkRow) -> None:
         self.taken.append(row)
 
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[WorkRow]:
         return list(self.taken)
 
     def waits(self) -> list[Any]:
@@ -132,7 +132,7 @@ def ground(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ground]:
 
 def test_a_row_without_a_cell_asks_for_one_and_goes_to_it(ground: Callable[..., Ground]) -> None:
     here = ground()
-    here.pool.submit(Row("a"))
+    here.pool.submit(WorkRow("a"))
     assert (len(here.rooms), here.pool.open, here.pool.wants_more) == (1, 1, False)
     assert here.collect() == []
     assert [row.block for row in here.desks[0].taken] == ["a"]
@@ -141,7 +141,7 @@ def test_a_row_without_a_cell_asks_for_one_and_goes_to_it(ground: Callable[..., 
 def test_work_begins_with_the_first_cell_that_has_found_room(ground: Callable[..., Ground]) -> None:
     here = ground(room=False)
     here.pool.want(3)
-    here.pool.submit(Row("a"))
+    here.pool.submit(WorkRow("a"))
     assert (here.collect(), here.pool.cells, here.pool.wanted) == ([], [], 3)
     here.rooms[1].free = True
     here.collect()
@@ -154,13 +154,13 @@ def test_a_row_goes_to_the_cell_with_least_to_do(ground: Callable[..., Ground]) 
     here.pool.want(2)
     here.collect()
     for name in "abcd":
-        here.pool.submit(Row(name))
+        here.pool.submit(WorkRow(name))
     assert [len(desk.taken) for desk in here.desks] == [2, 2]
 
 
 def test_without_room_for_a_single_cell_the_run_says_what_is_missing(ground: Callable[..., Ground]) -> None:
     here = ground(room=False, place_timeout_s=0.0)
-    here.pool.submit(Row("a"))
+    here.pool.submit(WorkRow("a"))
     with pytest.raises(TransientError, match=r"no node has \{'CPU': 2\} free"):
         here.collect()
 
@@ -170,7 +170,7 @@ def test_a_cell_that_dies_is_replaced_and_its_rows_go_to_another(ground: Callabl
     here.pool.want(2)
     here.collect()
     for name in "ab":
-        here.pool.submit(Row(name))
+        here.pool.submit(WorkRow(name))
     here.desks[0].broken = ModelError("gone", "cell", "see")
     assert here.collect() == []
     assert here.cells[0].closed
@@ -181,7 +181,7 @@ def test_a_cell_that_dies_is_replaced_and_its_rows_go_to_another(ground: Callabl
 
 def test_what_a_cell_had_answered_before_it_died_is_not_lost(ground: Callable[..., Ground]) -> None:
     here = ground()
-    here.pool.submit(Row("a"))
+    here.pool.submit(WorkRow("a"))
     here.collect()
     here.desks[0].answer()
     here.desks[0].broken = ModelError("gone", "cell", "see")
@@ -192,7 +192,7 @@ def test_cells_that_die_without_an_answer_in_between_end_the_run_and_an_answer_s
     ground: Callable[..., Ground],
 ) -> None:
     here = ground()
-    here.pool.submit(Row("a"))
+    here.pool.submit(WorkRow("a"))
 
     def die(times: int) -> None:
         for _ in range(times):
@@ -204,7 +204,7 @@ def test_cells_that_die_without_an_answer_in_between_end_the_run_and_an_answer_s
     here.collect()
     here.desks[-1].answer()
     assert here.collect() == ["a"]
-    here.pool.submit(Row("b"))
+    here.pool.submit(WorkRow("b"))
     die(5)
     with pytest.raises(ModelError, match="gone"):
         die(1)
@@ -212,7 +212,7 @@ def test_cells_that_die_without_an_answer_in_between_end_the_run_and_an_answer_s
 
 def test_a_row_whose_cell_has_lost_a_model_is_tried_on_another_cell(ground: Callable[..., Ground]) -> None:
     here = ground()
-    here.pool.submit(Row("a"))
+    here.pool.submit(WorkRow("a"))
     here.collect()
     here.desks[0].answer("yolo")
     assert here.collect() == []
@@ -225,7 +225,7 @@ def test_a_row_whose_cell_has_lost_a_model_is_tried_on_another_cell(ground: Call
 
 def test_a_row_that_has_lost_its_model_on_every_attempt_comes_back_as_it_is(ground: Callable[..., Ground]) -> None:
     here = ground(attempts=1)
-    here.pool.submit(Row("a"))
+    here.pool.submit(WorkRow("a"))
     here.collect()
     here.desks[0].answer("yolo")
     assert here.collect() == ["a"]
@@ -233,7 +233,7 @@ def test_a_row_that_has_lost_its_model_on_every_attempt_comes_back_as_it_is(grou
 
 def test_a_model_that_three_cells_have_lost_ends_the_run(ground: Callable[..., Ground]) -> None:
     here = ground(attempts=9)
-    here.pool.submit(Row("a"))
+    here.pool.submit(WorkRow("a"))
     for _ in range(2):
         here.collect()
         here.desks[-1].answer("yolo")
@@ -246,7 +246,7 @@ def test_a_model_that_three_cells_have_lost_ends_the_run(ground: Callable[..., G
 
 def test_every_model_that_a_cell_has_lost_counts_not_the_first_alone(ground: Callable[..., Ground]) -> None:
     here = ground(attempts=9)
-    here.pool.submit(Row("a"))
+    here.pool.submit(WorkRow("a"))
     for lost in (("ocr", "yolo"), ("mediapipe", "yolo")):
         here.collect()
         here.desks[-1].answer(*lost)
@@ -259,7 +259,7 @@ def test_every_model_that_a_cell_has_lost_counts_not_the_first_alone(ground: Cal
 
 def test_a_cell_that_answers_without_a_model_has_answered(ground: Callable[..., Ground]) -> None:
     here = ground(attempts=9)
-    here.pool.submit(Row("a"))
+    here.pool.submit(WorkRow("a"))
     for _ in range(3):
         here.collect()
         here.desks[-1].broken = ModelError("gone", "cell", "see")
@@ -278,7 +278,7 @@ def test_idle_cells_and_those_still_waited_for_are_given_back_and_busy_ones_are_
     here = ground()
     here.pool.want(2)
     here.collect()
-    here.pool.submit(Row("a"))
+    here.pool.submit(WorkRow("a"))
     here.pool.want(3)
     here.pool.release()
     assert here.rooms[2].given_back
@@ -318,7 +318,7 @@ def _blocks(pool: CellPool) -> list[str]:
 def test_a_cell_that_was_given_to_the_run_is_used_and_left_as_it_is() -> None:
     given: Any = FakeCell(Room())
     pool, desks = _one_cell(GivenCell(given))
-    pool.submit(Row("a"))
+    pool.submit(WorkRow("a"))
     assert (_blocks(pool), pool.cells, pool.wanted) == ([], [given], 1)
     desks[0].answer()
     assert _blocks(pool) == ["a"]
@@ -331,7 +331,7 @@ def test_a_cell_that_was_given_to_the_run_is_used_and_left_as_it_is() -> None:
 def test_a_given_cell_that_dies_ends_the_run_for_no_other_can_be_had() -> None:
     given: Any = FakeCell(Room())
     pool, desks = _one_cell(GivenCell(given))
-    pool.submit(Row("a"))
+    pool.submit(WorkRow("a"))
     _blocks(pool)
     desks[0].broken = ModelError("gone", "cell", "see")
     with pytest.raises(ModelError, match="no other cell can be had"):
@@ -346,7 +346,7 @@ def test_where_a_lost_model_is_not_fatal_its_rows_come_back_failed_once_the_cell
     own: Any = here.pool._supply
     pool, desks = _one_cell(own, policy=LostModels(2, fatal=False), lost_model=lambda index: told.append(index.entry_id))
     for name in "ab":
-        pool.submit(Row(name))
+        pool.submit(WorkRow(name))
     _blocks(pool)
     desks[0].answer("yolo")
     assert _blocks(pool) == []
@@ -378,7 +378,7 @@ class FakeLease:
 def test_a_borrowed_cell_that_dies_is_replaced_by_its_server_without_waiting_and_its_rows_go_to_the_new_one() -> None:
     lease: Any = FakeLease()
     pool, desks = _one_cell(BorrowedCell(lease))
-    pool.submit(Row("a"))
+    pool.submit(WorkRow("a"))
     _blocks(pool)
     desks[0].broken = ModelError("gone", "cell", "see")
     assert (_blocks(pool), lease.replaced, pool.cells, pool.open) == ([], 1, [], 1)
@@ -395,7 +395,7 @@ def test_a_borrowed_cell_that_dies_is_replaced_by_its_server_without_waiting_and
 def test_a_borrowed_cell_that_was_taken_away_ends_the_run_with_the_reason() -> None:
     lease: Any = FakeLease()
     pool, _ = _one_cell(BorrowedCell(lease))
-    pool.submit(Row("a"))
+    pool.submit(WorkRow("a"))
     _blocks(pool)
     lease.lost_because = "the server took this command for dead"
     with pytest.raises(TransientError, match="took this command for dead"):

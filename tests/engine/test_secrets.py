@@ -23,7 +23,7 @@ from rumiai_ray.cli.runs import _cells
 from rumiai_ray.cli.summary import print_json, print_tables
 from rumiai_ray.cli.terminal import SafeConsole
 from rumiai_ray.config import load_config
-from rumiai_ray.engine.batch import Batch
+from rumiai_ray.engine.batch import BatchRun
 from rumiai_ray.engine.setup.machines import plan_of_ray
 from rumiai_ray.engine.setup.resume import of_resumed, to_retry
 from rumiai_ray.engine.setup.run_setup import fetch_limits, open_store, sampling_spec, thresholds
@@ -79,7 +79,7 @@ class SecretKit(Kit):
         config, run_id = self.config, writer.manifest.run_id
         stage = Stage(run_id, self.models, open_store(config), fetch_limits(config), self.place / "work", 4, thresholds(config))
         watcher = _Watcher(None)
-        batch = Batch(config, stage, writer, self.here, plan_of_ray(config, self.models), watcher)
+        batch = BatchRun(config, stage, writer, self.here, plan_of_ray(config, self.models), watcher)
         watcher.batch = batch
         writer.finish(batch.run(entries, count), {})
         return open_run(writer.run.uri())

@@ -171,15 +171,15 @@ def test_the_command_whose_turn_it_is_is_told_why_there_is_no_cell(clock: _Clock
 
 def test_code_weights_and_configuration_make_another_cell_and_what_concerns_the_command_alone_does_not() -> None:
     config = load_config()
-    same = warm.Wanted(load_config(flags={"out": "elsewhere", "sampling": {"fps": 9}}), [PLAN], "code").key
-    assert warm.Wanted(config, [PLAN], "code").key == same
+    same = warm.WantedCell(load_config(flags={"out": "elsewhere", "sampling": {"fps": 9}}), [PLAN], "code").key
+    assert warm.WantedCell(config, [PLAN], "code").key == same
     others = {
-        "code": warm.Wanted(config, [PLAN], "other code"),
-        "weights": warm.Wanted(config, [replace(PLAN, digests={"net": "1"})], "code"),
-        "device": warm.Wanted(config, [replace(PLAN, device="cuda:0")], "code"),
-        "model settings": warm.Wanted(config, [fakes.plan("reader", "Reader", threads=3)], "code"),
-        "engine": warm.Wanted(load_config(flags={"engine": {"call_timeout_s": 5}}), [PLAN], "code"),
-        "models": warm.Wanted(config, [PLAN, fakes.plan("other")], "code"),
+        "code": warm.WantedCell(config, [PLAN], "other code"),
+        "weights": warm.WantedCell(config, [replace(PLAN, digests={"net": "1"})], "code"),
+        "device": warm.WantedCell(config, [replace(PLAN, device="cuda:0")], "code"),
+        "model settings": warm.WantedCell(config, [fakes.plan("reader", "Reader", threads=3)], "code"),
+        "engine": warm.WantedCell(load_config(flags={"engine": {"call_timeout_s": 5}}), [PLAN], "code"),
+        "models": warm.WantedCell(config, [PLAN, fakes.plan("other")], "code"),
     }
     keys = {name: wanted.key for name, wanted in others.items()}
     assert len({same, *keys.values()}) == len(keys) + 1
@@ -188,7 +188,7 @@ def test_code_weights_and_configuration_make_another_cell_and_what_concerns_the_
 def test_a_cell_outlives_an_update_of_yt_dlp_and_of_no_package_that_reads_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     def key(**versions: str) -> str:
         monkeypatch.setattr(warm, "package_versions", lambda _: {"numpy": "2.0", "yt-dlp": "2026.10.26"} | versions)
-        return warm.Wanted(load_config(), [PLAN], "code").key
+        return warm.WantedCell(load_config(), [PLAN], "code").key
 
     assert key(**{"yt-dlp": "2026.11.20"}) == key() != key(numpy="2.1")
 

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 import pytest
 
 from rumiai_ray.ingest.entries import entries_from_inputs
-from rumiai_ray.ingest.fetch import FetchLimits, Video, fetch
+from rumiai_ray.ingest.fetch import FetchedVideo, FetchLimits, fetch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -101,13 +101,13 @@ def limits() -> FetchLimits:
 
 
 @pytest.fixture
-def got(tmp_path: Path, limits: FetchLimits) -> Iterator[Callable[..., AbstractContextManager[Video]]]:
+def got(tmp_path: Path, limits: FetchLimits) -> Iterator[Callable[..., AbstractContextManager[FetchedVideo]]]:
     """`fetch` of one input into a work directory that must be empty afterwards, however it went."""
     workdir = tmp_path / "work"
     workdir.mkdir()
 
     @contextmanager
-    def get(text: str, with_limits: FetchLimits = limits) -> Iterator[Video]:
+    def get(text: str, with_limits: FetchLimits = limits) -> Iterator[FetchedVideo]:
         with fetch(entries_from_inputs([text])[0], with_limits, workdir) as video:
             yield video
 

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from rumiai_ray.ingest.fetch import FetchLimits, Video
+    from rumiai_ray.ingest.fetch import FetchedVideo, FetchLimits
     from tests.ingest.conftest import Request, Site
 
-    Got = Callable[..., AbstractContextManager[Video]]
+    Got = Callable[..., AbstractContextManager[FetchedVideo]]
 
 FILM = b"\0\0\0\x20ftypisom" + bytes(50_000)
 HANDLERS = ("Urllib", "Requests", "CurlCFFI")

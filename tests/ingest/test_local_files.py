@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from rumiai_ray.ingest.fetch import Video
+    from rumiai_ray.ingest.fetch import FetchedVideo
 
-    Got = Callable[..., AbstractContextManager[Video]]
+    Got = Callable[..., AbstractContextManager[FetchedVideo]]
 
 NAMES = ["a b.mp4", 'it\'s "quoted".mp4', "-rf.mp4", "🎬.mp4", "two\nlines.mp4", "日本語.mp4", "100%25.mp4", "a#b?c.mp4", "~.mp4", "noext"]
 

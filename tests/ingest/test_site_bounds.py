@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
-    from rumiai_ray.ingest.fetch import FetchLimits, Video
+    from rumiai_ray.ingest.fetch import FetchedVideo, FetchLimits
     from tests.ingest.conftest import Request, Site
 
-    Got = Callable[..., AbstractContextManager[Video]]
+    Got = Callable[..., AbstractContextManager[FetchedVideo]]
 
 FILM = b"\0\0\0\x20ftypisom" + bytes(50_000)
 MB = 2**20

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
-    from rumiai_ray.ingest.fetch import Video
+    from rumiai_ray.ingest.fetch import FetchedVideo
     from tests.ingest.conftest import Request, Site
 
-    Got = Callable[..., AbstractContextManager[Video]]
+    Got = Callable[..., AbstractContextManager[FetchedVideo]]
 
 FILM = b"\0\0\0\x20ftypisom" + bytes(50_000)
 

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
-    from rumiai_ray.ingest.fetch import FetchLimits, Video
+    from rumiai_ray.ingest.fetch import FetchedVideo, FetchLimits
 
-    Got = Callable[..., AbstractContextManager[Video]]
+    Got = Callable[..., AbstractContextManager[FetchedVideo]]
 
 URI = "memory://clips/a b.mp4"
 FILM = b"film" * 1000

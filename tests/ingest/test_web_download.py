@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from rumiai_ray.ingest.fetch import Video
+    from rumiai_ray.ingest.fetch import FetchedVideo
     from tests.ingest.conftest import Request, Site
 
-    Got = Callable[..., AbstractContextManager[Video]]
+    Got = Callable[..., AbstractContextManager[FetchedVideo]]
 
 FILM = b"\0\0\0\x20ftypisom" + os.urandom(200_000)
 

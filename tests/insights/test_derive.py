@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rumiai_ray.insights.video import INPUTS, Video
+from rumiai_ray.insights.video import INPUTS, AnalysedVideo
 from rumiai_ray.schema.registry import TABLES_BY_NAME
 from synthetic_video import FPS, derived, emotion, face, gaze, gesture, said, shots, sound, text, thing, video
 
@@ -21,7 +21,7 @@ FEW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthChec
 
 
 @st.composite
-def videos(draw: st.DrawFn) -> Video:
+def videos(draw: st.DrawFn) -> AnalysedVideo:
     """Any video of up to eight seconds, any models of which did not end well."""
     duration_s = draw(st.floats(0.04, 8.0))
     count = max(1, round(duration_s * FPS))
@@ -58,7 +58,7 @@ def videos(draw: st.DrawFn) -> Video:
 
 @FEW
 @given(videos())
-def test_every_figure_lies_in_the_range_its_schema_states(made: Video) -> None:
+def test_every_figure_lies_in_the_range_its_schema_states(made: AnalysedVideo) -> None:
     for name, rows in derived(made).items():
         for field in TABLES_BY_NAME[name].columns:
             stated = re.fullmatch(r"(-?[\d.]+)\.\.(-?[\d.]+)?.*", (field.metadata or {}).get(b"range", b"").decode())
@@ -71,14 +71,14 @@ def test_every_figure_lies_in_the_range_its_schema_states(made: Video) -> None:
 
 @FEW
 @given(videos(), st.randoms(use_true_random=False))
-def test_the_order_of_rows_changes_nothing(made: Video, chance: random.Random) -> None:
+def test_the_order_of_rows_changes_nothing(made: AnalysedVideo, chance: random.Random) -> None:
     shuffled = {name: chance.sample(list(rows), len(rows)) for name, rows in made.tables.items()}
     assert derived(replace(made, tables=shuffled)) == derived(made)
 
 
 @FEW
 @given(videos())
-def test_what_is_counted_in_the_parts_is_counted_in_the_whole(made: Video) -> None:
+def test_what_is_counted_in_the_parts_is_counted_in_the_whole(made: AnalysedVideo) -> None:
     *parts, whole = derived(made)["windows"]
     if whole["word_count"] is not None:
         assert sum(row["word_count"] for row in parts) == whole["word_count"]
@@ -93,7 +93,7 @@ def test_what_is_counted_in_the_parts_is_counted_in_the_whole(made: Video) -> No
 
 @FEW
 @given(videos())
-def test_one_more_face_never_makes_faces_less_visible(made: Video) -> None:
+def test_one_more_face_never_makes_faces_less_visible(made: AnalysedVideo) -> None:
     if not made.ran("mediapipe"):
         return
     (before,) = derived(made)["person_framing"]
@@ -106,7 +106,7 @@ def test_one_more_face_never_makes_faces_less_visible(made: Video) -> None:
 
 @FEW
 @given(videos())
-def test_shot_types_share_the_frames_out(made: Video) -> None:
+def test_shot_types_share_the_frames_out(made: AnalysedVideo) -> None:
     (row,) = derived(made)["person_framing"]
     shares = [row[f"{name}_share"] for name in ("close", "medium", "wide", "none")]
     assert shares == [None] * 4 or abs(sum(shares) - 1) < 1e-9
@@ -114,7 +114,7 @@ def test_shot_types_share_the_frames_out(made: Video) -> None:
 
 @FEW
 @given(videos())
-def test_a_track_stays_in_its_shot_and_has_every_box_it_counts(made: Video) -> None:
+def test_a_track_stays_in_its_shot_and_has_every_box_it_counts(made: AnalysedVideo) -> None:
     tracks = derived(made)["tracks"]
     assert [row["track_id"] for row in tracks] == list(range(len(tracks)))
     for row in tracks:

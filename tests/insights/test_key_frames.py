@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rumiai_ray.insights.key_frames import Place, places
+from rumiai_ray.insights.key_frames import ShotPlace, places
 from synthetic_video import FPS, at, video
 
 
@@ -21,7 +21,7 @@ def shots(*starts_s: float, end_s: float = 4.0) -> list[dict[str, Any]]:
     ]
 
 
-def key_frames(rows: list[dict[str, Any]], found: list[Place]) -> list[tuple[int | None, int]]:
+def key_frames(rows: list[dict[str, Any]], found: list[ShotPlace]) -> list[tuple[int | None, int]]:
     return [(place.shot_index, row["frame_index"]) for row, place in zip(rows, found, strict=True) if place.is_key_frame]
 
 
@@ -66,7 +66,7 @@ def test_all_rows_of_a_key_frame_say_so() -> None:
 @pytest.mark.parametrize("ending", ["failed", "skipped", "not asked"])
 def test_without_shots_nobody_claims_to_know(ending: str) -> None:
     made = video(without={"shots": ending}, shots=[])
-    assert places(made, [at(3)]) == [Place(None, None)]
+    assert places(made, [at(3)]) == [ShotPlace(None, None)]
 
 
 def test_no_rows_are_no_places() -> None:

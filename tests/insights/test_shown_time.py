@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from rumiai_ray.insights.video import Video
+    from rumiai_ray.insights.video import AnalysedVideo
 
     Tables = dict[str, list[dict[str, Any]]]
 
@@ -55,7 +55,7 @@ def _clip(directory: Path, scene: str, fps: int | None) -> Path:
     return make_clip(directory / f"{scene}_{fps}.mp4", [*times_s[:kept], last_s], numbers=[*shown[:kept], numbers[-1]])
 
 
-def _seen(directory: Path, clip: Path, cuts_s: Sequence[float]) -> Video:
+def _seen(directory: Path, clip: Path, cuts_s: Sequence[float]) -> AnalysedVideo:
     """What scripted models say of the frames that the store keeps of a clip."""
     store = FrameStore(directory / "store", spec=SamplingSpec(), limits=DecodeLimits())
     with store.ensure(clip, sha256_of(clip)) as stored:

@@ -7,8 +7,8 @@ import pytest
 
 from rumiai_ray.models.base import Model, ModelSettings
 from rumiai_ray.models.weights import auto
-from rumiai_ray.models.weights.auto import Survey
-from rumiai_ray.models.weights.choice import MissingWeightsError, Wanted
+from rumiai_ray.models.weights.auto import WeightsSurvey
+from rumiai_ray.models.weights.choice import MissingWeightsError, WantedModel
 from rumiai_ray.models.weights.files import Candidate, HubSource, PackageSource, UrlSource, WeightFile, in_profile
 from rumiai_ray.models.weights.reach import answering
 from rumiai_ray.models.yolo.model import Yolo, YoloSettings
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rumiai_ray.models.weights.auto import Choice
-    from rumiai_ray.models.weights.files import Source
+    from rumiai_ray.models.weights.files import WeightSource
 
 
-def candidate(name: str, source: Source, **rest: Any) -> Candidate:
+def candidate(name: str, source: WeightSource, **rest: Any) -> Candidate:
     sha256 = None if rest.get("noncommercial") else "0" * 64
     file = WeightFile(name, f"{name}.safetensors", sha256, "words", ((source,),), noncommercial=rest.pop("noncommercial", False))
     return Candidate(f"lib/{name}", "numpy", (file,), ("standard",), **rest)
@@ -33,7 +33,7 @@ RESEARCH = candidate("research", HUB, noncommercial=True)
 STAND_IN = candidate("small", PACKAGE, stand_in=True)
 
 
-def choose(survey: Survey, *candidates: Candidate) -> Choice:
+def choose(survey: WeightsSurvey, *candidates: Candidate) -> Choice:
     class Fake(Model):
         name = "fake"
         consumes = "frames"
@@ -49,7 +49,7 @@ def choose(survey: Survey, *candidates: Candidate) -> Choice:
         def predict(self, batch: Any) -> Any:
             raise NotImplementedError
 
-    return survey.choose([Wanted(Fake, ModelSettings())])["fake"]
+    return survey.choose([WantedModel(Fake, ModelSettings())])["fake"]
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def test_the_order_is_flagship_here_flagship_fetched_stand_in_here_stand_in_fetc
         hub.close()
     # The order in which a family declares its candidates does not put a stand-in first.
     for declared in ((FLAGSHIP, STAND_IN), (STAND_IN, FLAGSHIP)):
-        choice = choose(Survey([put(tmp_path / "w", *here)]), *declared)
+        choice = choose(WeightsSurvey([put(tmp_path / "w", *here)]), *declared)
         assert (choice.candidate, choice.fetch) == (chosen, bool(fetch))
         assert ("no answer from 127.0.0.1" in choice.reason) is (chosen is STAND_IN)
 
@@ -97,7 +97,7 @@ def test_nobody_is_asked_where_the_flagship_is_here(tmp_path: Path, monkeypatch:
         pytest.fail("a host was asked")
 
     monkeypatch.setattr(auto, "answering", refuse)
-    assert choose(Survey([put(tmp_path / "w", FLAGSHIP)]), FLAGSHIP, STAND_IN).candidate is FLAGSHIP
+    assert choose(WeightsSurvey([put(tmp_path / "w", FLAGSHIP)]), FLAGSHIP, STAND_IN).candidate is FLAGSHIP
 
 
 def test_a_silent_hub_takes_the_time_of_one_probe_however_many_families_want_it(
@@ -111,7 +111,7 @@ def test_a_silent_hub_takes_the_time_of_one_probe_however_many_families_want_it(
         return answering(sources)
 
     monkeypatch.setattr(auto, "answering", counted)
-    survey = Survey([tmp_path])
+    survey = WeightsSurvey([tmp_path])
     choose(survey, FLAGSHIP, candidate("other", HUB), STAND_IN)
     choose(survey, RESEARCH, STAND_IN)
     assert asked == [1]
@@ -120,25 +120,25 @@ def test_a_silent_hub_takes_the_time_of_one_probe_however_many_families_want_it(
 @pytest.mark.usefixtures("hub")
 def test_a_licence_is_accepted_asked_about_or_passed_over(tmp_path: Path) -> None:
     put(tmp_path / "w", STAND_IN)
-    unaccepted = choose(Survey([tmp_path / "w"]), RESEARCH, STAND_IN)
+    unaccepted = choose(WeightsSurvey([tmp_path / "w"]), RESEARCH, STAND_IN)
     assert (unaccepted.candidate, unaccepted.ask) == (STAND_IN, RESEARCH)
     assert "--accept-noncommercial" in unaccepted.reason
-    accepted = choose(Survey([tmp_path / "w"], accepted=True), RESEARCH, STAND_IN)
+    accepted = choose(WeightsSurvey([tmp_path / "w"], accepted=True), RESEARCH, STAND_IN)
     assert (accepted.candidate, accepted.fetch, accepted.ask) == (RESEARCH, True, None)
 
 
 def test_nobody_is_asked_about_the_licence_of_what_cannot_be_fetched(hub: socket.socket, tmp_path: Path) -> None:
     hub.close()
-    choice = choose(Survey([tmp_path]), RESEARCH, STAND_IN)
+    choice = choose(WeightsSurvey([tmp_path]), RESEARCH, STAND_IN)
     assert (choice.candidate, choice.ask) == (STAND_IN, None)
 
 
 @pytest.mark.usefixtures("hub")
 def test_a_file_that_somebody_put_there_is_not_used_until_it_is_vouched_for(tmp_path: Path) -> None:
     put(tmp_path / "w", RESEARCH, STAND_IN)
-    assert choose(Survey([tmp_path / "w"]), RESEARCH, STAND_IN).candidate is STAND_IN
+    assert choose(WeightsSurvey([tmp_path / "w"]), RESEARCH, STAND_IN).candidate is STAND_IN
     (tmp_path / "w/pins.toml").write_text(f'"{RESEARCH.files[0].path}" = "{"1" * 64}"\n')
-    choice = choose(Survey([tmp_path / "w"]), RESEARCH, STAND_IN)
+    choice = choose(WeightsSurvey([tmp_path / "w"]), RESEARCH, STAND_IN)
     assert (choice.candidate, choice.fetch) == (RESEARCH, False)
 
 
@@ -146,12 +146,12 @@ def test_a_file_that_somebody_put_there_is_not_used_until_it_is_vouched_for(tmp_
 @pytest.mark.parametrize("kept", [FLAGSHIP, STAND_IN])
 @pytest.mark.parametrize("here", [(), (FLAGSHIP,), (STAND_IN,), (FLAGSHIP, STAND_IN)])
 def test_what_a_run_was_started_with_is_kept_whatever_can_be_had_now(tmp_path: Path, kept: Candidate, here: tuple[Candidate, ...]) -> None:
-    survey = Survey([put(tmp_path / "w", *here)], kept={"fake": kept.backend})
+    survey = WeightsSurvey([put(tmp_path / "w", *here)], kept={"fake": kept.backend})
     assert choose(survey, FLAGSHIP, STAND_IN).candidate is kept
 
 
 def test_a_flagship_that_failed_makes_room_for_the_stand_in_and_says_why(tmp_path: Path) -> None:
-    choice = choose(Survey([put(tmp_path / "w", FLAGSHIP)], barred={FLAGSHIP.backend: "403 Forbidden"}), FLAGSHIP, STAND_IN)
+    choice = choose(WeightsSurvey([put(tmp_path / "w", FLAGSHIP)], barred={FLAGSHIP.backend: "403 Forbidden"}), FLAGSHIP, STAND_IN)
     assert choice.candidate is STAND_IN
     assert "lib/flagship: 403 Forbidden" in choice.reason
 
@@ -159,13 +159,13 @@ def test_a_flagship_that_failed_makes_room_for_the_stand_in_and_says_why(tmp_pat
 def test_a_family_that_nothing_can_run_names_the_files_and_the_silent_hosts(hub: socket.socket, tmp_path: Path) -> None:
     hub.close()
     with pytest.raises(MissingWeightsError, match=r"flagship\.safetensors(.|\n)*no answer from 127\.0\.0\.1"):
-        choose(Survey([tmp_path]), FLAGSHIP)
+        choose(WeightsSurvey([tmp_path]), FLAGSHIP)
 
 
 def test_a_package_needs_no_hub(hub: socket.socket, tmp_path: Path) -> None:
     hub.close()
     file = WeightFile("net", "net.bin", "0" * 64, "MIT", ((UrlSource("http://127.0.0.1:1/x"),), (PACKAGE,)))
-    choice = choose(Survey([tmp_path]), Candidate("lib/both", "numpy", (file,), ("standard",)))
+    choice = choose(WeightsSurvey([tmp_path]), Candidate("lib/both", "numpy", (file,), ("standard",)))
     assert choice.fetch
     assert choice.reason == "the only candidate, can be fetched"
 
@@ -174,5 +174,5 @@ def test_a_package_needs_no_hub(hub: socket.socket, tmp_path: Path) -> None:
 def test_a_network_that_is_declared_once_for_each_profile_counts_once(tmp_path: Path) -> None:
     backends = [one.backend for one in in_profile(Yolo.candidates(YoloSettings()), "auto")]
     assert len(backends) == len(set(backends)) == 3
-    choice = Survey([tmp_path]).choose([Wanted(Yolo, YoloSettings())])["yolo"]
+    choice = WeightsSurvey([tmp_path]).choose([WantedModel(Yolo, YoloSettings())])["yolo"]
     assert (choice.candidate.backend, choice.fetch) == ("ultralytics/yolo11n", True)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from rumiai_ray.models.weights.files import Source
+    from rumiai_ray.models.weights.files import WeightSource
 
 COMMIT = "c0ffee" + "0" * 34
 
@@ -82,7 +82,9 @@ def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
         thread.join()
 
 
-def get(directory: Path, source: Source, *, path: str = "net/model.bin", sha256: str | None = None, accepted: bool = True) -> list[str]:
+def get(
+    directory: Path, source: WeightSource, *, path: str = "net/model.bin", sha256: str | None = None, accepted: bool = True
+) -> list[str]:
     """Fetch one file; returns what was said."""
     said: list[str] = []
     file = WeightFile("net", path, sha256, "CC BY-NC", ((source,),), noncommercial=True)

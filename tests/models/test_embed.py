@@ -19,7 +19,7 @@ import pytest
 from rumiai_ray.errors import ConfigError, WeightsError
 from rumiai_ray.models.base import FrameBatch, ModelPlan, Subset
 from rumiai_ray.models.embed.model import NETWORKS, Embed, EmbedSettings
-from rumiai_ray.models.weights.choice import Wanted, unfetched_plan
+from rumiai_ray.models.weights.choice import WantedModel, unfetched_plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -251,5 +251,5 @@ def test_without_the_extra_the_plan_says_how_to_install_it(monkeypatch: pytest.M
     monkeypatch.setattr(metadata, "version", absent)
     settings = EmbedSettings()
     with pytest.raises(ConfigError, match="open_clip_torch is not installed") as raised:
-        unfetched_plan(Wanted(Embed, settings), Embed.candidates(settings)[0], device="cpu", reason="")
+        unfetched_plan(WantedModel(Embed, settings), Embed.candidates(settings)[0], device="cpu", reason="")
     assert raised.value.hint == "pip install 'rumiai-ray[embed]'"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rumiai_ray.models.base import Prediction
-    from rumiai_ray.models.weights.files import Profile, Source
+    from rumiai_ray.models.weights.files import Profile, WeightSource
 
 CONTENT = b"weights " * 1000
 
@@ -31,7 +31,7 @@ def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def file(*alternatives: tuple[Source, ...], path: str = "net/model.bin", sha256: str | None = digest(CONTENT)) -> WeightFile:
+def file(*alternatives: tuple[WeightSource, ...], path: str = "net/model.bin", sha256: str | None = digest(CONTENT)) -> WeightFile:
     return WeightFile(role=path, path=path, sha256=sha256, licence="MIT", sources=alternatives)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from clips import frames_of
 from rumiai_ray.models.mediapipe.faces import FaceFinder
-from rumiai_ray.models.mediapipe.gaze import Gaze, GazeLimits, read_gaze
+from rumiai_ray.models.mediapipe.gaze import EyeGaze, GazeLimits, read_gaze
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -49,7 +49,7 @@ def _head(yaw_deg: float = 0.0, pitch_deg: float = 0.0) -> NDArray[np.float32]:
     return transform.astype(np.float32)
 
 
-def _gaze(mesh: NDArray[np.float32], head: NDArray[np.float32] | None = None) -> Gaze:
+def _gaze(mesh: NDArray[np.float32], head: NDArray[np.float32] | None = None) -> EyeGaze:
     return read_gaze(mesh, _head() if head is None else head, LIMITS)
 
 
@@ -121,7 +121,7 @@ def finder(plan_for: Callable[..., ModelPlan]) -> Generator[FaceFinder]:
     faces.close()
 
 
-def _gazes(finder: FaceFinder, images: NDArray[np.uint8]) -> list[Gaze]:
+def _gazes(finder: FaceFinder, images: NDArray[np.uint8]) -> list[EyeGaze]:
     return [read_gaze(face.landmarks, face.head_transform, LIMITS) for image in images for face in finder.find(image)]
 
 

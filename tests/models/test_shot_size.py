@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from rumiai_ray.insights.video import Video
+    from rumiai_ray.insights.video import AnalysedVideo
     from rumiai_ray.models.base import ModelPlan
 
     Image = NDArray[np.uint8]
@@ -84,7 +84,7 @@ def _size(finder: FaceFinder, image: Image) -> str:
         {"pose_index": at, **box(pose.box), "seen_to": seen_to(pose, area), "stature_share": stature_share(pose, area)}
         for at, pose in enumerate(poses)
     ]
-    video = cast("Video", SimpleNamespace(width_px=width, height_px=height, area_share=share))
+    video = cast("AnalysedVideo", SimpleNamespace(width_px=width, height_px=height, area_share=share))
     return size_of_frame(video, faces, bodies)
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rumiai_ray.models.whisper.language import Expectation, changes_of_language, choose_languages, code_of
-from rumiai_ray.models.whisper.speech import Window
+from rumiai_ray.models.whisper.speech import SpeechWindow
 from rumiai_ray.models.whisper.turns import split_by_language
 
 if TYPE_CHECKING:
@@ -86,11 +86,11 @@ class Ear:
         self._turns = turns
         self.asked = 0
 
-    def __call__(self, windows: Sequence[Window]) -> list[Mapping[str, float]]:
+    def __call__(self, windows: Sequence[SpeechWindow]) -> list[Mapping[str, float]]:
         self.asked += len(windows)
         return [self._hear(window) for window in windows]
 
-    def _hear(self, window: Window) -> Mapping[str, float]:
+    def _hear(self, window: SpeechWindow) -> Mapping[str, float]:
         shares: dict[str, float] = {}
         begin_s = 0.0
         for end_s, code in self._turns:
@@ -116,7 +116,7 @@ def sentences(until_s: float, length_s: float = 2.0) -> list[tuple[float, float]
     ],
 )
 def test_a_second_language_later_in_the_clip_has_a_window_of_its_own(turns: tuple[tuple[float, str], ...], cuts_s: list[float]) -> None:
-    whole, ear = Window(((0.0, turns[-1][0]),)), Ear(*turns)
+    whole, ear = SpeechWindow(((0.0, turns[-1][0]),)), Ear(*turns)
     windows = split_by_language(whole, ear([whole])[0], sentences(turns[-1][0]), ear, Expectation())
     assert [window.spans[0][0] for window in windows[1:]] == pytest.approx(cuts_s, abs=0.1)
     assert sum(window.speech_s for window in windows) == pytest.approx(whole.speech_s)
@@ -126,7 +126,7 @@ def test_a_second_language_later_in_the_clip_has_a_window_of_its_own(turns: tupl
 
 def test_one_language_costs_one_more_look_and_none_where_it_is_short_or_the_only_candidate() -> None:
     for length_s, known, asked in ((24.0, Expectation(), 1), (4.0, Expectation(), 0), (24.0, Expectation(("en",)), 0)):
-        ear, whole = Ear((length_s, "en")), Window(((0.0, length_s),))
+        ear, whole = Ear((length_s, "en")), SpeechWindow(((0.0, length_s),))
         assert split_by_language(whole, {"en": 0.99}, sentences(length_s), ear, known) == (whole,)
         assert ear.asked == asked
 
@@ -141,7 +141,7 @@ def test_cutting_by_language_loses_no_speech_and_keeps_its_order(parts: list[tup
     ends: list[tuple[float, str]] = []
     for seconds, code in parts:
         ends.append(((ends[-1][0] if ends else 0.0) + seconds, code))
-    whole, ear = Window(((0.0, ends[-1][0]),)), Ear(*ends)
+    whole, ear = SpeechWindow(((0.0, ends[-1][0]),)), Ear(*ends)
     windows = split_by_language(whole, ear([whole])[0], sentences(ends[-1][0], length_s), ear, Expectation())
     spans = [span for window in windows for span in window.spans]
     assert spans == sorted(spans)
@@ -155,10 +155,10 @@ def test_a_window_alone_is_never_decided_by_the_whole_audio(length: int, heard: 
 
 
 def test_a_change_between_two_candidates_is_heard_though_a_third_language_seems_likelier() -> None:
-    def detect(windows: Sequence[Window]) -> list[dict[str, float]]:
+    def detect(windows: Sequence[SpeechWindow]) -> list[dict[str, float]]:
         return [{"nl": 0.9, **({"en": 0.095, "de": 0.005} if w.spans[0][0] < 8 else {"en": 0.005, "de": 0.095})} for w in windows]
 
-    window = Window(((0.0, 16.0),))
+    window = SpeechWindow(((0.0, 16.0),))
     pauses = [(start, start + 0.9) for start in range(16)]
     parts = split_by_language(window, {"nl": 0.96, "en": 0.02, "de": 0.02}, pauses, detect, Expectation(candidates=("en", "de")))
     assert len(parts) == 2

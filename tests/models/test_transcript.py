@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from rumiai_ray.models.whisper.language import Language
-from rumiai_ray.models.whisper.speech import Window, pack
-from rumiai_ray.models.whisper.transcript import Acceptance, Heard, Word, compression_ratio, segments, text_of
+from rumiai_ray.models.whisper.speech import SpeechWindow, pack
+from rumiai_ray.models.whisper.transcript import Acceptance, DecodedWindow, Word, compression_ratio, segments, text_of
 
 ACCEPTANCE = Acceptance(max_no_speech_prob=0.6, min_avg_logprob=-1.0, max_compression_ratio=2.4)
 
@@ -15,8 +15,8 @@ def words(*spoken: tuple[str, float, float]) -> list[Word]:
     return [Word(text, start_s, end_s, 0.9) for text, start_s, end_s in spoken]
 
 
-def heard(text: str, avg_logprob: float = -0.3, no_speech_prob: float = 0.05) -> Heard:
-    return Heard((Word(text, 0, 1, 0.9),), avg_logprob, no_speech_prob, Language("en", 0.9))
+def heard(text: str, avg_logprob: float = -0.3, no_speech_prob: float = 0.05) -> DecodedWindow:
+    return DecodedWindow((Word(text, 0, 1, 0.9),), avg_logprob, no_speech_prob, Language("en", 0.9))
 
 
 def test_a_segment_ends_with_a_sentence_or_a_long_pause() -> None:
@@ -51,13 +51,13 @@ def test_the_compression_ratio_of_plain_text_is_near_one_and_of_a_loop_far_above
 
 
 def test_a_word_after_a_cut_silence_is_put_back_where_it_was_said() -> None:
-    window = Window(((1.0, 3.0), (40.0, 41.0)))
+    window = SpeechWindow(((1.0, 3.0), (40.0, 41.0)))
     assert window.original(0.5, 0.9) == pytest.approx((1.5, 1.9))
     assert window.original(2.2, 2.6) == pytest.approx((40.2, 40.6))
 
 
 def test_a_word_stays_within_the_stretch_its_middle_lies_in() -> None:
-    window = Window(((1.0, 3.0), (40.0, 41.0)))
+    window = SpeechWindow(((1.0, 3.0), (40.0, 41.0)))
     assert window.original(1.5, 2.3) == pytest.approx((2.5, 3.0))
     assert window.original(1.9, 2.5) == pytest.approx((40.0, 40.5))
     assert window.original(2.8, 3.9) == pytest.approx((40.8, 41.0))

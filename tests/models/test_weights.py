@@ -9,7 +9,7 @@ import pytest
 
 from rumiai_ray.errors import ConfigError, WeightsError
 from rumiai_ray.models.base import FrameBatch, Model, ModelSettings, Prediction
-from rumiai_ray.models.weights.choice import MissingWeightsError, Wanted, default_directories, resolve, resolve_all, verify
+from rumiai_ray.models.weights.choice import MissingWeightsError, WantedModel, default_directories, resolve, resolve_all, verify
 from rumiai_ray.models.weights.files import Candidate, WeightFile
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def test_a_candidate_of_another_profile_is_never_chosen(tmp_path: Path) -> None:
 def test_all_models_that_lack_weights_are_named_at_once(tmp_path: Path) -> None:
     put(tmp_path, "there.bin", b"there")
     names = ("absent", "there", "gone")
-    wanted = [Wanted(family(candidate(f"lib/{name}", weight(f"{name}.bin", name.encode())), called=name), SETTINGS) for name in names]
+    wanted = [WantedModel(family(candidate(f"lib/{name}", weight(f"{name}.bin", name.encode())), called=name), SETTINGS) for name in names]
     with pytest.raises(MissingWeightsError) as caught:
         resolve_all(wanted, profile="standard", directories=[tmp_path])
     assert caught.value.subject == "models absent, gone"

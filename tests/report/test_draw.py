@@ -9,7 +9,7 @@ import pytest
 from mediapipe.tasks.python.vision import FaceLandmarksConnections, HandLandmarksConnections, PoseLandmarksConnections
 
 from rumiai_ray.report._skeletons import BODY_EDGES, FACE_EDGES, HAND_EDGES, HEAD_EDGES, IRIS_EDGES
-from rumiai_ray.report.draw import COLOURS, FrameRows, Painter
+from rumiai_ray.report.draw import COLOURS, FramePainter, FrameRows
 
 GREY = np.full((320, 180, 3), 128, np.uint8)
 
@@ -27,7 +27,7 @@ def is_colour(picture: np.ndarray[Any, Any], layer: str, x: int, y: int) -> bool
 
 def test_boxes_are_where_they_are_in_the_picture_whatever_its_size() -> None:
     rows = FrameRows(objects=[{"label": "dog", "confidence": 0.9, **box(200, 400, 600, 1000)}])
-    painted = Painter((180, 320), (720, 1280)).paint(GREY, rows)
+    painted = FramePainter((180, 320), (720, 1280)).paint(GREY, rows)
     for x, y in ((50, 200), (150, 200), (100, 100), (100, 250)):
         assert is_colour(painted, "objects", x, y)
     assert (painted[180, 100] == 128).all(), "the inside stays visible"
@@ -45,7 +45,7 @@ def test_hands_and_bodies_are_drawn_between_their_landmarks_and_hidden_ones_are_
         hands=[{"landmarks": hand.reshape(-1).tolist()}],
         poses=[{"landmarks": pose.reshape(-1).tolist(), "visibility": visibility.tolist()}],
     )
-    painted = Painter((180, 320), (180, 320)).paint(GREY, rows)
+    painted = FramePainter((180, 320), (180, 320)).paint(GREY, rows)
     assert is_colour(painted, "hands", 60, 60)
     assert is_colour(painted, "poses", 70, 200)
     assert (painted[250, 20] == 128).all(), "the elbow is hidden"
@@ -54,7 +54,9 @@ def test_hands_and_bodies_are_drawn_between_their_landmarks_and_hidden_ones_are_
 @pytest.mark.parametrize("text", ["ПРИВЕТ 你好 🎉", "", "a\nb", "x" * 500])
 def test_any_text_can_be_drawn(text: str) -> None:
     polygon = [20, 100, 160, 100, 160, 140, 20, 140]
-    painted = Painter((180, 320), (180, 320)).paint(GREY, FrameRows(texts=[{"text": text, "polygon": polygon, **box(20, 100, 160, 140)}]))
+    painted = FramePainter((180, 320), (180, 320)).paint(
+        GREY, FrameRows(texts=[{"text": text, "polygon": polygon, **box(20, 100, 160, 140)}])
+    )
     assert is_colour(painted, "texts", 90, 140)
 
 
@@ -66,16 +68,16 @@ def test_what_lies_outside_the_picture_or_has_no_size_does_no_harm() -> None:
         ],
         faces=[{**box(-10, -10, 4, 4), "landmarks": [float("1e6")] * 478 * 3}],
     )
-    assert Painter((180, 320), (180, 320)).paint(GREY, rows).shape == GREY.shape
+    assert FramePainter((180, 320), (180, 320)).paint(GREY, rows).shape == GREY.shape
 
 
 def test_nothing_found_leaves_the_picture_alone() -> None:
-    assert (Painter((180, 320), (720, 1280)).paint(GREY, FrameRows()) == GREY).all()
+    assert (FramePainter((180, 320), (720, 1280)).paint(GREY, FrameRows()) == GREY).all()
 
 
 def test_a_picture_of_one_pixel_can_be_drawn_on() -> None:
     rows = FrameRows(objects=[{"label": "speck", "confidence": 0.5, **box(0, 0, 1, 1)}])
-    assert Painter((1, 1), (1, 1)).paint(np.zeros((1, 1, 3), np.uint8), rows).shape == (1, 1, 3)
+    assert FramePainter((1, 1), (1, 1)).paint(np.zeros((1, 1, 3), np.uint8), rows).shape == (1, 1, 3)
 
 
 def test_the_skeletons_are_mediapipes() -> None:

@@ -24,7 +24,7 @@ from rumiai_ray.runs.reader import open_run
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rumiai_ray.engine.batch import Batch
+    from rumiai_ray.engine.batch import BatchRun
 
 VIDEOS = int(os.environ.get("SOAK_VIDEOS", "500"))
 MEAN_S = float(os.environ.get("SOAK_MEAN_S", "8"))
@@ -68,7 +68,7 @@ def test_a_long_run_under_random_kills_is_complete_and_exact(tmp_path: Path) -> 
     entries = clips(tmp_path, VIDEOS, SEED)
     peak_bytes = 0
 
-    def watch(_batch: Batch, _done: int) -> None:
+    def watch(_batch: BatchRun, _done: int) -> None:
         nonlocal peak_bytes
         peak_bytes = max(peak_bytes, anonymous_memory_bytes())
 

@@ -12,7 +12,7 @@ import ray
 import fakes
 from numbered_clips import numbered_clip
 from rumiai_ray.config import load_config
-from rumiai_ray.engine.batch import Batch
+from rumiai_ray.engine.batch import BatchRun
 from rumiai_ray.engine.setup.machines import plan_of_ray
 from rumiai_ray.engine.setup.run_setup import fetch_limits, open_store, sampling_spec, thresholds
 from rumiai_ray.engine.work.entry_reader import Stage
@@ -53,7 +53,9 @@ class Kit:
         engine = {"batch_frames": 4, "group_age_s": 0.5, "stall_timeout_s": 240, "attempts": 2, "cells": self.cells, **self.settings}
         return load_config(flags={"store": str(self.place / "store"), "out": str(self.place / "runs"), "engine": engine})
 
-    def batch(self, run_id: str, on_tick: Callable[[Batch, int], None] | None = None, *, again: bool = False) -> tuple[Batch, RunWriter]:
+    def batch(
+        self, run_id: str, on_tick: Callable[[BatchRun, int], None] | None = None, *, again: bool = False
+    ) -> tuple[BatchRun, RunWriter]:
         config = self.config
         spec = asdict(sampling_spec(config))
         manifest = RunManifest.of_now(run_id, command=["test"], config=config, plans=self.models, sampling=spec)
@@ -67,19 +69,19 @@ class Kit:
         work, size = self.place / "work", config.engine.batch_frames
         stage = self.stage_type(run_id, self.models, open_store(config), fetch_limits(config), work, size, thresholds(config))
         watcher = _Watcher(on_tick)
-        batch = Batch(config, stage, writer, self.here, plan_of_ray(config, self.models), watcher)
+        batch = BatchRun(config, stage, writer, self.here, plan_of_ray(config, self.models), watcher)
         watcher.batch = batch
         return batch, writer
 
-    def run(self, run_id: str, entries: Sequence[Entry], on_tick: Callable[[Batch, int], None] | None = None) -> Run:
+    def run(self, run_id: str, entries: Sequence[Entry], on_tick: Callable[[BatchRun, int], None] | None = None) -> Run:
         batch, writer = self.batch(run_id, on_tick)
         writer.finish(batch.run(entries, len(entries)), {})
         return open_run(writer.run.uri())
 
 
 class _Watcher:
-    def __init__(self, on_tick: Callable[[Batch, int], None] | None) -> None:
-        self.batch: Batch | None = None
+    def __init__(self, on_tick: Callable[[BatchRun, int], None] | None) -> None:
+        self.batch: BatchRun | None = None
         self._on_tick = on_tick
 
     def tick(self, done: int, total: int, tally: Tally) -> None:

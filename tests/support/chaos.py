@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from rumiai_ray.config import BaseConfig
-    from rumiai_ray.engine.batch import Batch
+    from rumiai_ray.engine.batch import BatchRun
     from rumiai_ray.engine.work.entry_reader import Stage
     from rumiai_ray.ingest.entries import Entry
     from rumiai_ray.runs.writer import RunWriter
@@ -89,7 +89,9 @@ class ChaosKit(Kit):
         flags = {"store": str(self.place / "store"), "out": str(self.place / "runs"), "engine": engine}
         return load_config(flags={**flags, "limits": {"decode_timeout_s": 12}})
 
-    def batch(self, run_id: str, on_tick: Callable[[Batch, int], None] | None = None, *, again: bool = False) -> tuple[Batch, RunWriter]:
+    def batch(
+        self, run_id: str, on_tick: Callable[[BatchRun, int], None] | None = None, *, again: bool = False
+    ) -> tuple[BatchRun, RunWriter]:
         dataset._BLOCK_BYTES = _BLOCK_BYTES
         batch, writer = super().batch(run_id, on_tick, again=again)
         run = faulty.FaultyRunStore(writer.run.fs, writer.run.root)
@@ -99,7 +101,7 @@ class ChaosKit(Kit):
         batch._stage = _faulty(stage, store)
         return batch, writer
 
-    def attempt(self, run_id: str, entries: Sequence[Entry], on_tick: Callable[[Batch, int], None] | None = None) -> None:
+    def attempt(self, run_id: str, entries: Sequence[Entry], on_tick: Callable[[BatchRun, int], None] | None = None) -> None:
         """Begin a run, or go on with it where it has been begun."""
         begun = (self.place / "runs" / run_id / "manifest.json").exists()
         batch, writer = self.batch(run_id, on_tick, again=begun)

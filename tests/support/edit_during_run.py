@@ -18,7 +18,7 @@ import ray
 
 from rumiai_ray.config import load_config
 from rumiai_ray.engine.cell import cell as cells
-from rumiai_ray.engine.cell.dispatcher import Dispatcher, Done, Row
+from rumiai_ray.engine.cell.dispatcher import Dispatcher, Done, WorkRow
 from rumiai_ray.engine.cell.policy import cell_spec
 from rumiai_ray.engine.ray_session.local import local_ray
 from rumiai_ray.engine.setup.machines import plan_of_ray
@@ -51,7 +51,7 @@ def _ask(cell: cells.Cell, picture: Path) -> dict[str, Any]:
     batch = EncodedBatch(np.zeros(1, np.int32), np.zeros(1, np.int64), np.zeros(1), (jpeg,))
     work = Work("e", "v", 0, 1, {"yolo": (0,)}, frames=batch, source_width_px=width, source_height_px=height)
     dispatcher = Dispatcher(cell.front, in_flight=1, attempts=3, patience_s=300)
-    dispatcher.submit(Row(ray.put(encode([work]))))
+    dispatcher.submit(WorkRow(ray.put(encode([work]))))
     done: list[Done] = []
     while not done:
         done = dispatcher.collect()

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from rumiai_ray.engine.ray_session import supervisor as supervise
 
 if TYPE_CHECKING:
-    from rumiai_ray.engine.batch import Batch
+    from rumiai_ray.engine.batch import BatchRun
     from rumiai_ray.ingest.entries import Entry
     from rumiai_ray.models.base import ModelPlan
 
@@ -49,7 +49,7 @@ def main(order: Order, sign: Path) -> int:
     from rumiai_ray.engine.ray_session.local import local_ray  # noqa: PLC0415
     from rumiai_ray.runs.reader import open_run  # noqa: PLC0415
 
-    def on_tick(_: Batch, done: int) -> None:
+    def on_tick(_: BatchRun, done: int) -> None:
         node: Any = worker._global_node
         if done >= AFTER and not sign.exists():
             pids = {kind: [one.process.pid for one in ones] for kind, ones in node.all_processes.items()}

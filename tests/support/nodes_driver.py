@@ -30,7 +30,7 @@ from rumiai_ray.runs.reader import open_run
 if TYPE_CHECKING:
     from ray.cluster_utils import Cluster
 
-    from rumiai_ray.engine.batch import Batch
+    from rumiai_ray.engine.batch import BatchRun
     from rumiai_ray.runs.reader import Run
 
 CPUS = 2
@@ -45,7 +45,7 @@ class Spot:
         self._dice = random.Random(seed)
         self.killed: list[str] = []
 
-    def tick(self, batch: Batch, done: int) -> None:
+    def tick(self, batch: BatchRun, done: int) -> None:
         del batch
         if self._at and done >= self._at[0]:
             self._at.pop(0)

@@ -14,7 +14,7 @@ from rumiai_ray.engine.work.entry_reader import Stage
 from rumiai_ray.engine.work.entry_rows import video_row
 from rumiai_ray.engine.work.item import Header, Work
 from rumiai_ray.engine.work.planner import plan_video
-from rumiai_ray.ingest.video import Video, VideoMetadata
+from rumiai_ray.ingest.video import FetchedVideo, VideoMetadata
 from rumiai_ray.models.base import Batch, FrameBatch, Prediction
 from rumiai_ray.schema.table import FRAME, Table, column
 
@@ -53,7 +53,7 @@ class OneClip(Stage):
         with self.store.ensure(self.clip, self.clip_key) as stored:
             stored.video_key = key
             video_plan, works = plan_video(entry.entry_id, stored, self.models, self.batch_frames)
-            row = video_row(self.run_id, entry, Video(key, self.clip, 0, VideoMetadata()), stored)
+            row = video_row(self.run_id, entry, FetchedVideo(key, self.clip, 0, VideoMetadata()), stored)
             header = Header(entry, pack(row), video_plan, repeats=not claim(key, entry.entry_id))
             for number, work in enumerate(works):
                 yield replace(work, run_id=self.run_id, header=header if number == 0 else None)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rumiai_ray.engine.work.item import Work
     from rumiai_ray.ingest.entries import Entry
     from rumiai_ray.ingest.limits import FetchLimits
-    from rumiai_ray.ingest.video import Video
+    from rumiai_ray.ingest.video import FetchedVideo
 
 INFOS: Mapping[str, dict[str, Any]] = {
     "surrogate": {"title": "half an emoji \ud83d", "uploader": "\udfff", "tags": ["a\ud800", "a\udbff"]},
@@ -41,7 +41,7 @@ class UnreadableError(Exception):
 
 
 @contextmanager
-def poisoned(entry: Entry, limits: FetchLimits, workdir: Path) -> Iterator[Video]:
+def poisoned(entry: Entry, limits: FetchLimits, workdir: Path) -> Iterator[FetchedVideo]:
     """`fetch`, then what the entry's platform says; `raise` and `unreadable` end in an error that quotes it."""
     kind = entry.columns.get("poison", "")
     if kind == "raise":

@@ -22,7 +22,7 @@ from ray._private.internal_api import memory_summary
 import nulls
 from numbered_clips import numbered_clip
 from rumiai_ray.config import load_config
-from rumiai_ray.engine.batch import Batch
+from rumiai_ray.engine.batch import BatchRun
 from rumiai_ray.engine.cell.model_actor import anonymous_memory_bytes
 from rumiai_ray.engine.setup.machines import plan_of_ray
 from rumiai_ray.engine.setup.run_setup import fetch_limits, open_store, sampling_spec, thresholds
@@ -109,7 +109,7 @@ def measure(here: LocalRay, place: Path, videos: int, models: int = 1, cells: in
         "scale", plans, store, fetch_limits(config), place / "work", config.engine.batch_frames, thresholds(config), clip, key
     )
     samples = Samples()
-    status = Batch(config, stage, writer, here, plan_of_ray(config, plans), samples).run(entries, len(entries))
+    status = BatchRun(config, stage, writer, here, plan_of_ray(config, plans), samples).run(entries, len(entries))
     writer.finish(status, {})
     run = open_run(writer.run.uri())
     committed = run.entries()

@@ -19,7 +19,7 @@ from rumiai_ray.engine.work.arrow_ipc import pack
 from rumiai_ray.engine.work.item import Header, VideoPlan
 from rumiai_ray.ingest.entries import Entry
 from rumiai_ray.ingest.table import EntryFile
-from rumiai_ray.insights.derive import Insights, derive
+from rumiai_ray.insights.derive import VideoInsights, derive
 from rumiai_ray.runs.datafile import PART
 from rumiai_ray.runs.reader import open_run, run_at
 from rumiai_ray.runs.writer import RunWriter
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rumiai_ray.insights.thresholds import Thresholds
-    from rumiai_ray.insights.video import Video
+    from rumiai_ray.insights.video import AnalysedVideo
 
 GROUPS = (("a", "b"), ("bad", "c"))
 """Entries in the order they are committed; `bad` is a dead letter."""
@@ -44,10 +44,10 @@ MODEL = fakes.plan("reader", "Reader")
 THRESHOLDS = thresholds(load_config())
 
 
-def one_insight(video: Video, of: Thresholds) -> Insights:
+def one_insight(video: AnalysedVideo, of: Thresholds) -> VideoInsights:
     """In place of `derive`: every further table is a further file like this one, and interrupting all of them took twice the time."""
     found = derive(video, of)
-    return Insights({INSIGHT: found.tables[INSIGHT]}, found.tracks)
+    return VideoInsights({INSIGHT: found.tables[INSIGHT]}, found.tracks)
 
 
 def in_the_driver(writer: RunWriter, names: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from rumiai_ray.config import load_config
 from rumiai_ray.engine.setup.run_setup import thresholds
 from rumiai_ray.insights.derive import derive
-from rumiai_ray.insights.video import INPUTS, Ending, Video
+from rumiai_ray.insights.video import INPUTS, AnalysedVideo, Ending
 from rumiai_ray.schema.emotion import EMOTIONS
 
 FPS = 5
@@ -24,7 +24,7 @@ def video(
     times_s: tuple[float, ...] | None = None,
     shown_until_s: tuple[float, ...] | None = None,
     **tables: Any,
-) -> Video:
+) -> AnalysedVideo:
     """A video.
 
     Args:
@@ -45,10 +45,10 @@ def video(
         if status != "not asked"
     }
     tables = {"shots": shots(duration_s)} | tables
-    return Video(duration_s, 100, 100, times_s, shown_until_s, endings, tables)
+    return AnalysedVideo(duration_s, 100, 100, times_s, shown_until_s, endings, tables)
 
 
-def derived(made: Video, **changes: Any) -> dict[str, list[Row]]:
+def derived(made: AnalysedVideo, **changes: Any) -> dict[str, list[Row]]:
     """Every insight table's rows."""
     found = derive(made, THRESHOLDS if not changes else thresholds_with(**changes))
     return {name: table.to_pylist() for name, table in found.tables.items()}

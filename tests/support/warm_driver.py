@@ -66,8 +66,8 @@ def config_of(folder: Path, idle_s: float = 600.0) -> BaseConfig:
     return load_config(flags={"store": str(folder / "store"), "out": str(folder / "runs"), "engine": engine})
 
 
-def wanted(config: BaseConfig) -> warm.Wanted:
-    return warm.Wanted(config, MODELS, source_sha256())
+def wanted(config: BaseConfig) -> warm.WantedCell:
+    return warm.WantedCell(config, MODELS, source_sha256())
 
 
 def up(folder: Path, idle_s: str = "600") -> Any:

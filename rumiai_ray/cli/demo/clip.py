@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from PIL.Image import Image
 
-    Box = tuple[float, float, float, float]
+    PlaceOnScreen = tuple[float, float, float, float]
 
 WIDTH_PX, HEIGHT_PX = 720, 1280
 FPS = 25
@@ -53,9 +53,9 @@ class Scene:
     """Import name of the package that ships the medium."""
     member: str
     """Path inside the package."""
-    first_px: Box
+    first_px: PlaceOnScreen
     """What of the medium is shown first: left, top, right, bottom."""
-    last_px: Box
+    last_px: PlaceOnScreen
     """What is shown last, in the same proportions; between them the view moves steadily."""
 
 
@@ -186,7 +186,7 @@ def _pictures(scene: Scene, source: Path) -> Iterator[Image]:
         yield picture
 
 
-def _between(first: Box, last: Box, done: float) -> Box:
+def _between(first: PlaceOnScreen, last: PlaceOnScreen, done: float) -> PlaceOnScreen:
     """The box at a fraction `done`, 0 to 1, of the way."""
     left, top, right, bottom = ((1 - done) * a + done * b for a, b in zip(first, last, strict=True))
     return left, top, right, bottom

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from rumiai_ray.errors import RumiaiError
     from rumiai_ray.models.base import Model, ModelSettings
-    from rumiai_ray.models.weights.choice import Wanted
+    from rumiai_ray.models.weights.choice import WantedModel
     from rumiai_ray.models.weights.files import Profile
 
 
@@ -20,14 +20,14 @@ def weights(profile: Profile, models: Mapping[str, ModelSettings], directories: 
     """One finding for each family: what would run, or why nothing can. Every file is hashed."""
     from rumiai_ray.errors import RumiaiError  # noqa: PLC0415 -- the doctor's module stays light
     from rumiai_ray.models.catalogue import model_class  # noqa: PLC0415
-    from rumiai_ray.models.weights.choice import MissingWeightsError, Wanted, resolve  # noqa: PLC0415
+    from rumiai_ray.models.weights.choice import MissingWeightsError, WantedModel, resolve  # noqa: PLC0415
 
     findings = []
     for name, settings in models.items():
         check = f"weights of {name}"
         model = model_class(name)
         if profile == "auto":
-            findings.append(_auto(check, Wanted(model, settings), directories, accepted=accepted))
+            findings.append(_auto(check, WantedModel(model, settings), directories, accepted=accepted))
             continue
         try:
             plan = resolve(model, settings, profile=profile, directories=directories)
@@ -42,14 +42,14 @@ def weights(profile: Profile, models: Mapping[str, ModelSettings], directories: 
     return findings
 
 
-def _auto(check: str, wanted: Wanted, directories: Sequence[Path], *, accepted: bool) -> Finding:
+def _auto(check: str, wanted: WantedModel, directories: Sequence[Path], *, accepted: bool) -> Finding:
     """What `auto` would choose; its files are hashed where they are here."""
     from rumiai_ray.errors import RumiaiError  # noqa: PLC0415
-    from rumiai_ray.models.weights.auto import Survey  # noqa: PLC0415
+    from rumiai_ray.models.weights.auto import WeightsSurvey  # noqa: PLC0415
     from rumiai_ray.models.weights.choice import complete_plan  # noqa: PLC0415
 
     try:
-        (choice,) = Survey(directories, accepted).choose([wanted]).values()
+        (choice,) = WeightsSurvey(directories, accepted).choose([wanted]).values()
         if choice.fetch:
             return Finding(check, "ok", f"{choice.candidate.backend}: {choice.reason}")
         plan = complete_plan(wanted, choice.candidate, directories, device="cpu", reason=choice.reason)

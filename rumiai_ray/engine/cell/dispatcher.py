@@ -30,7 +30,7 @@ _FRONT_RESTART_S = 60.0
 
 
 @dataclass
-class Row:
+class WorkRow:
     """One row of work on its way."""
 
     block: Any
@@ -45,7 +45,7 @@ class Row:
 class Done:
     """A row that came back: with its answer, or with the error that ended its last attempt."""
 
-    row: Row
+    row: WorkRow
     index: Index | None
     payload: Any
     """Reference to the rows; the driver need not fetch it."""
@@ -67,8 +67,8 @@ class Dispatcher:
         self._in_flight = in_flight
         self._attempts = attempts
         self._patience_s = patience_s
-        self._waiting: deque[Row] = deque()
-        self._sent: dict[Any, tuple[Row, Any]] = {}
+        self._waiting: deque[WorkRow] = deque()
+        self._sent: dict[Any, tuple[WorkRow, Any]] = {}
         self._done: list[Done] = []
         self._reviving: _Revival | None = None
         self.last_news_s = time.monotonic()
@@ -84,11 +84,11 @@ class Dispatcher:
         """Whether another row would be in flight at once."""
         return len(self._waiting) + len(self._sent) < self._in_flight
 
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[WorkRow]:
         """All rows taken and not yet given back, for another dispatcher to take over."""
         return [*(row for row, _ in self._sent.values()), *self._waiting]
 
-    def submit(self, row: Row) -> None:
+    def submit(self, row: WorkRow) -> None:
         """Take a row; it is sent as soon as there is room."""
         self._waiting.append(row)
         self._send()
@@ -161,7 +161,7 @@ class Dispatcher:
         else:
             self._done.append(Done(row, index, payload, None))
 
-    def _suspect(self, rows: list[Row]) -> None:
+    def _suspect(self, rows: list[WorkRow]) -> None:
         """The front died: everything that was in flight is lost with it. Only a row that was alone is charged."""
         self._sent.clear()
         if len(rows) == 1:
@@ -170,7 +170,7 @@ class Dispatcher:
             row.suspect = True
             self._again(row, ModelError("the front of the cell died of this row", "cell", "see Ray's logs"))
 
-    def _again(self, row: Row, error: Exception) -> None:
+    def _again(self, row: WorkRow, error: Exception) -> None:
         _LOG.debug("row %d of %s failed, attempt %d: %s: %s", row.row, row.block, row.attempts, type(error).__name__, error)
         if row.attempts < self._attempts:
             self._waiting.appendleft(row)

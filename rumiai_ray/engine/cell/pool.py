@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
     from rumiai_ray.engine.cell.cell import Cell
-    from rumiai_ray.engine.cell.dispatcher import Dispatcher, Done, Row
+    from rumiai_ray.engine.cell.dispatcher import Dispatcher, Done, WorkRow
     from rumiai_ray.engine.cell.messages import Failure, Index
     from rumiai_ray.engine.cell.supply import CellSupply
 
@@ -71,7 +71,7 @@ class CellPool:
         self._policy = policy
         self._keeps = keeps
         self._members: list[_Member] = []
-        self._homeless: deque[Row] = deque()
+        self._homeless: deque[WorkRow] = deque()
         self._deaths = 0
         self._given_up = Counter[str]()
         self._last_news_s = time.monotonic()
@@ -118,7 +118,7 @@ class CellPool:
                 self._members.remove(member)
                 self._supply.end(member.cell)
 
-    def submit(self, row: Row) -> None:
+    def submit(self, row: WorkRow) -> None:
         """Give a row to the cell that has least to do."""
         if self._members:
             min(self._members, key=lambda member: member.dispatcher.open).dispatcher.submit(row)

@@ -14,7 +14,7 @@ from rumiai_ray.ingest.cleaning import cleaned
 from rumiai_ray.insights.derive import derive
 from rumiai_ray.insights.key_frames import places
 from rumiai_ray.insights.talking import JAW_OPEN
-from rumiai_ray.insights.video import Ending, Video
+from rumiai_ray.insights.video import AnalysedVideo, Ending
 from rumiai_ray.models.catalogue import plan_class
 from rumiai_ray.schema.mediapipe import BLENDSHAPES, FACES
 from rumiai_ray.schema.registry import TABLES_BY_NAME, TRACKED
@@ -82,10 +82,10 @@ def assemble(
     }
 
 
-def _video(plan: VideoPlan, records: Sequence[Mapping[str, Any]], tables: Mapping[str, list[dict[str, Any]]]) -> Video:
+def _video(plan: VideoPlan, records: Sequence[Mapping[str, Any]], tables: Mapping[str, list[dict[str, Any]]]) -> AnalysedVideo:
     """What the insights need of a video."""
     sampled = plan.sampled
-    return Video(
+    return AnalysedVideo(
         duration_s=sampled.duration_s,
         width_px=sampled.width_px,
         height_px=sampled.height_px,
@@ -96,7 +96,7 @@ def _video(plan: VideoPlan, records: Sequence[Mapping[str, Any]], tables: Mappin
     )
 
 
-def _derived(kind: Table, rows: pa.Table, video: Video, tracks: Tracks) -> dict[str, pa.Array[Any]]:
+def _derived(kind: Table, rows: pa.Table, video: AnalysedVideo, tracks: Tracks) -> dict[str, pa.Array[Any]]:
     """The derived columns of a table."""
     columns: dict[str, pa.Array[Any]] = {}
     if kind.name in TRACKED:

@@ -9,7 +9,7 @@ from rumiai_ray.engine.setup.gpus import gpus_here
 from rumiai_ray.errors import ConfigError
 from rumiai_ray.models.catalogue import model_class
 from rumiai_ray.models.weights import choice as weights
-from rumiai_ray.models.weights.auto import Survey
+from rumiai_ray.models.weights.auto import WeightsSurvey
 from rumiai_ray.models.weights.choice import MissingWeightsError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class NotReadyError(MissingWeightsError):
     """What should run is not here yet: files are to be fetched, or a licence is to be accepted."""
 
 
-def choose_models(config: BaseConfig, survey: Survey | None = None, *, may_ask: bool = False) -> tuple[ModelPlan, ...]:
+def choose_models(config: BaseConfig, survey: WeightsSurvey | None = None, *, may_ask: bool = False) -> tuple[ModelPlan, ...]:
     """What exactly will run for each model of `config.models`.
 
     Args:
@@ -57,9 +57,9 @@ def choose_models(config: BaseConfig, survey: Survey | None = None, *, may_ask: 
     )
 
 
-def wanted_models(config: BaseConfig) -> list[weights.Wanted]:
+def wanted_models(config: BaseConfig) -> list[weights.WantedModel]:
     """The families of `config.models` with their settings."""
-    return [weights.Wanted(model_class(name), config.model_settings(name)) for name in config.models]
+    return [weights.WantedModel(model_class(name), config.model_settings(name)) for name in config.models]
 
 
 def survey_of(
@@ -68,9 +68,11 @@ def survey_of(
     kept: Mapping[str, str] | None = None,
     barred: Mapping[str, str] | None = None,
     answers: dict[str, bool] | None = None,
-) -> Survey:
-    """What `auto` knows before it looks; see `Survey`."""
-    return Survey(weight_directories(config), config.accept_noncommercial, kept or {}, barred or {}, {} if answers is None else answers)
+) -> WeightsSurvey:
+    """What `auto` knows before it looks; see `WeightsSurvey`."""
+    return WeightsSurvey(
+        weight_directories(config), config.accept_noncommercial, kept or {}, barred or {}, {} if answers is None else answers
+    )
 
 
 def choose_device(wanted: str) -> str:

@@ -67,7 +67,7 @@ _ON_HEAD = {"node:__internal_head__": 0.001}
 
 
 @dataclass(frozen=True)
-class Wanted:
+class WantedCell:
     """The cell a command wants."""
 
     config: BaseConfig
@@ -147,7 +147,7 @@ class Lease:
 
 
 @contextlib.contextmanager
-def borrowed(wanted: Wanted, say: Callable[[str], None], check: Callable[[], object] = lambda: None) -> Iterator[Lease | None]:
+def borrowed(wanted: WantedCell, say: Callable[[str], None], check: Callable[[], object] = lambda: None) -> Iterator[Lease | None]:
     """A warm cell for the time of a command, connected to its Ray; None where `up` was not called.
 
     A cell that is made of something else is replaced, when whoever uses it is done. Where the cell has expired it is started again.
@@ -169,7 +169,7 @@ def borrowed(wanted: Wanted, say: Callable[[str], None], check: Callable[[], obj
         yield _acquire(wanted, say, held, check=check)
 
 
-def keep(wanted: Wanted, say: Callable[[str], None]) -> Held:
+def keep(wanted: WantedCell, say: Callable[[str], None]) -> Held:
     """Make the Ray where warm cells are hold this one, and wait until its models are loaded, or cannot be.
 
     Raises:
@@ -233,12 +233,12 @@ def _user() -> str:
         return str(os.getuid())
 
 
-def _name(wanted: Wanted) -> str:
+def _name(wanted: WantedCell) -> str:
     return f"{_PREFIX}-{_user()}-{wanted.key[:24]}"
 
 
 def _acquire(
-    wanted: Wanted,
+    wanted: WantedCell,
     say: Callable[[str], None],
     held: contextlib.ExitStack,
     *,
@@ -275,7 +275,7 @@ def _acquire(
 
 
 @contextlib.contextmanager
-def _turn(wanted: Wanted, say: Callable[[str], None], check: Callable[[], object]) -> Iterator[Lease]:
+def _turn(wanted: WantedCell, say: Callable[[str], None], check: Callable[[], object]) -> Iterator[Lease]:
     """The cell of `wanted`, when it is this command's turn."""
     lease: Lease | None = None
 
@@ -300,7 +300,7 @@ def _turn(wanted: Wanted, say: Callable[[str], None], check: Callable[[], object
         yield lease
 
 
-def _keeper(wanted: Wanted) -> Any:
+def _keeper(wanted: WantedCell) -> Any:
     """The keeper of such a cell, made where there is none."""
     with swallowed(_LOG, "looking for the keeper", ValueError):
         return ray.get_actor(_name(wanted))
@@ -319,7 +319,7 @@ def _keeper(wanted: Wanted) -> Any:
     )
 
 
-def _replace_others(wanted: Wanted, say: Callable[[str], None], check: Callable[[], object] = lambda: None) -> None:
+def _replace_others(wanted: WantedCell, say: Callable[[str], None], check: Callable[[], object] = lambda: None) -> None:
     """End this user's cells that are made of something else, each when whoever uses it is done: there is room for one."""
     for name in keepers():
         if name == _name(wanted):

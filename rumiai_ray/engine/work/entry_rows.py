@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
     from rumiai_ray.frames.store.stored import StoredVideo
     from rumiai_ray.ingest.entries import Entry
-    from rumiai_ray.ingest.fetch import Video
+    from rumiai_ray.ingest.fetch import FetchedVideo
 
 INT32_MAX = 2**31 - 1
 
 
-def video_row(run_id: str, entry: Entry, video: Video, stored: StoredVideo) -> pa.Table:
+def video_row(run_id: str, entry: Entry, video: FetchedVideo, stored: StoredVideo) -> pa.Table:
     """The `videos` row of a committed entry."""
     facts, known = stored.facts, video.metadata
     record = {

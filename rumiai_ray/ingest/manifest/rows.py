@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Row:
+class ManifestRow:
     """One row of a manifest."""
 
     cells: Mapping[str, str | None]
@@ -31,11 +31,11 @@ class Row:
     """Every row of the file has the same columns."""
 
 
-class _Reader(Protocol):
-    def __call__(self, stream: IO[bytes], uri: str, wanted: Sequence[str]) -> Iterator[tuple[int, Row | InputError]]: ...
+class _FormatReader(Protocol):
+    def __call__(self, stream: IO[bytes], uri: str, wanted: Sequence[str]) -> Iterator[tuple[int, ManifestRow | InputError]]: ...
 
 
-def read_rows(uri: str, wanted: Sequence[str] = ("input",)) -> Iterator[tuple[int, Row | InputError]]:
+def read_rows(uri: str, wanted: Sequence[str] = ("input",)) -> Iterator[tuple[int, ManifestRow | InputError]]:
     """Every row of the manifest at `uri`, or what is wrong with it, with its line number (Parquet: row number), counted from 1.
 
     Args:
@@ -65,20 +65,20 @@ def _opened(uri: str) -> Iterator[IO[bytes]]:
             yield stream
 
 
-def _read_text(stream: IO[bytes], uri: str, wanted: Sequence[str]) -> Iterator[tuple[int, Row | InputError]]:
+def _read_text(stream: IO[bytes], uri: str, wanted: Sequence[str]) -> Iterator[tuple[int, ManifestRow | InputError]]:
     for number, line in enumerate(lines(stream, uri), 1):
         text = line.strip()
         if text and not text.startswith("#"):
-            yield number, _overlong(uri, number) if isinstance(line, Overlong) else Row({wanted[0]: text})
+            yield number, _overlong(uri, number) if isinstance(line, Overlong) else ManifestRow({wanted[0]: text})
 
 
-def _read_csv(stream: IO[bytes], uri: str, wanted: Sequence[str]) -> Iterator[tuple[int, Row | InputError]]:
+def _read_csv(stream: IO[bytes], uri: str, wanted: Sequence[str]) -> Iterator[tuple[int, ManifestRow | InputError]]:
     records = Records(lines(stream, uri), wanted, uri)
     for number, record in records:
-        yield number, record if isinstance(record, InputError) else Row(dict(zip(records.header, record, strict=True)))
+        yield number, record if isinstance(record, InputError) else ManifestRow(dict(zip(records.header, record, strict=True)))
 
 
-def _read_json(stream: IO[bytes], uri: str, wanted: Sequence[str]) -> Iterator[tuple[int, Row | InputError]]:
+def _read_json(stream: IO[bytes], uri: str, wanted: Sequence[str]) -> Iterator[tuple[int, ManifestRow | InputError]]:
     del wanted
     for number, line in enumerate(lines(stream, uri), 1):
         if line.strip():
@@ -88,12 +88,12 @@ def _read_json(stream: IO[bytes], uri: str, wanted: Sequence[str]) -> Iterator[t
                 yield number, error
 
 
-def _json_row(line: str, place: str) -> Row:
+def _json_row(line: str, place: str) -> ManifestRow:
     try:
         values = json.loads(line)
         if not isinstance(values, dict):
             raise InputError(f"a JSON {type(values).__name__}, not an object", place, 'lines look like {"input": "…"}')
-        return Row({name: None if value is None else as_text(value) for name, value in values.items()}, tabular=False)
+        return ManifestRow({name: None if value is None else as_text(value) for name, value in values.items()}, tabular=False)
     except json.JSONDecodeError as error:
         raise InputError(f"no valid JSON: {error.msg}", place, "one JSON object a line") from error
     except ValueError as error:  # Python refuses integers of more than 4,300 digits
@@ -102,19 +102,19 @@ def _json_row(line: str, place: str) -> Row:
         raise InputError("values nested too deeply", place, "one JSON object a line, with a few levels at most") from error
 
 
-def _read_parquet(stream: IO[bytes], uri: str, wanted: Sequence[str]) -> Iterator[tuple[int, Row | InputError]]:
+def _read_parquet(stream: IO[bytes], uri: str, wanted: Sequence[str]) -> Iterator[tuple[int, ManifestRow | InputError]]:
     del wanted
     from rumiai_ray.ingest.manifest.parquet_file import rows  # noqa: PLC0415 -- a tenth of a second that the other formats need not pay
 
     for number, cells in enumerate(rows(stream, uri), 1):
-        yield number, cells if isinstance(cells, InputError) else Row(cells)
+        yield number, cells if isinstance(cells, InputError) else ManifestRow(cells)
 
 
 def _overlong(uri: str, number: int) -> InputError:
     return InputError(f"a line of more than {LINE_CHARS:,} characters", f"{uri}, line {number}", "one row a line")
 
 
-_READERS: dict[str, _Reader] = {
+_READERS: dict[str, _FormatReader] = {
     ".csv": _read_csv,
     ".tsv": _read_csv,
     ".jsonl": _read_json,

@@ -20,7 +20,7 @@ _COOKIES = "give a cookies file of an account that can see it"
 
 
 @dataclass(frozen=True)
-class Rule:
+class ErrorRule:
     """Messages and what they mean."""
 
     pattern: str
@@ -30,47 +30,47 @@ class Rule:
 
 
 RULES = (
-    Rule(
+    ErrorRule(
         r"unsupported url|no suitable extractor",
         NoVideoError,
         "no post that yt-dlp takes videos from; an expired short link leads to the home page",
     ),
-    Rule(r"rate-limit reached or login required|empty media response", PrivateError, _COOKIES),
-    Rule(r"rate.?limit|too many requests|try again later", RateLimitedError, "try again later, or with fewer downloads at once"),
-    Rule(
+    ErrorRule(r"rate-limit reached or login required|empty media response", PrivateError, _COOKIES),
+    ErrorRule(r"rate.?limit|too many requests|try again later", RateLimitedError, "try again later, or with fewer downloads at once"),
+    ErrorRule(
         r"ip address is blocked|not a bot|captcha|not available (in|from) your|geo.?restrict|access denied|unable to solve js challenge",
         BlockedError,
         "the site refuses this address; try from another network, or give a cookies file",
     ),
-    Rule(
+    ErrorRule(
         r"\bprivate\b|\blog.?in|sign in|logged.in|do not have permission|not be comfortable|members.only|subscribers? only|age.?restricted"
         r"|inappropriate",
         PrivateError,
         _COOKIES,
     ),
     # TikTok's status 0 with nothing behind it: the page was not understood, nothing is said about the post.
-    Rule(r"video not available, status code (0|-1)\b", ExtractorBrokenError, _UPDATE),
-    Rule(
+    ErrorRule(r"video not available, status code (0|-1)\b", ExtractorBrokenError, _UPDATE),
+    ErrorRule(
         r"video (is )?(not |un)available|no longer available|(has been|was) (removed|deleted|terminated)|does(n't| not) exist|not found"
         r"|post (is )?unavailable|has expired",
         RemovedError,
         "open it in a browser; it may have been taken down",
     ),
-    Rule(
+    ErrorRule(
         r"no video formats found|requested format is not available|no (video|media)\b.*(found|in this)|there('s| is) no video|not a video"
         r"|(photo|image|slideshow)\b.*(post|only)",
         NoVideoError,
         "a photo post, a slideshow, or picture and sound only as separate files",
     ),
-    Rule(r"not currently live|is live|live event|will begin in|premieres in", NoVideoError, "wait until there is a recording"),
-    Rule(r"\bdrm\b", NoVideoError, "protected videos cannot be analysed"),
-    Rule(
+    ErrorRule(r"not currently live|is live|live event|will begin in|premieres in", NoVideoError, "wait until there is a recording"),
+    ErrorRule(r"\bdrm\b", NoVideoError, "protected videos cannot be analysed"),
+    ErrorRule(
         r"unable to extract|failed to (parse|extract)|an extractor error|unexpected response|no working app info"
         r"|unable to (parse|find)\b|(keyerror|typeerror|attributeerror|jsondecodeerror)\b",
         ExtractorBrokenError,
         _UPDATE,
     ),
-    Rule(
+    ErrorRule(
         r"timed out|timeout|connection (reset|refused|aborted|broken)|incompleteread|bytes read, \d+ more|got error|content too short"
         r"|did not get any data blocks|network error|remote end closed",
         TransientError,

@@ -31,7 +31,7 @@ from rumiai_ray.ingest.sniffing import page_kind
 if TYPE_CHECKING:
     from rumiai_ray.ingest.limits import FetchLimits
     from rumiai_ray.ingest.network import Network
-    from rumiai_ray.ingest.video import Video
+    from rumiai_ray.ingest.video import FetchedVideo
 
 _HEAD_BYTES = 512
 _MAX_FILES = 1000
@@ -69,7 +69,7 @@ def knows(url: str) -> bool:
     return True
 
 
-def download(url: str, folder: Path, network: Network, limits: FetchLimits) -> Video:
+def download(url: str, folder: Path, network: Network, limits: FetchLimits) -> FetchedVideo:
     """Fetch the video of the post at `url` into `folder`; where no pattern takes the address, the file at `url`.
 
     Raises:
@@ -143,7 +143,7 @@ def _look(folder: Path, url: str, network: Network, limits: FetchLimits) -> None
     network.look(url)
 
 
-def _video(answer: dict[str, Any], url: str, folder: Path, limits: FetchLimits) -> Video:
+def _video(answer: dict[str, Any], url: str, folder: Path, limits: FetchLimits) -> FetchedVideo:
     """The video that the process has left in `folder`. Nothing of its answer is taken for true but the description."""
     path = folder / NAME
     if answer.get("files") != 1 or not path.exists() or not stat.S_ISREG(path.lstat().st_mode):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Network:
+class EmbeddingNetwork:
     """One network that this family can run."""
 
     architecture: str
@@ -36,8 +36,8 @@ class Network:
 
 
 NETWORKS = {
-    "siglip-b16": Network("ViT-B-16-SigLIP", "webli", "timm/ViT-B-16-SigLIP", "Apache-2.0", memory_gb=1.4),
-    "clip-b32": Network("ViT-B-32", "laion2b_s34b_b79k", "laion/CLIP-ViT-B-32-laion2B-s34B-b79K", "MIT", memory_gb=1.4),
+    "siglip-b16": EmbeddingNetwork("ViT-B-16-SigLIP", "webli", "timm/ViT-B-16-SigLIP", "Apache-2.0", memory_gb=1.4),
+    "clip-b32": EmbeddingNetwork("ViT-B-32", "laion2b_s34b_b79k", "laion/CLIP-ViT-B-32-laion2B-s34B-b79K", "MIT", memory_gb=1.4),
 }
 """By the setting's value. SigLIP's takes 0.5 s of one CPU core for a frame, CLIP's a quarter of that and finds less."""
 _FILE = "open_clip_model.safetensors"

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-Box = tuple[float, float, float, float]
+    from rumiai_ray.models.base import Box
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Expression:
         return max(self.box[2] - self.box[0], 0.0) * max(self.box[3] - self.box[1], 0.0)
 
 
-class Reader(Protocol):
+class ExpressionReader(Protocol):
     """A loaded network."""
 
     def read(self, images: NDArray[np.uint8]) -> list[Expression]:

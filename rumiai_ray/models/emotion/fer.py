@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import torch
 
-from rumiai_ray.models.emotion.expressions import Box, Expression
+from rumiai_ray.models.emotion.expressions import Expression
 from rumiai_ray.models.emotion.xception import FACE_PX, MiniXception
 from rumiai_ray.models.mediapipe.faces import FaceFinder
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from rumiai_ray.models.base import Box
 
 _MARGIN = 1.1
 """Side of the square shown to the network, in longer sides of the face mesh's box. Measured on real faces with a known

@@ -14,7 +14,7 @@ from rumiai_ray.schema.emotion import ACTION_UNITS, EMOTIONS, FACE_EMOTIONS, TAB
 from rumiai_ray.settings import execution, result
 
 if TYPE_CHECKING:
-    from rumiai_ray.models.emotion.expressions import Expression, Reader
+    from rumiai_ray.models.emotion.expressions import Expression, ExpressionReader
     from rumiai_ray.schema import Table
 
 _SHORT_S, _MIDDLE_S = 30.0, 60.0
@@ -44,7 +44,7 @@ class Emotion(Model[EmotionSettings, FrameBatch]):
     name: ClassVar[str] = "emotion"
     tables: ClassVar[tuple[Table, ...]] = TABLES
     packages: ClassVar[tuple[str, ...]] = ("py-feat", "torch", "torchvision", "mediapipe")
-    _reader: Reader
+    _reader: ExpressionReader
 
     @classmethod
     def candidates(cls, settings: EmotionSettings) -> tuple[Candidate, ...]:

@@ -9,7 +9,8 @@ import numpy as np
 from rumiai_ray.models.mediapipe.poses import VISIBLE
 
 if TYPE_CHECKING:
-    from rumiai_ray.models.mediapipe.boxes import Box, Window
+    from rumiai_ray.models.base import Box
+    from rumiai_ray.models.mediapipe.boxes import PixelBox
     from rumiai_ray.models.mediapipe.poses import FoundPose
 
 _NOSE = 0
@@ -23,7 +24,7 @@ _NOSE_TO_ANKLES = 0.87
 """Share of the stature from the ankles, at 0.039 of it, to the nose, between chin and eyes at 0.870 and 0.936 (Drillis, Contini 1966)."""
 
 
-def seen_to(pose: FoundPose, area: Window) -> float:
+def seen_to(pose: FoundPose, area: PixelBox) -> float:
     """How far down a body is seen: 0 head, 1 shoulders, 2 hips, 3 knees, 4 feet.
 
     Where the lower edge of the picture cuts the body, the value is its place between the levels above and below the edge; the network
@@ -45,12 +46,12 @@ def seen_to(pose: FoundPose, area: Window) -> float:
     return float(seen) if seen == len(_LEVELS) else seen + _HIDDEN
 
 
-def stature_share(pose: FoundPose, area: Window) -> float:
+def stature_share(pose: FoundPose, area: PixelBox) -> float:
     """Height of the person, from nose and ankles, over that of the picture; 0 to 1."""
     nose, ankles = pose.landmarks[_NOSE, :2], pose.landmarks[_LEVELS[-1], :2].mean(axis=0)
     return float(min(np.hypot(*(ankles - nose)) / _NOSE_TO_ANKLES / (area[3] - area[1]), 1.0))
 
 
-def height_share(box: Box, area: Window) -> float:
+def height_share(box: Box, area: PixelBox) -> float:
     """Height of a box over that of the picture; 0 to 1."""
     return float(min(max(box[3] - box[1], 0.0) / (area[3] - area[1]), 1.0))

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-Box = tuple[float, float, float, float]
-"""x1, y1, x2, y2; may reach outside the image."""
-Window = tuple[int, int, int, int]
+    from rumiai_ray.models.base import Box
+
+PixelBox = tuple[int, int, int, int]
 """x1, y1, x2, y2 of a part of an image, whole pixels."""
 
 
@@ -41,14 +41,14 @@ def overlap(a: Box, b: Box) -> float:
     return shared / smaller if smaller else 0.0
 
 
-def square_around(box: Box, times: float, width: int, height: int) -> Window:
+def square_around(box: Box, times: float, width: int, height: int) -> PixelBox:
     """The square around a box, `times` its longer side wide, cut at the edges of a `width` × `height` image."""
     x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
     half = max(box[2] - box[0], box[3] - box[1]) * times / 2
     return max(round(x - half), 0), max(round(y - half), 0), min(round(x + half), width), min(round(y + half), height)
 
 
-def tiles(width: int, height: int, side: int, step: float) -> list[Window]:
+def tiles(width: int, height: int, side: int, step: float) -> list[PixelBox]:
     """Overlapping squares that cover an image, row by row.
 
     Args:
@@ -60,7 +60,7 @@ def tiles(width: int, height: int, side: int, step: float) -> list[Window]:
     return [(x, y, x + side, y + side) for y in _starts(height, side, step) for x in _starts(width, side, step)]
 
 
-def in_image(points: Sequence[Any], window: Window) -> NDArray[np.float32]:
+def in_image(points: Sequence[Any], window: PixelBox) -> NDArray[np.float32]:
     """MediaPipe's landmarks, in fractions of a window, as (n, 3) pixels of the image; z keeps the scale of x."""
     x1, y1, x2, y2 = window
     width, height = x2 - x1, y2 - y1

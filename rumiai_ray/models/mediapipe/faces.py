@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from rumiai_ray.models.mediapipe.boxes import Box, Window, area, holds, hull, in_image, overlap, square_around, tiles
+from rumiai_ray.models.mediapipe.boxes import PixelBox, area, holds, hull, in_image, overlap, square_around, tiles
 from rumiai_ray.models.mediapipe.heads import moved_to_image
 from rumiai_ray.models.mediapipe.poses import HEAD, VISIBLE, FoundPose, PoseFinder
 from rumiai_ray.models.mediapipe.tasks import Task, closed_on_failure
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-Look = Literal["full_frame", "pose_head_crop", "tile"]
+    from rumiai_ray.models.base import Box
+
+FaceView = Literal["full_frame", "pose_head_crop", "tile"]
 
 HEAD_CROP = 4.0
 """Side of the closer look's square, in sides of the box around the pose's head landmarks. Measured on eight clips: 1.5 to 6 all
@@ -59,7 +61,7 @@ class FoundFace:
     """(52,) float32 in [0, 1], in the order of `schema.mediapipe.BLENDSHAPES`."""
     head_transform: NDArray[np.float32]
     """(4, 4) float32, from the canonical face to the camera of the whole image, in cm; x right, y up, z out of the picture."""
-    found_by: Look
+    found_by: FaceView
 
     @property
     def box(self) -> Box:
@@ -136,7 +138,7 @@ class FaceFinder:
         self._task.close()
         self.poses.close()
 
-    def _new_faces(self, image: NDArray[np.uint8], window: Window, found_by: Look, known: Sequence[FoundFace]) -> list[FoundFace]:
+    def _new_faces(self, image: NDArray[np.uint8], window: PixelBox, found_by: FaceView, known: Sequence[FoundFace]) -> list[FoundFace]:
         """The faces in a window of the image that are not known yet."""
         new: list[FoundFace] = []
         for seen in self._look(image, window, found_by):
@@ -154,7 +156,7 @@ class FaceFinder:
         closer = [again for again in self._look(image, window, face.found_by) if _same(again.box, face.box)]
         return max(closer, key=lambda again: overlap(again.box, face.box), default=None)
 
-    def _look(self, image: NDArray[np.uint8], window: Window, found_by: Look) -> list[FoundFace]:
+    def _look(self, image: NDArray[np.uint8], window: PixelBox, found_by: FaceView) -> list[FoundFace]:
         """What MediaPipe sees in a window of the image, in pixels of the image."""
         x1, y1, x2, y2 = window
         if min(x2 - x1, y2 - y1) < _MIN_CROP_PX:
@@ -179,7 +181,7 @@ def _head_is_seen(pose: FoundPose, width: int, height: int) -> bool:
     return bool(pose.visibility[HEAD].mean() >= VISIBLE and 0 <= x < width and 0 <= y < height)
 
 
-def _is_small(box: Box, window: Window) -> bool:
+def _is_small(box: Box, window: PixelBox) -> bool:
     return box[2] - box[0] < _SMALL * max(window[2] - window[0], window[3] - window[1])
 
 

@@ -54,7 +54,7 @@ class GazeLimits:
 
 
 @dataclass(frozen=True)
-class Gaze:
+class EyeGaze:
     """Where one face looks."""
 
     x: float
@@ -80,7 +80,7 @@ class Gaze:
         return None if self.direction is None else self.direction == "camera"
 
 
-def read_gaze(landmarks: NDArray[np.float32], head_transform: NDArray[np.float32], limits: GazeLimits) -> Gaze:
+def read_gaze(landmarks: NDArray[np.float32], head_transform: NDArray[np.float32], limits: GazeLimits) -> EyeGaze:
     """The gaze of one face.
 
     Args:
@@ -102,14 +102,14 @@ def read_gaze(landmarks: NDArray[np.float32], head_transform: NDArray[np.float32
     yaw_deg, pitch_deg = head_angles(head_transform)
     openings = [float(np.linalg.norm(points[eye.upper_lid] - points[eye.lower_lid])) for eye in _EYES] / widths
     if openings.max() < limits.shut_opening:
-        return Gaze(x, y, yaw_deg, pitch_deg, None, None, None, None)
+        return EyeGaze(x, y, yaw_deg, pitch_deg, None, None, None, None)
     in_picture = x * right + (y - _LEVEL_IRIS_Y) * down
     sight_yaw_deg = _line_of_sight_deg(yaw_deg, float(in_picture[0]))
     sight_pitch_deg = _line_of_sight_deg(pitch_deg, float(in_picture[1]))
     sideways, downwards = sight_yaw_deg / limits.yaw_deg, sight_pitch_deg / limits.pitch_deg
     score = max(0.0, 1.0 - math.hypot(sideways, downwards))
     direction = "camera" if score > 0 else _side(sideways, downwards)
-    return Gaze(x, y, yaw_deg, pitch_deg, score, sight_yaw_deg, sight_pitch_deg, direction)
+    return EyeGaze(x, y, yaw_deg, pitch_deg, score, sight_yaw_deg, sight_pitch_deg, direction)
 
 
 def _line_of_sight_deg(head_deg: float, offset: float) -> float:

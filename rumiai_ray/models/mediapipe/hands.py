@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from rumiai_ray.models.mediapipe.boxes import Box, hull, in_image
+from rumiai_ray.models.mediapipe.boxes import hull, in_image
 from rumiai_ray.models.mediapipe.tasks import Task
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from rumiai_ray.models.base import Box
 
 _SIDES: dict[str, Literal["left", "right"]] = {"Left": "left", "Right": "right"}
 _NO_GESTURE = "None"

@@ -16,7 +16,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from rumiai_ray.models.mediapipe.boxes import Window
+    from rumiai_ray.models.mediapipe.boxes import PixelBox
 
 _FIELD_OF_VIEW_RAD = math.radians(63)
 """Vertical field of view of the camera MediaPipe assumes (environment of its face_geometry module)."""
@@ -27,7 +27,7 @@ _FORWARD = np.array([0.0, math.sin(math.radians(3)), math.cos(math.radians(3))])
 canonical face's own axis 3° down on average (0 to 5°)."""
 
 
-def moved_to_image(transform: NDArray[np.float64], window: Window, width: int, height: int) -> NDArray[np.float32]:
+def moved_to_image(transform: NDArray[np.float64], window: PixelBox, width: int, height: int) -> NDArray[np.float32]:
     """A head transform measured in a window of an image, as it would have been measured in the whole image.
 
     Args:

@@ -22,13 +22,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from rumiai_ray.models.mediapipe.boxes import Window
+    from rumiai_ray.models.mediapipe.boxes import PixelBox
     from rumiai_ray.models.mediapipe.faces import FoundFace
     from rumiai_ray.models.mediapipe.hands import FoundHand
     from rumiai_ray.models.mediapipe.poses import FoundPose
     from rumiai_ray.schema import Table
-
-Row = dict[str, object]
+    from rumiai_ray.schema.table import Row
 
 
 class MediaPipeSettings(ModelSettings):
@@ -164,7 +163,7 @@ def _box_columns(corners: Iterable[float], to_source: NDArray[np.float32]) -> Ma
     return {name: float(value * by) for name, value, by in zip(("x1", "y1", "x2", "y2"), corners, scale, strict=True)}
 
 
-def _pose_row(number: int, pose: FoundPose, to_source: NDArray[np.float32], area: Window) -> Row:
+def _pose_row(number: int, pose: FoundPose, to_source: NDArray[np.float32], area: PixelBox) -> Row:
     return {
         "pose_index": number,
         **_box_columns(pose.box, to_source),
@@ -177,7 +176,7 @@ def _pose_row(number: int, pose: FoundPose, to_source: NDArray[np.float32], area
     }
 
 
-def _face_row(number: int, face: FoundFace, to_source: NDArray[np.float32], area: Window) -> Row:
+def _face_row(number: int, face: FoundFace, to_source: NDArray[np.float32], area: PixelBox) -> Row:
     return {
         "face_index": number,
         **_box_columns(face.box, to_source),

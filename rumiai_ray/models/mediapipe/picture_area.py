@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from rumiai_ray.models.mediapipe.boxes import Window
+    from rumiai_ray.models.mediapipe.boxes import PixelBox
 
 _EVEN = 16
 """Grey levels within which a line counts as one colour: JPEG's noise on a bar."""
@@ -32,7 +32,7 @@ _WIDEST_MARGIN = 0.4
 """Share of a side that a bar takes at most, on either end."""
 
 
-def picture_area(image: NDArray[np.uint8]) -> Window:
+def picture_area(image: NDArray[np.uint8]) -> PixelBox:
     """The part of an image that is the picture.
 
     Bars of one colour are found on any side, if the picture begins along a straight line: a night sky and the white of a studio belong to

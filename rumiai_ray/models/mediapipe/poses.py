@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rumiai_ray.models.mediapipe.boxes import Box, hull, in_image
+from rumiai_ray.models.mediapipe.boxes import hull, in_image
 from rumiai_ray.models.mediapipe.tasks import Task
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from rumiai_ray.models.base import Box
 
 HEAD = slice(0, 11)
 """The pose landmarks of the head: nose, eyes, ears, mouth."""

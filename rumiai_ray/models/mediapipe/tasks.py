@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-Kind = Literal["FaceLandmarker", "PoseLandmarker", "GestureRecognizer", "ObjectDetector"]
+TaskKind = Literal["FaceLandmarker", "PoseLandmarker", "GestureRecognizer", "ObjectDetector"]
 
 _CHATTER = re.compile(
     rb"Logging before InitGoogle|Sets \w+ acceleration to xnnpack|Created TensorFlow Lite XNNPACK|Feedback manager requires"
@@ -47,7 +47,7 @@ class Task:
         WeightsError: MediaPipe cannot open the bundle.
     """
 
-    def __init__(self, kind: Kind, bundle: Path, **options: Any) -> None:
+    def __init__(self, kind: TaskKind, bundle: Path, **options: Any) -> None:
         import mediapipe as mp  # noqa: PLC0415 -- heavy
         from mediapipe.tasks.python import BaseOptions, vision  # noqa: PLC0415 -- heavy
 

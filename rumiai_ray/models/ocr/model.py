@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import numpy as np
 
-from rumiai_ray.models.base import FrameBatch, Model, Prediction
+from rumiai_ray.models.base import Box, FrameBatch, Model, Prediction
 from rumiai_ray.models.ocr import weights
 from rumiai_ray.models.ocr.easyocr_engine import LineReader, TextReader
 from rumiai_ray.models.ocr.easyocr_weights import SCRIPTS, recognisers_beside_ppocr
 from rumiai_ray.models.ocr.ppocr_engine import PpocrReader
-from rumiai_ray.models.ocr.reading_order import Box, blocks_in_order
+from rumiai_ray.models.ocr.reading_order import blocks_in_order
 from rumiai_ray.models.ocr.settings import OcrSettings
 from rumiai_ray.schema import ocr as schema
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _RIGHT_TO_LEFT = frozenset({"ar", "fa", "ug", "ur"})
 
 
-class Reader(Protocol):
+class OcrReader(Protocol):
     """What both engines are."""
 
     def read(self, images: NDArray[np.uint8]) -> list[list[Reading]]:
@@ -45,7 +45,7 @@ class Ocr(Model[OcrSettings, FrameBatch]):
     name: ClassVar[str] = "ocr"
     tables: ClassVar[tuple[Table, ...]] = schema.TABLES
     packages: ClassVar[tuple[str, ...]] = ("easyocr", "openvino", "torch", "torchvision")
-    _reader: Reader
+    _reader: OcrReader
 
     @classmethod
     def candidates(cls, settings: OcrSettings) -> tuple[Candidate, ...]:

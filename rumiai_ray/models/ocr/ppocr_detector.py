@@ -30,7 +30,7 @@ _MIN_SIDE_PX = 5
 _MOST_BOXES = 1000
 
 
-class Detector:
+class TextDetector:
     """The loaded detector.
 
     Args:

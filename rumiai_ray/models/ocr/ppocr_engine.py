@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rumiai_ray.models.ocr.crops import cut, same, sample
-from rumiai_ray.models.ocr.ppocr_detector import Detector
-from rumiai_ray.models.ocr.ppocr_recogniser import Line, Recogniser
+from rumiai_ray.models.ocr.ppocr_detector import TextDetector
+from rumiai_ray.models.ocr.ppocr_recogniser import Line, TextRecogniser
 from rumiai_ray.models.ocr.reading import Reading
 from rumiai_ray.models.ocr.script_probe import KNOWN, ScriptProbe
 from rumiai_ray.models.ocr.scripts import COMMON, script_of
@@ -63,8 +63,8 @@ class PpocrReader:
         import cv2  # noqa: PLC0415 -- heavy
 
         cv2.setNumThreads(settings.threads)
-        self._detector = Detector(detector, settings.threads, settings.long_side_px)
-        self._recogniser = Recogniser(recogniser, settings.threads)
+        self._detector = TextDetector(detector, settings.threads, settings.long_side_px)
+        self._recogniser = TextRecogniser(recogniser, settings.threads)
         self._probe = ScriptProbe()
         self._others = others
         self._settings = settings

@@ -37,7 +37,7 @@ class Line:
     """(steps, 120) float32: what the network knows of each column of the picture before it names a character. Padding left out."""
 
 
-class Recogniser:
+class TextRecogniser:
     """The loaded recogniser.
 
     Args:

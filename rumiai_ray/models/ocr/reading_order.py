@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-Box = tuple[float, float, float, float]
-"""x1, y1, x2, y2."""
+    from rumiai_ray.models.base import Box
 
 _SAME_LINE = 0.5
 """A box belongs to a line if it shares this part of the lower one's height with it. Neighbouring lines of one caption overlap

@@ -10,7 +10,7 @@ from pydantic_settings import NoDecode
 from rumiai_ray.models.base import ModelSettings, Subset
 from rumiai_ray.settings import execution, result, split_at_commas
 
-Engine = Literal["ppocr", "easyocr"]
+OcrEngine = Literal["ppocr", "easyocr"]
 
 
 class OcrSettings(ModelSettings):
@@ -25,7 +25,9 @@ class OcrSettings(ModelSettings):
     costs 480 a rate of 0.11, the others 0.02 and 0.01.
     """
 
-    engine: Engine = result("ppocr", "text reader: `ppocr` (PP-OCRv6 on OpenVINO) or `easyocr` (CRAFT and a recogniser, a tenth as fast)")
+    engine: OcrEngine = result(
+        "ppocr", "text reader: `ppocr` (PP-OCRv6 on OpenVINO) or `easyocr` (CRAFT and a recogniser, a tenth as fast)"
+    )
     threads: int = execution(1, "threads each of the model's libraries may use; where not given 2 with easyocr", ge=1)
     languages: Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_at_commas)] = result(
         ("en",),

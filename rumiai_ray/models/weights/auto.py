@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from rumiai_ray.models.weights.choice import Wanted
+    from rumiai_ray.models.weights.choice import WantedModel
     from rumiai_ray.models.weights.files import Candidate
 
 
@@ -36,7 +36,7 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Survey:
+class WeightsSurvey:
     """What is known when the choice is made. A new one after a fetch failed has the failure in `barred`."""
 
     directories: Sequence[Path]
@@ -49,7 +49,7 @@ class Survey:
     answers: dict[str, bool] = field(default_factory=dict)
     """Hosts by whether they answer; filled in as they are asked."""
 
-    def choose(self, wanted: Sequence[Wanted]) -> dict[str, Choice]:
+    def choose(self, wanted: Sequence[WantedModel]) -> dict[str, Choice]:
         """The choice for each family.
 
         Hosts are asked only where a file is missing that nothing but they have, all at once, and for seconds at most.

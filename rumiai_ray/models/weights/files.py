@@ -41,7 +41,7 @@ class UrlSource:
     url: str
 
 
-Source = PackageSource | HubSource | UrlSource
+WeightSource = PackageSource | HubSource | UrlSource
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class WeightFile:
     """None where this release does not know the digest: such a file is loaded only if the user pinned it."""
     licence: str
     """In words."""
-    sources: tuple[tuple[Source, ...], ...] = ()
+    sources: tuple[tuple[WeightSource, ...], ...] = ()
     """Alternatives in order; each is a tuple of parts that are joined (one part in nearly every case)."""
     noncommercial: bool = False
     """True where the licence forbids commercial use: the file is fetched only after the user accepted that."""

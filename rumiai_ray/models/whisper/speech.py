@@ -25,7 +25,7 @@ Span = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class Window:
+class SpeechWindow:
     """Consecutive stretches of speech, decoded as if nothing lay between them; at most `WINDOW_S` long in all."""
 
     spans: tuple[Span, ...]
@@ -76,12 +76,12 @@ def find_speech(audio: NDArray[np.float32], rate_hz: int, *, threshold: float, m
     return [(found["start"] / rate_hz, found["end"] / rate_hz) for found in get_speech_timestamps(audio, options, rate_hz)]
 
 
-def pack(spans: Sequence[Span]) -> list[Window]:
+def pack(spans: Sequence[Span]) -> list[SpeechWindow]:
     """As few windows as consecutive spans fill, in order; a span is never split."""
-    windows: list[Window] = []
+    windows: list[SpeechWindow] = []
     for span in spans:
         if windows and windows[-1].speech_s + span[1] - span[0] <= WINDOW_S:
-            windows[-1] = Window((*windows[-1].spans, span))
+            windows[-1] = SpeechWindow((*windows[-1].spans, span))
         else:
-            windows.append(Window((span,)))
+            windows.append(SpeechWindow((span,)))
     return windows

@@ -29,7 +29,7 @@ class Word:
 
 
 @dataclass(frozen=True)
-class Heard:
+class DecodedWindow:
     """What one window was decoded to. The measures hold for the window as a whole: Whisper gives none for a part of it."""
 
     words: tuple[Word, ...]
@@ -53,7 +53,7 @@ class Acceptance:
     min_avg_logprob: float
     max_compression_ratio: float
 
-    def accepts(self, heard: Heard) -> bool:
+    def accepts(self, heard: DecodedWindow) -> bool:
         """Whether `heard` is speech that was understood, rather than invented."""
         return (
             heard.no_speech_prob <= self.max_no_speech_prob

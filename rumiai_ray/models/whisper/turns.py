@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from rumiai_ray.models.whisper.language import SURE_OF_A_CHANGE, among_candidates, changes_of_language
-from rumiai_ray.models.whisper.speech import Window
+from rumiai_ray.models.whisper.speech import SpeechWindow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rumiai_ray.models.whisper.language import Expectation
     from rumiai_ray.models.whisper.speech import Span
 
-    Detect = Callable[[Sequence[Window]], Sequence[Mapping[str, float]]]
+    Detect = Callable[[Sequence[SpeechWindow]], Sequence[Mapping[str, float]]]
     """The probability of each language, per window."""
 
 SHORTEST_WINDOW_S = 6.0
@@ -26,8 +26,8 @@ _ONE_LANGUAGE = 0.95
 
 
 def split_by_language(
-    window: Window, heard: Mapping[str, float], pauses: Sequence[Span], detect: Detect, known: Expectation
-) -> tuple[Window, ...]:
+    window: SpeechWindow, heard: Mapping[str, float], pauses: Sequence[Span], detect: Detect, known: Expectation
+) -> tuple[SpeechWindow, ...]:
     """The window, cut where another language begins; whole where it has one language.
 
     The last piece is listened to on its own. All pieces are where it is in another language than the window, or where the detector is not
@@ -53,12 +53,12 @@ def split_by_language(
         return (window,)
     starts = changes_of_language([*detect(pieces[:-1]), last], known)
     return tuple(
-        Window(_joined([span for piece in pieces[first:end] for span in piece.spans]))
+        SpeechWindow(_joined([span for piece in pieces[first:end] for span in piece.spans]))
         for first, end in zip([0, *starts], [*starts, len(pieces)], strict=True)
     )
 
 
-def _pieces(window: Window, pauses: Sequence[Span]) -> list[Window]:
+def _pieces(window: SpeechWindow, pauses: Sequence[Span]) -> list[SpeechWindow]:
     """The window in pieces of at least `_PIECE_S` that meet in the middle of pauses."""
     pieces: list[list[Span]] = [[]]
     rests = [(before[1] + after[0]) / 2 for before, after in pairwise(pauses)]
@@ -71,7 +71,7 @@ def _pieces(window: Window, pauses: Sequence[Span]) -> list[Window]:
                 pieces.append([])
     if sum(end - start for start, end in pieces[-1]) < _PIECE_S and len(pieces) > 1:
         pieces[-2:] = [pieces[-2] + pieces[-1]]
-    return [Window(tuple(piece)) for piece in pieces]
+    return [SpeechWindow(tuple(piece)) for piece in pieces]
 
 
 def _joined(spans: Sequence[Span]) -> tuple[Span, ...]:

@@ -72,7 +72,7 @@ class YoloSettings(ModelSettings):
         return self
 
 
-class Detector(Protocol):
+class ObjectDetector(Protocol):
     """A loaded network, whatever runs it."""
 
     def detect(self, images: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
@@ -95,7 +95,7 @@ class Yolo(Model[YoloSettings, FrameBatch]):
     name: ClassVar[str] = "yolo"
     tables: ClassVar[tuple[Table, ...]] = schema.TABLES
     packages: ClassVar[tuple[str, ...]] = ("ultralytics", "torch", "torchvision", "openvino", "onnxruntime", "mediapipe")
-    _detector: Detector
+    _detector: ObjectDetector
 
     @classmethod
     def candidates(cls, settings: YoloSettings) -> tuple[Candidate, ...]:

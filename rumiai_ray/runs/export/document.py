@@ -19,8 +19,8 @@ from rumiai_ray.runs.export.video import RowsByVideo, VideoRows
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rumiai_ray.runs.export.video import Row
     from rumiai_ray.runs.reader import Run
+    from rumiai_ray.schema.table import Row
 
 FAMILIES = (people.FAMILY, objects.FAMILY, texts.FAMILY, speech.FAMILY, expression.FAMILY)
 

@@ -8,11 +8,13 @@ from itertools import pairwise
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from rumiai_ray.runs.export.video import Family, Row, VideoRows, box_xywh, frame_facts, number, outcome, was_processed
+from rumiai_ray.runs.export.video import Family, VideoRows, box_xywh, frame_facts, number, outcome, was_processed
 from rumiai_ray.schema.emotion import ACTION_UNITS, EMOTIONS, FACE_EMOTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from rumiai_ray.schema.table import Row
 
 (MODEL,) = FACE_EMOTIONS.made_by
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from rumiai_ray.runs.export.video import Family, Row, VideoRows, box_xyxy, frame_facts, number, outcome, was_processed, when
+from typing import TYPE_CHECKING
+
+from rumiai_ray.runs.export.video import Family, VideoRows, box_xyxy, frame_facts, number, outcome, was_processed, when
 from rumiai_ray.schema.yolo import OBJECTS
+
+if TYPE_CHECKING:
+    from rumiai_ray.schema.table import Row
 
 (MODEL,) = OBJECTS.made_by
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 import math
 from collections import Counter
 from statistics import fmean
+from typing import TYPE_CHECKING
 
-from rumiai_ray.runs.export.video import Family, Row, VideoRows, frame_facts, number, outcome, was_processed, when
+from rumiai_ray.runs.export.video import Family, VideoRows, frame_facts, number, outcome, was_processed, when
 from rumiai_ray.schema.mediapipe import FACES, GAZE, GESTURES, HANDS, POSE_LANDMARKS, POSES
+
+if TYPE_CHECKING:
+    from rumiai_ray.schema.table import Row
 
 (MODEL,) = FACES.made_by
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from typing import TYPE_CHECKING
 
-from rumiai_ray.runs.export.video import Family, Row, VideoRows, number, outcome, was_processed
+from rumiai_ray.runs.export.video import Family, VideoRows, number, outcome, was_processed
 from rumiai_ray.schema.whisper import WORDS
+
+if TYPE_CHECKING:
+    from rumiai_ray.schema.table import Row
 
 (MODEL,) = WORDS.made_by
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rumiai_ray.schema.run import Status
 
@@ -13,8 +13,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-Row = dict[str, Any]
-"""One row of a table, by column."""
+    from rumiai_ray.schema.table import Row
 
 FRAME_NUMBER = "index among the video's sampled frames, 0 first"
 """What `frame_number` means in the documents. The earlier system counted decoded frames, which no table of a run does."""
