@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +12,13 @@ from rumiai_ray.cli.options import with_settings
 from rumiai_ray.cli.runs import RunName
 from rumiai_ray.cli.terminal import say
 from rumiai_ray.config import BaseConfig
+from rumiai_ray.errors import StorageError
+
+if TYPE_CHECKING:
+    from rumiai_ray.frames.store.store import FrameStore
+    from rumiai_ray.runs.reader import Run
+
+_LOG = logging.getLogger(__name__)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -52,4 +60,24 @@ def report(
         else:
             path = (to or Path(f"{found.run_id}-report")) / INDEX
             write_report(found, path.parent, store, limits, told=lambda name: say(name, err=True))
+    if store is not None and (hint := _where_the_frames_are(found, store)):
+        say(hint, err=True)
     say(f"open {path}")
+
+
+def _where_the_frames_are(run: Run, store: FrameStore) -> str:
+    """Which frame store the run was made with, where this one has none of its frames; only named, for a run may be somebody else's."""
+    keys = set(run.table("videos", ["frames_key"])["frames_key"].to_pylist())
+    recorded = run.manifest.config.get("store")
+    if not keys or not isinstance(recorded, str) or recorded == str(store.root) or any(_is_in(store, key) for key in sorted(keys)):
+        return ""
+    return f"no pictures: the frame store {store.root} has none of this run's frames; it was made with --store {recorded}"
+
+
+def _is_in(store: FrameStore, key: str) -> bool:
+    try:
+        with store.open(key):
+            return True
+    except StorageError as error:
+        _LOG.debug("%s: %s", key, error)
+        return False

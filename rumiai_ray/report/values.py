@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 ABSENT = "—"
 UNREADABLE = "(script not readable)"
 """A text that was found and that no loaded recogniser reads."""
+_SHOWN_UNITS = {"1/min": "a minute", "1/s": "a second", "full scale": ""}
+"""Units that are words on a page; the others are shown as the schema has them."""
 _MINUTE_S = 60
 _SHORT_S = 10
 """Below this, tenths of a second would make 0.0 of a measured time."""
@@ -79,13 +81,14 @@ def of_column(value: Any, field: pa.Field[Any], why: str) -> ShownFigure:
         return absent(why)
     facts = facts_of(field)
     unit = facts.get("unit", "")
+    shown_unit = _SHOWN_UNITS.get(unit, unit)
     if isinstance(value, bool):
         return ShownFigure("yes" if value else "no", float(value))
     if isinstance(value, float):
         if facts.get("range") == "0..1" and not unit:
             return share(value)
-        return ShownFigure(f"{value:.3g}" + (f" {unit}" if unit and unit != "full scale" else ""), value)
-    return ShownFigure(str(value) + (f" {unit}" if unit else ""), value if isinstance(value, int) else str(value))
+        return ShownFigure(f"{value:.3g} {shown_unit}".strip(), value)
+    return ShownFigure(f"{value} {shown_unit}".strip(), value if isinstance(value, int) else str(value))
 
 
 def facts_of(field: pa.Field[Any]) -> dict[str, str]:

@@ -182,7 +182,7 @@ def _facts_by_frame(rows: RunRows, key: str) -> dict[int, list[tuple[str, str]]]
             by_frame[row["frame_index"]]["expression"].append(f"{name} {row[name]:.2f}")
     for row in rows.found("gaze", key):
         if row["face_index"] == 0 and row["direction"] is not None:
-            by_frame[row["frame_index"]]["gaze"].append("at the camera" if row["direction"] == "camera" else row["direction"])
+            by_frame[row["frame_index"]]["gaze"].append("at the camera" if row["direction"] == "camera" else f"looks {row['direction']}")
     for row in rows.found("gestures", key):
         by_frame[row["frame_index"]]["gesture"].append(row["gesture"].replace("_", " "))
     for row in rows.found("texts", key):

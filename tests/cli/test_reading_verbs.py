@@ -15,6 +15,7 @@ import typer
 from rumiai_ray.cli import app, options
 from rumiai_ray.cli.exits import Exit
 from rumiai_ray.runs.failure_log import About, FailureLog
+from rumiai_ray.runs.reader import open_run
 from rumiai_ray.runs.writer import RunWriter
 from rumiai_ray.schema.registry import TABLES_BY_NAME
 from rumiai_ray.storage import Store
@@ -184,6 +185,16 @@ def test_annotate_names_what_is_missing(rumiai: Call, tmp_path: Path) -> None:
     assert code == Exit.USAGE
     assert "clip.mp4" in err
     assert not (tmp_path / "out.mp4").exists()
+
+
+@pytest.mark.usefixtures("two_runs")
+def test_a_report_without_pictures_names_the_store_that_the_run_was_made_with(rumiai: Call, tmp_path: Path) -> None:
+    run = open_run(tmp_path / "runs" / RUN_ID)
+    run.store.replace("manifest.json", run.manifest.model_copy(update={"config": {"store": "/data/frames"}}).to_json())
+    code, out, err = rumiai("report", RUN_ID, "--to", str(tmp_path / "report"), "--store", str(tmp_path / "another"))
+    assert code == Exit.COMPLETE
+    assert out.startswith("open ")
+    assert "has none of this run's frames; it was made with --store /data/frames" in err
 
 
 @pytest.mark.usefixtures("two_runs")

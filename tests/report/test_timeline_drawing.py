@@ -99,7 +99,7 @@ def test_rates_are_percent_absent_ones_a_dash_with_the_reason_and_zeros_zeros(tm
     assert shown["eye contact rate"] == "— (nothing to measure it on)"
     windows = page.partition("<h2>Hook, middle, closing</h2>")[2]
     (cuts,) = re.findall(r"cuts per minute</th>(.*?)</tr>", windows, re.DOTALL)
-    assert re.findall(r'<td class="number">(.*?)</td>', cuts) == ["0 1/min", "6 1/min"]
+    assert re.findall(r'<td class="number">(.*?)</td>', cuts) == ["0 a minute", "6 a minute"]
     (energy,) = re.findall(r"energy level</th>(.*?)</tr>", windows, re.DOTALL)
     assert energy.count("(sound failed: ModelError: it crashed)") == 2
     index = write_report(run, tmp_path / "report", None)[0].read_text(encoding="utf-8")
