@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from datetime import date
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -222,6 +223,26 @@ def test_a_torch_that_does_not_fit_torchvision_is_an_error(monkeypatch: pytest.M
     finding = _package_checks._torch()
     assert finding.status == "error"
     assert torch in finding.message
+
+
+@pytest.mark.parametrize(
+    ("version", "status", "said"),
+    [
+        ("2026.10.26", "ok", "34 days old"),
+        ("2026.9.30", "ok", "60 days old"),
+        ("2026.09.29", "warning", "61 days old"),
+        ("2026.10.26.232842.dev0", "ok", "34 days old"),
+        ("2026.12.01", "ok", "0 days old"),
+        ("2026.13.40", "warning", "does not say of which day"),
+        ("nightly", "warning", "does not say of which day"),
+        ("7", "warning", "does not say of which day"),
+    ],
+)
+def test_yt_dlp_tells_its_age(monkeypatch: pytest.MonkeyPatch, version: str, status: str, said: str) -> None:
+    pretend_versions(monkeypatch, yt_dlp=version)
+    finding = _package_checks.ytdlp_age(date(2026, 11, 29))
+    assert (finding.status, said in finding.message) == (status, True)
+    assert (finding.remedy != "") == (status != "ok")
 
 
 def test_missing_weights_say_what_to_fetch_and_that_the_host_does_not_answer(

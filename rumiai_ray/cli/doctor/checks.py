@@ -5,6 +5,7 @@ The module and the checks beside it import the standard library only, the rest w
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from rumiai_ray.cli.doctor import machine as _machine_checks
@@ -45,7 +46,8 @@ def examine(  # noqa: PLR0913 -- all that a machine is looked at for
         out: directory that holds runs, or a URI, which is not looked at.
         require_sandbox: a decoder that the kernel cannot confine is an error, not a warning.
         accepted: whether licences that forbid commercial use were accepted.
-        quick: leave out what takes more than a blink (asking torch for GPUs) and the weights, which a run hashes itself right after.
+        quick: leave out what takes more than a blink (asking torch for GPUs), the age of yt-dlp, and the weights, which a run hashes itself
+            right after.
 
     Returns:
         One finding or more for every check, those without trouble included, in the order in which troubles are best mended.
@@ -55,6 +57,7 @@ def examine(  # noqa: PLR0913 -- all that a machine is looked at for
         system_libraries(profile, models),
         *_package_checks.packages(),
         *([] if quick else _weight_checks.weights(profile, models, weights_dirs, accepted=accepted)),
+        *([] if quick else [_package_checks.ytdlp_age(datetime.now(UTC).date())]),
         *_machine_checks.disk_space(store, out),
         _machine_checks.sandbox(required=require_sandbox),
         *_machine_checks.gpu(quick=quick),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from importlib import metadata
 
 from rumiai_ray.cli.doctor.finding import Finding
@@ -9,6 +10,9 @@ from rumiai_ray.cli.doctor.finding import Finding
 DISTRIBUTION = "rumiai-ray"
 OPENCV = ("opencv-contrib-python", "opencv-python", "opencv-python-headless")
 """Three wheels over one folder `cv2`: mediapipe wants the first, ultralytics the second, easyocr the third."""
+UPDATE_YTDLP = "`pip install -U yt-dlp`; a run can be resumed with another version of it"
+_OLD_DAYS = 60
+"""Chosen: it has a release every two or three weeks."""
 INSTALL = "`make venv`, or `pip install -c cluster/constraints.txt -e .`"
 
 
@@ -67,6 +71,21 @@ def _torch() -> Finding:
     if ("+cpu" in torch) != ("+cpu" in torchvision):
         return Finding("torch", "error", f"{named}: one is a CPU build, the other is not", INSTALL)
     return Finding("torch", "ok", named)
+
+
+def ytdlp_age(today: date) -> Finding:
+    """How old yt-dlp is: sites change by the week, and it with them."""
+    check, version = "yt-dlp", _version("yt-dlp")
+    if version is None:
+        return Finding(check, "error", "yt-dlp is missing: no post of any site can be read", INSTALL)
+    try:
+        days = (today - date(*map(int, version.split(".")[:3]))).days
+    except (ValueError, TypeError) as error:
+        return Finding(check, "warning", f"the version {version} of yt-dlp does not say of which day it is ({error})", UPDATE_YTDLP)
+    named = f"yt-dlp {version} is {max(days, 0)} days old"
+    if days > _OLD_DAYS:
+        return Finding(check, "warning", f"{named}: sites that have changed since then cannot be read", UPDATE_YTDLP)
+    return Finding(check, "ok", named)
 
 
 def _version(name: str) -> str | None:
