@@ -19,13 +19,14 @@ import av.logging
 from rumiai_ray.errors import MediaError
 from rumiai_ray.frames.decode import cage
 from rumiai_ray.frames.decode.clock import REORDER_DEPTH, PresentationClock
-from rumiai_ray.frames.decode.container import open_media, packets, survey
+from rumiai_ray.frames.decode.container import open_media, packets
 from rumiai_ray.frames.decode.job import Job
 from rumiai_ray.frames.decode.loudness import layout_of
 from rumiai_ray.frames.decode.picture_files import is_motion_jpeg, prepare_pictures
 from rumiai_ray.frames.decode.picture_track import MICROSECOND, Picture, PictureTrack, refuse_too_long, refuse_too_many_pixels
 from rumiai_ray.frames.decode.sound import AUDIO_ERRORS, SoundTrack
 from rumiai_ray.frames.decode.still_extraction import extract_pictures
+from rumiai_ray.frames.decode.survey import survey
 from rumiai_ray.frames.decode.views import FrameViews
 from rumiai_ray.frames.decode.wire import send
 from rumiai_ray.frames.limits import confine_this_process

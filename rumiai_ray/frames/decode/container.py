@@ -1,4 +1,4 @@
-"""Opening a media file whose name nobody looks at, choosing its streams, and learning its real length without decoding.
+"""Opening a media file whose name nobody looks at, choosing its streams and reading their packets.
 
 Runs inside the decoding subprocess: PyAV, numpy and the standard library only.
 """
@@ -13,7 +13,6 @@ import av
 from av.stream import Discard, Disposition
 
 from rumiai_ray.errors import MediaError
-from rumiai_ray.frames.decode.stamps import PacketTime, Stamps, cadence_s, judge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,10 +33,6 @@ would make a video of a letter. Audio is here so that a song is refused for havi
 _PLAYLIST_STARTS = (b"#EXTM3U", b"ffconcat", b"v=0", b"[playlist]", b"[Reference]")
 _PLAYLIST_MARKS = (b"<MPD", b"<SmoothStreamingMedia", b"<AssetMap", b"<smil", b"<asx")
 _READ_BYTES = 2**18
-_FALLBACK_FPS = 25.0
-_MAX_PLAUSIBLE_FPS = 1000.0
-_JOINABLE = {"mpegts", "mpeg", "flv", "live_flv"}
-"""Containers whose files are often two written one after another; others have one time line by their format."""
 _NOT_MOVING = Disposition.attached_pic | Disposition.timed_thumbnails
 
 
@@ -77,30 +72,6 @@ class Media:
     def audio_place(self) -> int | None:
         """Which of the audio streams was chosen, from 0; None for none."""
         return None if self.audio is None else list(self.container.streams.audio).index(self.audio)
-
-
-@dataclass(frozen=True)
-class Survey:
-    """What the packets of the video stream say, before any of them is decoded."""
-
-    duration_s: float
-    """From the first packet's presentation to the end of the last one."""
-    period_s: float
-    """Time from one frame to the next, where a frame itself does not say."""
-    promised_frames: int
-    """What the header claims, less what an edit list hides; 0 where it claims nothing."""
-    promised_s: float
-    """How long the whole file is by its header, of whichever stream is the longest; 0 where it claims nothing."""
-    promised_audio_s: float
-    """How long the chosen audio stream is by its header; 0 where there is none or it claims nothing."""
-    start_s: float
-    """The file's own timestamp of its earliest packet, of either stream."""
-    pictures_from_s: float | None
-    """The file's own timestamp of the first picture: of the key frame, if the file begins with one; None where the packets do not say."""
-    begins_with_key: bool
-    """Whether the first video packet is a key frame: recordings that begin in mid-stream are shown from their first key frame on."""
-    stamps: Stamps
-    """Which timestamps count."""
 
 
 def open_media(descriptor: int) -> Media:
@@ -170,70 +141,3 @@ def packets(media: Media, streams: tuple[VideoStream | AudioStream, ...], proble
         raise
     except av.FFmpegError as error:
         problems.append(f"reading broke off: {error.strerror}")
-
-
-def survey(media: Media) -> Survey:
-    """Read all packets of the chosen streams, decoding none. Headers lie about length and count; packets are there or not.
-
-    Leaves `media` at its end; open it again to decode.
-    """
-    chosen = (media.video,) if media.audio is None else (media.video, media.audio)
-    video: list[PacketTime] = []
-    audio: list[PacketTime] = []
-    count = hidden = 0
-    begins_with_key = False
-    for packet in packets(media, chosen, []):
-        is_video = packet.stream_index == media.video.index
-        if is_video and packet.is_discard:
-            hidden += 1
-            continue
-        begins_with_key |= is_video and count == 0 and packet.is_keyframe
-        count += is_video
-        stamp = packet.dts if packet.pts is None else packet.pts
-        if stamp is not None:
-            time = PacketTime(float(stamp * packet.time_base), float((packet.duration or 0) * packet.time_base))
-            (video if is_video else audio).append(time)
-    period_s = cadence_s([packet_time.start_s for packet_time in video], 1 / _plausible_fps(media.video))
-    stamps = judge(video, audio, period_s, joins=media.container.format.name in _JOINABLE)
-    ends_s = [(closed_s, packet_time.duration_s) for packet_time in video if (closed_s := stamps.close(packet_time.start_s)) is not None]
-    if not ends_s:
-        duration_s = count * period_s
-    else:
-        last_s, end_s = max(ends_s)[0], max(start_s + length_s for start_s, length_s in ends_s)
-        duration_s = (end_s if end_s > last_s else last_s + period_s) - min(ends_s)[0]
-    start_s = min((packet_time.start_s for packet_time in (*video, *audio)), default=0.0)
-    # Pictures before the first key frame lean on what a cut took away: players drop them too.
-    pictures_from_s = min((closed_s for closed_s, _ in (ends_s[:1] if begins_with_key else ends_s)), default=None)
-    promised_s = (media.container.duration or 0) / av.time_base
-    sound = media.audio
-    promised_audio_s = float(sound.duration * sound.time_base) if sound and sound.duration and sound.time_base else 0.0
-    promised_audio_s = max(0.0, promised_audio_s - sum(gap_s for _, gap_s in stamps.joints))
-    return Survey(
-        duration_s,
-        period_s,
-        _promised_frames(media, hidden),
-        promised_s,
-        promised_audio_s,
-        start_s,
-        pictures_from_s,
-        begins_with_key,
-        stamps,
-    )
-
-
-def _promised_frames(media: Media, hidden: int) -> int:
-    """What the header claims, less what an edit list hides: in part the demuxer marks those packets, in part it leaves them out."""
-    video = media.video
-    promised = max(0, video.frames - hidden)
-    if promised and "mp4" in media.container.format.name.split(","):
-        listed = sum(not entry.is_discard for entry in video.index_entries)
-        if listed:
-            promised = min(promised, listed)
-    return promised
-
-
-def _plausible_fps(video: VideoStream) -> float:
-    for rate in (video.average_rate, video.guessed_rate, video.base_rate):
-        if rate and 0 < rate <= _MAX_PLAUSIBLE_FPS:
-            return float(rate)
-    return _FALLBACK_FPS
