@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 HOSTILE_NAMES = ("with space.mp4", "quo'te\".mp4", "-dash.mp4", "видео.mp4", "日本語.mp4", "🎬🔥.mp4", "percent%20.mp4", "semi;colon&.mp4")
-REFUSED = {"zero_byte.mp4", "truncated_no_moov.mp4", "audio_only.mp4", "text_named.mp4"}
+REFUSED = {"zero_byte.mp4", "truncated_no_moov.mp4", "text_named.mp4"}
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import av
 from av.stream import Discard, Disposition
@@ -28,11 +28,12 @@ _CONTAINERS = (
     "mp3,wav,flac,aac,aiff,caf,w64,au,amr"
 )
 """Demuxers that may be used: self-contained ones. Playlists (hls, dash, concat, sdp) would open other files, text demuxers (tty)
-would make a video of a letter. Audio is here so that a song is refused for having no video stream, not as unknown."""
+would make a video of a letter."""
 
 _PLAYLIST_STARTS = (b"#EXTM3U", b"ffconcat", b"v=0", b"[playlist]", b"[Reference]")
 _PLAYLIST_MARKS = (b"<MPD", b"<SmoothStreamingMedia", b"<AssetMap", b"<smil", b"<asx")
 _READ_BYTES = 2**18
+Opened = TypeVar("Opened", "Media", "SoundMedia")
 _NOT_MOVING = Disposition.attached_pic | Disposition.timed_thumbnails
 
 
@@ -50,6 +51,20 @@ class _NamelessFile:
 
     def tell(self) -> int:
         return os.lseek(self._descriptor, 0, os.SEEK_CUR)
+
+
+@dataclass(frozen=True)
+class SoundMedia:
+    """An open file without a moving video stream, and the audio stream chosen in it."""
+
+    container: InputContainer
+    audio: AudioStream
+    audio_streams: int
+
+    @property
+    def audio_place(self) -> int:
+        """Which of the audio streams was chosen, from 0."""
+        return list(self.container.streams.audio).index(self.audio)
 
 
 @dataclass(frozen=True)
@@ -74,17 +89,57 @@ class Media:
         return None if self.audio is None else list(self.container.streams.audio).index(self.audio)
 
 
-def open_media(descriptor: int) -> Media:
+def open_media(descriptor: int) -> Media | SoundMedia:
     """Open the file behind `descriptor` and choose its streams: libav's best moving video and best audio, as players do.
 
     Raises:
-        MediaError: no container this decoder reads, a playlist, or no video stream.
+        MediaError: no container this decoder reads, a playlist, neither a video nor an audio stream, or no decoder for its video or,
+            where there is no video stream, its audio.
     """
+    container = _open_container(descriptor)
+    moving = _moving(container)
+    video = _readable_video(container, moving) if moving else None
+    audible = [stream for stream in container.streams.audio if stream.codec_context is not None]
+    preferred = container.streams.best("audio")
+    audio = next((stream for stream in audible if preferred is not None and stream.index == preferred.index), next(iter(audible), None))
+    if video is None and audio is None:
+        kinds = sorted({stream.type for stream in container.streams})
+        if "audio" in kinds:
+            raise MediaError("no video stream, and its audio codec has no decoder here", hint="convert it to AAC or MP3")
+        raise MediaError(f"no video stream and no audio stream ({container.format.name}: {', '.join(kinds) or 'no stream at all'})")
+    for stream in container.streams:
+        stream.discard = Discard.default if stream in (video, audio) else Discard.all
+    for chosen in (video, audio):
+        if chosen is not None:
+            # One thread: many of these run side by side, and PyAV 17 deadlocked with more.
+            chosen.codec_context.thread_count = 1
+            chosen.codec_context.thread_type = "NONE"
+    if video is not None:
+        return Media(container, video, audio, len(moving), len(container.streams.audio))
+    if audio is None:
+        raise AssertionError("a file with neither stream has just been refused")
+    return SoundMedia(container, audio, len(container.streams.audio))
+
+
+def reopened(media: Opened, descriptor: int) -> Opened:
+    """Close `media` and open its file again, to read it from its beginning.
+
+    Raises:
+        MediaError: the file holds streams of another kind now.
+    """
+    media.container.close()
+    again = open_media(descriptor)
+    if not isinstance(again, type(media)):
+        raise MediaError("the file changed while it was read", hint="wait until it is written")
+    return again
+
+
+def _open_container(descriptor: int) -> InputContainer:
     os.lseek(descriptor, 0, os.SEEK_SET)
     _refuse_playlist(os.read(descriptor, 4096))
     os.lseek(descriptor, 0, os.SEEK_SET)
     try:
-        container = av.open(
+        return av.open(
             _NamelessFile(descriptor),
             mode="r",
             container_options={"format_whitelist": _CONTAINERS, "protocol_whitelist": "none"},
@@ -95,26 +150,14 @@ def open_media(descriptor: int) -> Media:
         raise
     except av.FFmpegError as error:
         raise MediaError(f"no media file, or damaged beyond reading: {error.strerror}", hint="does it play in a player?") from error
-    moving = _moving(container)
-    if not moving:
-        kinds = sorted({stream.type for stream in container.streams})
-        raise MediaError(f"no video stream ({container.format.name}: {', '.join(kinds) or 'no stream at all'})")
+
+
+def _readable_video(container: InputContainer, moving: list[VideoStream]) -> VideoStream:
     best = container.streams.best("video")
     readable = [stream for stream in moving if stream.codec_context is not None]
     if not readable:
         raise MediaError("its video codec has no decoder here", hint="convert it to H.264")
-    video = next((stream for stream in readable if best is not None and stream.index == best.index), readable[0])
-    audible = [stream for stream in container.streams.audio if stream.codec_context is not None]
-    preferred = container.streams.best("audio")
-    audio = next((stream for stream in audible if preferred is not None and stream.index == preferred.index), next(iter(audible), None))
-    for stream in container.streams:
-        stream.discard = Discard.default if stream in (video, audio) else Discard.all
-    for chosen in (video, audio):
-        if chosen is not None:
-            # One thread: many of these run side by side, and PyAV 17 deadlocked with more.
-            chosen.codec_context.thread_count = 1
-            chosen.codec_context.thread_type = "NONE"
-    return Media(container, video, audio, len(moving), len(container.streams.audio))
+    return next((stream for stream in readable if best is not None and stream.index == best.index), readable[0])
 
 
 def _moving(container: InputContainer) -> list[VideoStream]:
@@ -128,7 +171,7 @@ def _refuse_playlist(head: bytes) -> None:
         raise MediaError("a playlist that names other files, not a video", hint="give the video itself")
 
 
-def packets(media: Media, streams: tuple[VideoStream | AudioStream, ...], problems: list[str]) -> Iterator[Packet[Any]]:
+def packets(media: Media | SoundMedia, streams: tuple[VideoStream | AudioStream, ...], problems: list[str]) -> Iterator[Packet[Any]]:
     """Packets of `streams` in file order, without the empty ones that flush decoders.
 
     A file that breaks off ends the iteration and is noted in `problems`.
@@ -141,3 +184,17 @@ def packets(media: Media, streams: tuple[VideoStream | AudioStream, ...], proble
         raise
     except av.FFmpegError as error:
         problems.append(f"reading broke off: {error.strerror}")
+
+
+def decoded(stream: Any, packet: Packet[Any] | None, errors: list[str]) -> list[Any]:
+    """Frames that are ready after `packet` (None: all that are left). A packet that cannot be decoded is noted in `errors`."""
+    try:
+        frames: list[Any] = stream.decode(packet)
+    except MemoryError:
+        raise
+    except EOFError:
+        return []
+    except av.FFmpegError as error:
+        errors.append(error.strerror or str(error))
+        return []
+    return frames
