@@ -44,7 +44,7 @@ class InputError(RumiaiError):
 
 
 class MediaError(RumiaiError):
-    """The bytes are there but are no video we can read: corrupt, no video stream, too large, timed out."""
+    """The bytes are there but are no video or sound we can read: corrupt, neither kind of stream, too large, timed out."""
 
 
 class WeightsError(RumiaiError):

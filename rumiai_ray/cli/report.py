@@ -67,7 +67,7 @@ def report(
 
 def _where_the_frames_are(run: Run, store: FrameStore) -> str:
     """Which frame store the run was made with, where this one has none of its frames; only named, for a run may be somebody else's."""
-    keys = set(run.table("videos", ["frames_key"])["frames_key"].to_pylist())
+    keys = {key for key in run.table("videos", ["frames_key"])["frames_key"].to_pylist() if key}
     recorded = run.manifest.config.get("store")
     if not keys or not isinstance(recorded, str) or recorded == str(store.root) or any(_is_in(store, key) for key in sorted(keys)):
         return ""

@@ -22,24 +22,25 @@ class SourceFacts:
     size_bytes: int
     container: str
     """The demuxer's name of the container, e.g. `mov,mp4,m4a,3gp,3g2,mj2`."""
-    video_codec: str
+    video_codec: str | None
+    """None where the file has no video stream; then there are no frames, and everything else said about pictures is None, too."""
     audio_codec: str | None
     """None where the video has no audio stream."""
-    width_px: int
+    width_px: int | None
     """Width as shown, after rotation and sample aspect; stored frames may be smaller."""
-    height_px: int
-    rotation_deg: int
+    height_px: int | None
+    rotation_deg: int | None
     """Clockwise rotation the container asks for (already applied): 0, 90, 180 or 270."""
     duration_s: float
-    """From the first presented frame to the end of the last one."""
+    """From the first presented frame to the end of the last one; without a video stream, from the first sample to the end of the last."""
     fps: float | None
-    """Frames decoded over duration; None for a single frame."""
+    """Frames decoded over duration; None for a single frame or none."""
     frames_decoded: int
     frames_sampled: int
-    sampling_fps: float
-    stored_width_px: int
+    sampling_fps: float | None
+    stored_width_px: int | None
     """Width of the stored JPEGs; all frames of a video have one size."""
-    stored_height_px: int
+    stored_height_px: int | None
     audio_start_s: float | None
     """When the audio begins, from the first presented frame; negative where it begins before it. None without audio."""
     audio_duration_s: float | None
@@ -51,10 +52,10 @@ class SourceFacts:
     """Those of `problems` that mean pictures are missing or damaged: nobody can see what was there."""
     lost_audio: tuple[str, ...]
     """Those of `problems` that mean sound is missing. Empty where the file never had any."""
-    mirrored: bool = False
+    mirrored: bool | None = False
     """Whether the file asks for its pictures to be mirrored left to right before they are turned (already applied)."""
-    video_stream: int = 0
-    """Which of the `video_streams` was decoded, from 0."""
+    video_stream: int | None = 0
+    """Which of the `video_streams` was decoded, from 0; None where none was."""
     audio_stream: int | None = None
     """Which of the `audio_streams` was decoded, from 0; None where none was."""
     audio_layout: str | None = None
@@ -62,7 +63,8 @@ class SourceFacts:
     loudness_lufs: float | None = None
     """Integrated loudness of all channels (ITU-R BS.1770-4); None without sound above -70 LUFS, or with less than 0.4 s."""
     origin_s: float = 0.0
-    """The file's own timestamp of the first presented frame, which is second 0 of everything told about the video."""
+    """The file's own timestamp of the first presented frame, which is second 0 of everything told about the video; of the first sample
+    where there is no video stream."""
     repaired_stamps: int = 0
     """Frames whose timestamp was missing or wrong and was replaced."""
     cadence_fps: float | None = None
@@ -71,6 +73,19 @@ class SourceFacts:
     """Transfer characteristics of the first frame by their name in libav, e.g. `bt709`, `smpte2084` (PQ), `arib-std-b67` (HLG); None
     where the file does not say."""
 
+    def __post_init__(self) -> None:
+        """Raises `ValueError` where a picture is described in part, or frames are counted of a file without pictures."""
+        told = [getattr(self, name) is not None for name in _OF_PICTURES]
+        if any(told) != all(told):
+            raise ValueError(f"facts of pictures that are there in part: {dict(zip(_OF_PICTURES, told, strict=True))}")
+        if not any(told) and (self.frames_decoded or self.frames_sampled):
+            raise ValueError(f"{self.frames_decoded} frames of a file without a video stream")
+
+    @property
+    def picture_px(self) -> tuple[int, int] | None:
+        """(`width_px`, `height_px`); None where the file has no video stream."""
+        return None if self.width_px is None or self.height_px is None else (self.width_px, self.height_px)
+
     @classmethod
     def of(cls, fields: Mapping[str, Any]) -> Self:
         """The facts from what JSON made of them.
@@ -78,9 +93,24 @@ class SourceFacts:
         Raises:
             TypeError: fields are missing or unknown.
             KeyError: likewise.
+            ValueError: see `__post_init__`.
         """
         lists = {name: tuple(fields[name]) for name in ("problems", "lost_video", "lost_audio")}
         return cls(**{**fields, **lists})
+
+
+_OF_PICTURES = (
+    "video_codec",
+    "width_px",
+    "height_px",
+    "rotation_deg",
+    "sampling_fps",
+    "stored_width_px",
+    "stored_height_px",
+    "mirrored",
+    "video_stream",
+)
+"""Facts that a file with a video stream has and a file without one has not."""
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,7 @@ def size_of_frame(video: AnalysedVideo, faces: list[Row], poses: list[Row], talk
 
 def _centrality(video: AnalysedVideo, row: Row) -> float:
     """1 in the middle of the picture's width, a half at its edges."""
-    return float(1 - abs((row["x1"] + row["x2"]) / 2 / video.width_px - 0.5))
+    return float(1 - abs((row["x1"] + row["x2"]) / 2 / video.picture_px[0] - 0.5))
 
 
 def _pose_of(face: Row, poses: list[Row]) -> Row | None:

@@ -124,7 +124,7 @@ def _parts(span: _Span, video: AnalysedVideo) -> Iterator[_Span]:
 
 def _pairs(sightings: Sequence[Row], spans: Sequence[_Span], video: AnalysedVideo, thresholds: Thresholds) -> list[tuple[Row, _Span]]:
     """Sightings of one frame with the spans they go on with, the most alike first."""
-    reach_px = thresholds.text_move * math.hypot(video.width_px, video.height_px)
+    reach_px = thresholds.text_move * math.hypot(*video.picture_px)
     candidates = []
     for number, sighting in enumerate(sightings):
         for at, span in enumerate(spans):
@@ -196,7 +196,7 @@ def _row(span: _Span, video: AnalysedVideo, spoken: Sequence[Row] | None, thresh
     text = most(shown_s, sorted(best, key=lambda reading: (best[reading], reading), reverse=True))
     box = {side: weighted_median((sighting[side], length_s) for sighting, length_s in sightings) for side in _SIDES}
     overlap = _speech_overlap(text, start_s - thresholds.caption_slack_s, end_s + thresholds.caption_slack_s, spoken)
-    middle = (box["y1"] + box["y2"]) / 2 / video.height_px
+    middle = (box["y1"] + box["y2"]) / 2 / video.picture_px[1]
     return {
         "text": text,
         "start_s": start_s,

@@ -39,8 +39,9 @@ class AnalysedVideo:
     """One video's rows and what they are measured against. The order of rows does not matter."""
 
     duration_s: float
-    width_px: int
-    height_px: int
+    width_px: int | None
+    """None, like `height_px`, where the file has no video stream: then no table has a box."""
+    height_px: int | None
     times_s: tuple[float, ...]
     """When every sampled frame is first shown, by `frame_index`."""
     shown_until_s: tuple[float, ...]
@@ -81,11 +82,23 @@ class AnalysedVideo:
         """A table's rows, ordered by `keys`."""
         return sorted(self.tables.get(table, ()), key=lambda row: tuple(row[key] for key in keys))
 
+    @property
+    def picture_px(self) -> tuple[int, int]:
+        """(`width_px`, `height_px`) of a video that has boxes.
+
+        Raises:
+            ValueError: the file has no video stream.
+        """
+        if self.width_px is None or self.height_px is None:
+            raise ValueError("a file without a video stream has no picture to measure boxes in")
+        return self.width_px, self.height_px
+
     def area_share(self, row: Row) -> float:
         """Area of a row's box, as far as it is inside the picture, over the picture's."""
-        width = min(row["x2"], self.width_px) - max(row["x1"], 0.0)
-        height = min(row["y2"], self.height_px) - max(row["y1"], 0.0)
-        return float(max(width, 0.0) * max(height, 0.0)) / (self.width_px * self.height_px)
+        width_px, height_px = self.picture_px
+        width = min(row["x2"], width_px) - max(row["x1"], 0.0)
+        height = min(row["y2"], height_px) - max(row["y1"], 0.0)
+        return float(max(width, 0.0) * max(height, 0.0)) / (width_px * height_px)
 
     @cached_property
     def _looks(self) -> dict[tuple[str, ...], tuple[Look, ...]]:

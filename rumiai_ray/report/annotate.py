@@ -21,6 +21,7 @@ from rumiai_ray.frames.decode.parent import DecodedFrame, DecodedSound, decode
 from rumiai_ray.frames.sampling import SamplingSpec
 from rumiai_ray.frames.types import AUDIO_RATE_HZ, SourceFacts
 from rumiai_ray.report.draw import DRAWN, FramePainter, FrameRows
+from rumiai_ray.report.lanes import step_of
 from rumiai_ray.report.rows import RunRows
 from rumiai_ray.report.write import find_video
 from rumiai_ray.schema.registry import made_by
@@ -52,7 +53,7 @@ class Nearest:
 
     def __init__(self, rows: RunRows, video: Row) -> None:
         key: str = video["video_key"]
-        step_s: float = 1 / video["sampling_fps"]
+        step_s = step_of(video)
         known = rows.times_s(key)
         self._drawn = rows.drawn(key)
         self._models: list[tuple[tuple[str, ...], list[float], list[int], float]] = []
@@ -93,11 +94,13 @@ def annotate(
         How many frames were written.
 
     Raises:
-        ConfigError: there is no such video, its input is no file here, or `target` is there.
+        ConfigError: there is no such video, it has no video stream, its input is no file here, or `target` is there.
         InputError, MediaError: the original cannot be read, or is not the video that was analysed.
         StorageError: the run is damaged, or `target` cannot be written.
     """
     video = find_video(run, wanted)
+    if video["width_px"] is None:
+        raise ConfigError("has no video stream, so there are no pictures to draw on", repr(wanted), "`rumiai-ray report` shows its sound")
     path = source or _local(video)
     nearest = Nearest(RunRows(run, video["video_key"]), video)
     try:

@@ -63,6 +63,11 @@ class TimelineLane:
     """What stands in an empty lane that was measured."""
 
 
+def step_of(video: Row) -> float:
+    """The step of the sampling grid of a row of `videos`, in seconds; a second where the file has no frames to sample."""
+    return 1.0 if video["sampling_fps"] is None else 1 / video["sampling_fps"]
+
+
 class Timeline:
     """Makes the lanes of one video.
 
@@ -76,7 +81,7 @@ class Timeline:
         self._rows = rows
         self._key: str = video["video_key"]
         self._length_s: float = max(video["duration_s"], 1e-3)
-        self._step_s: float = 1 / video["sampling_fps"]
+        self._step_s: float = step_of(video)
         self._times_s = times_s
         self._analyses = rows.analyses(self._key)
 

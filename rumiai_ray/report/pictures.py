@@ -57,6 +57,8 @@ def strip_of(store: FrameStore | None, video: Row, rows: Mapping[int, FrameRows]
         rows: what was found, by `frame_index`.
         most: most frames to give, evenly spread; at least 1.
     """
+    if video["width_px"] is None:
+        return Strip(missing="The file has no video stream, so there are no pictures.")
     if store is None:
         return Strip(missing="Pictures were left out.")
     try:

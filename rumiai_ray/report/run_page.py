@@ -83,7 +83,7 @@ def run_page(rows: RunRows, posters: Mapping[str, str | None], pages: Mapping[st
 
     Args:
         rows: of the run.
-        posters: a small picture by key for each video that has a page, None where its frames are gone.
+        posters: a small picture by key for each video that has a page, None where its frames are gone or it has none.
         pages: address of a video's page by its key, for videos that have one.
     """
     run = rows.run
@@ -101,7 +101,9 @@ def run_page(rows: RunRows, posters: Mapping[str, str | None], pages: Mapping[st
         charts=tuple(_charts(rows)),
         columns=COLUMNS,
         lines=tuple(lines),
-        pictures_missing=sum(1 for poster in posters.values() if poster is None),
+        pictures_missing=sum(
+            video["width_px"] is not None for video in _unique(rows.videos) if posters.get(video["video_key"], "") is None
+        ),
         not_computed=tuple(name for name in TABLES_BY_NAME if name not in rows.known),
     )
 

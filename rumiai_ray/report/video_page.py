@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from rumiai_ray.report.draw import COLOURS, LAYERS
-from rumiai_ray.report.lanes import Timeline, TimelineLane
+from rumiai_ray.report.lanes import Timeline, TimelineLane, step_of
 from rumiai_ray.report.pictures import Strip, strip_of
 from rumiai_ray.report.rows import NOT_COMPUTED, reason_by_source
 from rumiai_ray.report.values import UNREADABLE, ShownFigure, clock, facts_of, in_words, is_plain, listed, of_column
@@ -82,6 +82,8 @@ class VideoPage:
     analyses: tuple[Row, ...]
     moments: tuple[Moment, ...]
     sampled: int
+    step_s: float
+    """How far the page's buttons move where there is no frame to move to."""
     strip: Strip
     lanes: tuple[TimelineLane, ...]
     legend: tuple[tuple[str, str], ...]
@@ -125,6 +127,7 @@ def video_page(rows: RunRows, video: Row, store: FrameStore | None, most_frames:
         analyses=tuple(analyses.values()),
         moments=tuple(_moments(rows, key, times_s, strip)),
         sampled=video["frames_sampled"],
+        step_s=step_of(video),
         strip=strip,
         lanes=tuple(Timeline(rows, video, times_s).lanes()),
         legend=tuple((LAYERS[layer], layer) for layer in COLOURS),
@@ -142,12 +145,15 @@ def video_page(rows: RunRows, video: Row, store: FrameStore | None, most_frames:
 
 
 def _facts(video: Row) -> list[tuple[str, str]]:
-    found = [
-        ("length", f"{video['duration_s']:.2f} s" if video["duration_s"] < 60 else clock(video["duration_s"])),  # noqa: PLR2004 -- a minute
+    pictures = [
         ("picture", f"{video['width_px']} × {video['height_px']}"),
         ("frame rate", f"{video['fps']:.4g} per second" if video["fps"] else "a single frame"),
-        ("sampled", f"{video['frames_sampled']} frames, {video['sampling_fps']:g} per second"),
-        ("codecs", f"{video['video_codec']}, {video['audio_codec'] or 'no audio'}"),
+        ("sampled", f"{video['frames_sampled']} frames, {1 / step_of(video):g} per second"),
+    ]
+    found = [
+        ("length", f"{video['duration_s']:.2f} s" if video["duration_s"] < 60 else clock(video["duration_s"])),  # noqa: PLR2004 -- a minute
+        *(pictures if video["width_px"] is not None else [("picture", "no video stream")]),
+        ("codecs", f"{video['video_codec'] or 'no video'}, {video['audio_codec'] or 'no audio'}"),
         ("size", f"{video['size_bytes'] / 1e6:.2f} MB"),
         ("entry", video["entry_id"]),
         ("input", video["input"]),

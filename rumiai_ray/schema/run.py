@@ -36,10 +36,12 @@ _ENTRY = (
     ),
 )
 
+_PICTURES = "null where there is no video stream"
+
 VIDEOS = Table(
     "videos",
-    3,
-    "One committed entry: a manifest row whose video was read.",
+    4,
+    "One committed entry: a manifest row whose video was read, or whose sound where it has no video stream.",
     (
         *_ENTRY,
         column(
@@ -48,21 +50,38 @@ VIDEOS = Table(
         column("frames_key", pa.string(), "Key of the frames in the store: video, sampling spec and decoder."),
         column("size_bytes", pa.int64(), "Size of the video file.", unit="bytes"),
         column("container", pa.string(), "Container format as the demuxer names it."),
-        column("video_codec", pa.string(), "Codec of the decoded video stream."),
+        column("video_codec", pa.string(), f"Codec of the decoded video stream; {_PICTURES}.", nullable=True),
         column("audio_codec", pa.string(), "Codec of the decoded audio stream; null where there is none.", nullable=True),
         column(
             "width_px",
             pa.int32(),
             "Width of the first picture as shown, after crop, sample aspect and rotation; later pictures of another size are fitted "
-            "into it, and all boxes are in its pixels.",
+            f"into it, and all boxes are in its pixels; {_PICTURES}.",
             unit="px",
+            nullable=True,
         ),
-        column("height_px", pa.int32(), "Height of the first picture as shown; see `width_px`.", unit="px"),
-        column("rotation_deg", pa.int32(), "Rotation the container asks for, clockwise; already applied.", unit="°", range_="0|90|180|270"),
-        column("mirrored", pa.bool_(), "Whether the container asks for mirroring, left to right before the rotation; already applied."),
-        column("video_streams", pa.int32(), "Moving video streams in the file; the one that libav thinks best was decoded."),
+        column("height_px", pa.int32(), f"Height of the first picture as shown; see `width_px`; {_PICTURES}.", unit="px", nullable=True),
+        column(
+            "rotation_deg",
+            pa.int32(),
+            f"Rotation the container asks for, clockwise; already applied; {_PICTURES}.",
+            unit="°",
+            range_="0|90|180|270",
+            nullable=True,
+        ),
+        column(
+            "mirrored",
+            pa.bool_(),
+            f"Whether the container asks for mirroring, left to right before the rotation; already applied; {_PICTURES}.",
+            nullable=True,
+        ),
+        column(
+            "video_streams",
+            pa.int32(),
+            "Moving video streams in the file, cover art not counted; the one that libav thinks best was decoded.",
+        ),
         column("audio_streams", pa.int32(), "Audio streams in the file; the default one, or the one that libav thinks best, was decoded."),
-        column("video_stream", pa.int32(), "Which of the `video_streams` was decoded.", range_="0.."),
+        column("video_stream", pa.int32(), f"Which of the `video_streams` was decoded; {_PICTURES}.", range_="0..", nullable=True),
         column("audio_stream", pa.int32(), "Which of the `audio_streams` was decoded; null where none was.", range_="0..", nullable=True),
         column("audio_layout", pa.string(), "Channels of that stream, e.g. mono, stereo, 5.1; null where none was.", nullable=True),
         column(
@@ -77,7 +96,8 @@ VIDEOS = Table(
         column(
             "origin_s",
             pa.float64(),
-            "The file's own timestamp of the first presented frame: second 0 of all times in all tables.",
+            "The file's own timestamp of the first presented frame, or of the first sample where there is no video stream: second 0 of all "
+            "times in all tables.",
             unit="s",
         ),
         column("repaired_stamps", pa.int64(), "Frames whose timestamp was missing or wrong and was replaced."),
@@ -88,19 +108,25 @@ VIDEOS = Table(
             "null where the file does not say.",
             nullable=True,
         ),
-        column("duration_s", pa.float64(), "From the first presented frame to the end of the last one, as decoded.", unit="s"),
-        column("fps", pa.float64(), "Frames decoded over duration; null for a single frame.", unit="1/s", nullable=True),
+        column(
+            "duration_s",
+            pa.float64(),
+            "From the first presented frame to the end of the last one, as decoded; the length of the sound where there is no video "
+            "stream.",
+            unit="s",
+        ),
+        column("fps", pa.float64(), "Frames decoded over duration; null for a single frame or none.", unit="1/s", nullable=True),
         column(
             "cadence_fps",
             pa.float64(),
             "Frames per second where pictures follow one another as usual, held ones left out: above `fps` where the frame rate varies; "
-            "null for a single frame.",
+            "null for a single frame or none.",
             unit="1/s",
             nullable=True,
         ),
-        column("frames_decoded", pa.int64(), "Frames the decoder gave."),
-        column("frames_sampled", pa.int32(), "Frames on the sampling grid, which the models chose from."),
-        column("sampling_fps", pa.float64(), "The sampling grid.", unit="1/s"),
+        column("frames_decoded", pa.int64(), "Frames the decoder gave; 0 where there is no video stream."),
+        column("frames_sampled", pa.int32(), "Frames on the sampling grid, which the models chose from; 0 where there is no video stream."),
+        column("sampling_fps", pa.float64(), f"The sampling grid; {_PICTURES}.", unit="1/s", nullable=True),
         column("audio_duration_s", pa.float64(), "Length of the decoded audio; null where there is none.", unit="s", nullable=True),
         column(
             "media_problems",
@@ -123,7 +149,7 @@ VIDEOS = Table(
 
 ANALYSES = Table(
     "analyses",
-    3,
+    4,
     "How one model ended on one video, and what exactly computed its rows.",
     (
         column("model_name", pa.string(), "The model family, e.g. mediapipe, or the signal, e.g. shots."),
@@ -148,14 +174,14 @@ ANALYSES = Table(
         column(
             "frames_planned",
             pa.int32(),
-            "Frames its sampling policy picked, all decoded ones for shots; null for models of sound.",
+            "Frames its sampling policy picked, all decoded ones for shots; null for models of sound and where it was skipped.",
             nullable=True,
         ),
-        column("frames_analyzed", pa.int32(), "Frames it answered for; null for models of sound.", nullable=True),
+        column("frames_analyzed", pa.int32(), "Frames it answered for; null for models of sound and where it was skipped.", nullable=True),
         column(
             "frames_seen",
             pa.list_(pa.int32()),
-            "The `frame_index` of every sampled frame it answered for; null for models of sound and for shots.",
+            "The `frame_index` of every sampled frame it answered for; null for models of sound, for shots and where it was skipped.",
             nullable=True,
         ),
         column("audio_analyzed_s", pa.float64(), "Audio it answered for; null for frame models.", unit="s", nullable=True),

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 HOSTILE_NAMES = ("with space.mp4", "quo'te\".mp4", "-dash.mp4", "видео.mp4", "日本語.mp4", "🎬🔥.mp4", "percent%20.mp4", "semi;colon&.mp4")
-REFUSED = {"zero_byte.mp4", "truncated_no_moov.mp4", "audio_only.mp4", "text_named.mp4"}
+REFUSED = {"zero_byte.mp4", "truncated_no_moov.mp4", "text_named.mp4"}
 
 
 @pytest.fixture(scope="session")
@@ -54,6 +54,14 @@ def test_one_good_clip_under_hostile_names_is_one_video_analysed_once(edges: Ran
     (key,) = {video["video_key"] for video in videos}
     analyses = [row for row in edges.run.table("analyses").to_pylist() if row["video_key"] == key]
     assert sorted(row["model_name"] for row in analyses) == ["emotion", "mediapipe", "ocr", "shots", "sound", "whisper", "yolo"]
+
+
+def test_a_file_without_a_video_stream_is_heard_and_its_pictures_are_skipped_by_reason(edges: Ran, media: Path) -> None:
+    video = edges.video(str(media / "e_edge_made" / "audio_only.mp4"))
+    told = {name: (model["status"], model["detail"]) for name, model in video["models"].items()}
+    assert told.pop("sound") == ("ok", None)
+    assert told.pop("whisper")[0] in {"ok", "empty"}
+    assert told == dict.fromkeys(("mediapipe", "yolo", "ocr", "emotion", "shots"), ("skipped", "no video stream"))
 
 
 def test_a_truncated_video_is_degraded_and_says_how_much_is_missing(edges: Ran, media: Path) -> None:

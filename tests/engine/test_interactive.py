@@ -6,6 +6,7 @@ import shutil
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
+import pytest
 import ray
 
 import fakes
@@ -20,13 +21,13 @@ from rumiai_ray.runs.manifest import RunManifest
 from rumiai_ray.runs.reader import Run, open_run
 from rumiai_ray.runs.writer import RunWriter
 from rumiai_ray.schema.registry import TABLES_BY_NAME
+from sound_files import make_sound
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
     import pyarrow as pa
-    import pytest
 
     from rumiai_ray.engine.cell.cell import Cell
     from rumiai_ray.engine.work.item import VideoPlan
@@ -48,7 +49,7 @@ class _Quiet:
 
     def planned(self, entry: Entry, plan: VideoPlan) -> None:
         assert entry.entry_id
-        assert plan.batch_count
+        assert plan.batch_count or plan.skipped
 
     def progress(self, video_key: str, model: str, answered: int) -> None:
         assert video_key
@@ -103,6 +104,36 @@ def test_signals_see_every_frame_need_no_cpu_and_land_with_the_insights(start_ce
     assert framing["face_visibility_rate"] is None
     assert "shots: not asked" in framing["not_measured"]
     assert run.table("windows")["window"].to_pylist()[-1] == "video"
+
+
+def test_a_sound_file_is_heard_and_not_looked_at(start_cell: Callable[..., Cell], tmp_path: Path) -> None:
+    models = (*MODELS, fakes.plan("eyes", "Watcher"))
+    songs = [make_sound(tmp_path / name, 1.0) for name in ("song.mp3", "memo.m4a", "voice.opus", "take.wav", "post.mp4")]
+    run, reporter = _run(start_cell(*models), tmp_path, "songs", [str(song) for song in songs], models)
+    names = sorted(song.stem for song in songs)
+    assert (run.status, sorted(reporter.ended_ids)) == ("complete", names)
+    assert run.entries() == dict.fromkeys(names, "committed")
+    assert len(run.table("heard")) == 5
+    assert len(run.table("seen")) == 0
+    for row in run.table("analyses").to_pylist():
+        told = [row[name] for name in ("status", "detail", "frames_planned", "frames_analyzed", "frames_seen", "attempts")]
+        if row["model_name"] == "ears":
+            assert told == ["ok", None, None, None, None, 1]
+            assert row["audio_analyzed_s"] == pytest.approx(1.0, abs=0.1)
+        else:
+            assert told == ["skipped", "no video stream", None, None, None, 0]
+    for video in run.table("videos").to_pylist():
+        assert [video[name] for name in ("video_codec", "width_px", "sampling_fps", "frames_sampled")] == [None, None, None, 0]
+        assert video["duration_s"] == video["audio_duration_s"] == pytest.approx(1.0, abs=0.1)
+    assert set(run.table("windows")["face_visibility_rate"].to_pylist()) == {None}
+    assert run.verify() == []
+
+
+def test_a_sound_file_whose_sound_nobody_listens_to_is_committed(start_cell: Callable[..., Cell], tmp_path: Path) -> None:
+    models = (fakes.plan("reader", "Reader"),)
+    run, _ = _run(start_cell(*models), tmp_path, "unheard", [str(make_sound(tmp_path / "song.mp3", 1.0))], models)
+    assert run.entries() == {"song": "committed"}
+    assert [(row["status"], row["detail"]) for row in run.table("analyses").to_pylist()] == [("skipped", "no video stream")]
 
 
 def test_a_copy_of_a_video_that_cannot_be_assembled_is_buried_with_it(

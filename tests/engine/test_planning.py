@@ -28,6 +28,10 @@ FACTS = SourceFacts(
     fps=30.0, frames_decoded=300, frames_sampled=50, sampling_fps=5.0, stored_width_px=640, stored_height_px=360, audio_start_s=0.0,
     audio_duration_s=10.0, video_streams=1, audio_streams=1, problems=("a", "b", "c"), lost_video=("a",), lost_audio=("b",),
 )  # fmt: skip
+SOUND_ONLY = replace(
+    FACTS, video_codec=None, width_px=None, height_px=None, rotation_deg=None, mirrored=None, fps=None, frames_decoded=0, frames_sampled=0,
+    sampling_fps=None, stored_width_px=None, stored_height_px=None, video_streams=0, video_stream=None, lost_video=(),
+)  # fmt: skip
 SILENT = replace(FACTS, audio_codec=None, audio_streams=0, audio_start_s=None, audio_duration_s=None)
 
 
@@ -118,7 +122,7 @@ def test_each_model_gets_its_own_frames_over_the_whole_video_each_once() -> None
 
 @pytest.mark.parametrize("batch_frames", [1, 7, 8, 50, 64])
 @pytest.mark.parametrize("models", [(ALL, EAR), (FEW,), (FEW, SLOW, EAR), (EAR,), ()])
-@pytest.mark.parametrize("facts", [FACTS, SILENT, replace(FACTS, frames_sampled=1)])
+@pytest.mark.parametrize("facts", [FACTS, SILENT, SOUND_ONLY, replace(FACTS, frames_sampled=1)])
 def test_the_count_is_that_of_the_rows_and_every_row_is_numbered(
     facts: SourceFacts, models: tuple[ModelPlan, ...], batch_frames: int
 ) -> None:
@@ -168,6 +172,16 @@ def test_without_sound_the_listeners_are_skipped_by_reason_and_the_others_run(st
     assert plan.audio == ()
     assert {work.kind for work in works} == {"frames"}
     assert len(works) == plan.batch_count == 7
+
+
+def test_without_a_video_stream_the_lookers_are_skipped_by_reason_and_the_listeners_run() -> None:
+    stored = Stored(SOUND_ONLY, audio_s=700.0)
+    plan, works = planned(stored, ALL, FEW, EYES, EAR)
+    assert plan.skipped == dict.fromkeys(("all", "few", "eyes"), "no video stream")
+    assert (plan.frames, plan.thumbnails, plan.audio) == ({}, {}, ("ear",))
+    assert [work.kind for work in works] == ["audio"] * 3
+    assert (plan.sampled.duration_s, plan.sampled.width_px, plan.sampled.height_px) == (10.0, None, None)
+    assert stored.read == []
 
 
 def test_sound_nobody_listens_to_is_no_work() -> None:

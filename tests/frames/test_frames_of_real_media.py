@@ -25,14 +25,17 @@ if TYPE_CHECKING:
 FILES = known_files()
 REFUSED = {
     "a_speech/grid_swwp2s.align": "no media file",
-    "a_speech/jfk.flac": "no video stream",
-    "a_speech/multilingual_en_de.mp3": "no video stream",
-    "a_speech/stereo_two_speakers.wav": "no video stream",
-    "e_edge_made/audio_only.mp4": "no video stream",
     "e_edge_made/text_named.mp4": "no media file",
     "e_edge_made/truncated_no_moov.mp4": "damaged",
     "e_edge_made/zero_byte.mp4": "empty",
 }
+SOUND_ONLY = {
+    "a_speech/jfk.flac": 11.0,
+    "a_speech/multilingual_en_de.mp3": 59.9,
+    "a_speech/stereo_two_speakers.wav": 5.0,
+    "e_edge_made/audio_only.mp4": 6.0,
+}
+"""Files without a video stream, and their length in seconds."""
 HAVE_PROBLEMS = {"e_edge_made/truncated_faststart.mp4"}
 
 
@@ -70,10 +73,14 @@ def presented_s(path: Path, width_px: int) -> list[float]:
     return [time_s - times[0] for time_s in times]
 
 
-@pytest.mark.parametrize("name", [name for name in FILES if name not in REFUSED])
+@pytest.mark.parametrize("name", [name for name in FILES if name not in REFUSED and name not in SOUND_ONLY])
 def test_a_readable_file_is_covered_from_its_first_frame_to_its_last(media: Path, stored: Callable[[str], StoredVideo], name: str) -> None:
     video = stored(name)
     facts = video.facts
+    assert facts.width_px is not None
+    assert facts.sampling_fps is not None
+    assert facts.stored_width_px is not None
+    assert facts.stored_height_px is not None
     expected_s = presented_s(media / name, facts.width_px)
     times_s = video.times_s
     assert facts.frames_sampled == len(times_s)
@@ -100,6 +107,18 @@ def test_a_readable_file_is_covered_from_its_first_frame_to_its_last(media: Path
     else:
         assert audio is not None
         assert len(audio.samples) / 16_000 == pytest.approx(facts.audio_duration_s)
+
+
+@pytest.mark.parametrize(("name", "length_s"), SOUND_ONLY.items())
+def test_a_file_without_a_video_stream_has_its_sound_and_no_frame(
+    media: Path, stored: Callable[[str], StoredVideo], name: str, length_s: float
+) -> None:
+    assert (media / name).exists()
+    video = stored(name)
+    audio = video.audio()
+    assert audio is not None
+    assert len(audio.samples) / 16_000 == video.facts.duration_s == pytest.approx(length_s, abs=0.1)
+    assert (len(video.times_s), video.facts.video_codec, video.facts.problems) == (0, None, ())
 
 
 @pytest.mark.parametrize(("name", "reason"), REFUSED.items())

@@ -187,6 +187,8 @@ def test_a_picture_is_turned_and_mirrored_by_its_item_s_properties(tmp_path: Pat
     assert colours_in(result.pictures[0]) == colours_in(expected[..., ::-1])
     height, width = expected.shape[:2]
     assert (result.facts.width_px, result.facts.height_px) == (width, height)
+    assert result.facts.rotation_deg is not None
+    assert result.facts.mirrored is not None
     upright = Orientation(result.facts.rotation_deg, result.facts.mirrored).apply(quadrants())
     assert np.array_equal(upright, expected)
 

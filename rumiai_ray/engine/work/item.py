@@ -55,8 +55,9 @@ class Sampled:
     """What a video's rows are measured against."""
 
     duration_s: float
-    width_px: int
-    height_px: int
+    width_px: int | None
+    """None, like `height_px`, where the file has no video stream."""
+    height_px: int | None
     times_s: tuple[float, ...]
     """When every sampled frame is first shown, by its `frame_index`; seconds from the first presented frame."""
     shown_until_s: tuple[float, ...]

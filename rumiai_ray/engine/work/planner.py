@@ -39,7 +39,8 @@ def plan_video(
         language: see `AudioChunk.language`.
     """
     facts = stored.facts
-    picked = _picked(stored.times_s, stored.shown_until_s, facts, plans)
+    has_pictures = facts.picture_px is not None
+    picked = _picked(stored.times_s, stored.shown_until_s, facts, plans) if has_pictures else {}
     audio = stored.audio()
     listeners = [plan.name for plan in plans if plan_class(plan).consumes == "audio"]
     reason = None
@@ -48,14 +49,17 @@ def plan_video(
     elif audio is None or not len(audio.samples):
         reason = "the audio stream holds no samples"
     stretches = [] if reason or audio is None or not listeners else chunks(audio, language=language)
-    lookers = {plan.name: facts.frames_decoded for plan in plans if plan_class(plan).consumes == "thumbnails"}
+    lookers = {plan.name: facts.frames_decoded for plan in plans if has_pictures and plan_class(plan).consumes == "thumbnails"}
     strips = _strips(facts.frames_decoded) if lookers else []
+    skipped = dict.fromkeys(listeners, reason) if reason else {}
+    if not has_pictures:
+        skipped |= {plan.name: "no video stream" for plan in plans if plan.name not in listeners}
     starts = [at for at in range(0, len(stored.times_s), batch_frames) if _wanted(picked, at, batch_frames)]
     plan = VideoPlan(
         video_key=stored.video_key,
         frames={name: len(indices) for name, indices in picked.items()},
         audio=() if reason else tuple(listeners),
-        skipped=dict.fromkeys(listeners, reason) if reason else {},
+        skipped=skipped,
         lost_video=facts.lost_video,
         lost_audio=facts.lost_audio,
         batch_count=len(starts) + len(stretches) + len(strips),
@@ -97,12 +101,12 @@ def _rows(
     for chunk in stretches:
         yield Work(entry_id, plan.video_key, number, plan.batch_count, dict.fromkeys(plan.audio, ()), audio=chunk)
         number += 1
-    start = 0
-    for batch in stored.batches(batch_frames):
+    start, size_px = 0, stored.facts.picture_px
+    for batch in stored.batches(batch_frames) if size_px is not None else ():
         wanted = _wanted(picked, start, batch_frames)
         start += len(batch.jpegs)
-        if wanted:
-            yield _frame_work(entry_id, plan, stored.facts, number, wanted, batch)
+        if wanted and size_px is not None:
+            yield _frame_work(entry_id, plan, size_px, number, wanted, batch)
             number += 1
     if plan.thumbnails:
         jpegs, times_s = stored.thumbnails()
@@ -125,7 +129,7 @@ def _strip(jpegs: tuple[bytes, ...], times_s: NDArray[np.float64], first: int, e
 
 
 def _frame_work(
-    entry_id: str, plan: VideoPlan, facts: SourceFacts, number: int, wanted: Mapping[str, tuple[int, ...]], batch: EncodedBatch
+    entry_id: str, plan: VideoPlan, size_px: tuple[int, int], number: int, wanted: Mapping[str, tuple[int, ...]], batch: EncodedBatch
 ) -> Work:
     return Work(
         entry_id,
@@ -134,6 +138,6 @@ def _frame_work(
         plan.batch_count,
         wanted,
         frames=batch,
-        source_width_px=facts.width_px,
-        source_height_px=facts.height_px,
+        source_width_px=size_px[0],
+        source_height_px=size_px[1],
     )

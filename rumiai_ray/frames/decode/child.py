@@ -11,7 +11,7 @@ import os
 import sys
 from dataclasses import asdict
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import av
 import av.logging
@@ -19,13 +19,15 @@ import av.logging
 from rumiai_ray.errors import MediaError
 from rumiai_ray.frames.decode import cage
 from rumiai_ray.frames.decode.clock import REORDER_DEPTH, PresentationClock
-from rumiai_ray.frames.decode.container import open_media, packets, survey
+from rumiai_ray.frames.decode.container import SoundMedia, decoded, open_media, packets, reopened
 from rumiai_ray.frames.decode.job import Job
 from rumiai_ray.frames.decode.loudness import layout_of
 from rumiai_ray.frames.decode.picture_files import is_motion_jpeg, prepare_pictures
 from rumiai_ray.frames.decode.picture_track import MICROSECOND, Picture, PictureTrack, refuse_too_long, refuse_too_many_pixels
-from rumiai_ray.frames.decode.sound import AUDIO_ERRORS, SoundTrack
+from rumiai_ray.frames.decode.sound import AUDIO_ERRORS, SOUND_BYTES_A_MESSAGE, SoundTrack, send_sound
+from rumiai_ray.frames.decode.sound_extraction import extract_sound
 from rumiai_ray.frames.decode.still_extraction import extract_pictures
+from rumiai_ray.frames.decode.survey import cut_short, survey
 from rumiai_ray.frames.decode.views import FrameViews
 from rumiai_ray.frames.decode.wire import send
 from rumiai_ray.frames.limits import confine_this_process
@@ -43,31 +45,32 @@ if TYPE_CHECKING:
     from rumiai_ray.frames.decode.picture_files import PictureFormat
     from rumiai_ray.frames.decode.picture_track import Send
 
-_BROKEN_OFF = 0.9
-"""A file that ends a second and this share before the end its header promises has been cut; headers are not exact."""
 _PIXELS_FULL_DEPTH = 2560 * 1440
 """Sixteen frames of this size take 90 MB; the largest ones allowed would take as much memory as a decoder may have."""
-_SOUND_BYTES_A_MESSAGE = 2 * AUDIO_RATE_HZ
 _WITH_TRANSPARENCY = {"apng", "gif", "png", "webp"}
 """Codecs of pictures, whose transparent parts are shown on white. Videos with transparency are made to lie on other videos; players
 show the colours under it."""
 
 
 class Extraction:
-    """One decode pass over one file: a survey of its packets first, then everything at once."""
+    """One decode pass over one video: a survey of its packets first, then everything at once.
 
-    def __init__(self, job: Job, send_message: Send) -> None:
+    Args:
+        job: which frames are wanted, within which limits.
+        media: the video, at its beginning; it is closed.
+        send_message: the way to the parent.
+    """
+
+    def __init__(self, job: Job, media: Media, send_message: Send) -> None:
         self._job = job
         self._send = send_message
         self._broken_off: list[str] = []
         self._video_errors: list[str] = []
         self._audio_errors: list[str] = []
-        media = open_media(job.input_fd)
         refuse_too_many_pixels(media.video.codec_context.width, media.video.codec_context.height, job.limits.max_pixels)
         self._survey = survey(media)
         refuse_too_long(self._survey.duration_s, job.limits.max_duration_s)
-        media.container.close()
-        self._media = open_media(job.input_fd)
+        self._media = reopened(media, job.input_fd)
         self._clock: PresentationClock[Picture] = PresentationClock(self._survey.period_s, _reorder_depth(self._media))
         self._uses_dts: bool | None = None
         self._views = FrameViews(self._media, job.input_fd)
@@ -103,11 +106,11 @@ class Extraction:
         self._pictures.finish(self._clock.end_s)
         if self._track is not None:
             self._track.finish()
-            self._send_sound(self._track)
+            send_sound(self._track, self._send)
         return self._facts(self._pictures)
 
     def _decode_video(self, packet: Packet[VideoStream] | None) -> None:
-        frames = _decoded(self._media.video, packet, self._video_errors)
+        frames = decoded(self._media.video, packet, self._video_errors)
         if packet is not None:
             self._views.decoded(packet)
         for frame in frames:
@@ -138,20 +141,15 @@ class Extraction:
     def _decode_audio(self, packet: Packet[AudioStream] | None) -> None:
         if self._track is None:
             return
-        for frame in _decoded(self._media.audio, packet, self._audio_errors):
+        for frame in decoded(self._media.audio, packet, self._audio_errors):
             try:
                 self._track.take(frame)
             except MemoryError:
                 raise
             except AUDIO_ERRORS as error:
                 self._audio_errors.append(str(error))
-        if len(self._track.ready) >= _SOUND_BYTES_A_MESSAGE:
-            self._send_sound(self._track)
-
-    def _send_sound(self, track: SoundTrack) -> None:
-        if track.ready:
-            self._send({"kind": "sound"}, bytes(track.ready))
-            track.ready.clear()
+        if len(self._track.ready) >= SOUND_BYTES_A_MESSAGE:
+            send_sound(self._track, self._send)
 
     def _facts(self, pictures: PictureTrack) -> SourceFacts:
         media, track, clock, duration_s = self._media, self._track, self._clock, self._clock.end_s
@@ -161,7 +159,7 @@ class Extraction:
             clock.origin_s + duration_s,
             *([] if track is None or track.start_s is None else [track.start_s + (audio_duration_s or 0.0)]),
         ]
-        cut = self._cut(max(ends_s) - self._survey.start_s)
+        cut = cut_short(self._survey, max(ends_s) - self._survey.start_s)
         lost_video = [*self._broken_off, *([] if self._survey.promised_frames else cut)]
         lost_video += [*self._lost_start(pictures.decoded), *self._lost_frames(pictures.decoded), *pictures.lost()]
         lost_audio = [*self._broken_off, *([] if self._survey.promised_audio_s else cut), *self._lost_sound()]
@@ -202,20 +200,6 @@ class Extraction:
             color_transfer=pictures.color_transfer,
         )
 
-    def _cut(self, reached_s: float) -> list[str]:
-        """Whether the file ends before its header's end; for streams that promise nothing of their own.
-
-        Args:
-            reached_s: where the last stream ends, from the earliest packet of any stream.
-        """
-        promised_s, start_s = self._survey.promised_s, self._survey.start_s
-        if promised_s > start_s > 0:  # Matroska counts from zero, wherever the first packet lies
-            promised_s -= start_s
-        promised_s -= sum(gap_s for _, gap_s in self._survey.stamps.joints)
-        if reached_s < _BROKEN_OFF * promised_s - 1:
-            return [f"the file ends after {reached_s:.1f} of {promised_s:.1f} promised seconds"]
-        return []
-
     def _lost_start(self, frames: int) -> list[str]:
         """Whether the first pictures cannot be seen: times begin with the first one that can."""
         first_s, period_s = self._survey.pictures_from_s, self._survey.period_s
@@ -242,20 +226,6 @@ class Extraction:
         return self._track.lost(self._audio_errors, self._survey.promised_audio_s)
 
 
-def _decoded(stream: Any, packet: Packet[Any] | None, errors: list[str]) -> list[Any]:
-    """Frames that are ready after `packet` (None: all that are left). A packet that cannot be decoded is noted in `errors`."""
-    try:
-        frames: list[Any] = stream.decode(packet)
-    except MemoryError:
-        raise
-    except EOFError:
-        return []
-    except av.FFmpegError as error:
-        errors.append(error.strerror or str(error))
-        return []
-    return frames
-
-
 def _reorder_depth(media: Media) -> int:
     """How many frames the clock may hold back: of large ones fewer, for the sake of memory."""
     pixels = max(1, media.video.codec_context.width * media.video.codec_context.height)
@@ -263,16 +233,19 @@ def _reorder_depth(media: Media) -> int:
 
 
 def _extract(job: Job, kind: PictureFormat | None, send_message: Send) -> SourceFacts:
-    """Decode the file as what it is.
+    """Decode the file as what it is: a picture, a video, or sound without a video stream.
 
     Raises:
         MediaError: see `Extraction.run`.
     """
     if kind is not None and kind.is_unsupported:
         raise MediaError(f"{kind.name} pictures cannot be decoded here", hint="convert it to JPEG or PNG")
-    if kind is None or (kind.name == "JPEG" and is_motion_jpeg(job.input_fd)):
-        return Extraction(job, send_message).run()
-    return extract_pictures(job, kind, send_message)
+    if kind is not None and not (kind.name == "JPEG" and is_motion_jpeg(job.input_fd)):
+        return extract_pictures(job, kind, send_message)
+    media = open_media(job.input_fd)
+    if isinstance(media, SoundMedia):
+        return extract_sound(job, media, send_message)
+    return Extraction(job, media, send_message).run()
 
 
 def main(argument: str) -> None:

@@ -20,9 +20,13 @@ if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
     from numpy.typing import NDArray
 
+    from rumiai_ray.frames.decode.picture_track import Send
+
 AUDIO_ERRORS = (av.FFmpegError, ValueError)
 """What PyAV raises for an audio packet or frame it cannot use."""
 _BYTES_PER_SAMPLE = 2
+SOUND_BYTES_A_MESSAGE = _BYTES_PER_SAMPLE * AUDIO_RATE_HZ
+"""Of `SoundTrack.ready`, from which on it is sent to the parent."""
 _FULL_SCALE = 32768.0
 _PACKED = "flt"
 """All channels in one plane: PyAV 18.1 reads behind the planes of eight channels or more and crashes."""
@@ -202,3 +206,10 @@ class SoundTrack:
         if self.samples > self._max_samples:
             limit_s = self._max_samples / AUDIO_RATE_HZ
             raise MediaError(f"its audio is longer than {limit_s:g} s", hint="raise --limits-max-duration-s to allow it")
+
+
+def send_sound(track: SoundTrack, send: Send) -> None:
+    """Hand over what is ready of a track, if anything is."""
+    if track.ready:
+        send({"kind": "sound"}, bytes(track.ready))
+        track.ready.clear()

@@ -1,0 +1,199 @@
+"""A file's real length and which of its timestamps count, learnt from its packets without decoding any.
+
+Runs inside the decoding subprocess.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import av
+
+from rumiai_ray.frames.decode.container import packets
+from rumiai_ray.frames.decode.stamps import PacketTime, Stamps, cadence_s, judge
+
+if TYPE_CHECKING:
+    from av.audio.stream import AudioStream
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
+
+    from rumiai_ray.frames.decode.container import Media, SoundMedia
+
+_FALLBACK_FPS = 25.0
+_MAX_PLAUSIBLE_FPS = 1000.0
+_JOINABLE = {"mpegts", "mpeg", "flv", "live_flv"}
+"""Containers whose files are often two written one after another; others have one time line by their format."""
+_BROKEN_OFF = 0.9
+"""A file that ends a second and this share before the end its header promises has been cut; headers are not exact."""
+_WITHOUT_LENGTH = {"aac", "amr"}
+"""Containers that have no header to state a length: libav's figure is a guess from the bit rate of the first frames."""
+_ID3, _ID3_HEADER_BYTES, _ID3_FOOTER = b"ID3", 10, 0x10
+_FRAME_COUNT_WITHIN_BYTES = 1024
+"""The frame count of an MP3 file stands at most 36 bytes behind the start of its first audio frame; padding may come before that."""
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What the packets of the video stream say, before any of them is decoded."""
+
+    duration_s: float
+    """From the first packet's presentation to the end of the last one."""
+    period_s: float
+    """Time from one frame to the next, where a frame itself does not say."""
+    promised_frames: int
+    """What the header claims, less what an edit list hides; 0 where it claims nothing."""
+    promised_s: float
+    """How long the whole file is by its header, of whichever stream is the longest; 0 where it claims nothing."""
+    promised_audio_s: float
+    """How long the chosen audio stream is by its header; 0 where there is none or it claims nothing."""
+    start_s: float
+    """The file's own timestamp of its earliest packet, of either stream."""
+    pictures_from_s: float | None
+    """The file's own timestamp of the first picture: of the key frame, if the file begins with one; None where the packets do not say."""
+    begins_with_key: bool
+    """Whether the first video packet is a key frame: recordings that begin in mid-stream are shown from their first key frame on."""
+    stamps: Stamps
+    """Which timestamps count."""
+
+
+@dataclass(frozen=True)
+class SoundSurvey:
+    """What the packets of a file without a video stream say, before any of them is decoded."""
+
+    duration_s: float
+    """From the start of the first packet to the end of the last one; 0 where no packet has a timestamp."""
+    promised_s: float
+    """See `Survey.promised_s`."""
+    promised_audio_s: float
+    """See `Survey.promised_audio_s`."""
+    start_s: float
+    """The file's own timestamp of its first packet."""
+    stamps: Stamps
+    """Which timestamps count."""
+
+
+def survey(media: Media) -> Survey:
+    """Read all packets of the chosen streams, decoding none. Headers lie about length and count; packets are there or not.
+
+    Leaves `media` at its end; open it again to decode.
+    """
+    chosen = (media.video,) if media.audio is None else (media.video, media.audio)
+    video: list[PacketTime] = []
+    audio: list[PacketTime] = []
+    count = hidden = 0
+    begins_with_key = False
+    for packet in packets(media, chosen, []):
+        is_video = packet.stream_index == media.video.index
+        if is_video and packet.is_discard:
+            hidden += 1
+            continue
+        begins_with_key |= is_video and count == 0 and packet.is_keyframe
+        count += is_video
+        stamp = packet.dts if packet.pts is None else packet.pts
+        if stamp is not None:
+            time = PacketTime(float(stamp * packet.time_base), float((packet.duration or 0) * packet.time_base))
+            (video if is_video else audio).append(time)
+    period_s = cadence_s([packet_time.start_s for packet_time in video], 1 / _plausible_fps(media.video))
+    stamps = judge(video, audio, period_s, joins=media.container.format.name in _JOINABLE)
+    ends_s = [(closed_s, packet_time.duration_s) for packet_time in video if (closed_s := stamps.close(packet_time.start_s)) is not None]
+    if not ends_s:
+        duration_s = count * period_s
+    else:
+        last_s, end_s = max(ends_s)[0], max(start_s + length_s for start_s, length_s in ends_s)
+        duration_s = (end_s if end_s > last_s else last_s + period_s) - min(ends_s)[0]
+    start_s = min((packet_time.start_s for packet_time in (*video, *audio)), default=0.0)
+    # Pictures before the first key frame lean on what a cut took away: players drop them too.
+    pictures_from_s = min((closed_s for closed_s, _ in (ends_s[:1] if begins_with_key else ends_s)), default=None)
+    promised_s, promised_audio_s = _promised_s(media.container, media.audio, stamps)
+    return Survey(
+        duration_s,
+        period_s,
+        _promised_frames(media, hidden),
+        promised_s,
+        promised_audio_s,
+        start_s,
+        pictures_from_s,
+        begins_with_key,
+        stamps,
+    )
+
+
+def survey_sound(media: SoundMedia, descriptor: int) -> SoundSurvey:
+    """`survey`, for a file without a video stream.
+
+    Leaves `media` at its end; open it again to decode.
+
+    Args:
+        media: the file, at its beginning.
+        descriptor: of the file.
+    """
+    times = []
+    for packet in packets(media, (media.audio,), []):
+        stamp = packet.dts if packet.pts is None else packet.pts
+        if stamp is not None:
+            times.append(PacketTime(float(stamp * packet.time_base), float((packet.duration or 0) * packet.time_base)))
+    period_s = cadence_s([time.start_s for time in times], max((time.duration_s for time in times), default=0.0))
+    stamps = judge(times, [], period_s, joins=media.container.format.name in _JOINABLE)
+    spans_s = [(closed_s, closed_s + time.duration_s) for time in times if (closed_s := stamps.close(time.start_s)) is not None]
+    start_s = min((first_s for first_s, _ in spans_s), default=0.0)
+    end_s = max((last_s for _, last_s in spans_s), default=start_s)
+    states_length = media.container.format.name not in _WITHOUT_LENGTH
+    if media.container.format.name == "mp3":
+        states_length = _has_frame_count(descriptor)
+    promised_s, promised_audio_s = _promised_s(media.container, media.audio, stamps) if states_length else (0.0, 0.0)
+    return SoundSurvey(end_s - start_s, promised_s, promised_audio_s, start_s, stamps)
+
+
+def cut_short(found: Survey | SoundSurvey, reached_s: float) -> list[str]:
+    """Whether a file ends before its header's end, in words; for streams that promise nothing of their own.
+
+    Args:
+        found: what its packets say.
+        reached_s: where its last stream ends, from the earliest packet of any stream.
+    """
+    promised_s, start_s = found.promised_s, found.start_s
+    if promised_s > start_s > 0:  # Matroska counts from zero, wherever the first packet lies
+        promised_s -= start_s
+    promised_s -= sum(gap_s for _, gap_s in found.stamps.joints)
+    if reached_s < _BROKEN_OFF * promised_s - 1:
+        return [f"the file ends after {reached_s:.1f} of {promised_s:.1f} promised seconds"]
+    return []
+
+
+def _promised_s(container: InputContainer, audio: AudioStream | None, stamps: Stamps) -> tuple[float, float]:
+    """(`Survey.promised_s`, `Survey.promised_audio_s`)."""
+    promised_audio_s = float(audio.duration * audio.time_base) if audio and audio.duration and audio.time_base else 0.0
+    return (container.duration or 0) / av.time_base, max(0.0, promised_audio_s - sum(gap_s for _, gap_s in stamps.joints))
+
+
+def _has_frame_count(descriptor: int) -> bool:
+    """Whether an MP3 file states how many frames it has, in a Xing, Info or VBRI header; libav's length is a guess where it does not."""
+    at, head = 0, os.pread(descriptor, _ID3_HEADER_BYTES, 0)
+    if head.startswith(_ID3) and len(head) == _ID3_HEADER_BYTES:
+        size = sum(byte << 7 * place for place, byte in enumerate(reversed(head[6:])))
+        at = _ID3_HEADER_BYTES * (2 if head[5] & _ID3_FOOTER else 1) + size
+    frame = os.pread(descriptor, _FRAME_COUNT_WITHIN_BYTES, at)
+    if b"VBRI" in frame:
+        return True
+    found = max(frame.find(b"Xing"), frame.find(b"Info"))
+    return found >= 0 and bool(int.from_bytes(frame[found + 4 : found + 8], "big") & 1)
+
+
+def _promised_frames(media: Media, hidden: int) -> int:
+    """What the header claims, less what an edit list hides: in part the demuxer marks those packets, in part it leaves them out."""
+    video = media.video
+    promised = max(0, video.frames - hidden)
+    if promised and "mp4" in media.container.format.name.split(","):
+        listed = sum(not entry.is_discard for entry in video.index_entries)
+        if listed:
+            promised = min(promised, listed)
+    return promised
+
+
+def _plausible_fps(video: VideoStream) -> float:
+    for rate in (video.average_rate, video.guessed_rate, video.base_rate):
+        if rate and 0 < rate <= _MAX_PLAUSIBLE_FPS:
+            return float(rate)
+    return _FALLBACK_FPS
