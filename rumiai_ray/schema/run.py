@@ -111,8 +111,8 @@ VIDEOS = Table(
         column(
             "duration_s",
             pa.float64(),
-            "From the first presented frame to the end of the last one, as decoded; the length of the sound where there is no video "
-            "stream.",
+            "From the first presented frame to the end of the last one, as decoded. Where the sound goes on for more than 0.25 s after it, "
+            "to the end of the sound, as players hold the last picture until then. The length of the sound where there is no video stream.",
             unit="s",
         ),
         column("fps", pa.float64(), "Frames decoded over duration; null for a single frame or none.", unit="1/s", nullable=True),

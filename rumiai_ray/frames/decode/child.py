@@ -47,6 +47,9 @@ if TYPE_CHECKING:
 
 _PIXELS_FULL_DEPTH = 2560 * 1440
 """Sixteen frames of this size take 90 MB; the largest ones allowed would take as much memory as a decoder may have."""
+_OUTLASTS_S = 0.25
+"""Sound that goes on for longer than this after the last picture is no padding of an encoder's frame, which is at most 0.1 s long, but
+sound to a picture that stays. Chosen."""
 _WITH_TRANSPARENCY = {"apng", "gif", "png", "webp"}
 """Codecs of pictures, whose transparent parts are shown on white. Videos with transparency are made to lie on other videos; players
 show the colours under it."""
@@ -103,11 +106,28 @@ class Extraction:
         if self._pictures is None:
             why = self._video_errors[0] if self._video_errors else "the file holds no picture data"
             raise MediaError(f"not one frame can be decoded: {why}", hint="the file is damaged or not complete")
-        self._pictures.finish(self._clock.end_s)
         if self._track is not None:
             self._track.finish()
+        end_s = self._end_s(self._pictures)
+        self._pictures.finish(end_s)
+        if self._track is not None:
             send_sound(self._track, self._send)
-        return self._facts(self._pictures)
+        return self._facts(self._pictures, end_s)
+
+    def _end_s(self, pictures: PictureTrack) -> float:
+        """When the video ends: with its last picture, or with the sound if that goes on, for players hold the last picture until then.
+
+        Pictures that the file has lost are not held: nobody knows what was on the screen.
+        """
+        end_s, sound_s = self._clock.end_s, self._sound_end_s()
+        whole = not self._broken_off and not self._video_errors and pictures.decoded >= self._survey.promised_frames
+        return sound_s if whole and sound_s is not None and sound_s > end_s + _OUTLASTS_S else end_s
+
+    def _sound_end_s(self) -> float | None:
+        """When the sound ends, from the first picture; None where there is none."""
+        if self._track is None or self._track.start_s is None:
+            return None
+        return self._track.start_s + self._track.samples / AUDIO_RATE_HZ - self._clock.origin_s
 
     def _decode_video(self, packet: Packet[VideoStream] | None) -> None:
         frames = decoded(self._media.video, packet, self._video_errors)
@@ -151,8 +171,8 @@ class Extraction:
         if len(self._track.ready) >= SOUND_BYTES_A_MESSAGE:
             send_sound(self._track, self._send)
 
-    def _facts(self, pictures: PictureTrack) -> SourceFacts:
-        media, track, clock, duration_s = self._media, self._track, self._clock, self._clock.end_s
+    def _facts(self, pictures: PictureTrack, duration_s: float) -> SourceFacts:
+        media, track, clock = self._media, self._track, self._clock
         audio_start_s = None if track is None or track.start_s is None else track.start_s - clock.origin_s
         audio_duration_s = None if track is None or track.start_s is None else track.samples / AUDIO_RATE_HZ
         ends_s = [
@@ -177,7 +197,7 @@ class Extraction:
             rotation_deg=pictures.view.orientation.rotation_deg,
             mirrored=pictures.view.orientation.mirrored,
             duration_s=duration_s,
-            fps=pictures.decoded / duration_s if pictures.decoded > 1 else None,
+            fps=pictures.decoded / clock.end_s if pictures.decoded > 1 else None,
             frames_decoded=pictures.decoded,
             frames_sampled=pictures.sampled,
             sampling_fps=pictures.sampling_fps,
