@@ -190,7 +190,7 @@ def _run(prepared: Prepared, begin: Callable[[], tuple[RunWriter, Remaining]]) -
         plan = plan_of_ray(prepared.config, prepared.models)
         writer, left = begin()
         say(f"run {prepared.manifest.run_id}: {left.count} entries", err=True)
-        progress = BatchProgress(prepared.models, plan.actors)
+        progress = BatchProgress(prepared.models)
         engine = Batch(prepared.config, prepared.stage(workdir), writer, here, plan, progress)
 
         def work() -> Literal["complete", "partial"]:

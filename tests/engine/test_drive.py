@@ -17,8 +17,8 @@ from fake_ray import Promise, fake_ray
 from fakes import SAMPLED
 from rumiai_ray.engine import drive as under_test
 from rumiai_ray.engine.cell.dispatcher import Done, Row
-from rumiai_ray.engine.cell.messages import Failure, Index, Outcome
-from rumiai_ray.engine.drive import Drive, DriveLimits, DriveState, Observer, StalledError, Stopped
+from rumiai_ray.engine.cell.messages import Activity, Failure, Index, Outcome
+from rumiai_ray.engine.drive import Drive, DriveLimits, Observer, StalledError, Stopped
 from rumiai_ray.engine.results.entry_tracker import Ended, Settled
 from rumiai_ray.engine.work.arrow_ipc import pack
 from rumiai_ray.engine.work.counts import Tally
@@ -33,6 +33,8 @@ from rumiai_ray.storage import Store
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
     from pathlib import Path
+
+    from rumiai_ray.engine.results.drive_state import DriveState
 
 LOST = ObjectLostError("00", None, "")
 
@@ -120,6 +122,7 @@ class ScriptedPool:
     submitted: list[str] = field(default_factory=list)
     released: int = 0
     last_news_s: float = 0.0
+    activity: Sequence[Activity] = ()
 
     @property
     def open(self) -> int:

@@ -13,6 +13,7 @@ import fakes
 from numbered_clips import numbered_clip
 from rumiai_ray.config import load_config
 from rumiai_ray.engine.batch import Batch
+from rumiai_ray.engine.results.progress import Phase
 from rumiai_ray.engine.setup.machines import plan_of_ray
 from rumiai_ray.engine.setup.run_setup import fetch_limits, open_store, sampling_spec, thresholds
 from rumiai_ray.engine.work.entry_reader import Stage
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from rumiai_ray.config import BaseConfig
     from rumiai_ray.engine.ray_session.local import LocalRay
-    from rumiai_ray.engine.work.counts import Tally
+    from rumiai_ray.engine.results.progress import Progress
     from rumiai_ray.models.base import ModelPlan
 
 TABLES = {**TABLES_BY_NAME, "seen": fakes.SEEN, "heard": fakes.HEARD}
@@ -82,10 +83,9 @@ class _Watcher:
         self.batch: Batch | None = None
         self._on_tick = on_tick
 
-    def tick(self, done: int, total: int, tally: Tally) -> None:
-        del total, tally
-        if self._on_tick and self.batch:
-            self._on_tick(self.batch, done)
+    def tick(self, progress: Progress) -> None:
+        if self._on_tick and self.batch and progress.phase != Phase.DONE:
+            self._on_tick(self.batch, progress.done)
 
 
 def clips(place: Path, count: int, seed: int = 7) -> list[Entry]:
