@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -53,6 +54,7 @@ def batch(
     manifest: Manifest, config: BaseConfig, input_column: InputColumn = None, id_column: IdColumn = None, run_id: RunId = None
 ) -> None:
     """Analyse every video of a manifest in one run."""
+    say("reading the manifest", err=True)
     from rumiai_ray.ingest.entries import read_manifest  # noqa: PLC0415 -- `--help` must not wait for pyarrow
     from rumiai_ray.ingest.table import EntryFile  # noqa: PLC0415
 
@@ -167,6 +169,7 @@ def _backends(run: Run) -> dict[str, str]:
 
 
 def _prepare(config: BaseConfig, entries: EntryFile, run_id: str | None, kept: Mapping[str, str] | None = None) -> Prepared:
+    say("checking this machine, the settings and the weights", err=True)
     from rumiai_ray.cli.doctor.verb import preflight  # noqa: PLC0415
     from rumiai_ray.cli.weights import choose_or_fetch  # noqa: PLC0415
     from rumiai_ray.engine.ray_session.session import check_address  # noqa: PLC0415
@@ -179,6 +182,7 @@ def _prepare(config: BaseConfig, entries: EntryFile, run_id: str | None, kept: M
 
 def _run(prepared: Prepared, begin: Callable[[], tuple[RunWriter, Remaining]]) -> Exit:
     """Run what `begin` returns, which is called when Ray is there: a run that cannot start leaves nothing."""
+    say("connecting to Ray" if os.environ.get("RAY_ADDRESS") else "starting Ray", err=True)
     from rumiai_ray.cli.batch_progress import BatchProgress  # noqa: PLC0415
     from rumiai_ray.cli.endings import run_to_the_end, scratch_directory  # noqa: PLC0415
     from rumiai_ray.engine.batch import Batch  # noqa: PLC0415

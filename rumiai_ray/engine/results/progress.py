@@ -128,7 +128,7 @@ class ProgressMeter:
         """The progress now. To be called several times a second: the pace is measured with it."""
         now_s, seconds = self._clock(), self._seconds
         models = self._busy.models
-        loaded = max((sum(one.settled for one in said.models.values()) for said in state.activity), default=0)
+        loaded = models_loaded(state.activity)
         phase = _phase(state, all_loaded=loaded >= len(models))
         self._busy.look(state.activity)
         frames = max(self._frames.values(), default=0)
@@ -158,6 +158,11 @@ class ProgressMeter:
             quiet_s=state.quiet_s,
             tally=state.tally,
         )
+
+
+def models_loaded(activity: Iterable[Activity]) -> int:
+    """Models that no row of work waits for any more, in the cell that has most of them."""
+    return max((sum(one.settled for one in said.models.values()) for said in activity), default=0)
 
 
 def _phase(state: DriveState, *, all_loaded: bool) -> Phase:
