@@ -48,6 +48,8 @@ class Kit:
     stage_type: type[Stage] = Stage
     cells: int | None = 1
     """Most cells; None for as many as Ray has room for. Each costs a process for every model and one more to start."""
+    watcher: _Watcher | None = None
+    """Of the run that was started last."""
 
     @property
     def config(self) -> BaseConfig:
@@ -67,7 +69,7 @@ class Kit:
             writer = RunWriter.create(config.out, manifest, TABLES)
         work, size = self.place / "work", config.engine.batch_frames
         stage = self.stage_type(run_id, self.models, open_store(config), fetch_limits(config), work, size, thresholds(config))
-        watcher = _Watcher(on_tick)
+        watcher = self.watcher = _Watcher(on_tick)
         batch = Batch(config, stage, writer, self.here, plan_of_ray(config, self.models), watcher)
         watcher.batch = batch
         return batch, writer
@@ -81,9 +83,11 @@ class Kit:
 class _Watcher:
     def __init__(self, on_tick: Callable[[Batch, int], None] | None) -> None:
         self.batch: Batch | None = None
+        self.seen: list[Progress] = []
         self._on_tick = on_tick
 
     def tick(self, progress: Progress) -> None:
+        self.seen.append(progress)
         if self._on_tick and self.batch and progress.phase != Phase.DONE:
             self._on_tick(self.batch, progress.done)
 
