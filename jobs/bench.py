@@ -60,8 +60,8 @@ from rumiai_ray.ingest.table import EntryFile  # noqa: E402
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from rumiai_ray.engine.results.progress import Progress
     from rumiai_ray.engine.setup.run_setup import Prepared
-    from rumiai_ray.engine.work.counts import Tally
     from rumiai_ray.engine.work.item import Work
 
 Manifest = Annotated[str, typer.Option("--manifest", help="CSV, JSONL, Parquet or text list of videos.", show_default=False)]
@@ -78,10 +78,9 @@ class Ticks:
 
     ended_s: float = 0.0
 
-    def tick(self, done: int, total: int, tally: Tally) -> None:
+    def tick(self, progress: Progress) -> None:
         """See `engine.batch.Watcher`."""
-        del tally
-        if done == total and not self.ended_s:
+        if progress.done == progress.total and not self.ended_s:
             self.ended_s = time.monotonic()
 
 

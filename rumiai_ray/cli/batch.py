@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -52,6 +53,7 @@ def batch(
     manifest: Manifest, config: BaseConfig, input_column: InputColumn = None, id_column: IdColumn = None, run_id: RunId = None
 ) -> None:
     """Analyse every video of a manifest in one run."""
+    say("reading the manifest", err=True)
     from rumiai_ray.ingest.entries import read_manifest  # noqa: PLC0415 -- `--help` must not wait for pyarrow
     from rumiai_ray.ingest.table import EntryFile  # noqa: PLC0415
 
@@ -166,6 +168,7 @@ def _backends(run: Run) -> dict[str, str]:
 
 
 def _prepare(config: BaseConfig, entries: EntryFile, run_id: str | None, kept: Mapping[str, str] | None = None) -> Prepared:
+    say("checking this machine, the settings and the weights", err=True)
     from rumiai_ray.cli.doctor.verb import preflight  # noqa: PLC0415
     from rumiai_ray.cli.weights import choose_or_fetch  # noqa: PLC0415
     from rumiai_ray.engine.ray_session.session import check_address  # noqa: PLC0415
@@ -178,9 +181,9 @@ def _prepare(config: BaseConfig, entries: EntryFile, run_id: str | None, kept: M
 
 def _run(prepared: Prepared, begin: Callable[[], tuple[RunWriter, Remaining]]) -> Exit:
     """Run what `begin` returns, which is called when Ray is there: a run that cannot start leaves nothing."""
+    say("connecting to Ray" if os.environ.get("RAY_ADDRESS") else "starting Ray", err=True)
     from rumiai_ray.cli.batch_progress import BatchProgress  # noqa: PLC0415
     from rumiai_ray.cli.endings import run_to_the_end, scratch_directory  # noqa: PLC0415
-    from rumiai_ray.engine.batch import BatchRun  # noqa: PLC0415
     from rumiai_ray.engine.ray_session.session import connected  # noqa: PLC0415
     from rumiai_ray.engine.results.summary import figures_of, speed_of_light, summary_of  # noqa: PLC0415
     from rumiai_ray.engine.setup.machines import cluster_of_now, cores_of_now, plan_of_ray  # noqa: PLC0415
@@ -189,7 +192,7 @@ def _run(prepared: Prepared, begin: Callable[[], tuple[RunWriter, Remaining]]) -
         plan = plan_of_ray(prepared.config, prepared.models)
         writer, left = begin()
         say(f"run {prepared.manifest.run_id}: {left.count} entries", err=True)
-        progress = BatchProgress(prepared.models, plan.actors)
+        progress = BatchProgress(prepared.models)
         engine = BatchRun(prepared.config, prepared.stage(workdir), writer, here, plan, progress)
 
         def work() -> Literal["complete", "partial"]:

@@ -1,4 +1,4 @@
-"""Progress of a batch, on stderr: bars on a terminal, one line of key=value every 30 s in a log."""
+"""Progress of a batch, on stderr: bars on a terminal; in a log one line of key=value every 30 s, and one for each new phase."""
 
 from __future__ import annotations
 
@@ -9,42 +9,49 @@ from typing import TYPE_CHECKING, Self
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from rumiai_ray.cli.terminal import SafeConsole
-from rumiai_ray.schema.run import Status
+from rumiai_ray.engine.results.progress import Phase
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from rich.console import Console
 
-    from rumiai_ray.engine.work.counts import Tally
+    from rumiai_ray.engine.results import progress as figures
     from rumiai_ray.models.base import ModelPlan
 
 _DRAW_S = 0.5
+_STARTING = {Phase.WAITING_FOR_CELLS, Phase.LOADING_MODELS}
+_UNKNOWN = "?"
+_ABOVE_THE_MODELS = {"seconds": "starting", "entries": "videos"}
+"""What the first bars are called at first: one of the seconds of video, one of the entries."""
 
 
 class BatchProgress:
     """An `engine.batch.Watcher`. A context: bars are drawn while it is open, the last line is written when it closes.
 
-    A model's busy share is the time inside it over the time since this was made, start-up included; what is
-    analysed and not yet committed does not count.
-
     Args:
         models: what runs.
-        actors: by model, how many there are; a share is of all of them.
         console: where to.
         log_every_s: between two lines where there is no terminal.
+        clock: `time.monotonic`.
     """
 
     def __init__(
-        self, models: Sequence[ModelPlan], actors: Mapping[str, int], *, console: Console | None = None, log_every_s: float = 30.0
+        self,
+        models: Sequence[ModelPlan],
+        *,
+        console: Console | None = None,
+        log_every_s: float = 30.0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._console = console or SafeConsole(stderr=True)
         self._models = models
-        self._actors = actors
         self._log_every_s = log_every_s
-        self._began = time.monotonic()
-        self._told = self._began
-        self._last: tuple[int, int, Tally] | None = None
+        self._clock = clock
+        self._began_s = self._told_s = clock()
+        self._told_of: set[tuple[Phase, int]] = set()
+        """(phase, models loaded) that a line of the log has told of."""
+        self._last: figures.Progress | None = None
         self._bars = Progress(
             TextColumn("{task.description}", markup=False), BarColumn(30), TextColumn("{task.fields[figures]}", markup=False),
             console=self._console, transient=True, refresh_per_second=1 / _DRAW_S, disable=not self._console.is_terminal,
@@ -54,24 +61,26 @@ class BatchProgress:
     @property
     def elapsed_s(self) -> float:
         """Time since this was made."""
-        return time.monotonic() - self._began
+        return self._clock() - self._began_s
 
-    def tick(self, done: int, total: int, tally: Tally) -> None:
+    def tick(self, progress: figures.Progress) -> None:
         """Say where the run is, not more often than a person or a log wants."""
-        self._last = done, total, tally
-        if time.monotonic() - self._told < (_DRAW_S if self._console.is_terminal else self._log_every_s):
-            return
-        self._told = time.monotonic()
+        self._last = progress
+        since_s = self._clock() - self._told_s
         if self._console.is_terminal:
-            self._draw(done, total, tally)
-        else:
-            self._print(self._describe(done, total, tally))
+            if since_s >= _DRAW_S:
+                self._told_s = self._clock()
+                self._draw(progress)
+        elif progress.phase != Phase.DONE and (since_s >= self._log_every_s or _step(progress) not in self._told_of):
+            self._told_s = self._clock()
+            self._told_of.add(_step(progress))
+            self._print(line(progress))
 
     def __enter__(self) -> Self:
         for model in self._models:
             note = model.remark
             self._print(f"{model.name:10} {model.backend} {model.version}, {model.device} {model.precision}{note}")
-        self._tasks = {name: self._bars.add_task(name, total=None, figures="starting") for name in ("videos",)}
+        self._tasks = {name: self._bars.add_task(text, total=None, figures="") for name, text in _ABOVE_THE_MODELS.items()}
         self._tasks |= {model.name: self._bars.add_task(f"  {model.name}", total=1.0, figures="") for model in self._models}
         self._bars.start()
         return self
@@ -79,45 +88,77 @@ class BatchProgress:
     def __exit__(self, *_: object) -> None:
         self._bars.stop()
         if self._last:
-            self._print(self._describe(*self._last))
+            self._print(line(self._last))
 
-    def _draw(self, done: int, total: int, tally: Tally) -> None:
-        left_s = self._left_s(done, total)
-        figures = [f"{done}/{total}", f"{tally.entries['dead_letter']} dead letters", f"{_failed(tally)} failed models"]
-        figures += [f"{self._frames_per_s(tally):.1f} frames/s", "" if left_s is None else f"{timedelta(seconds=round(left_s))} left"]
-        self._bars.update(self._tasks["videos"], completed=done, total=total, figures="  ".join(figures))
-        for model in self._models:
-            busy = self._busy(model.name, tally)
-            self._bars.update(self._tasks[model.name], completed=busy, figures=f"{busy:.0%} busy")
+    def _draw(self, progress: figures.Progress) -> None:
+        seconds, entries = self._tasks["seconds"], self._tasks["entries"]
+        analysed_s, total_s = progress.video_s_analysed, progress.video_s_total
+        self._bars.update(
+            seconds, description=_doing(progress), completed=analysed_s, total=total_s, figures="  ".join(_of_seconds(progress))
+        )
+        self._bars.update(entries, completed=progress.done, total=progress.total, figures="  ".join(_of_entries(progress)))
+        for name, busy in progress.busy.items():
+            self._bars.update(self._tasks[name], completed=busy or 0.0, figures="not loaded" if busy is None else f"{busy:.0%} busy")
 
-    def _describe(self, done: int, total: int, tally: Tally) -> str:
-        left_s = self._left_s(done, total)
-        pairs: dict[str, object] = {
-            "elapsed_s": f"{self.elapsed_s:.0f}",
-            "done": done,
-            "total": total,
-            "dead_letter": tally.entries["dead_letter"],
-            "failed_models": _failed(tally),
-            "frames_per_s": f"{self._frames_per_s(tally):.1f}",
-            "eta_s": "?" if left_s is None else f"{left_s:.0f}",
-        }
-        pairs |= {f"busy_{model.name}": f"{self._busy(model.name, tally):.2f}" for model in self._models}
-        pairs |= {f"failure_{name.replace(': ', '_')}": count for name, count in sorted(tally.failures.items())}
-        return " ".join(f"{name}={value}" for name, value in pairs.items())
-
-    def _busy(self, model: str, tally: Tally) -> float:
-        return tally.seconds[model] / max(self.elapsed_s, 1e-3) / self._actors[model]
-
-    def _frames_per_s(self, tally: Tally) -> float:
-        """Of the model that has seen most frames: the others see some of them."""
-        return max(tally.frames.values(), default=0) / max(self.elapsed_s, 1e-3)
-
-    def _left_s(self, done: int, total: int) -> float | None:
-        return (total - done) * self.elapsed_s / done if done else None
-
-    def _print(self, line: str) -> None:
-        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+    def _print(self, text: str) -> None:
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def _failed(tally: Tally) -> int:
-    return sum(count for (_, status), count in tally.statuses.items() if status == Status.FAILED)
+def line(progress: figures.Progress) -> str:
+    """The progress as one line of key=value, for a log; `?` for what is not known."""
+    pairs: dict[str, object] = {"elapsed_s": f"{progress.elapsed_s:.0f}", "now": progress.phase.value}
+    if progress.phase in _STARTING:
+        pairs["models_loaded"] = f"{progress.models_loaded}/{progress.models}"
+    pairs |= {
+        "video_s_analysed": f"{progress.video_s_analysed:.1f}",
+        "video_s_known": f"{progress.video_s_known:.1f}",
+        "analysed": progress.analysed,
+        "committed": progress.tally.entries["committed"],
+        "dead_letter": progress.tally.entries["dead_letter"],
+        "done": progress.done,
+        "total": progress.total,
+        "failed_models": progress.failed_models,
+        "frames_per_s": _number(progress.frames_per_s, 1),
+        "eta_s": _number(progress.eta_s, 0),
+    }
+    pairs |= {f"busy_{name}": _number(busy, 2) for name, busy in progress.busy.items()}
+    pairs |= {f"failure_{name.replace(': ', '_')}": count for name, count in sorted(progress.tally.failures.items())}
+    return " ".join(f"{name}={value}" for name, value in pairs.items())
+
+
+def _step(progress: figures.Progress) -> tuple[Phase, int]:
+    """What a log is told of at once when it is new."""
+    return progress.phase, progress.models_loaded if progress.phase == Phase.LOADING_MODELS else 0
+
+
+def _number(value: float | None, digits: int) -> str:
+    return _UNKNOWN if value is None else f"{value:.{digits}f}"
+
+
+def _doing(progress: figures.Progress) -> str:
+    match progress.phase:
+        case Phase.WAITING_FOR_CELLS:
+            return "waiting for a first cell"
+        case Phase.LOADING_MODELS:
+            return f"loading models, {progress.models_loaded} of {progress.models}"
+        case Phase.DECODING:
+            return "fetching and decoding"
+        case phase:
+            return phase.value
+
+
+def _of_seconds(progress: figures.Progress) -> list[str]:
+    if not progress.video_s_known:
+        return ["no video read yet"]
+    told = [f"{progress.video_s_analysed:.0f} of {progress.video_s_known:.0f} s of video"]
+    if progress.frames_per_s is not None:
+        told.append(f"{progress.frames_per_s:.1f} frames/s")
+    if progress.eta_s is not None:
+        told.append(f"{timedelta(seconds=round(progress.eta_s))} left")
+    return told
+
+
+def _of_entries(progress: figures.Progress) -> list[str]:
+    entries = progress.tally.entries
+    told = [f"{progress.analysed} analysed, {entries['committed']} committed of {progress.total}"]
+    return [*told, f"{entries['dead_letter']} dead letters", f"{progress.failed_models} failed models"]

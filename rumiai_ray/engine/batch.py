@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -15,17 +16,22 @@ from rumiai_ray.engine.drive import Drive, DriveLimits, Observer, StalledError
 from rumiai_ray.engine.ray_session.code_snapshot import check_code
 from rumiai_ray.engine.results.batch_metrics import BatchMetrics
 from rumiai_ray.engine.results.commit_groups import Groups
+from rumiai_ray.engine.results.progress import ProgressMeter
 from rumiai_ray.engine.setup.timeouts import stall_timeout_s
 from rumiai_ray.engine.work.entry_registry import Claims
+from rumiai_ray.engine.work.poll import Poll
 from rumiai_ray.engine.work.ray_data_source import RayDataSource, ReadPolicy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+
+    import pyarrow as pa
 
     from rumiai_ray.config import BaseConfig
     from rumiai_ray.engine.cell.messages import Index
-    from rumiai_ray.engine.drive import DriveState
     from rumiai_ray.engine.ray_session.local import LocalRay
+    from rumiai_ray.engine.results.drive_state import DriveState
+    from rumiai_ray.engine.results.progress import Progress
     from rumiai_ray.engine.setup.resource_plan import Plan
     from rumiai_ray.engine.work.counts import Tally
     from rumiai_ray.engine.work.entry_reader import Stage
@@ -34,12 +40,15 @@ if TYPE_CHECKING:
 
 __all__ = ["BatchRun", "StalledError", "Watcher"]
 
+_LOOK_S = 0.25
+"""Between two looks at the progress."""
+
 
 class Watcher(Protocol):
-    """Where a batch's progress goes, about four times a second."""
+    """Where a batch's progress goes."""
 
-    def tick(self, done: int, total: int, tally: Tally) -> None:
-        """So many entries of so many are committed."""
+    def tick(self, progress: Progress) -> None:
+        """How far the run is; four times a second, whenever entries were committed, and when the run is done."""
 
 
 class BatchRun:
@@ -53,7 +62,8 @@ class BatchRun:
         self._plan = plan
         engine = config.engine
         limits = DriveLimits(engine.rounds, stall_timeout_s(engine), engine.drain_s, plan.cells, RESUME_HINT)
-        self._drive = Drive(stage.run_id, writer.failures, _Watched(watcher, stage.run_id, plan.actors), limits)
+        self._watched = _Watched(watcher, stage.run_id, plan.actors)
+        self._drive = Drive(stage.run_id, writer.failures, self._watched, limits)
         self._claims: Any = None
         """Handle of the run's `Claims` actor."""
 
@@ -83,6 +93,7 @@ class BatchRun:
         """
         # Its calls may be repeated: what a death makes it forget, the entry tracker does not.
         self._claims = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Claims).remote(dict.fromkeys(analysed, ""))
+        self._watched.lengths = Poll(self._claims.take_lengths_s.remote)
         engine = self._config.engine
         check_code(self._writer.manifest, self._here.code_sha256)
         spec = cell_spec(self._config, self._stage.models, self._plan.cell, self._here)
@@ -103,24 +114,34 @@ class BatchRun:
 
 
 class _Watched(Observer):
-    """Tells the watcher and Prometheus."""
+    """Computes the run's progress, and tells it to the watcher and to Prometheus."""
 
     def __init__(self, watcher: Watcher, run_id: str, actors: Mapping[str, int]) -> None:
+        self.lengths: Poll[dict[str, float]] | None = None
+        """Asks how long the videos are that have been read; the answers to their rows come later."""
         self._watcher = watcher
-        self._metrics = BatchMetrics(run_id, actors)
+        self._meter = ProgressMeter(actors)
+        self._metrics = BatchMetrics(run_id)
+        self._looked_s = float("-inf")
+        self._told_done = 0
 
     def answered(self, index: Index) -> None:
+        self._meter.answered(index)
         self._metrics.answered(index)
 
+    def ended(self, entry: Entry, tables: Mapping[str, pa.Table] | None) -> None:
+        del tables
+        self._meter.ended(entry.entry_id)
+
+    def again(self, entry_ids: Collection[str]) -> None:
+        self._meter.again(entry_ids)
+
     def tick(self, state: DriveState) -> None:
-        if not state.last:
-            self._watcher.tick(state.done, state.total, state.tally)
-        self._metrics.tick(
-            state.tally,
-            state.total - state.done,
-            cells=(state.cells, state.cells_wanted),
-            rows=state.rows,
-            writing=state.writing,
-            quiet_s=state.quiet_s,
-            last=state.last,
-        )
+        due = time.monotonic() - self._looked_s >= _LOOK_S
+        if not (due or state.last or state.done != self._told_done):
+            return
+        self._looked_s, self._told_done = time.monotonic(), state.done
+        self._meter.measured((self.lengths and self.lengths.news()) or {})
+        progress = self._meter.look(state)
+        self._watcher.tick(progress)
+        self._metrics.tick(progress)

@@ -39,6 +39,7 @@ from ray.exceptions import RayError
 
 from rumiai_ray.engine.cell.dispatcher import WorkRow, arrived
 from rumiai_ray.engine.cell.messages import Index
+from rumiai_ray.engine.results.drive_state import DriveState
 from rumiai_ray.engine.results.entry_tracker import Ledger, Settled
 from rumiai_ray.engine.results.failure_records import log_answer, log_dead_letter
 from rumiai_ray.engine.work.arrow_ipc import pack
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from rumiai_ray.engine.cell.dispatcher import Done
+    from rumiai_ray.engine.cell.messages import Activity
     from rumiai_ray.engine.results.entry_tracker import Ended
     from rumiai_ray.engine.work.counts import Tally
     from rumiai_ray.engine.work.item import VideoPlan, Work
@@ -93,6 +95,8 @@ class RowPool(Protocol):
     def wants_more(self) -> bool: ...  # noqa: D102
     @property
     def last_news_s(self) -> float: ...  # noqa: D102
+    @property
+    def activity(self) -> Sequence[Activity]: ...  # noqa: D102
     def want(self, count: int) -> None: ...  # noqa: D102
     def release(self) -> None: ...  # noqa: D102
     def submit(self, row: WorkRow) -> None: ...  # noqa: D102
@@ -132,27 +136,6 @@ class DriveLimits:
     """Time the source has to show that no cell is needed, before cells are asked for. The first row that needs one asks at once."""
 
 
-@dataclass(frozen=True)
-class DriveState:
-    """How far a run is."""
-
-    done: int
-    """Entries that are in the run, of those that were given to it."""
-    total: int
-    tally: Tally
-    cells: int = 0
-    """Cells that have started."""
-    cells_wanted: int = 0
-    rows: int = 0
-    """Rows of work in the cells."""
-    writing: int = 0
-    """Entries that wait to be written."""
-    quiet_s: float = 0.0
-    """Since there was any news."""
-    last: bool = False
-    """The run is done."""
-
-
 class Observer:
     """What is told of a run's progress; does nothing with it. All calls come from the driver's thread."""
 
@@ -167,6 +150,9 @@ class Observer:
 
     def ended(self, entry: Entry, tables: Mapping[str, pa.Table] | None) -> None:
         """An entry was committed or dead-lettered; `tables` are the rows it left, where this process has them."""
+
+    def again(self, entry_ids: Collection[str]) -> None:
+        """These entries have lost rows and are read again from the start."""
 
     def tick(self, state: DriveState) -> None:
         """The state of the run, four times a second or oftener."""
@@ -241,6 +227,7 @@ class Drive:
             self._round(source_of, entries)
             for _ in range(self._limits.rounds - 1):
                 if self._left:
+                    self._observer.again(tuple(self._left))
                     self._round(source_of, list(self._left.values()))
             self._bury_what_is_left()
         self._observer.tick(DriveState(self._done, self._total, sink.tally, last=True))
@@ -420,8 +407,18 @@ class Drive:
 
     def _state(self) -> DriveState:
         pool = self._pool
-        counts = (len(pool.cells), pool.wanted, pool.open, self._sink.open)
-        return DriveState(self._done, self._total, self._sink.tally, *counts, quiet_s=self._quiet_s())
+        return DriveState(
+            self._done,
+            self._total,
+            self._sink.tally,
+            cells=len(pool.cells),
+            cells_wanted=pool.wanted,
+            rows=pool.open,
+            writing=self._sink.open,
+            quiet_s=self._quiet_s(),
+            activity=pool.activity,
+            reading=bool(self._rows) or not self._source.ended,
+        )
 
 
 def answer_without_models(work: Work) -> Index:

@@ -15,6 +15,7 @@ from rumiai_ray.engine.drive import Drive, DriveLimits, Observer, Stopped
 from rumiai_ray.engine.ray_session.code_snapshot import check_code
 from rumiai_ray.engine.ray_session.session import connected
 from rumiai_ray.engine.results.commit_at_once import AtOnce
+from rumiai_ray.engine.results.progress import models_loaded
 from rumiai_ray.engine.setup.machines import cluster_of_now, plan_of_ray
 from rumiai_ray.engine.setup.timeouts import stall_timeout_s
 from rumiai_ray.engine.warm import client as warm
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from rumiai_ray.engine.cell.messages import Index
     from rumiai_ray.engine.cell.supply import CellSupply
     from rumiai_ray.engine.ray_session.local import LocalRay
+    from rumiai_ray.engine.results.drive_state import DriveState
     from rumiai_ray.engine.work.entry_reader import Stage
     from rumiai_ray.engine.work.item import VideoPlan
     from rumiai_ray.ingest.entries import Entry
@@ -70,13 +72,13 @@ class Interactive:
         self._config = config
         self._stage = stage
         self._writer = writer
-        self._reporter = reporter
         self._sink = AtOnce(writer, stage)
         engine = config.engine
         limits = DriveLimits(
             engine.rounds, stall_timeout_s(engine), min(engine.drain_s, _DRAIN_S), cells=1, hint=_AGAIN, start_after_s=_QUIET_S
         )
-        self._drive = Drive(stage.run_id, writer.failures, _Reported(reporter, self._sink), limits)
+        self._told = _Reported(reporter, self._sink, len(stage.models))
+        self._drive = Drive(stage.run_id, writer.failures, self._told, limits)
         self._pool: CellPool | None = None
         """Its cells' handles keep the model actors alive: Ray ends an actor nobody holds."""
         self._here: LocalRay | None = None
@@ -107,7 +109,7 @@ class Interactive:
                 policy=LostModels(_CELLS_LOST, fatal=False),
                 keeps=True,
             )
-            self._reporter.stage("reading")
+            self._told.stage("reading")
             status = self._drive.run(self._source, self._pool, self._sink, entries, len(entries))
             if held is not None:
                 held.enter_context(own.pop_all())
@@ -129,13 +131,13 @@ class Interactive:
         """A warm cell where there is one, else a Ray with room for a cell of our own; `held` lets go of either."""
         models, engine = self._stage.models, self._config.engine
         wanted = warm.WantedCell(self._config, models, self._writer.manifest.source_sha256)
-        lease = held.enter_context(warm.borrowed(wanted, self._reporter.stage, self._drive.raise_if_stopped))
+        lease = held.enter_context(warm.borrowed(wanted, self._told.stage, self._drive.raise_if_stopped))
         self.figures["cell"] = "warm" if lease else "of this run"
         supply: CellSupply
         if lease is not None:
             supply = BorrowedCell(lease)
         else:
-            self._reporter.stage("starting Ray and loading models")
+            self._told.stage("starting Ray and loading models")
             self._here = ours = held.enter_context(connected(self._config))
             check_code(self._writer.manifest, ours.code_sha256)
             spec = cell_spec(self._config, models, plan_of_ray(self._config, models, cells=1).cell, ours)
@@ -179,12 +181,28 @@ class _OneCell:
 class _Reported(Observer):
     """Tells the reporter, and has the end prepared while the models work."""
 
-    def __init__(self, reporter: Reporter, sink: AtOnce) -> None:
+    def __init__(self, reporter: Reporter, sink: AtOnce, models: int) -> None:
         self._reporter = reporter
         self._sink = sink
+        self._models = models
+        self._analysing = ""
+        """What is being analysed, in words, once its models are loaded."""
+        self._stage = ""
+
+    def stage(self, text: str) -> None:
+        """What the run is doing now, where it is not told already."""
+        if text != self._stage:
+            self._stage = text
+            self._reporter.stage(text)
 
     def planned(self, entry: Entry, plan: VideoPlan) -> None:
+        self._stage = self._analysing = f"analysing {entry.input}"
         self._reporter.planned(entry, plan)
+
+    def tick(self, state: DriveState) -> None:
+        if state.rows and state.activity:
+            loaded = models_loaded(state.activity)
+            self.stage(self._analysing if loaded >= self._models else f"loading models, {loaded} of {self._models}")
 
     def submitted(self) -> None:
         self._sink.import_ahead()

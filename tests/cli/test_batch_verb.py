@@ -17,7 +17,7 @@ from rumiai_ray.engine.ray_session.local import LocalRay
 from rumiai_ray.engine.setup.resource_plan import Machine
 from rumiai_ray.engine.setup.run_setup import prepare
 from rumiai_ray.engine.work.counts import Tally
-from rumiai_ray.errors import ConfigError, TransientError
+from rumiai_ray.errors import ConfigError, InputError, TransientError
 from rumiai_ray.ingest.entries import Entry
 from rumiai_ray.ingest.table import EntryFile
 from rumiai_ray.runs.find import find_run, list_runs
@@ -150,6 +150,21 @@ def test_a_batch_whose_ray_does_not_start_leaves_nothing_and_its_name_free(stage
     stage.while_connecting = lambda: None
     assert batch.start(ENTRIES, stage.config(), run_id="monday") == Exit.COMPLETE
     assert list(find_run("monday", stage.out).entries()) == ["a", "b", "c"]
+
+
+def test_before_ray_is_there_a_batch_says_that_it_is_being_started(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+    said: list[str] = []
+    stage.while_connecting = lambda: said.extend(capsys.readouterr().err.splitlines())
+    batch.start(ENTRIES, stage.config(), run_id="monday")
+    assert said == ["starting Ray"]
+
+
+def test_the_first_word_of_a_batch_comes_before_its_manifest_is_read(
+    stage: Stage, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match="no such file"):
+        batch.batch(str(tmp_path / "none.csv"), stage.config())
+    assert capsys.readouterr().err.splitlines() == ["reading the manifest"]
 
 
 def test_a_name_that_is_taken_is_refused_before_ray_is_started(stage: Stage) -> None:

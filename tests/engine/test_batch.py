@@ -21,6 +21,7 @@ from numbered_clips import numbered_clip
 from poison import INFOS, PoisonedStage
 from rumiai_ray.engine.batch import StalledError
 from rumiai_ray.engine.interactive import Stopped
+from rumiai_ray.engine.results.progress import Phase
 from rumiai_ray.engine.work.counts import tally_of
 from rumiai_ray.errors import ModelError, TransientError
 from rumiai_ray.ingest.entries import Entry, read_manifest
@@ -58,6 +59,29 @@ def test_every_row_of_a_batch_belongs_to_its_own_video(kit: Kit) -> None:
     assert not tally_of(run).troubled
     check_attribution(run, entries)
     assert len(run.files("seen")) < len(entries), "files hold many videos each"
+
+
+def test_a_batch_tells_what_it_does_and_its_seconds_of_video_add_up(kit: Kit) -> None:
+    entries = clips(kit.place, 6)
+    shutil.copy(kit.place / "clip3.mkv", kit.place / "copy.mkv")
+    (kit.place / "broken.mkv").write_bytes(b"no video at all" * 100)
+    strays = [Entry(name, str(kit.place / f"{name}.mkv"), {}, str(kit.place / f"{name}.mkv")) for name in ("copy", "broken")]
+    kit.models = (*WELL, fakes.plan("burner", "Reader", behave="burn"))
+    run = kit.run("told", [*entries, *strays])
+    assert kit.watcher is not None
+    told = kit.watcher.seen
+    phases = list(dict.fromkeys(progress.phase for progress in told))
+    assert phases[:2] == [Phase.WAITING_FOR_CELLS, Phase.LOADING_MODELS]
+    assert phases[-1] == Phase.DONE
+    assert Phase.ANALYSING in phases
+    by_key = {row["video_key"]: row["duration_s"] for row in run.table("videos", ["video_key", "duration_s"]).to_pylist()}
+    last = told[-1]
+    assert [last.video_s_known, last.video_s_analysed, last.tally.video_s] == pytest.approx([sum(by_key.values())] * 3)
+    assert last.eta_s == 0.0
+    assert (last.analysed, last.done, last.total) == (8, 8, 8)
+    assert all(one.video_s_analysed <= one.video_s_known + 1e-6 for one in told)
+    assert max(one.models_loaded for one in told) == 3
+    assert max(one.busy["burner"] or 0 for one in told) > max(one.busy["ears"] or 0 for one in told)
 
 
 def test_one_bad_file_one_poison_and_one_copy_cost_nobody_else_anything(kit: Kit) -> None:

@@ -37,3 +37,12 @@ def test_what_a_dead_letter_had_claimed_goes_to_the_next_who_asks() -> None:
     assert claims.claim("v", "b")
     assert not claims.claim("v", "a")
     assert not claims.claim("known", "a")
+
+
+def test_the_lengths_that_were_told_are_taken_once_and_the_last_word_on_an_entry_counts() -> None:
+    claims = Claims({})
+    claims.has_length("a", 3.0)
+    claims.has_length("a", 4.0)
+    claims.has_length("copy of a", 0.0)
+    assert claims.take_lengths_s() == {"a": 4.0, "copy of a": 0.0}
+    assert claims.take_lengths_s() == {}

@@ -11,7 +11,8 @@ from ray.exceptions import ActorDiedError, ActorUnavailableError, ObjectLostErro
 from fake_ray import FakeFront, FakeRay, fake_ray
 from rumiai_ray.engine.cell import dispatcher as dispatch
 from rumiai_ray.engine.cell.dispatcher import Dispatcher, WorkRow
-from rumiai_ray.engine.cell.messages import Index
+from rumiai_ray.engine.cell.messages import Activity, Index
+from rumiai_ray.engine.work import poll
 from rumiai_ray.errors import ModelError
 
 if TYPE_CHECKING:
@@ -176,3 +177,22 @@ def test_a_front_without_work_is_never_too_silent(front: FakeFront, here: FakeRa
     clock(99)
     dispatcher.collect(0)
     assert here.killed == []
+
+
+def test_what_the_front_says_of_its_models_is_known_until_it_says_something_else(
+    here: FakeRay, front: FakeFront, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del here
+    now = [0.0]
+    monkeypatch.setattr(poll, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    dispatcher = _dispatcher(front)
+    for at_s, said in ((0.0, "first"), (1.0, None), (2.0, "third")):
+        now[0] = at_s
+        dispatcher.ready(())
+        dispatcher.ready(())
+        (asked,) = front.activity.open
+        asked.give(Activity(said, {})) if said else asked.fail(DIED)
+        dispatcher.ready(())
+        assert dispatcher.activity == Activity(said or "first", {})
+    assert len(front.activity.calls) == 3, "one question at a time, and one a second"
+    assert dispatcher.waits() == [], "what it says is no news of the work"

@@ -17,8 +17,8 @@ from fake_ray import Promise, fake_ray
 from fakes import SAMPLED
 from rumiai_ray.engine import drive as under_test
 from rumiai_ray.engine.cell.dispatcher import Done, WorkRow
-from rumiai_ray.engine.cell.messages import Failure, Index, Outcome
-from rumiai_ray.engine.drive import Drive, DriveLimits, DriveState, Observer, StalledError, Stopped
+from rumiai_ray.engine.cell.messages import Activity, Failure, Index, Outcome
+from rumiai_ray.engine.drive import Drive, DriveLimits, Observer, StalledError, Stopped
 from rumiai_ray.engine.results.entry_tracker import Ended, Settled
 from rumiai_ray.engine.work.arrow_ipc import pack
 from rumiai_ray.engine.work.counts import Tally
@@ -33,6 +33,8 @@ from rumiai_ray.storage import Store
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
     from pathlib import Path
+
+    from rumiai_ray.engine.results.drive_state import DriveState
 
 LOST = ObjectLostError("00", None, "")
 
@@ -120,6 +122,7 @@ class ScriptedPool:
     submitted: list[str] = field(default_factory=list)
     released: int = 0
     last_news_s: float = 0.0
+    activity: Sequence[Activity] = ()
 
     @property
     def open(self) -> int:
@@ -223,6 +226,7 @@ class Seen(Observer):
         self.planned_ids: list[str] = []
         self.ended_ids: list[str] = []
         self.states: list[DriveState] = []
+        self.again_ids: list[list[str]] = []
         self.answers = 0
 
     def planned(self, entry: Entry, plan: VideoPlan) -> None:
@@ -236,6 +240,9 @@ class Seen(Observer):
     def ended(self, entry: Entry, tables: Any) -> None:
         assert tables
         self.ended_ids.append(entry.entry_id)
+
+    def again(self, entry_ids: Collection[str]) -> None:
+        self.again_ids.append(sorted(entry_ids))
 
     def tick(self, state: DriveState) -> None:
         self.states.append(state)
@@ -402,6 +409,17 @@ def test_storage_that_fails_ends_the_run_lets_the_source_go_and_is_logged(place:
     assert [failure.where for failure in read_failures(place.run)] == ["run"]
 
 
+def test_the_observer_is_told_what_is_still_to_be_read_and_what_the_cells_say(place: Place) -> None:
+    place.made_at_s["late"] = 1005.0
+    said = Activity("front", {})
+    place.pool.activity = [said]
+    place.go(work("a"), work("late"))
+    reading = [state.reading for state in place.seen.states[:-1]]
+    assert reading == sorted(reading, reverse=True)
+    assert set(reading) == {True, False}
+    assert all(state.activity == [said] for state in place.seen.states[:-1])
+
+
 # --- what the interactive engine did differently before both had one loop; the numbers are those of the table in the design ---
 
 
@@ -410,6 +428,7 @@ def test_a_lost_payload_sends_its_entry_and_its_copies_round_again(place: Place)
     assert place.go(work("a", key="v"), work("copy", key="v", asks=False, repeats=True), work("b")) == "complete"
     assert place.sink.committed == ["b", "a", "copy"]
     assert place.pool.submitted == ["a", "b", "a"]
+    assert place.seen.again_ids == [["a", "copy"]]
 
 
 def test_rows_that_are_lost_in_every_round_end_as_a_dead_letter_that_says_so(place: Place) -> None:  # 8

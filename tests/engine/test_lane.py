@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import threading
 import time
 from collections import deque
 from concurrent.futures import Future, wait
@@ -16,8 +17,9 @@ from ray.exceptions import ActorDiedError, ActorUnavailableError, RayTaskError
 from rumiai_ray.engine.cell import model_lane as lane_module
 from rumiai_ray.engine.cell import startup as start_module
 from rumiai_ray.engine.cell.call_journal import NoteBook
+from rumiai_ray.engine.cell.lane_group import Lanes
 from rumiai_ray.engine.cell.lane_policy import LanePolicy
-from rumiai_ray.engine.cell.messages import Answer, Failure
+from rumiai_ray.engine.cell.messages import Answer, Failure, ModelActivity
 from rumiai_ray.engine.cell.model_lane import Call, Lane
 
 if TYPE_CHECKING:
@@ -289,3 +291,44 @@ def test_a_lane_that_breaks_says_where(note: Path, actor: FakeActor) -> None:
     assert isinstance(failure, Failure)
     assert failure.error_class == "ZeroDivisionError"
     assert "in _fill" in failure.traceback
+
+
+def until(true: Callable[[], bool]) -> None:
+    ends_s = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < ends_s, "it never comes"
+        time.sleep(0.01)
+
+
+def test_a_model_is_loading_and_then_loaded_and_a_call_under_way_counts_as_busy_time(note: Path, actor: FakeActor) -> None:
+    gate = threading.Event()
+    actor.load = gate.wait
+    lanes = Lanes("model", [note.name], note.parent, dataclasses.replace(QUICK, call_timeout_s=60.0, start_timeout_s=60.0))
+    assert lanes.activity() == ModelActivity(actors=1, loaded=0, lost=0, ready_s=0.0, busy_s=0.0)
+    assert not lanes.activity().settled
+    gate.set()
+    until(lambda: lanes.activity().loaded == 1)
+    idle = lanes.activity()
+    assert (idle.ready_s > 0, idle.busy_s, idle.settled) == (True, 0.0, True)
+    lanes.submit(Call(("run", "video"), "predict_frames", ("hang",)))
+    until(lambda: actor.begun == ["hang"])
+    during, later = lanes.activity(), lanes.activity()
+    assert 0 < during.busy_s < later.busy_s < later.ready_s
+
+
+def test_a_model_that_is_given_up_keeps_nobody_waiting_and_its_time_stands_still(note: Path, actor: FakeActor) -> None:
+    lanes = Lanes("model", [note.name], note.parent, QUICK)
+    assert lanes.submit(Call(("run", "a"), "predict_frames", ("well",))).result(timeout=30) == (SMALL, 1)
+    actor.load = lambda: 1 / 0
+    actor.ready = SimpleNamespace(remote=lambda: _raising(RayTaskError("load", "traceback", ValueError("no weights"))))  # type: ignore[no-untyped-call]
+    actor.kill()
+    lanes.submit(Call(("run", "b"), "predict_frames", ("well",))).result(timeout=30)
+    before = lanes.activity()
+    assert (before.lost, before.loaded, before.settled) == (1, 0, True)
+    assert lanes.activity() == before
+
+
+def _raising(error: Exception) -> Future[Any]:
+    reply: Future[Any] = Future()
+    reply.set_exception(error)
+    return reply

@@ -49,6 +49,7 @@ class Desk:
     ended: list[Done] = field(default_factory=list)
     broken: ModelError | None = None
     last_news_s: float = 0.0
+    activity: Any = None
     room: int = 2
 
     @property

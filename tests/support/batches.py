@@ -13,6 +13,7 @@ import fakes
 from numbered_clips import numbered_clip
 from rumiai_ray.config import load_config
 from rumiai_ray.engine.batch import BatchRun
+from rumiai_ray.engine.results.progress import Phase
 from rumiai_ray.engine.setup.machines import plan_of_ray
 from rumiai_ray.engine.setup.run_setup import fetch_limits, open_store, sampling_spec, thresholds
 from rumiai_ray.engine.work.entry_reader import Stage
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from rumiai_ray.config import BaseConfig
     from rumiai_ray.engine.ray_session.local import LocalRay
-    from rumiai_ray.engine.work.counts import Tally
+    from rumiai_ray.engine.results.progress import Progress
     from rumiai_ray.models.base import ModelPlan
 
 TABLES = {**TABLES_BY_NAME, "seen": fakes.SEEN, "heard": fakes.HEARD}
@@ -47,6 +48,8 @@ class Kit:
     stage_type: type[Stage] = Stage
     cells: int | None = 1
     """Most cells; None for as many as Ray has room for. Each costs a process for every model and one more to start."""
+    watcher: _Watcher | None = None
+    """Of the run that was started last."""
 
     @property
     def config(self) -> BaseConfig:
@@ -68,7 +71,7 @@ class Kit:
             writer = RunWriter.create(config.out, manifest, TABLES)
         work, size = self.place / "work", config.engine.batch_frames
         stage = self.stage_type(run_id, self.models, open_store(config), fetch_limits(config), work, size, thresholds(config))
-        watcher = _Watcher(on_tick)
+        watcher = self.watcher = _Watcher(on_tick)
         batch = BatchRun(config, stage, writer, self.here, plan_of_ray(config, self.models), watcher)
         watcher.batch = batch
         return batch, writer
@@ -82,12 +85,13 @@ class Kit:
 class _Watcher:
     def __init__(self, on_tick: Callable[[BatchRun, int], None] | None) -> None:
         self.batch: BatchRun | None = None
+        self.seen: list[Progress] = []
         self._on_tick = on_tick
 
-    def tick(self, done: int, total: int, tally: Tally) -> None:
-        del total, tally
-        if self._on_tick and self.batch:
-            self._on_tick(self.batch, done)
+    def tick(self, progress: Progress) -> None:
+        self.seen.append(progress)
+        if self._on_tick and self.batch and progress.phase != Phase.DONE:
+            self._on_tick(self.batch, progress.done)
 
 
 def clips(place: Path, count: int, seed: int = 7) -> list[Entry]:

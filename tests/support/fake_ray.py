@@ -64,6 +64,7 @@ class FakeFront:
 
     analyze: Call = field(default_factory=Call)
     ready: Call = field(default_factory=Call)
+    activity: Call = field(default_factory=Call)
 
     def rows(self) -> list[Any]:
         """The rows in hand, in the order in which they were sent."""

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from rumiai_ray.engine.ray_session.local import LocalRay
-    from rumiai_ray.engine.work.counts import Tally
+    from rumiai_ray.engine.results.progress import Progress
 
 MAX_BYTES_A_VIDEO = 2048
 """Growth of what the driver holds that is allowed."""
@@ -59,9 +59,9 @@ class Samples:
     cpu_s: list[dict[str, float]] = field(default_factory=list)
     """CPU time spent so far, by kind of process."""
 
-    def tick(self, done: int, total: int, tally: Tally) -> None:
+    def tick(self, progress: Progress) -> None:
         """Take a sample where a second has gone by."""
-        del total, tally
+        done = progress.done
         now = time.monotonic()
         if not self.rows or now - self.rows[-1][1] >= 1.0:
             self.rows.append((done, now, anonymous_memory_bytes()))

@@ -31,6 +31,17 @@ class Note:
     """How often the actor's process has been started."""
     begun: int = 0
     """Calls begun since it was started last."""
+    ended_s: float = 0.0
+    """Time inside calls that have ended, of all its processes; a call that ended its process lasts until the next one starts."""
+
+    @property
+    def executing(self) -> bool:
+        """Whether a call is under way, as far as its process has said."""
+        return bool(self.call and self.begun)
+
+    def busy_s(self, now_s: float) -> float:
+        """Time inside calls until `now_s`, by the node's `time.monotonic()`: never falls, and a call under way counts."""
+        return self.ended_s + (now_s - self.since_s if self.executing else 0.0)
 
 
 class NoteBook:
@@ -41,6 +52,8 @@ class NoteBook:
         before = read(path)
         self._starts = (before.starts if before else 0) + 1
         self._begun = 0
+        self._ended_s = before.busy_s(time.monotonic()) if before else 0.0
+        self._since_s = 0.0
         self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         # What the process before this one died of stays on record until the next call begins: a lane that is slow to look
         # would otherwise find nobody to blame, and send the killer again free of charge, for ever.
@@ -52,11 +65,13 @@ class NoteBook:
         self._write(call)
 
     def done(self) -> None:
-        """Note that nothing is executing."""
+        """Note that the call has ended, whether it gave an answer or raised."""
+        self._ended_s += time.monotonic() - self._since_s
         self._write("")
 
     def _write(self, call: str) -> None:
-        record = f"{call or '-'} {time.monotonic():.6f} {self._starts} {self._begun}".encode().ljust(_WIDTH)
+        self._since_s = time.monotonic()
+        record = f"{call or '-'} {self._since_s:.6f} {self._starts} {self._begun} {self._ended_s:.6f}".encode().ljust(_WIDTH)
         os.pwrite(self._file, record, 0)
 
 
@@ -86,5 +101,5 @@ def read(path: Path) -> Note | None:
         return None
     if not fields:
         return None
-    call, since, starts, begun = fields
-    return Note("" if call == b"-" else call.decode(), float(since), int(starts), int(begun))
+    call, since, starts, begun, ended = fields
+    return Note("" if call == b"-" else call.decode(), float(since), int(starts), int(begun), float(ended))

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 import ray
 from ray.exceptions import ActorDiedError, RayActorError, RayError, RayTaskError
 
+from rumiai_ray.engine.work.poll import Poll
 from rumiai_ray.errors import ModelError, RumiaiError
 from rumiai_ray.tracebacks import keep_traceback, traceback_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from rumiai_ray.engine.cell.messages import Index
+    from rumiai_ray.engine.cell.messages import Activity, Index
 
 _LOG = logging.getLogger(__name__)
 
@@ -73,6 +74,9 @@ class Dispatcher:
         self._reviving: _Revival | None = None
         self.last_news_s = time.monotonic()
         """When the front last answered, died, came back, or was given work after it had none."""
+        self.activity: Activity | None = None
+        """What the front has said last of its models, a second ago or so; None until it has said anything."""
+        self._poll: Poll[Activity] = Poll(front.activity.remote)
 
     @property
     def open(self) -> int:
@@ -114,6 +118,7 @@ class Dispatcher:
                 self._take(reference)
         self._end_overdue()
         self._send()
+        self.activity = self._poll.news() or self.activity
         return self.finished()
 
     def collect(self, timeout_s: float = _POLL_S) -> list[Done]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import os
 import threading
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ import numpy as np
 import ray
 
 from rumiai_ray.engine.cell.lane_group import Lanes
-from rumiai_ray.engine.cell.messages import Answer, Failure, Index, Outcome, Payload
+from rumiai_ray.engine.cell.messages import Activity, Answer, Failure, Index, Outcome, Payload
 from rumiai_ray.engine.cell.model_lane import Call
 from rumiai_ray.engine.work.item import Work, decode
 from rumiai_ray.errors import MediaError
@@ -55,6 +56,7 @@ class Front:
         decoders = min(max(len(os.sched_getaffinity(0)) // 2, 2), _MOST_DECODERS)
         self._decoders = ThreadPoolExecutor(decoders, thread_name_prefix="decode")
         self._room, self._room_lock = np.empty(0, np.uint8), threading.Lock()
+        self._start = uuid.uuid4().hex
         self._lanes = {name: Lanes(name, names, notes, policy) for name, names in actors.items()}
 
     def ready(self) -> tuple[str, ...]:
@@ -64,6 +66,10 @@ class Front:
     def lost(self) -> tuple[str, ...]:
         """The models that are gone for good here, on all their actors: whatever they are asked, they fail."""
         return tuple(name for name, lanes in self._lanes.items() if lanes.lost)
+
+    def activity(self) -> Activity:
+        """What the models are at now; waits for none of them."""
+        return Activity(self._start, {name: lanes.activity() for name, lanes in self._lanes.items()})
 
     def node(self) -> str:
         """Address of the node this front, and so the cell, is on."""

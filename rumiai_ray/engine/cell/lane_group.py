@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
+from rumiai_ray.engine.cell.messages import ModelActivity
 from rumiai_ray.engine.cell.model_lane import Call, Lane
 
 if TYPE_CHECKING:
@@ -34,6 +35,17 @@ class Lanes:
     def lost(self) -> bool:
         """Whether the model is gone for good on every actor."""
         return all(lane.lost for lane in self._lanes)
+
+    def activity(self) -> ModelActivity:
+        """What the actors are at."""
+        times = [lane.times_s() for lane in self._lanes]
+        return ModelActivity(
+            actors=len(self._lanes),
+            loaded=sum(lane.loaded for lane in self._lanes),
+            lost=sum(lane.lost for lane in self._lanes),
+            ready_s=sum(ready_s for ready_s, _ in times),
+            busy_s=sum(busy_s for _, busy_s in times),
+        )
 
     def submit(self, call: Call) -> Future[tuple[Answer | Failure, int]]:
         """Queue `call`; the future always gets a result, never an exception."""

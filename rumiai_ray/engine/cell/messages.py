@@ -84,3 +84,32 @@ class Index:
 
 Payload = dict[str, dict[str, bytes]]
 """The large half of a front's reply: packed rows by model, then by table. Models that failed are absent."""
+
+
+@dataclass(frozen=True)
+class ModelActivity:
+    """What the actors of one model in one cell are at. Times are of the node's clock and add up over the actors."""
+
+    actors: int
+    loaded: int
+    """Actors whose model is loaded now."""
+    lost: int
+    """Actors whose model is gone for good."""
+    ready_s: float
+    """Time since each actor's model was loaded first."""
+    busy_s: float
+    """Of `ready_s`, the time inside calls; a call under way counts as far as it has got."""
+
+    @property
+    def settled(self) -> bool:
+        """Whether rows no longer wait for the model to load: an actor has loaded it, or none ever will."""
+        return self.loaded > 0 or self.lost == self.actors
+
+
+@dataclass(frozen=True)
+class Activity:
+    """What a front says of its models when it is asked."""
+
+    front: str
+    """Of this start of the front: the times of another one begin at 0."""
+    models: Mapping[str, ModelActivity]

@@ -116,15 +116,19 @@ class ModelActor:
 
     def _predict(self, call: str, batch: Batch) -> Answer:
         self._notes.begin(call)
-        started, cpu_started = time.perf_counter(), time.process_time()
-        prediction, most = divided.predict(self._model, batch)
-        elapsed_s, cpu_s = time.perf_counter() - started, time.process_time() - cpu_started
         try:
+            started, cpu_started = time.perf_counter(), time.process_time()
+            prediction, most = divided.predict(self._model, batch)
+            elapsed_s, cpu_s = time.perf_counter() - started, time.process_time() - cpu_started
             _check(self._model, prediction.tables.keys())
             for table in self._model.tables:
                 table.check_values(table.check(prediction.tables[table.name], table.row_schema))
         except SchemaError as error:
+            self._notes.done()
             raise ModelError(str(error), self._model.name, "a programming error in the model's module") from error
+        except Exception:
+            self._notes.done()  # or the actor would count as busy until its next call
+            raise
         self._calls += 1
         self._notes.done()
         tables = {name: pack(table) for name, table in prediction.tables.items()}

@@ -104,6 +104,12 @@ class Lane:
         self._given_up: Failure | None = None
         self._killed: note.Note | None = None
         self._recycle = False
+        self.loaded = False
+        """Whether the actor's model is loaded now; False from the moment the lane learns of its end."""
+        self._first_loaded: tuple[float, float] | None = None
+        """(`time.monotonic()`, time inside calls until then) when the model was first loaded for this lane."""
+        self._lost_s: float | None = None
+        """When the model was first seen to be gone for good."""
         threading.Thread(target=self._guarded, name=f"lane-{name}", daemon=True).start()
 
     @property
@@ -115,6 +121,17 @@ class Lane:
     def lost(self) -> bool:
         """Whether the model is gone for good here."""
         return self._given_up is not None
+
+    def times_s(self) -> tuple[float, float]:
+        """(time since the model was first loaded, of it the time inside calls); a call under way counts as far as it has got."""
+        if self._first_loaded is None:
+            return 0.0, 0.0
+        seen = note.read(self._note_path)
+        now_s = time.monotonic()
+        if self.lost:
+            self._lost_s = now_s = self._lost_s or now_s
+        since_s, before_s = self._first_loaded
+        return now_s - since_s, seen.busy_s(now_s) - before_s if seen else 0.0
 
     def submit(self, call: Call) -> Future[tuple[Answer | Failure, int]]:
         """Queue `call`; the future always gets a result, never an exception."""
@@ -239,6 +256,7 @@ class Lane:
 
     def _await_start(self, *, after: int = 0) -> None:
         """Wait until the actor's model is loaded; give the model up where that cannot be. `after` as for `Starter.wait`."""
+        self.loaded = False
         known = note.given_up(self._note_path)
         if known is not None:
             error_class, message, traceback = known
@@ -247,6 +265,11 @@ class Lane:
         failure = self._starter.wait(after=after)
         if failure is not None:
             self._give_up(failure)
+            return
+        if self._first_loaded is None:
+            seen, now_s = note.read(self._note_path), time.monotonic()
+            self._first_loaded = now_s, seen.busy_s(now_s) if seen else 0.0
+        self.loaded = True
 
     def _give_up(self, failure: Failure) -> None:
         self._given_up = replace(failure, given_up=True)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from rumiai_ray.engine.cell.cell import Cell
     from rumiai_ray.engine.cell.dispatcher import Dispatcher, Done, WorkRow
-    from rumiai_ray.engine.cell.messages import Failure, Index
+    from rumiai_ray.engine.cell.messages import Activity, Failure, Index
     from rumiai_ray.engine.cell.supply import CellSupply
 
 _LOG = logging.getLogger(__name__)
@@ -80,6 +80,11 @@ class CellPool:
     def cells(self) -> list[Cell]:
         """The living cells."""
         return [member.cell for member in self._members]
+
+    @property
+    def activity(self) -> list[Activity]:
+        """What the fronts of the living cells have said last of their models; nothing of a cell that has said nothing yet."""
+        return [said for member in self._members if (said := member.dispatcher.activity) is not None]
 
     @property
     def wanted(self) -> int:

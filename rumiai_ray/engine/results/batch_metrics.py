@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import time
 from collections import Counter as Counts
-from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from rumiai_ray.engine.results.progress import Phase
 from rumiai_ray.engine.work.counts import Tally
 from rumiai_ray.engine.work.metrics import metric
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from rumiai_ray.engine.cell.messages import Index
+    from rumiai_ray.engine.results.progress import Progress
 
 _EVERY_S = 1.0
 
@@ -23,15 +22,12 @@ class BatchMetrics:
 
     Args:
         run_id: the run's.
-        actors: by model, how many there are.
     """
 
-    def __init__(self, run_id: str, actors: Mapping[str, int]) -> None:
+    def __init__(self, run_id: str) -> None:
         self._run = {"run_id": run_id}
-        self._actors = actors
-        self._seconds: defaultdict[str, float] = defaultdict(float)
         self._said = Tally()
-        self._looked_s = time.monotonic()
+        self._looked_s = float("-inf")
 
     def answered(self, index: Index) -> None:
         """A row of work has come back."""
@@ -40,36 +36,33 @@ class BatchMetrics:
                 continue
             labels = self._run | {"model": model}
             metric("rumiai_batch_seconds").observe(outcome.processing_time_s, labels)
-            self._seconds[model] += outcome.processing_time_s
             if outcome.frames:
                 metric("rumiai_frames").inc(len(outcome.frames), labels)
 
-    def tick(self, tally: Tally, left: int, *, cells: tuple[int, int], rows: int, writing: int, quiet_s: float, last: bool = False) -> None:
-        """The state of the run; said about once a second.
-
-        Args:
-            tally: of all that is committed.
-            left: entries that have not ended.
-            cells: (ready, wanted).
-            rows: of work in the cells.
-            writing: entries that wait to be written.
-            quiet_s: since anything has come back.
-            last: it is said in any case: the run is over.
-        """
-        elapsed_s = time.monotonic() - self._looked_s
-        if elapsed_s < _EVERY_S and not last:
+    def tick(self, progress: Progress) -> None:
+        """The progress of the run; said about once a second, and when the run is done."""
+        if time.monotonic() - self._looked_s < _EVERY_S and progress.phase != Phase.DONE:
             return
         self._looked_s = time.monotonic()
-        for model, count in self._actors.items():
-            share = self._seconds.pop(model, 0.0) / max(elapsed_s, _EVERY_S) / count
-            metric("rumiai_busy_share").set(share, self._run | {"model": model})
-        for stage, length in (("cells", rows), ("writing", writing)):
+        for phase in Phase:
+            metric("rumiai_phase").set(float(phase == progress.phase), self._run | {"phase": phase.value})
+        for model, share in progress.busy.items():
+            if share is not None:
+                metric("rumiai_busy_share").set(share, self._run | {"model": model})
+        for stage, length in (("cells", progress.rows), ("writing", progress.writing)):
             metric("rumiai_queue_rows").set(length, self._run | {"stage": stage})
-        metric("rumiai_entries_left").set(left, self._run)
-        metric("rumiai_cells_ready").set(cells[0], self._run)
-        metric("rumiai_cells_wanted").set(cells[1], self._run)
-        metric("rumiai_quiet_seconds").set(quiet_s, self._run)
-        self._count(tally)
+        seconds = {"known": progress.video_s_known, "analysed": progress.video_s_analysed, "committed": progress.tally.video_s}
+        for state, video_s in seconds.items():
+            metric("rumiai_video_seconds").set(video_s, self._run | {"state": state})
+        if progress.eta_s is not None:
+            metric("rumiai_eta_seconds").set(progress.eta_s, self._run)
+        metric("rumiai_models_loaded").set(progress.models_loaded, self._run)
+        metric("rumiai_entries_analysed").set(progress.analysed, self._run)
+        metric("rumiai_entries_left").set(progress.total - progress.done, self._run)
+        metric("rumiai_cells_ready").set(progress.cells, self._run)
+        metric("rumiai_cells_wanted").set(progress.cells_wanted, self._run)
+        metric("rumiai_quiet_seconds").set(progress.quiet_s, self._run)
+        self._count(progress.tally)
 
     def _count(self, tally: Tally) -> None:
         """What has been committed since the last look."""

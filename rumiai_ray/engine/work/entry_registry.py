@@ -1,4 +1,4 @@
-"""What all that read entries in one run must agree on: who analyses shared bytes, and which entry keeps killing its worker."""
+"""What all that read entries in one run must agree on (owners of shared bytes, entries that kill workers), and the lengths they say."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ class Claims:
         self._claimed: dict[str, str] = {}
         """Videos by the entry that owns them; the reverse of what was claimed in this run."""
         self._begun: Counter[str] = Counter()
+        self._lengths_s: dict[str, float] = {}
 
     def begin(self, entry_id: str, before: str | None = None) -> int:
         """Note that a worker begins with an entry, and has ended with the one before.
@@ -52,3 +53,12 @@ class Claims:
             return False
         self._claimed[entry_id] = video_key
         return True
+
+    def has_length(self, entry_id: str, length_s: float) -> None:
+        """Note how many seconds of video an entry is going to be analysed for: none where it is a dead letter, or analysed for another."""
+        self._lengths_s[entry_id] = length_s
+
+    def take_lengths_s(self) -> dict[str, float]:
+        """The lengths noted since the last call, by entry. For the progress that is shown: the answers to an entry's rows say it, too."""
+        taken, self._lengths_s = self._lengths_s, {}
+        return taken

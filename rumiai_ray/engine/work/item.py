@@ -106,6 +106,11 @@ class Header:
     """Of a dead letter, text for the run's log, bounded."""
 
     @property
+    def length_s(self) -> float:
+        """Seconds of video that are analysed for this entry: none for a dead letter and for one that another is analysed for."""
+        return 0.0 if self.plan is None or self.repeats else self.plan.sampled.duration_s
+
+    @property
     def row(self) -> pa.Table:
         """`packed_row`, unpacked."""
         return unpack(self.packed_row)

@@ -18,7 +18,16 @@ if TYPE_CHECKING:
 
 METRICS: dict[str, tuple[type[Any], str, tuple[str, ...]]] = {
     "rumiai_queue_rows": (Gauge, "Rows of work in the cells, entries that wait to be written.", ("run_id", "stage")),
-    "rumiai_busy_share": (Gauge, "Time inside a model's calls over the time its actors had, since the last look.", ("run_id", "model")),
+    "rumiai_busy_share": (
+        Gauge,
+        "Time inside a model's calls over the time its actors had, over the last 30 s; calls under way count.",
+        ("run_id", "model"),
+    ),
+    "rumiai_phase": (Gauge, "1 for what the run is doing now, else 0.", ("run_id", "phase")),
+    "rumiai_video_seconds": (Gauge, "Seconds of video that are known, analysed, committed.", ("run_id", "state")),
+    "rumiai_eta_seconds": (Gauge, "Time until everything is analysed; not set while it is unknown.", ("run_id",)),
+    "rumiai_models_loaded": (Gauge, "Models that can work, in the cell that has most of them.", ("run_id",)),
+    "rumiai_entries_analysed": (Gauge, "Entries all of whose rows of work are back, committed or not.", ("run_id",)),
     "rumiai_batch_seconds": (Histogram, "Time inside a model for one row of work.", ("run_id", "model")),
     "rumiai_frames": (Counter, "Frames a model has answered for.", ("run_id", "model")),
     "rumiai_failures": (Counter, "Failed models and dead letters, by where and by class of error.", ("run_id", "model", "error_class")),

@@ -232,6 +232,8 @@ def _rows(batch: pa.Table, stage: Stage, claims: Any, policy: ReadPolicy) -> Ite
                 work = next(works, None)
             if work is None:
                 break
+            if work.header is not None:
+                claims.has_length.remote(entry.entry_id, work.header.length_s)
             if work.header is not None and work.header.plan is None:
                 ray.get(claims.release.remote(entry.entry_id))
             yield encode([work])
