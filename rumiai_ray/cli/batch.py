@@ -184,6 +184,7 @@ def _run(prepared: Prepared, begin: Callable[[], tuple[RunWriter, Remaining]]) -
     say("connecting to Ray" if os.environ.get("RAY_ADDRESS") else "starting Ray", err=True)
     from rumiai_ray.cli.batch_progress import BatchProgress  # noqa: PLC0415
     from rumiai_ray.cli.endings import run_to_the_end, scratch_directory  # noqa: PLC0415
+    from rumiai_ray.engine.batch import BatchRun  # noqa: PLC0415
     from rumiai_ray.engine.ray_session.session import connected  # noqa: PLC0415
     from rumiai_ray.engine.results.summary import figures_of, speed_of_light, summary_of  # noqa: PLC0415
     from rumiai_ray.engine.setup.machines import cluster_of_now, cores_of_now, plan_of_ray  # noqa: PLC0415
