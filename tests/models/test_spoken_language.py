@@ -162,3 +162,21 @@ def test_a_change_between_two_candidates_is_heard_though_a_third_language_seems_
     pauses = [(start, start + 0.9) for start in range(16)]
     parts = split_by_language(window, {"nl": 0.96, "en": 0.02, "de": 0.02}, pauses, detect, Expectation(candidates=("en", "de")))
     assert len(parts) == 2
+
+
+@pytest.mark.parametrize(("candidates", "code"), [(("en", "de"), "en"), (("de", "en"), "de"), (("fr", "en", "de"), "fr")])
+def test_of_candidates_that_are_about_as_probable_the_first_is_taken_with_its_own_probability(
+    candidates: tuple[str, ...], code: str
+) -> None:
+    heard = {"fr": 0.17, "de": 0.176, "en": 0.159, "sv": 0.4}
+    (chosen,) = choose_languages([heard], [1], Expectation(candidates))
+    assert chosen.code == code
+    assert chosen.probability == pytest.approx(heard[code] / sum(heard[one] for one in candidates))
+
+
+@given(st.floats(0.01, 1), st.floats(0.01, 1))
+def test_the_order_of_candidates_decides_between_near_ties_only(english: float, german: float) -> None:
+    heard = {"en": english, "de": german}
+    chosen = {choose_languages([heard], [1], Expectation(order))[0].code for order in (("en", "de"), ("de", "en"))}
+    ratio = max(english, german) / min(english, german)
+    assert len(chosen) == (2 if ratio < 2 - 1e-9 else 1) or abs(ratio - 2) < 1e-6

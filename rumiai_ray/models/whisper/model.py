@@ -64,7 +64,8 @@ class WhisperSettings(ModelSettings):
     model: str = result("base", "network: base, tiny.en, or another one Systran converted, if its files are pinned")
     language: str | None = result(None, "ISO 639-1 code of the language spoken; none: detected for every 30 s of speech")
     languages: Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_at_commas)] = result(
-        (), "ISO 639-1 codes of the languages that may be spoken, e.g. en,de; no other one is considered; none: all"
+        (),
+        "ISO 639-1 codes of the languages that may be spoken, e.g. en,de; no other one is considered, in doubt it is the first; none: all",
     )
     expected_language: str | None = result(
         None,
