@@ -219,6 +219,9 @@ class BaseConfig(BaseSettings):
     impersonate: bool = execution(
         default=True, description="imitate a browser's TLS fingerprint on sites where yt-dlp requires it (TikTok)"
     )
+    resolution: int = execution(
+        1080, "shorter side, in pixels, of the pictures that are fetched where a site offers several sizes", ge=144, le=4320
+    )
     sampling: Sampling = Sampling()
     limits: Limits = Limits()
     engine: Engine = Engine()

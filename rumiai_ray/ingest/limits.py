@@ -18,7 +18,7 @@ MAX_POST_URL_CHARS = 2048
 
 @dataclass(frozen=True)
 class FetchLimits:
-    """Limits of one `fetch`. None changes what a video is; they only end a fetch early."""
+    """Limits of one `fetch`. But for `resolution_px` none changes what a video is; they only end a fetch early."""
 
     max_bytes: int = 2 * 1024**3
     """Largest video, downloaded or local."""
@@ -44,6 +44,8 @@ class FetchLimits:
     """CPU time of one attempt of yt-dlp. A post takes about 2 s; a pattern that backtracks would take hours."""
     impersonate: bool = True
     """Send the fingerprint of a browser where yt-dlp asks for one and curl_cffi is installed."""
+    resolution_px: int = 1080
+    """Shorter side of the pictures that are fetched where a site offers several sizes: the largest size that is no longer."""
     rules: InputRules = ANYTHING
     """What a row may name, for manifests of strangers."""
     scratch_bytes: int = 20 * 1024**3

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 NAME = "video"
 """Name of a download in its folder. Never taken from the source: that is where traversal and odd suffixes come from."""
+PICTURES_NAME, SOUND_NAME = "pictures", "sound"
+"""Names of a download whose pictures and sound are two files, until `NAME` holds both."""
 
 
 @dataclass

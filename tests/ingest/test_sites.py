@@ -116,7 +116,6 @@ def test_a_site_on_this_machine_is_refused_by_default(site: Site, got: Got) -> N
         ("removed", RemovedError),
         ("no-formats", NoVideoError),
         ("slideshow", NoVideoError),
-        ("separate", NoVideoError),
         ("live", NoVideoError),
         ("list", NoVideoError),
         ("carousel", NoVideoError),

@@ -51,6 +51,10 @@ def formats_of(kind: str, base: str) -> list[dict[str, Any]]:
         "no-formats": [],
         "slideshow": [sound],
         "separate": [sound, silent],
+        "sizes": [sound, *(_of_size(silent, *size_px) for size_px in ((360, 640), (1080, 1920), (2160, 3840)))],
+        "tall-and-whole": [sound, _of_size(silent, 1080, 1920), _of_size(file, 360, 640)],
+        "huge-only": [sound, _of_size(silent, 2160, 3840)],
+        "page-for-sound": [{**sound, "url": f"{base}/media/page.m4a"}, silent],
         "silent": [silent],
         "good": [sound, file],
         "hls": [{**file, "url": f"{base}/media/list.m3u8", "protocol": "m3u8_native"}],
@@ -59,6 +63,11 @@ def formats_of(kind: str, base: str) -> list[dict[str, Any]]:
         "inside": [{**file, "url": "http://169.254.169.254/latest/meta-data"}],
     }
     return special.get(kind, [file])
+
+
+def _of_size(file: dict[str, Any], width: int, height: int) -> dict[str, Any]:
+    url = file["url"].replace(".mp4", f"-{width}.mp4")
+    return {**file, "url": url, "width": width, "height": height, "format_id": f"{width}/../p"}
 
 
 class FakeSiteIE(InfoExtractor):  # type: ignore[misc]  # no types in yt-dlp

@@ -58,7 +58,7 @@ def video_row(entry: str, **changes: Any) -> dict[str, Any]:
         "origin_s": 0.0, "repaired_stamps": 0,
         "duration_s": 10.0,
         "fps": 30.0, "frames_decoded": 300, "frames_sampled": 50, "sampling_fps": 5.0, "audio_duration_s": 9.9, "media_problems": [],
-        "columns": [], "notes": [],
+        "columns": [], "notes": [], "metadata_source": [],
     } | changes  # fmt: skip
 
 

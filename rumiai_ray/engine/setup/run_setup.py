@@ -160,6 +160,7 @@ def fetch_limits(config: BaseConfig) -> FetchLimits:
         require_sandbox=limits.require_sandbox,
         site_memory_bytes=limits.download_memory_mb * 2**20,
         impersonate=config.impersonate,
+        resolution_px=config.resolution,
         rules=InputRules(limits.inputs, limits.roots, limits.buckets, limits.hosts, limits.denied_networks),
         scratch_bytes=limits.scratch_max_mb * 2**20,
         reserve_bytes=limits.disk_reserve_mb * 2**20,

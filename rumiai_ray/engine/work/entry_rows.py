@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from rumiai_ray.errors import RumiaiError
 from rumiai_ray.ingest.cleaning import INPUT_CHARS, SHORT_CHARS, cleaned, message_of
+from rumiai_ray.ingest.given import told
 from rumiai_ray.schema.run import DEAD_LETTER, VIDEOS
 from rumiai_ray.shown import hidden, shown
 
@@ -23,12 +24,13 @@ INT32_MAX = 2**31 - 1
 
 def video_row(run_id: str, entry: Entry, video: FetchedVideo, stored: StoredVideo) -> pa.Table:
     """The `videos` row of a committed entry."""
-    facts, known = stored.facts, video.metadata
+    facts, said = stored.facts, told(video.metadata, entry.columns)
+    known = said.metadata
     record = {
         "entry_id": entry.entry_id,
         "input": entry.input,
         "manifest_line": entry.line,
-        "notes": [*entry.notes, *known.notes],
+        "notes": [*entry.notes, *said.notes],
         "frame_store": stored.origin,
         "frames_key": stored.key,
         "size_bytes": facts.size_bytes,
@@ -65,6 +67,7 @@ def video_row(run_id: str, entry: Entry, video: FetchedVideo, stored: StoredVide
         "like_count": known.like_count,
         "comment_count": known.comment_count,
         "share_count": known.share_count,
+        "metadata_source": list(said.origins.items()),
         "source_url": None if video.source_url is None else shown(video.source_url, known_of(entry)),
         "columns": list(entry.columns.items()),
     }

@@ -6,24 +6,17 @@ Nothing here influences a frame, so this module is no part of the decoder's dige
 from __future__ import annotations
 
 import importlib
-import pkgutil
 
 from rumiai_ray.confinement import Confinement, Enforced, available, become_undumpable, confine
+from rumiai_ray.confinement.preloading import import_av
 
-_PACKAGES = ("av",)
-"""Imported with every module below them: PyAV itself imports some of them late, those for subtitles for one."""
 _MODULES = ("numpy.ma",)
 """Imported late by functions that decoding calls (`numpy.median`)."""
-_LEFT_OUT = ("av.__main__", "av.datasets")
-"""A program, and downloads of sample files; the latter would import an HTTP client."""
 
 
 def import_what_decoding_needs() -> None:
     """Import every module that decoding may ask for. Inside the cage a module cannot be read, nor a library be mapped."""
-    for name in _PACKAGES:
-        for found in pkgutil.walk_packages(importlib.import_module(name).__path__, f"{name}."):
-            if found.name not in _LEFT_OUT:
-                importlib.import_module(found.name)
+    import_av()
     for name in _MODULES:
         importlib.import_module(name)
 

@@ -60,7 +60,7 @@ RULES = (
         r"no video formats found|requested format is not available|no (video|media)\b.*(found|in this)|there('s| is) no video|not a video"
         r"|(photo|image|slideshow)\b.*(post|only)",
         NoVideoError,
-        "a photo post, a slideshow, or picture and sound only as separate files",
+        "a photo post or a slideshow: there is no video in it to analyse",
     ),
     ErrorRule(r"not currently live|is live|live event|will begin in|premieres in", NoVideoError, "wait until there is a recording"),
     ErrorRule(r"\bdrm\b", NoVideoError, "protected videos cannot be analysed"),

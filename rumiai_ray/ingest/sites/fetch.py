@@ -21,9 +21,10 @@ from rumiai_ray.ingest.limits import MAX_POST_URL_CHARS
 from rumiai_ray.ingest.local import local_video, too_large
 from rumiai_ray.ingest.outcomes import BlockedError, ExtractorBrokenError, NoVideoError, PrivateError, RateLimitedError, RemovedError
 from rumiai_ray.ingest.room import held_in
-from rumiai_ray.ingest.saving import NAME
+from rumiai_ray.ingest.saving import NAME, PICTURES_NAME, SOUND_NAME
 from rumiai_ray.ingest.sites import process as _site_process
 from rumiai_ray.ingest.sites.job import SiteJob, described
+from rumiai_ray.ingest.sites.joining import join
 from rumiai_ray.ingest.sites.metadata import metadata_from
 from rumiai_ray.ingest.sites.proxy import CheckingProxy
 from rumiai_ray.ingest.sniffing import page_kind
@@ -82,7 +83,7 @@ def download(url: str, folder: Path, network: Network, limits: FetchLimits) -> F
     network.refusal = None  # of an attempt before this one
     try:
         answer = _answer(url, attempt, network, limits)
-        video = _video(answer, url, attempt, limits) if answer["kind"] == "video" else None
+        video = _video(answer, url, attempt, network, limits) if answer["kind"] == "video" else None
     except BaseException:
         shutil.rmtree(attempt)
         raise
@@ -116,6 +117,7 @@ def _answer(url: str, folder: Path, network: Network, limits: FetchLimits) -> di
             memory_bytes=limits.site_memory_bytes,
             cpu_s=limits.site_cpu_s,
             impersonate=limits.impersonate,
+            resolution_px=limits.resolution_px,
             ca_bundle=None if bundle is None else str(bundle),
         )
         try:
@@ -143,15 +145,24 @@ def _look(folder: Path, url: str, network: Network, limits: FetchLimits) -> None
     network.look(url)
 
 
-def _video(answer: dict[str, Any], url: str, folder: Path, limits: FetchLimits) -> FetchedVideo:
+def _video(answer: dict[str, Any], url: str, folder: Path, network: Network, limits: FetchLimits) -> FetchedVideo:
     """The video that the process has left in `folder`. Nothing of its answer is taken for true but the description."""
-    path = folder / NAME
-    if answer.get("files") != 1 or not path.exists() or not stat.S_ISREG(path.lstat().st_mode):
+    path, pictures, sound = folder / NAME, folder / PICTURES_NAME, folder / SOUND_NAME
+    parts = {1: (path,), 2: (pictures, sound)}.get(answer.get("files", 0), ())
+    if not parts or not all(part.exists() and stat.S_ISREG(part.lstat().st_mode) for part in parts):
         raise TransientError("yt-dlp ended without a file", url, "try again")
-    with path.open("rb") as stream:
-        kind = page_kind(stream.read(_HEAD_BYTES), "")
-    if kind:
-        raise NoVideoError(f"the site sent {kind}, not a video", url, "try again later, or update yt-dlp")
+    if sum(part.lstat().st_size for part in parts) > limits.max_bytes:
+        raise too_large(url, limits)
+    for part in parts:
+        with part.open("rb") as stream:
+            kind = page_kind(stream.read(_HEAD_BYTES), "")
+        if kind:
+            raise NoVideoError(f"the site sent {kind}, not a video", url, "try again later, or update yt-dlp")
+    if len(parts) > 1:
+        path.unlink(missing_ok=True)  # whatever else a process that was taken over has left there
+        join(pictures, sound, path, url, limits, remaining_s=lambda: network.remaining_s, look=lambda: network.look(url))
+        for part in parts:
+            part.unlink()
     return local_video(str(path), limits, metadata_from(described(answer.get("info")), url))
 
 

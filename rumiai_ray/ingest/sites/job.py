@@ -1,4 +1,4 @@
-"""What the parent asks of the process that runs yt-dlp, and what may come back."""
+"""What the parent asks of the processes that run yt-dlp and that join its files, and what may come back."""
 
 from __future__ import annotations
 
@@ -40,6 +40,8 @@ class SiteJob:
     memory_bytes: int
     cpu_s: float
     impersonate: bool
+    resolution_px: int
+    """See `FetchLimits.resolution_px`."""
     ca_bundle: str | None
     """File of trusted certificate authorities in place of the usual ones."""
 
@@ -52,6 +54,32 @@ class SiteJob:
         """Read what `to_json` wrote."""
         fields = json.loads(text)
         return cls(**{**fields, "hosts": hosts_from_json(fields["hosts"])})
+
+
+@dataclass(frozen=True)
+class JoinJob:
+    """Two files to put together; travels as JSON on standard input."""
+
+    pictures_fd: int
+    """Of the file with the pictures, open for reading."""
+    sound_fd: int
+    """Of the file with the sound, open for reading."""
+    output_fd: int
+    """Of the empty file that holds both afterwards, open for writing."""
+    parent_pid: int
+    max_bytes: int
+    """Of the output."""
+    memory_bytes: int
+    cpu_s: float
+
+    def to_json(self) -> str:
+        """What `from_json` reads."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> JoinJob:
+        """Read what `to_json` wrote."""
+        return cls(**json.loads(text))
 
 
 def hosts_to_json(hosts: SiteHosts) -> dict[str, Any]:

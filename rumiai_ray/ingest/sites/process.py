@@ -54,8 +54,8 @@ def site_hosts() -> SiteHosts:
 def _site_hosts(worker: str) -> SiteHosts:
     try:
         done = subprocess.run(  # noqa: S603 -- this Python, this package
-            _command(worker, "hosts"),
-            env=_environment(None),
+            command(worker, "hosts"),
+            env=environment(None),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             check=True,
@@ -79,12 +79,12 @@ class SiteProcess:
         try:
             with _anonymous_file(job.to_json()) as given:
                 self._process = subprocess.Popen(  # noqa: S603 -- this Python, this package
-                    _command(WORKER, "fetch"),
+                    command(WORKER, "fetch"),
                     stdin=given,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
                     pass_fds=(output_fd,),
-                    env=_environment(job),
+                    env=environment(job),
                     cwd=job.folder,
                     start_new_session=True,
                 )
@@ -183,12 +183,14 @@ def message_of(line: bytes, url: str) -> dict[str, Any] | None:
     return None
 
 
-def _command(worker: str, task: str) -> Sequence[str]:
+def command(worker: str, *tasks: str) -> Sequence[str]:
+    """The command line of a module of this package as a process of its own."""
     # -P: a working directory, with its `types.py`, must not come before the standard library. -S: the search path is handed over whole.
-    return (sys.executable, "-P", "-S", "-m", worker, task)
+    return (sys.executable, "-P", "-S", "-m", worker, *tasks)
 
 
-def _environment(job: SiteJob | None) -> dict[str, str]:
+def environment(job: SiteJob | None) -> dict[str, str]:
+    """All the environment that such a process has; None for one that runs no yt-dlp."""
     # The standard library first: the caller's search path can begin with a working directory that holds a `types.py`.
     standard = (sysconfig.get_path("stdlib"), sysconfig.get_config_var("DESTSHARED"))
     search_path = os.pathsep.join(dict.fromkeys(filter(None, [*standard, str(_IMPORT_ROOT), *sys.path])))

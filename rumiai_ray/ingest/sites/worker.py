@@ -12,7 +12,6 @@ import os
 import resource
 import signal
 import sys
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from rumiai_ray.confinement import Confinement, confine
@@ -112,7 +111,7 @@ def _fetch(job: SiteJob, extractor: str) -> dict[str, Any]:
         info = downloader.extract_info(job.url, ie_key=extractor)
     if not info or info.get("_type", "video") in _LISTS:
         raise NoVideoError("a list of videos, not a video", job.url, "give the addresses of its videos one by one")
-    files = [Path(done["filepath"]) for done in info.get("requested_downloads") or ()]
+    files = [path for done in info.get("requested_downloads") or () for path in done.get("filepaths") or (done["filepath"],)]
     return {"kind": "video", "files": len(files), "info": described(info)}
 
 

@@ -24,7 +24,7 @@ from yt_dlp.networking.exceptions import HTTPError
 from yt_dlp.utils import variadic
 
 from rumiai_ray.errors import MediaError
-from rumiai_ray.ingest.saving import NAME
+from rumiai_ray.ingest.saving import NAME, PICTURES_NAME, SOUND_NAME
 from rumiai_ray.ingest.sites.hosts import SiteHosts, literals_of
 from rumiai_ray.logs import swallowed
 
@@ -35,10 +35,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_FORMAT = "b[protocol^=http]/b[protocol^=m3u8]"
-"""The best file with picture and sound; where a post's files all lack the same one, the best of those, so that a silent video is
-taken (and a slideshow's music, which the worker refuses). Picture and sound in separate files are not: to join them takes ffmpeg on
-downloaded data, outside the decoder's limits."""
+_FORMAT = "/".join(f"bv*[protocol^={by}]+ba[protocol^={by}]/b[protocol^={by}]" for by in ("http", "m3u8"))
+"""The best pictures, with the best sound where these have none; then the best file with both. Where a post's files all lack the same one,
+the best of those, so that a silent video is taken (and a slideshow's music, which the worker refuses)."""
 
 # Plugins are code in the user's configuration directories and on sys.path, loaded when the first YoutubeDL is made.
 yt_dlp.globals.plugin_dirs.value = []
@@ -171,25 +170,35 @@ class ConfinedYoutubeDL(YoutubeDL):  # type: ignore[misc]  # no types in yt-dlp
     Args:
         job: says where, through what, and how much.
         refuse: called with the description of a post, its format chosen, before anything of it is downloaded; raises to refuse.
-        progress: called with the bytes on disk and the bytes announced (or None) after every block; raises to stop.
+        progress: called with the bytes on disk and the bytes announced (or None) after every block; raises to stop. Both are sums
+            over the files of a post.
     """
 
     def __init__(self, job: SiteJob, *, refuse: Callable[[dict[str, Any]], None], progress: Callable[[int, int | None], None]) -> None:
         self._job = job
+        self._refuse = refuse
+        self._done_bytes = 0
+        """Of a post's files before the one that is being downloaded."""
+        self._is_part = False
 
         def match_filter(info: dict[str, Any], *, incomplete: bool) -> None:
-            if not incomplete:
+            if not incomplete and not self._is_part:
                 refuse(info)
 
         def hook(state: dict[str, Any]) -> None:
             if state["status"] == "downloading":
-                progress(state.get("downloaded_bytes") or 0, state.get("total_bytes"))
+                announced = state.get("total_bytes")
+                progress(
+                    self._done_bytes + (state.get("downloaded_bytes") or 0), None if announced is None else self._done_bytes + announced
+                )
 
         super().__init__(
             {
                 **_FIXED,
                 "outtmpl": {"default": NAME},
                 "paths": {"home": job.folder},
+                # the largest picture whose shorter side is no longer, else the smallest one
+                "format_sort": [f"res:{job.resolution_px}"],
                 "proxy": job.proxy,
                 "socket_timeout": job.stall_s,
                 # In memory: yt-dlp writes cookies back on close, and several workers share one file.
@@ -210,6 +219,26 @@ class ConfinedYoutubeDL(YoutubeDL):  # type: ignore[misc]  # no types in yt-dlp
     def extract_info(self, url: str, download: bool = True, ie_key: str | None = None, *args: Any, **kwargs: Any) -> Any:  # noqa: FBT001, FBT002 -- yt-dlp's signature
         """As yt-dlp does it, but an address without a chosen extractor, as short links end in, is not matched with all patterns."""
         return super().extract_info(url, download, ie_key or extractor_of(url, self._job.hosts) or "UnsupportedURL", *args, **kwargs)
+
+    def process_info(self, info: dict[str, Any]) -> None:
+        """As yt-dlp does it, but a post's pictures and sound in two files are each left under a name of ours.
+
+        yt-dlp itself gives up on them without ffmpeg, which it must not find.
+        """
+        parts = info.pop("requested_formats", None)
+        if parts is None:
+            super().process_info(info)
+            return
+        self._refuse(info)
+        self._is_part = True
+        info["filepaths"] = []
+        for part in parts:
+            name = SOUND_NAME if part.get("vcodec") == "none" else PICTURES_NAME
+            self.params["outtmpl"]["default"] = name
+            super().process_info({**info, **part})
+            path = Path(self._job.folder, name)
+            self._done_bytes += path.stat().st_size
+            info["filepaths"].append(str(path))
 
     def build_request_director(self, handlers: Iterable[Any], preferences: object = None) -> Any:
         """With each of yt-dlp's handlers bound to the proxy; those that cannot use one (WebSockets) are left out."""

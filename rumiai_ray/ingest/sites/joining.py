@@ -1,0 +1,137 @@
+"""Pictures and sound that a site serves as two files, put together into one: by PyAV, in a process as confined as the decoder's."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from rumiai_ray.errors import MediaError, TransientError
+from rumiai_ray.ingest.local import open_regular
+from rumiai_ray.ingest.sites import process as _site_process
+from rumiai_ray.ingest.sites.job import JoinJob
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from rumiai_ray.ingest.limits import FetchLimits
+
+_WORKER = "rumiai_ray.ingest.sites.join_worker"
+_LOOK_EVERY_S = 0.5
+_HEADER_BYTES = 2**20
+"""Allowance for what a container adds to its streams' packets, beside a twentieth of these."""
+_MAX_ANSWER_BYTES = 2**14
+_HINT = "the site may have sent half a file: try again later"
+
+
+def join(
+    pictures: Path, sound: Path, target: Path, url: str, limits: FetchLimits, *, remaining_s: Callable[[], float], look: Callable[[], None]
+) -> None:
+    """Write the pictures of one file and the sound of another into `target`. Packets are copied: nothing is decoded or encoded.
+
+    Args:
+        pictures: the file whose best video stream is taken.
+        sound: the file whose best audio stream is taken.
+        target: not there yet; removed where this fails.
+        url: the post, for messages.
+        limits: memory and CPU time of the process.
+        remaining_s: the time left.
+        look: called twice a second while the process works; raises to end it.
+
+    Raises:
+        MediaError: one of them cannot be read to its end, or takes more than `limits`.
+        TransientError: the process cannot be started or was killed, or the time is up.
+    """
+    with (
+        open_regular(str(pictures)) as pictures_file,
+        open_regular(str(sound)) as sound_file,
+        target.open("xb") as target_file,
+    ):
+        size_bytes = sum(os.fstat(file.fileno()).st_size for file in (pictures_file, sound_file))
+        descriptors = (pictures_file.fileno(), sound_file.fileno(), target_file.fileno())
+        job = JoinJob(
+            *descriptors,
+            parent_pid=os.getpid(),
+            max_bytes=size_bytes + size_bytes // 20 + _HEADER_BYTES,
+            memory_bytes=limits.site_memory_bytes,
+            cpu_s=limits.site_cpu_s,
+        )
+        try:
+            status, said = _run(job, descriptors, url, remaining_s, look)
+            _check(status, said, url)
+        except BaseException:
+            target.unlink()
+            raise
+
+
+def _run(
+    job: JoinJob, descriptors: tuple[int, int, int], url: str, remaining_s: Callable[[], float], look: Callable[[], None]
+) -> tuple[int, bytes]:
+    """(exit status, answer) of the process."""
+    try:
+        process = subprocess.Popen(  # noqa: S603 -- this Python, this package
+            _site_process.command(_WORKER),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            pass_fds=descriptors,
+            env=_site_process.environment(None),
+            start_new_session=True,
+        )
+    except OSError as error:
+        hint = "the machine is short of processes or memory"
+        raise TransientError(f"the process that joins picture and sound cannot be started: {error.strerror}", url, hint) from error
+    try:
+        said = _answer(process, job, url, remaining_s, look)
+        return process.wait(), said
+    finally:
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                with suppress(BrokenPipeError):
+                    pipe.close()
+
+
+def _answer(process: subprocess.Popen[bytes], job: JoinJob, url: str, remaining_s: Callable[[], float], look: Callable[[], None]) -> bytes:
+    """All that the process says until it closes its end."""
+    if process.stdin is None or process.stdout is None:
+        raise AssertionError("both are pipes")
+    with suppress(BrokenPipeError):  # it has ended; its status says why
+        process.stdin.write(job.to_json().encode())
+        process.stdin.close()
+    poll = select.poll()
+    poll.register(process.stdout, select.POLLIN)
+    said = b""
+    while len(said) <= _MAX_ANSWER_BYTES:
+        if not remaining_s():
+            raise TransientError("joining picture and sound was stopped because the time is up", url, "try again")
+        look()
+        if poll.poll(min(_LOOK_EVERY_S, remaining_s()) * 1000):
+            block = os.read(process.stdout.fileno(), _MAX_ANSWER_BYTES)
+            if not block:
+                return said
+            said += block
+    raise MediaError("the process that joins picture and sound does not stop talking", url, _HINT)
+
+
+def _check(status: int, said: bytes, url: str) -> None:
+    """Raises where the answer is not that all went well. The process has been fed with strangers' bytes: it is not believed otherwise."""
+    if status == -signal.SIGKILL:
+        raise TransientError("the process that joins picture and sound was killed with SIGKILL", url, "the machine may be short of memory")
+    if status == -signal.SIGXCPU:
+        raise MediaError("joining picture and sound took too much CPU time", url, _HINT)
+    try:
+        answer = json.loads(said)
+        joined, what = answer["kind"] == "joined", str(answer.get("what", ""))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise MediaError(f"the process that joins picture and sound ended early with status {status}", url, _HINT) from error
+    if not joined:
+        raise MediaError(f"picture and sound are separate files: {what}", url, _HINT)

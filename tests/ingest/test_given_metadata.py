@@ -1,0 +1,81 @@
+"""A manifest's own figures fill what the source left open, and it is told apart who said what."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rumiai_ray.ingest.given import told
+from rumiai_ray.ingest.video import VideoMetadata
+
+NOTHING = VideoMetadata()
+
+
+def test_what_the_source_says_comes_before_what_the_manifest_says() -> None:
+    known = told(VideoMetadata(view_count=7, author="site"), {"view_count": "5", "likes": "3", "author": "export", "label": "x"})
+    assert (known.metadata.view_count, known.metadata.like_count, known.metadata.author) == (7, 3, "site")
+    assert known.origins == {"view_count": "source", "author": "source", "like_count": "manifest"}
+    assert known.notes == ()
+
+
+def test_a_measured_zero_of_the_source_is_kept() -> None:
+    known = told(VideoMetadata(like_count=0), {"like_count": "9"})
+    assert (known.metadata.like_count, known.origins) == (0, {"like_count": "source"})
+
+
+def test_an_export_of_a_scraper_is_understood() -> None:
+    columns = {
+        "text": "not a title", "playCount": "1200000", "diggCount": "34", "commentCount": "5.0", "shareCount": "1,234",
+        "createTimeISO": "2024-05-01T12:00:00.000Z", "authorMeta.name": "someone", "desc": "a caption",
+    }  # fmt: skip
+    known = told(NOTHING, columns)
+    said = known.metadata
+    assert (said.view_count, said.like_count, said.comment_count, said.share_count) == (1_200_000, 34, 5, 1234)
+    assert (said.author, said.description, said.title) == ("someone", "a caption", None)
+    assert said.uploaded_at == datetime(2024, 5, 1, 12, tzinfo=UTC)
+    assert set(known.origins.values()) == {"manifest"}
+
+
+@pytest.mark.parametrize("text", ["1.2M", "-5", "1,2", "about 7", "nan", "7e3", "0x10", "٣", "1.5"])
+def test_what_is_no_count_stays_null_and_is_noted(text: str) -> None:
+    known = told(NOTHING, {"views": text})
+    assert (known.metadata.view_count, known.origins) == (None, {})
+    assert known.notes == (f"views: {text!r} is no whole number, left out of the typed columns",)
+
+
+@pytest.mark.parametrize(
+    ("text", "at"),
+    [
+        ("1714564800", datetime(2024, 5, 1, 12, tzinfo=UTC)),
+        ("1714564800.0", datetime(2024, 5, 1, 12, tzinfo=UTC)),
+        ("2024-05-01T14:00:00+02:00", datetime(2024, 5, 1, 12, tzinfo=UTC)),
+        ("2024-05-01", None),
+        ("2024-05-01 12:00:00", None),
+        ("yesterday", None),
+        ("0001-01-01T00:00:00+14:00", None),
+    ],
+)
+def test_only_an_exact_time_is_one(text: str, at: datetime | None) -> None:
+    known = told(NOTHING, {"posted_at": text})
+    assert known.metadata.uploaded_at == at
+    assert bool(known.notes) == (at is None)
+
+
+def test_the_first_column_that_is_not_blank_counts() -> None:
+    known = told(NOTHING, {"views": " ", " Play_Count ": "8"})
+    assert (known.metadata.view_count, known.notes) == (8, ())
+
+
+def test_a_count_beyond_64_bits_is_bounded_and_noted() -> None:
+    known = told(NOTHING, {"likes": "9" * 5000})
+    assert known.metadata.like_count == 2**63 - 1
+    assert any("beyond 64 bits" in note for note in known.notes)
+
+
+@given(st.dictionaries(st.sampled_from(["views", "likes", "posted_at", "author", "title", "caption"]), st.text()))
+def test_no_text_ends_in_an_exception(columns: dict[str, str]) -> None:
+    known = told(NOTHING, columns)
+    assert {name for name, who in known.origins.items() if who == "manifest"} == set(known.origins)
