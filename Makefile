@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help python venv debian weights demo check test chaos hostile soak attribution cluster-test scale bench bench-plain report-times soak-real lint dictionary constraints clean
+.PHONY: help python venv debian weights demo check test chaos hostile soak attribution cluster-test scale bench bench-gate bench-plain report-times soak-real lint dictionary constraints clean
 
 NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell $(name) $(NEW_ENOUGH) 2>/dev/null && command -v $(name))))
@@ -35,7 +35,7 @@ endif
 SHARED_WEIGHTS := $(abspath ../shared/weights)
 ifeq ($(RUMIAI_WEIGHTS_DIR),)
 ifneq ($(wildcard $(SHARED_WEIGHTS)),)
-test bench bench-plain soak-real: export RUMIAI_WEIGHTS_DIR := $(SHARED_WEIGHTS)
+test bench bench-gate bench-plain soak-real: export RUMIAI_WEIGHTS_DIR := $(SHARED_WEIGHTS)
 endif
 endif
 
@@ -109,6 +109,9 @@ bench: $(STAMP) weights $(BENCH)/clips/clips.txt ## measure the engine beside it
 
 bench-plain: $(STAMP) weights $(BENCH)/clips/clips.txt ## the second half of `bench`: README's table, this project beside the plain script (12 minutes)
 	PYTHONPATH=.:tests/support $(BIN)/python tests/benchmarks/beside_plain.py $(BENCH)/clips/clips.txt $(BENCH)/plain $(PLAIN_ARGS)
+
+bench-gate: $(STAMP) weights $(BENCH)/clips/clips.txt ## CPU-seconds a clip of each model against the committed baseline; fails with the name of what grew
+	PYTHONPATH=.:tests/support $(BIN)/python tests/benchmarks/gate.py $(BENCH)/clips/clips.txt tests/benchmarks/gate_baseline.json $(GATE_ARGS)
 
 report-times: $(STAMP) ## how long each page of REPORT (a directory that `rumiai-ray report` wrote) takes to open in headless Chromium
 	PYTHONPATH=tests/support $(BIN)/python tests/benchmarks/open_report.py $(REPORT)

@@ -60,7 +60,7 @@ def test_models_that_were_asked_nothing_have_no_ceiling() -> None:
 
 def test_a_model_alone_is_asked_once_about_every_row_that_wants_it_and_its_cpu_time_is_seen() -> None:
     cost = measure_alone(BURNER, WORKS, source_sha256())
-    assert cost.calls == 4
+    assert (cost.calls, cost.rows) == (4, 4)
     assert cost.cpu_s >= 4 * fakes.BURNT_S
     assert cost.seconds >= 4 * fakes.BURNT_S
     assert cost.load_s > 0

@@ -46,6 +46,8 @@ class Alone:
     """The most GPU memory it took, loading included; None on a CPU."""
     gpu_busy: float | None = None
     """Share of the calls' time in which the GPU was at work; None on a CPU."""
+    rows: int = 0
+    """Rows in all answers, before assembly."""
 
 
 def measure_alone(plan: ModelPlan, works: Sequence[Work], code_sha256: str) -> Alone:
@@ -88,18 +90,19 @@ def _measure(plan: ModelPlan, works: Sequence[Work], code_sha256: str) -> Alone:
             _ask(actor, plan.name, work)
         if watch is not None:
             watch.start_over()
-        seconds = cpu_s = 0.0
+        seconds, cpu_s, rows = 0.0, 0.0, 0
         for work in works:
             took = _ask(actor, plan.name, work)
-            seconds, cpu_s = seconds + took[0], cpu_s + took[1]
+            seconds, cpu_s, rows = seconds + took[0], cpu_s + took[1], rows + took[2]
         actor.close()
     frames = sum(len(work.wanted[plan.name]) for work in works)
-    return Alone(load_s, len(works), seconds, cpu_s, frames, *((watch.memory_gb, watch.busy) if watch else (None, None)))
+    memory_gb, busy = (watch.memory_gb, watch.busy) if watch else (None, None)
+    return Alone(load_s, len(works), seconds, cpu_s, frames, memory_gb, busy, rows)
 
 
-def _ask(actor: ModelActor, name: str, work: Work) -> tuple[float, float]:
-    """(wall, CPU) seconds of one call."""
-    images = None
+def _ask(actor: ModelActor, name: str, work: Work) -> tuple[float, float, int]:
+    """(wall, CPU) seconds of one call, and the rows it gave."""
+    images, answer = None, None
     if work.frames is not None:
         images = np.stack([rgb(work.frames.jpegs[at], work) for at in work.wanted[name]])
         images.flags.writeable = False
@@ -107,14 +110,14 @@ def _ask(actor: ModelActor, name: str, work: Work) -> tuple[float, float]:
     if work.frames is not None and images is not None:
         chosen = list(work.wanted[name])
         size_px = (work.source_width_px, work.source_height_px)
-        actor.predict_frames(
+        answer = actor.predict_frames(
             "alone", images, tuple(range(len(images))), work.frames.frame_index[chosen], work.frames.time_s[chosen], size_px
         )
     elif work.audio is not None:
-        actor.predict_audio("alone", work.audio)
+        answer = actor.predict_audio("alone", work.audio)
     elif work.thumbnails is not None:
-        actor.predict_thumbnails("alone", work.thumbnails)
-    return time.perf_counter() - began, _cpu_s() - cpu_began
+        answer = actor.predict_thumbnails("alone", work.thumbnails)
+    return time.perf_counter() - began, _cpu_s() - cpu_began, answer.rows if answer else 0
 
 
 def _cpu_s() -> float:

@@ -1,0 +1,112 @@
+"""`tests/benchmarks/gate.py`: what fails it, by which name, and which baselines it refuses. `make bench-gate` runs it on real clips."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fakes
+from rumiai_ray.frames.types import AUDIO_RATE_HZ
+from rumiai_ray.models.base import AudioChunk
+
+HERE = Path(__file__).parent
+
+
+def _script(name: str) -> Any:
+    spec = importlib.util.spec_from_file_location(name, HERE / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+gate = _script("gate")
+ROWS = {"ocr": 120, "yolo": 300}
+
+
+def a_round(ocr: float = 2.0, yolo: float = 1.0, rows: dict[str, int] | None = None) -> Any:
+    parts = {"decode": 0.1, "ocr": ocr, "yolo": yolo}
+    return gate.Round(parts | {"whole": sum(parts.values())}, rows or ROWS, 1.0)
+
+
+TEN = [a_round(ocr=2.0 + wobble, yolo=1.0 - wobble / 2) for wobble in (0.0, 0.02, -0.02, 0.04, -0.04, 0.01, -0.01, 0.03, -0.03, 0.0)]
+
+
+@pytest.fixture
+def baseline() -> Any:
+    return gate.baseline_of(TEN, 12)
+
+
+def test_what_costs_as_much_as_before_passes(baseline: Any) -> None:
+    assert gate.verdict(TEN[:3], baseline) == []
+    assert gate.verdict([a_round(ocr=1.0)] * 3, baseline) == [], "what became cheaper is no regression"
+
+
+@pytest.mark.parametrize(("slower", "named"), [({"yolo": 1.3}, "yolo"), ({"ocr": 2.6}, "ocr"), ({"yolo": 1.2}, "yolo")])
+def test_what_grew_by_a_fifth_or_more_is_named_and_nothing_that_did_not(baseline: Any, slower: dict[str, float], named: str) -> None:
+    wrong = gate.verdict([a_round(slower.get("ocr", 2.0), slower.get("yolo", 1.0))] * 3, baseline)
+    assert wrong[0].startswith(f"{named} grew by ")
+    assert {line.split()[0] for line in wrong} <= {named, "whole"}
+
+
+def test_one_slow_round_of_three_is_noise(baseline: Any) -> None:
+    assert gate.verdict([a_round(), a_round(yolo=1.5), a_round()], baseline) == []
+
+
+def test_other_row_counts_fail_however_cheap_they_were(baseline: Any) -> None:
+    assert gate.verdict([a_round(yolo=0.5, rows=ROWS | {"yolo": 299})] * 3, baseline) == ["yolo gave 299 rows, not 300"]
+
+
+def test_a_part_that_the_baseline_does_not_know_fails(baseline: Any) -> None:
+    (wrong,) = gate.verdict(TEN[:3], replace(baseline, ratios={"decode": 0.1, "ocr": 2.0, "whole": 3.1}))
+    assert "write a new one" in wrong
+
+
+def test_the_tolerance_is_three_deviations_of_the_ten_rounds_and_never_less_than_a_twentieth(baseline: Any) -> None:
+    assert baseline.tolerances["decode"] == gate.LEAST_TOLERANCE
+    spread = [one.ratios["ocr"] / 2.0 for one in TEN]
+    assert baseline.tolerances["ocr"] == round(max(0.05, 3 * float(np.std(spread, ddof=1))), 3)
+
+
+def test_a_machine_on_which_a_fifth_would_pass_as_noise_makes_no_baseline() -> None:
+    with pytest.raises(ValueError, match=r"too noisy for a baseline: yolo \(\d+%\)"):
+        gate.baseline_of([a_round(yolo=1.0 + wobble) for wobble in (0.0, 0.2, -0.2, 0.1, -0.1)], 12)
+
+
+def test_rounds_that_found_different_things_make_no_baseline() -> None:
+    with pytest.raises(ValueError, match="different rows"):
+        gate.baseline_of([a_round(), a_round(rows=ROWS | {"ocr": 119})], 12)
+
+
+def test_the_committed_baseline_would_let_no_growth_of_a_fifth_pass() -> None:
+    held = gate.Baseline(**json.loads((HERE / "gate_baseline.json").read_text(encoding="utf-8")))
+    assert held.rounds == gate.BASELINE_ROUNDS
+    assert held.ratios.keys() == held.tolerances.keys() == {*held.rows, gate.DECODE, gate.WHOLE}
+    assert max(held.tolerances.values()) < gate.NOISY
+
+
+def test_a_planted_slowdown_costs_as_much_more_as_it_says_and_changes_no_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    slowed = _script("slowed")
+    monkeypatch.setattr(slowed, "model_class", lambda _: fakes.Listener)
+    monkeypatch.setenv("GATE_PLANTED_FACTOR", "1.3")
+    plan = fakes.plan("ears", "Listener", behave="burn")
+    chunk = AudioChunk(np.full(AUDIO_RATE_HZ, 7, np.int16), 0.0)
+    began_s = time.process_time()
+    answer = slowed.ears(plan).predict(chunk)
+    assert time.process_time() - began_s >= 1.3 * fakes.BURNT_S
+    assert answer.tables["heard"]["number"].to_pylist() == [7]
+
+
+def test_a_family_that_is_not_there_cannot_be_slowed() -> None:
+    with pytest.raises(AttributeError):
+        _ = _script("slowed").nobody
