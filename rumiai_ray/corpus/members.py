@@ -84,11 +84,11 @@ def check_comparable(runs: Sequence[Run]) -> None:
         ConfigError: they are not; the message names the differences.
     """
     newest = comparable_parts(runs[-1].manifest)
-    found = {run.run_id: differences(comparable_parts(run.manifest), newest) for run in runs}
-    different = {run_id: parts for run_id, parts in found.items() if parts}
+    found = [(run, differences(comparable_parts(run.manifest), newest)) for run in runs]
+    different = [(run, parts) for run, parts in found if parts]
     if not different:
         return
-    lines = [f"  {run_id}: {_first(parts, _DIFFERENCES_NAMED)}" for run_id, parts in list(different.items())[:_RUNS_NAMED]]
+    lines = [f"  {run.run_id}: {_first(parts, _DIFFERENCES_NAMED)}" for run, parts in different[:_RUNS_NAMED]]
     if len(different) > _RUNS_NAMED:
         lines.append(f"  and {len(different) - _RUNS_NAMED} more runs")
     raise ConfigError(
