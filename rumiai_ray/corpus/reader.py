@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from rumiai_ray.corpus.choice import Choice
     from rumiai_ray.runs.reader import Run
 
+_ROWS_AT_A_TIME = 10_000
+
 
 @dataclass(frozen=True)
 class Corpus:
@@ -88,10 +90,16 @@ class Corpus:
             ConfigError: there is no such table, or the table has no such column; or DuckDB is not installed.
             StorageError: a run is damaged.
         """
-        if name not in self.tables():
-            raise ConfigError(f"no table {name!r}", self.run_id, f"it has {', '.join(self.tables())}")
-        wanted = "*" if columns is None else ", ".join(map(identifier, columns))
-        return as_declared(name, self.query(f"SELECT {wanted} FROM {identifier(name)}"))  # noqa: S608 -- names, quoted
+        with self._answered(self._select(name, columns)) as answer:
+            return as_declared(name, answer.to_arrow_table())
+
+    def batches(self, name: str) -> Iterator[pa.Table]:
+        """As `table`, some rows at a time: a table of a large corpus need not fit into memory. At least one batch, without rows perhaps."""
+        with self._answered(self._select(name)) as answer:
+            reader = answer.to_arrow_reader(_ROWS_AT_A_TIME)
+            yield as_declared(name, reader.schema.empty_table())
+            for batch in reader:
+                yield as_declared(name, pa.Table.from_batches([batch]))
 
     def query(self, sql: str, *, external_access: bool = False) -> pa.Table:
         """The answer to an SQL query (DuckDB) over all tables; only those whose names stand in it are opened.
@@ -104,6 +112,19 @@ class Corpus:
             ConfigError: DuckDB is not installed, or cannot make sense of the query; or the query is not a SELECT.
             StorageError: a run is damaged.
         """
+        with self._answered(sql, external_access=external_access) as answer:
+            rows: pa.Table = answer.to_arrow_table()
+            return rows
+
+    def _select(self, name: str, columns: list[str] | None = None) -> str:
+        if name not in self.tables():
+            raise ConfigError(f"no table {name!r}", self.run_id, f"it has {', '.join(self.tables())}")
+        wanted = "*" if columns is None else ", ".join(map(identifier, columns))
+        return f"SELECT {wanted} FROM {identifier(name)}"  # noqa: S608 -- names, quoted
+
+    @contextmanager
+    def _answered(self, sql: str, *, external_access: bool = False) -> Iterator[duckdb.DuckDBPyRelation]:
+        """The answer to a statement, while the database is open that gives it."""
         words = {word.lower() for word in re.findall(r"\w+", sql)}
         tables = self.tables()
         # `SHOW TABLES` names none and means all.
@@ -118,8 +139,7 @@ class Corpus:
             answer = database.sql(sql)
             if answer is None:
                 raise ConfigError("gives no rows", sql, "ask with SELECT")
-            rows: pa.Table = answer.to_arrow_table()
-            return rows
+            yield answer
 
     def _define(self, database: duckdb.DuckDBPyConnection, names: Iterable[str]) -> None:
         prepare(database, self._choice)
@@ -155,7 +175,7 @@ class Corpus:
             database.execute("SET TimeZone = 'UTC'")  # as the columns say; else the answer's type is this machine's
             try:
                 yield database
-            except duckdb.Error as error:
+            except (duckdb.Error, pa.ArrowException) as error:  # a stream of rows tells DuckDB's troubles as Arrow's
                 text = str(error)
                 if (path := next((path for path in paths if path in text), None)) is not None:
                     hint = "the run is damaged: restore the file, or leave the run out"
