@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -130,7 +130,7 @@ def test_a_run_that_was_resumed_later_is_judged_by_each_commit(out: Path) -> Non
     ids=["models", "backend", "precision", "weights", "model setting", "setting", "sampling", "schema"],
 )
 def test_runs_that_differ_in_what_they_say_are_refused_with_the_difference_unless_mixed_ones_are_allowed(
-    out: Path, changes: dict[str, object], named: str
+    out: Path, changes: dict[str, Any], named: str
 ) -> None:
     made_run(out, "one", [Commit(1, [Made("a.mp4", "a")])])
     made_run(out, "two", [Commit(2, [Made("b.mp4", "b")])], **changes)
@@ -154,7 +154,7 @@ def test_runs_that_differ_in_what_they_say_are_refused_with_the_difference_unles
     ],
     ids=["source", "packages", "execution setting", "device", "model's execution setting"],
 )
-def test_runs_that_differ_in_how_they_went_are_read_together(out: Path, changes: dict[str, object]) -> None:
+def test_runs_that_differ_in_how_they_went_are_read_together(out: Path, changes: dict[str, Any]) -> None:
     made_run(out, "one", [Commit(1, [Made("a.mp4", "a")])])
     made_run(out, "two", [Commit(2, [Made("b.mp4", "b")])], **changes)
     assert corpus_of(out).table("videos").num_rows == 2
