@@ -6,12 +6,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rumiai_ray.corpus.reader import open_corpus
     from rumiai_ray.python_api import analyze, batch
     from rumiai_ray.runs.reader import open_run
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "analyze", "batch", "open_run"]
-_MODULES = {"analyze": "rumiai_ray.python_api", "batch": "rumiai_ray.python_api", "open_run": "rumiai_ray.runs.reader"}
+__all__ = ["__version__", "analyze", "batch", "open_corpus", "open_run"]
+_MODULES = {
+    "analyze": "rumiai_ray.python_api",
+    "batch": "rumiai_ray.python_api",
+    "open_corpus": "rumiai_ray.corpus.reader",
+    "open_run": "rumiai_ray.runs.reader",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -259,6 +259,12 @@ class Store:
         """Whether it is a directory of this machine, as opposed to an object store."""
         return self._local
 
+    @property
+    def protocol(self) -> str:
+        """The file system's name, as it begins an address: `file`, `s3`."""
+        protocols: str | tuple[str, ...] = self.fs.protocol
+        return protocols if isinstance(protocols, str) else protocols[0]
+
     @cached_property
     def _local(self) -> bool:
         return isinstance(self.fs, LocalFileSystem)

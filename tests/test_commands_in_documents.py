@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import typer
 
+from report_run import plain_rows, write_run
+from rumiai_ray import open_corpus
 from rumiai_ray.cli.app import _VERBS, command_line
 from rumiai_ray.runs.find import find_run
 from rumiai_ray.runs.writer import RunWriter
@@ -53,10 +55,29 @@ def test_a_command_that_a_page_shows_is_understood(page: str, line: str) -> None
     command.make_context(name, rest)  # raises where an option or an argument is not known
 
 
-@pytest.mark.parametrize("sql", [shlex.split(line, comments=True)[-1] for _, line in commands() if line.startswith("rumiai-ray query")])
+QUERIES = [shlex.split(line, comments=True)[-1] for _, line in commands() if line.startswith("rumiai-ray query")]
+OF_CORPORA = [
+    next(word for word in shlex.split(line, comments=True) if word.startswith("SELECT"))
+    for _, line in commands()
+    if line.startswith("rumiai-ray corpus query")
+]
+
+
+@pytest.mark.parametrize("sql", QUERIES)
 def test_a_query_that_a_page_shows_is_answered(sql: str, tmp_path: Path) -> None:
     RunWriter.create(tmp_path, manifest()).finish("complete", {})
     assert find_run(RUN_ID, tmp_path).query(sql).column_names
+
+
+@pytest.mark.parametrize("sql", [*QUERIES, *OF_CORPORA])
+def test_a_query_that_a_page_shows_is_answered_by_a_corpus_and_of_one_run_as_by_the_run(sql: str, tmp_path: Path) -> None:
+    assert OF_CORPORA
+    run = write_run(tmp_path, {"clip": plain_rows(), "other": plain_rows()}, dead=("gone",))
+    answer = open_corpus([run.store.uri()]).query(sql)
+    assert answer.column_names
+    if sql in QUERIES:
+        ours, theirs = ([repr(row) for row in rows.to_pylist()] for rows in (answer, run.query(sql)))
+        assert sorted(ours) == sorted(theirs)
 
 
 @pytest.mark.parametrize(

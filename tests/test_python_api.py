@@ -11,6 +11,7 @@ import rumiai_ray
 from report_run import plain_rows, write_run
 from rumiai_ray.cli import analyze as _analyze
 from rumiai_ray.cli import batch as _batch
+from rumiai_ray.corpus.reader import Corpus
 from rumiai_ray.errors import ConfigError
 from rumiai_ray.runs.reader import Run
 from rumiai_ray.runs.writer import RunWriter
@@ -85,7 +86,11 @@ def examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("examples")
-@pytest.mark.parametrize("public", [rumiai_ray.analyze, rumiai_ray.batch, rumiai_ray.open_run, Run], ids=lambda public: public.__name__)
+@pytest.mark.parametrize(
+    "public",
+    [rumiai_ray.analyze, rumiai_ray.batch, rumiai_ray.open_corpus, rumiai_ray.open_run, Corpus, Run],
+    ids=lambda public: public.__name__,
+)
 def test_every_public_function_and_class_has_an_example_that_runs(public: Any) -> None:
     (example,) = doctest.DocTestFinder(recurse=False).find(public, public.__name__, globs={})
     assert example.examples
@@ -94,4 +99,4 @@ def test_every_public_function_and_class_has_an_example_that_runs(public: Any) -
 
 
 def test_the_examples_cover_the_public_names() -> None:
-    assert {*rumiai_ray.__all__} == {"__version__", "analyze", "batch", "open_run"}
+    assert {*rumiai_ray.__all__} == {"__version__", "analyze", "batch", "open_corpus", "open_run"}

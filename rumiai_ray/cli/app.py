@@ -50,6 +50,8 @@ _VERBS = {
     "frames": "frames",
     "weights": "weights",
     "runs": "runs",
+    "corpus": "corpus",
+    "manifest": "manifest",
 }
 """The module of each verb, here in `rumiai_ray.cli`, in the order `--help` shows them."""
 _VERBOSE = re.compile("--verbose|-v+")

@@ -28,6 +28,13 @@ _LEGIBLE = 20
 _DIGEST = re.compile("[0-9a-f]{64}")
 """A video's key; its beginning tells it from all others of a run."""
 
+Sql = Annotated[str, typer.Argument(metavar="SQL", help="One statement, tables by their names.", show_default=False)]
+AsCsv = Annotated[bool, typer.Option("--csv", help="CSV on stdout, null as an empty cell.")]
+AsJson = Annotated[bool, typer.Option("--json", help="A JSON array of objects on stdout.")]
+ExternalAccess = Annotated[
+    bool, typer.Option("--external-access", help="Let the statement read and write files and load extensions; only for SQL of your own.")
+]
+
 
 def add_to(app: typer.Typer) -> None:
     """Add the verb."""
@@ -37,33 +44,39 @@ def add_to(app: typer.Typer) -> None:
 @with_settings("out")
 def query(
     run: RunName,
-    sql: Annotated[str, typer.Argument(metavar="SQL", help="One statement, tables by their names.", show_default=False)],
+    sql: Sql,
     config: BaseConfig,
-    as_csv: Annotated[bool, typer.Option("--csv", help="CSV on stdout, null as an empty cell.")] = False,  # noqa: FBT002 -- typer's way
+    as_csv: AsCsv = False,  # noqa: FBT002 -- typer's way
     csv_raw: CsvRaw = False,  # noqa: FBT002
-    as_json: Annotated[bool, typer.Option("--json", help="A JSON array of objects on stdout.")] = False,  # noqa: FBT002
-    external_access: Annotated[  # noqa: FBT002
-        bool,
-        typer.Option("--external-access", help="Let the statement read and write files and load extensions; only for SQL of your own."),
-    ] = False,
+    as_json: AsJson = False,  # noqa: FBT002
+    external_access: ExternalAccess = False,  # noqa: FBT002
 ) -> None:
     """Ask a run's tables in SQL (DuckDB's): SELECT label, count(*) FROM objects GROUP BY label. Only committed rows are seen."""
     from rumiai_ray.runs.find import find_run  # noqa: PLC0415 -- pyarrow's import is not for `--help`
-    from rumiai_ray.runs.text import write_csv, write_json  # noqa: PLC0415
 
+    check_one_format(as_csv=as_csv, as_json=as_json)
+    answer(find_run(run, config.out).query(sql, external_access=external_access), as_csv=as_csv, csv_raw=csv_raw, as_json=as_json)
+
+
+def check_one_format(*, as_csv: bool, as_json: bool) -> None:
+    """Refuse two formats at once, before anything is asked."""
     if as_csv and as_json:
         raise typer.BadParameter("either --csv or --json")
-    rows = find_run(run, config.out).query(sql, external_access=external_access)
-    if as_csv or as_json:
-        if as_csv:
-            write_csv(rows, sys.stdout, raw=csv_raw)
-        else:
-            write_json(rows, sys.stdout)
-        return
-    _print(rows)
 
 
-def _print(rows: pa.Table) -> None:
+def answer(rows: pa.Table, *, as_csv: bool, csv_raw: bool, as_json: bool) -> None:
+    """Print the rows of an answer: as CSV, as JSON, or as a table for people."""
+    from rumiai_ray.runs.text import write_csv, write_json  # noqa: PLC0415 -- pyarrow's import is not for `--help`
+
+    if as_csv:
+        write_csv(rows, sys.stdout, raw=csv_raw)
+    elif as_json:
+        write_json(rows, sys.stdout)
+    else:
+        print_rows(rows)
+
+
+def print_rows(rows: pa.Table) -> None:
     """Print a table, or, where its columns do not fit side by side, one row after the other down the page."""
     console = SafeConsole()
     names = rows.column_names

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import pyarrow as pa
 
     from rumiai_ray.runs.commits import Log
@@ -24,6 +26,9 @@ class RunTables(Protocol):
 
     def table(self, name: str, columns: list[str] | None = None) -> pa.Table:
         """All committed rows of a table."""
+
+    def batches(self, name: str) -> Iterator[pa.Table]:
+        """As `table`, in parts of the same columns, at least one."""
 
 
 class RunRecords(Protocol):

@@ -155,6 +155,10 @@ class Run:
             raise ConfigError(f"table {name} has no column {missing[0]!r}", self.store.uri(), _about_column(name, missing[0]))
         return rows.select(columns) if columns is not None else rows
 
+    def batches(self, name: str) -> Iterator[pa.Table]:
+        """As `table`, for code that can take rows in parts: a run's table is one part, since every file is checked before any is used."""
+        yield self.table(name)
+
     def pandas(self, name: str, columns: list[str] | None = None) -> pd.DataFrame:
         """As `table`, for pandas, with Arrow-backed columns: an absent integer is `<NA>`, not a NaN among floats."""
         return to_pandas(self.table(name, columns))

@@ -10,33 +10,35 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TextIO
 
+import pyarrow as pa
+
 from rumiai_ray.shown import escaped, terminal_safe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    import pyarrow as pa
+    from collections.abc import Iterable, Iterator
 
 _ROWS_AT_A_TIME = 1000
 _FORMULA = re.compile(r"\A(?=[=+\-@\t\r\n＝＋－＠])|(?<=[;\t\r\n])(?=\s*[=+\-@＝＋－＠])")
 """Where a spreadsheet would begin to read a formula: at the beginning of a cell, or after what it may take for the end of one."""
 
 
-def write_csv(rows: pa.Table, file: TextIO, *, raw: bool = False) -> None:
+def write_csv(rows: pa.Table | Iterable[pa.Table], file: TextIO, *, raw: bool = False) -> None:
     """Write rows under a line of column names (RFC 4180): null is an empty cell, a list or a map is JSON, a time is ISO 8601.
 
     Args:
-        rows: of any table.
+        rows: of any table; or tables of the same columns, at least one, whose rows are written one after the other.
         file: where to.
         raw: leave texts as they are. Else a text that a spreadsheet would take for a formula gets an apostrophe before it, and characters
             that a terminal would obey become U+FFFD: titles and names are strangers'.
     """
     writer = csv.writer(file, lineterminator="\n")
     as_text = str if raw else _harmless
-    writer.writerow([as_text(name) for name in rows.column_names])
-    for record in _records(rows):
-        cells = (_cell(value) for value in record.values())
-        writer.writerow([as_text(cell) if isinstance(cell, str) else cell for cell in cells])
+    for number, part in enumerate([rows] if isinstance(rows, pa.Table) else rows):
+        if not number:
+            writer.writerow([as_text(name) for name in part.column_names])
+        for record in _records(part):
+            cells = (_cell(value) for value in record.values())
+            writer.writerow([as_text(cell) if isinstance(cell, str) else cell for cell in cells])
 
 
 def write_json(rows: pa.Table, file: TextIO) -> None:

@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
     from rumiai_ray.runs.protocols import RunTables
 
-_NO_DOWNLOADS = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+NO_DOWNLOADS = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
 """DuckDB otherwise fetches an extension from its maker's server when a query seems to want one."""
-_CLOSED = ("SET python_enable_replacements = false", "SET enable_external_access = false", "SET lock_configuration = true")
+CLOSED = ("SET python_enable_replacements = false", "SET enable_external_access = false", "SET lock_configuration = true")
 """After the tables are there: the statement reads them and nothing else, neither files nor this program's variables, writes no file, loads
 no extension, and cannot take any of that back."""
 
 
 def to_pandas(rows: pa.Table) -> pd.DataFrame:
     """Rows as a pandas data frame of Arrow-backed columns: an absent integer is `<NA>`, not a NaN among floats."""
-    pandas = _package("pandas", "pandas")
+    pandas = package("pandas", "pandas")
     frame: pd.DataFrame = rows.to_pandas(types_mapper=pandas.ArrowDtype)
     return frame
 
@@ -38,7 +38,7 @@ def to_polars(rows: pa.Table) -> pl.DataFrame:
     Raises:
         ConfigError: polars is not installed.
     """
-    frame: pl.DataFrame = _package("polars", "polars").from_arrow(rows)
+    frame: pl.DataFrame = package("polars", "polars").from_arrow(rows)
     return frame
 
 
@@ -49,7 +49,7 @@ def to_duckdb(run: RunTables, names: Iterable[str]) -> duckdb.DuckDBPyConnection
         ConfigError: DuckDB is not installed, or the run has no such table.
         StorageError: the run is damaged.
     """
-    database: duckdb.DuckDBPyConnection = _package("duckdb", "duckdb").connect(config=_NO_DOWNLOADS)
+    database: duckdb.DuckDBPyConnection = package("duckdb", "duckdb").connect(config=NO_DOWNLOADS)
     for name in names:
         database.register(name, run.table(name))
     return database
@@ -67,13 +67,13 @@ def query(run: RunTables, sql: str, *, external_access: bool = False) -> pa.Tabl
         ConfigError: DuckDB is not installed, or cannot make sense of the query; or the query gives no rows to show.
         StorageError: the run is damaged.
     """
-    errors = _package("duckdb", "duckdb").Error
+    errors = package("duckdb", "duckdb").Error
     tables = run.tables()
     words = {word.lower() for word in re.findall(r"\w+", sql)}
     # `SHOW TABLES` names none and means all.
     with to_duckdb(run, [name for name in tables if name in words] or tables) as database:
         try:
-            for statement in () if external_access else _CLOSED:
+            for statement in () if external_access else CLOSED:
                 database.execute(statement)
             answer = database.sql(sql)
             if answer is None:
@@ -84,7 +84,12 @@ def query(run: RunTables, sql: str, *, external_access: bool = False) -> pa.Tabl
     return rows
 
 
-def _package(name: str, extra: str) -> Any:
+def package(name: str, extra: str) -> Any:
+    """An optional package.
+
+    Raises:
+        ConfigError: it is not installed; the message names the extra that brings it.
+    """
     try:
         return import_module(name)
     except ModuleNotFoundError as error:

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from rumiai_ray.runs.reader import Run
+    from rumiai_ray.runs.protocols import RunTables
 
 PER_VIDEO = "person_framing"
 """The table with one row per video."""
@@ -28,8 +28,8 @@ _LEFT_OUT = {"run_id", "frame_store", "frames_key"}
 """Facts of the run rather than of the video."""
 
 
-def features(run: Run) -> tuple[pa.Table, list[str]]:
-    """One row per committed entry, in the order of the commits.
+def features(run: RunTables) -> tuple[pa.Table, list[str]]:
+    """One row per committed entry, in the order of the commits; of a corpus one row per video.
 
     Returns:
         The rows; and the tables this run does not have, whose columns are therefore not there.
@@ -53,7 +53,7 @@ def features(run: Run) -> tuple[pa.Table, list[str]]:
     return pa.table(columns), [name for name in (PER_VIDEO, WINDOWS) if name not in known]
 
 
-def _statuses(run: Run, keys: Iterable[str]) -> dict[str, Any]:
+def _statuses(run: RunTables, keys: Iterable[str]) -> dict[str, Any]:
     """How each model ended on each video: why a figure is absent."""
     rows = run.table("analyses", ["video_key", "model_name", "status"]).to_pylist()
     statuses = {(row["video_key"], row["model_name"]): row["status"] for row in rows}

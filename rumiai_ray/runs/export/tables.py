@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Literal
 
 import pyarrow as pa
@@ -13,18 +14,19 @@ from rumiai_ray.runs.text import write_csv
 from rumiai_ray.schema.registry import TABLES_BY_NAME
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from rumiai_ray.runs.reader import Run
+    from rumiai_ray.runs.protocols import RunTables
 
 TableFormat = Literal["csv", "parquet"]
 
 
-def export_tables(run: Run, directory: Path, kind: TableFormat, *, raw: bool = False) -> list[Path]:
+def export_tables(run: RunTables, directory: Path, kind: TableFormat, *, raw: bool = False) -> list[Path]:
     """Write every table of a run, empty ones too, to `<directory>/<table>.<kind>`.
 
     Args:
-        run: the run; nothing but its committed files is read.
+        run: the run, or a corpus; nothing but committed files is read.
         directory: new or empty, so that it never mixes two runs.
         raw: of CSV; see `write_csv`.
         kind: CSV has a list or a map as JSON in its cell; Parquet keeps types and the data dictionary.
@@ -42,29 +44,34 @@ def export_tables(run: Run, directory: Path, kind: TableFormat, *, raw: bool = F
         if any(directory.iterdir()):
             raise ConfigError("not empty", str(directory), "choose a new directory: tables of two runs must not mix")
         for name in run.tables():
-            rows = run.table(name)
             path = directory / f"{name}.{kind}"
             if kind == "csv":
                 with path.open("x", encoding="utf-8", newline="") as file:
-                    write_csv(rows, file, raw=raw)
+                    write_csv(run.batches(name), file, raw=raw)
             else:
-                declared = TABLES_BY_NAME.get(name)
-                if declared is not None and rows.schema.equals(declared.schema):
-                    # Rows of several files have lost what the schema says of the table as a whole.
-                    rows = rows.replace_schema_metadata(declared.schema.metadata)
-                with path.open("xb") as sink:
-                    pq.write_table(rows, sink, compression="zstd")
+                _write_parquet(name, run.batches(name), path)
             written.append(path)
     except (OSError, pa.ArrowException) as error:
         raise _unwritable(error, directory) from error
     return written
 
 
-def export_features(run: Run, path: Path, *, raw: bool = False) -> list[str]:
+def _write_parquet(name: str, batches: Iterator[pa.Table], path: Path) -> None:
+    """Write tables of the same columns, at least one, as one file."""
+    first = next(batches)
+    declared = TABLES_BY_NAME.get(name)
+    # Rows of several files have lost what the schema says of the table as a whole.
+    schema = declared.schema if declared is not None and first.schema.equals(declared.schema) else first.schema
+    with path.open("xb") as sink, pq.ParquetWriter(sink, schema, compression="zstd") as writer:
+        for rows in chain([first], batches):
+            writer.write_table(rows.replace_schema_metadata(schema.metadata))
+
+
+def export_features(run: RunTables, path: Path, *, raw: bool = False) -> list[str]:
     """Write one wide CSV row per video; see `features`.
 
     Args:
-        run: the run.
+        run: the run, or a corpus.
         path: the file, which must not be there yet.
         raw: see `write_csv`.
 

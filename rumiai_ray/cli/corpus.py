@@ -1,0 +1,130 @@
+"""`rumiai-ray corpus …`: many runs as one set of tables: list, ask, export."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from rumiai_ray.cli.options import CsvRaw, with_settings
+from rumiai_ray.cli.query import AsCsv, AsJson, ExternalAccess, Sql, answer, check_one_format
+from rumiai_ray.cli.tables import folding
+from rumiai_ray.cli.terminal import SafeConsole, say
+from rumiai_ray.config import BaseConfig
+
+if TYPE_CHECKING:
+    from rumiai_ray.corpus.reader import Corpus
+
+app = typer.Typer(help="Many runs as one set of tables: list, ask, export.", no_args_is_help=True)
+
+RunNames = Annotated[
+    list[str],
+    typer.Argument(metavar="RUNS", help="Runs: paths, quoted patterns such as 'runs/*', URIs, or ids under --out.", show_default=False),
+]
+AllowMixed = Annotated[
+    bool,
+    typer.Option("--allow-mixed", help="Read runs with other models, weights, result settings or schema versions than the newest, too."),
+]
+
+
+class CorpusFormat(StrEnum):
+    """What is written."""
+
+    CSV = "csv"
+    PARQUET = "parquet"
+    FEATURE_CSV = "feature-csv"
+
+
+def add_to(parent: typer.Typer) -> None:
+    """Register the verbs."""
+    parent.add_typer(app, name="corpus")
+
+
+def _opened(runs: list[str], config: BaseConfig, *, allow_mixed: bool) -> Corpus:
+    from rumiai_ray.corpus.reader import open_corpus  # noqa: PLC0415 -- pyarrow's import is not for `--help`
+
+    return open_corpus(runs, allow_mixed=allow_mixed, out=config.out)
+
+
+@app.command("ls")
+@with_settings("out")
+def ls(
+    runs: RunNames,
+    config: BaseConfig,
+    as_json: AsJson = False,  # noqa: FBT002 -- typer's way
+) -> None:
+    """List the runs of a corpus, how much of each counts, and in what each differs from the newest."""
+    rows = _opened(runs, config, allow_mixed=True).table("runs")
+    if as_json:
+        answer(rows, as_csv=False, csv_raw=False, as_json=True)
+        return
+    console = SafeConsole()
+    table = Table(*folding("run", "status", "last commit (UTC)", "committed", "dead letters", "counted", "comparable", whole="run"))
+    records = rows.to_pylist()
+    for run in records:
+        counts = (str(run["committed"]), str(run["dead_lettered"]), str(run["counted"]))
+        comparable = Text("no", "yellow") if run["differences"] else Text("yes")
+        table.add_row(run["run_id"], run["status"], f"{run['last_commit_at']:%Y-%m-%d %H:%M:%S}", *counts, comparable)
+    console.print(table)
+    for run in records:
+        for heading, listed in (("not comparable", run["differences"]), ("also other", run["notes"])):
+            for difference in listed:
+                console.print(Text.assemble((f"{run['run_id']}  {heading}: ", "bold"), difference), soft_wrap=True)
+
+
+@app.command("query")
+@with_settings("out")
+def query(  # noqa: PLR0913, PLR0917 -- an option each
+    runs: RunNames,
+    sql: Sql,
+    config: BaseConfig,
+    allow_mixed: AllowMixed = False,  # noqa: FBT002 -- typer's way
+    as_csv: AsCsv = False,  # noqa: FBT002
+    csv_raw: CsvRaw = False,  # noqa: FBT002
+    as_json: AsJson = False,  # noqa: FBT002
+    external_access: ExternalAccess = False,  # noqa: FBT002
+) -> None:
+    """Ask the tables of many runs in SQL (DuckDB's). Of each video the newest analysis counts, of each input and content the newest entry.
+
+    Checksums are not checked on this way: `rumiai-ray runs verify` does it.
+    """
+    check_one_format(as_csv=as_csv, as_json=as_json)
+    corpus = _opened(runs, config, allow_mixed=allow_mixed)
+    answer(corpus.query(sql, external_access=external_access), as_csv=as_csv, csv_raw=csv_raw, as_json=as_json)
+
+
+@app.command("export")
+@with_settings("out", "shared")
+def export(
+    runs: RunNames,
+    config: BaseConfig,
+    allow_mixed: AllowMixed = False,  # noqa: FBT002 -- typer's way
+    kind: Annotated[
+        CorpusFormat,
+        typer.Option("--format", help="csv and parquet: one file a table; feature-csv: one wide row per video, for training models."),
+    ] = CorpusFormat.CSV,
+    csv_raw: CsvRaw = False,  # noqa: FBT002
+    to: Annotated[
+        Path | None,
+        typer.Option(
+            "--to", help="New directory, or new file for feature-csv; where not given, one here named after the format.", show_default=False
+        ),
+    ] = None,
+) -> None:
+    """Write the rows of many runs that count as files. Nothing is written over."""
+    from rumiai_ray.runs.export.tables import export_features, export_tables  # noqa: PLC0415
+
+    corpus = _opened(runs, config, allow_mixed=allow_mixed)
+    if kind is CorpusFormat.FEATURE_CSV:
+        path = to or Path("corpus-features.csv")
+        for table in export_features(corpus, path, raw=csv_raw):
+            say(f"{table}: not computed in these runs, so its columns are missing", err=True)
+        say(f"written to {path}", err=True)
+        return
+    directory = to or Path(f"corpus-{kind.value}")
+    written = export_tables(corpus, directory, "csv" if kind is CorpusFormat.CSV else "parquet", raw=csv_raw)
+    say(f"{len(written)} files under {directory}", err=True)

@@ -1,0 +1,60 @@
+"""`rumiai-ray manifest minus`: a manifest without what runs have analysed already."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rumiai_ray.cli.batch import IdColumn, InputColumn
+from rumiai_ray.cli.corpus import AllowMixed, RunNames
+from rumiai_ray.cli.options import with_settings
+from rumiai_ray.cli.terminal import say
+from rumiai_ray.config import BaseConfig
+
+app = typer.Typer(help="Manifests: what is not analysed yet.", no_args_is_help=True)
+
+
+def add_to(parent: typer.Typer) -> None:
+    """Register the verbs."""
+    parent.add_typer(app, name="manifest")
+
+
+@app.callback()
+def _manifest() -> None:
+    """Keep `minus` a verb of its own: typer would make a group of one command that command."""
+
+
+@app.command("minus")
+@with_settings("out", "shared")
+def minus(
+    manifest: Annotated[
+        str, typer.Argument(metavar="MANIFEST", help="CSV, TSV, JSONL, Parquet or text list of videos; or a folder.", show_default=False)
+    ],
+    runs: RunNames,
+    to: Annotated[Path, typer.Option("--to", help="New file for what is left, .csv or .jsonl.", show_default=False)],
+    config: BaseConfig,
+    input_column: InputColumn = None,
+    id_column: IdColumn = None,
+    allow_mixed: AllowMixed = False,  # noqa: FBT002 -- typer's way
+) -> None:
+    """Write the rows of a manifest that no run has analysed, cell by cell as they are. Nothing is written over.
+
+    A file counts as analysed if its bytes are, whatever its name; an address, if it was read. Dead letters stay in.
+    """
+    from rumiai_ray.corpus.minus import minus as left_of  # noqa: PLC0415 -- pyarrow's import is not for `--help`
+    from rumiai_ray.corpus.minus import write_manifest  # noqa: PLC0415
+    from rumiai_ray.corpus.reader import open_corpus  # noqa: PLC0415
+
+    corpus = open_corpus(runs, allow_mixed=allow_mixed, out=config.out)
+    left = left_of(manifest, corpus, input_column=input_column, id_column=id_column)
+    for problem in left.unreadable:
+        say(f"left out, since it cannot be read: {problem}", err=True)
+    if left.untold:
+        say(f"{left.untold} stay in, since a run keeps no query of an address: whether they are analysed cannot be told", err=True)
+    if not left.rows:
+        say(f"nothing is left: all {left.analysed} are analysed; {to} was not written", err=True)
+        return
+    write_manifest(left.rows, to)
+    say(f"{len(left.rows)} rows written to {to}; {left.analysed} are analysed already", err=True)

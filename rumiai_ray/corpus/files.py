@@ -1,0 +1,126 @@
+"""The data files of a corpus: what the commit records of its runs name, and how DuckDB is told to read them.
+
+One plain `read_parquet` reads the files of one schema version. `union_by_name` would open every file before the first row is read: 16 s
+and 2.6 GB in place of 2.8 s and 0.4 GB for the table `windows` of 1,000 runs.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from itertools import count
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from rumiai_ray.storage import in_parallel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    import duckdb
+
+    from rumiai_ray.runs.commits import CommitRecord
+    from rumiai_ray.runs.reader import Run
+
+FILE = "corpus_file"
+"""Name of the column in which DuckDB says which file a row is from."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One committed data file of a table."""
+
+    uri: str
+    version: int | None
+    """Schema version of the table in the file's run; None where the run's manifest does not name the table."""
+    record: int
+    """Number of its commit record among those of all runs, in the order in which they were written."""
+    number: int
+    """Its own number among all files, in the same order."""
+    run: int
+    """Place of its run among the runs."""
+
+
+@dataclass(frozen=True)
+class Files:
+    """Every committed data file of the runs."""
+
+    parts: Mapping[str, tuple[Part, ...]]
+    """By table, in the order of the commits."""
+
+    @classmethod
+    def of(cls, runs: Sequence[Run]) -> Files:
+        """The files that the commit records name.
+
+        Raises:
+            StorageError: a run is damaged.
+        """
+        parts: dict[str, list[Part]] = defaultdict(list)
+        numbers = count()
+        for record_number, (place, record) in enumerate(_by_commit(runs)):
+            run = runs[place]
+            for file in record.files:
+                if file.rows:
+                    version = run.manifest.tables.get(file.table)
+                    parts[file.table].append(Part(run.store.uri(file.path), version, record_number, next(numbers), place))
+        return cls({table: tuple(found) for table, found in parts.items()})
+
+    def uris(self, *tables: str) -> list[str]:
+        """Addresses of the files of some tables."""
+        return [part.uri for table in dict.fromkeys(tables) for part in self.parts.get(table, ())]
+
+
+def _by_commit(runs: Sequence[Run]) -> list[tuple[int, CommitRecord]]:
+    """The records of all runs, each with its run's place, in the order in which they were written. Copies of one run keep an order, too."""
+    in_parallel(lambda run: run.records, runs)  # read once, several runs at a time; each run keeps its own
+    records = [(place, record) for place, run in enumerate(runs) for record in run.records]
+    return sorted(records, key=lambda one: (one[1].written_at, runs[one[0]].run_id, one[0], one[1].sequence))
+
+
+def by_version(parts: Iterable[Part]) -> list[list[Part]]:
+    """The parts that one plain `read_parquet` can read together, the latest version first."""
+    versions: dict[int, list[Part]] = defaultdict(list)
+    for part in parts:
+        versions[-1 if part.version is None else part.version].append(part)
+    return [versions[version] for version in sorted(versions, reverse=True)]
+
+
+def read_parquet(parts: Sequence[Part], *, tagged: bool = False) -> str:
+    """The SQL that reads files of one schema version.
+
+    Args:
+        parts: at least one.
+        tagged: let each row say its file (`FILE`) and its place in that file (`file_row_number`).
+    """
+    listed = ", ".join(quoted(part.uri) for part in parts)
+    tags = f", filename = '{FILE}', file_row_number = true" if tagged else ""
+    return f"read_parquet([{listed}]{tags})"
+
+
+def listed(parts: Sequence[Part]) -> pa.Table:
+    """The files as rows: `uri`, `record` and, as `part`, the file's own number."""
+    numbers = [pa.array([getattr(part, name) for part in parts], pa.int64()) for name in ("record", "number")]
+    return pa.table([pa.array([part.uri for part in parts], pa.string()), *numbers], names=["uri", "record", "part"])
+
+
+def load(database: duckdb.DuckDBPyConnection, name: str, rows: pa.Table) -> None:
+    """Make a table of rows; its name is one of ours or of a run's tables, which hold no quotes."""
+    database.register("loading", rows)
+    database.execute(f"CREATE TABLE {name} AS SELECT * FROM loading")  # noqa: S608 -- see above
+    database.unregister("loading")
+
+
+def united(selects: Iterable[str]) -> str:
+    """Several SELECT statements as one; a column that only some of them have is null in the others."""
+    return "\nUNION ALL BY NAME\n".join(selects)
+
+
+def quoted(text: str) -> str:
+    """A text as SQL writes it."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def identifier(name: str) -> str:
+    """A name as SQL writes it."""
+    return '"' + name.replace('"', '""') + '"'

@@ -1,0 +1,131 @@
+"""The runs that a corpus is made of: named by paths and patterns, and what makes two of them comparable."""
+
+from __future__ import annotations
+
+import glob
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rumiai_ray.errors import ConfigError
+from rumiai_ray.provenance import result_packages
+from rumiai_ray.runs.find import find_run, list_runs
+from rumiai_ray.runs.fingerprint import differences
+from rumiai_ray.runs.reader import run_at
+from rumiai_ray.storage import Store, in_parallel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+
+    from rumiai_ray.runs.manifest import RunManifest
+    from rumiai_ray.runs.reader import Run
+
+_RUNS_NAMED = 5
+_DIFFERENCES_NAMED = 5
+"""As many as a person reads; the table `runs` has them all."""
+
+
+def find_runs(patterns: Iterable[str | os.PathLike[str]], out: str | os.PathLike[str] = ".") -> list[Run]:
+    """The runs that paths and patterns name, each once, in the order of their last commits.
+
+    Args:
+        patterns: of each run its directory or URI; a glob pattern of such, of which whatever is no run is left out; or whatever
+            `runs.find.find_run` takes for a run under `out`.
+        out: the directory that holds the runs which are named without a slash.
+
+    Raises:
+        ConfigError: one of them names no run.
+        StorageError: the records of a run are damaged.
+    """
+    found: dict[str, Run] = {}
+    for pattern in patterns:
+        found |= {run.store.uri(): run for run in _named(os.fspath(pattern), out)}
+    if not found:
+        raise ConfigError("no runs were named", "", "give directories of runs, or a pattern such as 'runs/*'")
+    committed = dict(zip(found, in_parallel(last_commit, found.values()), strict=True))
+    return [found[uri] for uri in sorted(found, key=lambda uri: (committed[uri], found[uri].run_id, uri))]
+
+
+def last_commit(run: Run) -> datetime:
+    """When the last record of a run was written; when the run was started, where it has none.
+
+    Raises:
+        StorageError: the run is damaged.
+    """
+    return max((record.written_at for record in run.records), default=run.manifest.created_at)
+
+
+def comparable_parts(manifest: RunManifest) -> dict[str, object]:
+    """What two runs must have in common for their rows to be read as one: models, weights, *result* settings, schema versions."""
+    parts = manifest.result_parts()
+    models = {
+        model.name: {
+            "backend": model.backend,
+            "precision": model.precision,
+            "weights": {file.role: file.sha256 for file in model.files},
+            "settings": model.result_settings,
+        }
+        for model in manifest.models
+    }
+    return {"models": models, "sampling": parts["sampling"], "settings": parts["result_settings"], "tables": manifest.tables}
+
+
+def noted_parts(manifest: RunManifest) -> dict[str, object]:
+    """What can change a result as well, and is shown where it differs: source, packages, each model's library and kind of device."""
+    models = {model.name: {"version": model.version, "device": model.device.partition(":")[0]} for model in manifest.models}
+    return {"source_sha256": manifest.source_sha256, "packages": result_packages(manifest.packages), "models": models}
+
+
+def check_comparable(runs: Sequence[Run]) -> None:
+    """See that the runs are comparable with the last of them.
+
+    Raises:
+        ConfigError: they are not; the message names the differences.
+    """
+    newest = comparable_parts(runs[-1].manifest)
+    found = [(run, differences(comparable_parts(run.manifest), newest)) for run in runs]
+    different = [(run, parts) for run, parts in found if parts]
+    if not different:
+        return
+    lines = [f"  {run.run_id}: {_first(parts, _DIFFERENCES_NAMED)}" for run, parts in different[:_RUNS_NAMED]]
+    if len(different) > _RUNS_NAMED:
+        lines.append(f"  and {len(different) - _RUNS_NAMED} more runs")
+    raise ConfigError(
+        f"{len(different)} of {len(runs)} runs cannot be compared with the newest, {runs[-1].run_id} (theirs | its):\n"
+        + "\n".join(lines)
+        + "\n",
+        "",
+        "leave them out, or allow mixed runs (allow_mixed=True, --allow-mixed); `rumiai-ray corpus ls` shows every difference",
+    )
+
+
+def _first(parts: Sequence[str], count: int) -> str:
+    more = f"; and {len(parts) - count} more" if len(parts) > count else ""
+    return "; ".join(parts[:count]) + more
+
+
+def _named(text: str, out: str | os.PathLike[str]) -> list[Run]:
+    """The runs that one argument names; a directory whose name looks like a pattern is that directory."""
+    store = Store.at(out).below(text) if "/" not in text else Store.at(text)
+    if glob.has_magic(text) and run_at(store) is None:
+        runs = [run for run in in_parallel(run_at, _matching(text, store, out)) if run is not None]
+        if not runs:
+            raise ConfigError("no run matches", repr(text), "quote the pattern, and let it match the runs' own directories")
+        return runs
+    try:
+        return [find_run(text, out)]
+    except ConfigError as error:
+        if held := list_runs(text):
+            hint = f"it holds {len(held)} runs: name them with the pattern {text.rstrip('/')}/*"
+            raise ConfigError("no run, but a directory of runs", repr(text), hint) from error
+        raise
+
+
+def _matching(pattern: str, store: Store, out: str | os.PathLike[str]) -> list[Store]:
+    """The directories that a pattern matches. On a disk nothing but the pattern itself is read as one, whatever the place is called."""
+    if not store.on_disk:
+        return [Store(store.fs, str(path).rstrip("/")) for path in sorted(store.fs.glob(store.root))]
+    place = Path() if "/" in pattern else Path(out)
+    found = glob.glob(str(Path(pattern).expanduser()), root_dir=place)  # noqa: PTH207 -- Path.glob takes no whole path for a pattern
+    return [Store.at(place / path) for path in sorted(found)]

@@ -1,0 +1,219 @@
+"""Reading many runs as one set of tables."""
+
+from __future__ import annotations
+
+import re
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from rumiai_ray.corpus.choice import ENTRIES, choose
+from rumiai_ray.corpus.files import Files, identifier, quoted
+from rumiai_ray.corpus.members import check_comparable, find_runs
+from rumiai_ray.corpus.runs_table import RUNS, runs_table
+from rumiai_ray.corpus.runs_table import SCHEMA as RUNS_SCHEMA
+from rumiai_ray.corpus.views import define, files_table, prepare
+from rumiai_ray.errors import ConfigError, StorageError
+from rumiai_ray.runs.views import CLOSED, NO_DOWNLOADS, package
+from rumiai_ray.schema.registry import TABLES_BY_NAME
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable, Iterator, Sequence
+
+    import duckdb
+
+    from rumiai_ray.corpus.choice import Choice
+    from rumiai_ray.runs.reader import Run
+
+_ROWS_AT_A_TIME = 10_000
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Many runs as they were when they were first looked at, read as one set of tables.
+
+    Of each video and model family the newest analysis counts, of each input and content (`video_key`) the newest entry. An analysis that
+    failed or was skipped is older than every one that was not, so a later run with fewer models hides nothing; nor does a later dead
+    letter. Tables that several families decide (`windows`, `timeline`, `person_framing`) are those of the analysis in which the most
+    families answered. Rows of one video may thus be of several runs: join on `video_key`, and on `run_id` too for `tracks`.
+
+    The tables are those of a run, and two more: `entries`, which has one row per input and content in the columns of `videos`, where
+    `videos` has one row per content; and `runs`, which says of each run what it differs in. Columns that an older schema version lacks
+    are null.
+
+    Checksums are not checked on this way, since a question reads only the columns that it needs: `rumiai-ray runs verify` does it.
+
+    Example:
+        >>> import rumiai_ray
+        >>> corpus = rumiai_ray.open_corpus(["runs/*"])
+        >>> corpus.query("SELECT count(*) AS n FROM objects").to_pylist()
+        [{'n': 50}]
+        >>> corpus.table("texts", ["text"]).to_pylist()
+        [{'text': 'BUY NOW'}, {'text': 'BUY NOW'}]
+        >>> corpus.query("SELECT status, counted, differences FROM runs").to_pylist()
+        [{'status': 'complete', 'counted': 1, 'differences': []}]
+    """
+
+    runs: tuple[Run, ...]
+    """Oldest first, by the last commit."""
+
+    @cached_property
+    def _files(self) -> Files:
+        return Files.of(self.runs)
+
+    @cached_property
+    def _choice(self) -> Choice:
+        with self._database(self._files.uris("analyses", "videos", "dead_letter")) as database:
+            return choose(database, self._files)
+
+    @property
+    def run_id(self) -> str:
+        """What stands for the corpus in messages."""
+        return f"corpus of {len(self.runs)} runs"
+
+    def tables(self) -> list[str]:
+        """Names of the tables."""
+        return sorted({ENTRIES, RUNS, *self._files.parts, *(name for run in self.runs for name in run.manifest.tables)})
+
+    def table(self, name: str, columns: list[str] | None = None) -> pa.Table:
+        """All rows of a table that count, in no particular order.
+
+        Args:
+            name: the table.
+            columns: the columns wanted, all by default.
+
+        Raises:
+            ConfigError: there is no such table, or the table has no such column; or DuckDB is not installed.
+            StorageError: a run is damaged.
+        """
+        with self._answered(self._select(name, columns)) as answer:
+            return as_declared(name, answer.to_arrow_table())
+
+    def batches(self, name: str) -> Iterator[pa.Table]:
+        """As `table`, some rows at a time: a table of a large corpus need not fit into memory. At least one batch, without rows perhaps."""
+        with self._answered(self._select(name)) as answer:
+            reader = answer.to_arrow_reader(_ROWS_AT_A_TIME)
+            yield as_declared(name, reader.schema.empty_table())
+            for batch in reader:
+                yield as_declared(name, pa.Table.from_batches([batch]))
+
+    def query(self, sql: str, *, external_access: bool = False) -> pa.Table:
+        """The answer to an SQL query (DuckDB) over all tables; only those whose names stand in it are opened.
+
+        Args:
+            sql: one SELECT statement in DuckDB's dialect.
+            external_access: let any statement run, and let it read and write files and load extensions. For SQL of one's own.
+
+        Raises:
+            ConfigError: DuckDB is not installed, or cannot make sense of the query; or the query is not a SELECT.
+            StorageError: a run is damaged.
+        """
+        with self._answered(sql, external_access=external_access) as answer:
+            rows: pa.Table = answer.to_arrow_table()
+            return rows
+
+    def _select(self, name: str, columns: list[str] | None = None) -> str:
+        if name not in self.tables():
+            raise ConfigError(f"no table {name!r}", self.run_id, f"it has {', '.join(self.tables())}")
+        wanted = "*" if columns is None else ", ".join(map(identifier, columns))
+        return f"SELECT {wanted} FROM {identifier(name)}"  # noqa: S608 -- names, quoted
+
+    @contextmanager
+    def _answered(self, sql: str, *, external_access: bool = False) -> Iterator[duckdb.DuckDBPyRelation]:
+        """The answer to a statement, while the database is open that gives it."""
+        words = {word.lower() for word in re.findall(r"\w+", sql)}
+        tables = self.tables()
+        # `SHOW TABLES` names none and means all.
+        names = [name for name in tables if name in words] or tables
+        paths = self._files.uris(*map(files_table, names))
+        with self._database(paths) as database:
+            self._define(database, names)
+            if not external_access:
+                for statement in (f"SET allowed_paths = [{', '.join(map(quoted, paths))}]", *CLOSED):
+                    database.execute(statement)
+                self._check_select(database, sql)
+            answer = database.sql(sql)
+            if answer is None:
+                raise ConfigError("gives no rows", sql, "ask with SELECT")
+            yield answer
+
+    def _define(self, database: duckdb.DuckDBPyConnection, names: Iterable[str]) -> None:
+        prepare(database, self._choice)
+        for name in names:
+            if name == RUNS:
+                database.register(RUNS, runs_table(self.runs, self._files, self._choice))
+            else:
+                define(database, name, self._files, self._choice)
+
+    def _check_select(self, database: duckdb.DuckDBPyConnection, sql: str) -> None:
+        """Refuse what is not one SELECT: the files may be opened by any statement, and COPY would write over a run's.
+
+        Raises:
+            ConfigError: it is not.
+        """
+        kinds = [statement.type.name for statement in database.extract_statements(sql)]
+        if kinds != ["SELECT"]:
+            said = "; ".join(kinds) or "nothing"
+            raise ConfigError(f"a corpus is only asked, with one SELECT statement; this is {said}", sql, "ask with SELECT")
+
+    @contextmanager
+    def _database(self, paths: Sequence[str]) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A database in memory that can read these files; what goes wrong in it is told as an error of ours.
+
+        Raises:
+            ConfigError: DuckDB is not installed, or cannot make sense of a statement.
+            StorageError: one of the files cannot be read.
+        """
+        duckdb = package("duckdb", "duckdb")
+        with duckdb.connect(config=NO_DOWNLOADS) as database:
+            for fs in {run.store.protocol: run.store.fs for run in self.runs if not run.store.on_disk}.values():
+                database.register_filesystem(fs)
+            database.execute("SET TimeZone = 'UTC'")  # as the columns say; else the answer's type is this machine's
+            try:
+                yield database
+            except (duckdb.Error, pa.ArrowException) as error:  # a stream of rows tells DuckDB's troubles as Arrow's
+                text = str(error)
+                if (path := next((path for path in paths if path in text), None)) is not None:
+                    hint = "the run is damaged: restore the file, or leave the run out"
+                    raise StorageError(f"cannot be read: {text}", path, hint) from error
+                raise ConfigError(f"DuckDB: {text}", self.run_id, f"the tables are {', '.join(self.tables())}") from error
+
+
+def as_declared(name: str, rows: pa.Table) -> pa.Table:
+    """Rows of a table in the types that the data dictionary declares, with its definitions: Parquet and DuckDB have fewer types.
+
+    A column of an older schema version keeps the type it has.
+    """
+    table = TABLES_BY_NAME.get(files_table(name))
+    declared = RUNS_SCHEMA if name == RUNS else table.schema if table is not None else pa.schema(())
+    fields = [declared.field(field.name).with_nullable(nullable=True) if field.name in declared.names else field for field in rows.schema]
+    return rows.cast(pa.schema(fields))
+
+
+def open_corpus(runs: Iterable[str | os.PathLike[str]], *, allow_mixed: bool = False, out: str | os.PathLike[str] = ".") -> Corpus:
+    """Many runs as one set of tables.
+
+    Example:
+        >>> import rumiai_ray
+        >>> corpus = rumiai_ray.open_corpus(["runs/*"])
+        >>> [run.status for run in corpus.runs]
+        ['complete']
+
+    Args:
+        runs: directories or URIs of runs, and patterns of such: `["runs/*", "s3://bucket/runs/*"]`. What a pattern matches and is no run is
+            left out.
+        allow_mixed: read runs with other models, weights, *result* settings or schema versions than the newest one, too.
+        out: the directory that holds the runs which are named without a slash.
+
+    Raises:
+        ConfigError: one of them names no run; or the runs are not comparable, and the message names the differences.
+        StorageError: a run is damaged.
+    """
+    found = tuple(find_runs(runs, out))
+    if not allow_mixed:
+        check_comparable(found)
+    return Corpus(found)

@@ -1,0 +1,74 @@
+"""The table `runs` of a corpus: which runs it reads, how much of each counts, and in what each differs from the newest."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from rumiai_ray.corpus.members import comparable_parts, last_commit, noted_parts
+from rumiai_ray.runs.fingerprint import differences
+from rumiai_ray.schema.table import column
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rumiai_ray.corpus.choice import Choice
+    from rumiai_ray.corpus.files import Files
+    from rumiai_ray.runs.reader import Run
+
+RUNS = "runs"
+
+_TIME = pa.timestamp("ms", tz="UTC")
+_TEXTS = pa.list_(pa.string())
+
+SCHEMA = pa.schema(
+    (
+        column("run_id", pa.string(), "The run."),
+        column("directory", pa.string(), "Where it is: its directory or URI."),
+        column("status", pa.string(), "How it ended.", range_="complete|partial|aborted|incomplete"),
+        column("started_at", _TIME, "When it was started."),
+        column("last_commit_at", _TIME, "When its last commit record was written; when it was started, where it has none."),
+        column("committed", pa.int64(), "Entries that it committed."),
+        column("dead_lettered", pa.int64(), "Entries that it could not read or assemble."),
+        column("counted", pa.int64(), "Its rows in `entries`: what no later run has committed again."),
+        column("models", _TEXTS, "What ran: family and backend."),
+        column("differences", _TEXTS, "What makes it not comparable with the newest run, theirs | its; empty for a comparable run."),
+        column("notes", _TEXTS, "What else differs from the newest run and can change a result: source, packages, devices."),
+    ),
+    metadata={"table": RUNS, "definition": "One run of the corpus, oldest first by its last commit."},
+)
+
+
+def runs_table(runs: Sequence[Run], files: Files, choice: Choice) -> pa.Table:
+    """The table.
+
+    Args:
+        runs: oldest first.
+        files: theirs.
+        choice: among their rows.
+    """
+    place_of = {part.number: part.run for part in files.parts.get("videos", ())}
+    numbers: list[Any] = choice.entries["part"].to_pylist()
+    counted = Counter(place_of[number] for number in numbers)
+    newest = runs[-1].manifest
+    records = []
+    for place, run in enumerate(runs):
+        states = Counter(run.entries().values())
+        records.append(
+            {
+                "run_id": run.run_id,
+                "directory": run.store.uri(),
+                "status": run.status,
+                "started_at": run.manifest.created_at,
+                "last_commit_at": last_commit(run),
+                "committed": states["committed"],
+                "dead_lettered": states["dead_lettered"],
+                "counted": counted[place],
+                "models": [f"{model.name}: {model.backend}" for model in run.manifest.models],
+                "differences": differences(comparable_parts(run.manifest), comparable_parts(newest)),
+                "notes": differences(noted_parts(run.manifest), noted_parts(newest)),
+            }
+        )
+    return pa.Table.from_pylist(records, schema=SCHEMA)

@@ -1,0 +1,211 @@
+"""`corpus ls|query|export` and `manifest minus`, in this process, through `main`."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import sys
+from io import StringIO
+from typing import TYPE_CHECKING
+
+import pyarrow.parquet as pq
+import pytest
+
+from made_corpus import Commit, Made, made_run
+from rumiai_ray import open_run
+from rumiai_ray.cli import app
+from rumiai_ray.cli.exits import Exit
+from rumiai_ray.ingest.entries import read_manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    Call = Callable[..., tuple[int, str, str]]
+
+COUNT = "SELECT class_id, count(*) AS n FROM objects GROUP BY class_id ORDER BY class_id"
+
+
+@pytest.fixture
+def rumiai(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    """Calls the command line in a directory of its own, whose runs are in `runs`; gives exit code, stdout, stderr."""
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("RUMIAI_OUT", str(tmp_path / "runs"))
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["rumiai-ray", *arguments])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            app.main()
+        said = capsys.readouterr()
+        assert "Traceback" not in said.err
+        return int(ended.value.code or 0), said.out, said.err
+
+    return call
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    """Two comparable runs that share a video."""
+    out = tmp_path / "runs"
+    made_run(out, "one", [Commit(1, [Made("a.mp4", "a", mark=1), Made("b.mp4", "b", mark=2)])])
+    made_run(out, "two", [Commit(2, [Made("b.mp4", "b", mark=3), Made("x.mp4", "x", dead=True)])], source_sha256="b" * 64)
+    return out
+
+
+@pytest.fixture
+def other(runs: Path) -> None:
+    """A third run, with another setting and a name that a terminal would obey in its values."""
+    made_run(runs, "three", [Commit(3, [Made("c.mp4", "c", mark=4)])], result_settings={"label": "\x1b[31m[bold]red"})
+
+
+@pytest.mark.usefixtures("runs")
+@pytest.mark.parametrize("named", [["runs/*"], ["runs/one", "runs/two"], ["one", "two"], ["one", "latest", "*o*"]])
+def test_runs_are_named_by_pattern_path_or_id(rumiai: Call, named: list[str]) -> None:
+    code, out, _ = rumiai("corpus", "query", *named, COUNT, "--csv")
+    assert (code, out) == (Exit.COMPLETE, "class_id,n\n1,2\n3,2\n")
+
+
+@pytest.mark.usefixtures("runs")
+def test_an_answer_is_a_table_or_json(rumiai: Call) -> None:
+    assert "class_id" in rumiai("corpus", "query", "runs/*", COUNT)[1]
+    assert json.loads(rumiai("corpus", "query", "runs/*", COUNT, "--json")[1]) == [{"class_id": 1, "n": 2}, {"class_id": 3, "n": 2}]
+    code, _, err = rumiai("corpus", "query", "runs/*", COUNT, "--json", "--csv")
+    assert code == Exit.USAGE
+    assert "either --csv or --json" in err
+
+
+@pytest.mark.usefixtures("other")
+def test_ls_shows_what_counts_of_each_run_and_what_differs_and_no_text_speaks_to_the_terminal(rumiai: Call) -> None:
+    code, out, _ = rumiai("corpus", "ls", "runs/*")
+    assert code == Exit.COMPLETE
+    rows = {
+        line.split("│")[1].strip(): [cell.strip() for cell in line.split("│")[2:-1]] for line in out.splitlines() if line.startswith("│")
+    }
+    assert rows == {
+        "one": ["complete", "2026-11-01 00:01:00", "2", "0", "1", "no"],
+        "two": ["complete", "2026-11-01 00:02:00", "1", "1", "1", "no"],
+        "three": ["complete", "2026-11-01 00:03:00", "1", "0", "1", "yes"],
+    }
+    assert "one  not comparable: settings.label: — | \N{REPLACEMENT CHARACTER}[31m[bold]red" in out
+    assert f"two  also other: source_sha256: {'b' * 64} | {'a' * 64}" in out
+    assert "\x1b[31m" not in out
+    assert json.loads(rumiai("corpus", "ls", "runs/*", "--json")[1])[0]["counted"] == 1
+
+
+@pytest.mark.usefixtures("other")
+def test_runs_that_are_not_comparable_need_a_word(rumiai: Call) -> None:
+    code, out, err = rumiai("corpus", "query", "runs/*", COUNT)
+    assert (code, out) == (Exit.USAGE, "")
+    assert "settings.label" in err
+    assert "--allow-mixed" in err
+    assert "\x1b" not in err
+    assert rumiai("corpus", "query", "runs/*", COUNT, "--csv", "--allow-mixed")[1] == "class_id,n\n1,2\n3,2\n4,2\n"
+
+
+@pytest.mark.usefixtures("runs")
+@pytest.mark.parametrize(("named", "said"), [("nosuch*", "no run matches"), ("runs", "runs/*"), ("runs/nosuch", "no such run")])
+def test_a_name_that_is_no_run_is_wrong_usage(rumiai: Call, named: str, said: str) -> None:
+    code, _, err = rumiai("corpus", "ls", named)
+    assert code == Exit.USAGE
+    assert said in err
+
+
+@pytest.mark.usefixtures("runs")
+def test_export_writes_every_table_once_and_over_nothing(rumiai: Call, tmp_path: Path) -> None:
+    assert rumiai("corpus", "export", "runs/*")[0] == Exit.COMPLETE
+    with (tmp_path / "corpus-csv/objects.csv").open() as file:
+        assert sorted(row["class_id"] for row in csv.DictReader(file)) == ["1", "1", "3", "3"]
+    assert (tmp_path / "corpus-csv/words.csv").read_text().startswith("run_id,video_key,")
+    assert rumiai("corpus", "export", "runs/*", "--format", "parquet", "--to", "all")[0] == Exit.COMPLETE
+    exported = pq.read_table(tmp_path / "all/videos.parquet")
+    assert set(exported["view_count"].to_pylist()) == {1, 3}
+    assert (exported.schema.field("duration_s").metadata or {})[b"unit"] == b"s"
+    assert pq.read_table(tmp_path / "all/runs.parquet").num_rows == 2
+    assert rumiai("corpus", "export", "runs/*", "--format", "feature-csv")[0] == Exit.COMPLETE
+    (first, second) = csv.DictReader(StringIO((tmp_path / "corpus-features.csv").read_text()))
+    assert {first["person_framing.face_frames"], second["person_framing.face_frames"]} == {"1", "3"}
+    code, _, err = rumiai("corpus", "export", "runs/*")
+    assert (code, "not empty" in err) == (Exit.USAGE, True)
+
+
+def test_a_damaged_file_ends_an_export_with_its_name(rumiai: Call, runs: Path) -> None:
+    (file,) = open_run(runs / "one").files("texts")
+    (runs / "one" / file).write_bytes(b"nothing")
+    code, _, err = rumiai("corpus", "export", "runs/*")
+    assert code == Exit.USAGE
+    assert f"StorageError: {file}: cannot be read" in err
+
+
+@pytest.fixture
+def clips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run over a local file of 1,000 bytes and a web address; a dead letter; and a folder with other files."""
+    content = b"x" * 1000
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    for name, data in {"a.mp4": content, "copy.mp4": content, "other.mp4": b"y" * 1000, "new.mp4": b"z"}.items():
+        (folder / name).write_bytes(data)
+    monkeypatch.setattr("made_corpus.video_key", lambda made: hashlib.sha256(made.encode()).hexdigest())
+    entries = [
+        Made("clips/a.mp4", "x" * 1000),
+        Made("https://h.example/seen.mp4", "seen"),
+        Made("https://h.example/signed.mp4?…", "signed"),
+        Made("https://h.example/dead.mp4", "dead", dead=True),
+    ]
+    made_run(tmp_path / "runs", "one", [Commit(1, entries)])
+    return folder
+
+
+MANIFEST = """id,Link,note
+1,clips/a.mp4,"analysed, by name"
+2,clips/copy.mp4,analysed under another name
+3,clips/other.mp4,=1+1
+4,clips/new.mp4,
+5,clips/gone.mp4,missing
+6,https://h.example/seen.mp4,analysed
+7,https://h.example/unseen.mp4,new
+8,https://h.example/dead.mp4,dead
+9,https://h.example/signed.mp4?sig=hunter2,cannot be told
+9,clips/a.mp4,an id that is taken
+"""
+
+
+@pytest.mark.usefixtures("clips")
+def test_minus_leaves_out_what_is_analysed_by_content_or_address_and_keeps_the_other_rows_as_they_are(rumiai: Call, tmp_path: Path) -> None:
+    (tmp_path / "posts.csv").write_text(MANIFEST)
+    code, _, err = rumiai("manifest", "minus", "posts.csv", "runs/*", "--to", "left.csv", "--input-column", "link")
+    assert code == Exit.COMPLETE, err
+    kept = [line for line in MANIFEST.splitlines() if line[:1] not in {"1", "2", "6"}]
+    assert (tmp_path / "left.csv").read_text().splitlines() == kept
+    assert "7 rows written to left.csv; 3 are analysed already" in err
+    assert "1 stay in, since a run keeps no query of an address" in err
+    assert "hunter2" not in err
+    assert [entry.line for entry in read_manifest("left.csv", input_column="link")] == [2, 3, 4, 5, 6, 7, 8]
+    code, _, err = rumiai("manifest", "minus", "posts.csv", "runs/*", "--to", "left.csv", "--input-column", "link")
+    assert (code, "is there already" in err) == (Exit.USAGE, True)
+
+
+@pytest.mark.usefixtures("clips")
+def test_minus_reads_a_folder_and_json_lines_and_names_what_it_cannot_read(rumiai: Call, tmp_path: Path) -> None:
+    assert rumiai("manifest", "minus", "clips", "one", "--to", "left.jsonl")[0] == Exit.COMPLETE
+    left = [json.loads(line)["input"] for line in (tmp_path / "left.jsonl").read_text().splitlines()]
+    assert left == ["clips/new.mp4", "clips/other.mp4"]
+    (tmp_path / "posts.jsonl").write_text('{"input": "clips/a.mp4"}\n{"input": "clips/new.mp4", "likes": 3}\n{nonsense\n')
+    code, _, err = rumiai("manifest", "minus", "posts.jsonl", "one", "--to", "more.jsonl")
+    assert code == Exit.COMPLETE
+    assert json.loads((tmp_path / "more.jsonl").read_text()) == {"input": "clips/new.mp4", "likes": "3"}
+    assert "left out, since it cannot be read: posts.jsonl, line 3: no valid JSON" in err
+
+
+@pytest.mark.usefixtures("clips")
+def test_minus_writes_no_file_where_nothing_is_left_and_none_of_another_kind(rumiai: Call, tmp_path: Path) -> None:
+    (tmp_path / "posts.txt").write_text("clips/a.mp4\nclips/copy.mp4\n")
+    code, _, err = rumiai("manifest", "minus", "posts.txt", "one", "--to", "left.csv")
+    assert code == Exit.COMPLETE
+    assert "all 2 are analysed" in err
+    assert not (tmp_path / "left.csv").exists()
+    (tmp_path / "posts.txt").write_text("clips/new.mp4\n")
+    code, _, err = rumiai("manifest", "minus", "posts.txt", "one", "--to", "left.parquet")
+    assert (code, "known endings: .csv, .jsonl" in err) == (Exit.USAGE, True)
