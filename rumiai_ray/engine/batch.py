@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from rumiai_ray.engine.cell.messages import Index
     from rumiai_ray.engine.drive import DriveState
     from rumiai_ray.engine.ray_session.local import LocalRay
-    from rumiai_ray.engine.setup.resource_plan import Plan
+    from rumiai_ray.engine.setup.cluster_plan import Plan
     from rumiai_ray.engine.work.counts import Tally
     from rumiai_ray.engine.work.entry_reader import Stage
     from rumiai_ray.ingest.entries import Entry

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import ray
 
+from rumiai_ray.engine.setup.cluster_plan import Plan, plan_cluster
 from rumiai_ray.engine.setup.gpus import gpus_here
-from rumiai_ray.engine.setup.resource_plan import Machine, Plan, Wishes, plan_cluster
+from rumiai_ray.engine.setup.resource_plan import Machine, Wishes
 from rumiai_ray.logs import swallowed
 from rumiai_ray.runs.manifest import ClusterRecord
 
