@@ -73,7 +73,8 @@ def plan_cluster(models: Sequence[ModelPlan], machines: Sequence[Machine], wishe
     else:
         raise _nothing_fits([error for _, error in refused], growing=wishes.growing and not uses_gpu)
     plans = [_filled(plan, cell) for plan in plans]
-    plans += _small_ones(plans, [machine for machine, _ in refused], cell)
+    if wishes.growing and not uses_gpu:
+        plans += _small_ones(plans, [machine for machine, _ in refused], cell)
     room = sum(plan.cells for plan in plans)
     cells = wishes.cells or room or 1
     to_come = to_come if cells > room else None
