@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rumiai_ray.engine.cell.cell import Cell, CellSpec
     from rumiai_ray.engine.cell.dispatcher import Dispatcher, Done, Row
     from rumiai_ray.engine.cell.messages import Failure, Index
+    from rumiai_ray.engine.cell.placement import Placement
     from rumiai_ray.engine.cell.supply import CellSupply
 
 _LOG = logging.getLogger(__name__)
@@ -239,6 +240,7 @@ class Pool(CellPool):
         attempts: cells a row is tried on where its cell has lost a model for good.
         place_timeout_s: longest time without a single cell.
         lost_model: see `CellPool`.
+        placement: see `OwnCells`.
     """
 
     def __init__(
@@ -248,8 +250,9 @@ class Pool(CellPool):
         attempts: int,
         place_timeout_s: float,
         lost_model: Callable[[Index], object] = lambda _: None,
+        placement: Placement | None = None,
     ) -> None:
-        super().__init__(OwnCells(spec, place_timeout_s), dispatch, attempts, lost_model=lost_model)
+        super().__init__(OwnCells(spec, place_timeout_s, placement=placement), dispatch, attempts, lost_model=lost_model)
 
 
 def _lost_model(done: Done) -> tuple[str, Failure] | None:

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Protocol
 
 from ray.util.placement_group import remove_placement_group
 
-from rumiai_ray.engine.cell.cell import Cell, CellSpec, ask, start
+from rumiai_ray.engine.cell.cell import Cell, CellSpec, ask, node_of, start
 from rumiai_ray.errors import ModelError, TransientError
 
 if TYPE_CHECKING:
     from ray.util.placement_group import PlacementGroup
+
+    from rumiai_ray.engine.cell.placement import Placement
 
 _LOG = logging.getLogger(__name__)
 
@@ -62,12 +64,16 @@ class OwnCells:
         spec: what each is made of.
         place_timeout_s: longest time without a single cell.
         hint: how the run can go on once there is room.
+        placement: keeps CPUs of the nodes for reading; None where nothing else than cells runs on them.
     """
 
-    def __init__(self, spec: CellSpec, place_timeout_s: float, hint: str = RESUME_HINT) -> None:
+    def __init__(self, spec: CellSpec, place_timeout_s: float, hint: str = RESUME_HINT, placement: Placement | None = None) -> None:
         self._spec = spec
         self._place_timeout_s = place_timeout_s
         self._hint = hint
+        self._placement = placement
+        self._barred: frozenset[str] = frozenset()
+        """Nodes that the requests are not to be met by."""
         self._groups: list[PlacementGroup] = []
         self._living = 0
         self._alone_since_s = time.monotonic()
@@ -82,7 +88,7 @@ class OwnCells:
         """Ask Ray for the resources of one more cell. Until it has them, the request is what an autoscaler sees."""
         if not self._living and not self._groups:
             self._alone_since_s = time.monotonic()
-        self._groups.append(ask(self._spec))
+        self._groups.append(ask(self._spec, self._barred))
 
     def arrived(self, *, urgent: bool) -> list[Cell]:
         """Start cells where room has been found; their models go on loading.
@@ -98,12 +104,12 @@ class OwnCells:
         self._looked_s = now
         cells: list[Cell] = []
         try:
-            for group in [group for group in self._groups if group.wait(0)]:
+            for group in self._placed():
                 self._groups.remove(group)
                 cells.append(start(self._spec, group))
         except BaseException:  # the pool has never heard of those that have started
             for cell in cells:
-                cell.close()
+                self._close(cell)
             raise
         self._living += len(cells)
         if self._living:
@@ -120,7 +126,35 @@ class OwnCells:
     def end(self, cell: Cell) -> None:
         """Kill the cell's actors and give its resources back."""
         self._living -= 1
+        self._close(cell)
+
+    def _close(self, cell: Cell) -> None:
         cell.close()
+        if self._placement is not None:
+            self._placement.leave(cell.group.id.hex())
+            if self._placement.full != self._barred:
+                self._bar(self._placement.full, list(self._groups))
+
+    def _placed(self) -> list[PlacementGroup]:
+        """The requests that have been met on nodes where a cell may stay. Those that a cell may not stay on are barred from now on."""
+        found = [(group, node) for group in self._groups if (node := node_of(group)) is not None]
+        if self._placement is None or not found:
+            return [group for group, _ in found]
+        self._placement.look()
+        placed = [group for group, node in found if self._placement.take(group.id.hex(), node)]
+        if self._placement.full != self._barred or len(placed) < len(found):
+            self._bar(self._placement.full, [group for group in self._groups if group not in placed])
+        return placed
+
+    def _bar(self, nodes: frozenset[str], groups: list[PlacementGroup]) -> None:
+        """Take requests back and ask for as many cells on other nodes. All first: a request takes the place of one that is taken back."""
+        self._barred = nodes
+        for group in groups:
+            self._groups.remove(group)
+            remove_placement_group(group)
+        for _ in groups:
+            self._groups.append(ask(self._spec, self._barred))
+        _LOG.info("%d cells are asked for again, %d nodes keep their last CPUs for reading", len(groups), len(self._barred))
 
 
 class GivenCell:
