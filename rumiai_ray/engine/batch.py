@@ -16,6 +16,7 @@ from rumiai_ray.engine.drive import Drive, DriveLimits, Observer, StalledError
 from rumiai_ray.engine.ray_session.code_snapshot import check_code
 from rumiai_ray.engine.results.batch_metrics import BatchMetrics
 from rumiai_ray.engine.results.commit_groups import Groups
+from rumiai_ray.engine.setup.autoscaler import autoscaler_news
 from rumiai_ray.engine.setup.machines import nodes_of_ray
 from rumiai_ray.engine.setup.timeouts import stall_timeout_s
 from rumiai_ray.engine.work.entry_registry import Claims
@@ -88,7 +89,7 @@ class Batch:
         engine = self._config.engine
         check_code(self._writer.manifest, self._here.code_sha256)
         spec = cell_spec(self._config, self._stage.models, self._plan.cell, self._here)
-        placement = Placement(self._plan.cell, lambda: nodes_of_ray(engine.gpu_memory_gb))
+        placement = Placement(self._plan.cell, lambda: nodes_of_ray(engine.gpu_memory_gb), autoscaler_news)
         dispatch = partial(dispatcher_of, config=self._config)
         with contextlib.closing(Pool(spec, dispatch, engine.attempts, engine.place_timeout_s, self._drive.log_answer, placement)) as pool:
             return self._drive.run(self._source, pool, self._groups, entries, total, analysed)

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rumiai_ray.engine.cell import supply
 from rumiai_ray.engine.cell.placement import Placement
 from rumiai_ray.engine.setup.resource_plan import CellShape, Machine
+from rumiai_ray.errors import TransientError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
-    from random import Random
+    from collections.abc import Collection, Iterator, Sequence
 
 
 @dataclass(eq=False)
@@ -49,7 +50,7 @@ class Cluster:
     cell_cpus: float
     nodes: dict[str, Machine] = field(default_factory=dict)
     groups: list[Group] = field(default_factory=list)
-    dice: Random | None = None
+    dice: random.Random | None = None
 
     def add(self, cpus: float, gpus: int = 0) -> None:
         self.nodes[f"n{len(self.nodes)}"] = Machine(cpus, 1024, gpus, name=f"node n{len(self.nodes)}")
@@ -80,7 +81,7 @@ class Cluster:
         return sum(int(self.free(node) + 1e-9) for node in self.nodes)
 
 
-def supply_of(cluster: Cluster, patch: pytest.MonkeyPatch) -> supply.OwnCells:
+def supply_of(cluster: Cluster, patch: pytest.MonkeyPatch, news: Sequence[str] = ()) -> supply.OwnCells:
     patch.setattr(supply, "ask", cluster.ask)
     patch.setattr(supply, "start", lambda _, group: Cell(cluster, group))
     patch.setattr(supply, "node_of", lambda group: group.node)
@@ -88,7 +89,7 @@ def supply_of(cluster: Cluster, patch: pytest.MonkeyPatch) -> supply.OwnCells:
     patch.setattr(supply, "_LOOK_S", 0.0)
     shape = CellShape(cluster.cell_cpus, 0.0, 0.0, ())
     spec: Any = type("Spec", (), {"shape": shape})
-    return supply.OwnCells(spec, 60, placement=Placement(shape, lambda: cluster.nodes))
+    return supply.OwnCells(spec, 60, placement=Placement(shape, lambda: cluster.nodes, lambda: news))
 
 
 @pytest.fixture
@@ -157,15 +158,47 @@ def test_a_node_that_is_gone_bars_nothing(patch: pytest.MonkeyPatch) -> None:
     assert (len(settled(cluster, cells)), cells.asked, cluster.seats) == (2, 0, 2)
 
 
+def test_cells_that_wait_are_spoken_of_with_the_reason_once_and_again_when_it_changes(
+    patch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    patch.setattr(supply, "_NEWS_S", 0.0)
+    news = ["node type cpu could not be started: quota"]
+    cluster = Cluster(cell_cpus=2)
+    cells = supply_of(cluster, patch, news)
+    cells.ask()
+    cells.ask()
+    settled(cluster, cells)
+    quota = "node type cpu could not be started: quota"
+    assert caplog.messages == [f"2 of 2 cells wait for 2 CPU each, none is there; {quota}"]
+    cluster.add(3)
+    settled(cluster, cells)
+    assert caplog.messages[1:] == [f"1 of 2 cells wait for 2 CPU each, the run goes on with 1; {quota}"]
+    cluster.add(1)
+    settled(cluster, cells)
+    assert len(caplog.messages) == 3
+    assert "; node n1 (1 CPUs, 1024 GB) is too small for a cell beside a reading task; " in caplog.messages[2]
+
+
+def test_a_run_without_any_cell_ends_with_the_reason(patch: pytest.MonkeyPatch) -> None:
+    cluster = Cluster(cell_cpus=6)
+    cells = supply_of(cluster, patch, ["the autoscaler adds no node"])
+    patch.setattr(cells, "_place_timeout_s", 0.0)
+    cluster.add(4)
+    cells.ask()
+    with pytest.raises(TransientError, match=r"no node has .* free.*; node n0 \(4 CPUs.* is too small .*; the autoscaler adds no node"):
+        settled(cluster, cells)
+
+
 SHAPES = st.lists(st.tuples(st.sampled_from((1, 2, 4, 8, 16, 64)), st.integers(0, 1)), min_size=1, max_size=6)
 
 
-@given(SHAPES, st.sampled_from((0.5, 1.0, 1.75, 6.0)), st.integers(1, 30), st.randoms(use_true_random=False))
+@settings(deadline=None)
+@given(SHAPES, st.sampled_from((0.5, 1.0, 1.75, 6.0)), st.integers(1, 30), st.integers(0, 99))
 def test_a_cpu_is_left_to_reading_whatever_comes_and_all_cells_that_have_room_start(
-    shapes: list[tuple[int, int]], cell_cpus: float, wanted: int, dice: Random
+    shapes: list[tuple[int, int]], cell_cpus: float, wanted: int, seed: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        cluster = Cluster(cell_cpus, dice=dice)
+        cluster = Cluster(cell_cpus, dice=random.Random(seed))
         cells = supply_of(cluster, patch)
         for _ in range(wanted):
             cells.ask()

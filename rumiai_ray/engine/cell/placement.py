@@ -9,7 +9,7 @@ from rumiai_ray.engine.setup.node_capacity import NodeLoad, cells_beside_reading
 from rumiai_ray.engine.setup.resource_plan import load_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from rumiai_ray.engine.setup.resource_plan import CellShape, Machine
 
@@ -23,11 +23,13 @@ class Placement:
     Args:
         shape: of every cell.
         nodes: the living nodes of the cluster by their ids in Ray.
+        news: what the cluster does about cells that wait, in sentences.
     """
 
-    def __init__(self, shape: CellShape, nodes: Callable[[], Mapping[str, Machine]]) -> None:
+    def __init__(self, shape: CellShape, nodes: Callable[[], Mapping[str, Machine]], news: Callable[[], Sequence[str]] = tuple) -> None:
         self._shape = shape
         self._list = nodes
+        self._news = news
         self._nodes: Mapping[str, Machine] = {}
         self._cells: dict[str, str] = {}
         """The node of each cell, by the id of its placement group."""
@@ -56,14 +58,12 @@ class Placement:
         loads = self._loads
         return frozenset(node for node, load in loads.items() if fits(load, self._shape.cpus) and not self._takes(node, loads))
 
-    @property
-    def too_small(self) -> list[Machine]:
-        """Nodes with CPUs and, where the cell wants one, with a GPU, that hold no cell beside a reading task."""
-        return [
-            machine
-            for machine in self._nodes.values()
-            if machine.cpus and (machine.gpus or not self._shape.gpus) and not self._holds(machine)
-        ]
+    def reasons(self) -> list[str]:
+        """Why cells wait, as far as it is known: nodes that are too small, in the order of their names, and what the autoscaler does."""
+        self.look()
+        candidates = [machine for machine in self._nodes.values() if machine.cpus and (machine.gpus or not self._shape.gpus)]
+        small = sorted({_described(machine) for machine in candidates if not self._holds(machine)})
+        return [*(f"{one} is too small for a cell beside a reading task" for one in small), *self._news()]
 
     def _holds(self, machine: Machine) -> bool:
         return load_of(machine, self._shape).most > 0 and cells_beside_reading(machine.cpus, self._shape.cpus) > 0
@@ -76,3 +76,7 @@ class Placement:
     def _takes(self, node: str, loads: Mapping[str, NodeLoad] | None = None) -> bool:
         loads = loads or self._loads
         return takes_another(list(loads.values()), list(loads).index(node), self._shape.cpus)
+
+
+def _described(machine: Machine) -> str:
+    return f"{machine.name} ({machine.cpus:g} CPUs, {machine.memory_gb:.0f} GB)"

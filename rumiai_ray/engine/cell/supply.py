@@ -20,6 +20,8 @@ _LOG = logging.getLogger(__name__)
 
 _LOOK_S = 1.0
 """Between two looks whether a further cell has found room; each asks Ray's head."""
+_NEWS_S = 30.0
+"""Cells that have waited this long are spoken of, and again when what is known of them has changed."""
 _URGENT_LOOK_S = 0.02
 """The same for each request while there is no cell at all."""
 
@@ -78,6 +80,8 @@ class OwnCells:
         self._living = 0
         self._alone_since_s = time.monotonic()
         self._looked_s = 0.0
+        self._spoken_s = 0.0
+        self._spoken = ""
 
     @property
     def asked(self) -> int:
@@ -88,6 +92,8 @@ class OwnCells:
         """Ask Ray for the resources of one more cell. Until it has them, the request is what an autoscaler sees."""
         if not self._living and not self._groups:
             self._alone_since_s = time.monotonic()
+        if not self._groups:
+            self._spoken_s = time.monotonic()
         self._groups.append(ask(self._spec, self._barred))
 
     def arrived(self, *, urgent: bool) -> list[Cell]:
@@ -115,9 +121,27 @@ class OwnCells:
         if self._living:
             self._alone_since_s = time.monotonic()
         elif now - self._alone_since_s > self._place_timeout_s:
-            wanted = f"no node has {self._spec.shape.bundle} free, not within {self._place_timeout_s:g} s"
+            wanted = f"no node has {self._spec.shape.bundle} free, not within {self._place_timeout_s:g} s{self._why()}"
             raise TransientError(wanted, "cells", f"add nodes, stop other work or run fewer models; {self._hint}")
+        if cells:
+            self._spoken_s = now
+        elif now - self._spoken_s > _NEWS_S:
+            self._spoken_s = now
+            self._speak()
         return cells
+
+    def _speak(self) -> None:
+        """Say that cells wait and why, unless that was the last thing said."""
+        count = len(self._groups)
+        goes_on = f"the run goes on with {self._living}" if self._living else "none is there"
+        each = ", ".join(f"{amount:g} {name}" for name, amount in self._spec.shape.bundle.items())
+        said = f"{count} of {count + self._living} cells wait for {each} each, {goes_on}{self._why()}"
+        if said != self._spoken:
+            self._spoken = said
+            _LOG.warning("%s", said)
+
+    def _why(self) -> str:
+        return "".join(f"; {reason}" for reason in self._placement.reasons()) if self._placement is not None else ""
 
     def withdraw(self) -> None:
         """Take back the last request."""
