@@ -16,11 +16,14 @@ from rumiai_ray.cli.terminal import SafeConsole, say, say_json
 from rumiai_ray.config import BaseConfig  # noqa: TC001 -- typer reads the annotations
 
 if TYPE_CHECKING:
-    from rumiai_ray.engine.setup.resource_plan import Machine, Plan
+    from rumiai_ray.engine.setup.cluster_plan import Plan
+    from rumiai_ray.engine.setup.resource_plan import Machine, MachinePlan
     from rumiai_ray.models.base import ModelPlan
 
 _GB_PER_CPU = 4.0
 """Assumed for a machine of which only the CPUs are given: what clouds put beside a GPU, or more."""
+_NODE_CPUS = (2, 4, 8, 16, 32, 64)
+"""Kinds of nodes that clouds let."""
 
 Cpus = Annotated[int | None, typer.Option("--cpus", min=1, help="CPUs of a machine one thinks of.", show_default=False)]
 Gpus = Annotated[int | None, typer.Option("--gpus", min=0, help="Its GPUs.", show_default=False)]
@@ -42,8 +45,8 @@ def plan(
     as_json: PrintJson = False,  # noqa: FBT002 -- typer's way
 ) -> None:
     """Show cells, actors and what each takes: of this machine, of the cluster RAY_ADDRESS names, or of a machine that is described."""
+    from rumiai_ray.engine.setup.cluster_plan import plan_cluster  # noqa: PLC0415
     from rumiai_ray.engine.setup.machines import wishes_of  # noqa: PLC0415
-    from rumiai_ray.engine.setup.resource_plan import plan_cluster  # noqa: PLC0415
 
     described = _described(cpus, gpus, gpu_memory, memory)
     machines = described or _found(config)
@@ -133,8 +136,26 @@ def _show(made: Plan, models: tuple[ModelPlan, ...]) -> None:
         gpus = f", {machine.gpus} GPUs of {machine.gpu_memory_gb:.0f} GB" if machine.gpus else ""
         console.print(
             f"{machine.name} ({machine.cpus:g} CPUs, {machine.memory_gb:.0f} GB{gpus}): "
-            f"{one.cells} cell{'s' if one.cells > 1 else ''}, {one.free_cpus:g} CPUs left to reading and writing"
+            f"{one.cells} cell{'s' if one.cells > 1 else ''}, {one.free_cpus:g} CPUs left to reading and writing ({one.sum})"
         )
     for left in made.without:
         console.print(Text(f"no cell on {left}"))
+    if made.to_come is not None:
+        _show_to_come(made, made.to_come)
     console.print(f"in all {made.cells} cells, {made.extract_tasks} videos read at a time")
+
+
+def _show_to_come(made: Plan, to_come: MachinePlan) -> None:
+    """What nodes must have that an autoscaler adds for the cells which have no room yet."""
+    from rumiai_ray.engine.setup.node_capacity import cells_beside_reading  # noqa: PLC0415
+
+    waiting = made.cells - sum(one.cells for one in made.machines)
+    machine, cell = to_come.machine, made.cell
+    console = SafeConsole()
+    console.print(
+        f"{waiting} cell{'s' if waiting > 1 else ''} to wait for nodes of at least {machine.cpus:g} CPUs and {machine.memory_gb:g} GB "
+        f"({to_come.sum}); smaller ones hold none, or only cells while other nodes read"
+    )
+    held = [f"{cells_beside_reading(cpus, cell.cpus)} on {cpus} CPUs" for cpus in _NODE_CPUS if cpus >= machine.cpus]
+    if held:
+        console.print(f"cells of {cell.cpus:g} CPUs on a node to come, as far as its CPUs go: {', '.join(held)}")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import time
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import ray
 
+from rumiai_ray.engine.cell.placement import Placement
 from rumiai_ray.engine.cell.policy import cell_spec, dispatcher_of
 from rumiai_ray.engine.cell.pool import CellPool
 from rumiai_ray.engine.cell.supply import RESUME_HINT, OwnCells
@@ -17,6 +18,8 @@ from rumiai_ray.engine.ray_session.code_snapshot import check_code
 from rumiai_ray.engine.results.batch_metrics import BatchMetrics
 from rumiai_ray.engine.results.commit_groups import Groups
 from rumiai_ray.engine.results.progress import ProgressMeter
+from rumiai_ray.engine.setup.autoscaler import autoscaler_news
+from rumiai_ray.engine.setup.machines import nodes_of_ray
 from rumiai_ray.engine.setup.timeouts import stall_timeout_s
 from rumiai_ray.engine.work.entry_registry import Claims
 from rumiai_ray.engine.work.poll import Poll
@@ -32,7 +35,7 @@ if TYPE_CHECKING:
     from rumiai_ray.engine.ray_session.local import LocalRay
     from rumiai_ray.engine.results.drive_state import DriveState
     from rumiai_ray.engine.results.progress import Progress
-    from rumiai_ray.engine.setup.resource_plan import Plan
+    from rumiai_ray.engine.setup.cluster_plan import Plan
     from rumiai_ray.engine.work.counts import Tally
     from rumiai_ray.engine.work.entry_reader import Stage
     from rumiai_ray.ingest.entries import Entry
@@ -97,8 +100,10 @@ class BatchRun:
         engine = self._config.engine
         check_code(self._writer.manifest, self._here.code_sha256)
         spec = cell_spec(self._config, self._stage.models, self._plan.cell, self._here)
-        supply = OwnCells(spec, engine.place_timeout_s)
-        pool = CellPool(supply, lambda cell: dispatcher_of(cell, self._config), engine.attempts, lost_model=self._drive.log_answer)
+        placement = Placement(self._plan.cell, lambda: nodes_of_ray(engine.gpu_memory_gb), autoscaler_news)
+        supply = OwnCells(spec, engine.place_timeout_s, placement=placement)
+        dispatch = partial(dispatcher_of, config=self._config)
+        pool = CellPool(supply, dispatch, engine.attempts, lost_model=self._drive.log_answer)
         with contextlib.closing(pool):
             return self._drive.run(self._source, pool, self._groups, entries, total, analysed)
 

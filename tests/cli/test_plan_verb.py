@@ -8,6 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from product import rumiai_ray
+from rumiai_ray.cli import plan as plan_verb
+from rumiai_ray.config import load_config
+from rumiai_ray.engine.setup.resource_plan import Machine
+from rumiai_ray.errors import ConfigError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,3 +49,40 @@ def test_this_machine_is_planned_for_where_none_is_described(tmp_path: Path) -> 
     planned = json.loads(rumiai_ray("plan", "--profile", "offline", "--device", "cpu", "--json", cwd=tmp_path).stdout)
     assert [machine["machine"]["name"] for machine in planned["machines"]] == ["this machine"]
     assert planned["machines"][0]["free_cpus"] >= 1
+
+
+HEAD = Machine(0, 16, name="node head")
+
+
+def planned_for_cluster(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], nodes: list[Machine], **engine: float) -> str:
+    """What the verb says of a cluster of these nodes."""
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:6379")
+    monkeypatch.setattr(plan_verb, "_found", lambda config: nodes if config else [])
+    plan_verb.plan(load_config(flags={"profile": "offline", "device": "cpu", "engine": engine}))
+    return " ".join(capsys.readouterr().out.split())
+
+
+def test_cells_on_cpu_nodes_that_are_still_to_come_are_planned_with_the_cpus_left_to_reading(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = planned_for_cluster(monkeypatch, capsys, [HEAD], cells=8, cell_cpus=3)
+    assert "no cell on node head: has no CPU to give" in said
+    assert "8 cells to wait for nodes of at least 4 CPUs" in said
+    assert "(1 x 3 + 1 = 4 CPUs)" in said
+    assert "1 on 4 CPUs, 2 on 8 CPUs, 4 on 16 CPUs, 9 on 32 CPUs, 18 on 64 CPUs" in said
+    assert "in all 8 cells, 3 videos read at a time" in said
+
+
+def test_a_node_too_small_for_a_cell_beside_reading_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    nodes = [HEAD, Machine(2, 16, name="node tiny"), Machine(8, 32, name="node large")]
+    said = planned_for_cluster(monkeypatch, capsys, nodes, cells=2, cell_cpus=3)
+    assert "no cell on node tiny: 1 cells of 3 CPUs need 3; of 2 CPUs 1 may be taken" in said
+    assert "node large (8 CPUs, 32 GB): 2 cells, 2 CPUs left to reading and writing (2 x 3 + 2 = 8 CPUs)" in said
+    assert "to wait" not in said
+
+
+def test_a_cluster_without_a_node_asks_what_the_nodes_to_come_hold(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(ConfigError, match=r"no node holds a cell \(node head: has no CPU to give\).*--engine-cell-cpus"):
+        planned_for_cluster(monkeypatch, capsys, [HEAD], cells=4)

@@ -16,16 +16,17 @@ import yaml
 from ray.autoscaler._private.kuberay.autoscaling_config import _derive_autoscaling_config_from_ray_cr
 from ray.runtime_env import RuntimeEnv
 
-from deployment import ROOT, document, image_environment, nodes_started, ray_start
+from deployment import CPU_CELL, ROOT, document, image_environment, nodes_started, ray_start
 from rumiai_ray.cli.app import command_line
 from rumiai_ray.config import BaseConfig, Engine
+from rumiai_ray.engine.setup.node_capacity import cells_beside_reading
 from rumiai_ray.ingest.addresses import is_public
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SCHEMA = json.loads((Path(__file__).parent / "kuberay.schema.json").read_text())
-FILES = ("kuberay/raycluster.yaml", "kuberay/rayjob.yaml")
+FILES = ("kuberay/raycluster.yaml", "kuberay/rayjob.yaml", "kuberay/raycluster-cpu.yaml")
 
 
 def cluster() -> Any:
@@ -90,6 +91,25 @@ def test_gpu_pods_come_with_waiting_cells_one_each_up_to_the_maximum_and_none_wi
     assert [nodes_started(config, cells) for cells in (0, 1, 3, 9)] == [{}, {"gpu": 1}, {"gpu": 3}, {"gpu": 4}]
 
 
+def test_the_cluster_without_gpus_differs_in_its_pods_resources_alone() -> None:
+    gpu, cpu = document(FILES[0]), document(FILES[2])
+    (gpu_pods,), (cpu_pods,) = gpu["spec"]["workerGroupSpecs"], cpu["spec"]["workerGroupSpecs"]
+    assert (gpu["metadata"].pop("name"), cpu["metadata"].pop("name")) == ("rumiai", "rumiai-cpu")
+    assert (gpu_pods.pop("groupName"), cpu_pods.pop("groupName")) == ("gpu", "cpu")
+    assert gpu_pods["template"]["spec"].pop("tolerations")
+    for amounts in gpu_pods["template"]["spec"]["containers"][0]["resources"].values():
+        del amounts["nvidia.com/gpu"]
+    assert cpu == gpu
+
+
+def test_cpu_pods_come_with_waiting_cells_and_read_beside_them() -> None:
+    written = document(FILES[2])
+    written["metadata"]["namespace"] = "default"
+    config = _derive_autoscaling_config_from_ray_cr(written)
+    assert [nodes_started(config, cells, CPU_CELL) for cells in (0, 1, 16, 99)] == [{}, {"cpu": 1}, {"cpu": 4}, {"cpu": 4}]
+    assert cells_beside_reading(config["available_node_types"]["cpu"]["resources"]["CPU"], CPU_CELL["CPU"]) == 3
+
+
 def test_no_pod_is_started_twice_and_none_is_root() -> None:
     for group in groups():
         pod = group["template"]["spec"]
@@ -122,7 +142,7 @@ def test_keys_of_the_bucket_are_in_a_file_and_in_no_environment() -> None:
         assert keys["secret"]["defaultMode"] == 0o440
 
 
-@pytest.mark.parametrize(("file", "kind"), [(FILES[0], "RayCluster"), (FILES[1], "RayJob")])
+@pytest.mark.parametrize(("file", "kind"), [(FILES[0], "RayCluster"), (FILES[1], "RayJob"), (FILES[2], "RayCluster")])
 def test_the_operators_own_schema_accepts_it(file: str, kind: str) -> None:
     path = ROOT.parent / f"shared/kuberay/{kind}.v1.schema.json"
     if not path.is_file():

@@ -13,15 +13,18 @@ from botocore.validate import ParamValidator
 from jsonschema import ValidationError
 from ray.autoscaler._private.util import prepare_config, validate_config
 
-from deployment import dockerfile, document, image_environment, nodes_started, ray_start_of
+from deployment import CPU_CELL, dockerfile, document, image_environment, nodes_started, ray_start_of
 from rumiai_ray.config import Engine
+from rumiai_ray.engine.setup.node_capacity import cells_beside_reading
 
-FILES = ("aws.yaml", "gcp.yaml", "on-prem.yaml")
-CLOUDS = FILES[:2]
+CLOUDS = ("aws.yaml", "gcp.yaml")
+CPU_CLOUDS = ("aws-cpu.yaml", "gcp-cpu.yaml")
+ON_PREM = "on-prem.yaml"
+FILES = (*CLOUDS, *CPU_CLOUDS, ON_PREM)
 PROVIDER_KEYS = {
-    "aws.yaml": {"type", "region", "cache_stopped_nodes"},
-    "gcp.yaml": {"type", "project_id", "region", "availability_zone"},
-    "on-prem.yaml": {"type", "head_ip", "worker_ips"},
+    "aws": {"type", "region", "cache_stopped_nodes"},
+    "gcp": {"type", "project_id", "region", "availability_zone"},
+    "local": {"type", "head_ip", "worker_ips"},
 }
 """What each provider reads of what our file says: Ray's schema leaves `provider` open."""
 GOOGLE_FIELDS = {
@@ -65,24 +68,27 @@ def test_ray_accepts_it(prepared: Any) -> None:
     validate_config(prepared)
 
 
-def test_it_has_no_key_that_nobody_reads(name: str, written: Any) -> None:
+def test_it_has_no_key_that_nobody_reads(written: Any) -> None:
     schema = json.loads((Path(ray.autoscaler.__file__).parent / "ray-schema.json").read_text())
     of_a_type = schema["properties"]["available_node_types"]["patternProperties"][".*"]["properties"]
-    assert set(written["provider"]) == PROVIDER_KEYS[name]
+    assert set(written["provider"]) == PROVIDER_KEYS[written["provider"]["type"]]
     for node_type in written.get("available_node_types", {}).values():
         assert set(node_type) <= set(of_a_type)
 
 
-@pytest.mark.parametrize("node_type", ["head", "gpu", "gpu_spot"])
-def test_amazon_knows_every_field_of_a_node(node_type: str) -> None:
+NODE_TYPES = [(0, "head"), (0, "gpu"), (0, "gpu_spot"), (1, "head"), (1, "cpu"), (1, "cpu_spot")]
+
+
+@pytest.mark.parametrize(("file", "node_type"), NODE_TYPES)
+def test_amazon_knows_every_field_of_a_node(file: int, node_type: str) -> None:
     asked = botocore.session.get_session().get_service_model("ec2").operation_model("RunInstances").input_shape
-    node = document("aws.yaml")["available_node_types"][node_type]["node_config"]
+    node = document(("aws.yaml", "aws-cpu.yaml")[file])["available_node_types"][node_type]["node_config"]
     report = ParamValidator().validate(node | {"MinCount": 1, "MaxCount": 1}, asked)
     assert not report.has_errors(), report.generate_report()
 
 
-@pytest.mark.parametrize("node_type", ["head", "gpu", "gpu_spot"])
-def test_google_knows_every_field_of_a_node(node_type: str) -> None:
+@pytest.mark.parametrize(("file", "node_type"), NODE_TYPES)
+def test_google_knows_every_field_of_a_node(file: int, node_type: str) -> None:
     def unknown(value: Any, fields: Any) -> list[str]:
         if isinstance(value, list):
             return [key for item in value for key in unknown(item, fields)]
@@ -92,12 +98,14 @@ def test_google_knows_every_field_of_a_node(node_type: str) -> None:
             inner for key, below in value.items() if fields and key in fields for inner in unknown(below, fields[key])
         ]
 
-    assert unknown(document("gcp.yaml")["available_node_types"][node_type]["node_config"], GOOGLE_FIELDS) == []
+    node = document(("gcp.yaml", "gcp-cpu.yaml")[file])["available_node_types"][node_type]["node_config"]
+    assert unknown(node, GOOGLE_FIELDS) == []
 
 
-def test_on_amazon_workers_cannot_start_machines_and_no_download_reaches_the_metadata_service() -> None:
-    nodes = {name: kind["node_config"] for name, kind in document("aws.yaml")["available_node_types"].items()}
-    assert nodes["gpu"]["IamInstanceProfile"] == nodes["gpu_spot"]["IamInstanceProfile"] != nodes["head"]["IamInstanceProfile"]
+@pytest.mark.parametrize(("name", "kind"), [("aws.yaml", "gpu"), ("aws-cpu.yaml", "cpu")])
+def test_on_amazon_workers_cannot_start_machines_and_no_download_reaches_the_metadata_service(kind: str, written: Any) -> None:
+    nodes = {name: kind["node_config"] for name, kind in written["available_node_types"].items()}
+    assert nodes[kind]["IamInstanceProfile"] == nodes[f"{kind}_spot"]["IamInstanceProfile"] != nodes["head"]["IamInstanceProfile"]
     for node in nodes.values():
         assert node["MetadataOptions"] == {"HttpTokens": "required", "HttpPutResponseHopLimit": 1}
         assert node["SecurityGroupIds"]
@@ -108,6 +116,18 @@ def test_gpu_nodes_come_with_waiting_cells_one_each_up_to_the_maximum_and_none_w
     assert [nodes_started(written, cells) for cells in (0, 1, 3, 9)] == [{}, {"gpu": 1}, {"gpu": 3}, {"gpu": 4}]
 
 
+@pytest.mark.parametrize("name", CPU_CLOUDS)
+def test_cpu_nodes_come_with_waiting_cells_four_each_up_to_the_maximum_and_none_without(written: Any) -> None:
+    wanted = {0: {}, 1: {"cpu": 1}, 4: {"cpu": 1}, 5: {"cpu": 2}, 16: {"cpu": 4}, 40: {"cpu": 4}}
+    assert {cells: nodes_started(written, cells, CPU_CELL) for cells in wanted} == wanted
+
+
+@pytest.mark.parametrize("name", CPU_CLOUDS)
+def test_a_cpu_node_reads_beside_the_cells_that_ray_places_there(written: Any) -> None:
+    cpus, cell_cpus = written["available_node_types"]["cpu"]["resources"]["CPU"], CPU_CELL["CPU"]
+    assert cells_beside_reading(cpus, cell_cpus) == int(cpus / cell_cpus) == 4
+
+
 @pytest.mark.parametrize("name", CLOUDS)
 def test_spot_nodes_take_over_when_their_maximum_is_raised(written: Any) -> None:
     types = written["available_node_types"]
@@ -115,15 +135,26 @@ def test_spot_nodes_take_over_when_their_maximum_is_raised(written: Any) -> None
     assert nodes_started(written, 3) == {"gpu_spot": 3}
 
 
-@pytest.mark.parametrize(("name", "differs"), [("aws.yaml", "InstanceMarketOptions"), ("gcp.yaml", "scheduling")])
-def test_a_spot_node_is_a_gpu_node_at_another_price(written: Any, differs: str) -> None:
-    gpu, spot = (written["available_node_types"][node_type] for node_type in ("gpu", "gpu_spot"))
+@pytest.mark.parametrize("name", CPU_CLOUDS)
+def test_spot_nodes_without_a_gpu_take_over_when_their_maximum_is_raised(written: Any) -> None:
+    types = written["available_node_types"]
+    types["cpu"]["max_workers"], types["cpu_spot"]["max_workers"] = 0, 4
+    assert nodes_started(written, 9, CPU_CELL) == {"cpu_spot": 3}
+
+
+DIFFERS = [("aws.yaml", "InstanceMarketOptions"), ("gcp.yaml", "scheduling")]
+DIFFERS += [(name.replace(".", "-cpu."), differs) for name, differs in DIFFERS]
+
+
+@pytest.mark.parametrize(("name", "differs"), DIFFERS)
+def test_a_spot_node_is_a_usual_node_at_another_price(written: Any, differs: str) -> None:
+    _, usual, spot = written["available_node_types"].values()
     assert "spot" in json.dumps(spot["node_config"].pop(differs)).lower()
-    gpu["node_config"].pop(differs, None)
-    assert {**spot, "max_workers": gpu["max_workers"]} == gpu
+    usual["node_config"].pop(differs, None)
+    assert {**spot, "max_workers": usual["max_workers"]} == usual
 
 
-@pytest.mark.parametrize("name", FILES[2:])
+@pytest.mark.parametrize("name", [ON_PREM])
 def test_on_prem_every_machine_of_the_list_joins_and_stays(written: Any) -> None:
     written["provider"]["worker_ips"] = ["10.0.0.11", "10.0.0.12"]
     prepared = prepare_config(written)
@@ -149,10 +180,10 @@ def test_nothing_is_reported_to_ray(written: Any) -> None:
     assert ray_start_of(written["head_start_ray_commands"])["disable_usage_stats"] is True
 
 
-def test_every_option_of_the_container_is_one_that_docker_has(written: Any) -> None:
+def test_every_option_of_the_container_is_one_that_docker_has(name: str, written: Any) -> None:
     known = {"--ulimit", "--shm-size", "--env", "--volume", "--gpus"}
     assert {option for option, _ in options(written["docker"])} <= known
-    assert written["docker"]["worker_run_options"] == ["--gpus all"]
+    assert written["docker"]["worker_run_options"] == ([] if name in CPU_CLOUDS else ["--gpus all"])
 
 
 def test_the_head_only_schedules_and_workers_join_it(written: Any) -> None:
@@ -183,11 +214,11 @@ def test_what_on_prem_mounts_is_made_first_and_is_where_the_image_looks() -> Non
     assert written["initialization_commands"] == [f"mkdir -p {volumes[image_environment()['RUMIAI_STORE']]}"]
 
 
-def test_all_three_start_the_same_container_but_for_what_on_prem_mounts() -> None:
+def test_all_start_the_same_container_but_for_gpus_and_for_what_on_prem_mounts() -> None:
     first, *others = (document(name)["docker"] for name in FILES)
     for docker in others:
         rest = {**docker, "run_options": [line for line in docker["run_options"] if not line.startswith("--volume ")]}
-        assert rest == first
+        assert {**rest, "worker_run_options": first["worker_run_options"]} == first
 
 
 def test_ray_refuses_a_misspelt_key(prepared: Any) -> None:

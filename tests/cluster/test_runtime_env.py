@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+import pytest
 from ray._private.runtime_env.packaging import _get_excludes
 from ray.runtime_env import RuntimeEnv
 
-from deployment import ROOT, document
+from deployment import CPU_CELL, GPU_CELL, ROOT, document
 from rumiai_ray.config import Engine, load_config
+from rumiai_ray.engine.setup.node_capacity import cells_beside_reading, reading_cpus
 
-if TYPE_CHECKING:
-    import pytest
+FILES = ("runtime_env.yaml", "runtime_env-cpu.yaml")
 
 
-def test_ray_takes_it_and_knows_every_field() -> None:
-    environment = RuntimeEnv(**document("runtime_env.yaml"))
+@pytest.mark.parametrize("file", FILES)
+def test_ray_takes_it_and_knows_every_field(file: str) -> None:
+    environment = RuntimeEnv(**document(file))
     assert set(environment) == {"env_vars", "excludes"}
     assert set(environment) <= RuntimeEnv.known_fields
 
 
-def test_every_variable_is_a_setting_and_its_value_one_that_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in document("runtime_env.yaml")["env_vars"].items():
+@pytest.mark.parametrize(("file", "cell"), [(FILES[0], GPU_CELL), (FILES[1], CPU_CELL)])
+def test_every_variable_is_a_setting_and_its_value_one_that_is_allowed(
+    file: str, cell: dict[str, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in document(file)["env_vars"].items():
         monkeypatch.setenv(name, value)
     config = load_config()
+    assert config.engine.cell_cpus == cell["CPU"]
+    assert config.device == ("cuda" if "GPU" in cell else "cpu")
     assert config.out.startswith("s3://")
     assert config.store_remote is not None
     assert config.store_remote.startswith("s3://")
@@ -36,12 +41,23 @@ def test_there_is_a_cell_for_every_gpu_that_a_cluster_may_have(monkeypatch: pyte
     assert document("kuberay/raycluster.yaml")["spec"]["workerGroupSpecs"][0]["maxReplicas"] == cells
 
 
-def test_a_stopped_batch_has_time_to_commit_what_is_in_hand() -> None:
-    assert int(document("runtime_env.yaml")["env_vars"]["RAY_JOB_STOP_WAIT_TIME_S"]) >= 2 * Engine().drain_s
+def test_there_are_as_many_cells_without_gpus_as_all_nodes_hold_beside_reading() -> None:
+    told = document("runtime_env-cpu.yaml")["env_vars"]
+    for name in ("aws-cpu.yaml", "gcp-cpu.yaml"):
+        nodes = document(name)["available_node_types"]["cpu"]
+        each = cells_beside_reading(nodes["resources"]["CPU"], CPU_CELL["CPU"])
+        assert int(told["RUMIAI_ENGINE_CELLS"]) == each * nodes["max_workers"]
+        assert int(told["RUMIAI_ENGINE_EXTRACT_TASKS"]) == reading_cpus(nodes["resources"]["CPU"]) * nodes["max_workers"]
 
 
-def test_the_package_and_the_entry_points_are_uploaded_and_the_tests_are_not() -> None:
-    excluded = _get_excludes(ROOT, document("runtime_env.yaml")["excludes"])
+@pytest.mark.parametrize("file", FILES)
+def test_a_stopped_batch_has_time_to_commit_what_is_in_hand(file: str) -> None:
+    assert int(document(file)["env_vars"]["RAY_JOB_STOP_WAIT_TIME_S"]) >= 2 * Engine().drain_s
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_the_package_and_the_entry_points_are_uploaded_and_the_tests_are_not(file: str) -> None:
+    excluded = _get_excludes(ROOT, document(file)["excludes"])
     needed = [ROOT / "pyproject.toml", *(ROOT / "rumiai_ray").rglob("*.py"), *(ROOT / "jobs").glob("*.py")]
     assert not [path for path in needed if excluded(path)]
     # The folder itself, not only what is in it: Ray walks into every folder that it keeps.

@@ -27,10 +27,6 @@ class Room:
     given_back: bool = False
     id: bytes = b"room"
 
-    def wait(self, timeout_s: float) -> bool:
-        del timeout_s
-        return self.free
-
 
 @dataclass(eq=False)
 class FakeCell:
@@ -102,8 +98,9 @@ class Ground:
 @pytest.fixture
 def ground(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ground]:
     def laid(*, room: bool = True, attempts: int = 2, place_timeout_s: float = 60.0) -> Ground:
-        def ask(spec: Any) -> Room:
+        def ask(spec: Any, without: Collection[str]) -> Room:
             del spec
+            assert not without
             made.rooms.append(Room(room))
             return made.rooms[-1]
 
@@ -121,6 +118,7 @@ def ground(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ground]:
             place.given_back = True
 
         monkeypatch.setattr(supply, "ask", ask)
+        monkeypatch.setattr(supply, "node_of", lambda place: "here" if place.free else None)
         monkeypatch.setattr(supply, "start", start)
         monkeypatch.setattr(supply, "remove_placement_group", give_back)
         monkeypatch.setattr(supply, "_LOOK_S", 0.0)

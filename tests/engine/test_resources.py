@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import fakes
-from rumiai_ray.engine.setup.resource_plan import FRONT_CPUS, USABLE_MEMORY, Machine, Plan, Wishes, plan_cluster, plan_machine
+from model_plans import FIVE, ON_CPU, model
+from rumiai_ray.engine.setup.cluster_plan import Plan, plan_cluster
+from rumiai_ray.engine.setup.resource_plan import FRONT_CPUS, USABLE_MEMORY, Machine, Wishes, plan_machine
 from rumiai_ray.errors import ConfigError
 
-if TYPE_CHECKING:
-    from rumiai_ray.models.base import ModelPlan
-
-
-def model(name: str, gpu_memory_gb: float = 0.0, memory_gb: float = 0.5, **settings: int) -> ModelPlan:
-    device = "cuda:0" if gpu_memory_gb else "cpu"
-    return replace(fakes.plan(name, "Fake", **settings), device=device, gpu_memory_gb=gpu_memory_gb, memory_gb=memory_gb)
-
-
-FIVE = (model("mediapipe"), model("yolo", 1.2), model("ocr", 4.0), model("whisper", 1.0), model("emotion", 2.5))
-ON_CPU = tuple(model(name) for name in ("mediapipe", "yolo", "ocr", "whisper", "emotion"))
 H200 = Machine(cpus=16, memory_gb=128, gpus=1, gpu_memory_gb=141)
 
 
@@ -122,9 +111,10 @@ def test_a_cluster_may_be_asked_for_more_cells_than_it_has_room_for() -> None:
     assert plan_cluster(FIVE, [H200, H200], Wishes(cells=9)).cells == 9
 
 
-def test_cells_that_wait_for_more_gpus_are_asked_for_on_a_cluster_and_cells_of_cpus_are_refused() -> None:
+def test_more_cells_than_one_machine_holds_are_asked_for_on_a_cluster_and_refused_elsewhere() -> None:
     with pytest.raises(ConfigError, match="10 cells of 1 CPUs need 10"):
-        plan_cluster(ON_CPU, [Machine(cpus=4, memory_gb=24)], Wishes(cells=10, cell_cpus=1, growing=True))
+        plan_cluster(ON_CPU, [Machine(cpus=4, memory_gb=24)], Wishes(cells=10, cell_cpus=1))
+    assert plan_cluster(ON_CPU, [Machine(cpus=4, memory_gb=24)], Wishes(cells=10, cell_cpus=1, growing=True)).cells == 10
     assert plan_cluster(FIVE, [H200], Wishes(cells=3, cell_cpus=8)).cells == 1
     assert plan_cluster(FIVE, [H200], Wishes(cells=3, cell_cpus=8, growing=True)).cells == 3
 

@@ -23,6 +23,7 @@ from batches import Kit, check_attribution, clips
 from product import ROOT, SUPPORT
 from ray_head import ray_head
 from rumiai_ray.engine.ray_session.local import LocalRay, start_ray
+from rumiai_ray.logs import configure
 from rumiai_ray.provenance import source_sha256
 
 if TYPE_CHECKING:
@@ -68,10 +69,10 @@ def added_nodes() -> int:
     return sum(node["Alive"] and node["Resources"].get(ADDED, 0) > 0 for node in nodes)
 
 
-def scaled(folder: Path, workers: Mapping[str, Any], videos: int, cells: int, device: str) -> dict[str, Any]:
-    """What this program tells, run on a head that starts nodes of the types `workers`."""
+def scaled(folder: Path, workers: Mapping[str, Any], videos: int, cells: int, device: str, *, head_cpus: int = 1) -> dict[str, Any]:
+    """What this program tells, run on a head of `head_cpus` that starts nodes of the types `workers`."""
     paths = os.pathsep.join([str(ROOT), str(SUPPORT)])
-    with ray_head({"PYTHONPATH": paths}, cpus=1, workers=workers) as head:
+    with ray_head({"PYTHONPATH": paths}, cpus=head_cpus, workers=workers) as head:
         driver = subprocess.run(
             [sys.executable, __file__, head.gcs, str(folder), str(videos), str(cells), device],
             env=head.environment | {"PYTHONPATH": paths},
@@ -83,6 +84,7 @@ def scaled(folder: Path, workers: Mapping[str, Any], videos: int, cells: int, de
     assert driver.returncode == 0, driver.stdout + driver.stderr
     told = json.loads(driver.stdout.splitlines()[-1])
     assert isinstance(told, dict)
+    told["said"] = [line for line in driver.stderr.splitlines() if "cells wait for" in line]
     print(told)  # noqa: T201 -- figures
     return told
 
@@ -92,6 +94,7 @@ def main(address: str, folder: Path, videos: int, cells: int, device: str) -> No
     os.environ["RAY_ADDRESS"] = address  # so that it is known for a cluster, which may grow
     # Not a copy that Ray hands out: pretended nodes share one, and the first to go takes it from the others.
     start_ray(address=address, log_to_driver=False)
+    configure()  # cells that wait are spoken of
     fake_models = (fakes.plan("reader", "Reader", behave="burn"), fakes.plan("ears", "Listener"))
     models = tuple(replace(model, device=device, gpu_memory_gb=4.0 * (device != "cpu")) for model in fake_models)
     settings = {"cells": cells, "cell_cpus": 1, "gpu_memory_gb": 10, "place_timeout_s": 120, "extract_tasks": 2}

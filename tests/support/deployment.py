@@ -20,8 +20,10 @@ ROOT = Path(__file__).resolve().parents[2]
 CLUSTER = ROOT / "cluster"
 
 
-CELL_CPUS = 6.0
-"""Of the cells that `runtime_env.yaml` asks for."""
+GPU_CELL = {"CPU": 6.0, "GPU": 1.0}
+"""What a cell asks for under `runtime_env.yaml`."""
+CPU_CELL = {"CPU": 1.75}
+"""The same under `runtime_env-cpu.yaml`."""
 
 
 def document(name: str) -> Any:
@@ -29,10 +31,10 @@ def document(name: str) -> Any:
     return yaml.safe_load((CLUSTER / name).read_text(encoding="utf-8"))
 
 
-def nodes_started(config: Mapping[str, Any], cells: int) -> dict[str, int]:
-    """The nodes that Ray's autoscaler starts by type, under a cluster's configuration, while so many cells of one GPU wait for a place."""
+def nodes_started(config: Mapping[str, Any], cells: int, bundle: Mapping[str, float] = GPU_CELL) -> dict[str, int]:
+    """The nodes that Ray's autoscaler starts by type, under a cluster's configuration, while so many cells of `bundle` wait for a place."""
     known = AutoscalingConfig(dict(config), skip_content_hash=True)
-    cell = ResourceRequestUtil.make({"CPU": CELL_CPUS, "GPU": 1.0})
+    cell = ResourceRequestUtil.make(dict(bundle))
     request = SchedulingRequest(
         disable_launch_config_check=True,
         node_type_configs=known.get_node_type_configs(),

@@ -8,16 +8,20 @@ from typing import TYPE_CHECKING, Protocol
 
 from ray.util.placement_group import remove_placement_group
 
-from rumiai_ray.engine.cell.cell import Cell, CellSpec, ask, start
+from rumiai_ray.engine.cell.cell import Cell, CellSpec, ask, node_of, start
 from rumiai_ray.errors import TransientError
 
 if TYPE_CHECKING:
     from ray.util.placement_group import PlacementGroup
 
+    from rumiai_ray.engine.cell.placement import Placement
+
 _LOG = logging.getLogger(__name__)
 
 _LOOK_S = 1.0
 """Between two looks whether a further cell has found room; each asks Ray's head."""
+_NEWS_S = 30.0
+"""Cells that have waited this long are spoken of, and again when what is known of them has changed."""
 _URGENT_LOOK_S = 0.02
 """The same for each request while there is no cell at all."""
 
@@ -62,16 +66,22 @@ class OwnCells:
         spec: what each is made of.
         place_timeout_s: longest time without a single cell.
         hint: how the run can go on once there is room.
+        placement: keeps CPUs of the nodes for reading; None where nothing else than cells runs on them.
     """
 
-    def __init__(self, spec: CellSpec, place_timeout_s: float, hint: str = RESUME_HINT) -> None:
+    def __init__(self, spec: CellSpec, place_timeout_s: float, hint: str = RESUME_HINT, placement: Placement | None = None) -> None:
         self._spec = spec
         self._place_timeout_s = place_timeout_s
         self._hint = hint
+        self._placement = placement
+        self._barred: frozenset[str] = frozenset()
+        """Nodes that the requests are not to be met by."""
         self._groups: list[PlacementGroup] = []
         self._living = 0
         self._alone_since_s = time.monotonic()
         self._looked_s = 0.0
+        self._spoken_s = 0.0
+        self._spoken = ""
 
     @property
     def asked(self) -> int:
@@ -82,7 +92,9 @@ class OwnCells:
         """Ask Ray for the resources of one more cell. Until it has them, the request is what an autoscaler sees."""
         if not self._living and not self._groups:
             self._alone_since_s = time.monotonic()
-        self._groups.append(ask(self._spec))
+        if not self._groups:
+            self._spoken_s = time.monotonic()
+        self._groups.append(ask(self._spec, self._barred))
 
     def arrived(self, *, urgent: bool) -> list[Cell]:
         """Start cells where room has been found; their models go on loading.
@@ -98,20 +110,38 @@ class OwnCells:
         self._looked_s = now
         cells: list[Cell] = []
         try:
-            for group in [group for group in self._groups if group.wait(0)]:
+            for group in self._placed():
                 self._groups.remove(group)
                 cells.append(start(self._spec, group))
         except BaseException:  # the pool has never heard of those that have started
             for cell in cells:
-                cell.close()
+                self._close(cell)
             raise
         self._living += len(cells)
         if self._living:
             self._alone_since_s = time.monotonic()
         elif now - self._alone_since_s > self._place_timeout_s:
-            wanted = f"no node has {self._spec.shape.bundle} free, not within {self._place_timeout_s:g} s"
+            wanted = f"no node has {self._spec.shape.bundle} free, not within {self._place_timeout_s:g} s{self._why()}"
             raise TransientError(wanted, "cells", f"add nodes, stop other work or run fewer models; {self._hint}")
+        if cells:
+            self._spoken_s = now
+        elif now - self._spoken_s > _NEWS_S:
+            self._spoken_s = now
+            self._speak()
         return cells
+
+    def _speak(self) -> None:
+        """Say that cells wait and why, unless that was the last thing said."""
+        count = len(self._groups)
+        goes_on = f"the run goes on with {self._living}" if self._living else "none is there"
+        each = ", ".join(f"{amount:g} {name}" for name, amount in self._spec.shape.bundle.items())
+        said = f"{count} of {count + self._living} cells wait for {each} each, {goes_on}{self._why()}"
+        if said != self._spoken:
+            self._spoken = said
+            _LOG.warning("%s", said)
+
+    def _why(self) -> str:
+        return "".join(f"; {reason}" for reason in self._placement.reasons()) if self._placement is not None else ""
 
     def withdraw(self) -> None:
         """Take back the last request."""
@@ -120,4 +150,32 @@ class OwnCells:
     def end(self, cell: Cell) -> None:
         """Kill the cell's actors and give its resources back."""
         self._living -= 1
+        self._close(cell)
+
+    def _close(self, cell: Cell) -> None:
         cell.close()
+        if self._placement is not None:
+            self._placement.leave(cell.group.id.hex())
+            if self._placement.full != self._barred:
+                self._bar(self._placement.full, list(self._groups))
+
+    def _placed(self) -> list[PlacementGroup]:
+        """The requests that have been met on nodes where a cell may stay. Those that a cell may not stay on are barred from now on."""
+        found = [(group, node) for group in self._groups if (node := node_of(group)) is not None]
+        if self._placement is None or not found:
+            return [group for group, _ in found]
+        self._placement.look()
+        placed = [group for group, node in found if self._placement.take(group.id.hex(), node)]
+        if self._placement.full != self._barred or len(placed) < len(found):
+            self._bar(self._placement.full, [group for group in self._groups if group not in placed])
+        return placed
+
+    def _bar(self, nodes: frozenset[str], groups: list[PlacementGroup]) -> None:
+        """Take requests back and ask for as many cells on other nodes. All first: a request takes the place of one that is taken back."""
+        self._barred = nodes
+        for group in groups:
+            self._groups.remove(group)
+            remove_placement_group(group)
+        for _ in groups:
+            self._groups.append(ask(self._spec, self._barred))
+        _LOG.info("%d cells are asked for again, %d nodes keep their last CPUs for reading", len(groups), len(self._barred))

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import ray
 
+from rumiai_ray.engine.setup.cluster_plan import Plan, plan_cluster
 from rumiai_ray.engine.setup.gpus import gpus_here
-from rumiai_ray.engine.setup.resource_plan import Machine, Plan, Wishes, plan_cluster
+from rumiai_ray.engine.setup.resource_plan import Machine, Wishes
 from rumiai_ray.logs import swallowed
 from rumiai_ray.runs.manifest import ClusterRecord
 
@@ -82,9 +83,14 @@ def machines_of_ray(gpu_memory_gb: float | None = None) -> list[Machine]:
     Args:
         gpu_memory_gb: of every GPU; found out where not given: of this node from the driver, of others by Ray's name of it.
     """
+    return list(nodes_of_ray(gpu_memory_gb).values())
+
+
+def nodes_of_ray(gpu_memory_gb: float | None = None) -> dict[str, Machine]:
+    """The same by their ids in Ray."""
     nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
     own = ray.get_runtime_context().get_node_id()
-    return [_machine(node, gpu_memory_gb, here=node["NodeID"] == own) for node in nodes if node["Alive"]]
+    return {node["NodeID"]: _machine(node, gpu_memory_gb, here=node["NodeID"] == own) for node in nodes if node["Alive"]}
 
 
 def _machine(node: dict[str, Any], gpu_memory_gb: float | None, *, here: bool) -> Machine:

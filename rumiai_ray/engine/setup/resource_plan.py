@@ -1,14 +1,16 @@
 """From what a machine has to what runs on it: how many cells, what of a GPU each model gets, how many actors and CPUs.
 
-Pure arithmetic, in GB of 10^9 bytes; `machines` finds out what there is, `cell` starts what is planned here.
+`cluster_plan` divides several machines. Pure arithmetic, in GB of 10^9 bytes; `machines` finds out what there is, `cell` starts what
+is planned here.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from rumiai_ray.engine.setup.node_capacity import NodeLoad, reading_cpus
 from rumiai_ray.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -21,12 +23,11 @@ USABLE_MEMORY = 0.9
 CPUS_PER_CPU_CELL = 1.5
 """Where all models run on CPUs: their CPU-seconds a video over the slowest one's are 1.4 to 1.6 (7.54 / 5.33 and 5.13 / 3.12, `make bench`
 on two machines)."""
-FREE_SHARE = 1 / 8
-"""Share of a machine's CPUs left to extraction, one at least. Reading stored clips takes a hundredth of what models take (same table);
-clips that are decoded for the first time take several times that, and writing wants some."""
 FRONT_CPUS = 1.0
 MOST_ACTORS = 16
 """Of one model in one cell, where the plan chooses."""
+MOST_CELLS = 10_000
+"""On one machine: a bound for a machine whose memory nobody knows."""
 _GRANULE = 1e4
 """Ray counts resources in ten-thousandths."""
 
@@ -93,6 +94,11 @@ class MachinePlan:
     free_cpus: float
     """Left to extraction, writing and Ray Data."""
 
+    @property
+    def sum(self) -> str:
+        """Where its CPUs go."""
+        return f"{self.cells} x {self.cell.cpus:g} + {self.free_cpus:g} = {self.cells * self.cell.cpus + self.free_cpus:g} CPUs"
+
 
 @dataclass(frozen=True)
 class Wishes:
@@ -107,86 +113,8 @@ class Wishes:
     gpu_memory_gb: float | None = None
     """Of one GPU of machines that are not there yet."""
     growing: bool = False
-    """Whether machines may be added to a single one: cells that do not fit then wait for them, and are refused otherwise."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What all machines together are going to run: cells of one shape."""
-
-    cell: CellShape
-    cells: int
-    """At most so many. More than there is room for is a request: they wait, and an autoscaler sees them wait."""
-    extract_tasks: int
-    machines: tuple[MachinePlan, ...]
-    """Empty where none is there yet that could hold a cell."""
-    without: tuple[str, ...] = ()
-    """Machines that get no cell, and why."""
-
-    @property
-    def actors(self) -> dict[str, int]:
-        """Of each model, in all cells."""
-        return {share.model: share.count * self.cells for share in self.cell.shares}
-
-
-def plan_cluster(models: Sequence[ModelPlan], machines: Sequence[Machine], wishes: Wishes = Wishes()) -> Plan:
-    """Cells of one shape for machines that may differ: the shape of the smallest one that can hold a cell at all.
-
-    Raises:
-        ConfigError: no machine can; the message has the sum.
-    """
-    if len(machines) == 1 and (machines[0].gpus or not any(_on_gpu(model) for model in models)) and not _wait(models, machines[0], wishes):
-        only = plan_machine(models, machines[0], wishes)
-        return Plan(only.cell, only.cells, wishes.extract_tasks or max(1, int(only.free_cpus)), (only,))
-    each = replace(wishes, cells=None, extract_tasks=None)
-    if any(_on_gpu(model) for model in models) and not any(machine.gpus for machine in machines):
-        expected = plan_machine(models, _expected(wishes), each)
-        return Plan(expected.cell, wishes.cells or 1, wishes.extract_tasks or 1, ())
-    plans, refused = [], []
-    for machine in machines:
-        try:
-            plans.append(plan_machine(models, machine, each))
-        except ConfigError as error:
-            refused.append(error)
-    if not plans:
-        raise refused[-1] if refused else ConfigError("there is no machine", "the cluster", "start one")
-    cell = min((plan.cell for plan in plans), key=lambda shape: shape.cpus)
-    plans = [_filled(plan, cell) for plan in plans]
-    room = sum(plan.cells for plan in plans)
-    readers = wishes.extract_tasks or max(1, int(sum(plan.free_cpus for plan in plans)))
-    without = [f"{error.subject}: {error.what}" for error in refused]
-    without += [f"{plan.machine.name}: its memory does not hold a cell of the common shape" for plan in plans if not plan.cells]
-    return Plan(cell, wishes.cells or room, readers, tuple(plan for plan in plans if plan.cells), tuple(without))
-
-
-def _wait(models: Sequence[ModelPlan], machine: Machine, wishes: Wishes) -> bool:
-    """Whether there are to be more cells, of a size the user has settled, than fit on the one machine there is: others are to come.
-
-    Only of those that want a GPU. Cells of CPUs would fill machines to come to the last one, and extraction would have no place.
-    """
-    if not wishes.growing or wishes.cells is None or wishes.cell_cpus is None or not any(_on_gpu(model) for model in models):
-        return False
-    return wishes.cells > plan_machine(models, machine, replace(wishes, cells=None)).cells
-
-
-def _expected(wishes: Wishes) -> Machine:
-    """The machine that an autoscaler is going to start, as far as the user has told."""
-    if wishes.cell_cpus is None or wishes.gpu_memory_gb is None:
-        raise ConfigError(
-            "models are to run on GPUs, and no node has one yet",
-            "the cluster",
-            "tell what the nodes to come can hold: --engine-cell-cpus and --engine-gpu-memory-gb; or `--device cpu`",
-        )
-    cpus = math.ceil(wishes.cell_cpus * wishes.cells_per_gpu / (1 - FREE_SHARE)) + 1
-    return Machine(cpus, math.inf, 1, wishes.gpu_memory_gb, "a node to come")
-
-
-def _filled(plan: MachinePlan, cell: CellShape) -> MachinePlan:
-    """The same machine with as many cells of another shape as fit into what its own cells would take."""
-    cpus = plan.cells * plan.cell.cpus
-    parts = [int(cpus / cell.cpus + 1e-9), int(plan.machine.memory_gb * USABLE_MEMORY / max(cell.memory_gb, 1e-9))]
-    cells = min(*parts, plan.cells) if cell.gpus else min(parts)
-    return MachinePlan(plan.machine, cell, cells, plan.free_cpus + cpus - cells * cell.cpus)
+    """Whether the machines are nodes of a cluster, to which others may be added: cells that do not fit then wait for them, and are
+    refused otherwise."""
 
 
 def plan_machine(models: Sequence[ModelPlan], machine: Machine, wishes: Wishes = Wishes()) -> MachinePlan:
@@ -195,15 +123,21 @@ def plan_machine(models: Sequence[ModelPlan], machine: Machine, wishes: Wishes =
     Raises:
         ConfigError: it does not fit; the message has the sum.
     """
-    on_gpu = any(_on_gpu(model) for model in models)
+    uses_gpu = any(on_gpu(model) for model in models)
     if machine.cpus < 1:
         raise ConfigError("has no CPU to give", machine.name, "start Ray there with --num-cpus")
-    if on_gpu:
+    if uses_gpu:
         _check_gpu_memory(models, machine, wishes.cells_per_gpu)
-    free = float(max(1, math.floor(machine.cpus * FREE_SHARE), wishes.extract_tasks or 1))
-    counted = max(machine.cpus, free + 1)  # two at least: on a single core a cell and extraction take turns
+    free = float(max(reading_cpus(machine.cpus), wishes.extract_tasks or 1))
+    if wishes.growing:  # a node counts with what its Ray was started with
+        counted = machine.cpus
+        free = min(free, max(1.0, counted - (wishes.cell_cpus or 1.0)))  # one cell takes part of what several would leave
+        if counted <= free:
+            raise ConfigError(f"its {counted:g} CPU is left to reading videos", machine.name, "nodes with more CPUs")
+    else:
+        counted = max(machine.cpus, free + 1)  # two at least: on a single core a cell and extraction take turns
     cpus = counted - free
-    cells = machine.gpus * wishes.cells_per_gpu if on_gpu else _cpu_cells(models, machine, cpus, wishes)
+    cells = machine.gpus * wishes.cells_per_gpu if uses_gpu else _cpu_cells(models, machine, cpus, wishes)
     cells = min(cells, wishes.cells or cells)
     cell_cpus = wishes.cell_cpus or _down(cpus / cells)
     if cells * cell_cpus > cpus:
@@ -215,7 +149,7 @@ def plan_machine(models: Sequence[ModelPlan], machine: Machine, wishes: Wishes =
     counts = _counts(models, cell_cpus, machine.memory_gb * USABLE_MEMORY / cells)
     wanted = FRONT_CPUS + sum(counts[model.name] * _cpus(model) for model in models)
     scale = min(1.0, cell_cpus / wanted)
-    gpu_share = _fractions(models, counts, 1.0 / wishes.cells_per_gpu) if on_gpu else {}
+    gpu_share = _fractions(models, counts, 1.0 / wishes.cells_per_gpu) if uses_gpu else {}
     shares = tuple(
         Share(
             model.name,
@@ -223,13 +157,19 @@ def plan_machine(models: Sequence[ModelPlan], machine: Machine, wishes: Wishes =
             _down(scale * _cpus(model)),
             gpu_share.get(model.name, 0.0),
             model.memory_gb,
-            model.gpu_memory_gb if _on_gpu(model) else 0.0,
+            model.gpu_memory_gb if on_gpu(model) else 0.0,
         )
         for model in models
     )
-    shape = CellShape(cell_cpus, _down(1.0 / wishes.cells_per_gpu) if on_gpu else 0.0, _down(scale * FRONT_CPUS), shares)
+    shape = CellShape(cell_cpus, _down(1.0 / wishes.cells_per_gpu) if uses_gpu else 0.0, _down(scale * FRONT_CPUS), shares)
     _check_memory(shape, machine, cells)
     return MachinePlan(machine, shape, cells, counted - cells * cell_cpus)
+
+
+def load_of(machine: Machine, cell: CellShape) -> NodeLoad:
+    """The machine without a cell yet, as far as cells of this shape are concerned."""
+    parts = [machine.memory_gb * USABLE_MEMORY / max(cell.memory_gb, 1e-9), machine.gpus / cell.gpus if cell.gpus else math.inf]
+    return NodeLoad(machine.cpus, int(min(*parts, MOST_CELLS) + 1e-6))
 
 
 def _cpus(model: ModelPlan) -> float:
@@ -237,7 +177,8 @@ def _cpus(model: ModelPlan) -> float:
     return model.settings.threads * model.cpu_share
 
 
-def _on_gpu(model: ModelPlan) -> bool:
+def on_gpu(model: ModelPlan) -> bool:
+    """Whether the model is to run on a GPU."""
     return model.device.startswith("cuda")
 
 
@@ -251,8 +192,8 @@ def _counts(models: Sequence[ModelPlan], cell_cpus: float, memory_gb: float) -> 
     """Actors by model: one, or as the user says; models a GPU cell runs on CPUs get what CPUs and memory are left, in equal parts."""
     counts = {model.name: model.settings.actors or 1 for model in models}
     # One actor of a model that costs next to nothing keeps up with any number of the others.
-    open_ = [model for model in models if not _on_gpu(model) and model.settings.actors is None and model.cpu_share == 1]
-    if not open_ or not any(_on_gpu(model) for model in models):
+    open_ = [model for model in models if not on_gpu(model) and model.settings.actors is None and model.cpu_share == 1]
+    if not open_ or not any(on_gpu(model) for model in models):
         return counts
     spare_cpus = cell_cpus - FRONT_CPUS - sum(counts[model.name] * _cpus(model) for model in models)
     spare_gb = memory_gb - sum(counts[model.name] * model.memory_gb for model in models)
@@ -264,7 +205,7 @@ def _counts(models: Sequence[ModelPlan], cell_cpus: float, memory_gb: float) -> 
 
 def _fractions(models: Sequence[ModelPlan], counts: dict[str, int], whole: float) -> dict[str, float]:
     """Of the cell's GPU for each actor, in proportion to its memory."""
-    memory = {model.name: model.gpu_memory_gb for model in models if _on_gpu(model)}
+    memory = {model.name: model.gpu_memory_gb for model in models if on_gpu(model)}
     total = sum(counts[name] * size for name, size in memory.items())
     return {name: _down(whole * size / total) for name, size in memory.items()}
 
@@ -274,7 +215,7 @@ def _check_gpu_memory(models: Sequence[ModelPlan], machine: Machine, cells_per_g
         raise ConfigError("models are to run on a GPU and it has none", machine.name, "`--device cpu`, or a machine with a GPU")
     if machine.gpu_memory_gb is None:
         raise ConfigError("the memory of its GPUs is not known", machine.name, "tell it: --engine-gpu-memory-gb")
-    sizes = {model.name: (model.settings.actors or 1) * model.gpu_memory_gb for model in models if _on_gpu(model)}
+    sizes = {model.name: (model.settings.actors or 1) * model.gpu_memory_gb for model in models if on_gpu(model)}
     needed, room = sum(sizes.values()), machine.gpu_memory_gb * USABLE_MEMORY / cells_per_gpu
     if needed > room:
         divided = f" / {cells_per_gpu} cells" if cells_per_gpu > 1 else ""

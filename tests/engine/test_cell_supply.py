@@ -1,0 +1,212 @@
+"""Cells that Ray places on nodes which come during a run, without a Ray: where they stay, and what is left to reading."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rumiai_ray.engine.cell import supply
+from rumiai_ray.engine.cell.placement import Placement
+from rumiai_ray.engine.setup.resource_plan import CellShape, Machine
+from rumiai_ray.errors import TransientError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+
+
+@dataclass(eq=False)
+class Group:
+    """A request for a cell's resources."""
+
+    barred: frozenset[str]
+    node: str | None = None
+
+    @property
+    def id(self) -> Any:
+        return self
+
+    def hex(self) -> str:
+        return str(id(self))
+
+
+@dataclass(eq=False)
+class Cell:
+    cluster: Cluster
+    group: Group
+
+    def close(self) -> None:
+        self.cluster.groups.remove(self.group)
+
+
+@dataclass
+class Cluster:
+    """Nodes that place requests as Ray does: wherever there is room, the first in line first, with no thought of anybody's reading."""
+
+    cell_cpus: float
+    nodes: dict[str, Machine] = field(default_factory=dict)
+    groups: list[Group] = field(default_factory=list)
+    dice: random.Random | None = None
+
+    def add(self, cpus: float, gpus: int = 0) -> None:
+        self.nodes[f"n{len(self.nodes)}"] = Machine(cpus, 1024, gpus, name=f"node n{len(self.nodes)}")
+
+    def free(self, node: str) -> float:
+        return self.nodes[node].cpus - self.cell_cpus * sum(group.node == node for group in self.groups)
+
+    def ask(self, _: object, without: Collection[str]) -> Group:
+        self.groups.append(Group(frozenset(without)))
+        return self.groups[-1]
+
+    def place(self) -> None:
+        for group in self.groups:
+            nodes = list(self.nodes)
+            if self.dice is not None:
+                self.dice.shuffle(nodes)
+            room = [node for node in nodes if node not in group.barred and self.free(node) >= self.cell_cpus - 1e-9]
+            if group.node is None and room:
+                group.node = room[0]
+
+    def remove(self, group: Group) -> None:
+        self.groups.remove(group)
+        self.place()  # what waits takes the place at once
+
+    @property
+    def seats(self) -> int:
+        """Reading tasks that have a CPU."""
+        return sum(int(self.free(node) + 1e-9) for node in self.nodes)
+
+
+def supply_of(cluster: Cluster, patch: pytest.MonkeyPatch, news: Sequence[str] = ()) -> supply.OwnCells:
+    patch.setattr(supply, "ask", cluster.ask)
+    patch.setattr(supply, "start", lambda _, group: Cell(cluster, group))
+    patch.setattr(supply, "node_of", lambda group: group.node)
+    patch.setattr(supply, "remove_placement_group", cluster.remove)
+    patch.setattr(supply, "_LOOK_S", 0.0)
+    shape = CellShape(cluster.cell_cpus, 0.0, 0.0, ())
+    spec: Any = type("Spec", (), {"shape": shape})
+    return supply.OwnCells(spec, 60, placement=Placement(shape, lambda: cluster.nodes, lambda: news))
+
+
+@pytest.fixture
+def patch() -> Iterator[pytest.MonkeyPatch]:
+    with pytest.MonkeyPatch.context() as context:
+        yield context
+
+
+def settled(cluster: Cluster, cells: supply.OwnCells) -> list[Any]:
+    """The cells that come while Ray places and the run looks, until nothing changes any more."""
+    came: list[Any] = []
+    for _ in range(4):
+        cluster.place()
+        came += cells.arrived(urgent=True)
+    return came
+
+
+def test_a_node_of_two_cpus_keeps_one_for_reading_and_the_cells_too_many_wait_for_the_next(patch: pytest.MonkeyPatch) -> None:
+    cluster = Cluster(cell_cpus=1)
+    cells = supply_of(cluster, patch)
+    for _ in range(4):
+        cells.ask()
+    counts = []
+    for _ in range(5):
+        counts.append((len(settled(cluster, cells)), cells.asked, cluster.seats))
+        cluster.add(2)
+    assert counts == [(0, 4, 0), (1, 3, 1), (1, 2, 2), (1, 1, 3), (1, 0, 4)]
+
+
+def test_of_nodes_with_one_cpu_the_first_reads_and_the_others_hold_cells(patch: pytest.MonkeyPatch) -> None:
+    cluster = Cluster(cell_cpus=1)
+    cells = supply_of(cluster, patch)
+    for _ in range(4):
+        cells.ask()
+    counts = []
+    for _ in range(5):
+        cluster.add(1)
+        counts.append((len(settled(cluster, cells)), cells.asked, cluster.seats))
+    assert counts == [(0, 4, 1), (1, 3, 1), (1, 2, 1), (1, 1, 1), (1, 0, 1)]
+
+
+def test_a_cell_that_is_replaced_finds_room_where_the_broken_one_was(patch: pytest.MonkeyPatch) -> None:
+    cluster = Cluster(cell_cpus=1)
+    cells = supply_of(cluster, patch)
+    cluster.add(2)
+    cells.ask()
+    cells.ask()
+    (broken,) = settled(cluster, cells)
+    assert cells.asked == 1
+    cells.end(broken)
+    assert len(settled(cluster, cells)) == 1
+    assert cluster.seats == 1
+
+
+def test_a_node_that_is_gone_bars_nothing(patch: pytest.MonkeyPatch) -> None:
+    cluster = Cluster(cell_cpus=1)
+    cells = supply_of(cluster, patch)
+    cluster.add(2)
+    cells.ask()
+    cells.ask()
+    (lost,) = settled(cluster, cells)
+    del cluster.nodes["n0"]
+    cells.end(lost)
+    cells.ask()
+    cluster.add(4)
+    assert (len(settled(cluster, cells)), cells.asked, cluster.seats) == (2, 0, 2)
+
+
+def test_cells_that_wait_are_spoken_of_with_the_reason_once_and_again_when_it_changes(
+    patch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    patch.setattr(supply, "_NEWS_S", 0.0)
+    news = ["node type cpu could not be started: quota"]
+    cluster = Cluster(cell_cpus=2)
+    cells = supply_of(cluster, patch, news)
+    cells.ask()
+    cells.ask()
+    settled(cluster, cells)
+    quota = "node type cpu could not be started: quota"
+    assert caplog.messages == [f"2 of 2 cells wait for 2 CPU each, none is there; {quota}"]
+    cluster.add(3)
+    settled(cluster, cells)
+    assert caplog.messages[1:] == [f"1 of 2 cells wait for 2 CPU each, the run goes on with 1; {quota}"]
+    cluster.add(1)
+    settled(cluster, cells)
+    assert len(caplog.messages) == 3
+    assert "; node n1 (1 CPUs, 1024 GB) is too small for a cell beside a reading task; " in caplog.messages[2]
+
+
+def test_a_run_without_any_cell_ends_with_the_reason(patch: pytest.MonkeyPatch) -> None:
+    cluster = Cluster(cell_cpus=6)
+    cells = supply_of(cluster, patch, ["the autoscaler adds no node"])
+    patch.setattr(cells, "_place_timeout_s", 0.0)
+    cluster.add(4)
+    cells.ask()
+    with pytest.raises(TransientError, match=r"no node has .* free.*; node n0 \(4 CPUs.* is too small .*; the autoscaler adds no node"):
+        settled(cluster, cells)
+
+
+SHAPES = st.lists(st.tuples(st.sampled_from((1, 2, 4, 8, 16, 64)), st.integers(0, 1)), min_size=1, max_size=6)
+
+
+@settings(deadline=None)
+@given(SHAPES, st.sampled_from((0.5, 1.0, 1.75, 6.0)), st.integers(1, 30), st.integers(0, 99))
+def test_a_cpu_is_left_to_reading_whatever_comes_and_all_cells_that_have_room_start(
+    shapes: list[tuple[int, int]], cell_cpus: float, wanted: int, seed: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        cluster = Cluster(cell_cpus, dice=random.Random(seed))
+        cells = supply_of(cluster, patch)
+        for _ in range(wanted):
+            cells.ask()
+        started = 0
+        for cpus, gpus in shapes:
+            cluster.add(cpus, gpus)
+            started += len(settled(cluster, cells))
+            assert cluster.seats >= 1
+            assert started + cells.asked == wanted
+            holds = [machine.cpus for machine in cluster.nodes.values() if machine.cpus >= cell_cpus + 1]
+            assert started >= min(wanted, len(holds))
