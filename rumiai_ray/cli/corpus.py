@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rumiai_ray.cli.options import CsvRaw, with_settings
-from rumiai_ray.cli.query import AsCsv, AsJson, ExternalAccess, Sql, answer, check_one_format
+from rumiai_ray.cli.query import AsCsv, ExternalAccess, RowsAsJson, Sql, answer, check_one_format
 from rumiai_ray.cli.tables import folding
 from rumiai_ray.cli.terminal import SafeConsole, say
 from rumiai_ray.config import BaseConfig
@@ -55,7 +55,7 @@ def _opened(runs: list[str], config: BaseConfig, *, allow_mixed: bool) -> Corpus
 def ls(
     runs: RunNames,
     config: BaseConfig,
-    as_json: AsJson = False,  # noqa: FBT002 -- typer's way
+    as_json: RowsAsJson = False,  # noqa: FBT002 -- typer's way
 ) -> None:
     """List the runs of a corpus, how much of each counts, and in what each differs from the newest."""
     rows = _opened(runs, config, allow_mixed=True).table("runs")
@@ -85,7 +85,7 @@ def query(  # noqa: PLR0913, PLR0917 -- an option each
     allow_mixed: AllowMixed = False,  # noqa: FBT002 -- typer's way
     as_csv: AsCsv = False,  # noqa: FBT002
     csv_raw: CsvRaw = False,  # noqa: FBT002
-    as_json: AsJson = False,  # noqa: FBT002
+    as_json: RowsAsJson = False,  # noqa: FBT002
     external_access: ExternalAccess = False,  # noqa: FBT002
 ) -> None:
     """Ask the tables of many runs in SQL (DuckDB's). Of each video the newest analysis counts, of each input and content the newest entry.

@@ -30,7 +30,7 @@ _DIGEST = re.compile("[0-9a-f]{64}")
 
 Sql = Annotated[str, typer.Argument(metavar="SQL", help="One statement, tables by their names.", show_default=False)]
 AsCsv = Annotated[bool, typer.Option("--csv", help="CSV on stdout, null as an empty cell.")]
-AsJson = Annotated[bool, typer.Option("--json", help="A JSON array of objects on stdout.")]
+RowsAsJson = Annotated[bool, typer.Option("--json", help="A JSON array of objects on stdout.")]
 ExternalAccess = Annotated[
     bool, typer.Option("--external-access", help="Let the statement read and write files and load extensions; only for SQL of your own.")
 ]
@@ -48,7 +48,7 @@ def query(
     config: BaseConfig,
     as_csv: AsCsv = False,  # noqa: FBT002 -- typer's way
     csv_raw: CsvRaw = False,  # noqa: FBT002
-    as_json: AsJson = False,  # noqa: FBT002
+    as_json: RowsAsJson = False,  # noqa: FBT002
     external_access: ExternalAccess = False,  # noqa: FBT002
 ) -> None:
     """Ask a run's tables in SQL (DuckDB's): SELECT label, count(*) FROM objects GROUP BY label. Only committed rows are seen."""

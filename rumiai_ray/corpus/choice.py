@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-    from rumiai_ray.corpus.files import Files, Part
+    from rumiai_ray.corpus.files import CorpusFile, Files
 
 ENTRIES = "entries"
 """The table of a corpus with one row per input and content, in the columns of `videos`."""
@@ -86,7 +86,7 @@ class Kept:
 
 
 @dataclass(frozen=True)
-class Choice:
+class CorpusChoice:
     """What counts, found once for all tables of a corpus."""
 
     analyses: pa.Table
@@ -101,7 +101,7 @@ class Choice:
     kept_by_entry: Mapping[str, Mapping[int, Kept]]
     """By table with a row per entry (`BY_ENTRY`), then by the file's number."""
 
-    def of(self, table: str, part: Part) -> Kept:
+    def of(self, table: str, part: CorpusFile) -> Kept:
         """How much of a file of a table counts."""
         if table in BY_ENTRY:
             return self.kept_by_entry[table][part.number]
@@ -127,7 +127,7 @@ def tracked_by() -> dict[str, str]:
     return {name: table.made_by[0] for name, table in TRACKED.items()}
 
 
-def choose(database: duckdb.DuckDBPyConnection, files: Files) -> Choice:
+def choose(database: duckdb.DuckDBPyConnection, files: Files) -> CorpusChoice:
     """Find what counts. Reads two or three columns of the tables that every run has.
 
     Args:
@@ -140,7 +140,7 @@ def choose(database: duckdb.DuckDBPyConnection, files: Files) -> Choice:
     database.execute(_OF_ANALYSES.format(rows=_rows(database, files, ANALYSES.name, ("video_key", "model_name", "status"))))
     database.execute(_OF_ENTRIES.format(rows=_rows(database, files, VIDEOS.name, ("input", "video_key"))))
     database.execute(_OF_DEAD_LETTERS.format(rows=_rows(database, files, DEAD_LETTER.name, ("input",))))
-    return Choice(
+    return CorpusChoice(
         analyses=database.sql("SELECT video_key, family, record FROM chosen").to_arrow_table(),
         entries=database.sql("SELECT part, place, newest FROM entries").to_arrow_table(),
         dead=database.sql("SELECT part, place FROM dead").to_arrow_table(),

@@ -28,7 +28,7 @@ FILE = "corpus_file"
 
 
 @dataclass(frozen=True)
-class Part:
+class CorpusFile:
     """One committed data file of a table."""
 
     uri: str
@@ -46,7 +46,7 @@ class Part:
 class Files:
     """Every committed data file of the runs."""
 
-    parts: Mapping[str, tuple[Part, ...]]
+    parts: Mapping[str, tuple[CorpusFile, ...]]
     """By table, in the order of the commits."""
 
     @classmethod
@@ -56,14 +56,14 @@ class Files:
         Raises:
             StorageError: a run is damaged.
         """
-        parts: dict[str, list[Part]] = defaultdict(list)
+        parts: dict[str, list[CorpusFile]] = defaultdict(list)
         numbers = count()
         for record_number, (place, record) in enumerate(_by_commit(runs)):
             run = runs[place]
             for file in record.files:
                 if file.rows:
                     version = run.manifest.tables.get(file.table)
-                    parts[file.table].append(Part(run.store.uri(file.path), version, record_number, next(numbers), place))
+                    parts[file.table].append(CorpusFile(run.store.uri(file.path), version, record_number, next(numbers), place))
         return cls({table: tuple(found) for table, found in parts.items()})
 
     def uris(self, *tables: str) -> list[str]:
@@ -78,15 +78,15 @@ def _by_commit(runs: Sequence[Run]) -> list[tuple[int, CommitRecord]]:
     return sorted(records, key=lambda one: (one[1].written_at, runs[one[0]].run_id, one[0], one[1].sequence))
 
 
-def by_version(parts: Iterable[Part]) -> list[list[Part]]:
+def by_version(parts: Iterable[CorpusFile]) -> list[list[CorpusFile]]:
     """The parts that one plain `read_parquet` can read together, the latest version first."""
-    versions: dict[int, list[Part]] = defaultdict(list)
+    versions: dict[int, list[CorpusFile]] = defaultdict(list)
     for part in parts:
         versions[-1 if part.version is None else part.version].append(part)
     return [versions[version] for version in sorted(versions, reverse=True)]
 
 
-def read_parquet(parts: Sequence[Part], *, tagged: bool = False) -> str:
+def read_parquet(parts: Sequence[CorpusFile], *, tagged: bool = False) -> str:
     """The SQL that reads files of one schema version.
 
     Args:
@@ -98,7 +98,7 @@ def read_parquet(parts: Sequence[Part], *, tagged: bool = False) -> str:
     return f"read_parquet([{listed}]{tags})"
 
 
-def listed(parts: Sequence[Part]) -> pa.Table:
+def listed(parts: Sequence[CorpusFile]) -> pa.Table:
     """The files as rows: `uri`, `record` and, as `part`, the file's own number."""
     numbers = [pa.array([getattr(part, name) for part in parts], pa.int64()) for name in ("record", "number")]
     return pa.table([pa.array([part.uri for part in parts], pa.string()), *numbers], names=["uri", "record", "part"])

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
-    from rumiai_ray.corpus.choice import Choice
+    from rumiai_ray.corpus.choice import CorpusChoice
     from rumiai_ray.runs.reader import Run
 
 _ROWS_AT_A_TIME = 10_000
@@ -66,7 +66,7 @@ class Corpus:
         return Files.of(self.runs)
 
     @cached_property
-    def _choice(self) -> Choice:
+    def _choice(self) -> CorpusChoice:
         with self._database(self._files.uris("analyses", "videos", "dead_letter")) as database:
             return choose(database, self._files)
 

@@ -14,7 +14,7 @@ from rumiai_ray.schema.table import column
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rumiai_ray.corpus.choice import Choice
+    from rumiai_ray.corpus.choice import CorpusChoice
     from rumiai_ray.corpus.files import Files
     from rumiai_ray.runs.reader import Run
 
@@ -41,7 +41,7 @@ SCHEMA = pa.schema(
 )
 
 
-def runs_table(runs: Sequence[Run], files: Files, choice: Choice) -> pa.Table:
+def runs_table(runs: Sequence[Run], files: Files, choice: CorpusChoice) -> pa.Table:
     """The table.
 
     Args:

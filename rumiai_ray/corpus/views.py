@@ -15,8 +15,8 @@ from rumiai_ray.schema.tracks import TRACKS
 if TYPE_CHECKING:
     import duckdb
 
-    from rumiai_ray.corpus.choice import Choice
-    from rumiai_ray.corpus.files import Files, Part
+    from rumiai_ray.corpus.choice import CorpusChoice
+    from rumiai_ray.corpus.files import CorpusFile, Files
 
 SCHEMA = "corpus"
 """The schema of what the views read beside files; `SHOW TABLES` lists the views alone."""
@@ -27,14 +27,14 @@ def files_table(table: str) -> str:
     return VIDEOS.name if table == ENTRIES else table
 
 
-def prepare(database: duckdb.DuckDBPyConnection, choice: Choice) -> None:
+def prepare(database: duckdb.DuckDBPyConnection, choice: CorpusChoice) -> None:
     """Make what `define` filters by."""
     database.execute(f"CREATE SCHEMA {SCHEMA}")
     for name, rows in (("analyses", choice.analyses), ("entries", choice.entries), ("dead", choice.dead)):
         load(database, f"{SCHEMA}.chosen_{name}", rows)
 
 
-def define(database: duckdb.DuckDBPyConnection, table: str, files: Files, choice: Choice) -> None:
+def define(database: duckdb.DuckDBPyConnection, table: str, files: Files, choice: CorpusChoice) -> None:
     """Make the view of one table: the columns of today, then those that only other schema versions have.
 
     Raises:
@@ -52,7 +52,7 @@ def define(database: duckdb.DuckDBPyConnection, table: str, files: Files, choice
     database.execute(f"CREATE VIEW {identifier(table)} AS {united(selects)}")
 
 
-def _no_rows(database: duckdb.DuckDBPyConnection, table: str, parts: tuple[Part, ...]) -> str:
+def _no_rows(database: duckdb.DuckDBPyConnection, table: str, parts: tuple[CorpusFile, ...]) -> str:
     """No rows, in the columns that the table has today; in those of its newest file where this release does not know the table."""
     declared = TABLES_BY_NAME.get(files_table(table))
     if declared is None:
@@ -68,7 +68,7 @@ def _as_duckdb_reads(kind: pa.DataType) -> pa.DataType:
     return pa.list_(kind.value_type) if isinstance(kind, pa.FixedSizeListType) else kind
 
 
-def _filtered(table: str, version: list[Part]) -> str:
+def _filtered(table: str, version: list[CorpusFile]) -> str:
     """The SQL that gives the rows that count of files of one schema version, each of which has others, too."""
     rows = f"SELECT * EXCLUDE ({FILE}, file_row_number) FROM {read_parquet(version, tagged=True)}"  # noqa: S608 -- names of files, quoted
     places = f"{SCHEMA}.{table}_files"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 
-Origin = Literal["source", "manifest"]
+FigureOrigin = Literal["source", "manifest"]
 
 _NAMES: Mapping[str, tuple[str, ...]] = {
     "title": ("title",),
@@ -44,7 +44,7 @@ class Told:
     """What is known of a post, and who said it."""
 
     metadata: VideoMetadata
-    origins: Mapping[str, Origin]
+    origins: Mapping[str, FigureOrigin]
     """By column of `videos`, for each of `_NAMES` that is known."""
     notes: tuple[str, ...]
     """Of the metadata, and what of the manifest's columns could not be read."""
@@ -59,7 +59,7 @@ def told(metadata: VideoMetadata, columns: Mapping[str, str]) -> Told:
     """
     folded = {name.strip().lower(): text.strip() for name, text in columns.items()}
     cleaner = Cleaner()
-    origins: dict[str, Origin] = {}
+    origins: dict[str, FigureOrigin] = {}
     given: dict[str, object] = {}
     for field, names in _NAMES.items():
         if getattr(metadata, field) is not None:

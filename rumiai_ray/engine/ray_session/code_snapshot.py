@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import rumiai_ray
-from rumiai_ray.errors import ConfigError
+from rumiai_ray.errors import ConfigError, StorageError
 from rumiai_ray.provenance import source_sha256
 
 if TYPE_CHECKING:
@@ -22,11 +22,23 @@ def freeze(directory: Path) -> tuple[Path, str]:
     """Copy the package's sources under `directory`; returns the folder to import from and the copy's source hash.
 
     The hash is taken from the copy: what counts is the code the actors will run.
+
+    Raises:
+        StorageError: the copy cannot be written.
     """
     source = Path(rumiai_ray.__file__).parent
     copy = directory / source.name
-    shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+    try:
+        shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+    except shutil.Error as error:  # several files
+        raise _unwritable(copy, str(error.args[0][0][2])) from error
+    except OSError as error:
+        raise _unwritable(copy, error.strerror or str(error)) from error
     return directory, source_sha256(copy)
+
+
+def _unwritable(copy: Path, why: str) -> StorageError:
+    return StorageError(f"the code that the workers import cannot be copied: {why}", str(copy), "make room there, or set TMPDIR")
 
 
 def check_code(manifest: RunManifest, code_sha256: str) -> None:

@@ -41,7 +41,7 @@ _MAX_OPEN_FILES = 64
 _MAX_MESSAGE_CHARS = 500
 
 
-class _NamelessFile:
+class _FileOfADescriptor:
     """A file known by its descriptor. libav gets no name to guess a format, a pattern or a protocol from."""
 
     def __init__(self, descriptor: int) -> None:
@@ -54,12 +54,12 @@ class _NamelessFile:
         return os.lseek(self._descriptor, 0, os.SEEK_CUR)
 
 
-class _Source(_NamelessFile):
+class _Source(_FileOfADescriptor):
     def read(self, size: int) -> bytes:
         return os.read(self._descriptor, size)
 
 
-class _Target(_NamelessFile):
+class _Target(_FileOfADescriptor):
     def write(self, data: bytes) -> int:
         view, written = memoryview(data), 0
         while written < len(view):
