@@ -199,6 +199,8 @@ def main() -> int:
     parser.add_argument("--write", action="store_true", help="make the baseline of ten rounds")
     parser.add_argument("--plant", action="append", default=[], metavar="MODEL=FACTOR", help="slow a model down, to see the gate fail")
     asked = parser.parse_args()
+    if not (asked.write or asked.baseline.exists()):
+        parser.error(f"there is no baseline {asked.baseline}: write one with --write, on a quiet machine")
     every = [clip for clip in asked.manifest.read_text(encoding="utf-8").split("\n") if clip]
     clips = every[:: max(1, len(every) // asked.clips)][: asked.clips]
     rounds: list[Round] = []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import sys
 import time
 from dataclasses import replace
@@ -88,11 +87,14 @@ def test_rounds_that_found_different_things_make_no_baseline() -> None:
         gate.baseline_of([a_round(), a_round(rows=ROWS | {"ocr": 119})], 12)
 
 
-def test_the_committed_baseline_would_let_no_growth_of_a_fifth_pass() -> None:
-    held = gate.Baseline(**json.loads((HERE / "gate_baseline.json").read_text(encoding="utf-8")))
-    assert held.rounds == gate.BASELINE_ROUNDS
-    assert held.ratios.keys() == held.tolerances.keys() == {*held.rows, gate.DECODE, gate.WHOLE}
-    assert max(held.tolerances.values()) < gate.NOISY
+def test_without_a_baseline_nothing_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["gate.py", str(tmp_path / "clips.txt"), str(tmp_path / "none.json")])
+    with pytest.raises(SystemExit) as ended:
+        gate.main()
+    assert ended.value.code == 2
+    assert "write one with --write" in capsys.readouterr().err
 
 
 def test_a_planted_slowdown_costs_as_much_more_as_it_says_and_changes_no_row(monkeypatch: pytest.MonkeyPatch) -> None:
