@@ -48,7 +48,7 @@ def test_cpu_nodes_come_with_the_work_keep_a_cpu_each_for_reading_and_go(tmp_pat
 def test_a_run_goes_on_with_the_nodes_that_come_and_says_that_others_do_not(tmp_path: Path) -> None:
     """CPU and GPU nodes, one of each at most, and none is large enough for more than half of the cells."""
     workers = {"cpu": nodes_of(1, CPU=2), "tiny": nodes_of(1, CPU=1), "gpu": nodes_of(1, CPU=2, GPU=1)}
-    told = scaled(tmp_path, workers, videos=120, cells=6, device="cpu", head_cpus=0)
+    told = scaled(tmp_path, workers, videos=60, cells=6, device="cpu", head_cpus=0)
     assert told["status"] == "complete"
     assert any("the run goes on with" in line and "the autoscaler adds no node" in line for line in told["said"]), told["said"]
     assert told["nodes"][-1][1] == 0

@@ -22,6 +22,7 @@ import fakes
 from batches import Kit, check_attribution, clips
 from product import ROOT, SUPPORT
 from ray_head import ray_head
+from rumiai_ray.engine.cell import supply
 from rumiai_ray.engine.ray_session.local import LocalRay, start_ray
 from rumiai_ray.logs import configure
 from rumiai_ray.provenance import source_sha256
@@ -95,6 +96,7 @@ def main(address: str, folder: Path, videos: int, cells: int, device: str) -> No
     # Not a copy that Ray hands out: pretended nodes share one, and the first to go takes it from the others.
     start_ray(address=address, log_to_driver=False)
     configure()  # cells that wait are spoken of
+    vars(supply)["_NEWS_S"] = 5.0  # pretended nodes come within seconds, and so few clips are done before half a minute is over
     fake_models = (fakes.plan("reader", "Reader", behave="burn"), fakes.plan("ears", "Listener"))
     models = tuple(replace(model, device=device, gpu_memory_gb=4.0 * (device != "cpu")) for model in fake_models)
     settings = {"cells": cells, "cell_cpus": 1, "gpu_memory_gb": 10, "place_timeout_s": 120, "extract_tasks": 2}
