@@ -15,6 +15,7 @@ from rumiai_ray.corpus.files import Files, identifier, quoted
 from rumiai_ray.corpus.members import check_comparable, find_runs
 from rumiai_ray.corpus.runs_table import RUNS, runs_table
 from rumiai_ray.corpus.runs_table import SCHEMA as RUNS_SCHEMA
+from rumiai_ray.corpus.summary import NEEDS, SUMMARY, summary_sql
 from rumiai_ray.corpus.views import define, files_table, prepare
 from rumiai_ray.errors import ConfigError, StorageError
 from rumiai_ray.runs.views import CLOSED, NO_DOWNLOADS, package
@@ -41,9 +42,9 @@ class Corpus:
     letter. Tables that several families decide (`windows`, `timeline`, `person_framing`) are those of the analysis in which the most
     families answered. Rows of one video may thus be of several runs: join on `video_key`, and on `run_id` too for `tracks`.
 
-    The tables are those of a run, and two more: `entries`, which has one row per input and content in the columns of `videos`, where
-    `videos` has one row per content; and `runs`, which says of each run what it differs in. Columns that an older schema version lacks
-    are null.
+    The tables are those of a run, and three more: `entries`, which has one row per input and content in the columns of `videos`, where
+    `videos` has one row per content; `runs`, which says of each run what it differs in; and `summary`, one wide row per video. Columns
+    that an older schema version lacks are null.
 
     Checksums are not checked on this way, since a question reads only the columns that it needs: `rumiai-ray runs verify` does it.
 
@@ -77,7 +78,7 @@ class Corpus:
 
     def tables(self) -> list[str]:
         """Names of the tables."""
-        return sorted({ENTRIES, RUNS, *self._files.parts, *(name for run in self.runs for name in run.manifest.tables)})
+        return sorted({ENTRIES, RUNS, SUMMARY, *self._files.parts, *(name for run in self.runs for name in run.manifest.tables)})
 
     def table(self, name: str, columns: list[str] | None = None) -> pa.Table:
         """All rows of a table that count, in no particular order.
@@ -129,6 +130,8 @@ class Corpus:
         tables = self.tables()
         # `SHOW TABLES` names none and means all.
         names = [name for name in tables if name in words] or tables
+        if SUMMARY in names:
+            names = list(dict.fromkeys([*NEEDS, *names]))
         paths = self._files.uris(*map(files_table, names))
         with self._database(paths) as database:
             self._define(database, names)
@@ -141,13 +144,15 @@ class Corpus:
                 raise ConfigError("gives no rows", sql, "ask with SELECT")
             yield answer
 
-    def _define(self, database: duckdb.DuckDBPyConnection, names: Iterable[str]) -> None:
+    def _define(self, database: duckdb.DuckDBPyConnection, names: Sequence[str]) -> None:
         prepare(database, self._choice)
         for name in names:
             if name == RUNS:
                 database.register(RUNS, runs_table(self.runs, self._files, self._choice))
-            else:
+            elif name != SUMMARY:
                 define(database, name, self._files, self._choice)
+        if SUMMARY in names:
+            database.execute(f"CREATE VIEW {SUMMARY} AS {summary_sql()}")
 
     def _check_select(self, database: duckdb.DuckDBPyConnection, sql: str) -> None:
         """Refuse what is not one SELECT: the files may be opened by any statement, and COPY would write over a run's.

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from made_corpus import Commit, Made, expected, in_order, made_run
-from report_run import plain_rows, write_run
+from report_run import plain_rows, video_row, write_run
 from rumiai_ray import open_corpus, open_run
 from rumiai_ray.errors import ConfigError
 from rumiai_ray.schema.registry import TABLES_BY_NAME
@@ -59,6 +59,33 @@ def test_show_tables_names_all_of_them_and_nothing_of_the_machinery(two_runs: st
     corpus = open_corpus([two_runs])
     assert {row["name"] for row in corpus.query("SHOW TABLES").to_pylist()} == set(corpus.tables())
     assert {"entries", "runs", "words", "objects"} <= set(corpus.tables())
+
+
+def test_summary_has_one_row_per_video_with_its_names_its_source_and_the_figures_of_its_windows(tmp_path: Path) -> None:
+    windows = [
+        {**_blank("windows"), "window": window, "window_index": index, "cuts_per_minute": cuts, "call_to_action_count": index}
+        for index, (window, cuts) in enumerate((("hook", 60.0), ("middle_1", 1.0), ("closing", 20.0), ("video", 30.0)))
+    ]
+    of_source = {"like_count": 7, "author": "somebody"}
+    rows = {**plain_rows(), "videos": [video_row("clip", **of_source)], "windows": windows}
+    write_run(tmp_path, {"clip": rows, "silent": plain_rows()})
+    made_run(tmp_path, "copy", [Commit(10**7, [Made("copy.mp4", "clip", ends={})])])
+    corpus = open_corpus([f"{tmp_path}/*"], allow_mixed=True)
+    asked = (
+        "entry_ids, inputs, like_count, hook_cuts_per_minute, closing_cuts_per_minute, video_cuts_per_minute, closing_call_to_action_count"
+    )
+    answer = corpus.query(f"SELECT {asked} FROM summary ORDER BY inputs")  # noqa: S608 -- a test's own words
+    assert [tuple(row.values()) for row in answer.to_pylist()] == [
+        (["clip", "copy.mp4"], ["clip.mp4", "copy.mp4"], None, 60.0, 20.0, 30.0, 2),
+        (["silent"], ["silent.mp4"], None, None, None, None, None),
+    ]
+    assert corpus.table("summary", ["video_key"]).num_rows == corpus.table("videos").num_rows == 2
+
+
+def _blank(table: str) -> dict[str, object]:
+    """A row with nothing measured."""
+    plain = {"window": "", "not_measured": [], "start_s": 0.0, "end_s": 1.0, "window_index": 0}
+    return {field.name: plain.get(field.name) for field in TABLES_BY_NAME[table].columns}
 
 
 @pytest.mark.parametrize(
