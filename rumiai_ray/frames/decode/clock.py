@@ -169,6 +169,13 @@ def _trust_holes(usable: Sequence[float | None], trusted: list[float | None], la
             known.insert(at, stamp_s)
 
 
+def _frames_before(trusted: Sequence[float | None], period_s: float) -> int:
+    """How many frames come before the first that has a stamp, if the cadence is constant: what most others, late or early, agree on."""
+    first_s = min((stamp_s for stamp_s in trusted if stamp_s is not None), default=0.0)
+    late = sorted(index - round((stamp_s - first_s) / period_s) for index, stamp_s in enumerate(trusted) if stamp_s is not None)
+    return late[len(late) // 2] if late else 0
+
+
 def _holes(trusted: Sequence[float | None], period_s: float) -> list[float]:
     """Where the cadence leaves out a frame or a few: times that frames without a stamp may have, of which none comes before the first."""
     known = sorted(stamp_s for stamp_s in trusted if stamp_s is not None)
@@ -219,7 +226,7 @@ def _last_step_s(frames: int, last_known_s: float, missing: int, period_s: float
     left_out = round(last_known_s / period_s) + 1 - (frames - missing)
     if late == missing or left_out > REORDER_DEPTH:
         return period_s
-    return period_s * (late + 1 / 4) / missing
+    return period_s * (late + 1 / 200) / missing
 
 
 def _filled(trusted: Sequence[float | None], last_s: float | None, period_s: float, *, released: int | None) -> list[float]:
@@ -247,8 +254,9 @@ def _filled(trusted: Sequence[float | None], last_s: float | None, period_s: flo
         if before_s is None:  # the first frames: as many as find no place where the cadence leaves one out come before the others
             holes = _holes(trusted, period_s)
             owned = sum(stamp_s is None for stamp_s in trusted[end : count - trailing])  # by later frames without a stamp
-            holes = holes[: max(0, min(missing, len(holes) - owned))]
-            early = missing - len(holes)
+            early = missing - max(0, min(missing, len(holes) - owned))
+            early = max(early, min(missing, _frames_before(trusted, period_s)))
+            holes = holes[: missing - early]
             first_s = min((stamp_s for stamp_s in trusted if stamp_s is not None), default=early * period_s)
             times += [first_s - period_s * (early - number) for number in range(early)]
             times += holes
