@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 LONG = "what is said here goes on and on, until it is certain that no terminal of eighty columns has room for all of it; do this"
 VERBS = ("analyze", "batch", "demo", "doctor", "plan", "query", "report", "annotate", "export", "schema", "up", "down", "status",
-         "frames", "weights", "runs")  # fmt: skip
+         "frames", "weights", "runs", "corpus", "manifest")  # fmt: skip
 
 
 @dataclass(frozen=True)
