@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help python venv debian weights demo check test chaos hostile soak attribution cluster-test scale bench bench-gate bench-plain report-times soak-real lint dictionary constraints clean
+.PHONY: help python venv debian weights demo check test chaos hostile soak attribution cluster-test scale bench bench-gate bench-plain pictures report-times soak-real lint dictionary constraints clean
 
 NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell $(name) $(NEW_ENOUGH) 2>/dev/null && command -v $(name))))
@@ -101,6 +101,12 @@ scale: $(STAMP) ## 100,000 videos that cost nothing: what the driver spends on e
 
 $(BENCH)/clips/clips.txt: $(STAMP) tests/benchmarks/cut_clips.py
 	$(BIN)/python tests/benchmarks/cut_clips.py $(MEDIA) $(BENCH)/clips
+
+pictures: $(STAMP) weights ## take the picture of the report that README shows, of a new demo run (needs chromium)
+	rm -rf .pictures && mkdir .pictures
+	cd .pictures && ../$(BIN)/rumiai-ray demo
+	PYTHONPATH=tests/support $(BIN)/python tests/support/report_picture.py .pictures/*-report docs/report.webp
+	rm -rf .pictures
 
 bench: $(STAMP) weights $(BENCH)/clips/clips.txt ## measure the engine beside its models alone, then beside the plain script, on clips cut from MEDIA
 	$(BIN)/python jobs/bench.py --manifest $(BENCH)/clips/clips.txt --profile offline --store $(BENCH)/store \
