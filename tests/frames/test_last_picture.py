@@ -11,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from decoded import decoded
+from rumiai_ray.errors import MediaError
+from rumiai_ray.frames.limits import DecodeLimits
 from synthetic_clips import make_clip
 
 if TYPE_CHECKING:
@@ -55,6 +57,19 @@ def test_the_last_picture_is_shown_until_the_sound_ends(
 @pytest.mark.parametrize("sound_s", [(0, 1), (0, 1.9), (0, 2.0), (0, 2.1), (0, 2.2)])
 def test_sound_that_ends_with_the_pictures_or_before_changes_nothing(tmp_path: Path, sound_s: tuple[float, float]) -> None:
     assert facts_of(tmp_path / "clip.mov", at_25_fps(2), [sound_s]).duration_s == pytest.approx(2, abs=0.001)
+
+
+@pytest.mark.parametrize("begins_s", [13.0, 5_000.0, 100_000.0, 2**31 / 1000])
+def test_sound_that_begins_long_after_the_pictures_makes_no_video_longer(tmp_path: Path, begins_s: float) -> None:
+    facts = facts_of(tmp_path / "clip.mkv", at_25_fps(2), [(begins_s, begins_s + 1)], "matroska")
+    assert facts.duration_s == pytest.approx(2, abs=0.001)
+
+
+def test_a_picture_is_not_held_beyond_the_length_that_is_allowed(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "clip.mkv", [0.0], sound_from_to_s=[(3, 8)], container="matroska")
+    with pytest.raises(MediaError, match=r"its length, 8\.0 s, is above 7 s"):
+        decoded(path, limits=DecodeLimits(max_duration_s=7))
+    assert decoded(path, limits=DecodeLimits(max_duration_s=9)).facts.duration_s == pytest.approx(8, abs=0.01)
 
 
 def test_the_rate_of_pictures_is_that_of_the_time_in_which_they_change(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 import av
+import numpy as np
 import pytest
 
 from decoded import decoded
@@ -155,10 +156,29 @@ def test_sound_that_breaks_off_costs_the_post_and_is_not_passed_for_whole(site: 
         pass
 
 
+def test_sound_in_a_container_that_states_no_length_is_whole_however_quietly_it_begins(site: Site, got: Got, tmp_path: Path) -> None:
+    """libav guesses the length of raw AAC from its first frames: 20 s that begin with 10 s of silence were 296 s, and "broke off"."""
+    path = tmp_path / "quiet.aac"
+    with av.open(str(path), "w", format="adts") as output:
+        stream = output.add_stream("aac", rate=44100, layout="mono", options={"b": "128k"})
+        assert isinstance(stream, av.AudioStream)
+        noise = np.random.default_rng(1)
+        for start in range(0, 20 * 44100, 1024):
+            samples = noise.normal(0, 0.3, (1, 1024)) if start >= 10 * 44100 else np.zeros((1, 1024))
+            frame = av.AudioFrame.from_ndarray(samples.astype(np.float32), format="fltp", layout="mono")
+            frame.rate, frame.pts = 44100, start
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    site.serve("/media/sound.m4a", body=path.read_bytes())
+    with got(site.url("/post/separate")) as video, av.open(str(video.path)) as joined:
+        assert [stream.type for stream in joined.streams] == ["video", "audio"]
+
+
 PROGRAMS: dict[str, tuple[str, type[RumiaiError], str]] = {
     "talks": ("import sys\nwhile True:\n    sys.stdout.write('x' * 4096)", MediaError, "does not stop talking"),
     "lies": ("print('{\"kind\": 7}')", MediaError, "separate files"),
     "dies": ("import os; os.kill(os.getpid(), 9)", TransientError, "killed with SIGKILL"),
+    "stays": ("import os, time; os.close(1); time.sleep(3600)", MediaError, "does not end"),
     "crashes": ("import os; os.kill(os.getpid(), 11)", MediaError, "ended early with status -11"),
 }
 
@@ -171,6 +191,7 @@ def test_a_joiner_that_was_taken_over_or_dies_costs_the_post(
     (tmp_path / "bad_joiner.py").write_text(program)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(joining, "_WORKER", "bad_joiner")
+    monkeypatch.setattr(joining, "_END_S", 1.0)
     with pytest.raises(error, match=what), got(site.url("/post/separate"), dataclasses.replace(limits, attempts=1)):
         pass
 

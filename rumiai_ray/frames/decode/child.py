@@ -26,6 +26,7 @@ from rumiai_ray.frames.decode.picture_files import is_motion_jpeg, prepare_pictu
 from rumiai_ray.frames.decode.picture_track import MICROSECOND, Picture, PictureTrack, refuse_too_long, refuse_too_many_pixels
 from rumiai_ray.frames.decode.sound import AUDIO_ERRORS, SOUND_BYTES_A_MESSAGE, SoundTrack, send_sound
 from rumiai_ray.frames.decode.sound_extraction import extract_sound
+from rumiai_ray.frames.decode.stamps import JUMP_S
 from rumiai_ray.frames.decode.still_extraction import extract_pictures
 from rumiai_ray.frames.decode.survey import cut_short, survey
 from rumiai_ray.frames.decode.views import FrameViews
@@ -117,17 +118,18 @@ class Extraction:
     def _end_s(self, pictures: PictureTrack) -> float:
         """When the video ends: with its last picture, or with the sound if that goes on, for players hold the last picture until then.
 
-        Pictures that the file has lost are not held: nobody knows what was on the screen.
+        Pictures that the file has lost are not held, for nobody knows what was on the screen; nor until sound that begins long after them.
         """
-        end_s, sound_s = self._clock.end_s, self._sound_end_s()
-        whole = not self._broken_off and not self._video_errors and pictures.decoded >= self._survey.promised_frames
-        return sound_s if whole and sound_s is not None and sound_s > end_s + _OUTLASTS_S else end_s
-
-    def _sound_end_s(self) -> float | None:
-        """When the sound ends, from the first picture; None where there is none."""
+        end_s = self._clock.end_s
         if self._track is None or self._track.start_s is None:
-            return None
-        return self._track.start_s + self._track.samples / AUDIO_RATE_HZ - self._clock.origin_s
+            return end_s
+        sound_from_s = self._track.start_s - self._clock.origin_s
+        sound_until_s = sound_from_s + self._track.samples / AUDIO_RATE_HZ
+        whole = not self._broken_off and not self._video_errors and pictures.decoded >= self._survey.promised_frames
+        if not whole or sound_until_s <= end_s + _OUTLASTS_S or sound_from_s > end_s + JUMP_S:
+            return end_s
+        refuse_too_long(sound_until_s, self._job.limits.max_duration_s)
+        return sound_until_s
 
     def _decode_video(self, packet: Packet[VideoStream] | None) -> None:
         frames = decoded(self._media.video, packet, self._video_errors)

@@ -148,7 +148,8 @@ def _look(folder: Path, url: str, network: Network, limits: FetchLimits) -> None
 def _video(answer: dict[str, Any], url: str, folder: Path, network: Network, limits: FetchLimits) -> FetchedVideo:
     """The video that the process has left in `folder`. Nothing of its answer is taken for true but the description."""
     path, pictures, sound = folder / NAME, folder / PICTURES_NAME, folder / SOUND_NAME
-    parts = {1: (path,), 2: (pictures, sound)}.get(answer.get("files", 0), ())
+    count = answer.get("files")
+    parts = (path,) if count == 1 else (pictures, sound) if count == 2 else ()  # noqa: PLR2004 -- pictures and sound
     if not parts or not all(part.exists() and stat.S_ISREG(part.lstat().st_mode) for part in parts):
         raise TransientError("yt-dlp ended without a file", url, "try again")
     if sum(part.lstat().st_size for part in parts) > limits.max_bytes:

@@ -37,6 +37,8 @@ _BUFFER_BYTES = 2**18
 _NOT_MOVING = Disposition.attached_pic | Disposition.timed_thumbnails
 _BROKEN_OFF = 0.9
 """A file that ends a second and this share before the end its header promises has been cut; headers are not exact."""
+_GUESSED_LENGTH = {"aac", "amr", "mp3"}
+"""Containers that need not state a length: libav's figure may be a guess from the bit rate of the first frames."""
 _MAX_OPEN_FILES = 64
 _MAX_MESSAGE_CHARS = 500
 
@@ -135,6 +137,8 @@ def _packets(container: InputContainer, stream: Any, what: str) -> Iterator[Pack
                     end_s = max(end_s, float((packet.pts + (packet.duration or 0)) * packet.time_base))
     except av.FFmpegError as error:
         raise MediaError(f"the file of the {what} breaks off: {error.strerror}") from error
+    if container.format.name in _GUESSED_LENGTH:
+        return
     promised_s = float(stream.duration * stream.time_base) if stream.duration else (container.duration or 0) / av.time_base
     if end_s - first_s < _BROKEN_OFF * promised_s - 1:
         raise MediaError(f"the file of the {what} breaks off after {max(0.0, end_s - first_s):.1f} of {promised_s:.1f} s")

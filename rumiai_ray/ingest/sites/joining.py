@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _WORKER = "rumiai_ray.ingest.sites.join_worker"
 _LOOK_EVERY_S = 0.5
+_END_S = 10.0
+"""Time to end after its answer: milliseconds, on a busy machine a second. One that was taken over may close its pipe and stay."""
 _HEADER_BYTES = 2**20
 """Allowance for what a container adds to its streams' packets, beside a twentieth of these."""
 _MAX_ANSWER_BYTES = 2**14
@@ -88,7 +90,10 @@ def _run(
         raise TransientError(f"the process that joins picture and sound cannot be started: {error.strerror}", url, hint) from error
     try:
         said = _answer(process, job, url, remaining_s, look)
-        return process.wait(), said
+        try:
+            return process.wait(_END_S), said
+        except subprocess.TimeoutExpired as error:
+            raise MediaError("the process that joins picture and sound does not end", url, _HINT) from error
     finally:
         if process.returncode is None:
             with suppress(ProcessLookupError):
