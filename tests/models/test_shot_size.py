@@ -84,7 +84,7 @@ def _size(finder: FaceFinder, image: Image) -> str:
         {"pose_index": at, **box(pose.box), "seen_to": seen_to(pose, area), "stature_share": stature_share(pose, area)}
         for at, pose in enumerate(poses)
     ]
-    video = cast("AnalysedVideo", SimpleNamespace(width_px=width, height_px=height, area_share=share))
+    video = cast("AnalysedVideo", SimpleNamespace(picture_px=(width, height), width_px=width, height_px=height, area_share=share))
     return size_of_frame(video, faces, bodies)
 
 
