@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from rumiai_ray.engine.cell import supply
 from rumiai_ray.engine.cell.placement import Placement
-from rumiai_ray.engine.setup.resource_plan import CellShape, Machine
+from rumiai_ray.engine.setup.resource_plan import CellShape, Machine, Share
 from rumiai_ray.errors import TransientError
 
 if TYPE_CHECKING:
@@ -51,14 +51,19 @@ class Cluster:
     nodes: dict[str, Machine] = field(default_factory=dict)
     groups: list[Group] = field(default_factory=list)
     dice: random.Random | None = None
+    cell_memory_gb: float = 0.0
+    """Ray knows nothing of it."""
+    requests: int = 0
+    """Requests made so far."""
 
-    def add(self, cpus: float, gpus: int = 0) -> None:
-        self.nodes[f"n{len(self.nodes)}"] = Machine(cpus, 1024, gpus, name=f"node n{len(self.nodes)}")
+    def add(self, cpus: float, gpus: int = 0, memory_gb: float = 1024) -> None:
+        self.nodes[f"n{len(self.nodes)}"] = Machine(cpus, memory_gb, gpus, name=f"node n{len(self.nodes)}")
 
     def free(self, node: str) -> float:
         return self.nodes[node].cpus - self.cell_cpus * sum(group.node == node for group in self.groups)
 
     def ask(self, _: object, without: Collection[str]) -> Group:
+        self.requests += 1
         self.groups.append(Group(frozenset(without)))
         return self.groups[-1]
 
@@ -87,7 +92,7 @@ def supply_of(cluster: Cluster, patch: pytest.MonkeyPatch, news: Sequence[str] =
     patch.setattr(supply, "node_of", lambda group: group.node)
     patch.setattr(supply, "remove_placement_group", cluster.remove)
     patch.setattr(supply, "_LOOK_S", 0.0)
-    shape = CellShape(cluster.cell_cpus, 0.0, 0.0, ())
+    shape = CellShape(cluster.cell_cpus, 0.0, 0.0, (Share("model", 1, cluster.cell_cpus, 0.0, cluster.cell_memory_gb, 0.0),))
     spec: Any = type("Spec", (), {"shape": shape})
     return supply.OwnCells(spec, 60, placement=Placement(shape, lambda: cluster.nodes, lambda: news))
 
@@ -156,6 +161,24 @@ def test_a_node_that_is_gone_bars_nothing(patch: pytest.MonkeyPatch) -> None:
     cells.ask()
     cluster.add(4)
     assert (len(settled(cluster, cells)), cells.asked, cluster.seats) == (2, 0, 2)
+
+
+def test_a_node_whose_memory_is_full_is_asked_for_no_further_cell(patch: pytest.MonkeyPatch) -> None:
+    cluster = Cluster(cell_cpus=1.75, cell_memory_gb=7.3)
+    cells = supply_of(cluster, patch)
+    cluster.add(7, memory_gb=26.5)
+    for _ in range(6):
+        cells.ask()
+    assert len(settled(cluster, cells)) == 3
+    requests = cluster.requests
+    for _ in range(5):
+        assert settled(cluster, cells) == []
+    assert cluster.requests == requests, "the node is barred, so that there is nothing to ask again"
+    assert requests <= 6 + 6
+    assert cells.asked == 3
+    assert cluster.seats >= 1
+    cluster.add(7, memory_gb=26.5)
+    assert (len(settled(cluster, cells)), cells.asked) == (3, 0)
 
 
 def test_cells_that_wait_are_spoken_of_with_the_reason_once_and_again_when_it_changes(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from rumiai_ray.engine.setup.node_capacity import NodeLoad, cells_beside_reading, fits, takes_another
+from rumiai_ray.engine.setup.node_capacity import NodeLoad, cells_beside_reading, ray_fits, takes_another
 from rumiai_ray.engine.setup.resource_plan import load_of
 
 if TYPE_CHECKING:
@@ -54,9 +54,9 @@ class Placement:
 
     @property
     def full(self) -> frozenset[str]:
-        """Nodes on which Ray would find room for another cell, although the rest of their CPUs is for reading."""
+        """Nodes on which Ray would place another cell, although the rest of their CPUs is for reading, or their memory is full."""
         loads = self._loads
-        return frozenset(node for node, load in loads.items() if fits(load, self._shape.cpus) and not self._takes(node, loads))
+        return frozenset(node for node, load in loads.items() if ray_fits(load, self._shape.cpus) and not self._takes(node, loads))
 
     def reasons(self) -> list[str]:
         """Why cells wait, as far as it is known: nodes that are too small, in the order of their names, and what the autoscaler does."""
