@@ -181,6 +181,30 @@ def test_a_node_whose_memory_is_full_is_asked_for_no_further_cell(patch: pytest.
     assert (len(settled(cluster, cells)), cells.asked) == (3, 0)
 
 
+def test_a_small_node_holds_a_cell_once_another_that_holds_none_reads_for_it(patch: pytest.MonkeyPatch) -> None:
+    cluster = Cluster(cell_cpus=2)
+    cells = supply_of(cluster, patch)
+    cluster.add(2)
+    cells.ask()
+    assert settled(cluster, cells) == []
+    cluster.add(1)
+    assert (len(settled(cluster, cells)), cells.asked, cluster.seats) == (1, 0, 1)
+
+
+def test_nodes_are_looked_at_once_a_second_however_often_requests_are(patch: pytest.MonkeyPatch) -> None:
+    cluster = Cluster(cell_cpus=2)
+    cells = supply_of(cluster, patch)
+    cluster.add(2)
+    cells.ask()
+    settled(cluster, cells)
+    patch.setattr(supply, "_LOOK_S", 3600.0)
+    patch.setattr(supply, "_URGENT_LOOK_S", 0.0)
+    cluster.add(1)
+    assert settled(cluster, cells) == []
+    patch.setattr(supply, "_LOOK_S", 0.0)
+    assert len(settled(cluster, cells)) == 1
+
+
 def test_cells_that_wait_are_spoken_of_with_the_reason_once_and_again_when_it_changes(
     patch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

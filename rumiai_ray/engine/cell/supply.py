@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 
 _LOOK_S = 1.0
-"""Between two looks whether a further cell has found room; each asks Ray's head."""
+"""Between two looks whether a further cell has found room, and which nodes there are; each asks Ray's head."""
 _NEWS_S = 30.0
 """Cells that have waited this long are spoken of, and again when what is known of them has changed."""
 _URGENT_LOOK_S = 0.02
@@ -80,6 +80,7 @@ class OwnCells:
         self._living = 0
         self._alone_since_s = time.monotonic()
         self._looked_s = 0.0
+        self._nodes_looked_s = 0.0
         self._spoken_s = 0.0
         self._spoken = ""
 
@@ -162,13 +163,19 @@ class OwnCells:
     def _placed(self) -> list[PlacementGroup]:
         """The requests that have been met on nodes where a cell may stay. Those that a cell may not stay on are barred from now on."""
         found = [(group, node) for group in self._groups if (node := node_of(group)) is not None]
-        if self._placement is None or not found:
+        if self._placement is None or not (found or self._look_is_due):
             return [group for group, _ in found]
         self._placement.look()
+        self._nodes_looked_s = time.monotonic()
         placed = [group for group, node in found if self._placement.take(group.id.hex(), node)]
         if self._placement.full != self._barred or len(placed) < len(found):
             self._bar(self._placement.full, [group for group in self._groups if group not in placed])
         return placed
+
+    @property
+    def _look_is_due(self) -> bool:
+        """Whether nodes may have come or gone unseen: one that holds no cell meets no request, but may read for a node that is barred."""
+        return bool(self._barred) and time.monotonic() - self._nodes_looked_s >= _LOOK_S
 
     def _bar(self, nodes: frozenset[str], groups: list[PlacementGroup]) -> None:
         """Take requests back and ask for as many cells on other nodes. All first: a request takes the place of one that is taken back."""
