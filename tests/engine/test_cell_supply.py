@@ -16,7 +16,7 @@ from rumiai_ray.engine.setup.resource_plan import CellShape, Machine, Share
 from rumiai_ray.errors import TransientError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
 
 @dataclass(eq=False)
@@ -86,7 +86,7 @@ class Cluster:
         return sum(int(self.free(node) + 1e-9) for node in self.nodes)
 
 
-def supply_of(cluster: Cluster, patch: pytest.MonkeyPatch, news: Sequence[str] = ()) -> supply.OwnCells:
+def supply_of(cluster: Cluster, patch: pytest.MonkeyPatch, news: Callable[[], Sequence[str]] = tuple) -> supply.OwnCells:
     patch.setattr(supply, "ask", cluster.ask)
     patch.setattr(supply, "start", lambda _, group: Cell(cluster, group))
     patch.setattr(supply, "node_of", lambda group: group.node)
@@ -94,7 +94,7 @@ def supply_of(cluster: Cluster, patch: pytest.MonkeyPatch, news: Sequence[str] =
     patch.setattr(supply, "_LOOK_S", 0.0)
     shape = CellShape(cluster.cell_cpus, 0.0, 0.0, (Share("model", 1, cluster.cell_cpus, 0.0, cluster.cell_memory_gb, 0.0),))
     spec: Any = type("Spec", (), {"shape": shape})
-    return supply.OwnCells(spec, 60, placement=Placement(shape, lambda: cluster.nodes, lambda: news))
+    return supply.OwnCells(spec, 60, placement=Placement(shape, lambda: cluster.nodes, news))
 
 
 @pytest.fixture
@@ -211,7 +211,7 @@ def test_cells_that_wait_are_spoken_of_with_the_reason_once_and_again_when_it_ch
     patch.setattr(supply, "_NEWS_S", 0.0)
     news = ["node type cpu could not be started: quota"]
     cluster = Cluster(cell_cpus=2)
-    cells = supply_of(cluster, patch, news)
+    cells = supply_of(cluster, patch, lambda: news)
     cells.ask()
     cells.ask()
     settled(cluster, cells)
@@ -226,9 +226,34 @@ def test_cells_that_wait_are_spoken_of_with_the_reason_once_and_again_when_it_ch
     assert "; node n1 (1 CPUs, 1024 GB) is too small for a cell beside a reading task; " in caplog.messages[2]
 
 
+@dataclass
+class Unreadable:
+    """A cluster status that Ray's own parser does not understand, or a head that answers no question."""
+
+    error: Exception
+
+    def __call__(self) -> list[str]:
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [ValueError("no such field"), KeyError("node_states"), TimeoutError("Ray's head")])
+def test_reasons_that_cannot_be_had_end_no_run(error: Exception, patch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    patch.setattr(supply, "_NEWS_S", 0.0)
+    caplog.set_level("DEBUG", logger="rumiai_ray")
+    cluster = Cluster(cell_cpus=2)
+    cells = supply_of(cluster, patch, Unreadable(error))
+    cells.ask()
+    assert settled(cluster, cells) == []
+    assert "1 of 1 cells wait for 2 CPU each, none is there" in caplog.messages
+    assert f"asking why cells wait: {type(error).__name__}: {error}" in caplog.messages
+    patch.setattr(cells, "_place_timeout_s", 0.0)
+    with pytest.raises(TransientError, match=r"no node has .* free, not within 0 s"):
+        settled(cluster, cells)
+
+
 def test_a_run_without_any_cell_ends_with_the_reason(patch: pytest.MonkeyPatch) -> None:
     cluster = Cluster(cell_cpus=6)
-    cells = supply_of(cluster, patch, ["the autoscaler adds no node"])
+    cells = supply_of(cluster, patch, lambda: ["the autoscaler adds no node"])
     patch.setattr(cells, "_place_timeout_s", 0.0)
     cluster.add(4)
     cells.ask()

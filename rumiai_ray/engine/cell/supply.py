@@ -10,6 +10,7 @@ from ray.util.placement_group import remove_placement_group
 
 from rumiai_ray.engine.cell.cell import Cell, CellSpec, ask, node_of, start
 from rumiai_ray.errors import TransientError
+from rumiai_ray.logs import swallowed
 
 if TYPE_CHECKING:
     from ray.util.placement_group import PlacementGroup
@@ -142,7 +143,11 @@ class OwnCells:
             _LOG.warning("%s", said)
 
     def _why(self) -> str:
-        return "".join(f"; {reason}" for reason in self._placement.reasons()) if self._placement is not None else ""
+        if self._placement is None:
+            return ""
+        with swallowed(_LOG, "asking why cells wait", Exception):  # a batch must not end because a reason cannot be had
+            return "".join(f"; {reason}" for reason in self._placement.reasons())
+        return ""
 
     def withdraw(self) -> None:
         """Take back the last request."""
