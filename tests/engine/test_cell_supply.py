@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ray.exceptions import RayError
 
 from rumiai_ray.engine.cell import supply
 from rumiai_ray.engine.cell.placement import Placement
@@ -203,6 +204,46 @@ def test_nodes_are_looked_at_once_a_second_however_often_requests_are(patch: pyt
     assert settled(cluster, cells) == []
     patch.setattr(supply, "_LOOK_S", 0.0)
     assert len(settled(cluster, cells)) == 1
+
+
+def test_a_cell_that_ray_has_moved_onto_the_last_cpu_of_another_node_is_found_and_makes_way(patch: pytest.MonkeyPatch) -> None:
+    cluster = Cluster(cell_cpus=1)
+    cells = supply_of(cluster, patch)
+    cluster.add(2)
+    cluster.add(2)
+    cells.ask()
+    cells.ask()
+    first, second = settled(cluster, cells)
+    assert (first.group.node, second.group.node, cluster.seats) == ("n0", "n1", 2)
+    assert cells.moved() == []
+    del cluster.nodes["n1"]
+    second.group.node = None
+    assert cells.moved() == [], "Ray has found no other node yet"
+    second.group.node = "n0"
+    assert cluster.seats == 0
+    assert cells.moved() == [second]
+    cells.end(second)
+    assert cells.moved() == []
+    cells.ask()
+    assert (settled(cluster, cells), cells.asked, cluster.seats) == ([], 1, 1)
+    cluster.add(2)
+    assert (len(settled(cluster, cells)), cells.asked, cluster.seats) == (1, 0, 2)
+
+
+def test_a_head_that_does_not_say_which_nodes_there_are_ends_no_run(patch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG", logger="rumiai_ray")
+    cluster = Cluster(cell_cpus=1)
+    cells = supply_of(cluster, patch)
+    cluster.add(2)
+    cells.ask()
+    assert len(settled(cluster, cells)) == 1
+
+    def silent() -> dict[str, Machine]:
+        raise RayError("the head is being restarted")
+
+    patch.setattr(cells._placement, "_list", silent)
+    assert cells.moved() == []
+    assert "looking whether Ray has moved cells: RayError: the head is being restarted" in caplog.text
 
 
 def test_cells_that_wait_are_spoken_of_with_the_reason_once_and_again_when_it_changes(

@@ -53,6 +53,15 @@ class Placement:
         self._cells.pop(group, None)
 
     @property
+    def homeless(self) -> frozenset[str]:
+        """Placement groups of cells whose nodes are gone. Ray moves such a group to any node that has room."""
+        return frozenset(group for group, node in self._cells.items() if node not in self._nodes)
+
+    def noted(self, group: str) -> str:
+        """The node that the cell with this placement group was on when it was taken."""
+        return self._cells[group]
+
+    @property
     def full(self) -> frozenset[str]:
         """Nodes on which Ray would place another cell, although the rest of their CPUs is for reading, or their memory is full."""
         loads = self._loads

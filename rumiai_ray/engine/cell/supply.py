@@ -6,6 +6,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, Protocol
 
+from ray.exceptions import RayError
 from ray.util.placement_group import remove_placement_group
 
 from rumiai_ray.engine.cell.cell import Cell, CellSpec, ask, node_of, start
@@ -53,6 +54,9 @@ class CellSupply(Protocol):
             TransientError: there has been no room for a single cell for too long, or the cell was taken away.
         """
 
+    def moved(self) -> list[Cell]:
+        """Cells that are not where they were started, and must be ended: their node is gone, and Ray has moved them to another one."""
+
     def withdraw(self) -> None:
         """Take back one request that has not been met."""
 
@@ -78,10 +82,12 @@ class OwnCells:
         self._barred: frozenset[str] = frozenset()
         """Nodes that the requests are not to be met by."""
         self._groups: list[PlacementGroup] = []
-        self._living = 0
+        self._cells: list[Cell] = []
+        """The living ones."""
         self._alone_since_s = time.monotonic()
         self._looked_s = 0.0
         self._nodes_looked_s = 0.0
+        self._watched_s = 0.0
         self._spoken_s = 0.0
         self._spoken = ""
 
@@ -92,7 +98,7 @@ class OwnCells:
 
     def ask(self) -> None:
         """Ask Ray for the resources of one more cell. Until it has them, the request is what an autoscaler sees."""
-        if not self._living and not self._groups:
+        if not self._cells and not self._groups:
             self._alone_since_s = time.monotonic()
         if not self._groups:
             self._spoken_s = time.monotonic()
@@ -119,8 +125,8 @@ class OwnCells:
             for cell in cells:
                 self._close(cell)
             raise
-        self._living += len(cells)
-        if self._living:
+        self._cells += cells
+        if self._cells:
             self._alone_since_s = time.monotonic()
         elif now - self._alone_since_s > self._place_timeout_s:
             wanted = f"no node has {self._spec.shape.bundle} free, not within {self._place_timeout_s:g} s{self._why()}"
@@ -135,9 +141,9 @@ class OwnCells:
     def _speak(self) -> None:
         """Say that cells wait and why, unless that was the last thing said."""
         count = len(self._groups)
-        goes_on = f"the run goes on with {self._living}" if self._living else "none is there"
+        goes_on = f"the run goes on with {len(self._cells)}" if self._cells else "none is there"
         each = ", ".join(f"{amount:g} {name}" for name, amount in self._spec.shape.bundle.items())
-        said = f"{count} of {count + self._living} cells wait for {each} each, {goes_on}{self._why()}"
+        said = f"{count} of {count + len(self._cells)} cells wait for {each} each, {goes_on}{self._why()}"
         if said != self._spoken:
             self._spoken = said
             _LOG.warning("%s", said)
@@ -149,13 +155,30 @@ class OwnCells:
             return "".join(f"; {reason}" for reason in self._placement.reasons())
         return ""
 
+    def moved(self) -> list[Cell]:
+        """Cells that Ray has moved, looked for once a second: where they are now they may take the last CPUs."""
+        now = time.monotonic()
+        if self._placement is None or not self._cells or now - self._watched_s < _LOOK_S:
+            return []
+        self._watched_s = now
+        with swallowed(_LOG, "looking whether Ray has moved cells", RayError):  # the next look asks again
+            self._placement.look()
+            groups = self._placement.homeless
+            return [cell for cell in self._cells if cell.group.id.hex() in groups and self._is_elsewhere(cell, self._placement)]
+        return []
+
+    @staticmethod
+    def _is_elsewhere(cell: Cell, placement: Placement) -> bool:
+        node = node_of(cell.group)
+        return node is not None and node != placement.noted(cell.group.id.hex())
+
     def withdraw(self) -> None:
         """Take back the last request."""
         remove_placement_group(self._groups.pop())
 
     def end(self, cell: Cell) -> None:
         """Kill the cell's actors and give its resources back."""
-        self._living -= 1
+        self._cells = [one for one in self._cells if one is not cell]
         self._close(cell)
 
     def _close(self, cell: Cell) -> None:
