@@ -169,6 +169,10 @@ class _OneCell:
     def arrived(self, *, urgent: bool) -> list[Cell]:
         return self._chosen.arrived(urgent=urgent) if self._chosen is not None else []
 
+    def moved(self) -> list[Cell]:
+        """As the chosen supply."""
+        return self._chosen.moved() if self._chosen is not None else []
+
     def withdraw(self) -> None:
         if self._chosen is not None:
             self._chosen.withdraw()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from ray._private.runtime_env.packaging import _get_excludes
 from ray.runtime_env import RuntimeEnv
 
-from deployment import CPU_CELL, GPU_CELL, ROOT, document
+from deployment import CLUSTER, CPU_CELL, GPU_CELL, ROOT, document
 from rumiai_ray.config import Engine, load_config
 from rumiai_ray.engine.setup.node_capacity import cells_beside_reading, reading_cpus
 
@@ -48,6 +50,18 @@ def test_there_are_as_many_cells_without_gpus_as_all_nodes_hold_beside_reading()
         each = cells_beside_reading(nodes["resources"]["CPU"], CPU_CELL["CPU"])
         assert int(told["RUMIAI_ENGINE_CELLS"]) == each * nodes["max_workers"]
         assert int(told["RUMIAI_ENGINE_EXTRACT_TASKS"]) == reading_cpus(nodes["resources"]["CPU"]) * nodes["max_workers"]
+
+
+def test_the_cells_named_for_kuberay_are_as_many_as_its_pods_hold_beside_reading() -> None:
+    text = (CLUSTER / "runtime_env-cpu.yaml").read_text(encoding="utf-8")
+    instead = re.findall(r'^  # RUMIAI_ENGINE_CELLS: "(\d+)"  # .*kuberay/raycluster-cpu\.yaml', text, re.MULTILINE)
+    (pods,) = document("kuberay/raycluster-cpu.yaml")["spec"]["workerGroupSpecs"]
+    cpus = float(pods["template"]["spec"]["containers"][0]["resources"]["limits"]["cpu"])
+    assert instead == [str(cells_beside_reading(cpus, CPU_CELL["CPU"]) * pods["maxReplicas"])]
+    told = document("runtime_env-cpu.yaml")["env_vars"]
+    assert int(told["RUMIAI_ENGINE_EXTRACT_TASKS"]) == reading_cpus(cpus) * pods["maxReplicas"]
+    header = (CLUSTER / "kuberay" / "raycluster-cpu.yaml").read_text(encoding="utf-8").partition("apiVersion")[0]
+    assert f'RUMIAI_ENGINE_CELLS: "{instead[0]}"' in header
 
 
 @pytest.mark.parametrize("file", FILES)

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
 from ray.autoscaler.v2.schema import ClusterStatus, LaunchRequest, NodeInfo, Stats
 
-from rumiai_ray.engine.setup.autoscaler import news_of
+from rumiai_ray.engine.setup import autoscaler
+from rumiai_ray.engine.setup.autoscaler import autoscaler_news, news_of
+
+if TYPE_CHECKING:
+    import pytest
 
 WORKS = Stats(autoscaler_version="7")
 
@@ -30,3 +38,20 @@ def test_an_autoscaler_that_does_nothing_and_none_at_all_are_told_apart() -> Non
         "the autoscaler adds no node: no node type is large enough, or as many as allowed (max_workers) are there"
     ]
     assert news_of(ClusterStatus(stats=Stats(autoscaler_version="0"))) == ["the cluster has no autoscaler that would add nodes"]
+
+
+def test_a_status_that_ray_cannot_read_is_no_news_and_rays_head_is_waited_for_two_seconds(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked: list[tuple[str, float]] = []
+
+    def status(address: str, timeout: float) -> Any:
+        asked.append((address, timeout))
+        raise ValueError("an enum value of a newer Ray")
+
+    monkeypatch.setattr(autoscaler, "get_cluster_status", status)
+    monkeypatch.setattr(autoscaler, "ray", SimpleNamespace(get_runtime_context=lambda: SimpleNamespace(gcs_address="head:6379")))
+    caplog.set_level(logging.DEBUG, logger="rumiai_ray")
+    assert autoscaler_news() == []
+    assert asked == [("head:6379", 2)]
+    assert caplog.messages == ["asking for the autoscaler's state: ValueError: an enum value of a newer Ray"]

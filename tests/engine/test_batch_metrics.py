@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -69,11 +70,16 @@ def test_the_gauges_have_the_figures_of_the_progress(monkeypatch: pytest.MonkeyP
     assert (told["rumiai_entries_analysed", ""], told["rumiai_entries_left", ""], told["rumiai_entries", "committed"]) == (12, 32, 6)
 
 
-def test_what_is_not_known_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_not_known_any_more_is_not_a_number_and_not_the_last_value(monkeypatch: pytest.MonkeyPatch) -> None:
     gauges = Gauges(monkeypatch)
-    BatchMetrics("r").tick(replace(PROGRESS, eta_s=None))
-    assert ("rumiai_busy_share", "ear") not in gauges.told
-    assert ("rumiai_eta_seconds", "") not in gauges.told
+    monkeypatch.setattr(batch_metrics, "_EVERY_S", 0.0)
+    metrics = BatchMetrics("r")
+    metrics.tick(PROGRESS)
+    assert math.isnan(gauges.told["rumiai_busy_share", "ear"])
+    metrics.tick(replace(PROGRESS, eta_s=None, busy={"eye": None, "ear": 0.25}))
+    assert math.isnan(gauges.told["rumiai_eta_seconds", ""])
+    assert math.isnan(gauges.told["rumiai_busy_share", "eye"])
+    assert gauges.told["rumiai_busy_share", "ear"] == 0.25
 
 
 def test_the_end_is_told_however_short_the_last_look_is_ago(monkeypatch: pytest.MonkeyPatch) -> None:

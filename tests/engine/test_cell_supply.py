@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ray.exceptions import RayError
 
 from rumiai_ray.engine.cell import supply
 from rumiai_ray.engine.cell.placement import Placement
-from rumiai_ray.engine.setup.resource_plan import CellShape, Machine
+from rumiai_ray.engine.setup.resource_plan import CellShape, Machine, Share
 from rumiai_ray.errors import TransientError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
 
 @dataclass(eq=False)
@@ -51,14 +52,19 @@ class Cluster:
     nodes: dict[str, Machine] = field(default_factory=dict)
     groups: list[Group] = field(default_factory=list)
     dice: random.Random | None = None
+    cell_memory_gb: float = 0.0
+    """Ray knows nothing of it."""
+    requests: int = 0
+    """Requests made so far."""
 
-    def add(self, cpus: float, gpus: int = 0) -> None:
-        self.nodes[f"n{len(self.nodes)}"] = Machine(cpus, 1024, gpus, name=f"node n{len(self.nodes)}")
+    def add(self, cpus: float, gpus: int = 0, memory_gb: float = 1024) -> None:
+        self.nodes[f"n{len(self.nodes)}"] = Machine(cpus, memory_gb, gpus, name=f"node n{len(self.nodes)}")
 
     def free(self, node: str) -> float:
         return self.nodes[node].cpus - self.cell_cpus * sum(group.node == node for group in self.groups)
 
     def ask(self, _: object, without: Collection[str]) -> Group:
+        self.requests += 1
         self.groups.append(Group(frozenset(without)))
         return self.groups[-1]
 
@@ -81,15 +87,15 @@ class Cluster:
         return sum(int(self.free(node) + 1e-9) for node in self.nodes)
 
 
-def supply_of(cluster: Cluster, patch: pytest.MonkeyPatch, news: Sequence[str] = ()) -> supply.OwnCells:
+def supply_of(cluster: Cluster, patch: pytest.MonkeyPatch, news: Callable[[], Sequence[str]] = tuple) -> supply.OwnCells:
     patch.setattr(supply, "ask", cluster.ask)
     patch.setattr(supply, "start", lambda _, group: Cell(cluster, group))
     patch.setattr(supply, "node_of", lambda group: group.node)
     patch.setattr(supply, "remove_placement_group", cluster.remove)
     patch.setattr(supply, "_LOOK_S", 0.0)
-    shape = CellShape(cluster.cell_cpus, 0.0, 0.0, ())
+    shape = CellShape(cluster.cell_cpus, 0.0, 0.0, (Share("model", 1, cluster.cell_cpus, 0.0, cluster.cell_memory_gb, 0.0),))
     spec: Any = type("Spec", (), {"shape": shape})
-    return supply.OwnCells(spec, 60, placement=Placement(shape, lambda: cluster.nodes, lambda: news))
+    return supply.OwnCells(spec, 60, placement=Placement(shape, lambda: cluster.nodes, news))
 
 
 @pytest.fixture
@@ -158,13 +164,95 @@ def test_a_node_that_is_gone_bars_nothing(patch: pytest.MonkeyPatch) -> None:
     assert (len(settled(cluster, cells)), cells.asked, cluster.seats) == (2, 0, 2)
 
 
+def test_a_node_whose_memory_is_full_is_asked_for_no_further_cell(patch: pytest.MonkeyPatch) -> None:
+    cluster = Cluster(cell_cpus=1.75, cell_memory_gb=7.3)
+    cells = supply_of(cluster, patch)
+    cluster.add(7, memory_gb=26.5)
+    for _ in range(6):
+        cells.ask()
+    assert len(settled(cluster, cells)) == 3
+    requests = cluster.requests
+    for _ in range(5):
+        assert settled(cluster, cells) == []
+    assert cluster.requests == requests, "the node is barred, so that there is nothing to ask again"
+    assert requests <= 6 + 6
+    assert cells.asked == 3
+    assert cluster.seats >= 1
+    cluster.add(7, memory_gb=26.5)
+    assert (len(settled(cluster, cells)), cells.asked) == (3, 0)
+
+
+def test_a_small_node_holds_a_cell_once_another_that_holds_none_reads_for_it(patch: pytest.MonkeyPatch) -> None:
+    cluster = Cluster(cell_cpus=2)
+    cells = supply_of(cluster, patch)
+    cluster.add(2)
+    cells.ask()
+    assert settled(cluster, cells) == []
+    cluster.add(1)
+    assert (len(settled(cluster, cells)), cells.asked, cluster.seats) == (1, 0, 1)
+
+
+def test_nodes_are_looked_at_once_a_second_however_often_requests_are(patch: pytest.MonkeyPatch) -> None:
+    cluster = Cluster(cell_cpus=2)
+    cells = supply_of(cluster, patch)
+    cluster.add(2)
+    cells.ask()
+    settled(cluster, cells)
+    patch.setattr(supply, "_LOOK_S", 3600.0)
+    patch.setattr(supply, "_URGENT_LOOK_S", 0.0)
+    cluster.add(1)
+    assert settled(cluster, cells) == []
+    patch.setattr(supply, "_LOOK_S", 0.0)
+    assert len(settled(cluster, cells)) == 1
+
+
+def test_a_cell_that_ray_has_moved_onto_the_last_cpu_of_another_node_is_found_and_makes_way(patch: pytest.MonkeyPatch) -> None:
+    cluster = Cluster(cell_cpus=1)
+    cells = supply_of(cluster, patch)
+    cluster.add(2)
+    cluster.add(2)
+    cells.ask()
+    cells.ask()
+    first, second = settled(cluster, cells)
+    assert (first.group.node, second.group.node, cluster.seats) == ("n0", "n1", 2)
+    assert cells.moved() == []
+    del cluster.nodes["n1"]
+    second.group.node = None
+    assert cells.moved() == [], "Ray has found no other node yet"
+    second.group.node = "n0"
+    assert cluster.seats == 0
+    assert cells.moved() == [second]
+    cells.end(second)
+    assert cells.moved() == []
+    cells.ask()
+    assert (settled(cluster, cells), cells.asked, cluster.seats) == ([], 1, 1)
+    cluster.add(2)
+    assert (len(settled(cluster, cells)), cells.asked, cluster.seats) == (1, 0, 2)
+
+
+def test_a_head_that_does_not_say_which_nodes_there_are_ends_no_run(patch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG", logger="rumiai_ray")
+    cluster = Cluster(cell_cpus=1)
+    cells = supply_of(cluster, patch)
+    cluster.add(2)
+    cells.ask()
+    assert len(settled(cluster, cells)) == 1
+
+    def silent() -> dict[str, Machine]:
+        raise RayError("the head is being restarted")
+
+    patch.setattr(cells._placement, "_list", silent)
+    assert cells.moved() == []
+    assert "looking whether Ray has moved cells: RayError: the head is being restarted" in caplog.text
+
+
 def test_cells_that_wait_are_spoken_of_with_the_reason_once_and_again_when_it_changes(
     patch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     patch.setattr(supply, "_NEWS_S", 0.0)
     news = ["node type cpu could not be started: quota"]
     cluster = Cluster(cell_cpus=2)
-    cells = supply_of(cluster, patch, news)
+    cells = supply_of(cluster, patch, lambda: news)
     cells.ask()
     cells.ask()
     settled(cluster, cells)
@@ -179,9 +267,34 @@ def test_cells_that_wait_are_spoken_of_with_the_reason_once_and_again_when_it_ch
     assert "; node n1 (1 CPUs, 1024 GB) is too small for a cell beside a reading task; " in caplog.messages[2]
 
 
+@dataclass
+class Unreadable:
+    """A cluster status that Ray's own parser does not understand, or a head that answers no question."""
+
+    error: Exception
+
+    def __call__(self) -> list[str]:
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [ValueError("no such field"), KeyError("node_states"), TimeoutError("Ray's head")])
+def test_reasons_that_cannot_be_had_end_no_run(error: Exception, patch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    patch.setattr(supply, "_NEWS_S", 0.0)
+    caplog.set_level("DEBUG", logger="rumiai_ray")
+    cluster = Cluster(cell_cpus=2)
+    cells = supply_of(cluster, patch, Unreadable(error))
+    cells.ask()
+    assert settled(cluster, cells) == []
+    assert "1 of 1 cells wait for 2 CPU each, none is there" in caplog.messages
+    assert f"asking why cells wait: {type(error).__name__}: {error}" in caplog.messages
+    patch.setattr(cells, "_place_timeout_s", 0.0)
+    with pytest.raises(TransientError, match=r"no node has .* free, not within 0 s"):
+        settled(cluster, cells)
+
+
 def test_a_run_without_any_cell_ends_with_the_reason(patch: pytest.MonkeyPatch) -> None:
     cluster = Cluster(cell_cpus=6)
-    cells = supply_of(cluster, patch, ["the autoscaler adds no node"])
+    cells = supply_of(cluster, patch, lambda: ["the autoscaler adds no node"])
     patch.setattr(cells, "_place_timeout_s", 0.0)
     cluster.add(4)
     cells.ask()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import weakref
+from dataclasses import replace
+
 import pyarrow as pa
 
 from fakes import SAMPLED
@@ -10,6 +13,14 @@ from rumiai_ray.engine.results.entry_tracker import Ledger
 from rumiai_ray.engine.work.arrow_ipc import pack
 from rumiai_ray.engine.work.item import Header, VideoPlan
 from rumiai_ray.ingest.entries import Entry
+
+
+class Payload:
+    """Stands for a reference to a row's payload."""
+
+
+class NoAnswerError(Exception):
+    """Unlike Python's own exceptions it can be referred to weakly."""
 
 
 def _header(entry_id: str, key: str = "v", count: int = 2, *, repeats: bool = False) -> Header:
@@ -102,6 +113,34 @@ def test_a_settled_video_whose_rows_were_lost_is_settled_again_when_it_was_read_
     ledger.lost("e", "v")
     (again,) = ledger.add(_row("e", 0, 1, _header("e", count=1)), "rows")
     assert [payload for _, payload in again.answers] == ["rows"]
+
+
+def test_rows_that_come_after_their_entry_has_become_a_dead_letter_are_not_kept() -> None:
+    ledger = Ledger()
+    dead = replace(_header("e"), plan=None)
+    assert len(ledger.add(_row("e", 3, 4, dead), None)) == 1
+    payload = Payload()
+    alive = weakref.ref(payload)
+    assert ledger.add(_row("e", 0, 4), payload) == []
+    del payload
+    assert alive() is None
+    error = NoAnswerError("of a row that no front could answer")
+    held = weakref.ref(error)
+    assert ledger.fail("e", 1, 4, None, error) == []
+    del error
+    assert held() is None
+
+
+def test_rows_of_a_lost_entry_are_kept_again_from_its_second_round_on() -> None:
+    ledger = Ledger()
+    assert ledger.add(_row("e", 0, 2, _header("e")), "lost") == []
+    assert len(ledger.add(_row("e", 1, 2), "lost")) == 1
+    assert ledger.add(_row("e", 1, 2), "late") == []
+    ledger.lost("e", "v")
+    ledger.forget()
+    assert ledger.add(_row("e", 0, 2, _header("e")), "first") == []
+    (again,) = ledger.add(_row("e", 1, 2), "second")
+    assert [payload for _, payload in again.answers] == ["first", "second"]
 
 
 def test_what_waits_when_a_round_ends_is_read_again() -> None:

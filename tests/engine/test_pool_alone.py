@@ -178,6 +178,23 @@ def test_a_cell_that_dies_is_replaced_and_its_rows_go_to_another(ground: Callabl
     assert (len(here.rooms), len(here.pool.cells)) == (3, 2)
 
 
+def test_a_cell_that_ray_has_moved_to_another_node_is_replaced_and_keeps_what_it_had_answered(
+    ground: Callable[..., Ground], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = ground()
+    here.pool.want(2)
+    here.collect()
+    for name in "abc":
+        here.pool.submit(WorkRow(name))
+    here.desks[0].answer()
+    monkeypatch.setattr(supply.OwnCells, "moved", lambda _: [here.cells[0]] if not here.cells[0].closed else [])
+    assert here.collect() == ["a"]
+    assert here.cells[0].closed
+    assert sorted(row.block for row in here.desks[1].taken) == ["b", "c"]
+    here.collect()
+    assert (len(here.rooms), len(here.pool.cells)) == (3, 2)
+
+
 def test_what_a_cell_had_answered_before_it_died_is_not_lost(ground: Callable[..., Ground]) -> None:
     here = ground()
     here.pool.submit(WorkRow("a"))

@@ -227,11 +227,47 @@ def test_what_a_dead_letter_leaves_unanswered_is_not_waited_for() -> None:
     assert run.look().video_s_analysed == 10.0
 
 
+def test_no_time_left_is_told_while_nothing_with_a_length_has_been_read() -> None:
+    run = loaded(total=1000)
+    run.commit(*(f"dead{number}" for number in range(20)), video_s=0.0)
+    progress = run.wait(60)
+    assert (progress.video_s_total, progress.eta_s) == (None, None)
+    worked(run, 10, 8.0)
+    progress = run.look()
+    assert progress.video_s_total is not None
+    assert round(progress.video_s_total) == 3333
+    assert progress.eta_s is not None
+    assert progress.eta_s > 2000
+
+
+def test_a_run_of_entries_without_any_length_has_no_time_left_once_all_are_read() -> None:
+    run = loaded(total=2)
+    run.commit("dead", "gone", video_s=0.0)
+    assert (run.look().video_s_total, run.look().eta_s) == (0.0, 0.0)
+
+
+def test_a_dead_letter_in_the_middle_of_a_video_leaves_the_pace_as_it_was() -> None:
+    run = loaded()
+    worked(run, 20, 8.0)
+    run.meter.measured({"broken": 10.0})
+    run.analyse("broken", 8.0, 0, 2)
+    before = run.look()
+    run.meter.measured({"broken": 0.0})
+    run.meter.ended("broken")
+    after = run.look()
+    assert (before.video_s_analysed, after.video_s_analysed) == (205.0, 200.0)
+    assert None not in (before.eta_s, after.eta_s)
+    assert after.frames_per_s == before.frames_per_s
+    assert round(after.eta_s or -1) == round((200 * 122 / 21 - 200) * 168 / 205), "205 s took 168 s"
+
+
 def test_entries_that_go_round_again_are_analysed_again() -> None:
     run = loaded()
     worked(run, 3, 8.0)
+    assert run.look().eta_s is not None
     run.meter.again(["e2", "never read"])
     progress = run.look()
+    assert (progress.eta_s, progress.frames_per_s) == (None, None), "the second round is measured for itself"
     assert (progress.video_s_known, progress.video_s_analysed) == (20.0, 20.0)
     worked(run, 1, 8.0, first=2)
     assert run.look().video_s_analysed == 30.0

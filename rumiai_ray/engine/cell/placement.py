@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from rumiai_ray.engine.setup.node_capacity import NodeLoad, cells_beside_reading, fits, takes_another
+from rumiai_ray.engine.setup.node_capacity import NodeLoad, cells_beside_reading, ray_fits, takes_another
 from rumiai_ray.engine.setup.resource_plan import load_of
 
 if TYPE_CHECKING:
@@ -53,10 +53,19 @@ class Placement:
         self._cells.pop(group, None)
 
     @property
+    def homeless(self) -> frozenset[str]:
+        """Placement groups of cells whose nodes are gone. Ray moves such a group to any node that has room."""
+        return frozenset(group for group, node in self._cells.items() if node not in self._nodes)
+
+    def noted(self, group: str) -> str:
+        """The node that the cell with this placement group was on when it was taken."""
+        return self._cells[group]
+
+    @property
     def full(self) -> frozenset[str]:
-        """Nodes on which Ray would find room for another cell, although the rest of their CPUs is for reading."""
+        """Nodes on which Ray would place another cell, although the rest of their CPUs is for reading, or their memory is full."""
         loads = self._loads
-        return frozenset(node for node, load in loads.items() if fits(load, self._shape.cpus) and not self._takes(node, loads))
+        return frozenset(node for node, load in loads.items() if ray_fits(load, self._shape.cpus) and not self._takes(node, loads))
 
     def reasons(self) -> list[str]:
         """Why cells wait, as far as it is known: nodes that are too small, in the order of their names, and what the autoscaler does."""

@@ -146,6 +146,7 @@ class CellPool:
             ModelError: cells die too often, or cannot keep a model.
         """
         self._place()
+        yield from self._leave_moved()
         for member in list(self._members):
             try:
                 came = member.dispatcher.ready(references)
@@ -190,6 +191,15 @@ class CellPool:
             homeless, self._homeless = self._homeless, deque()
             for row in homeless:
                 self.submit(row)
+
+    def _leave_moved(self) -> Iterator[Done]:
+        """Replace the cells that Ray has moved to other nodes; what they have answered is kept."""
+        moved = self._supply.moved()
+        for member in [member for member in self._members if any(member.cell is cell for cell in moved)]:
+            yield from self._kept(member, member.dispatcher.finished())
+            if member in self._members:
+                _LOG.warning("a cell is replaced: its node is gone, and Ray has moved it to another one")
+                self._replace(member)
 
     def _kept(self, member: _Member, came: list[Done]) -> Iterator[Done]:
         """What came back, but for rows whose cell has lost a model: they are tried on another cell, the cell is replaced."""

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from rumiai_ray.engine.results.progress import Progress
 
 _EVERY_S = 1.0
+_UNKNOWN = float("nan")
+"""A gauge that is not set keeps the last value for as long as the process lives."""
 
 
 class BatchMetrics:
@@ -47,15 +49,13 @@ class BatchMetrics:
         for phase in Phase:
             metric("rumiai_phase").set(float(phase == progress.phase), self._run | {"phase": phase.value})
         for model, share in progress.busy.items():
-            if share is not None:
-                metric("rumiai_busy_share").set(share, self._run | {"model": model})
+            metric("rumiai_busy_share").set(_UNKNOWN if share is None else share, self._run | {"model": model})
         for stage, length in (("cells", progress.rows), ("writing", progress.writing)):
             metric("rumiai_queue_rows").set(length, self._run | {"stage": stage})
         seconds = {"known": progress.video_s_known, "analysed": progress.video_s_analysed, "committed": progress.tally.video_s}
         for state, video_s in seconds.items():
             metric("rumiai_video_seconds").set(video_s, self._run | {"state": state})
-        if progress.eta_s is not None:
-            metric("rumiai_eta_seconds").set(progress.eta_s, self._run)
+        metric("rumiai_eta_seconds").set(_UNKNOWN if progress.eta_s is None else progress.eta_s, self._run)
         metric("rumiai_models_loaded").set(progress.models_loaded, self._run)
         metric("rumiai_entries_analysed").set(progress.analysed, self._run)
         metric("rumiai_entries_left").set(progress.total - progress.done, self._run)

@@ -67,7 +67,7 @@ class Ledger:
     def __init__(self, analysed: Iterable[str] = ()) -> None:
         self._open: dict[str, _Open] = {}
         self._done: set[str] = set()
-        """Entries handed out as settled."""
+        """Entries handed out as settled. Their later rows are not kept: payloads would stay in memory until the round ends."""
         self._waiting: dict[str, dict[str, Header]] = {}
         """Repeats by the video they wait for, then by entry."""
         self._owned: set[str] = set()
@@ -76,12 +76,16 @@ class Ledger:
 
     def add(self, index: Index, payload: Any) -> list[Settled]:
         """Book one answered row; returns the entry if that settles it."""
+        if index.entry_id in self._done:
+            return []
         opened = self._opened(index.entry_id, index.batch_count, index.header)
         opened.answers[index.batch_index] = (index, payload)
         return self._settle(index.entry_id, opened)
 
     def fail(self, entry_id: str, batch_index: int, batch_count: int, header: Header | None, error: Exception) -> list[Settled]:
         """Book a row that no front could answer: its entry cannot be assembled. Settled once its other rows are back."""
+        if entry_id in self._done:
+            return []
         opened = self._opened(entry_id, batch_count, header)
         opened.error = opened.error or error
         opened.answers.setdefault(batch_index, None)
@@ -119,8 +123,6 @@ class Ledger:
         if header is None or not (dead or set(opened.answers) == set(range(opened.count or 0))):
             return []
         del self._open[entry_id]
-        if entry_id in self._done:
-            return []
         plan = header.plan
         if plan is not None and plan.video_key not in self._ended:
             # The claims actor may have died and forgotten: then two entries own the same bytes, and the second waits as well.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 _WINDOW_S = 600.0
@@ -36,7 +36,7 @@ class Pace:
         return bool(self._samples)
 
     def begin(self, now_s: float, analysed_s: float = 0.0, frames: int = 0) -> None:
-        """Start the clock: the models can work from now on."""
+        """Start the clock: the models can work from now on. Called again, it forgets what was measured before."""
         self._samples = deque([_Sample(now_s, analysed_s, frames)])
 
     def advance(self, now_s: float, analysed_s: float, frames: int) -> None:
@@ -44,12 +44,14 @@ class Pace:
 
         Args:
             now_s: by the clock of `begin`.
-            analysed_s: seconds of video, since the run began; less than before where entries are read again, which starts the clock again.
+            analysed_s: seconds of video, since the run began. Less than before where a video turned out to be broken after some of its
+                rows: what was measured stays, as the models have worked for those seconds.
             frames: answered for since the run began.
         """
         last = self._samples[-1]
         if analysed_s < last.analysed_s:
-            self.begin(now_s, analysed_s, frames)
+            lower_s = last.analysed_s - analysed_s
+            self._samples = deque(replace(sample, analysed_s=sample.analysed_s - lower_s) for sample in self._samples)
         elif analysed_s > last.analysed_s:
             self._samples.append(_Sample(now_s, analysed_s, frames))
             while len(self._samples) > 2 and self._samples[1].at_s <= now_s - _WINDOW_S:  # noqa: PLR2004 -- both ends of the window

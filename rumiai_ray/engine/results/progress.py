@@ -65,9 +65,10 @@ class Progress:
     video_s_analysed: float
     """Of them, the seconds that all models have answered for."""
     video_s_total: float | None
-    """`video_s_known`, and for each entry that has not been read the mean of those that have; None while none has been read."""
+    """`video_s_known`, and for each entry that has not been read the mean of those that have. None while entries are left to be read and
+    none that has been read has a length: dead letters and copies of other entries have none."""
     eta_s: float | None
-    """Until everything is analysed; None while too little has come back since the models were loaded."""
+    """Until everything is analysed; None while `video_s_total` is, or too little has come back since the models were loaded."""
     frames_per_s: float | None
     """Frames that the model which has seen most frames has answered for; over the same time as `eta_s`."""
     busy: Mapping[str, float | None]
@@ -123,6 +124,8 @@ class ProgressMeter:
     def again(self, entry_ids: Iterable[str]) -> None:
         """These entries have lost rows and are read again from the start."""
         self._seconds.again(entry_ids)
+        if self._pace.begun:
+            self._pace.begin(self._clock(), self._seconds.analysed_s, self._most_frames)
 
     def look(self, state: DriveState) -> Progress:
         """The progress now. To be called several times a second: the pace is measured with it."""
@@ -131,9 +134,8 @@ class ProgressMeter:
         loaded = models_loaded(state.activity)
         phase = _phase(state, all_loaded=loaded >= len(models))
         self._busy.look(state.activity)
-        frames = max(self._frames.values(), default=0)
         if self._pace.begun:
-            self._pace.advance(now_s, seconds.analysed_s, frames)
+            self._pace.advance(now_s, seconds.analysed_s, self._most_frames)
         elif phase in {Phase.DECODING, Phase.ANALYSING}:
             self._pace.begin(now_s)
         total_s = _extrapolated(seconds, state.total)
@@ -159,6 +161,11 @@ class ProgressMeter:
             tally=state.tally,
         )
 
+    @property
+    def _most_frames(self) -> int:
+        """Frames that the model which has seen most frames has answered for."""
+        return max(self._frames.values(), default=0)
+
 
 def models_loaded(activity: Iterable[Activity]) -> int:
     """Models that no row of work waits for any more, in the cell that has most of them."""
@@ -178,9 +185,9 @@ def _phase(state: DriveState, *, all_loaded: bool) -> Phase:
 
 
 def _extrapolated(seconds: VideoSeconds, entries: int) -> float | None:
-    """Seconds of video in `entries` entries, if those that have not been read are like those that have; None while none has been."""
-    if not seconds.entries:
-        return 0.0 if not entries else None
+    """Seconds of video in `entries` entries, if those that have not been read are like those that have; None while no length is known."""
+    if not seconds.known_s:
+        return 0.0 if seconds.entries >= entries else None
     return seconds.known_s * max(entries / seconds.entries, 1.0)
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+_REMEMBERED = 100_000
+"""Entries whose end is remembered, the last ones: what is told of an entry after its end is minutes late and no more. An id takes about
+100 bytes, and a manifest may have millions."""
 
 
 @dataclass
@@ -27,13 +32,13 @@ class _Entry:
 class VideoSeconds:
     """Adds up over the entries of a run. The share of an entry's rows of work that are back is the share of its seconds that are analysed.
 
-    What is said twice counts once: a retried task tells a length again, and a row may be answered again.
+    What is said twice counts once: a retried task tells a length again, and a row may be answered again, even after the entry's end.
     """
 
     def __init__(self) -> None:
         self._open: dict[str, _Entry] = {}
-        self._ended: dict[str, float] = {}
-        """Lengths of the entries that are in the run."""
+        self._ended: OrderedDict[str, None] = OrderedDict()
+        """Entries that are in the run, the last `_REMEMBERED` of them in the order of their ends."""
         self.known_s = 0.0
         """Length of all videos that have been read."""
         self.analysed_s = 0.0
@@ -68,7 +73,9 @@ class VideoSeconds:
         length_s = entry.length_s or 0.0
         self.entries += entry.length_s is None
         self.analysed_s += length_s - entry.analysed_s
-        self._ended[entry_id] = length_s
+        self._ended[entry_id] = None
+        if len(self._ended) > _REMEMBERED:
+            self._ended.popitem(last=False)
 
     def again(self, entry_ids: Iterable[str]) -> None:
         """These entries, none of which is in the run, are read again from the start: what was answered for them does not count."""

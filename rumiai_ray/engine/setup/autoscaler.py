@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import ray
 from ray.autoscaler.v2.sdk import get_cluster_status
-from ray.exceptions import RayError
 
 from rumiai_ray.logs import swallowed
 
@@ -17,14 +16,20 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 
+_TIMEOUT_S = 2
+"""For Ray's head to answer. The driver waits for it, and nothing else goes on meanwhile."""
 _NO_AUTOSCALER = "0"
 """Version of the autoscaler's state where none has ever written one."""
 
 
 def autoscaler_news() -> list[str]:
-    """What the autoscaler of the Ray this process is connected to says; empty where Ray's head does not answer."""
-    with swallowed(_LOG, "asking for the autoscaler's state", RayError):
-        return news_of(get_cluster_status(ray.get_runtime_context().gcs_address))
+    """What the autoscaler of the Ray this process is connected to says.
+
+    Empty where Ray's head does not answer within two seconds, or says something that this Ray's parser cannot read: it raises whatever its
+    code happens to raise.
+    """
+    with swallowed(_LOG, "asking for the autoscaler's state", Exception):
+        return news_of(get_cluster_status(ray.get_runtime_context().gcs_address, timeout=_TIMEOUT_S))
     return []
 
 

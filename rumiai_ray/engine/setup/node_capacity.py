@@ -28,6 +28,8 @@ class NodeLoad:
     most: int
     """Cells that its memory and its GPUs hold."""
     cells: int = 0
+    by_gpus: float = math.inf
+    """Cells that its GPUs hold; infinite where cells need none."""
 
     def left(self, cell_cpus: float) -> float:
         """CPUs beside its cells."""
@@ -76,5 +78,10 @@ def takes_another(nodes: Sequence[NodeLoad], number: int, cell_cpus: float) -> b
 
 
 def fits(node: NodeLoad, cell_cpus: float) -> bool:
-    """Whether the node has room for one more cell, if nothing is left to reading: what Ray looks at."""
-    return node.cells < node.most and node.left(cell_cpus) >= cell_cpus - _ROUNDING
+    """Whether the node has room for one more cell, if nothing is left to reading."""
+    return node.cells < node.most and ray_fits(node, cell_cpus)
+
+
+def ray_fits(node: NodeLoad, cell_cpus: float) -> bool:
+    """Whether Ray would place one more cell on the node: it counts CPUs and GPUs, and knows nothing of the cells' memory."""
+    return node.cells < node.by_gpus and node.left(cell_cpus) >= cell_cpus - _ROUNDING

@@ -168,8 +168,9 @@ def plan_machine(models: Sequence[ModelPlan], machine: Machine, wishes: Wishes =
 
 def load_of(machine: Machine, cell: CellShape) -> NodeLoad:
     """The machine without a cell yet, as far as cells of this shape are concerned."""
-    parts = [machine.memory_gb * USABLE_MEMORY / max(cell.memory_gb, 1e-9), machine.gpus / cell.gpus if cell.gpus else math.inf]
-    return NodeLoad(machine.cpus, int(min(*parts, MOST_CELLS) + 1e-6))
+    by_memory = machine.memory_gb * USABLE_MEMORY / max(cell.memory_gb, 1e-9)
+    by_gpus = math.floor(machine.gpus / cell.gpus + 1e-6) if cell.gpus else math.inf
+    return NodeLoad(machine.cpus, int(min(by_memory, by_gpus, MOST_CELLS) + 1e-6), by_gpus=by_gpus)
 
 
 def _cpus(model: ModelPlan) -> float:

@@ -51,6 +51,10 @@ class BorrowedCell:
         self.asked, self._given = 0, True
         return [cell]
 
+    def moved(self) -> list[Cell]:
+        """None: whether the cell is still where it was started is for the server to know."""
+        return []
+
     def withdraw(self) -> None:
         """Wait for it no longer."""
         self.asked = 0
