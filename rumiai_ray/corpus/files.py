@@ -95,7 +95,8 @@ def read_parquet(parts: Sequence[CorpusFile], *, tagged: bool = False) -> str:
     """
     listed = ", ".join(quoted(part.uri) for part in parts)
     tags = f", filename = '{FILE}', file_row_number = true" if tagged else ""
-    return f"read_parquet([{listed}]{tags})"
+    # DuckDB would take directories named like `label=cat` for columns, in place of the files' own.
+    return f"read_parquet([{listed}], hive_partitioning = false{tags})"
 
 
 def listed(parts: Sequence[CorpusFile]) -> pa.Table:

@@ -9,8 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from made_corpus import FAMILIES, Commit, Made, expected, in_order, made_run, model
-from rumiai_ray import open_corpus
+from rumiai_ray import open_corpus, open_run
 from rumiai_ray.errors import ConfigError, StorageError
+from rumiai_ray.schema.registry import TABLES_BY_NAME
 from synthetic_run import video_key
 
 if TYPE_CHECKING:
@@ -185,6 +186,16 @@ def test_a_run_that_is_named_twice_is_read_once_and_a_name_that_looks_like_a_pat
     (out / "one").rename(odd)
     assert open_corpus([odd, f"{out}/*"]).table("objects").num_rows == 2
     assert open_corpus([odd]).runs[0].run_id == run.run_id
+
+
+def test_a_directory_named_like_a_column_adds_no_column_and_changes_no_value(tmp_path: Path) -> None:
+    below = tmp_path / "label=cat/date=2026-01-01/status=ok"
+    made_run(below, "one", [Commit(1, [Made("a.mp4", "a", mark=1), Made("copy.mp4", "a", ends={}, mark=2)])])
+    corpus = corpus_of(below)
+    (said,) = {row["label"] for row in open_run(below / "one").table("objects").to_pylist()}
+    assert corpus.query("SELECT DISTINCT label FROM objects").to_pylist() == [{"label": said}] != [{"label": "cat"}]
+    for table in ("objects", "videos", "analyses"):
+        assert corpus.table(table).column_names == TABLES_BY_NAME[table].schema.names
 
 
 def test_a_damaged_run_is_named_and_not_left_out(out: Path) -> None:
