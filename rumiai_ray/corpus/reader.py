@@ -77,8 +77,9 @@ class Corpus:
         return f"corpus of {len(self.runs)} runs"
 
     def tables(self) -> list[str]:
-        """Names of the tables."""
-        return sorted({ENTRIES, RUNS, SUMMARY, *self._files.parts, *(name for run in self.runs for name in run.manifest.tables)})
+        """Names of the tables. Of a table that this release does not know, only rows tell the columns: without rows there is none."""
+        known = {name for run in self.runs for name in run.manifest.tables if name in TABLES_BY_NAME}
+        return sorted({ENTRIES, RUNS, SUMMARY, *self._files.parts, *known})
 
     def table(self, name: str, columns: list[str] | None = None) -> pa.Table:
         """All rows of a table that count, in no particular order.
