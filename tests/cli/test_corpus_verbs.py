@@ -6,9 +6,11 @@ import csv
 import hashlib
 import json
 import sys
+from datetime import datetime
 from io import StringIO
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -17,6 +19,7 @@ from rumiai_ray import open_run
 from rumiai_ray.cli import app
 from rumiai_ray.cli.exits import Exit
 from rumiai_ray.ingest.entries import read_manifest
+from synthetic_run import rewrite
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -137,6 +140,64 @@ def test_a_damaged_file_ends_an_export_with_its_name(rumiai: Call, runs: Path) -
     code, _, err = rumiai("corpus", "export", "runs/*")
     assert code == Exit.USAGE
     assert f"StorageError: {file}: cannot be read" in err
+
+
+def altered_manifest(run: Path, **changes: object) -> None:
+    """Change a run's manifest on the disk."""
+    path = run / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+AFTER_PYTHONS_CALENDAR_S = 1_000_000_000_000
+"""In the year 33658."""
+
+
+def with_a_late_time(out: Path) -> None:
+    """A run whose file of `videos` has a time after the year 9999, under a size and a digest that fit."""
+    run = made_run(out, "late", [Commit(1, [Made("a.mp4", "a")])])
+    record = run.records[0]
+    facts = next(file for file in record.files if file.table == "videos")
+    rows = pq.read_table(out / "late" / facts.path)
+    place = rows.column_names.index("uploaded_at")
+    kind = rows.schema.field(place)
+    late = pa.array([AFTER_PYTHONS_CALENDAR_S * 1000], pa.int64()).cast(kind.type)
+    file = out / "late" / facts.path
+    pq.write_table(rows.set_column(place, kind, late), file)
+    data = file.read_bytes()
+    changed = facts.model_copy(update={"size_bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()})
+    rewrite(run.store, record.model_copy(update={"files": tuple(changed if one is facts else one for one in record.files)}))
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "feature-csv"])
+def test_a_time_that_no_calendar_has_is_damage_and_leaves_no_half_of_an_export(rumiai: Call, tmp_path: Path, kind: str) -> None:
+    with_a_late_time(tmp_path / "runs")
+    code, _, err = rumiai("corpus", "export", "runs/*", "--format", kind, "--to", "exported")
+    assert code == Exit.USAGE
+    assert "StorageError" in err
+    assert "its column 'uploaded_at' holds times out of range" in err
+    assert not (tmp_path / "exported").exists()
+
+
+@pytest.mark.usefixtures("runs")
+@pytest.mark.parametrize("shape", [[], ["--csv"], ["--json"]])
+@pytest.mark.parametrize("value", ["'290000-01-01'::timestamp", "['infinity'::timestamp]", "'200000-01-01'::date"])
+def test_a_time_in_an_answer_that_no_calendar_has_is_said_to_be_one(rumiai: Call, value: str, shape: list[str]) -> None:
+    for question in (["corpus", "query", "runs/*"], ["query", "one"]):
+        code, _, err = rumiai(*question, f"SELECT {value} AS late", *shape)
+        assert code == Exit.USAGE
+        assert "ConfigError: the column 'late' has a value that cannot be written" in err
+        assert "VARCHAR" in err
+
+
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00"])
+def test_a_run_of_a_year_that_no_clock_shows_is_damaged(rumiai: Call, runs: Path, time: str) -> None:
+    altered_manifest(runs / "one", created_at=time)
+    code, _, err = rumiai("corpus", "query", "runs/*", COUNT)
+    assert (code, "unreadable manifest (created_at: " in err) == (Exit.USAGE, True)
+    two = open_run(runs / "two")
+    rewrite(two.store, two.records[0].model_copy(update={"written_at": datetime.fromisoformat(time)}))
+    code, _, err = rumiai("corpus", "query", "runs/two", COUNT)
+    assert (code, "00000000.json is damaged" in err, "written_at" in err) == (Exit.USAGE, True, True)
 
 
 @pytest.fixture
