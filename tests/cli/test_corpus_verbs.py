@@ -18,6 +18,7 @@ from made_corpus import Commit, Made, made_run
 from rumiai_ray import open_run
 from rumiai_ray.cli import app
 from rumiai_ray.cli.exits import Exit
+from rumiai_ray.corpus.minus import write_manifest
 from rumiai_ray.ingest.entries import read_manifest
 from synthetic_run import rewrite
 
@@ -270,3 +271,24 @@ def test_minus_writes_no_file_where_nothing_is_left_and_none_of_another_kind(rum
     (tmp_path / "posts.txt").write_text("clips/new.mp4\n")
     code, _, err = rumiai("manifest", "minus", "posts.txt", "one", "--to", "left.parquet")
     assert (code, "known endings: .csv, .jsonl" in err) == (Exit.USAGE, True)
+
+
+@pytest.mark.usefixtures("clips")
+@pytest.mark.parametrize("name", ["left.jsonl", "left.csv"])
+def test_minus_replaces_what_no_file_can_hold_and_says_so(rumiai: Call, tmp_path: Path, name: str) -> None:
+    long = "x" * 20_000
+    rows = [{"input": "clips/new.mp4", "note": f"a\ud800b{long}"}, {"input": "clips/other.mp4", "note": "plain"}]
+    (tmp_path / "posts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    code, _, err = rumiai("manifest", "minus", "posts.jsonl", "one", "--to", name)
+    assert code == Exit.COMPLETE, err
+    assert "1 have characters that no file can hold" in err
+    text = (tmp_path / name).read_text()
+    left = [json.loads(line) for line in text.splitlines()] if name.endswith("l") else list(csv.DictReader(StringIO(text)))
+    assert [row["note"] for row in left] == [f"a\N{REPLACEMENT CHARACTER}b{long}", "plain"]
+
+
+@pytest.mark.parametrize("name", ["left.jsonl", "left.csv"])
+def test_a_manifest_that_cannot_be_written_to_its_end_is_not_left_there(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UnicodeEncodeError):
+        write_manifest([{"input": "x" * 100_000}, {"input": "\ud800"}], tmp_path / name)
+    assert not (tmp_path / name).exists()

@@ -99,7 +99,7 @@ def export_features(run: RunTables, path: Path, *, raw: bool = False) -> list[st
     rows, missing = features(run)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("x", encoding="utf-8", newline="") as file, _removed_unless_written(path):
+        with path.open("x", encoding="utf-8", newline="") as file, removed_unless_written(path):
             write_csv(rows, file, raw=raw)
     except FileExistsError as error:
         raise ConfigError("is there already", str(path), "choose another name") from error
@@ -109,7 +109,7 @@ def export_features(run: RunTables, path: Path, *, raw: bool = False) -> list[st
 
 
 @contextmanager
-def _removed_unless_written(path: Path) -> Iterator[None]:
+def removed_unless_written(path: Path) -> Iterator[None]:
     """Remove a file of our making where what it was made for goes wrong."""
     try:
         yield
