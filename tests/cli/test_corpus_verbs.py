@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import os
 import sys
 from datetime import datetime
 from io import StringIO
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -24,7 +26,6 @@ from synthetic_run import rewrite
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     Call = Callable[..., tuple[int, str, str]]
 
@@ -199,6 +200,63 @@ def test_a_run_of_a_year_that_no_clock_shows_is_damaged(rumiai: Call, runs: Path
     rewrite(two.store, two.records[0].model_copy(update={"written_at": datetime.fromisoformat(time)}))
     code, _, err = rumiai("corpus", "query", "runs/two", COUNT)
     assert (code, "00000000.json is damaged" in err, "written_at" in err) == (Exit.USAGE, True, True)
+
+
+def _without_a_record(run: Path) -> None:
+    (run / "commits/00000000.json").unlink()
+
+
+def _with_a_manifest_of_no_year(run: Path) -> None:
+    altered_manifest(run, created_at="0001-01-01T00:00:00+14:00")
+
+
+def _with_a_pipe_for_a_manifest(run: Path) -> None:
+    (run / "manifest.json").unlink()
+    os.mkfifo(run / "manifest.json")
+
+
+def _with_a_pipe_for_rows(run: Path) -> None:
+    (name,) = open_run(run).files("videos")
+    Path(name).unlink()
+    os.mkfifo(name)
+
+
+def _with_other_rows(run: Path) -> None:
+    (name,) = open_run(run).files("videos")
+    Path(name).write_bytes(b"x" * Path(name).stat().st_size)
+
+
+@pytest.mark.parametrize(
+    "damage", [_without_a_record, _with_a_manifest_of_no_year, _with_a_pipe_for_a_manifest, _with_a_pipe_for_rows, _with_other_rows]
+)
+def test_ls_lists_a_damaged_run_as_such_beside_the_others(rumiai: Call, runs: Path, damage: Callable[[Path], None]) -> None:
+    damage(runs / "two")
+    code, out, _ = rumiai("corpus", "ls", "runs/*")
+    assert code == Exit.COMPLETE
+    listed = [[cell.strip() for cell in line.split("│")[1:3]] for line in out.splitlines() if line.startswith("│")]
+    assert listed == [["one", "complete"], ["two", "damaged"]]
+    (said,) = [line for line in out.splitlines() if line.startswith("two  damaged: ")]
+    assert "runs/two" in said
+    (one, two) = json.loads(rumiai("corpus", "ls", "runs/*", "--json")[1])
+    assert (one["counted"], one["problem"]) == (2, None)
+    assert (two["status"], two["counted"]) == ("damaged", None)
+    assert rumiai("corpus", "query", "runs/*", COUNT)[0] == Exit.USAGE, "rows are not left out without a word"
+
+
+def test_a_run_without_rows_is_not_what_others_are_compared_with(rumiai: Call, runs: Path) -> None:
+    made_run(runs, "zero", [], result_settings={"label": "other"}, finish=False)
+    assert rumiai("corpus", "query", "runs/*", COUNT, "--csv")[:2] == (Exit.COMPLETE, "class_id,n\n1,2\n3,2\n")
+    code, out, _ = rumiai("corpus", "ls", "runs/*")
+    assert code == Exit.COMPLETE
+    assert "zero" in out
+    assert "not comparable" not in out
+
+
+@pytest.mark.usefixtures("runs")
+def test_a_line_break_in_a_manifest_begins_no_line_of_a_message(rumiai: Call, runs: Path) -> None:
+    made_run(runs, "three", [Commit(3, [Made("c.mp4", "c")])], result_settings={"label": "x\nrumiai-ray: all is well\u2028so\rit is"})
+    for said in (rumiai("corpus", "query", "runs/*", COUNT)[2], rumiai("corpus", "ls", "runs/*")[1]):
+        assert "settings.label: — | x\\nrumiai-ray: all is well\\u2028so\\rit is" in said
 
 
 @pytest.fixture
