@@ -52,6 +52,9 @@ _UNSAFE = re.compile(
 )
 """Controls of C0 (but tab and line feed) and C1, what changes the direction of writing, breaks lines or is not seen at all."""
 
+_LINE_BREAKS = frozenset("\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029")
+"""Where `str.splitlines` ends a line."""
+
 
 def shown(text: str, known: Iterable[str] = ()) -> str:
     """`text`, an address or a message with addresses in it, without what only the one who gave it may know.
@@ -108,6 +111,11 @@ def hidden(text: str, known: Iterable[str]) -> str:
 def terminal_safe(text: str) -> str:
     """`text` with U+FFFD for every character that could move a cursor, colour, rename or reorder what a terminal or a page shows."""
     return _UNSAFE.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def one_line(text: str) -> str:
+    r"""`text` with `\n` and the like for its line breaks: what stands in it begins no line of its own."""
+    return "".join(repr(part)[1:-1] if part in _LINE_BREAKS else part for part in text)
 
 
 def escaped(document: str) -> str:

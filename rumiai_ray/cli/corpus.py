@@ -15,6 +15,7 @@ from rumiai_ray.cli.query import AsCsv, ExternalAccess, RowsAsJson, Sql, answer,
 from rumiai_ray.cli.tables import folding
 from rumiai_ray.cli.terminal import SafeConsole, say
 from rumiai_ray.config import BaseConfig
+from rumiai_ray.shown import one_line
 
 if TYPE_CHECKING:
     from rumiai_ray.corpus.reader import Corpus
@@ -57,8 +58,10 @@ def ls(
     config: BaseConfig,
     as_json: RowsAsJson = False,  # noqa: FBT002 -- typer's way
 ) -> None:
-    """List the runs of a corpus, how much of each counts, and in what each differs from the newest."""
-    rows = _opened(runs, config, allow_mixed=True).table("runs")
+    """List the runs of a corpus, how much of each counts, and in what each differs from the newest. Damaged runs come last."""
+    from rumiai_ray.corpus.survey import survey  # noqa: PLC0415 -- pyarrow's import is not for `--help`
+
+    rows = survey(runs, config.out)
     if as_json:
         answer(rows, as_csv=False, csv_raw=False, as_json=True)
         return
@@ -66,14 +69,18 @@ def ls(
     table = Table(*folding("run", "status", "last commit (UTC)", "committed", "dead letters", "counted", "comparable", whole="run"))
     records = rows.to_pylist()
     for run in records:
+        if run["problem"] is not None:
+            table.add_row(one_line(run["run_id"]), Text(run["status"], "red"))
+            continue
         counts = (str(run["committed"]), str(run["dead_lettered"]), str(run["counted"]))
         comparable = Text("no", "yellow") if run["differences"] else Text("yes")
         table.add_row(run["run_id"], run["status"], f"{run['last_commit_at']:%Y-%m-%d %H:%M:%S}", *counts, comparable)
     console.print(table)
     for run in records:
-        for heading, listed in (("not comparable", run["differences"]), ("also other", run["notes"])):
-            for difference in listed:
-                console.print(Text.assemble((f"{run['run_id']}  {heading}: ", "bold"), difference), soft_wrap=True)
+        problems = [] if run["problem"] is None else [run["problem"]]
+        for heading, listed in (("damaged", problems), ("not comparable", run["differences"]), ("also other", run["notes"])):
+            for line in listed:
+                console.print(Text.assemble((one_line(f"{run['run_id']}  {heading}: "), "bold"), one_line(line)), soft_wrap=True)
 
 
 @app.command("query")

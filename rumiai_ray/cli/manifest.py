@@ -53,6 +53,8 @@ def minus(
         say(f"left out, since it cannot be read: {problem}", err=True)
     if left.untold:
         say(f"{left.untold} stay in, since a run keeps no query of an address: whether they are analysed cannot be told", err=True)
+    if left.cleaned:
+        say(f"{left.cleaned} have characters that no file can hold, replaced by \N{REPLACEMENT CHARACTER}", err=True)
     if not left.rows:
         say(f"nothing is left: all {left.analysed} are analysed; {to} was not written", err=True)
         return

@@ -78,9 +78,11 @@ def answer(rows: pa.Table, *, as_csv: bool, csv_raw: bool, as_json: bool) -> Non
 
 def print_rows(rows: pa.Table) -> None:
     """Print a table, or, where its columns do not fit side by side, one row after the other down the page."""
+    from rumiai_ray.runs.text import records  # noqa: PLC0415 -- pyarrow's import is not for `--help`
+
     console = SafeConsole()
     names = rows.column_names
-    cells = [[_cell(value) for value in record.values()] for record in rows.slice(0, _ROWS_SHOWN).to_pylist(maps_as_pydicts="lossy")]
+    cells = [[_cell(value) for value in record.values()] for record in records(rows.slice(0, _ROWS_SHOWN))]
     columns = list(zip(*cells, strict=True)) or [()] * len(names)
     widths = [min(max(map(len, (name, *column))), _LEGIBLE) for name, column in zip(names, columns, strict=True)]
     if not cells:

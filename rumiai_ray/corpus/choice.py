@@ -135,11 +135,14 @@ def choose(database: duckdb.DuckDBPyConnection, files: Files) -> CorpusChoice:
         files: of all runs.
 
     Raises:
+        StorageError: a file on a disk is not what was committed, or a file has more or fewer rows.
         duckdb.Error: a file cannot be read.
     """
     database.execute(_OF_ANALYSES.format(rows=_rows(database, files, ANALYSES.name, ("video_key", "model_name", "status"))))
     database.execute(_OF_ENTRIES.format(rows=_rows(database, files, VIDEOS.name, ("input", "video_key"))))
     database.execute(_OF_DEAD_LETTERS.format(rows=_rows(database, files, DEAD_LETTER.name, ("input",))))
+    for table, rows in ((VIDEOS, "committed"), (DEAD_LETTER, "buried")):
+        _check_rows(database, rows, files.parts.get(table.name, ()))
     return CorpusChoice(
         analyses=database.sql("SELECT video_key, family, record FROM chosen").to_arrow_table(),
         entries=database.sql("SELECT part, place, newest FROM entries").to_arrow_table(),
@@ -147,6 +150,18 @@ def choose(database: duckdb.DuckDBPyConnection, files: Files) -> CorpusChoice:
         kept=_kept(database, _KEPT_OF_FAMILIES),
         kept_by_entry=_kept(database, _KEPT_BY_ENTRY),
     )
+
+
+def _check_rows(database: duckdb.DuckDBPyConnection, rows: str, parts: Iterable[CorpusFile]) -> None:
+    """See that files have as many rows as were committed.
+
+    Raises:
+        StorageError: one has not.
+    """
+    counted = dict(database.sql(f"SELECT part, count(*) FROM {rows} GROUP BY part").fetchall())  # noqa: S608 -- our own name
+    for part in parts:
+        if (found := counted.get(part.number, 0)) != part.rows:
+            raise part.damage(f"{found} rows, {part.rows} were committed")
 
 
 def _kept(database: duckdb.DuckDBPyConnection, sql: str) -> dict[str, dict[int, Kept]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from rumiai_ray.errors import ConfigError
 from rumiai_ray.provenance import result_packages
-from rumiai_ray.runs.find import find_run, list_runs
+from rumiai_ray.runs.find import find_run, list_runs, run_or_damaged
 from rumiai_ray.runs.fingerprint import differences
 from rumiai_ray.runs.reader import run_at
 from rumiai_ray.storage import Store, in_parallel
@@ -38,13 +38,46 @@ def find_runs(patterns: Iterable[str | os.PathLike[str]], out: str | os.PathLike
         ConfigError: one of them names no run.
         StorageError: the records of a run are damaged.
     """
+    return in_order(named_runs(patterns, out))
+
+
+def named_runs(patterns: Iterable[str | os.PathLike[str]], out: str | os.PathLike[str]) -> list[Run]:
+    """As `find_runs`, in the order in which they are named; damaged ones are among them.
+
+    Raises:
+        ConfigError: one of them names no run.
+        StorageError: the manifest of a run that is named without a pattern cannot be read.
+    """
     found: dict[str, Run] = {}
     for pattern in patterns:
         found |= {run.store.uri(): run for run in _named(os.fspath(pattern), out)}
     if not found:
         raise ConfigError("no runs were named", "", "give directories of runs, or a pattern such as 'runs/*'")
-    committed = dict(zip(found, in_parallel(last_commit, found.values()), strict=True))
-    return [found[uri] for uri in sorted(found, key=lambda uri: (committed[uri], found[uri].run_id, uri))]
+    return list(found.values())
+
+
+def in_order(runs: Sequence[Run]) -> list[Run]:
+    """Runs in the order of their last commits.
+
+    Raises:
+        StorageError: the records of a run are damaged.
+    """
+    pairs = zip(in_parallel(last_commit, runs), runs, strict=True)
+    return [run for _, run in sorted(pairs, key=lambda pair: (pair[0], pair[1].run_id, pair[1].store.uri()))]
+
+
+def has_rows(run: Run) -> bool:
+    """Whether a run has committed anything; one that has not is compared with none.
+
+    Raises:
+        StorageError: its records are damaged.
+    """
+    return any(file.rows for record in run.records for file in record.files)
+
+
+def newest_with_rows(runs: Sequence[Run]) -> Run:
+    """The run that the others are compared with: the last that has committed anything, the last of all where none has."""
+    return next((run for run in reversed(runs) if has_rows(run)), runs[-1])
 
 
 def last_commit(run: Run) -> datetime:
@@ -78,13 +111,14 @@ def noted_parts(manifest: RunManifest) -> dict[str, object]:
 
 
 def check_comparable(runs: Sequence[Run]) -> None:
-    """See that the runs are comparable with the last of them.
+    """See that the runs with rows are comparable with the last of them.
 
     Raises:
         ConfigError: they are not; the message names the differences.
     """
-    newest = comparable_parts(runs[-1].manifest)
-    found = [(run, differences(comparable_parts(run.manifest), newest)) for run in runs]
+    newest = newest_with_rows(runs)
+    parts_of_newest = comparable_parts(newest.manifest)
+    found = [(run, differences(comparable_parts(run.manifest), parts_of_newest)) for run in runs if has_rows(run)]
     different = [(run, parts) for run, parts in found if parts]
     if not different:
         return
@@ -92,7 +126,7 @@ def check_comparable(runs: Sequence[Run]) -> None:
     if len(different) > _RUNS_NAMED:
         lines.append(f"  and {len(different) - _RUNS_NAMED} more runs")
     raise ConfigError(
-        f"{len(different)} of {len(runs)} runs cannot be compared with the newest, {runs[-1].run_id} (theirs | its):\n"
+        f"{len(different)} of {len(runs)} runs cannot be compared with the newest, {newest.run_id} (theirs | its):\n"
         + "\n".join(lines)
         + "\n",
         "",
@@ -109,7 +143,7 @@ def _named(text: str, out: str | os.PathLike[str]) -> list[Run]:
     """The runs that one argument names; a directory whose name looks like a pattern is that directory."""
     store = Store.at(out).below(text) if "/" not in text else Store.at(text)
     if glob.has_magic(text) and run_at(store) is None:
-        runs = [run for run in in_parallel(run_at, _matching(text, store, out)) if run is not None]
+        runs = [run for run in in_parallel(run_or_damaged, _matching(text, store, out)) if run is not None]
         if not runs:
             raise ConfigError("no run matches", repr(text), "quote the pattern, and let it match the runs' own directories")
         return runs

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from rumiai_ray.errors import ConfigError, InputError, StorageError
+from rumiai_ray.ingest.cleaning import cleaned
 from rumiai_ray.ingest.entries import INPUT_COLUMNS, read_manifest
 from rumiai_ray.ingest.local import open_regular
 from rumiai_ray.ingest.location import locate
 from rumiai_ray.ingest.manifest.listing import files_of
 from rumiai_ray.ingest.manifest.rows import ManifestRow, read_rows
+from rumiai_ray.runs.export.tables import removed_unless_written
 from rumiai_ray.storage import in_parallel
 
 if TYPE_CHECKING:
@@ -37,6 +39,8 @@ class Remainder:
 
     rows: tuple[Cells, ...]
     """The rows that are not analysed yet, in order."""
+    cleaned: int
+    """How many of them have cells with characters that no file can hold, replaced by U+FFFD."""
     analysed: int
     """Rows that are left out."""
     untold: int
@@ -103,12 +107,20 @@ def minus(uri: str, corpus: Corpus, *, input_column: str | None = None, id_colum
     pairs = list(_rows(uri, input_column, id_column))
     judged = in_parallel(analysed.judge, (entry for entry, _ in pairs))
     kept = [(row, verdict) for (_, row), verdict in zip(pairs, judged, strict=True) if verdict != "analysed"]
+    rows = [dict(row.cells) for row, _ in kept if isinstance(row, ManifestRow)]
+    fit = [{_fit(name): None if cell is None else _fit(cell) for name, cell in cells.items()} for cells in rows]
     return Remainder(
-        rows=tuple(dict(row.cells) for row, _ in kept if isinstance(row, ManifestRow)),
+        rows=tuple(fit),
+        cleaned=sum(one != other for one, other in zip(rows, fit, strict=True)),
         analysed=judged.count("analysed"),
         untold=judged.count("untold"),
         unreadable=tuple(str(row) for row, _ in kept if isinstance(row, InputError)),
     )
+
+
+def _fit(text: str) -> str:
+    """A cell as a file can hold it, at its full length."""
+    return cleaned(text, len(text))
 
 
 def _rows(uri: str, input_column: str | None, id_column: str | None) -> Iterator[tuple[Entry, ManifestRow | InputError]]:
@@ -126,14 +138,14 @@ def write_manifest(rows: Iterable[Mapping[str, str | None]], path: Path) -> None
 
     Raises:
         ConfigError: the name has another ending, or the file is there.
-        StorageError: it cannot be written.
+        StorageError: it cannot be written. No part of it is left.
     """
     suffix = path.suffix.lower()
     if suffix not in _WRITERS:
         raise ConfigError("no manifest format that can be written", str(path), f"known endings: {', '.join(_WRITERS)}")
     listed = list(rows)
     try:
-        with path.open("x", encoding="utf-8", newline="") as file:
+        with path.open("x", encoding="utf-8", newline="") as file, removed_unless_written(path):
             if suffix == ".jsonl":
                 file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in listed)
             else:

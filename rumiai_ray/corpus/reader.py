@@ -18,6 +18,7 @@ from rumiai_ray.corpus.runs_table import SCHEMA as RUNS_SCHEMA
 from rumiai_ray.corpus.summary import NEEDS, SUMMARY, summary_sql
 from rumiai_ray.corpus.views import define, files_table, prepare
 from rumiai_ray.errors import ConfigError, StorageError
+from rumiai_ray.runs.datafile import unlike_any_time
 from rumiai_ray.runs.views import CLOSED, NO_DOWNLOADS, package
 from rumiai_ray.schema.registry import TABLES_BY_NAME
 
@@ -77,8 +78,9 @@ class Corpus:
         return f"corpus of {len(self.runs)} runs"
 
     def tables(self) -> list[str]:
-        """Names of the tables."""
-        return sorted({ENTRIES, RUNS, SUMMARY, *self._files.parts, *(name for run in self.runs for name in run.manifest.tables)})
+        """Names of the tables. Of a table that this release does not know, only rows tell the columns: without rows there is none."""
+        known = {name for run in self.runs for name in run.manifest.tables if name in TABLES_BY_NAME}
+        return sorted({ENTRIES, RUNS, SUMMARY, *self._files.parts, *known})
 
     def table(self, name: str, columns: list[str] | None = None) -> pa.Table:
         """All rows of a table that count, in no particular order.
@@ -192,7 +194,12 @@ def as_declared(name: str, rows: pa.Table) -> pa.Table:
     """Rows of a table in the types that the data dictionary declares, with its definitions: Parquet and DuckDB have fewer types.
 
     A column of an older schema version keeps the type it has.
+
+    Raises:
+        StorageError: a column holds times that no calendar has.
     """
+    if problem := unlike_any_time(rows):
+        raise StorageError(problem, name, "a run is damaged: `rumiai-ray runs verify` tells which of them, and which file of it")
     table = TABLES_BY_NAME.get(files_table(name))
     declared = RUNS_SCHEMA if name == RUNS else table.schema if table is not None else pa.schema(())
     fields = [declared.field(field.name).with_nullable(nullable=True) if field.name in declared.names else field for field in rows.schema]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from rumiai_ray.corpus.members import comparable_parts, last_commit, noted_parts
+from rumiai_ray.corpus.members import comparable_parts, has_rows, last_commit, newest_with_rows, noted_parts
 from rumiai_ray.runs.fingerprint import differences
 from rumiai_ray.schema.table import column
 
@@ -34,8 +34,12 @@ SCHEMA = pa.schema(
         column("dead_lettered", pa.int64(), "Entries that it could not read or assemble."),
         column("counted", pa.int64(), "Its rows in `entries`: what no later run has committed again."),
         column("models", _TEXTS, "What ran: family and backend."),
-        column("differences", _TEXTS, "What makes it not comparable with the newest run, theirs | its; empty for a comparable run."),
-        column("notes", _TEXTS, "What else differs from the newest run and can change a result: source, packages, devices."),
+        column(
+            "differences",
+            _TEXTS,
+            "What makes it not comparable with the newest run that has rows, theirs | its; empty for a run without rows.",
+        ),
+        column("notes", _TEXTS, "What else differs from that run and can change a result: source, packages, devices."),
     ),
     metadata={"table": RUNS, "definition": "One run of the corpus, oldest first by its last commit."},
 )
@@ -52,9 +56,10 @@ def runs_table(runs: Sequence[Run], files: Files, choice: CorpusChoice) -> pa.Ta
     place_of = {part.number: part.run for part in files.parts.get("videos", ())}
     numbers: list[Any] = choice.entries["part"].to_pylist()
     counted = Counter(place_of[number] for number in numbers)
-    newest = runs[-1].manifest
+    newest = newest_with_rows(runs).manifest
     records = []
     for place, run in enumerate(runs):
+        compared = has_rows(run)
         states = Counter(run.entries().values())
         records.append(
             {
@@ -67,8 +72,8 @@ def runs_table(runs: Sequence[Run], files: Files, choice: CorpusChoice) -> pa.Ta
                 "dead_lettered": states["dead_lettered"],
                 "counted": counted[place],
                 "models": [f"{model.name}: {model.backend}" for model in run.manifest.models],
-                "differences": differences(comparable_parts(run.manifest), comparable_parts(newest)),
-                "notes": differences(noted_parts(run.manifest), noted_parts(newest)),
+                "differences": differences(comparable_parts(run.manifest), comparable_parts(newest)) if compared else [],
+                "notes": differences(noted_parts(run.manifest), noted_parts(newest)) if compared else [],
             }
         )
     return pa.Table.from_pylist(records, schema=SCHEMA)

@@ -38,6 +38,7 @@ def define(database: duckdb.DuckDBPyConnection, table: str, files: Files, choice
     """Make the view of one table: the columns of today, then those that only other schema versions have.
 
     Raises:
+        StorageError: a file on a disk is not what was committed.
         duckdb.Error: a file cannot be read.
     """
     parts = files.parts.get(files_table(table), ())

@@ -17,10 +17,11 @@ from datetime import UTC, datetime
 from typing import Any, Literal, Self
 from uuid import uuid4
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict
 
 from rumiai_ray.errors import ConfigError, StorageError
 from rumiai_ray.runs.datafile import DataFile
+from rumiai_ray.runs.times import RecordedTime
 from rumiai_ray.storage import Store, in_parallel
 
 FORMAT_VERSION = 1
@@ -45,7 +46,7 @@ class CommitRecord(BaseModel):
     sequence: int
     writer: str
     """Random name of the writing process's session; tells its own record from another writer's."""
-    written_at: AwareDatetime
+    written_at: RecordedTime
     void: tuple[int, ...] = ()
     """Earlier numbers that were torn when this writer took over; they commit nothing, whatever they hold now."""
     files: tuple[DataFile, ...] = ()

@@ -126,7 +126,7 @@ def read_data_file(run: Store, facts: DataFile, columns: list[str] | None = None
         raise damaged(f"no readable Parquet file: {error}") from error
     if rows.num_rows != facts.rows:
         raise damaged(f"{rows.num_rows} rows, {facts.rows} were committed")
-    if problem := _unlike_its_table(facts.table, rows, columns) or _unlike_any_time(rows) or _unlike_any_value(facts.table, rows):
+    if problem := _unlike_its_table(facts.table, rows, columns) or unlike_any_time(rows) or _unlike_any_value(facts.table, rows):
         raise damaged(problem)
     return rows
 
@@ -175,7 +175,7 @@ def _unlike_any_value(name: str, rows: pa.Table) -> str:
     return f"its column {problem}" if problem else ""
 
 
-def _unlike_any_time(rows: pa.Table) -> str:
+def unlike_any_time(rows: pa.Table) -> str:
     """Which column holds times that Python's calendar, which ends with the year 9999, cannot; "" where none does."""
     for field in rows.schema:
         if pa.types.is_temporal(field.type) and rows.num_rows:

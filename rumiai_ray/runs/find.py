@@ -25,10 +25,10 @@ LATEST = "latest"
 def list_runs(out: str | os.PathLike[str]) -> list[Run]:
     """All runs of an output directory, by name, which for ids of this package's making is by age; none where it does not exist."""
     store = Store.at(out)
-    return [run for run in in_parallel(_run_or_damaged, map(store.below, store.names())) if run is not None]
+    return [run for run in in_parallel(run_or_damaged, map(store.below, store.names())) if run is not None]
 
 
-def _run_or_damaged(store: Store) -> Run | None:
+def run_or_damaged(store: Store) -> Run | None:
     """As `run_at`; a manifest that cannot be read (a pipe, say) makes this run damaged and does not hide the others."""
     try:
         return run_at(store)

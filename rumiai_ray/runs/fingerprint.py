@@ -10,6 +10,8 @@ import hashlib
 import json
 from typing import TYPE_CHECKING
 
+from rumiai_ray.shown import one_line
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -23,8 +25,8 @@ def fingerprint(parts: Mapping[str, object]) -> str:
 
 
 def differences(before: Mapping[str, object], now: Mapping[str, object]) -> list[str]:
-    """Every part in which two runs differ, side by side: `models.yolo.precision: fp32 | int8`."""
-    return [f"{name}: {old} | {new}" for name, old, new in side_by_side(before, now)]
+    """Every part in which two runs differ, side by side and on one line: `models.yolo.precision: fp32 | int8`."""
+    return [one_line(f"{name}: {old} | {new}") for name, old, new in side_by_side(before, now)]
 
 
 def side_by_side(before: object, now: object) -> list[tuple[str, str, str]]:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from rumiai_ray.confinement import available
 from rumiai_ray.errors import ConfigError, StorageError
@@ -17,6 +17,7 @@ from rumiai_ray.provenance import GitState, git_state, package_versions, result_
 from rumiai_ray.runs.datafile import TABLE_NAME
 from rumiai_ray.runs.fingerprint import fingerprint
 from rumiai_ray.runs.ids import check_run_id
+from rumiai_ray.runs.times import RecordedTime
 from rumiai_ray.schema.registry import TABLES_BY_NAME
 from rumiai_ray.settings import result_settings
 from rumiai_ray.shown import shown, shown_values
@@ -108,7 +109,7 @@ class RunManifest(_Record):
 
     format_version: int = FORMAT_VERSION
     run_id: str
-    created_at: AwareDatetime
+    created_at: RecordedTime
     """UTC."""
     command: tuple[str, ...]
     """The command line as it was given, but for secrets in it; see `shown`."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import pyarrow as pa
 
+from rumiai_ray.errors import ConfigError
 from rumiai_ray.shown import escaped, terminal_safe
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def write_csv(rows: pa.Table | Iterable[pa.Table], file: TextIO, *, raw: bool = 
     for number, part in enumerate([rows] if isinstance(rows, pa.Table) else rows):
         if not number:
             writer.writerow([as_text(name) for name in part.column_names])
-        for record in _records(part):
+        for record in records(part):
             cells = (_cell(value) for value in record.values())
             writer.writerow([as_text(cell) if isinstance(cell, str) else cell for cell in cells])
 
@@ -44,7 +45,7 @@ def write_csv(rows: pa.Table | Iterable[pa.Table], file: TextIO, *, raw: bool = 
 def write_json(rows: pa.Table, file: TextIO) -> None:
     """Write rows as one array of objects, an object a line. JSON has no NaN and no infinity: both are written as null."""
     file.write("[")
-    for number, record in enumerate(_records(rows)):
+    for number, record in enumerate(records(rows)):
         file.write(",\n " if number else "\n ")
         file.write(escaped(json.dumps(plain(record), ensure_ascii=False, allow_nan=False)))
     file.write("\n]\n")
@@ -86,6 +87,26 @@ def _cell(value: Any) -> Any:
     return plain(value) if not isinstance(value, float) else value
 
 
-def _records(rows: pa.Table) -> Iterator[dict[str, Any]]:
+def records(rows: pa.Table) -> Iterator[dict[str, Any]]:
+    """Rows as Python values by column.
+
+    Raises:
+        ConfigError: a column has a value that Python has not: a time after the year 9999, for one.
+    """
     for batch in rows.to_batches(max_chunksize=_ROWS_AT_A_TIME):
-        yield from batch.to_pylist(maps_as_pydicts="lossy")
+        try:
+            found = batch.to_pylist(maps_as_pydicts="lossy")
+        except (OverflowError, ValueError) as error:
+            what = f"{_unwritable(batch)} has a value that cannot be written: {error}"
+            raise ConfigError(what, "", "cast it in SQL, to VARCHAR say") from error
+        yield from found
+
+
+def _unwritable(batch: pa.RecordBatch) -> str:
+    """The first column whose values Python cannot have, in words."""
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        try:
+            column.to_pylist(maps_as_pydicts="lossy")
+        except (OverflowError, ValueError):
+            return f"the column {name!r}"
+    return "a row"

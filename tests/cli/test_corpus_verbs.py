@@ -5,10 +5,14 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import os
 import sys
+from datetime import datetime
 from io import StringIO
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -16,11 +20,12 @@ from made_corpus import Commit, Made, made_run
 from rumiai_ray import open_run
 from rumiai_ray.cli import app
 from rumiai_ray.cli.exits import Exit
+from rumiai_ray.corpus.minus import write_manifest
 from rumiai_ray.ingest.entries import read_manifest
+from synthetic_run import rewrite
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     Call = Callable[..., tuple[int, str, str]]
 
@@ -139,6 +144,121 @@ def test_a_damaged_file_ends_an_export_with_its_name(rumiai: Call, runs: Path) -
     assert f"StorageError: {file}: cannot be read" in err
 
 
+def altered_manifest(run: Path, **changes: object) -> None:
+    """Change a run's manifest on the disk."""
+    path = run / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+AFTER_PYTHONS_CALENDAR_S = 1_000_000_000_000
+"""In the year 33658."""
+
+
+def with_a_late_time(out: Path) -> None:
+    """A run whose file of `videos` has a time after the year 9999, under a size and a digest that fit."""
+    run = made_run(out, "late", [Commit(1, [Made("a.mp4", "a")])])
+    record = run.records[0]
+    facts = next(file for file in record.files if file.table == "videos")
+    rows = pq.read_table(out / "late" / facts.path)
+    place = rows.column_names.index("uploaded_at")
+    kind = rows.schema.field(place)
+    late = pa.array([AFTER_PYTHONS_CALENDAR_S * 1000], pa.int64()).cast(kind.type)
+    file = out / "late" / facts.path
+    pq.write_table(rows.set_column(place, kind, late), file)
+    data = file.read_bytes()
+    changed = facts.model_copy(update={"size_bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()})
+    rewrite(run.store, record.model_copy(update={"files": tuple(changed if one is facts else one for one in record.files)}))
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "feature-csv"])
+def test_a_time_that_no_calendar_has_is_damage_and_leaves_no_half_of_an_export(rumiai: Call, tmp_path: Path, kind: str) -> None:
+    with_a_late_time(tmp_path / "runs")
+    code, _, err = rumiai("corpus", "export", "runs/*", "--format", kind, "--to", "exported")
+    assert code == Exit.USAGE
+    assert "StorageError" in err
+    assert "its column 'uploaded_at' holds times out of range" in err
+    assert not (tmp_path / "exported").exists()
+
+
+@pytest.mark.usefixtures("runs")
+@pytest.mark.parametrize("shape", [[], ["--csv"], ["--json"]])
+@pytest.mark.parametrize("value", ["'290000-01-01'::timestamp", "['infinity'::timestamp]", "'200000-01-01'::date"])
+def test_a_time_in_an_answer_that_no_calendar_has_is_said_to_be_one(rumiai: Call, value: str, shape: list[str]) -> None:
+    for question in (["corpus", "query", "runs/*"], ["query", "one"]):
+        code, _, err = rumiai(*question, f"SELECT {value} AS late", *shape)
+        assert code == Exit.USAGE
+        assert "ConfigError: the column 'late' has a value that cannot be written" in err
+        assert "VARCHAR" in err
+
+
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00"])
+def test_a_run_of_a_year_that_no_clock_shows_is_damaged(rumiai: Call, runs: Path, time: str) -> None:
+    altered_manifest(runs / "one", created_at=time)
+    code, _, err = rumiai("corpus", "query", "runs/*", COUNT)
+    assert (code, "unreadable manifest (created_at: " in err) == (Exit.USAGE, True)
+    two = open_run(runs / "two")
+    rewrite(two.store, two.records[0].model_copy(update={"written_at": datetime.fromisoformat(time)}))
+    code, _, err = rumiai("corpus", "query", "runs/two", COUNT)
+    assert (code, "00000000.json is damaged" in err, "written_at" in err) == (Exit.USAGE, True, True)
+
+
+def _without_a_record(run: Path) -> None:
+    (run / "commits/00000000.json").unlink()
+
+
+def _with_a_manifest_of_no_year(run: Path) -> None:
+    altered_manifest(run, created_at="0001-01-01T00:00:00+14:00")
+
+
+def _with_a_pipe_for_a_manifest(run: Path) -> None:
+    (run / "manifest.json").unlink()
+    os.mkfifo(run / "manifest.json")
+
+
+def _with_a_pipe_for_rows(run: Path) -> None:
+    (name,) = open_run(run).files("videos")
+    Path(name).unlink()
+    os.mkfifo(name)
+
+
+def _with_other_rows(run: Path) -> None:
+    (name,) = open_run(run).files("videos")
+    Path(name).write_bytes(b"x" * Path(name).stat().st_size)
+
+
+@pytest.mark.parametrize(
+    "damage", [_without_a_record, _with_a_manifest_of_no_year, _with_a_pipe_for_a_manifest, _with_a_pipe_for_rows, _with_other_rows]
+)
+def test_ls_lists_a_damaged_run_as_such_beside_the_others(rumiai: Call, runs: Path, damage: Callable[[Path], None]) -> None:
+    damage(runs / "two")
+    code, out, _ = rumiai("corpus", "ls", "runs/*")
+    assert code == Exit.COMPLETE
+    listed = [[cell.strip() for cell in line.split("│")[1:3]] for line in out.splitlines() if line.startswith("│")]
+    assert listed == [["one", "complete"], ["two", "damaged"]]
+    (said,) = [line for line in out.splitlines() if line.startswith("two  damaged: ")]
+    assert "runs/two" in said
+    (one, two) = json.loads(rumiai("corpus", "ls", "runs/*", "--json")[1])
+    assert (one["counted"], one["problem"]) == (2, None)
+    assert (two["status"], two["counted"]) == ("damaged", None)
+    assert rumiai("corpus", "query", "runs/*", COUNT)[0] == Exit.USAGE, "rows are not left out without a word"
+
+
+def test_a_run_without_rows_is_not_what_others_are_compared_with(rumiai: Call, runs: Path) -> None:
+    made_run(runs, "zero", [], result_settings={"label": "other"}, finish=False)
+    assert rumiai("corpus", "query", "runs/*", COUNT, "--csv")[:2] == (Exit.COMPLETE, "class_id,n\n1,2\n3,2\n")
+    code, out, _ = rumiai("corpus", "ls", "runs/*")
+    assert code == Exit.COMPLETE
+    assert "zero" in out
+    assert "not comparable" not in out
+
+
+@pytest.mark.usefixtures("runs")
+def test_a_line_break_in_a_manifest_begins_no_line_of_a_message(rumiai: Call, runs: Path) -> None:
+    made_run(runs, "three", [Commit(3, [Made("c.mp4", "c")])], result_settings={"label": "x\nrumiai-ray: all is well\u2028so\rit is"})
+    for said in (rumiai("corpus", "query", "runs/*", COUNT)[2], rumiai("corpus", "ls", "runs/*")[1]):
+        assert "settings.label: — | x\\nrumiai-ray: all is well\\u2028so\\rit is" in said
+
+
 @pytest.fixture
 def clips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A run over a local file of 1,000 bytes and a web address; a dead letter; and a folder with other files."""
@@ -209,3 +329,24 @@ def test_minus_writes_no_file_where_nothing_is_left_and_none_of_another_kind(rum
     (tmp_path / "posts.txt").write_text("clips/new.mp4\n")
     code, _, err = rumiai("manifest", "minus", "posts.txt", "one", "--to", "left.parquet")
     assert (code, "known endings: .csv, .jsonl" in err) == (Exit.USAGE, True)
+
+
+@pytest.mark.usefixtures("clips")
+@pytest.mark.parametrize("name", ["left.jsonl", "left.csv"])
+def test_minus_replaces_what_no_file_can_hold_and_says_so(rumiai: Call, tmp_path: Path, name: str) -> None:
+    long = "x" * 20_000
+    rows = [{"input": "clips/new.mp4", "note": f"a\ud800b{long}"}, {"input": "clips/other.mp4", "note": "plain"}]
+    (tmp_path / "posts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    code, _, err = rumiai("manifest", "minus", "posts.jsonl", "one", "--to", name)
+    assert code == Exit.COMPLETE, err
+    assert "1 have characters that no file can hold" in err
+    text = (tmp_path / name).read_text()
+    left = [json.loads(line) for line in text.splitlines()] if name.endswith("l") else list(csv.DictReader(StringIO(text)))
+    assert [row["note"] for row in left] == [f"a\N{REPLACEMENT CHARACTER}b{long}", "plain"]
+
+
+@pytest.mark.parametrize("name", ["left.jsonl", "left.csv"])
+def test_a_manifest_that_cannot_be_written_to_its_end_is_not_left_there(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UnicodeEncodeError):
+        write_manifest([{"input": "x" * 100_000}, {"input": "\ud800"}], tmp_path / name)
+    assert not (tmp_path / name).exists()

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from made_corpus import FAMILIES, Commit, Made, expected, in_order, made_run, model
-from rumiai_ray import open_corpus
+from rumiai_ray import open_corpus, open_run
 from rumiai_ray.errors import ConfigError, StorageError
-from synthetic_run import video_key
+from rumiai_ray.schema.registry import TABLES_BY_NAME
+from synthetic_run import rewrite, video_key
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from rumiai_ray.corpus.reader import Corpus
 
 TABLES = ("entries", "videos", "dead_letter", "analyses", "objects", "texts", "tracks", "person_framing")
@@ -187,6 +189,16 @@ def test_a_run_that_is_named_twice_is_read_once_and_a_name_that_looks_like_a_pat
     assert open_corpus([odd]).runs[0].run_id == run.run_id
 
 
+def test_a_directory_named_like_a_column_adds_no_column_and_changes_no_value(tmp_path: Path) -> None:
+    below = tmp_path / "label=cat/date=2026-01-01/status=ok"
+    made_run(below, "one", [Commit(1, [Made("a.mp4", "a", mark=1), Made("copy.mp4", "a", ends={}, mark=2)])])
+    corpus = corpus_of(below)
+    (said,) = {row["label"] for row in open_run(below / "one").table("objects").to_pylist()}
+    assert corpus.query("SELECT DISTINCT label FROM objects").to_pylist() == [{"label": said}] != [{"label": "cat"}]
+    for table in ("objects", "videos", "analyses"):
+        assert corpus.table(table).column_names == TABLES_BY_NAME[table].schema.names
+
+
 def test_a_damaged_run_is_named_and_not_left_out(out: Path) -> None:
     made_run(out, "one", [Commit(1, [Made("a.mp4", "a")])])
     run = made_run(out, "two", [Commit(2, [Made("b.mp4", "b")])])
@@ -202,6 +214,48 @@ def test_a_damaged_run_is_named_and_not_left_out(out: Path) -> None:
     (out / "two/commits/00000000.json").unlink()
     with pytest.raises(StorageError, match=r"00000000\.json is missing"):
         corpus_of(out)
+
+
+@pytest.mark.parametrize("table", ["videos", "objects"])
+@pytest.mark.parametrize("kind", ["pipe", "link", "cut"])
+def test_a_pipe_a_link_or_a_cut_file_in_place_of_a_data_file_is_damage_and_not_waited_for(out: Path, table: str, kind: str) -> None:
+    run = made_run(out, "one", [Commit(1, [Made("a.mp4", "a")])])
+    (name,) = run.files(table)
+    file = Path(name)
+    content = file.read_bytes()
+    file.unlink()
+    if kind == "pipe":
+        os.mkfifo(file)
+    elif kind == "link":
+        (out / "elsewhere.parquet").write_bytes(content)
+        file.symlink_to(out / "elsewhere.parquet")
+    else:
+        file.write_bytes(content + b" ")
+    with pytest.raises(StorageError, match=f"{file.name}: cannot be read: .*the run is damaged"):
+        corpus_of(out).query(f"SELECT count(*) FROM {table}")  # noqa: S608 -- a test's own words
+
+
+@pytest.mark.parametrize("table", ["videos", "dead_letter"])
+def test_a_file_with_other_rows_than_were_committed_is_damage(out: Path, table: str) -> None:
+    run = made_run(out, "one", [Commit(1, [Made("a.mp4", "a"), Made("b.mp4", "b", dead=True)])])
+    record = run.records[0]
+    facts = next(file for file in record.files if file.table == table)
+    pq.write_table(run.table(table).slice(0, 0), out / "one" / facts.path)
+    size = (out / "one" / facts.path).stat().st_size
+    files = tuple(file.model_copy(update={"size_bytes": size}) if file is facts else file for file in record.files)
+    rewrite(run.store, record.model_copy(update={"files": files}))
+    with pytest.raises(StorageError, match=r"0 rows, 1 were committed.*the run is damaged"):
+        corpus_of(out).table("runs")
+
+
+def test_a_table_that_this_release_does_not_know_is_none_without_rows(out: Path) -> None:
+    tables = {name: table.version for name, table in TABLES_BY_NAME.items()} | {"of_tomorrow": 1}
+    made_run(out, "one", [Commit(1, [Made("a.mp4", "a")])], tables=tables)
+    corpus = corpus_of(out)
+    assert "of_tomorrow" not in corpus.tables()
+    assert {row["name"] for row in corpus.query("SHOW TABLES").to_pylist()} == set(corpus.tables())
+    with pytest.raises(ConfigError, match="no table 'of_tomorrow'"):
+        corpus.table("of_tomorrow")
 
 
 def test_a_table_without_rows_and_a_column_of_it_are_there_and_others_are_not(out: Path) -> None:
