@@ -77,7 +77,7 @@ def answer(rows: pa.Table, *, as_csv: bool, csv_raw: bool, as_json: bool) -> Non
 
 
 def print_rows(rows: pa.Table) -> None:
-    """Print a table, or, where its columns do not fit side by side, one row after the other down the page."""
+    """Print a table, or, where its columns do not fit side by side, one row after the other down the page; their names without rows."""
     from rumiai_ray.runs.text import records  # noqa: PLC0415 -- pyarrow's import is not for `--help`
 
     console = SafeConsole()
@@ -87,11 +87,13 @@ def print_rows(rows: pa.Table) -> None:
     widths = [min(max(map(len, (name, *column))), _LEGIBLE) for name, column in zip(names, columns, strict=True)]
     if not cells:
         say("no rows", err=True)
-    if not cells or sum(widths) + 3 * len(names) + 1 <= console.width:
+    if sum(widths) + 3 * len(names) + 1 <= console.width:
         table = Table(*folding(*names))
         for row in cells:
             table.add_row(*row)
         console.print(table)
+    elif not cells:
+        console.print(Text(f"columns: {', '.join(names)}"))
     else:
         cells = cells[:_ROWS_DOWN]
         for number, row in enumerate(cells, start=1):

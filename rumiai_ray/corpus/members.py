@@ -44,13 +44,16 @@ def find_runs(patterns: Iterable[str | os.PathLike[str]], out: str | os.PathLike
 def named_runs(patterns: Iterable[str | os.PathLike[str]], out: str | os.PathLike[str]) -> list[Run]:
     """As `find_runs`, in the order in which they are named; damaged ones are among them.
 
+    On a disk a directory is one run, whatever links and dots lead to it; the first name is kept.
+
     Raises:
         ConfigError: one of them names no run.
         StorageError: the manifest of a run that is named without a pattern cannot be read.
     """
     found: dict[str, Run] = {}
     for pattern in patterns:
-        found |= {run.store.uri(): run for run in _named(os.fspath(pattern), out)}
+        for run in _named(os.fspath(pattern), out):
+            found.setdefault(os.path.realpath(run.store.root) if run.store.on_disk else run.store.uri(), run)
     if not found:
         raise ConfigError("no runs were named", "", "give directories of runs, or a pattern such as 'runs/*'")
     return list(found.values())

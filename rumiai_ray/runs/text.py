@@ -94,19 +94,15 @@ def records(rows: pa.Table) -> Iterator[dict[str, Any]]:
         ConfigError: a column has a value that Python has not: a time after the year 9999, for one.
     """
     for batch in rows.to_batches(max_chunksize=_ROWS_AT_A_TIME):
-        try:
-            found = batch.to_pylist(maps_as_pydicts="lossy")
-        except (OverflowError, ValueError) as error:
-            what = f"{_unwritable(batch)} has a value that cannot be written: {error}"
-            raise ConfigError(what, "", "cast it in SQL, to VARCHAR say") from error
-        yield from found
+        columns = {name: _values(name, column) for name, column in zip(batch.schema.names, batch.columns, strict=True)}
+        for values in zip(*columns.values(), strict=True):
+            yield dict(zip(columns, values, strict=True))
 
 
-def _unwritable(batch: pa.RecordBatch) -> str:
-    """The first column whose values Python cannot have, in words."""
-    for name, column in zip(batch.schema.names, batch.columns, strict=True):
-        try:
-            column.to_pylist(maps_as_pydicts="lossy")
-        except (OverflowError, ValueError):
-            return f"the column {name!r}"
-    return "a row"
+def _values(name: str, column: pa.Array[Any]) -> list[Any]:
+    try:
+        return column.to_pylist(maps_as_pydicts="lossy")
+    except (OverflowError, ValueError) as error:
+        raise ConfigError(
+            f"the column {name!r} has a value that cannot be written: {error}", "", "cast it in SQL, to VARCHAR say"
+        ) from error

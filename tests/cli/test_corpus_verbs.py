@@ -22,6 +22,7 @@ from rumiai_ray.cli import app
 from rumiai_ray.cli.exits import Exit
 from rumiai_ray.corpus.minus import write_manifest
 from rumiai_ray.ingest.entries import read_manifest
+from rumiai_ray.schema.registry import TABLES_BY_NAME
 from synthetic_run import rewrite
 
 if TYPE_CHECKING:
@@ -80,6 +81,17 @@ def test_an_answer_is_a_table_or_json(rumiai: Call) -> None:
     code, _, err = rumiai("corpus", "query", "runs/*", COUNT, "--json", "--csv")
     assert code == Exit.USAGE
     assert "either --csv or --json" in err
+
+
+@pytest.mark.usefixtures("runs")
+def test_an_empty_answer_names_its_columns_however_many_they_are(rumiai: Call) -> None:
+    code, out, err = rumiai("corpus", "query", "runs/*", "SELECT * FROM videos WHERE false")
+    assert (code, err) == (Exit.COMPLETE, "no rows\n")
+    named = "".join(out.splitlines())
+    assert all(name in named for name in TABLES_BY_NAME["videos"].schema.names)
+    assert "┃" not in out
+    _, out, _ = rumiai("corpus", "query", "runs/*", "SELECT input, fps FROM videos WHERE false")
+    assert [cell.strip() for cell in out.splitlines()[1].split("┃")[1:3]] == ["input", "fps"]
 
 
 @pytest.mark.usefixtures("other")

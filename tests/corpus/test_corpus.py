@@ -189,6 +189,15 @@ def test_a_run_that_is_named_twice_is_read_once_and_a_name_that_looks_like_a_pat
     assert open_corpus([odd]).runs[0].run_id == run.run_id
 
 
+def test_a_run_is_read_once_however_its_directory_is_spelled(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made_run(out, "one", [Commit(1, [Made("a.mp4", "a")])])
+    monkeypatch.chdir(out.parent)
+    (out / "link").symlink_to("one")
+    corpus = open_corpus(["runs/one", "./runs/../runs/one", "runs/link", out / "one/", "runs/*"])
+    assert [run.store.uri() for run in corpus.runs] == [str(out / "one")]
+    assert corpus.query("SELECT committed, counted FROM runs").to_pylist() == [{"committed": 1, "counted": 1}]
+
+
 def test_a_directory_named_like_a_column_adds_no_column_and_changes_no_value(tmp_path: Path) -> None:
     below = tmp_path / "label=cat/date=2026-01-01/status=ok"
     made_run(below, "one", [Commit(1, [Made("a.mp4", "a", mark=1), Made("copy.mp4", "a", ends={}, mark=2)])])
