@@ -40,18 +40,26 @@ def origin(tmp_path: Path) -> Iterator[Origin]:
 
 
 def figures_of_all_processes(place: Path) -> bytes:
-    """What every socket of the processes that work in `place` says to `GET /metrics`."""
-    said = b""
+    """What every socket of the processes that work in `place` says to `GET /metrics`.
+
+    Their children are among them: Ray's agent, which has the figures of a node, wipes its command line and its environment out. Its monitor
+    has figures too, but on a port that is the same for every Ray of a machine: only the first one there has it.
+    """
+    found: dict[int, psutil.Process] = {}
     for process in psutil.process_iter():
         with suppress(psutil.Error):
             if str(place) in " ".join(process.cmdline()) or process.environ().get("TMPDIR") == str(place / "tmp"):
-                for one in process.net_connections(kind="inet"):
-                    if one.status == psutil.CONN_LISTEN:
-                        with (
-                            suppress(OSError, http.client.HTTPException),
-                            urllib.request.urlopen(f"http://127.0.0.1:{one.laddr.port}/metrics", timeout=20) as answer,
-                        ):
-                            said += answer.read()
+                found |= {one.pid: one for one in (process, *process.children(recursive=True))}
+    said = b""
+    for process in found.values():
+        with suppress(psutil.Error):
+            for one in process.net_connections(kind="inet"):
+                if one.status == psutil.CONN_LISTEN:
+                    with (
+                        suppress(OSError, http.client.HTTPException),
+                        urllib.request.urlopen(f"http://127.0.0.1:{one.laddr.port}/metrics", timeout=10) as answer,
+                    ):
+                        said += answer.read()
     return said
 
 
