@@ -14,7 +14,7 @@ TRACKS = Table(
         column(
             "track_id", pa.int32(), "The track, as in `objects.track_id` or `faces.track_id`; in order of first sighting.", range_="0.."
         ),
-        column("of", pa.string(), "The table its boxes are in.", range_="objects|faces"),
+        column("of", pa.string(), "The table its boxes are in: `objects`, `faces`, or that of a further family whose boxes are linked."),
         column("label", pa.string(), "COCO class name of its objects; `face` for a face.", source="objects.label"),
         column(
             "shot_index",
