@@ -87,8 +87,8 @@ hostile: $(STAMP) ## malformed files, damaged runs, bad origins, fuzzing (15 min
 soak: $(STAMP) ## analyse 500 small clips while processes are killed at random (10 minutes)
 	$(BIN)/python -m pytest tests/soak/test_soak.py -s $(PYTEST_ARGS)
 
-cluster-test: $(STAMP) ## nodes that come and go: the autoscaler, and a batch whose nodes leave without notice (15 minutes)
-	$(BIN)/python -m pytest tests/cluster tests/soak/test_spot.py -s $(PYTEST_ARGS)
+cluster-test: $(STAMP) ## nodes that come and go: the autoscaler, and a batch whose nodes leave without notice (25 minutes)
+	$(BIN)/python -m pytest tests/cluster tests/soak/test_cpu_nodes.py tests/soak/test_spot.py -s $(PYTEST_ARGS)
 
 MEDIA ?= ../shared/media
 BENCH := build/bench
