@@ -66,7 +66,7 @@ def test_a_batch_tells_what_it_does_and_its_seconds_of_video_add_up(kit: Kit) ->
     shutil.copy(kit.place / "clip3.mkv", kit.place / "copy.mkv")
     (kit.place / "broken.mkv").write_bytes(b"no video at all" * 100)
     strays = [Entry(name, str(kit.place / f"{name}.mkv"), {}, str(kit.place / f"{name}.mkv")) for name in ("copy", "broken")]
-    kit.models = (*WELL, fakes.plan("burner", "Reader", behave="burn"))
+    kit.models = (*WELL, fakes.plan("stove", "Reader", behave="burn"))
     run = kit.run("told", [*entries, *strays])
     assert kit.watcher is not None
     told = kit.watcher.seen
@@ -82,7 +82,7 @@ def test_a_batch_tells_what_it_does_and_its_seconds_of_video_add_up(kit: Kit) ->
     assert (last.analysed, last.done, last.total) == (8, 8, 8)
     assert all(one.video_s_analysed <= one.video_s_known + 1e-6 for one in told)
     assert max(one.models_loaded for one in told) == 3
-    assert max(one.busy["burner"] or 0 for one in told) > max(one.busy["ears"] or 0 for one in told)
+    assert max(one.busy["stove"] or 0 for one in told) > max(one.busy["ears"] or 0 for one in told)
 
 
 def test_one_bad_file_one_poison_and_one_copy_cost_nobody_else_anything(kit: Kit) -> None:
