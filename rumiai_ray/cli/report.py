@@ -66,10 +66,18 @@ def report(
 
 
 def _where_the_frames_are(run: Run, store: FrameStore) -> str:
-    """Which frame store the run was made with, where this one has none of its frames; only named, for a run may be somebody else's."""
+    """A line that names the frame store the run was made with, if `store` has none of its frames; empty if `store` has some.
+
+    The line only names that store and does not open it, because the run may be somebody else's.
+    """
     keys = {key for key in run.table("videos", ["frames_key"])["frames_key"].to_pylist() if key}
     recorded = run.manifest.config.get("store")
-    if not keys or not isinstance(recorded, str) or recorded == str(store.root) or any(_is_in(store, key) for key in sorted(keys)):
+    if (
+        not keys
+        or not isinstance(recorded, str)
+        or Path(recorded).expanduser().absolute() == store.root.absolute()
+        or any(_is_in(store, key) for key in sorted(keys))
+    ):
         return ""
     return f"no pictures: the frame store {store.root} has none of this run's frames; it was made with --store {recorded}"
 

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import ctypes
-import math
-import os
-import resource
-import signal
-import sys
 from dataclasses import dataclass
 
-_PR_SET_PDEATHSIG = 1
-"""From <linux/prctl.h>."""
+from rumiai_ray.confinement.process_limits import limit_process
+
 _MAX_OPEN_FILES = 64
 
 
@@ -49,19 +43,4 @@ def confine_this_process(limits: DecodeLimits, parent_pid: int) -> None:
         limits: of which memory and CPU time are set here; the parent watches the clock.
         parent_pid: the process that started this one.
     """
-    cpu_s = max(1, math.ceil(limits.cpu_s))
-    for what, soft, hard in (
-        (resource.RLIMIT_AS, limits.memory_bytes, limits.memory_bytes),
-        (resource.RLIMIT_CPU, cpu_s, cpu_s + 1),
-        (resource.RLIMIT_FSIZE, 0, 0),
-        (resource.RLIMIT_CORE, 0, 0),
-        (resource.RLIMIT_NOFILE, _MAX_OPEN_FILES, _MAX_OPEN_FILES),
-    ):
-        _, allowed = resource.getrlimit(what)
-        if allowed != resource.RLIM_INFINITY:
-            soft, hard = min(soft, allowed), min(hard, allowed)  # noqa: PLW2901 -- a stricter limit set from outside stays
-        resource.setrlimit(what, (soft, hard))
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent_pid:  # it died before the line above
-            os._exit(1)
+    limit_process(memory_bytes=limits.memory_bytes, cpu_s=limits.cpu_s, file_bytes=0, open_files=_MAX_OPEN_FILES, parent_pid=parent_pid)

@@ -156,6 +156,13 @@ def test_sound_that_breaks_off_costs_the_post_and_is_not_passed_for_whole(site: 
         pass
 
 
+def test_an_mp3_that_states_its_length_and_breaks_off_is_noticed_too(site: Site, got: Got, tmp_path: Path) -> None:
+    long = make_sound(tmp_path / "long.mp3", 20.0).read_bytes()
+    site.serve("/media/sound.m4a", body=long[: len(long) // 2])
+    with pytest.raises(MediaError, match=r"the file of the sound breaks off after \d+\.\d of 20\.\d s"), got(site.url("/post/separate")):
+        pass
+
+
 def test_sound_in_a_container_that_states_no_length_is_whole_however_quietly_it_begins(site: Site, got: Got, tmp_path: Path) -> None:
     """libav guesses the length of raw AAC from its first frames: 20 s that begin with 10 s of silence were 296 s, and "broke off"."""
     path = tmp_path / "quiet.aac"

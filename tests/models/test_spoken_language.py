@@ -174,7 +174,14 @@ def test_of_candidates_that_are_about_as_probable_the_first_is_taken_with_its_ow
     assert chosen.probability == pytest.approx(heard[code] / sum(heard[one] for one in candidates))
 
 
-@given(st.floats(0.01, 1), st.floats(0.01, 1))
+@given(st.floats(0.01, 0.49), st.floats(0.5, 1))
+def test_the_order_of_candidates_is_nothing_beside_a_language_that_was_heard_well(english: float, german: float) -> None:
+    heard = {"en": english, "de": german}
+    chosen = {choose_languages([heard], [1], Expectation(order))[0].code for order in (("en", "de"), ("de", "en"))}
+    assert chosen == {"de"}
+
+
+@given(st.floats(0.01, 0.49), st.floats(0.01, 0.49))
 def test_the_order_of_candidates_decides_between_near_ties_only(english: float, german: float) -> None:
     heard = {"en": english, "de": german}
     chosen = {choose_languages([heard], [1], Expectation(order))[0].code for order in (("en", "de"), ("de", "en"))}

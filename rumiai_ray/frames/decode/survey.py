@@ -5,7 +5,6 @@ Runs inside the decoding subprocess.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ import av
 
 from rumiai_ray.frames.decode.container import packets
 from rumiai_ray.frames.decode.stamps import PacketTime, Stamps, cadence_s, judge
+from rumiai_ray.ingest.stated_length import states_its_length
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
@@ -27,11 +27,6 @@ _JOINABLE = {"mpegts", "mpeg", "flv", "live_flv"}
 """Containers whose files are often two written one after another; others have one time line by their format."""
 _BROKEN_OFF = 0.9
 """A file that ends a second and this share before the end its header promises has been cut; headers are not exact."""
-_WITHOUT_LENGTH = {"aac", "amr"}
-"""Containers that have no header to state a length: libav's figure is a guess from the bit rate of the first frames."""
-_ID3, _ID3_HEADER_BYTES, _ID3_FOOTER = b"ID3", 10, 0x10
-_FRAME_COUNT_WITHIN_BYTES = 1024
-"""The frame count of an MP3 file stands at most 36 bytes behind the start of its first audio frame; padding may come before that."""
 
 
 @dataclass(frozen=True)
@@ -139,10 +134,8 @@ def survey_sound(media: SoundMedia, descriptor: int) -> SoundSurvey:
     spans_s = [(closed_s, closed_s + time.duration_s) for time in times if (closed_s := stamps.close(time.start_s)) is not None]
     start_s = min((first_s for first_s, _ in spans_s), default=0.0)
     end_s = max((last_s for _, last_s in spans_s), default=start_s)
-    states_length = media.container.format.name not in _WITHOUT_LENGTH
-    if media.container.format.name == "mp3":
-        states_length = _has_frame_count(descriptor)
-    promised_s, promised_audio_s = _promised_s(media.container, media.audio, stamps) if states_length else (0.0, 0.0)
+    stated = states_its_length(media.container.format.name, descriptor)
+    promised_s, promised_audio_s = _promised_s(media.container, media.audio, stamps) if stated else (0.0, 0.0)
     return SoundSurvey(end_s - start_s, promised_s, promised_audio_s, start_s, stamps)
 
 
@@ -166,19 +159,6 @@ def _promised_s(container: InputContainer, audio: AudioStream | None, stamps: St
     """(`Survey.promised_s`, `Survey.promised_audio_s`)."""
     promised_audio_s = float(audio.duration * audio.time_base) if audio and audio.duration and audio.time_base else 0.0
     return (container.duration or 0) / av.time_base, max(0.0, promised_audio_s - sum(gap_s for _, gap_s in stamps.joints))
-
-
-def _has_frame_count(descriptor: int) -> bool:
-    """Whether an MP3 file states how many frames it has, in a Xing, Info or VBRI header; libav's length is a guess where it does not."""
-    at, head = 0, os.pread(descriptor, _ID3_HEADER_BYTES, 0)
-    if head.startswith(_ID3) and len(head) == _ID3_HEADER_BYTES:
-        size = sum(byte << 7 * place for place, byte in enumerate(reversed(head[6:])))
-        at = _ID3_HEADER_BYTES * (2 if head[5] & _ID3_FOOTER else 1) + size
-    frame = os.pread(descriptor, _FRAME_COUNT_WITHIN_BYTES, at)
-    if b"VBRI" in frame:
-        return True
-    found = max(frame.find(b"Xing"), frame.find(b"Info"))
-    return found >= 0 and bool(int.from_bytes(frame[found + 4 : found + 8], "big") & 1)
 
 
 def _promised_frames(media: Media, hidden: int) -> int:

@@ -10,8 +10,6 @@ import heapq
 import json
 import math
 import os
-import resource
-import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +18,11 @@ import av.logging
 from av.stream import Disposition
 
 from rumiai_ray.confinement import Confinement, confine
-from rumiai_ray.confinement._kernel import PR_SET_PDEATHSIG, prctl
 from rumiai_ray.confinement.preloading import import_av
+from rumiai_ray.confinement.process_limits import limit_process
 from rumiai_ray.errors import MediaError
 from rumiai_ray.ingest.sites.job import JoinJob
+from rumiai_ray.ingest.stated_length import states_its_length
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,8 +36,6 @@ _BUFFER_BYTES = 2**18
 _NOT_MOVING = Disposition.attached_pic | Disposition.timed_thumbnails
 _BROKEN_OFF = 0.9
 """A file that ends a second and this share before the end its header promises has been cut; headers are not exact."""
-_GUESSED_LENGTH = {"aac", "amr", "mp3"}
-"""Containers that need not state a length: libav's figure may be a guess from the bit rate of the first frames."""
 _MAX_OPEN_FILES = 64
 _MAX_MESSAGE_CHARS = 500
 
@@ -87,7 +84,8 @@ def join(pictures_fd: int, sound_fd: int, output_fd: int) -> None:
     try:
         with _output(output_fd, {stream.codec_context.codec.canonical_name for stream in chosen}) as output:
             copies = [output.add_stream_from_template(stream) for stream in chosen]
-            parts = (_packets(container, stream, name) for container, stream, name in zip((pictures, sound), chosen, _NAMES, strict=True))
+            files = zip((pictures, sound), chosen, _NAMES, (pictures_fd, sound_fd), strict=True)
+            parts = (_packets(container, stream, name, descriptor) for container, stream, name, descriptor in files)
             for _, number, packet in heapq.merge(*(_timed(part, number) for number, part in enumerate(parts)), key=lambda item: item[:2]):
                 packet.stream = copies[number]
                 output.mux_one(packet)
@@ -125,7 +123,7 @@ def _output(descriptor: int, codecs: set[str]) -> OutputContainer:
     return av.open(_Target(descriptor), mode="w", format="matroska", container_options=options, buffer_size=_BUFFER_BYTES)
 
 
-def _packets(container: InputContainer, stream: Any, what: str) -> Iterator[Packet[Any]]:
+def _packets(container: InputContainer, stream: Any, what: str, descriptor: int) -> Iterator[Packet[Any]]:
     """All packets of a stream; where they end early is an error, for the new file's header promises no more than there is."""
     first_s, end_s = math.inf, 0.0
     try:
@@ -137,7 +135,7 @@ def _packets(container: InputContainer, stream: Any, what: str) -> Iterator[Pack
                     end_s = max(end_s, float((packet.pts + (packet.duration or 0)) * packet.time_base))
     except av.FFmpegError as error:
         raise MediaError(f"the file of the {what} breaks off: {error.strerror}") from error
-    if container.format.name in _GUESSED_LENGTH:
+    if not states_its_length(container.format.name, descriptor):
         return
     promised_s = float(stream.duration * stream.time_base) if stream.duration else (container.duration or 0) / av.time_base
     if end_s - first_s < _BROKEN_OFF * promised_s - 1:
@@ -157,7 +155,13 @@ def main() -> None:
     """Do one job."""
     job = JoinJob.from_json(sys.stdin.read())
     import_av()
-    _limit(job)
+    limit_process(
+        memory_bytes=job.memory_bytes,
+        cpu_s=job.cpu_s,
+        file_bytes=job.max_bytes,
+        open_files=_MAX_OPEN_FILES,
+        parent_pid=job.parent_pid,
+    )
     av.logging.set_level(None)
     av.logging.set_libav_level(av.logging.PANIC)
     confine(Confinement(descriptors=(job.pictures_fd, job.sound_fd, job.output_fd)))
@@ -172,25 +176,6 @@ def main() -> None:
         )
         answer = {"kind": "error", "what": f"putting them together failed: {why}"[:_MAX_MESSAGE_CHARS]}
     os.write(1, json.dumps(answer).encode() + b"\n")
-
-
-def _limit(job: JoinJob) -> None:
-    cpu_s = max(1, math.ceil(job.cpu_s))
-    for what, soft, hard in (
-        (resource.RLIMIT_AS, job.memory_bytes, job.memory_bytes),
-        (resource.RLIMIT_CPU, cpu_s, cpu_s + 1),
-        (resource.RLIMIT_FSIZE, job.max_bytes, job.max_bytes),
-        (resource.RLIMIT_CORE, 0, 0),
-        (resource.RLIMIT_NOFILE, _MAX_OPEN_FILES, _MAX_OPEN_FILES),
-    ):
-        _, allowed = resource.getrlimit(what)
-        if allowed != resource.RLIM_INFINITY:
-            soft, hard = min(soft, allowed), min(hard, allowed)  # noqa: PLW2901 -- a stricter limit set from outside stays
-        resource.setrlimit(what, (soft, hard))
-    if sys.platform == "linux":
-        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != job.parent_pid:  # it died before the line above
-            os._exit(1)
 
 
 if __name__ == "__main__":

@@ -7,15 +7,13 @@ answers in one line of JSON: `video` with what the site says, `unknown` where no
 from __future__ import annotations
 
 import json
-import math
 import os
-import resource
 import signal
 import sys
 from typing import IO, TYPE_CHECKING, Any
 
 from rumiai_ray.confinement import Confinement, confine
-from rumiai_ray.confinement._kernel import PR_SET_PDEATHSIG, prctl
+from rumiai_ray.confinement.process_limits import limit_process
 from rumiai_ray.ingest.limits import FetchLimits
 from rumiai_ray.ingest.local import too_large
 from rumiai_ray.ingest.outcomes import NoVideoError, RateLimitedError
@@ -42,7 +40,13 @@ def main(task: str) -> None:
         json.dump(hosts_to_json(ytdlp.site_hosts()), sys.stdout)
         return
     job = SiteJob.from_json(sys.stdin.read())
-    _limit(job)
+    limit_process(
+        memory_bytes=job.memory_bytes,
+        cpu_s=job.cpu_s,
+        file_bytes=job.max_bytes + _FILE_ALLOWANCE_BYTES,
+        open_files=_MAX_OPEN_FILES,
+        parent_pid=job.parent_pid,
+    )
     with os.fdopen(job.output_fd, "w", encoding="ascii") as pipe:
         extractor = _recognized(job)
         if extractor is None:
@@ -77,25 +81,6 @@ def _confine(job: SiteJob) -> tuple[str, ...]:
         descriptors=(job.output_fd,),
     )
     return confine(allowed).missing
-
-
-def _limit(job: SiteJob) -> None:
-    cpu_s, file_bytes = max(1, math.ceil(job.cpu_s)), job.max_bytes + _FILE_ALLOWANCE_BYTES
-    for what, soft, hard in (
-        (resource.RLIMIT_AS, job.memory_bytes, job.memory_bytes),
-        (resource.RLIMIT_CPU, cpu_s, cpu_s + 1),
-        (resource.RLIMIT_FSIZE, file_bytes, file_bytes),
-        (resource.RLIMIT_CORE, 0, 0),
-        (resource.RLIMIT_NOFILE, _MAX_OPEN_FILES, _MAX_OPEN_FILES),
-    ):
-        _, allowed = resource.getrlimit(what)
-        if allowed != resource.RLIM_INFINITY:
-            soft, hard = min(soft, allowed), min(hard, allowed)  # noqa: PLW2901 -- a stricter limit set from outside stays
-        resource.setrlimit(what, (soft, hard))
-    if sys.platform == "linux":
-        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != job.parent_pid:  # it died before the line above
-            os._exit(1)
 
 
 def _fetch(job: SiteJob, extractor: str) -> dict[str, Any]:

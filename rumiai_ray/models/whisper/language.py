@@ -61,11 +61,13 @@ def choose_languages(found: Sequence[Mapping[str, float]], lengths: Sequence[int
     for probabilities, length in zip(among, lengths, strict=True):
         for code, probability in probabilities.items():
             whole[code] += probability * length / sum(lengths)
-    return [_choose(probabilities, whole, known, alone=len(among) == 1) for probabilities in among]
+    # Among candidates a probability says nothing of how well one was heard: of two candidates one always has half or more.
+    heard_well = [max(probabilities.get(code, 0.0) for code in own) >= TRUSTED for probabilities, own in zip(found, among, strict=True)]
+    return [_choose(own, whole, known, alone=len(among) == 1, sure=sure) for own, sure in zip(among, heard_well, strict=True)]
 
 
-def _choose(own: Mapping[str, float], whole: Mapping[str, float], known: Expectation, *, alone: bool) -> Language:
-    best = _most_probable(own, known)
+def _choose(own: Mapping[str, float], whole: Mapping[str, float], known: Expectation, *, alone: bool, sure: bool) -> Language:
+    best = max(own, key=own.__getitem__) if sure else _most_probable(own, known)
     if own[best] >= TRUSTED:
         return Language(best, own[best])
     overall = _most_probable(whole, known)
@@ -77,6 +79,7 @@ def _choose(own: Mapping[str, float], whole: Mapping[str, float], known: Expecta
 
 
 def _most_probable(probabilities: Mapping[str, float], known: Expectation) -> str:
+    """The most probable language; of candidates that are about as probable, the first."""
     first = known.candidates[0] if known.candidates and known.expected not in known.candidates else None
     return max(probabilities, key=lambda code: probabilities[code] * (_FIRST_WEIGHT if code == first else 1))
 
