@@ -17,6 +17,9 @@ from rumiai_ray.provenance import source_sha256
 if TYPE_CHECKING:
     from rumiai_ray.runs.manifest import RunManifest
 
+SETUP_WORKER = Path("rumiai_ray/engine/ray_session/setup_worker.py")
+"""In the copy."""
+
 
 def freeze(directory: Path) -> tuple[Path, str]:
     """Copy the package's sources under `directory`; returns the folder to import from and the copy's source hash.

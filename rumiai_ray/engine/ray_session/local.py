@@ -20,8 +20,9 @@ from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined] 
 from ray._raylet import Config as RayConfig  # type: ignore[attr-defined]
 from ray.exceptions import AuthenticationError, RayError
 
-from rumiai_ray.engine.ray_session.code_snapshot import freeze
+from rumiai_ray.engine.ray_session.code_snapshot import SETUP_WORKER, freeze
 from rumiai_ray.engine.ray_session.folder import RayFolder, environment_of
+from rumiai_ray.engine.ray_session.own_node import own_node
 from rumiai_ray.engine.ray_session.settings import object_store_bytes
 from rumiai_ray.engine.ray_session.supervisor import tell
 from rumiai_ray.engine.ray_session.watch import watching_own_ray
@@ -152,7 +153,7 @@ def local_ray(*, num_cpus: int | None = None, num_gpus: int | None = None, besid
         code, code_sha256 = freeze(folder.path / "code")
         for module in beside:
             shutil.copy(module, code)
-        with _sessions_of_their_own():
+        with _sessions_of_their_own(), own_node(str(code / SETUP_WORKER)):
             start_ray(
                 address="local",
                 _node_ip_address="127.0.0.1",

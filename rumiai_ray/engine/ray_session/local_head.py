@@ -94,7 +94,9 @@ def start_head(cpus: int) -> Head:
     folder = made.path
     own = folder / "ray"  # Ray opens its directory for temporary files to all users (mode 0777); the one around it stays closed
     ports = dict(zip(_PORTS, free_ports(len(_PORTS)), strict=True))
-    command = [sys.executable, "-P", "-m", "ray.scripts.scripts", "start", "--head", "--block", "--node-ip-address=127.0.0.1"]
+    # Copies: the package may be replaced while the head lives.
+    program, setup_worker = (shutil.copy(Path(__file__).with_name(name), folder) for name in ("own_node.py", "setup_worker.py"))
+    command = [sys.executable, "-P", program, setup_worker, "start", "--head", "--block", "--node-ip-address=127.0.0.1"]
     command += ["--include-dashboard=false", "--min-worker-port=0", "--max-worker-port=0", "--disable-usage-stats"]
     command += [f"--num-cpus={cpus}", f"--object-store-memory={object_store_bytes(cpus)}", f"--temp-dir={own}"]
     command += [f"--{name}={port}" for name, port in ports.items()]

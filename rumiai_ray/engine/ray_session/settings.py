@@ -25,11 +25,14 @@ ENVIRONMENT = {
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
     # 2.60 announces a future default on every start of an actor without a GPU; we set CUDA_VISIBLE_DEVICES ourselves.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    # Nobody reads this Ray's dashboard or has its logs brought: its agent need not look at every process every 5 s, nor its log monitor
-    # for new files ten times a second. On an idle Ray of 2 cores they took 0.8 % of a core each, and so 0.6 and 0.4 % (measured).
+    # Ray starts a worker for every CPU beside its first driver, without the environment that all of our workers have: none was ever used.
+    "RAY_prestart_worker_first_driver": "0",
+    # After 1 s without work Ray ends a worker where more live than it has CPUs, which a cell alone exceeds: each group of videos that was
+    # written (`engine.group_age_s` apart) started a process, 1.4 s of CPU time (measured). In a minute's pause it waits instead.
+    "RAY_idle_worker_killing_time_threshold_ms": "60000",
+    # Nobody reads this Ray's dashboard: its agent need not look at every process every 5 s. On an idle Ray of 2 cores it took 0.8 % of a
+    # core, and so 0.6 (measured).
     "REPORTER_UPDATE_INTERVAL_MS": "60000",
-    "RAY_LOG_MONITOR_MANY_FILES_THRESHOLD": "0",
-    "LOG_NAME_UPDATE_INTERVAL_S": "30",
     "EVENT_AGENT_REPORT_INTERVAL_SECONDS": "5",
 }
 """Without the token: each Ray has its own, see `folder`."""
