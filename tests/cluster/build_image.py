@@ -160,7 +160,8 @@ class Image:
         self._call([*self.entrypoint, *words], variables, mounts, "/work")
 
     def _kernels(self) -> list[str]:
-        return [f"mount -t proc proc {self.root}/proc", f"mount --rbind /dev {self.root}/dev"]
+        root = self.root
+        return [f"mount -t proc proc {root}/proc", f"mount -t sysfs -o ro sysfs {root}/sys", f"mount --rbind /dev {root}/dev"]
 
     def _call(self, words: list[str], variables: dict[str, str], mounts: list[str], directory: str) -> None:
         inside = shlex.join(["chroot", f"--userspec={self.user}:{self.user}", str(self.root), "/bin/sh", "-c"])
