@@ -40,7 +40,18 @@ _TAG_FORMS = (
 )  # fmt: skip
 _HELD_OUT = 4
 """One word, and one font family, of so many is kept for the test."""
-_SHARES = {"latin": 0.42, "han": 0.05, "japanese": 0.04, "cyrillic": 0.16, "hangul": 0.07, "thai": 0.05, "arabic": 0.05, "devanagari": 0.05}
+_SHARES = {
+    "latin": 0.42,
+    "han": 0.05,
+    "japanese": 0.04,
+    "cyrillic": 0.16,
+    "hangul": 0.07,
+    "thai": 0.05,
+    "arabic": 0.05,
+    "devanagari": 0.05,
+    "greek": 0.04,
+    "hebrew": 0.02,
+}
 _LOOK_ALIKES = str.maketrans("", "", "АВЕКМНОРСТУХасекорхуiІіЅѕЈј")
 
 
@@ -69,10 +80,11 @@ def words_by_script() -> dict[str, list[str]]:
     return {script: sorted(words) for script, words in found.items() if len(words) >= 100}
 
 
-def fonts_by_script(words: dict[str, list[str]]) -> dict[str, dict[bool, list[str]]]:
-    """Font files that have a script's letters, by whether their family is held out."""
+def fonts_by_script(words: dict[str, list[str]]) -> dict[str, dict[bool, list[list[str]]]]:
+    """Font files that have a script's letters, by family and by whether the family is held out. Each family is drawn as often as the next:
+    one with 72 files would else count as much as all of handwriting."""
     letters = {script: {ord(letter) for word in some[:300] for letter in word if letter.isalpha()} for script, some in words.items()}
-    found: dict[str, dict[bool, list[str]]] = {script: {True: [], False: []} for script in words}
+    files: dict[str, defaultdict[str, list[str]]] = {script: defaultdict(list) for script in words}
     for path in sorted(
         [*Path("/usr/share/fonts").rglob("*.ttf"), *Path("/usr/share/fonts").rglob("*.ttc"), *Path("/usr/share/fonts").rglob("*.otf")]
     ):
@@ -85,11 +97,14 @@ def fonts_by_script(words: dict[str, list[str]]) -> dict[str, dict[bool, list[st
         family = re.match("[A-Za-z]+?(?=Serif|Sans|Mono|[-.A-Z0-9]|$)", path.stem)
         for script, wanted in letters.items():
             if len(wanted & known) >= 0.97 * len(wanted):
-                found[script][held_out(family.group() if family else path.stem)].append(str(path))
-    for script, files in found.items():  # a script with one family is tested on that
-        files[True], files[False] = files[True] or files[False], files[False] or files[True]
-        print(script, len(words[script]), "words;", len(files[False]), "fonts,", len(files[True]), "held out")
-    return {script: files for script, files in found.items() if files[True]}
+                files[script][family.group() if family else path.stem].append(str(path))
+    found = {}
+    for script, families in files.items():
+        split = {test: [fonts for name, fonts in families.items() if held_out(name) == test] for test in (True, False)}
+        # A script with one family is tested on that.
+        found[script] = {True: split[True] or split[False], False: split[False] or split[True]}
+        print(script, len(words[script]), "words;", len(split[False]), "families,", len(split[True]), "held out")
+    return {script: families for script, families in found.items() if families[True]}
 
 
 def phrase(words: list[str], rng: random.Random, script: str) -> str:
@@ -158,7 +173,7 @@ def main() -> None:
             script, text, picture = "nothing", "", patch(rng.choice(grounds), rng)
         else:
             text = phrase(split[script, test], rng, script)
-            picture = rendered(text, rng.choice(fonts[script][test]), rng.choice(grounds), rng)
+            picture = rendered(text, rng.choice(rng.choice(fonts[script][test])), rng.choice(grounds), rng)
         line = recogniser.read(picture)
         samples[test].append((script, text, line.text, pooled(line.features)))
         if number % 500 == 0:
@@ -166,7 +181,7 @@ def main() -> None:
     for number in range(count // _TAGS):
         test = number % 4 == 0
         text = tag(split["latin", test], rng)
-        line = recogniser.read(rendered(text, rng.choice(fonts["latin"][test]), rng.choice(grounds), rng))
+        line = recogniser.read(rendered(text, rng.choice(rng.choice(fonts["latin"][test])), rng.choice(grounds), rng))
         samples[test].append(("latin", text, line.text, pooled(line.features)))
     weights, bias = fitted(samples[False])
     np.savez_compressed(out, weights=weights, bias=bias)
