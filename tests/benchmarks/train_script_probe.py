@@ -132,14 +132,23 @@ def tag(words: list[str], rng: random.Random) -> str:
     return text.lower() if rng.random() < 0.5 else text.upper() if rng.random() < 0.3 else text
 
 
-def rendered(text: str, font_file: str, ground: Image.Image, rng: random.Random) -> NDArray[np.uint8]:
-    """The picture of one line, cut out as a detector would."""
+def rendered(text: str, families: list[list[str]], ground: Image.Image, rng: random.Random) -> NDArray[np.uint8]:
+    """The picture of one line in a font of one of these families, cut out as a detector would."""
+    while (picture := _rendered(text, rng.choice(rng.choice(families)), ground, rng)) is None:
+        pass
+    return picture
+
+
+def _rendered(text: str, font_file: str, ground: Image.Image, rng: random.Random) -> NDArray[np.uint8] | None:
+    """The same in this font; None where the font draws nothing."""
     left, top = rng.randint(0, 200), rng.randint(0, 900)
     image = ground.crop((left, top, left + 520, top + 300))
     font = fitting(image, text, font_file, rng.choice([14, 18, 22, 28, 34, 40, 48, 60]), 60)
     shown = draw_line(image, text, font, (30, 90), rng.choice(STYLES), rng.choice(["white", "black", "#ff2d55", "#ffe600", "#1d6fe0"]))
     x1, y1, x2, y2 = shown.box
     height = y2 - y1
+    if height < 4 or x2 - x1 < 4:
+        return None
     if rng.random() < 0.25:
         image = image.rotate(rng.uniform(-3, 3), Image.Resampling.BICUBIC, center=((x1 + x2) / 2, (y1 + y2) / 2))
     if rng.random() < 0.25:
@@ -173,7 +182,7 @@ def main() -> None:
             script, text, picture = "nothing", "", patch(rng.choice(grounds), rng)
         else:
             text = phrase(split[script, test], rng, script)
-            picture = rendered(text, rng.choice(rng.choice(fonts[script][test])), rng.choice(grounds), rng)
+            picture = rendered(text, fonts[script][test], rng.choice(grounds), rng)
         line = recogniser.read(picture)
         samples[test].append((script, text, line.text, pooled(line.features)))
         if number % 500 == 0:
@@ -181,7 +190,7 @@ def main() -> None:
     for number in range(count // _TAGS):
         test = number % 4 == 0
         text = tag(split["latin", test], rng)
-        line = recogniser.read(rendered(text, rng.choice(rng.choice(fonts["latin"][test])), rng.choice(grounds), rng))
+        line = recogniser.read(rendered(text, fonts["latin"][test], rng.choice(grounds), rng))
         samples[test].append(("latin", text, line.text, pooled(line.features)))
     weights, bias = fitted(samples[False])
     np.savez_compressed(out, weights=weights, bias=bias)
