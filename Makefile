@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help python venv debian weights demo check test chaos hostile soak attribution cluster-test scale bench bench-gate bench-plain pictures report-times soak-real lint dictionary constraints clean
+.PHONY: help python venv debian weights demo check test chaos hostile soak attribution cluster-test image-test scale bench bench-gate bench-plain pictures report-times soak-real lint dictionary constraints clean
 
 NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell $(name) $(NEW_ENOUGH) 2>/dev/null && command -v $(name))))
@@ -89,6 +89,9 @@ soak: $(STAMP) ## analyse 500 small clips while processes are killed at random (
 
 cluster-test: $(STAMP) ## nodes that come and go: the autoscaler, and a batch whose nodes leave without notice (25 minutes)
 	$(BIN)/python -m pytest tests/cluster tests/soak/test_cpu_nodes.py tests/soak/test_spot.py -s $(PYTEST_ARGS)
+
+image-test: $(STAMP) ## carry out the Dockerfile in a Debian root, without Docker, and try the product in it (root, debootstrap, 20 GB)
+	PYTHONPATH=tests/support $(BIN)/python tests/cluster/build_image.py build/image $(IMAGE_ARGS)
 
 MEDIA ?= ../shared/media
 BENCH := build/bench

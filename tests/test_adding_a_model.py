@@ -6,7 +6,6 @@ import csv
 import json
 import re
 import shlex
-import sys
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from packaging.requirements import Requirement
 
-from rumiai_ray.cli import app
+from command_line import run_main
 from rumiai_ray.cli.exits import Exit
 from rumiai_ray.engine.cell.messages import Index, Outcome
 from rumiai_ray.engine.results.assemble import assemble
@@ -135,13 +134,9 @@ def rumiai(runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: 
     monkeypatch.chdir(tmp_path)
 
     def call(*arguments: str, code: int = 0) -> str:
-        monkeypatch.setattr(sys, "argv", ["rumiai-ray", *arguments])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            app.main()
-        said = capsys.readouterr()
-        assert int(ended.value.code or 0) == code, (arguments, said)
-        return said.out
+        ended = run_main(arguments, monkeypatch, capsys)
+        assert ended.code == code, (arguments, ended)
+        return ended.out
 
     return call
 

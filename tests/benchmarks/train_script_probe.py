@@ -40,7 +40,18 @@ _TAG_FORMS = (
 )  # fmt: skip
 _HELD_OUT = 4
 """One word, and one font family, of so many is kept for the test."""
-_SHARES = {"latin": 0.42, "han": 0.05, "japanese": 0.04, "cyrillic": 0.16, "hangul": 0.07, "thai": 0.05, "arabic": 0.05, "devanagari": 0.05}
+_SHARES = {
+    "latin": 0.42,
+    "han": 0.05,
+    "japanese": 0.04,
+    "cyrillic": 0.16,
+    "hangul": 0.07,
+    "thai": 0.05,
+    "arabic": 0.05,
+    "devanagari": 0.05,
+    "greek": 0.04,
+    "hebrew": 0.02,
+}
 _LOOK_ALIKES = str.maketrans("", "", "АВЕКМНОРСТУХасекорхуiІіЅѕЈј")
 
 
@@ -69,10 +80,11 @@ def words_by_script() -> dict[str, list[str]]:
     return {script: sorted(words) for script, words in found.items() if len(words) >= 100}
 
 
-def fonts_by_script(words: dict[str, list[str]]) -> dict[str, dict[bool, list[str]]]:
-    """Font files that have a script's letters, by whether their family is held out."""
+def fonts_by_script(words: dict[str, list[str]]) -> dict[str, dict[bool, list[list[str]]]]:
+    """Font files that have a script's letters, by family and by whether the family is held out. Each family is drawn as often as the next:
+    one with 72 files would else count as much as all of handwriting."""
     letters = {script: {ord(letter) for word in some[:300] for letter in word if letter.isalpha()} for script, some in words.items()}
-    found: dict[str, dict[bool, list[str]]] = {script: {True: [], False: []} for script in words}
+    files: dict[str, defaultdict[str, list[str]]] = {script: defaultdict(list) for script in words}
     for path in sorted(
         [*Path("/usr/share/fonts").rglob("*.ttf"), *Path("/usr/share/fonts").rglob("*.ttc"), *Path("/usr/share/fonts").rglob("*.otf")]
     ):
@@ -85,11 +97,14 @@ def fonts_by_script(words: dict[str, list[str]]) -> dict[str, dict[bool, list[st
         family = re.match("[A-Za-z]+?(?=Serif|Sans|Mono|[-.A-Z0-9]|$)", path.stem)
         for script, wanted in letters.items():
             if len(wanted & known) >= 0.97 * len(wanted):
-                found[script][held_out(family.group() if family else path.stem)].append(str(path))
-    for script, files in found.items():  # a script with one family is tested on that
-        files[True], files[False] = files[True] or files[False], files[False] or files[True]
-        print(script, len(words[script]), "words;", len(files[False]), "fonts,", len(files[True]), "held out")
-    return {script: files for script, files in found.items() if files[True]}
+                files[script][family.group() if family else path.stem].append(str(path))
+    found = {}
+    for script, families in files.items():
+        split = {test: [fonts for name, fonts in families.items() if held_out(name) == test] for test in (True, False)}
+        # A script with one family is tested on that.
+        found[script] = {True: split[True] or split[False], False: split[False] or split[True]}
+        print(script, len(words[script]), "words;", len(split[False]), "families,", len(split[True]), "held out")
+    return {script: families for script, families in found.items() if families[True]}
 
 
 def phrase(words: list[str], rng: random.Random, script: str) -> str:
@@ -117,14 +132,23 @@ def tag(words: list[str], rng: random.Random) -> str:
     return text.lower() if rng.random() < 0.5 else text.upper() if rng.random() < 0.3 else text
 
 
-def rendered(text: str, font_file: str, ground: Image.Image, rng: random.Random) -> NDArray[np.uint8]:
-    """The picture of one line, cut out as a detector would."""
+def rendered(text: str, families: list[list[str]], ground: Image.Image, rng: random.Random) -> NDArray[np.uint8]:
+    """The picture of one line in a font of one of these families, cut out as a detector would."""
+    while (picture := _rendered(text, rng.choice(rng.choice(families)), ground, rng)) is None:
+        pass
+    return picture
+
+
+def _rendered(text: str, font_file: str, ground: Image.Image, rng: random.Random) -> NDArray[np.uint8] | None:
+    """The same in this font; None where the font draws nothing."""
     left, top = rng.randint(0, 200), rng.randint(0, 900)
     image = ground.crop((left, top, left + 520, top + 300))
     font = fitting(image, text, font_file, rng.choice([14, 18, 22, 28, 34, 40, 48, 60]), 60)
     shown = draw_line(image, text, font, (30, 90), rng.choice(STYLES), rng.choice(["white", "black", "#ff2d55", "#ffe600", "#1d6fe0"]))
     x1, y1, x2, y2 = shown.box
     height = y2 - y1
+    if height < 4 or x2 - x1 < 4:
+        return None
     if rng.random() < 0.25:
         image = image.rotate(rng.uniform(-3, 3), Image.Resampling.BICUBIC, center=((x1 + x2) / 2, (y1 + y2) / 2))
     if rng.random() < 0.25:
@@ -158,7 +182,7 @@ def main() -> None:
             script, text, picture = "nothing", "", patch(rng.choice(grounds), rng)
         else:
             text = phrase(split[script, test], rng, script)
-            picture = rendered(text, rng.choice(fonts[script][test]), rng.choice(grounds), rng)
+            picture = rendered(text, fonts[script][test], rng.choice(grounds), rng)
         line = recogniser.read(picture)
         samples[test].append((script, text, line.text, pooled(line.features)))
         if number % 500 == 0:
@@ -166,7 +190,7 @@ def main() -> None:
     for number in range(count // _TAGS):
         test = number % 4 == 0
         text = tag(split["latin", test], rng)
-        line = recogniser.read(rendered(text, rng.choice(fonts["latin"][test]), rng.choice(grounds), rng))
+        line = recogniser.read(rendered(text, fonts["latin"][test], rng.choice(grounds), rng))
         samples[test].append(("latin", text, line.text, pooled(line.features)))
     weights, bias = fitted(samples[False])
     np.savez_compressed(out, weights=weights, bias=bias)

@@ -6,7 +6,6 @@ import csv
 import hashlib
 import json
 import os
-import sys
 from datetime import datetime
 from io import StringIO
 from pathlib import Path
@@ -16,9 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from command_line import run_main
 from made_corpus import Commit, Made, made_run
 from rumiai_ray import open_run
-from rumiai_ray.cli import app
 from rumiai_ray.cli.exits import Exit
 from rumiai_ray.corpus.minus import write_manifest
 from rumiai_ray.ingest.entries import read_manifest
@@ -40,16 +39,7 @@ def rumiai(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     monkeypatch.setenv("RUMIAI_OUT", str(tmp_path / "runs"))
     monkeypatch.chdir(tmp_path)
 
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["rumiai-ray", *arguments])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            app.main()
-        said = capsys.readouterr()
-        assert "Traceback" not in said.err
-        return int(ended.value.code or 0), said.out, said.err
-
-    return call
+    return lambda *arguments: run_main(arguments, monkeypatch, capsys)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 import typer
 
+from command_line import run_main
 from rumiai_ray.cli import app, options
 from rumiai_ray.cli.exits import Exit
 from rumiai_ray.runs.failure_log import About, FailureLog
@@ -37,15 +38,7 @@ def rumiai(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     monkeypatch.setenv("RUMIAI_OUT", str(tmp_path / "runs"))
     monkeypatch.chdir(tmp_path)
 
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["rumiai-ray", *arguments])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            app.main()
-        said = capsys.readouterr()
-        return int(ended.value.code or 0), said.out, said.err
-
-    return call
+    return lambda *arguments: run_main(arguments, monkeypatch, capsys)
 
 
 def write(out: Path, run_id: str, label: str) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sys
-from dataclasses import dataclass
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +11,8 @@ import pytest
 import typer
 from rich.console import Console
 
+from command_line import Ended, run_main
 from rumiai_ray import __version__
-from rumiai_ray.cli import app
 from rumiai_ray.cli.app import command_line
 from rumiai_ray.cli.doctor import verb as doctor_verb
 from rumiai_ray.cli.doctor.finding import Finding
@@ -44,20 +42,6 @@ VERBS = ("analyze", "batch", "demo", "doctor", "plan", "query", "report", "annot
          "frames", "weights", "runs", "corpus", "manifest")  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Ended:
-    """What one call left."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def cells(self) -> str:
-        """What is printed in tables, without lines and blanks: long words go on in the next line of their cell."""
-        return "".join(character for character in self.out if character not in "│┃─━┏┓┡┩└┘┳╇┴ \n")
-
-
 @pytest.fixture
 def rumiai(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
     """Calls the command line on a terminal of 80 columns, with nothing of this machine's in cache and environment."""
@@ -70,15 +54,7 @@ def rumiai(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     monkeypatch.setattr(attach, "find_head", lambda: None)  # of whoever runs the tests
     monkeypatch.chdir(tmp_path)
 
-    def call(*arguments: str | Path) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["rumiai-ray", *map(str, arguments)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            app.main()
-        said = capsys.readouterr()
-        return Ended(int(ended.value.code or 0), said.out, said.err)
-
-    return call
+    return lambda *arguments: run_main(arguments, monkeypatch, capsys)
 
 
 @pytest.fixture

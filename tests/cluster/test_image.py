@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
+import subprocess
 import tomllib
+from typing import TYPE_CHECKING
 
 import pytest
 from packaging.requirements import Requirement
@@ -13,6 +16,9 @@ from packaging.utils import canonicalize_name
 from deployment import CLUSTER, ROOT, dockerfile, image_environment
 from rumiai_ray.cli.doctor.checks import debian_packages
 from rumiai_ray.config import load_config
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FOR_THE_LAUNCHERS = {"openssh-client", "rsync", "wget"}
 """`ray up` copies into containers with rsync and starts workers from the head over ssh; KubeRay's probes call wget."""
@@ -42,7 +48,7 @@ def test_the_base_is_debian_12_slim_without_cuda_and_named_by_its_digest() -> No
 
 
 def test_everything_is_installed_by_the_digests_of_its_files() -> None:
-    assert len(pip_installs()) == 5
+    assert len(pip_installs()) == 4
     for arguments in pip_installs():
         assert "--no-deps" in arguments
         if "." in arguments:  # this package, built with the setuptools that was installed by its digest
@@ -132,6 +138,36 @@ def test_the_images_settings_are_settings(monkeypatch: pytest.MonkeyPatch, profi
     assert config.profile == (profile or "auto")
     assert len(config.models) == 7
     assert (str(config.weights_dir), str(config.store)) == ("/weights", "/frames")
+
+
+def test_what_changes_often_is_copied_after_what_takes_long_to_install() -> None:
+    copied = [(number, rest) for number, (name, rest) in enumerate(dockerfile()) if name == "COPY"]
+    last_download = max(number for number, (_, rest) in enumerate(dockerfile()) if "--require-hashes" in rest)
+    assert {rest.split()[0] for number, rest in copied if number < last_download} == {
+        f"cluster/requirements{kind}.txt" for kind in ("", "-cuda12", "-${CLOUD}")
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "runs"),
+    [
+        (["clip.mp4"], ["rumiai-ray", "clip.mp4"]),
+        (["analyze", "a b.mp4", "$HOME"], ["rumiai-ray", "analyze", "a b.mp4", "$HOME"]),
+        (["export", "latest"], ["rumiai-ray", "export", "latest"]),
+        (["--help"], ["rumiai-ray", "--help"]),
+        (["bash", "-c", 'printf "%s\\n" bash "$0"', "of `ray up`"], ["bash", "of `ray up`"]),
+    ],
+)
+def test_a_container_s_arguments_are_the_product_s_unless_they_name_a_program(
+    tmp_path: Path, arguments: list[str], runs: list[str]
+) -> None:
+    (entrypoint,) = rest_of("ENTRYPOINT")
+    product = tmp_path / "rumiai-ray"
+    product.write_text('#!/bin/bash\nprintf "%s\\n" rumiai-ray "$@"\n')
+    product.chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "HOME": "/home/rumiai"}
+    said = subprocess.run([*json.loads(entrypoint), *arguments], env=environment, capture_output=True, text=True, check=True).stdout
+    assert said.splitlines() == runs
 
 
 def test_the_build_sees_what_it_copies_and_nothing_else() -> None:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import threading
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import ray
+from ray import JobID
+from ray._private import worker as ray_worker
 from ray.exceptions import AuthenticationError, RuntimeEnvSetupError
 
 from ray_head import psutil
@@ -42,6 +46,34 @@ def test_it_leaves_the_handler_of_sigterm_alone(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(ray, "init", lambda **_: signal.signal(signal.SIGTERM, lambda *_: None))  # as Ray's does
     local.start_ray()
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_what_a_raylet_tells_is_logged_and_does_not_end_among_the_command_s_results(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    class Publisher:
+        """One word of a raylet's, then the end."""
+
+        def __init__(self) -> None:
+            self.said = [(b"", {"job_id": None, "error_message": "A worker died or was killed while executing a task"})]
+
+        def subscribe(self) -> None: ...
+
+        def poll(self) -> tuple[bytes | None, dict[str, Any] | None]:
+            if self.said:
+                return self.said.pop()
+            over.set()
+            return None, None
+
+    over = threading.Event()
+    monkeypatch.setattr(ray, "init", lambda **_: None)
+    local.start_ray()
+    monkeypatch.setattr(ray_worker, "_internal_kv_initialized", lambda: False)
+    driver: Any = SimpleNamespace(gcs_error_subscriber=Publisher(), current_job_id=JobID.from_int(1))
+    with caplog.at_level("INFO", "rumiai_ray"):
+        ray_worker.listen_error_messages(driver, over)
+    assert capfd.readouterr().out == ""
+    assert "Ray's raylet: A worker died or was killed" in caplog.text
 
 
 def test_a_ray_that_does_not_come_up_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,15 +6,14 @@
 from __future__ import annotations
 
 import json
-import sys
 import tarfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from command_line import run_main
 from report_run import plain_rows, write_run
-from rumiai_ray.cli import app
 from rumiai_ray.cli.exits import Exit
 from rumiai_ray.runs.reader import open_run
 from rumiai_ray.schema.registry import TABLES_BY_NAME
@@ -46,14 +45,9 @@ def rumiai(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     monkeypatch.chdir(tmp_path)
 
     def call(*arguments: str | Path, code: int = 0) -> str:
-        monkeypatch.setattr(sys, "argv", ["rumiai-ray", *map(str, arguments)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            app.main()
-        said = "".join(capsys.readouterr())
-        assert int(ended.value.code or 0) == code, (arguments, said)
-        assert "Traceback" not in said
-        return said
+        ended = run_main(arguments, monkeypatch, capsys)
+        assert ended.code == code, (arguments, ended)
+        return ended.out + ended.err
 
     return call
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import ray
 from ray._private import auto_init_hook, ray_constants, services
+from ray._private import worker as ray_worker
 from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]  # a module of C++
 from ray._raylet import Config as RayConfig  # type: ignore[attr-defined]
 from ray.exceptions import AuthenticationError, RayError
@@ -57,13 +58,15 @@ class LocalRay:
 
 
 def start_ray(**options: Any) -> None:
-    """`ray.init` without four of its surprises.
+    """`ray.init` without five of its surprises.
 
     Raises:
         TransientError: Ray's processes did not come up in time (Ray allows them 30 s), or the cluster cannot be reached.
         ConfigError: the cluster is of another version of Ray or Python, or wants a token.
     """
     before = signal.getsignal(signal.SIGTERM)
+    # What a raylet tells the driver (a worker died) Ray prints on stdout, which is the command's result.
+    ray_worker.print_to_stdstream = _told_by_ray
     try:
         ray.init(**options)
     except SystemExit as end:  # halfway through, Ray puts a handler of SIGTERM there that does this
@@ -80,6 +83,12 @@ def start_ray(**options: Any) -> None:
             signal.signal(signal.SIGTERM, before)
     # A thread of Ray Data that outlives `ray.shutdown` would start another Ray by asking for anything.
     auto_init_hook.enable_auto_connect = False
+
+
+def _told_by_ray(data: Mapping[str, Any], ignore_prefix: bool) -> None:  # noqa: FBT001 -- Ray's own signature
+    """In place of Ray's `print_to_stdstream`: the log has it, and failures reach the user with the model's name."""
+    del ignore_prefix
+    _LOG.info("Ray's %s: %s", data["pid"], " ".join(data["lines"]))
 
 
 def cpus_to_count() -> int:
