@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,7 +23,8 @@ def check_interpreter() -> None:
 def _end(why: str) -> None:
     checkout = Path(__file__).resolve().parents[2]
     python = checkout / ".venv" / "bin" / "python"
-    if python.exists() and Path(sys.executable) != python:
+    # `access`, not `Path.exists`, which raises where the environment leads into a directory that this user may not enter.
+    if os.access(python, os.X_OK) and Path(sys.executable) != python:
         remedy = f"start this command with {python}"
     else:
         remedy = "start this command with the Python that rumiai_ray was installed for, or install it: `make venv` in the checkout"

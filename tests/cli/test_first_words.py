@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from rumiai_ray.cli import app
+from rumiai_ray.cli import app, interpreter
 from rumiai_ray.errors import ConfigError
 from rumiai_ray.runs.find import find_run
 from rumiai_ray.runs.writer import RunWriter
@@ -105,6 +105,21 @@ def test_a_python_without_the_packages_is_named_in_one_line(start: str, tmp_path
     assert line.startswith(sys.executable)
     assert "typer" in line
     assert "make venv" in line or ".venv/bin/python" in line
+
+
+def test_an_environment_that_may_not_be_looked_into_is_none(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its Python is a link into somebody else's home, as uv and pyenv make them."""
+
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(interpreter, "_NEEDED", ("a_package_that_is_not_there",))
+    monkeypatch.setattr(Path, "stat", refused)
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(SystemExit) as ended:
+        interpreter.check_interpreter()
+    assert ended.value.code == 2
+    assert "`make venv` in the checkout" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

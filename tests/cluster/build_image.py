@@ -42,26 +42,16 @@ PASSED_ON = re.compile(r"PIP_\w+")
 SHM_MB = 64
 DEBOOTSTRAP = "/usr/sbin/debootstrap"
 
+AS_A_STRANGER = "env -u RUMIAI_MODELS -u RUMIAI_PROFILE -u RUMIAI_STORE -u RUMIAI_WEIGHTS_DIR"
+"""Without the image's settings: the tests say what a run does by itself."""
 TRIED = {
     "a program": ["python", "-c", "import rumiai_ray, os; print(rumiai_ray.__file__, os.getuid())"],
     "the check of the machine": ["doctor"],
     "a clip that it makes": ["demo", "--keep", "clip.mp4"],
     "a file": ["clip.mp4", "--models", "shots,sound"],
-    "the unit tests": [
-        "python",
-        "-m",
-        "pytest",
-        "/src/tests",
-        "-m",
-        "unit",
-        "-n",
-        "2",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "-c",
-        "/src/pyproject.toml",
-    ],
+    "the unit tests": shlex.split(
+        f"{AS_A_STRANGER} python -m pytest /src/tests -m unit -n 2 -q -p no:cacheprovider -c /src/pyproject.toml"
+    ),
 }
 """Arguments of a container, by what they try. The working directory of all is one volume."""
 
@@ -176,7 +166,8 @@ def prepared(root: Path) -> None:
     """The stand-in for the base image."""
     if not (root / "usr/bin/python").exists():
         subprocess.run([DEBOOTSTRAP, "--variant=minbase", "bookworm", str(root)], check=True)
-        shutil.copy("/etc/resolv.conf", root / "etc/resolv.conf")
+        for path in ("etc/resolv.conf", "etc/hosts"):
+            shutil.copy(f"/{path}", root / path)
         shutil.copy("/etc/ssl/certs/ca-certificates.crt", root / CERTIFICATES.lstrip("/"))
         (root / PIP_SETTINGS.lstrip("/")).touch()
         Image(root, {})._run(f"set -e\n{STAND_IN}")
@@ -217,7 +208,8 @@ def main() -> int:
         say(f"    {time.monotonic() - begun:.0f} s")
     for_tests_only(image)
     work = root.with_name(f"{root.name}-work")
-    work.mkdir(exist_ok=True)
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir()
     os.chown(work, int(image.user), int(image.user))
     volumes = {"/work": work, "/src": CHECKOUT}
     failed = []
