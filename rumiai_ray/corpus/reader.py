@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,7 +18,7 @@ from rumiai_ray.corpus.summary import NEEDS, SUMMARY, summary_sql
 from rumiai_ray.corpus.views import define, files_table, prepare
 from rumiai_ray.errors import ConfigError, StorageError
 from rumiai_ray.runs.datafile import unlike_any_time
-from rumiai_ray.runs.views import CLOSED, NO_DOWNLOADS, package
+from rumiai_ray.runs.views import CLOSED, NO_DOWNLOADS, named_in, package
 from rumiai_ray.schema.registry import TABLES_BY_NAME
 
 if TYPE_CHECKING:
@@ -128,10 +127,9 @@ class Corpus:
     @contextmanager
     def _answered(self, sql: str, *, external_access: bool = False) -> Iterator[duckdb.DuckDBPyRelation]:
         """The answer to a statement, while the database is open that gives it."""
-        words = {word.lower() for word in re.findall(r"\w+", sql)}
         tables = self.tables()
         # `SHOW TABLES` names none and means all.
-        names = [name for name in tables if name in words] or tables
+        names = named_in(sql, tables) or tables
         if SUMMARY in names:
             names = list(dict.fromkeys([*NEEDS, *names]))
         paths = self._files.uris(*map(files_table, names))

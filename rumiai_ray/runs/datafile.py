@@ -131,6 +131,13 @@ def read_data_file(run: Store, facts: DataFile, columns: list[str] | None = None
     return rows
 
 
+def field_of_today(table: Table, name: str) -> "pa.Field[pa.DataType] | None":
+    """The column that a column of a file is read as, whatever version the file is of; None where this release reads it as none."""
+    declared = stored_schema(table)
+    today = next((today for today, former in table.formerly if former == name and former not in declared.names), name)
+    return declared.field(today) if today in declared.names else None
+
+
 def version_of(rows: pa.Table) -> str:
     """The schema version that a file says its rows are of; "" where it says none."""
     return (rows.schema.metadata or {}).get(b"version", b"").decode(errors="replace")
@@ -149,7 +156,7 @@ def _unlike_its_table(name: str, rows: pa.Table, columns: list[str] | None) -> s
     declared = stored_schema(table)
     if version_of(rows) != str(table.version):
         for field in rows.schema:
-            today = declared.field(field.name) if field.name in declared.names else field
+            today = field_of_today(table, field.name) or field
             if not field.type.equals(today.type):
                 return f"its column {field.name!r} is {field.type}, this release reads {today.type}"
             if not today.nullable and rows[field.name].null_count:

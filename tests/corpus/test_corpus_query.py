@@ -63,7 +63,7 @@ def test_show_tables_names_all_of_them_and_nothing_of_the_machinery(two_runs: st
 
 def test_summary_has_one_row_per_video_with_its_names_its_source_and_the_figures_of_its_windows(tmp_path: Path) -> None:
     windows = [
-        {**_blank("windows"), "window": window, "window_index": index, "cuts_per_minute": cuts, "call_to_action_count": index}
+        {**_blank("windows"), "name": window, "window_index": index, "cuts_per_minute": cuts, "call_to_action_count": index}
         for index, (window, cuts) in enumerate((("hook", 60.0), ("middle_1", 1.0), ("closing", 20.0), ("video", 30.0)))
     ]
     of_source = {"like_count": 7, "author": "somebody"}
@@ -84,7 +84,7 @@ def test_summary_has_one_row_per_video_with_its_names_its_source_and_the_figures
 
 def _blank(table: str) -> dict[str, object]:
     """A row with nothing measured."""
-    plain = {"window": "", "not_measured": [], "start_s": 0.0, "end_s": 1.0, "window_index": 0}
+    plain = {"name": "", "not_measured": [], "start_s": 0.0, "end_s": 1.0, "window_index": 0}
     return {field.name: plain.get(field.name) for field in TABLES_BY_NAME[table].columns}
 
 

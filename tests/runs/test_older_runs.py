@@ -16,6 +16,7 @@ import pytest
 from report_run import plain_rows, write_run
 from rumiai_ray.cli import app
 from rumiai_ray.cli.exits import Exit
+from rumiai_ray.errors import ConfigError
 from rumiai_ray.runs.reader import open_run
 from rumiai_ray.schema.registry import TABLES_BY_NAME
 from synthetic_run import RUN_ID
@@ -29,13 +30,18 @@ OLDER = sorted((Path(__file__).parent / "older").glob("*.tar.gz"))
 EXPORTS = ("csv", "parquet", "json")
 
 
+def unpacked(path: Path, into: Path) -> Path:
+    """The directory of the run in an archive, named `older`."""
+    with tarfile.open(path) as archive:
+        archive.extractall(into / "runs", filter="data")
+    (run,) = (into / "runs").iterdir()
+    return run.rename(run.with_name("older"))
+
+
 @pytest.fixture(params=OLDER, ids=lambda path: path.name.partition(".")[0])
 def older(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """The directory of the run, named `older`."""
-    with tarfile.open(request.param) as archive:
-        archive.extractall(tmp_path / "runs", filter="data")
-    (run,) = (tmp_path / "runs").iterdir()
-    return run.rename(run.with_name("older"))
+    return unpacked(request.param, tmp_path)
 
 
 @pytest.fixture
@@ -68,7 +74,7 @@ def test_there_is_an_older_run_whose_tables_differ_from_today_s() -> None:
     assert [name for name, version in written.items() if name in TABLES_BY_NAME and TABLES_BY_NAME[name].version != version]
 
 
-def test_its_rows_are_read_in_the_columns_of_their_day_and_every_byte_is_right(older: Path) -> None:
+def test_its_rows_are_read_in_the_columns_of_today_and_every_byte_is_right(older: Path) -> None:
     run = open_run(older)
     assert run.verify() == []
     assert run.status == "partial"
@@ -76,7 +82,39 @@ def test_its_rows_are_read_in_the_columns_of_their_day_and_every_byte_is_right(o
     assert run.table("objects").num_rows == 100
     assert run.table("words", ["word"])["word"].to_pylist() == ["hello", "there"] * 2
     for name in run.tables():
-        assert run.table(name).schema.names
+        rows, declared = run.table(name), TABLES_BY_NAME[name].schema
+        assert rows.column_names[: len(declared)] == declared.names
+        assert all(rows[column].null_count == rows.num_rows for column in run.absent(name))
+        assert {column for column in run.unfilled().table(name).column_names if column in declared.names} == {*declared.names} - {
+            *run.absent(name)
+        }
+
+
+def test_a_column_that_was_renamed_has_its_name_of_today(older: Path, rumiai: Call) -> None:
+    run = open_run(older)
+    names = run.table("windows", ["name"])["name"].to_pylist()
+    assert run.query("SELECT name FROM windows WHERE name IN ('hook', 'video')").num_rows * 2 == len(names)
+    assert "window" not in run.table("windows").column_names
+    with pytest.raises(ConfigError, match="it is called name since version 3"):
+        run.table("windows", ["window"])
+    assert "schema version" not in rumiai("query", older, "SELECT window_index, name FROM windows")
+
+
+def test_the_columns_that_its_schema_version_lacks_are_null_and_named(rumiai: Call, tmp_path: Path) -> None:
+    older = unpacked(OLDER[0], tmp_path)
+    run = open_run(older)
+    assert run.absent("texts") == ["block_index", "script", "carried"]
+    assert run.table("texts", ["text", "script"]).to_pylist()[0] == {"text": "BUY NOW", "script": None}
+    assert run.table("texts", ["script"])["script"].to_pylist() == [None] * run.table("texts").num_rows
+    assert run.query("SELECT count(*) AS n FROM texts WHERE carried IS NULL").to_pylist() == [{"n": run.table("texts").num_rows}]
+    said = "texts: schema version 1, in which this run was written, lacks {}: null"
+    for sql in ("FROM texts", "SELECT * FROM texts", "select t.* from texts AS t"):
+        assert said.format("block_index, script, carried") in rumiai("query", older, sql)
+    for call in (("report", older, "--to", "page"), ("export", older)):
+        assert said.format("block_index, script, carried") in rumiai(*call)
+    assert said.format("script") in rumiai("query", older, "SELECT Script FROM Texts")
+    for sql in ("SELECT text FROM texts", "SELECT label FROM objects"):
+        assert "schema version" not in rumiai("query", older, sql)
 
 
 def test_every_verb_that_reads_a_run_reads_it(older: Path, rumiai: Call, tmp_path: Path) -> None:
