@@ -144,6 +144,16 @@ def read_parquet(parts: Sequence[CorpusFile], *, tagged: bool = False) -> str:
     return f"read_parquet([{listed}], hive_partitioning = false{tags})"
 
 
+def written_columns(database: duckdb.DuckDBPyConnection, version: Sequence[CorpusFile]) -> list[str]:
+    """The columns of files of one schema version.
+
+    Raises:
+        StorageError: a file on a disk is not what was committed.
+        duckdb.Error: a file cannot be read.
+    """
+    return database.sql(f"SELECT * FROM {read_parquet(version[:1])}").columns  # noqa: S608 -- names of files, quoted
+
+
 def listed(parts: Sequence[CorpusFile]) -> pa.Table:
     """The files as rows: `uri`, `record` and, as `part`, the file's own number."""
     numbers = [pa.array([getattr(part, name) for part in parts], pa.int64()) for name in ("record", "number")]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from rumiai_ray.corpus.choice import BY_ENTRY, ENTRIES, family_of, tracked_by
-from rumiai_ray.corpus.files import FILE, by_version, identifier, listed, load, quoted, read_parquet, united
+from rumiai_ray.corpus.files import FILE, by_version, identifier, listed, load, quoted, read_parquet, united, written_columns
 from rumiai_ray.runs.older import names_of_today
 from rumiai_ray.schema.registry import TABLES_BY_NAME
 from rumiai_ray.schema.run import ANALYSES, DEAD_LETTER, VIDEOS
@@ -78,8 +78,7 @@ def _columns(database: duckdb.DuckDBPyConnection, table: str, version: list[Corp
     declared = TABLES_BY_NAME.get(files_table(table))
     if declared is None or version[0].version == declared.version:
         return "*"
-    written = database.sql(f"SELECT * FROM {read_parquet(version[:1])}").columns  # noqa: S608 -- names of files, quoted
-    names = names_of_today(files_table(table), written)
+    names = names_of_today(files_table(table), written_columns(database, version))
     return ", ".join(f"{identifier(name)} AS {identifier(today)}" for today, name in names.items())
 
 

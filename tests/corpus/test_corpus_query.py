@@ -153,6 +153,7 @@ def test_a_run_of_an_older_schema_version_is_read_beside_one_of_today(archive: P
         packed.extractall(tmp_path / "older", filter="data")
     write_run(tmp_path / "today", {"new": plain_rows()})
     patterns = [f"{tmp_path}/older/*", f"{tmp_path}/today/*"]
+    paths = [path for place in ("older", "today") for path in (tmp_path / place).iterdir()]
     with pytest.raises(ConfigError, match=r"tables\.[a-z_]+: [0-9] \| [0-9]"):
         open_corpus(patterns)
     corpus = open_corpus(patterns, allow_mixed=True)
@@ -162,5 +163,15 @@ def test_a_run_of_an_older_schema_version_is_read_beside_one_of_today(archive: P
         rows = corpus.table(name)
         if name in TABLES_BY_NAME:
             assert set(TABLES_BY_NAME[name].schema.names) <= set(rows.schema.names)
+    named = corpus.query("SELECT count(*) AS n FROM windows WHERE name = 'hook'").to_pylist()
+    assert named == [{"n": sum(open_run(path).table("windows", ["name"])["name"].to_pylist().count("hook") for path in paths)}]
+    assert "window" not in corpus.table("windows").column_names
+    assert corpus.query("SELECT normalized, count(*) AS n FROM words WHERE word = 'hello' GROUP BY ALL ORDER BY ALL").to_pylist() == [
+        {"normalized": "hello", "n": 1},
+        {"normalized": None, "n": 2},
+    ]
+    assert corpus.absent("words") == {1: ["normalized"]}
+    assert corpus.absent("entries") == corpus.absent("videos")
+    assert corpus.absent("runs") == {}
     alone = open_corpus(patterns[:1])
     assert alone.query("SELECT count(*) AS n, count(track_id) AS tracked FROM objects").to_pylist()[0]["n"] == 100

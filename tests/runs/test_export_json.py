@@ -80,7 +80,8 @@ def segment_row(index: int, text: str, start_s: float, end_s: float) -> dict[str
 
 
 def word_row(segment: int, index: int, word: str) -> dict[str, Any]:
-    return {"segment_index": segment, "word_index": index, "start_s": float(index), "end_s": index + 0.5, "word": word, "probability": 0.5}
+    times = {"start_s": float(index), "end_s": index + 0.5}
+    return {"segment_index": segment, "word_index": index, **times, "word": word, "normalized": word.lower(), "probability": 0.5}
 
 
 def emotion_row(frame: int, emotion: str, *, units: dict[str, float] | None = None, largest: bool = True) -> dict[str, Any]:

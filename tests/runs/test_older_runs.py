@@ -113,6 +113,7 @@ def test_the_columns_that_its_schema_version_lacks_are_null_and_named(rumiai: Ca
     for call in (("report", older, "--to", "page"), ("export", older)):
         assert said.format("block_index, script, carried") in rumiai(*call)
     assert said.format("script") in rumiai("query", older, "SELECT Script FROM Texts")
+    assert "words: schema version 1, in which this run was written, lacks normalized: null" in rumiai("query", older, "FROM words")
     for sql in ("SELECT text FROM texts", "SELECT label FROM objects"):
         assert "schema version" not in rumiai("query", older, sql)
 
