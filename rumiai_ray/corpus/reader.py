@@ -15,10 +15,10 @@ from rumiai_ray.corpus.members import check_comparable, find_runs
 from rumiai_ray.corpus.runs_table import RUNS, runs_table
 from rumiai_ray.corpus.runs_table import SCHEMA as RUNS_SCHEMA
 from rumiai_ray.corpus.summary import NEEDS, SUMMARY, summary_sql
-from rumiai_ray.corpus.views import define, files_table, prepare
+from rumiai_ray.corpus.views import define, files_table, is_of_today, prepare
 from rumiai_ray.errors import ConfigError, StorageError
 from rumiai_ray.runs.datafile import unlike_any_time
-from rumiai_ray.runs.older import absent
+from rumiai_ray.runs.older import absent, versions_as_read
 from rumiai_ray.runs.views import CLOSED, NO_DOWNLOADS, named_in, package
 from rumiai_ray.schema.registry import TABLES_BY_NAME
 
@@ -79,7 +79,7 @@ class Corpus:
 
     def tables(self) -> list[str]:
         """Names of the tables. Of a table that this release does not know, only rows tell the columns: without rows there is none."""
-        known = {name for run in self.runs for name in run.manifest.tables if name in TABLES_BY_NAME}
+        known = {name for run in self.runs for name in versions_as_read(run.manifest.tables) if name in TABLES_BY_NAME}
         return sorted({ENTRIES, RUNS, SUMMARY, *self._files.parts, *known})
 
     def absent(self, name: str) -> dict[int | None, list[str]]:
@@ -93,9 +93,9 @@ class Corpus:
             return {}
         with self._database(self._files.uris(table)) as database:
             lacking = {
-                version[0].version: absent(table, written_columns(database, version))
+                version[0].version: absent(table, written_columns(database, version), source=version[0].table)
                 for version in by_version(self._files.parts.get(table, ()))
-                if version[0].version != TABLES_BY_NAME[table].version
+                if not is_of_today(table, version)
             }
         return {version: columns for version, columns in lacking.items() if columns}
 

@@ -14,6 +14,8 @@ from rumiai_ray.schema.run import ANALYSES, DEAD_LETTER, VIDEOS
 from rumiai_ray.schema.tracks import TRACKS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import duckdb
 
     from rumiai_ray.corpus.choice import CorpusChoice
@@ -26,6 +28,12 @@ SCHEMA = "corpus"
 def files_table(table: str) -> str:
     """The table of runs in whose files the rows of a table of the corpus are."""
     return VIDEOS.name if table == ENTRIES else table
+
+
+def is_of_today(table: str, version: Sequence[CorpusFile]) -> bool:
+    """Whether files of one schema version have the columns of today's table; so they are taken for a table this release does not know."""
+    declared = TABLES_BY_NAME.get(table)
+    return declared is None or (version[0].table == table and version[0].version == declared.version)
 
 
 def prepare(database: duckdb.DuckDBPyConnection, choice: CorpusChoice) -> None:
@@ -75,10 +83,9 @@ def _as_duckdb_reads(kind: pa.DataType) -> pa.DataType:
 
 def _columns(database: duckdb.DuckDBPyConnection, table: str, version: list[CorpusFile]) -> str:
     """The SQL that names the columns of files of one schema version by their names of today."""
-    declared = TABLES_BY_NAME.get(files_table(table))
-    if declared is None or version[0].version == declared.version:
+    if is_of_today(files_table(table), version):
         return "*"
-    names = names_of_today(files_table(table), written_columns(database, version))
+    names = names_of_today(files_table(table), written_columns(database, version), source=version[0].table)
     return ", ".join(f"{identifier(name)} AS {identifier(today)}" for today, name in names.items())
 
 

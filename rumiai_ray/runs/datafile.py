@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from rumiai_ray.errors import StorageError
 from rumiai_ray.schema import SchemaError, Table
-from rumiai_ray.schema.registry import TABLES_BY_NAME
+from rumiai_ray.schema.registry import TABLES_BY_NAME, parts_of
 from rumiai_ray.schema.table import immeasurable
 from rumiai_ray.storage import Store
 
@@ -132,10 +132,15 @@ def read_data_file(run: Store, facts: DataFile, columns: list[str] | None = None
 
 
 def field_of_today(table: Table, name: str) -> "pa.Field[pa.DataType] | None":
-    """The column that a column of a file is read as, whatever version the file is of; None where this release reads it as none."""
+    """The column that a column of a file of `table` is read as, whatever version the file is of; None where this release reads it as none.
+
+    It may be a column of a part of the table.
+    """
     declared = stored_schema(table)
     today = next((today for today, former in table.formerly if former == name and former not in declared.names), name)
-    return declared.field(today) if today in declared.names else None
+    if today in declared.names:
+        return declared.field(today)
+    return next((stored_schema(part).field(name) for part in parts_of(table.name) if name in part.schema.names), None)
 
 
 def version_of(rows: pa.Table) -> str:

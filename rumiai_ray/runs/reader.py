@@ -16,7 +16,7 @@ from rumiai_ray.runs.commits import Log, read_log
 from rumiai_ray.runs.datafile import read_data_file, version_of
 from rumiai_ray.runs.failure_log import read_failures
 from rumiai_ray.runs.manifest import RunManifest
-from rumiai_ray.runs.older import absent, as_today, names_in_files
+from rumiai_ray.runs.older import absent, as_today, names_in_files, parts_inside, versions_as_read
 from rumiai_ray.runs.verify import problems
 from rumiai_ray.runs.views import query, to_duckdb, to_pandas, to_polars
 from rumiai_ray.runs.writer import MANIFEST
@@ -123,7 +123,7 @@ class Run:
 
     def tables(self) -> list[str]:
         """Names of the tables this run can have, with rows or without."""
-        return sorted(self.manifest.tables.keys() | {file.table for file in self._files()})
+        return sorted(versions_as_read(self.manifest.tables).keys() | {file.table for file in self._files()})
 
     def table(self, name: str, columns: list[str] | None = None) -> pa.Table:
         """All committed rows of a table, in the order of the commits, in the columns that the table has today.
@@ -139,20 +139,21 @@ class Run:
             ConfigError: this run has no such table, or the table no such column.
             StorageError: the run is damaged.
         """
-        files = self._files(name)
+        source = self._source(name)
+        files = self._files(source)
         if files:
             wanted = None if columns is None else names_in_files(name, columns)
             parts = in_parallel(lambda file: read_data_file(self.store, file, wanted), files)
-            promised = self._promised_version(name)
+            promised = self._promised_version(source)
             if other := [version_of(part) for part in parts if promised is not None and version_of(part) != str(promised)]:
-                says = f"a file of {name} says schema version {other[0] or 'none'}, the manifest says {promised}"
+                says = f"a file of {source} says schema version {other[0] or 'none'}, the manifest says {promised}"
                 raise StorageError(says, self.store.uri(), "the run is damaged: restore the files")
             try:
                 fill = self._filled(name, columns)
-                rows = pa.concat_tables([as_today(name, part, fill=fill) for part in parts])
+                rows = pa.concat_tables([as_today(name, part, source=source, fill=fill) for part in parts])
             except pa.ArrowInvalid as error:
-                raise StorageError(f"files of {name} differ in schema: {error}", self.store.uri(), "the run is damaged") from error
-        elif name in self.manifest.tables and name in TABLES_BY_NAME:
+                raise StorageError(f"files of {source} differ in schema: {error}", self.store.uri(), "the run is damaged") from error
+        elif source in self.manifest.tables and name in TABLES_BY_NAME:
             rows = TABLES_BY_NAME[name].schema.empty_table()
         else:
             raise ConfigError(f"no table {name!r}", self.store.uri(), f"it has {', '.join(self.tables())}")
@@ -167,10 +168,11 @@ class Run:
         Raises:
             StorageError: the run is damaged.
         """
-        files = self._files(name)
-        if not files or name not in TABLES_BY_NAME or self._promised_version(name) == TABLES_BY_NAME[name].version:
+        source = self._source(name)
+        files = self._files(source)
+        if not files or name not in TABLES_BY_NAME or self._promised_version(source) == TABLES_BY_NAME[source].version:
             return []
-        return absent(name, read_data_file(self.store, files[0]).column_names)
+        return absent(name, read_data_file(self.store, files[0]).column_names, source=source)
 
     def batches(self, name: str) -> Iterator[pa.Table]:
         """As `table`, for code that can take rows in parts: a run's table is one part, since every file is checked before any is used."""
@@ -193,7 +195,7 @@ class Run:
         return query(self, sql, external_access=external_access)
 
     def files(self, name: str) -> list[str]:
-        """Addresses of a table's committed files, for other tools: `read_parquet([...])` in SQL."""
+        """Addresses of a table's committed files, for other tools: `read_parquet([...])` in SQL. Its rows are as they were written."""
         return [self.store.uri(file.path) for file in self._files(name)]
 
     def failures(self) -> list[LoggedFailure]:
@@ -236,6 +238,13 @@ class Run:
             return []
         declared = TABLES_BY_NAME[name].schema.names
         return declared if columns is None else [column for column in columns if column in declared]
+
+    def _source(self, name: str) -> str:
+        """The table whose files have the rows of a table: the table itself, or the one that it was part of in this run's schema version."""
+        whole = TABLES_BY_NAME[name].part_of if name in TABLES_BY_NAME else None
+        if whole is None or self._files(name):
+            return name
+        return whole if name in parts_inside(whole, self.manifest.tables) else name
 
     def _promised_version(self, table: str) -> int | None:
         """The schema version that the manifest gives a table; None where it gives none, or cannot be read.

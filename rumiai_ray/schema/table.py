@@ -133,6 +133,9 @@ class Table:
     """(column, name it had in older versions) of renamed columns; rows of those versions are read under the names of today."""
     same_since: int | None = None
     """The oldest version whose rows, once read by the names of today, say the same as rows of this version; None where none does."""
+    part_of: str | None = None
+    """The table whose bulky columns these are, in rows of their own under the same key, so that people can read its rows; earlier versions
+    of it had the columns itself. None for a table that is no part of another. See `registry.parts_of`."""
     tracked_as: str | None = None
     """What a box of this table is called in `tracks.label` where the row has no `label` of its own; None where boxes are not linked into
     tracks. A tracked table has the columns of `FRAME` and `box`, a key that ends with the number of the box within its frame, one family

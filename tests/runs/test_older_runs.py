@@ -11,12 +11,16 @@ import tarfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from report_run import plain_rows, write_run
+from rumiai_ray import open_corpus
 from rumiai_ray.cli import app
 from rumiai_ray.cli.exits import Exit
 from rumiai_ray.errors import ConfigError
+from rumiai_ray.runs.older import versions_as_read
 from rumiai_ray.runs.reader import open_run
 from rumiai_ray.schema.registry import TABLES_BY_NAME
 from synthetic_run import RUN_ID
@@ -98,6 +102,34 @@ def test_a_column_that_was_renamed_has_its_name_of_today(older: Path, rumiai: Ca
     with pytest.raises(ConfigError, match="it is called name since version 3"):
         run.table("windows", ["window"])
     assert "schema version" not in rumiai("query", older, "SELECT window_index, name FROM windows")
+
+
+@pytest.mark.parametrize(("name", "part"), [("faces", "face_landmarks"), ("poses", "pose_landmarks"), ("hands", "hand_landmarks")])
+def test_landmarks_that_were_part_of_another_table_are_read_out_of_it(rumiai: Call, tmp_path: Path, name: str, part: str) -> None:
+    older = unpacked(OLDER[-1], tmp_path)
+    run = open_run(older)
+    written = pa.concat_tables([pq.read_table(path) for path in run.files(name)])
+    declared = TABLES_BY_NAME[part].schema
+    assert run.files(part) == []
+    assert run.table(part).select(declared.names).equals(written.select(declared.names))
+    assert run.table(part, ["landmarks"]).equals(written.select(["landmarks"]))
+    assert (run.absent(part), run.absent(name)) == ([], [])
+    assert run.table(name).column_names == TABLES_BY_NAME[name].schema.names
+    said = rumiai("query", older, f"SELECT count(*) AS n FROM {name} JOIN {part} USING (video_key, frame_index)", "--json")  # noqa: S608
+    assert json.loads(said)[0]["n"] >= written.num_rows > 0
+    rumiai("export", older, "--format", "csv", "--to", "csv")
+    assert len((tmp_path / "csv" / f"{part}.csv").read_text(encoding="utf-8").splitlines()) == written.num_rows + 1
+    corpus = open_corpus([older])
+    assert corpus.query(f"SELECT * FROM {part}").num_rows == written.num_rows  # noqa: S608
+    assert corpus.table(part).column_names == declared.names
+    assert corpus.table(name).column_names == TABLES_BY_NAME[name].schema.names
+
+
+def test_tables_whose_rows_say_the_same_are_comparable() -> None:
+    today = {name: TABLES_BY_NAME[name].version for name in ("faces", "face_landmarks", "windows", "words")}
+    assert versions_as_read({"faces": 4, "windows": 2, "words": 1}) == today | {"words": 1}
+    assert versions_as_read({"faces": 2, "windows": 1}) == {"faces": 2, "face_landmarks": 1, "windows": 1}
+    assert versions_as_read({"faces": today["faces"], "of_tomorrow": 7}) == {"faces": today["faces"], "of_tomorrow": 7}
 
 
 def test_the_columns_that_its_schema_version_lacks_are_null_and_named(rumiai: Call, tmp_path: Path) -> None:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from rumiai_ray.runs.reader import Run
 
 OLD_TABLES = (
-    "videos", "analyses", "dead_letter", "faces", "poses", "hands", "gestures", "gaze", "objects", "texts", "speech_segments", "words",
+    "videos", "analyses", "dead_letter", "faces", "face_landmarks", "poses", "pose_landmarks", "hands",
+    "hand_landmarks", "gestures", "gaze", "objects", "texts", "speech_segments", "words",
     "emotions",
 )  # fmt: skip
 """What runs had before the insights."""
