@@ -36,11 +36,11 @@ def annotate(
     from rumiai_ray.runs.find import find_run  # noqa: PLC0415
 
     found = find_run(run, config.out)
-    with found.read_with_todays_columns():
-        length_s: float = find_video(found, video)["duration_s"]
-    with found.read_with_todays_columns(), Progress(console=SafeConsole(stderr=True), transient=True) as progress:
+    with found.read_with_todays_columns() as read:
+        length_s: float = find_video(read, video)["duration_s"]
+    with found.read_with_todays_columns() as read, Progress(console=SafeConsole(stderr=True), transient=True) as progress:
         task = progress.add_task("drawing", total=length_s)
         frames = write(
-            found, video, target, decode_limits(config), source=source, told=lambda time_s: progress.update(task, completed=time_s)
+            read, video, target, decode_limits(config), source=source, told=lambda time_s: progress.update(task, completed=time_s)
         )
     say(f"{frames} frames in {target}")

@@ -10,6 +10,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from rumiai_ray.cli.older import say_absent_in
 from rumiai_ray.cli.options import CsvRaw, with_settings
 from rumiai_ray.cli.query import AsCsv, ExternalAccess, RowsAsJson, Sql, answer, check_one_format
 from rumiai_ray.cli.tables import folding
@@ -101,7 +102,9 @@ def query(  # noqa: PLR0913, PLR0917 -- an option each
     """
     check_one_format(as_csv=as_csv, as_json=as_json)
     corpus = _opened(runs, config, allow_mixed=allow_mixed)
-    answer(corpus.query(sql, external_access=external_access), as_csv=as_csv, csv_raw=csv_raw, as_json=as_json)
+    rows = corpus.query(sql, external_access=external_access)
+    say_absent_in(corpus, sql)
+    answer(rows, as_csv=as_csv, csv_raw=csv_raw, as_json=as_json)
 
 
 @app.command("export")

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from rumiai_ray.cli.older import say_absent
 from rumiai_ray.cli.options import CsvRaw, with_settings
 from rumiai_ray.cli.runs import RunName
 from rumiai_ray.cli.terminal import say
@@ -58,16 +59,17 @@ def export(
     found = find_run(run, config.out)
     if kind is ExportFormat.FEATURE_CSV:
         path = to or Path(f"{found.run_id}-features.csv")
-        with found.read_with_todays_columns():
-            missing = export_features(found, path, raw=csv_raw)
+        with found.read_with_todays_columns() as read:
+            missing = export_features(read, path, raw=csv_raw)
         for table in missing:
             say(f"{table}: not computed in this run, so its columns are missing", err=True)
         say(f"written to {path}", err=True)
         return
     directory = to or Path(f"{found.run_id}-{kind.value}")
     if kind is ExportFormat.JSON:
-        with found.read_with_todays_columns():
-            written = export_json(found, directory)
+        with found.read_with_todays_columns() as read:
+            written = export_json(read, directory)
     else:
+        say_absent(found)
         written = export_tables(found, directory, "csv" if kind is ExportFormat.CSV else "parquet", raw=csv_raw)
     say(f"{len(written)} files under {directory}", err=True)

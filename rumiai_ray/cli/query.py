@@ -10,6 +10,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from rumiai_ray.cli.older import say_absent
 from rumiai_ray.cli.options import CsvRaw, with_settings
 from rumiai_ray.cli.runs import RunName
 from rumiai_ray.cli.tables import folding
@@ -55,7 +56,10 @@ def query(
     from rumiai_ray.runs.find import find_run  # noqa: PLC0415 -- pyarrow's import is not for `--help`
 
     check_one_format(as_csv=as_csv, as_json=as_json)
-    answer(find_run(run, config.out).query(sql, external_access=external_access), as_csv=as_csv, csv_raw=csv_raw, as_json=as_json)
+    found = find_run(run, config.out)
+    rows = found.query(sql, external_access=external_access)
+    say_absent(found, sql)
+    answer(rows, as_csv=as_csv, csv_raw=csv_raw, as_json=as_json)
 
 
 def check_one_format(*, as_csv: bool, as_json: bool) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rumiai_ray.cli.older import say_absent
 from rumiai_ray.cli.options import with_settings
 from rumiai_ray.cli.runs import RunName
 from rumiai_ray.cli.terminal import say
@@ -53,13 +54,14 @@ def report(
     found = find_run(run, config.out)
     store = open_store(config.model_copy(update={"store_remote": None})) if pictures else None
     limits = ReportSize(frames, pages)
-    with found.read_with_todays_columns():
+    with found.read_with_todays_columns() as read:
         if video is not None:
-            path = to or Path(f"{found.run_id}-{file_name(find_video(found, video)['entry_id'])}.html")
-            write_video(found, video, path, store, limits)
+            path = to or Path(f"{found.run_id}-{file_name(find_video(read, video)['entry_id'])}.html")
+            write_video(read, video, path, store, limits)
         else:
             path = (to or Path(f"{found.run_id}-report")) / INDEX
-            write_report(found, path.parent, store, limits, told=lambda name: say(name, err=True))
+            write_report(read, path.parent, store, limits, told=lambda name: say(name, err=True))
+    say_absent(found)
     if store is not None and (hint := _where_the_frames_are(found, store)):
         say(hint, err=True)
     say(f"open {path}")

@@ -81,11 +81,11 @@ def show(
 
         print_failures(found, as_json=json)
     elif json or export_json is None:
-        with found.read_with_todays_columns():
-            (print_json if json else print_tables)(found)
+        with found.read_with_todays_columns() as read:
+            (print_json if json else print_tables)(read)
     if export_json is not None:
-        with found.read_with_todays_columns():
-            written = export(found, export_json)
+        with found.read_with_todays_columns() as read:
+            written = export(read, export_json)
         say(f"{len(written)} documents under {export_json}", err=True)
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from rumiai_ray.errors import StorageError
+from rumiai_ray.runs.older import parts_inside
 from rumiai_ray.storage import in_parallel
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ class CorpusFile:
     """One committed data file of a table."""
 
     uri: str
+    table: str
+    """The table that it was written for; a part of that table may be read from it, too."""
     version: int | None
     """Schema version of the table in the file's run; None where the run's manifest does not name the table."""
     record: int
@@ -77,7 +80,7 @@ class Files:
     """Every committed data file of the runs."""
 
     parts: Mapping[str, tuple[CorpusFile, ...]]
-    """By table, in the order of the commits."""
+    """By table, in the order of the commits. A part of a table has the files of that table's older versions, too."""
 
     @classmethod
     def of(cls, runs: Sequence[Run]) -> Files:
@@ -95,6 +98,7 @@ class Files:
                     version = run.manifest.tables.get(file.table)
                     part = CorpusFile(
                         uri=run.store.uri(file.path),
+                        table=file.table,
                         version=version,
                         record=record_number,
                         number=next(numbers),
@@ -103,7 +107,8 @@ class Files:
                         size_bytes=file.size_bytes,
                         on_disk=run.store.on_disk,
                     )
-                    parts[file.table].append(part)
+                    for table in (file.table, *parts_inside(file.table, run.manifest.tables)):
+                        parts[table].append(part)
         return cls({table: tuple(found) for table, found in parts.items()})
 
     def uris(self, *tables: str) -> list[str]:
@@ -120,9 +125,9 @@ def _by_commit(runs: Sequence[Run]) -> list[tuple[int, CommitRecord]]:
 
 def by_version(parts: Iterable[CorpusFile]) -> list[list[CorpusFile]]:
     """The parts that one plain `read_parquet` can read together, the latest version first."""
-    versions: dict[int, list[CorpusFile]] = defaultdict(list)
+    versions: dict[tuple[int, str], list[CorpusFile]] = defaultdict(list)
     for part in parts:
-        versions[-1 if part.version is None else part.version].append(part)
+        versions[-1 if part.version is None else part.version, part.table].append(part)
     return [versions[version] for version in sorted(versions, reverse=True)]
 
 
@@ -142,6 +147,16 @@ def read_parquet(parts: Sequence[CorpusFile], *, tagged: bool = False) -> str:
     tags = f", filename = '{FILE}', file_row_number = true" if tagged else ""
     # DuckDB would take directories named like `label=cat` for columns, in place of the files' own.
     return f"read_parquet([{listed}], hive_partitioning = false{tags})"
+
+
+def written_columns(database: duckdb.DuckDBPyConnection, version: Sequence[CorpusFile]) -> list[str]:
+    """The columns of files of one schema version.
+
+    Raises:
+        StorageError: a file on a disk is not what was committed.
+        duckdb.Error: a file cannot be read.
+    """
+    return database.sql(f"SELECT * FROM {read_parquet(version[:1])}").columns  # noqa: S608 -- names of files, quoted
 
 
 def listed(parts: Sequence[CorpusFile]) -> pa.Table:

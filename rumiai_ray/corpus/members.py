@@ -11,6 +11,7 @@ from rumiai_ray.errors import ConfigError
 from rumiai_ray.provenance import result_packages
 from rumiai_ray.runs.find import find_run, list_runs, run_or_damaged
 from rumiai_ray.runs.fingerprint import differences
+from rumiai_ray.runs.older import versions_as_read
 from rumiai_ray.runs.reader import run_at
 from rumiai_ray.storage import Store, in_parallel
 
@@ -104,7 +105,8 @@ def comparable_parts(manifest: RunManifest) -> dict[str, object]:
         }
         for model in manifest.models
     }
-    return {"models": models, "sampling": parts["sampling"], "settings": parts["result_settings"], "tables": manifest.tables}
+    tables = versions_as_read(manifest.tables)
+    return {"models": models, "sampling": parts["sampling"], "settings": parts["result_settings"], "tables": tables}
 
 
 def noted_parts(manifest: RunManifest) -> dict[str, object]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,15 +10,16 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from rumiai_ray.corpus.choice import ENTRIES, choose
-from rumiai_ray.corpus.files import Files, identifier, quoted
+from rumiai_ray.corpus.files import Files, by_version, identifier, quoted, written_columns
 from rumiai_ray.corpus.members import check_comparable, find_runs
 from rumiai_ray.corpus.runs_table import RUNS, runs_table
 from rumiai_ray.corpus.runs_table import SCHEMA as RUNS_SCHEMA
 from rumiai_ray.corpus.summary import NEEDS, SUMMARY, summary_sql
-from rumiai_ray.corpus.views import define, files_table, prepare
+from rumiai_ray.corpus.views import define, files_table, is_of_today, prepare
 from rumiai_ray.errors import ConfigError, StorageError
 from rumiai_ray.runs.datafile import unlike_any_time
-from rumiai_ray.runs.views import CLOSED, NO_DOWNLOADS, package
+from rumiai_ray.runs.older import absent, versions_as_read
+from rumiai_ray.runs.views import CLOSED, NO_DOWNLOADS, named_in, package
 from rumiai_ray.schema.registry import TABLES_BY_NAME
 
 if TYPE_CHECKING:
@@ -79,8 +79,25 @@ class Corpus:
 
     def tables(self) -> list[str]:
         """Names of the tables. Of a table that this release does not know, only rows tell the columns: without rows there is none."""
-        known = {name for run in self.runs for name in run.manifest.tables if name in TABLES_BY_NAME}
+        known = {name for run in self.runs for name in versions_as_read(run.manifest.tables) if name in TABLES_BY_NAME}
         return sorted({ENTRIES, RUNS, SUMMARY, *self._files.parts, *known})
+
+    def absent(self, name: str) -> dict[int | None, list[str]]:
+        """By schema version, the columns of a table that are null in rows of that version, which lacks them.
+
+        Raises:
+            ConfigError: DuckDB is not installed.
+            StorageError: a run is damaged.
+        """
+        if (table := files_table(name)) not in TABLES_BY_NAME:
+            return {}
+        with self._database(self._files.uris(table)) as database:
+            lacking = {
+                version[0].version: absent(table, written_columns(database, version), source=version[0].table)
+                for version in by_version(self._files.parts.get(table, ()))
+                if not is_of_today(table, version)
+            }
+        return {version: columns for version, columns in lacking.items() if columns}
 
     def table(self, name: str, columns: list[str] | None = None) -> pa.Table:
         """All rows of a table that count, in no particular order.
@@ -128,10 +145,9 @@ class Corpus:
     @contextmanager
     def _answered(self, sql: str, *, external_access: bool = False) -> Iterator[duckdb.DuckDBPyRelation]:
         """The answer to a statement, while the database is open that gives it."""
-        words = {word.lower() for word in re.findall(r"\w+", sql)}
         tables = self.tables()
         # `SHOW TABLES` names none and means all.
-        names = [name for name in tables if name in words] or tables
+        names = named_in(sql, tables) or tables
         if SUMMARY in names:
             names = list(dict.fromkeys([*NEEDS, *names]))
         paths = self._files.uris(*map(files_table, names))

@@ -14,7 +14,7 @@ _OF_SOURCE = (
     *("title", "author", "hashtags", "source_url", "uploaded_at", "view_count", "like_count", "comment_count", "share_count"),
     *("duration_s", "width_px", "height_px", "loudness_lufs"),
 )
-_NAMING = {"run_id", "video_key", "window_index", "window", "not_measured"}
+_NAMING = {"run_id", "video_key", "window_index", "name", "not_measured"}
 """Columns of `windows` that are no figures."""
 
 
@@ -25,7 +25,7 @@ def summary_sql() -> str:
     windows = (HOOK, CLOSING, WHOLE)
     columns = ", ".join(f"of_{window}.{name} AS {window}_{name}" for window in windows for name in figures)
     joins = "\n".join(
-        f"LEFT JOIN (SELECT * FROM {WINDOWS.name} WHERE \"window\" = '{window}') AS of_{window} USING (video_key)"  # noqa: S608
+        f"LEFT JOIN (SELECT * FROM {WINDOWS.name} WHERE name = '{window}') AS of_{window} USING (video_key)"  # noqa: S608
         for window in windows
     )
     return f"""

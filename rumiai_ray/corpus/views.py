@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from rumiai_ray.corpus.choice import BY_ENTRY, ENTRIES, family_of, tracked_by
-from rumiai_ray.corpus.files import FILE, by_version, identifier, listed, load, quoted, read_parquet, united
+from rumiai_ray.corpus.files import FILE, by_version, identifier, listed, load, quoted, read_parquet, united, written_columns
+from rumiai_ray.runs.older import names_of_today
 from rumiai_ray.schema.registry import TABLES_BY_NAME
 from rumiai_ray.schema.run import ANALYSES, DEAD_LETTER, VIDEOS
 from rumiai_ray.schema.tracks import TRACKS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import duckdb
 
     from rumiai_ray.corpus.choice import CorpusChoice
@@ -25,6 +28,12 @@ SCHEMA = "corpus"
 def files_table(table: str) -> str:
     """The table of runs in whose files the rows of a table of the corpus are."""
     return VIDEOS.name if table == ENTRIES else table
+
+
+def is_of_today(table: str, version: Sequence[CorpusFile]) -> bool:
+    """Whether files of one schema version have the columns of today's table; so they are taken for a table this release does not know."""
+    declared = TABLES_BY_NAME.get(table)
+    return declared is None or (version[0].table == table and version[0].version == declared.version)
 
 
 def prepare(database: duckdb.DuckDBPyConnection, choice: CorpusChoice) -> None:
@@ -46,10 +55,13 @@ def define(database: duckdb.DuckDBPyConnection, table: str, files: Files, choice
     whole = [part for part in parts if kept[part].whole]
     filtered = [part for part in parts if kept[part].some and not kept[part].whole]
     selects = [_no_rows(database, table, parts)]
-    selects += [f"SELECT * FROM {read_parquet(version)}" for version in by_version(whole)]  # noqa: S608 -- names of files, quoted
+    selects += [
+        f"SELECT {_columns(database, table, version)} FROM {read_parquet(version)}"  # noqa: S608 -- names of columns and files, quoted
+        for version in by_version(whole)
+    ]
     if filtered:
         load(database, f"{SCHEMA}.{table}_files", listed(filtered))
-        selects += [_filtered(table, version) for version in by_version(filtered)]
+        selects += [_filtered(table, version, _columns(database, table, version)) for version in by_version(filtered)]
     database.execute(f"CREATE VIEW {identifier(table)} AS {united(selects)}")
 
 
@@ -69,9 +81,18 @@ def _as_duckdb_reads(kind: pa.DataType) -> pa.DataType:
     return pa.list_(kind.value_type) if isinstance(kind, pa.FixedSizeListType) else kind
 
 
-def _filtered(table: str, version: list[CorpusFile]) -> str:
-    """The SQL that gives the rows that count of files of one schema version, each of which has others, too."""
-    rows = f"SELECT * EXCLUDE ({FILE}, file_row_number) FROM {read_parquet(version, tagged=True)}"  # noqa: S608 -- names of files, quoted
+def _columns(database: duckdb.DuckDBPyConnection, table: str, version: list[CorpusFile]) -> str:
+    """The SQL that names the columns of files of one schema version by their names of today."""
+    if is_of_today(files_table(table), version):
+        return "*"
+    names = names_of_today(files_table(table), written_columns(database, version), source=version[0].table)
+    return ", ".join(f"{identifier(name)} AS {identifier(today)}" for today, name in names.items())
+
+
+def _filtered(table: str, version: list[CorpusFile], columns: str) -> str:
+    """The SQL that gives some columns of the rows that count, of files of one schema version, each of which has other rows, too."""
+    own = f"* EXCLUDE ({FILE}, file_row_number)" if columns == "*" else columns
+    rows = f"SELECT {own} FROM {read_parquet(version, tagged=True)}"  # noqa: S608 -- names of columns and files, quoted
     places = f"{SCHEMA}.{table}_files"
     if table in BY_ENTRY:
         chosen = "dead" if table == DEAD_LETTER.name else "entries"

@@ -50,7 +50,7 @@ def windows(derived: Derived, thresholds: Thresholds) -> list[Row]:
     return [
         {
             "window_index": number,
-            "window": name,
+            "name": name,
             "start_s": start_s,
             "end_s": end_s,
             **_people(derived, start_s, end_s),

@@ -30,13 +30,20 @@ LAYERS = {"objects": "objects", "faces": "faces and expression", "poses": "poses
 
 DRAWN = {
     "objects": ("object_index", "label", "confidence", "x1", "y1", "x2", "y2"),
-    "faces": ("face_index", "x1", "y1", "x2", "y2", "landmarks"),
-    "poses": ("landmarks", "visibility"),
-    "hands": ("landmarks",),
+    "faces": ("face_index", "x1", "y1", "x2", "y2"),
+    "poses": ("pose_index",),
+    "hands": ("hand_index",),
     "texts": ("text", "polygon", "x1", "y1", "x2", "y2"),
     "emotions": ("dominant_emotion", "x1", "y1", "x2", "y2"),
 }
 """The columns that are drawn, by table; `frame_index` and `time_s` come with all of them."""
+
+LANDMARKS = {
+    "faces": ("face_landmarks", ("face_index", "landmarks")),
+    "poses": ("pose_landmarks", ("pose_index", "landmarks", "visibility")),
+    "hands": ("hand_landmarks", ("hand_index", "landmarks")),
+}
+"""The part of a drawn table whose columns are drawn with its rows, and these columns; the first numbers the rows within a frame."""
 
 _VISIBLE = 0.5
 """A pose's landmark below this is hidden or outside: `poses` itself counts its box so."""
@@ -47,7 +54,7 @@ _LABEL_CHARACTERS = 40
 
 @dataclass(frozen=True)
 class FrameRows:
-    """What was found in one sampled frame, rows of the tables that are named."""
+    """What was found in one sampled frame, rows of the tables that are named; those of faces, poses and hands with their landmarks."""
 
     objects: list[dict[str, Any]] = field(default_factory=list)
     faces: list[dict[str, Any]] = field(default_factory=list)
@@ -97,6 +104,7 @@ class FramePainter:
         return annotator.annotate(scene, self._detections(rows, layer)) if rows else scene
 
     def _edges(self, scene: Any, layer: str, rows: Sequence[Row], edges: Edges, visibility: str | None = None) -> Any:
+        rows = [row for row in rows if "landmarks" in row]
         if not rows:
             return scene
         xy = np.stack([np.asarray(row["landmarks"], dtype=np.float32).reshape(-1, 3)[:, :2] * self._scale for row in rows])

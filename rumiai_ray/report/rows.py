@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow.compute as pc
 
-from rumiai_ray.report.draw import DRAWN, FrameRows
+from rumiai_ray.report.draw import DRAWN, LANDMARKS, FrameRows
 from rumiai_ray.schema.registry import TABLES_BY_NAME, made_by
 from rumiai_ray.schema.run import Status
 
@@ -81,13 +81,22 @@ class RunRows:
         """What is drawn on a video's sampled frames, by `frame_index`."""
         frames: dict[int, FrameRows] = defaultdict(FrameRows)
         for table, columns in DRAWN.items():
-            for row in self._rows(table, key, columns):
+            for row in self._with_landmarks(table, key, self._rows(table, key, columns)):
                 getattr(frames[row["frame_index"]], table).append(row)
         return dict(frames)
 
     def times_s(self, key: str) -> dict[int, float]:
         """When sampled frames are shown, as far as any row says so, by `frame_index`."""
         return {row["frame_index"]: row["time_s"] for table in DRAWN for row in self._rows(table, key, ())}
+
+    def _with_landmarks(self, table: str, key: str, rows: list[Row]) -> list[Row]:
+        """Drawn rows of a video, each with what is drawn of its part of the table."""
+        if table not in LANDMARKS:
+            return rows
+        part, columns = LANDMARKS[table]
+        number = columns[0]
+        landmarks = {(row["frame_index"], row[number]): row for row in self._rows(part, key, columns)}
+        return [row | landmarks.get((row["frame_index"], row[number]), {}) for row in rows]
 
     def _rows(self, table: str, key: str, drawn: Sequence[str] | None = None) -> list[Row]:
         """The rows of a video; `drawn` names columns wanted beside frame and time, where not all but the bulky ones are."""

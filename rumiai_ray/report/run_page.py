@@ -204,7 +204,7 @@ def _charts(rows: RunRows) -> list[Bars]:
     else:
         charts.append(Bars("person framing", missing=NOT_COMPUTED))
     if "windows" in rows.known:
-        whole = [row for key in keys for row in rows.found("windows", key) if row["window"] == "video"]
+        whole = [row for key in keys for row in rows.found("windows", key) if row["name"] == "video"]
         spoken = [row["words_per_minute"] for row in whole if row["words_per_minute"] is not None]
         charts.append(histogram("words per minute", spoken, "", of=len(whole)))
         cuts = [row["cuts_per_minute"] for row in whole if row["cuts_per_minute"] is not None]

@@ -30,7 +30,7 @@ MAIN_FIGURES = (
 )  # fmt: skip
 """The figures of `windows` that are shown first; the others are one click away."""
 
-_NAMING = {"run_id", "video_key", "window", "window_index", "start_s", "end_s", "not_measured"}
+_NAMING = {"run_id", "video_key", "name", "window_index", "start_s", "end_s", "not_measured"}
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def video_page(rows: RunRows, video: Row, store: FrameStore | None, most_frames:
         texts=_texts(rows, key),
         framing=tuple(_figures("person_framing", framing, analyses)),
         framing_missing=framing.missing or (None if framing else NOT_COMPUTED),
-        windows=tuple(row["window"].replace("_", " ") for row in windows),
+        windows=tuple(row["name"].replace("_", " ") for row in windows),
         figures=tuple(figure for figure in figures if figure.name in map(in_words, MAIN_FIGURES)),
         more_figures=tuple(figure for figure in figures if figure.name not in map(in_words, MAIN_FIGURES)),
         windows_missing=windows.missing or (None if windows else NOT_COMPUTED),

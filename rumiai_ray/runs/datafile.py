@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from rumiai_ray.errors import StorageError
 from rumiai_ray.schema import SchemaError, Table
-from rumiai_ray.schema.registry import TABLES_BY_NAME
+from rumiai_ray.schema.registry import TABLES_BY_NAME, parts_of
 from rumiai_ray.schema.table import immeasurable
 from rumiai_ray.storage import Store
 
@@ -131,6 +131,18 @@ def read_data_file(run: Store, facts: DataFile, columns: list[str] | None = None
     return rows
 
 
+def field_of_today(table: Table, name: str) -> "pa.Field[pa.DataType] | None":
+    """The column that a column of a file of `table` is read as, whatever version the file is of; None where this release reads it as none.
+
+    It may be a column of a part of the table.
+    """
+    declared = stored_schema(table)
+    today = next((today for today, former in table.formerly if former == name and former not in declared.names), name)
+    if today in declared.names:
+        return declared.field(today)
+    return next((stored_schema(part).field(name) for part in parts_of(table.name) if name in part.schema.names), None)
+
+
 def version_of(rows: pa.Table) -> str:
     """The schema version that a file says its rows are of; "" where it says none."""
     return (rows.schema.metadata or {}).get(b"version", b"").decode(errors="replace")
@@ -149,7 +161,7 @@ def _unlike_its_table(name: str, rows: pa.Table, columns: list[str] | None) -> s
     declared = stored_schema(table)
     if version_of(rows) != str(table.version):
         for field in rows.schema:
-            today = declared.field(field.name) if field.name in declared.names else field
+            today = field_of_today(table, field.name) or field
             if not field.type.equals(today.type):
                 return f"its column {field.name!r} is {field.type}, this release reads {today.type}"
             if not today.nullable and rows[field.name].null_count:

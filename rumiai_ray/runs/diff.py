@@ -117,6 +117,7 @@ def compare_runs(before: Run, after: Run, *, tolerance: float = TOLERANCE, examp
     Raises:
         StorageError: a run is damaged.
     """
+    before, after = before.unfilled(), after.unfilled()
     names = [set(run.tables()) for run in (before, after)]
     videos: list[set[Any]] = [set(run.table("videos", ["video_key"])["video_key"].to_pylist()) for run in (before, after)]
     both = pa.array(sorted(videos[0] & videos[1]), pa.string())

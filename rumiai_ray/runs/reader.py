@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,6 +16,7 @@ from rumiai_ray.runs.commits import Log, read_log
 from rumiai_ray.runs.datafile import read_data_file, version_of
 from rumiai_ray.runs.failure_log import read_failures
 from rumiai_ray.runs.manifest import RunManifest
+from rumiai_ray.runs.older import absent, as_today, names_in_files, parts_inside, versions_as_read
 from rumiai_ray.runs.verify import problems
 from rumiai_ray.runs.views import query, to_duckdb, to_pandas, to_polars
 from rumiai_ray.runs.writer import MANIFEST
@@ -66,6 +67,8 @@ class Run:
     store: Store
     """The run's directory."""
     run_id: str
+    fills_absent: bool = True
+    """Whether a column that the run's schema version lacks is null in its tables; else they lack it, too."""
 
     @cached_property
     def manifest(self) -> RunManifest:
@@ -120,12 +123,13 @@ class Run:
 
     def tables(self) -> list[str]:
         """Names of the tables this run can have, with rows or without."""
-        return sorted(self.manifest.tables.keys() | {file.table for file in self._files()})
+        return sorted(versions_as_read(self.manifest.tables).keys() | {file.table for file in self._files()})
 
     def table(self, name: str, columns: list[str] | None = None) -> pa.Table:
-        """All committed rows of a table, in the order of the commits, in the schema the run was written in.
+        """All committed rows of a table, in the order of the commits, in the columns that the table has today.
 
-        Every file is checked against its record's digest on the way.
+        Rows of an older schema version are read by the names of today; columns that it lacks are null (`absent` names them), and columns
+        that only it has come last. Every file is checked against its record's digest on the way.
 
         Args:
             name: the table.
@@ -135,18 +139,21 @@ class Run:
             ConfigError: this run has no such table, or the table no such column.
             StorageError: the run is damaged.
         """
-        files = self._files(name)
+        source = self._source(name)
+        files = self._files(source)
         if files:
-            parts = in_parallel(lambda file: read_data_file(self.store, file, columns), files)
-            promised = self._promised_version(name)
+            wanted = None if columns is None else names_in_files(name, columns)
+            parts = in_parallel(lambda file: read_data_file(self.store, file, wanted), files)
+            promised = self._promised_version(source)
             if other := [version_of(part) for part in parts if promised is not None and version_of(part) != str(promised)]:
-                says = f"a file of {name} says schema version {other[0] or 'none'}, the manifest says {promised}"
+                says = f"a file of {source} says schema version {other[0] or 'none'}, the manifest says {promised}"
                 raise StorageError(says, self.store.uri(), "the run is damaged: restore the files")
             try:
-                rows = pa.concat_tables(parts)
+                fill = self._filled(name, columns)
+                rows = pa.concat_tables([as_today(name, part, source=source, fill=fill) for part in parts])
             except pa.ArrowInvalid as error:
-                raise StorageError(f"files of {name} differ in schema: {error}", self.store.uri(), "the run is damaged") from error
-        elif name in self.manifest.tables and name in TABLES_BY_NAME:
+                raise StorageError(f"files of {source} differ in schema: {error}", self.store.uri(), "the run is damaged") from error
+        elif source in self.manifest.tables and name in TABLES_BY_NAME:
             rows = TABLES_BY_NAME[name].schema.empty_table()
         else:
             raise ConfigError(f"no table {name!r}", self.store.uri(), f"it has {', '.join(self.tables())}")
@@ -154,6 +161,18 @@ class Run:
         if missing:
             raise ConfigError(f"table {name} has no column {missing[0]!r}", self.store.uri(), _about_column(name, missing[0]))
         return rows.select(columns) if columns is not None else rows
+
+    def absent(self, name: str) -> list[str]:
+        """The columns of a table that are null because the run's schema version lacks them; none where the table has no rows.
+
+        Raises:
+            StorageError: the run is damaged.
+        """
+        source = self._source(name)
+        files = self._files(source)
+        if not files or name not in TABLES_BY_NAME or self._promised_version(source) == TABLES_BY_NAME[source].version:
+            return []
+        return absent(name, read_data_file(self.store, files[0]).column_names, source=source)
 
     def batches(self, name: str) -> Iterator[pa.Table]:
         """As `table`, for code that can take rows in parts: a run's table is one part, since every file is checked before any is used."""
@@ -176,7 +195,7 @@ class Run:
         return query(self, sql, external_access=external_access)
 
     def files(self, name: str) -> list[str]:
-        """Addresses of a table's committed files, for other tools: `read_parquet([...])` in SQL."""
+        """Addresses of a table's committed files, for other tools: `read_parquet([...])` in SQL. Its rows are as they were written."""
         return [self.store.uri(file.path) for file in self._files(name)]
 
     def failures(self) -> list[LoggedFailure]:
@@ -187,21 +206,45 @@ class Run:
         """Everything that is wrong with the run, in words; nothing for a sound one. Reads every committed byte."""
         return problems(self)
 
+    def unfilled(self) -> Run:
+        """The same run, whose tables lack the columns that its schema version lacks: for code to which null means "not measured"."""
+        other = replace(self, fills_absent=False)
+        # Manifest and log need not be read again.
+        vars(other).update({name: value for name, value in vars(self).items() if name in {"manifest", "log"}})
+        return other
+
     @contextmanager
-    def read_with_todays_columns(self) -> Iterator[None]:
-        """For code that reads this run by the columns of today's tables, which a run of another schema version need not have.
+    def read_with_todays_columns(self) -> Iterator[Run]:
+        """For code that reads a run by the columns of today's tables, which a run of another schema version need not have.
+
+        Yields:
+            The run for that code to read, `unfilled`.
 
         Raises:
             ConfigError: the code asked for a column that such a table lacks; the message names the column.
         """
         try:
-            yield
+            yield self.unfilled()
         except KeyError as error:
             versions = self.manifest.tables
             if all(TABLES_BY_NAME[name].version == version for name, version in versions.items() if name in TABLES_BY_NAME):
                 raise
             what = f"its tables lack {error.args[0]!r}, or hold another value than this release knows"
             raise ConfigError(what, self.store.uri(), "this run was written in another schema version; `query` reads it") from error
+
+    def _filled(self, name: str, columns: list[str] | None) -> list[str]:
+        """The columns of a table that are null where a file of an older version lacks them."""
+        if not self.fills_absent or name not in TABLES_BY_NAME:
+            return []
+        declared = TABLES_BY_NAME[name].schema.names
+        return declared if columns is None else [column for column in columns if column in declared]
+
+    def _source(self, name: str) -> str:
+        """The table whose files have the rows of a table: the table itself, or the one that it was part of in this run's schema version."""
+        whole = TABLES_BY_NAME[name].part_of if name in TABLES_BY_NAME else None
+        if whole is None or self._files(name):
+            return name
+        return whole if name in parts_inside(whole, self.manifest.tables) else name
 
     def _promised_version(self, table: str) -> int | None:
         """The schema version that the manifest gives a table; None where it gives none, or cannot be read.
@@ -259,5 +302,7 @@ def _about_column(table: str, column: str) -> str:
     today = TABLES_BY_NAME[table].schema.names if table in TABLES_BY_NAME else []
     if column in today or not today:
         return "this run was written in another schema version"
+    if renamed := [name for name, former in TABLES_BY_NAME[table].formerly if former == column]:
+        return f"it is called {renamed[0]} since version {TABLES_BY_NAME[table].version} of the table"
     near = get_close_matches(column, today, n=3)
     return f"did you mean {', '.join(near)}?" if near else f"`rumiai-ray schema {table}` lists its columns"

@@ -69,9 +69,8 @@ def query(run: RunTables, sql: str, *, external_access: bool = False) -> pa.Tabl
     """
     errors = package("duckdb", "duckdb").Error
     tables = run.tables()
-    words = {word.lower() for word in re.findall(r"\w+", sql)}
     # `SHOW TABLES` names none and means all.
-    with to_duckdb(run, [name for name in tables if name in words] or tables) as database:
+    with to_duckdb(run, named_in(sql, tables) or tables) as database:
         try:
             for statement in () if external_access else CLOSED:
                 database.execute(statement)
@@ -82,6 +81,12 @@ def query(run: RunTables, sql: str, *, external_access: bool = False) -> pa.Tabl
         except errors as error:
             raise ConfigError(f"DuckDB: {error}", run.run_id, f"the tables are {', '.join(tables)}") from error
     return rows
+
+
+def named_in(sql: str, tables: Iterable[str]) -> list[str]:
+    """Those of some tables whose names stand in an SQL statement."""
+    words = {word.lower() for word in re.findall(r"\w+", sql)}
+    return [name for name in tables if name in words]
 
 
 def package(name: str, extra: str) -> Any:

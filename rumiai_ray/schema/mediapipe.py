@@ -1,4 +1,8 @@
-"""Tables of the MediaPipe family: faces, poses, hands, gestures, gaze."""
+"""Tables of the MediaPipe family: faces, poses, hands, gestures, gaze.
+
+The numbers that only pictures and models read, landmarks above all, have tables of their own (`part_of`), so that a row of `faces`, `poses`
+or `hands` can be read by people.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +24,7 @@ BLENDSHAPES = (
     "mouthRollLower", "mouthRollUpper", "mouthShrugLower", "mouthShrugUpper", "mouthSmileLeft", "mouthSmileRight",
     "mouthStretchLeft", "mouthStretchRight", "mouthUpperUpLeft", "mouthUpperUpRight", "noseSneerLeft", "noseSneerRight",
 )  # fmt: skip
-"""The 52 blendshape names in the order of `faces.blendshapes` (MediaPipe's face_landmarker bundle)."""
+"""The 52 blendshape names in the order of `face_landmarks.blendshapes` (MediaPipe's face_landmarker bundle)."""
 
 LOOKS = ("full_frame", "pose_head_crop", "tile")
 """How a face was found, the values of `faces.found_by`: in the whole frame, on a crop around a pose's head, or, in a group, on one of
@@ -47,13 +51,14 @@ def _world(count: int, of: str) -> pa.Field[pa.DataType]:
     )
 
 
+_POSE_INDEX = column("pose_index", pa.int16(), "The pose's number within its frame.", range_="0..")
 _FACE_INDEX = column("face_index", pa.int16(), "The face's number within its frame, largest face first.", range_="0..")
 _HAND_INDEX = column("hand_index", pa.int16(), "The hand's number within its frame.", range_="0..")
 _HANDEDNESS = column("handedness", pa.string(), "The person's own left or right hand, image not mirrored.", range_="left|right")
 
 FACES = Table(
     "faces",
-    4,
+    5,
     "One face in one sampled frame.",
     (
         *FRAME,
@@ -63,6 +68,21 @@ FACES = Table(
             "height_share", pa.float32(), "Height of the box over that of the picture without bars or background around it.", range_="0..1"
         ),
         column("found_by", pa.string(), "Which look found the face.", range_="|".join(LOOKS)),
+    ),
+    (track_id("face"),),
+    key=("video_key", "frame_index", "face_index"),
+    made_by=("mediapipe",),
+    same_since=4,
+    tracked_as="face",
+)
+
+LANDMARKS_OF_FACES = Table(
+    "face_landmarks",
+    1,
+    "The landmarks of one face of `faces`.",
+    (
+        *FRAME,
+        _FACE_INDEX,
         _points(FACE_LANDMARKS, "face mesh", "source pixels after rotation"),
         column(
             "blendshapes", pa.list_(pa.float32(), len(BLENDSHAPES)),
@@ -70,20 +90,19 @@ FACES = Table(
         ),
         column("head_transform", pa.list_(pa.float32(), 16), "4×4 matrix from the canonical face to the camera, row by row.", unit="cm"),
     ),
-    (track_id("face"),),
-    key=("video_key", "frame_index", "face_index"),
+    key=FACES.key,
     made_by=("mediapipe",),
     bulky=("landmarks", "blendshapes", "head_transform"),
-    tracked_as="face",
+    part_of="faces",
 )  # fmt: skip
 
 POSES = Table(
     "poses",
-    2,
+    3,
     "One person's pose in one sampled frame.",
     (
         *FRAME,
-        column("pose_index", pa.int16(), "The pose's number within its frame.", range_="0.."),
+        _POSE_INDEX,
         *box("person, hull of the landmarks with visibility ≥ 0.5, of all where there is none"),
         column(
             "seen_to",
@@ -98,19 +117,33 @@ POSES = Table(
             "Height of the whole person, told from nose and ankles, over that of this picture.",
             range_="0..1",
         ),
+    ),
+    key=("video_key", "frame_index", "pose_index"),
+    made_by=("mediapipe",),
+    same_since=2,
+)
+
+LANDMARKS_OF_POSES = Table(
+    "pose_landmarks",
+    1,
+    "The landmarks of one pose of `poses`.",
+    (
+        *FRAME,
+        _POSE_INDEX,
         _points(POSE_LANDMARKS, "pose", "source pixels after rotation; may lie outside the picture"),
         _world(POSE_LANDMARKS, "hip"),
         column("visibility", pa.list_(pa.float32(), POSE_LANDMARKS), "Per landmark: in the picture and not hidden.", range_="0..1"),
         column("presence", pa.list_(pa.float32(), POSE_LANDMARKS), "Per landmark: within the picture.", range_="0..1"),
     ),
-    key=("video_key", "frame_index", "pose_index"),
+    key=POSES.key,
     made_by=("mediapipe",),
     bulky=("landmarks", "world_landmarks", "visibility", "presence"),
+    part_of="poses",
 )
 
 HANDS = Table(
     "hands",
-    1,
+    2,
     "One hand in one sampled frame.",
     (
         *FRAME,
@@ -118,12 +151,26 @@ HANDS = Table(
         _HANDEDNESS,
         column("handedness_confidence", pa.float32(), "Confidence of the handedness.", range_="0..1"),
         *box("hand, hull of its landmarks"),
-        _points(HAND_LANDMARKS, "hand", "source pixels after rotation"),
-        _world(HAND_LANDMARKS, "hand"),
     ),
     key=("video_key", "frame_index", "hand_index"),
     made_by=("mediapipe",),
+    same_since=1,
+)
+
+LANDMARKS_OF_HANDS = Table(
+    "hand_landmarks",
+    1,
+    "The landmarks of one hand of `hands`.",
+    (
+        *FRAME,
+        _HAND_INDEX,
+        _points(HAND_LANDMARKS, "hand", "source pixels after rotation"),
+        _world(HAND_LANDMARKS, "hand"),
+    ),
+    key=HANDS.key,
+    made_by=("mediapipe",),
     bulky=("landmarks", "world_landmarks"),
+    part_of="hands",
 )
 
 GESTURES = Table(
@@ -173,13 +220,13 @@ GAZE = Table(
         column(
             "head_yaw_deg",
             pa.float32(),
-            "Head turn against the line of sight, from `faces.head_transform`, positive to the picture's right.",
+            "Head turn against the line of sight, from `face_landmarks.head_transform`, positive to the picture's right.",
             unit="°",
         ),
         column(
             "head_pitch_deg",
             pa.float32(),
-            "Head nod against the line of sight, from `faces.head_transform`, positive downwards.",
+            "Head nod against the line of sight, from `face_landmarks.head_transform`, positive downwards.",
             unit="°",
         ),
         column(
@@ -223,4 +270,4 @@ GAZE = Table(
     made_by=("mediapipe",),
 )
 
-TABLES = (FACES, POSES, HANDS, GESTURES, GAZE)
+TABLES = (FACES, LANDMARKS_OF_FACES, POSES, LANDMARKS_OF_POSES, HANDS, LANDMARKS_OF_HANDS, GESTURES, GAZE)

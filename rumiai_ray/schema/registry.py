@@ -47,6 +47,11 @@ TRACKED: Mapping[str, Table] = {name: table for name, table in TABLES_BY_NAME.it
 """The tables whose boxes are linked into tracks."""
 
 
+def parts_of(table: str) -> tuple[Table, ...]:
+    """The tables that hold the bulky columns of `table`."""
+    return tuple(part for part in TABLES_BY_NAME.values() if part.part_of == table)
+
+
 def natural_key(table: str) -> tuple[str, ...]:
     """The columns that name a row of `table`; `video_key` alone, to which the row's place is added, for a table of another version."""
     return TABLES_BY_NAME[table].key if table in TABLES_BY_NAME else ("video_key",)

@@ -197,7 +197,7 @@ ANALYSES = Table(
             "null where none of these.",
             nullable=True,
         ),
-        column("rows", pa.int64(), "Rows it gave, over all its tables."),
+        column("rows", pa.int64(), "Rows it gave, over all its tables but those that are parts of others (`face_landmarks`, …)."),
         column(
             "frames_planned",
             pa.int32(),

@@ -129,6 +129,13 @@ class Table:
     no single family decides it, as for tables whose columns name their own sources."""
     bulky: tuple[str, ...] = ()
     """Columns of many numbers a row that neither insights nor a report's texts read; pictures ask for them by name."""
+    formerly: tuple[tuple[str, str], ...] = ()
+    """(column, name it had in older versions) of renamed columns; rows of those versions are read under the names of today."""
+    same_since: int | None = None
+    """The oldest version whose rows, once read by the names of today, say the same as rows of this version; None where none does."""
+    part_of: str | None = None
+    """The table whose bulky columns these are, in rows of their own under the same key, so that people can read its rows; earlier versions
+    of it had the columns itself. None for a table that is no part of another. See `registry.parts_of`."""
     tracked_as: str | None = None
     """What a box of this table is called in `tracks.label` where the row has no `label` of its own; None where boxes are not linked into
     tracks. A tracked table has the columns of `FRAME` and `box`, a key that ends with the number of the box within its frame, one family
@@ -136,7 +143,7 @@ class Table:
 
     def __post_init__(self) -> None:
         known = {field.name for field in (*STAMP, *self.columns, *self.derived)}
-        needed = {*self.key, *self.bulky}
+        needed = {*self.key, *self.bulky, *(today for today, _ in self.formerly)}
         if self.tracked_as is not None:
             needed |= {"frame_index", "time_s", "x1", "y1", "x2", "y2", "track_id"}
             if self.key[:2] != ("video_key", "frame_index") or len(self.key) != _TRACKED_KEY or len(self.made_by) != 1:
@@ -150,6 +157,10 @@ class Table:
     def in_shots(self) -> bool:
         """Whether assembly says of each row which shot it belongs to and whether its frame is the key frame: `in_shot` is in `derived`."""
         return any(field.name == "shot_index" for field in self.derived)
+
+    def says_the_same_as(self, version: int) -> bool:
+        """Whether rows of a version, once read by the names of today, say what rows of this version say."""
+        return version == self.version or (self.same_since is not None and self.same_since <= version < self.version)
 
     @cached_property
     def row_schema(self) -> pa.Schema:

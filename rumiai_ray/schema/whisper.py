@@ -42,7 +42,7 @@ SPEECH_SEGMENTS = Table(
 
 WORDS = Table(
     "words",
-    1,
+    2,
     "One spoken word.",
     (
         _SEGMENT,
@@ -50,6 +50,12 @@ WORDS = Table(
         column("start_s", pa.float64(), "Start, from the first presented frame.", unit="s"),
         column("end_s", pa.float64(), "End, never past the audio's end.", unit="s"),
         column("word", pa.string(), "The word, without surrounding space, with its punctuation."),
+        column(
+            "normalized",
+            pa.string(),
+            "The word to count and compare by: in lower case, in Unicode's form NFKC, without punctuation around it; punctuation inside "
+            "(`don't`, `co-op`) and signs (`$20`) stay. Empty where the word is nothing but punctuation.",
+        ),
         column("probability", pa.float32(), "Mean probability of its tokens.", range_="0..1"),
     ),
     key=("video_key", "word_index"),

@@ -41,7 +41,7 @@ def _value(name: str, definition: str, unit: str, source: str) -> pa.Field[pa.Da
 
 WINDOWS = Table(
     "windows",
-    2,
+    3,
     "One stretch of a video: its hook, a part of its middle, its closing, or all of it (`video`). Windows are half open: what is at "
     "`start_s` is in, what is at `end_s` is not. A frame is in a window where it is on the screen during the window; shares and means are "
     "over the time of the window that its frames speak for.",
@@ -50,7 +50,7 @@ WINDOWS = Table(
             "window_index", pa.int32(), "The window's number within the video, in time order; the whole video comes last.", range_="0.."
         ),
         column(
-            "window",
+            "name",
             pa.string(),
             "The first `insights.hook_s` seconds, the last `insights.closing_s`, what is between them in equal parts, and the whole video. "
             "A video that is shorter than the hook and `insights.shortest_window_s` has only a hook; one too short for a "
@@ -177,7 +177,9 @@ WINDOWS = Table(
         ),
         NOT_MEASURED,
     ),
-    key=("video_key", "window"),
+    key=("video_key", "name"),
+    formerly=(("name", "window"),),
+    same_since=2,
 )
 
 TABLES = (WINDOWS,)

@@ -102,7 +102,7 @@ def test_the_astronaut_smiles(demo_run: Ran) -> None:
 
 @pytest.mark.model("sound")
 def test_the_sound_is_loud_where_a_sentence_is_spoken(demo_run: Ran) -> None:
-    windows = {row["window"]: row for row in demo_run.rows("windows", CLIP)}
+    windows = {row["name"]: row for row in demo_run.rows("windows", CLIP)}
     assert windows["video"]["energy_level"] > 0.01
     assert windows["video"]["speech_coverage"] > 0.3
     assert windows["video"]["shot_count"] == len(SCENES)

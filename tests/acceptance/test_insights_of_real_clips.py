@@ -24,7 +24,7 @@ def _framing(real: Ran, ending: str) -> dict[str, Any]:
 
 
 def _windows(real: Ran, ending: str) -> dict[str, dict[str, Any]]:
-    return {row["window"]: row for row in real.rows("windows", ending)}
+    return {row["name"]: row for row in real.rows("windows", ending)}
 
 
 @pytest.mark.model("shots")

@@ -105,7 +105,7 @@ def without(name: str) -> Callable[[pa.Table], pa.Table]:
         ("videos", column_of("width_px", "wide")),
         ("videos", without("duration_s")),
         ("analyses", without("status")),
-        ("windows", without("window")),
+        ("windows", without("name")),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

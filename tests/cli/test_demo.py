@@ -295,7 +295,8 @@ def text_row(frame: int, index: int, text: str, x1: float, y1: float) -> dict[st
 
 
 def word_row(index: int, start_s: float, word: str) -> dict[str, Any]:
-    return {"segment_index": 0, "word_index": index, "start_s": start_s, "end_s": start_s + 0.4, "word": word, "probability": 0.9}
+    row = {"segment_index": 0, "word_index": index, "start_s": start_s, "end_s": start_s + 0.4, "word": word, "probability": 0.9}
+    return row | {"normalized": word.lower()}
 
 
 @pytest.fixture

@@ -63,7 +63,7 @@ def test_show_tables_names_all_of_them_and_nothing_of_the_machinery(two_runs: st
 
 def test_summary_has_one_row_per_video_with_its_names_its_source_and_the_figures_of_its_windows(tmp_path: Path) -> None:
     windows = [
-        {**_blank("windows"), "window": window, "window_index": index, "cuts_per_minute": cuts, "call_to_action_count": index}
+        {**_blank("windows"), "name": window, "window_index": index, "cuts_per_minute": cuts, "call_to_action_count": index}
         for index, (window, cuts) in enumerate((("hook", 60.0), ("middle_1", 1.0), ("closing", 20.0), ("video", 30.0)))
     ]
     of_source = {"like_count": 7, "author": "somebody"}
@@ -84,7 +84,7 @@ def test_summary_has_one_row_per_video_with_its_names_its_source_and_the_figures
 
 def _blank(table: str) -> dict[str, object]:
     """A row with nothing measured."""
-    plain = {"window": "", "not_measured": [], "start_s": 0.0, "end_s": 1.0, "window_index": 0}
+    plain = {"name": "", "not_measured": [], "start_s": 0.0, "end_s": 1.0, "window_index": 0}
     return {field.name: plain.get(field.name) for field in TABLES_BY_NAME[table].columns}
 
 
@@ -153,6 +153,7 @@ def test_a_run_of_an_older_schema_version_is_read_beside_one_of_today(archive: P
         packed.extractall(tmp_path / "older", filter="data")
     write_run(tmp_path / "today", {"new": plain_rows()})
     patterns = [f"{tmp_path}/older/*", f"{tmp_path}/today/*"]
+    paths = [path for place in ("older", "today") for path in (tmp_path / place).iterdir()]
     with pytest.raises(ConfigError, match=r"tables\.[a-z_]+: [0-9] \| [0-9]"):
         open_corpus(patterns)
     corpus = open_corpus(patterns, allow_mixed=True)
@@ -162,5 +163,15 @@ def test_a_run_of_an_older_schema_version_is_read_beside_one_of_today(archive: P
         rows = corpus.table(name)
         if name in TABLES_BY_NAME:
             assert set(TABLES_BY_NAME[name].schema.names) <= set(rows.schema.names)
+    named = corpus.query("SELECT count(*) AS n FROM windows WHERE name = 'hook'").to_pylist()
+    assert named == [{"n": sum(open_run(path).table("windows", ["name"])["name"].to_pylist().count("hook") for path in paths)}]
+    assert "window" not in corpus.table("windows").column_names
+    assert corpus.query("SELECT normalized, count(*) AS n FROM words WHERE word = 'hello' GROUP BY ALL ORDER BY ALL").to_pylist() == [
+        {"normalized": "hello", "n": 1},
+        {"normalized": None, "n": 2},
+    ]
+    assert corpus.absent("words") == {1: ["normalized"]}
+    assert corpus.absent("entries") == corpus.absent("videos")
+    assert corpus.absent("runs") == {}
     alone = open_corpus(patterns[:1])
     assert alone.query("SELECT count(*) AS n, count(track_id) AS tracked FROM objects").to_pylist()[0]["n"] == 100

@@ -113,15 +113,18 @@ def test_the_jaw_of_a_talking_face_reaches_the_insights(moving: str | None, size
         kind = TABLES_BY_NAME[table]
         return pack(kind.rows([{field.name: ordinary(field) for field in kind.row_schema} | row for row in given]))
 
-    faces = []
+    faces, landmarks = [], []
     for frame in range(FRAMES):
         shapes = [0.1] * len(BLENDSHAPES)
-        faces.append(face(frame, 40.0, index=0, x1=5.0) | {"blendshapes": shapes})
+        faces.append(face(frame, 40.0, index=0, x1=5.0))
+        landmarks.append({"frame_index": frame, "face_index": 0, "blendshapes": shapes})
         if moving is not None:
             shapes = [(0.05, 0.35)[frame % 2] if name == moving else 0.1 for name in BLENDSHAPES]
-        faces.append(face(frame, 32.0, index=1, x1=60.0) | {"blendshapes": shapes})
+        faces.append(face(frame, 32.0, index=1, x1=60.0))
+        landmarks.append({"frame_index": frame, "face_index": 1, "blendshapes": shapes})
+    seen = {"faces": rows("faces", faces), "face_landmarks": rows("face_landmarks", landmarks)}
     payload: Payload = {
-        "mediapipe": {table.name: pack(table.empty()) for table in model_class("mediapipe").tables} | {"faces": rows("faces", faces)},
+        "mediapipe": {table.name: pack(table.empty()) for table in model_class("mediapipe").tables} | seen,
         "whisper": {name: rows(name, given) for name, given in said(0.0, 4.0, "so this is how it works").items()},
     }
     outcomes = {

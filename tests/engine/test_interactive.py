@@ -103,7 +103,7 @@ def test_signals_see_every_frame_need_no_cpu_and_land_with_the_insights(start_ce
     (framing,) = run.table("person_framing").to_pylist()
     assert framing["face_visibility_rate"] is None
     assert "shots: not asked" in framing["not_measured"]
-    assert run.table("windows")["window"].to_pylist()[-1] == "video"
+    assert run.table("windows")["name"].to_pylist()[-1] == "video"
 
 
 def test_a_sound_file_is_heard_and_not_looked_at(start_cell: Callable[..., Cell], tmp_path: Path) -> None:

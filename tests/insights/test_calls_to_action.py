@@ -74,9 +74,9 @@ def test_words_of_speech_are_joined_as_their_script_writes_them() -> None:
 
 def test_calls_that_are_said_count_each_once_where_all_of_their_words_begin() -> None:
     made = video(6.0, **said(1.0, 5.0, "follow me and follow us: link in bio"))  # words of half a second: `link` at 3.5 s
-    windows = {row["window"]: row["spoken_call_to_action_count"] for row in derived(made)["windows"]}
+    windows = {row["name"]: row["spoken_call_to_action_count"] for row in derived(made)["windows"]}
     assert windows == {"hook": 1, "closing": 1, "video": 2}
-    parted = {row["window"]: row["spoken_call_to_action_count"] for row in derived(video(6.0, **said(2.5, 4.0, "link in bio")))["windows"]}
+    parted = {row["name"]: row["spoken_call_to_action_count"] for row in derived(video(6.0, **said(2.5, 4.0, "link in bio")))["windows"]}
     assert parted == {"hook": 0, "closing": 0, "video": 1}
     assert {row["spoken_call_to_action_count"] for row in derived(video(6.0, without={"whisper": "failed"}))["windows"]} == {None}
 

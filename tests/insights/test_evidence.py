@@ -18,7 +18,7 @@ DOUBTFUL: dict[str, Any] = {"confidence": 0.31}
 
 
 def _windows(made: Any) -> dict[str, dict[str, Any]]:
-    return {row["window"]: row for row in derived(made)["windows"]}
+    return {row["name"]: row for row in derived(made)["windows"]}
 
 
 def _person(frame: int, index: int = 0, **changes: Any) -> dict[str, Any]:
@@ -194,7 +194,7 @@ def test_two_hands_alike_in_one_frame_are_one_frame_of_evidence() -> None:
 
 def test_a_word_that_begins_before_the_first_frame_is_in_the_hook() -> None:
     rows = derived(video(**said(-0.02, 0.3, "hi")))["windows"]
-    assert [row["word_count"] for row in rows if row["window"] in {"hook", "video"}] == [1, 1]
+    assert [row["word_count"] for row in rows if row["name"] in {"hook", "video"}] == [1, 1]
 
 
 def test_a_closing_of_one_frame_is_part_of_the_hook() -> None:

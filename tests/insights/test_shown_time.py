@@ -98,7 +98,7 @@ def _differences(one: Any, other: Any, slack: float, path: str = "") -> list[str
     """Where two tables' rows differ by more than `slack`; but for what counts frames, of which a file that repeats them has more."""
     if isinstance(one, dict):
         names = [name for name in one if name not in {"sightings", "last_seen_s"} and not name.endswith("_frames")]
-        window_s = one["end_s"] - one["start_s"] if "window" in one else 1.0
+        window_s = one["end_s"] - one["start_s"] if "window_index" in one else 1.0
         return [line for name in names for line in _differences(one[name], other[name], _slack(name, window_s, slack), f"{path}.{name}")]
     if isinstance(one, list):
         if len(one) != len(other):
@@ -129,7 +129,7 @@ def _appearance(span: dict[str, Any]) -> tuple[str, float, float, int]:
 def test_a_text_in_one_frame_of_six_seconds_is_shown_for_six_seconds(made: dict[tuple[str, int | None], Tables]) -> None:
     tables = made["slides", None]
     assert _appearance(tables["text_spans"][0]) == ("PRICE LIST", 0.0, 6.0, 1)
-    windows = {row["window"]: row["text_coverage"] for row in tables["windows"]}
+    windows = {row["name"]: row["text_coverage"] for row in tables["windows"]}
     assert (windows["hook"], windows["middle_1"]) == (1.0, pytest.approx(3 / 4))  # 0 to 3 s and 3 to 7 s
     assert [row["text_coverage"] for row in tables["timeline"]][:7] == pytest.approx([1.0] * 6 + [0.0])
     assert [row["texts"] for row in tables["timeline"]][:7] == [["PRICE LIST"]] * 6 + [[]]
@@ -143,7 +143,7 @@ def test_the_price_list_of_a_public_report_is_shown_for_six_seconds(reported: Pa
     tables = derived(video(duration_s, times_s=times_s, shown_until_s=until_s, texts=[text(0, "PRICE LIST")], shots=shots(6.0, duration_s)))
     (span,) = tables["text_spans"]
     assert (span["start_s"], span["end_s"]) == pytest.approx((0.0, 6.0))
-    coverage = {row["window"]: row["text_coverage"] for row in tables["windows"]}
+    coverage = {row["name"]: row["text_coverage"] for row in tables["windows"]}
     assert (coverage["hook"], coverage["middle_1"]) == (1.0, pytest.approx(1.0))
     assert [row["text_coverage"] for row in tables["timeline"]] == pytest.approx([1.0] * 6 + [0.0] * 3)
 

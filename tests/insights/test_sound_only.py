@@ -14,7 +14,7 @@ FROM_SOUND = {
     *("energy_level", "energy_variance", "energy_max", "silence_share", "pitch_scatter_ratio"),
 }
 """Figures of `windows` that need no picture."""
-ALWAYS = {"window_index", "window", "start_s", "end_s", "not_measured"}
+ALWAYS = {"window_index", "name", "start_s", "end_s", "not_measured"}
 
 
 def podcast(length_s: float = 10.0) -> AnalysedVideo:
@@ -25,7 +25,7 @@ def podcast(length_s: float = 10.0) -> AnalysedVideo:
 
 def test_windows_measure_speech_and_sound_and_leave_the_rest_null() -> None:
     rows = derived(podcast())["windows"]
-    assert [row["window"] for row in rows] == ["hook", "middle_1", "middle_2", "middle_3", "closing", "video"]
+    assert [row["name"] for row in rows] == ["hook", "middle_1", "middle_2", "middle_3", "closing", "video"]
     nullable = {field.name for field in TABLES_BY_NAME["windows"].columns} - ALWAYS
     for row in rows:
         assert {name for name in nullable if row[name] is not None} <= FROM_SOUND

@@ -14,7 +14,7 @@ from synthetic_video import THRESHOLDS, derived, emotion, face, gaze, gesture, s
 
 
 def _windows(made: Any) -> dict[str, dict[str, Any]]:
-    return {row["window"]: row for row in derived(made)["windows"]}
+    return {row["name"]: row for row in derived(made)["windows"]}
 
 
 @pytest.mark.parametrize(

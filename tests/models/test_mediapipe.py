@@ -11,6 +11,7 @@ from rumiai_ray.errors import WeightsError
 from rumiai_ray.models.base import AudioChunk, ModelSettings
 from rumiai_ray.models.mediapipe.model import MediaPipe
 from rumiai_ray.schema.mediapipe import BLENDSHAPES, TABLES
+from rumiai_ray.schema.registry import TABLES_BY_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -77,10 +78,10 @@ def test_a_hand_is_the_person_s_own_and_changes_sides_in_a_mirrored_picture(mode
 
 def test_hands_lie_at_the_wrists_of_the_same_side_of_the_pose(model: MediaPipe, media: Path) -> None:
     tables = model.predict(batch_of(frames_of(media / "d_gesture" / "asl_yes.mkv"))).tables
-    poses = {pose["frame_index"]: np.reshape(pose["landmarks"], (33, 3)) for pose in tables["poses"].to_pylist()}
+    poses = {pose["frame_index"]: np.reshape(pose["landmarks"], (33, 3)) for pose in tables["pose_landmarks"].to_pylist()}
     agree = []
-    for hand in tables["hands"].to_pylist():
-        wrist = hand["landmarks"][:2]
+    for hand, points in zip(tables["hands"].to_pylist(), tables["hand_landmarks"].to_pylist(), strict=True):
+        wrist = points["landmarks"][:2]
         left, right = (np.linalg.norm(poses[hand["frame_index"]][point, :2] - wrist) for point in (15, 16))
         agree.append(hand["handedness"] == ("left" if left < right else "right"))
     assert len(agree) >= 11
@@ -96,17 +97,28 @@ def test_a_hand_that_makes_no_gesture_has_no_gesture_row(model: MediaPipe, media
 def test_coordinates_are_in_pixels_of_the_source(model: MediaPipe, media: Path) -> None:
     image = frames_of(media / "d_gesture" / "gesture_thumbs_up.jpg")
     stored, source = (model.predict(batch_of(image, times=times)).tables for times in (1, 3))
-    for name in ("faces", "poses", "hands"):
-        for column in ("x1", "y1", "x2", "y2", "landmarks"):
-            small, large = stored[name][column][0].as_py(), source[name][column][0].as_py()
+    for name, part in (("faces", "face_landmarks"), ("poses", "pose_landmarks"), ("hands", "hand_landmarks")):
+        for table, column in (*((name, edge) for edge in ("x1", "y1", "x2", "y2")), (part, "landmarks")):
+            small, large = stored[table][column][0].as_py(), source[table][column][0].as_py()
             assert np.multiply(small, 3) == pytest.approx(large, rel=1e-4)
         assert stored[name]["x2"][0].as_py() > stored[name]["x1"][0].as_py()
     assert stored["gaze"].equals(source["gaze"])
-    assert stored["poses"]["world_landmarks"].equals(source["poses"]["world_landmarks"])
+    assert stored["pose_landmarks"]["world_landmarks"].equals(source["pose_landmarks"]["world_landmarks"])
+
+
+@pytest.mark.parametrize(("name", "part"), [("faces", "face_landmarks"), ("poses", "pose_landmarks"), ("hands", "hand_landmarks")])
+def test_every_face_pose_and_hand_has_its_landmarks_under_its_own_key(model: MediaPipe, media: Path, name: str, part: str) -> None:
+    tables = model.predict(batch_of(frames_of(media / "d_emotion" / "pyfeat_multi_face_5.jpg"))).tables
+    key = ["frame_index", "time_s", TABLES_BY_NAME[name].key[-1]]
+    assert tables[name].select(key).equals(tables[part].select(key))
+    for row, points in zip(tables[name].to_pylist(), tables[part].to_pylist(), strict=True):
+        if name == "faces":
+            assert (min(points["landmarks"][::3]), max(points["landmarks"][1::3])) == pytest.approx((row["x1"], row["y2"]))
 
 
 def test_blendshapes_are_in_the_order_of_the_schema(model: MediaPipe, media: Path) -> None:
-    (laughing,) = model.predict(batch_of(frames_of(media / "d_emotion" / "pyfeat_single_face_happy.jpg"))).tables["faces"].to_pylist()
+    tables = model.predict(batch_of(frames_of(media / "d_emotion" / "pyfeat_single_face_happy.jpg"))).tables
+    (laughing,) = tables["face_landmarks"].to_pylist()
     shapes = dict(zip(BLENDSHAPES, laughing["blendshapes"], strict=True))
     assert min(shapes["mouthSmileLeft"], shapes["mouthSmileRight"]) > 0.5
     assert max(shapes["mouthFrownLeft"], shapes["jawOpen"], shapes["_neutral"]) < 0.3

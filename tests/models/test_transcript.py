@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rumiai_ray.models.whisper.language import Language
 from rumiai_ray.models.whisper.speech import SpeechWindow, pack
-from rumiai_ray.models.whisper.transcript import Acceptance, DecodedWindow, Word, compression_ratio, segments, text_of
+from rumiai_ray.models.whisper.transcript import Acceptance, DecodedWindow, Word, compression_ratio, normalized, segments, text_of
 
 ACCEPTANCE = Acceptance(max_no_speech_prob=0.6, min_avg_logprob=-1.0, max_compression_ratio=2.4)
 
@@ -36,6 +40,34 @@ def test_punctuation_alone_is_no_speech(nothing: str) -> None:
 def test_letters_of_every_script_and_digits_are_speech() -> None:
     for text in (" 你好", " привет", " 42"):
         assert len(list(segments(words((text, 0, 1))))) == 1
+
+
+@pytest.mark.parametrize(
+    ("word", "normal"),
+    [
+        ("Hello,", "hello"),
+        ("“Don’t!”", "don’t"),
+        ("#Ad", "ad"),
+        ("co-op.", "co-op"),
+        ("U.S.A.", "u.s.a"),
+        ("$20", "$20"),
+        ("ＦＲＥＥ！", "free"),
+        ("ﬁne…", "fine"),
+        ("¿Qué?", "qué"),
+        ("\u200bfree\u00a0", "free"),
+        ("안녕하세요。", "안녕하세요"),
+        ("–", ""),
+    ],
+)
+def test_a_word_is_counted_under_one_spelling(word: str, normal: str) -> None:
+    assert normalized(word) == normal
+
+
+@given(st.text(max_size=12))
+def test_the_normal_form_of_a_word_is_its_own(word: str) -> None:
+    normal = normalized(word)
+    assert normalized(normal) == normal == normalized(f" “{word}”, ")
+    assert normal == unicodedata.normalize("NFKC", normal).lower()
 
 
 def test_what_the_model_doubts_or_repeats_is_not_accepted() -> None:

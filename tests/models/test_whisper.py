@@ -261,7 +261,7 @@ def test_joining_chunks_numbers_segments_and_words_through_the_video() -> None:
             "no_speech_prob": 0.0,
         }
         times = {"start_s": start_s, "end_s": start_s + 1}
-        word = {"word": "a", "probability": 0.9} | times
+        word = {"word": "a", "normalized": "a", "probability": 0.9} | times
         return {
             "speech_segments": SPEECH_SEGMENTS.rows([segment | times | {"segment_index": 0, "compression_ratio": 0.5}]),
             "words": WORDS.rows([word | {"segment_index": 0, "word_index": index} for index in (0, 1)]),

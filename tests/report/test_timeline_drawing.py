@@ -64,8 +64,8 @@ def insights() -> dict[str, list[dict[str, Any]]]:
         "person_framing", face_frames=50, person_frames=50, subject_count=1, face_visibility_rate=0.5, gaze_frames=0,
         dominant_shot_type="close", not_measured=["yolo: failed"],
     )  # fmt: skip
-    hook = {"window_index": 0, "window": "hook", "start_s": 0.0, "end_s": 3.0, "words_per_minute": 120.0, "cuts_per_minute": 0.0}
-    whole = {"window_index": 1, "window": "video", "start_s": 0.0, "end_s": 10.0, "words_per_minute": None, "cuts_per_minute": 6.0}
+    hook = {"window_index": 0, "name": "hook", "start_s": 0.0, "end_s": 3.0, "words_per_minute": 120.0, "cuts_per_minute": 0.0}
+    whole = {"window_index": 1, "name": "video", "start_s": 0.0, "end_s": 10.0, "words_per_minute": None, "cuts_per_minute": 6.0}
     windows = [table_row("windows", **window, not_measured=[]) for window in (hook, whole)]
     return {
         "shots": shots, "text_spans": [span], "person_framing": [framing], "person_framing_seconds": seconds, "windows": windows,

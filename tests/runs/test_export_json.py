@@ -12,7 +12,7 @@ from rumiai_ray.runs.export.document import export_json, file_name
 from rumiai_ray.runs.reader import Run, open_run
 from rumiai_ray.runs.writer import RunWriter
 from rumiai_ray.schema.emotion import ACTION_UNITS, EMOTIONS
-from rumiai_ray.schema.mediapipe import BLENDSHAPES, FACE_LANDMARKS, HAND_LANDMARKS, POSE_LANDMARKS
+from rumiai_ray.schema.mediapipe import POSE_LANDMARKS
 from synthetic_run import RUN_ID, WEIGHTS, analysis_row, dead_letter_row, manifest, object_row, stamped, video_key, video_row
 
 ID = "7280654844715666731"
@@ -34,14 +34,18 @@ def face_row(frame: int, index: int, box: tuple[float, float, float, float]) -> 
     return {
         **at(frame), "face_index": index, **dict(zip(("x1", "y1", "x2", "y2"), box, strict=True)), "found_by": "full_frame",
         "height_share": 0.3,
-        "landmarks": [0.0] * FACE_LANDMARKS * 3, "blendshapes": [0.0] * len(BLENDSHAPES), "head_transform": [0.0] * 16,
     }  # fmt: skip
 
 
 def pose_row(frame: int) -> dict[str, Any]:
     return {
         **at(frame), "pose_index": 0, "x1": 0.0, "y1": 0.0, "x2": 1.0, "y2": 1.0, "seen_to": 2.0, "stature_share": 1.0,
-        "landmarks": [0.0] * POSE_LANDMARKS * 3,
+    }  # fmt: skip
+
+
+def pose_landmarks_row(frame: int) -> dict[str, Any]:
+    return {
+        **at(frame), "pose_index": 0, "landmarks": [0.0] * POSE_LANDMARKS * 3,
         "world_landmarks": [0.0] * POSE_LANDMARKS * 3, "visibility": [0.75] * POSE_LANDMARKS, "presence": [1.0] * POSE_LANDMARKS,
     }  # fmt: skip
 
@@ -49,7 +53,6 @@ def pose_row(frame: int) -> dict[str, Any]:
 def hand_row(frame: int, index: int) -> dict[str, Any]:
     return {
         **at(frame), "hand_index": index, "handedness": "left", "handedness_confidence": 0.9, "x1": 0.0, "y1": 0.0, "x2": 1.0, "y2": 1.0,
-        "landmarks": [0.0] * HAND_LANDMARKS * 3, "world_landmarks": [0.0] * HAND_LANDMARKS * 3,
     }  # fmt: skip
 
 
@@ -80,7 +83,8 @@ def segment_row(index: int, text: str, start_s: float, end_s: float) -> dict[str
 
 
 def word_row(segment: int, index: int, word: str) -> dict[str, Any]:
-    return {"segment_index": segment, "word_index": index, "start_s": float(index), "end_s": index + 0.5, "word": word, "probability": 0.5}
+    times = {"start_s": float(index), "end_s": index + 0.5}
+    return {"segment_index": segment, "word_index": index, **times, "word": word, "normalized": word.lower(), "probability": 0.5}
 
 
 def emotion_row(frame: int, emotion: str, *, units: dict[str, float] | None = None, largest: bool = True) -> dict[str, Any]:
@@ -145,7 +149,8 @@ def test_every_face_of_a_frame_has_its_own_box_relative_to_the_picture(tmp_path:
 
 def test_people_come_out_where_and_as_earlier_tools_read_them(tmp_path: Path) -> None:
     rows = {
-        "poses": [pose_row(0), pose_row(1)], "hands": [hand_row(0, 0), hand_row(0, 1), hand_row(5, 0)],
+        "poses": [pose_row(0), pose_row(1)], "pose_landmarks": [pose_landmarks_row(1), pose_landmarks_row(0)],
+        "hands": [hand_row(0, 0), hand_row(0, 1), hand_row(5, 0)],
         "gaze": [gaze_row(0), gaze_row(1, eye_contact=None, eye_contact_score=None, direction=None)],
         "gestures": [gesture_row(2, "Thumb_Up"), gesture_row(3, "ILoveYou")],
     }  # fmt: skip

@@ -10,11 +10,16 @@ import tarfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from command_line import run_main
 from report_run import plain_rows, write_run
+from rumiai_ray import open_corpus
 from rumiai_ray.cli.exits import Exit
+from rumiai_ray.errors import ConfigError
+from rumiai_ray.runs.older import versions_as_read
 from rumiai_ray.runs.reader import open_run
 from rumiai_ray.schema.registry import TABLES_BY_NAME
 from synthetic_run import RUN_ID
@@ -28,13 +33,18 @@ OLDER = sorted((Path(__file__).parent / "older").glob("*.tar.gz"))
 EXPORTS = ("csv", "parquet", "json")
 
 
+def unpacked(path: Path, into: Path) -> Path:
+    """The directory of the run in an archive, named `older`."""
+    with tarfile.open(path) as archive:
+        archive.extractall(into / "runs", filter="data")
+    (run,) = (into / "runs").iterdir()
+    return run.rename(run.with_name("older"))
+
+
 @pytest.fixture(params=OLDER, ids=lambda path: path.name.partition(".")[0])
 def older(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """The directory of the run, named `older`."""
-    with tarfile.open(request.param) as archive:
-        archive.extractall(tmp_path / "runs", filter="data")
-    (run,) = (tmp_path / "runs").iterdir()
-    return run.rename(run.with_name("older"))
+    return unpacked(request.param, tmp_path)
 
 
 @pytest.fixture
@@ -62,7 +72,7 @@ def test_there_is_an_older_run_whose_tables_differ_from_today_s() -> None:
     assert [name for name, version in written.items() if name in TABLES_BY_NAME and TABLES_BY_NAME[name].version != version]
 
 
-def test_its_rows_are_read_in_the_columns_of_their_day_and_every_byte_is_right(older: Path) -> None:
+def test_its_rows_are_read_in_the_columns_of_today_and_every_byte_is_right(older: Path) -> None:
     run = open_run(older)
     assert run.verify() == []
     assert run.status == "partial"
@@ -70,7 +80,68 @@ def test_its_rows_are_read_in_the_columns_of_their_day_and_every_byte_is_right(o
     assert run.table("objects").num_rows == 100
     assert run.table("words", ["word"])["word"].to_pylist() == ["hello", "there"] * 2
     for name in run.tables():
-        assert run.table(name).schema.names
+        rows, declared = run.table(name), TABLES_BY_NAME[name].schema
+        assert rows.column_names[: len(declared)] == declared.names
+        assert all(rows[column].null_count == rows.num_rows for column in run.absent(name))
+        assert {column for column in run.unfilled().table(name).column_names if column in declared.names} == {*declared.names} - {
+            *run.absent(name)
+        }
+
+
+def test_a_column_that_was_renamed_has_its_name_of_today(older: Path, rumiai: Call) -> None:
+    run = open_run(older)
+    names = run.table("windows", ["name"])["name"].to_pylist()
+    assert run.query("SELECT name FROM windows WHERE name IN ('hook', 'video')").num_rows * 2 == len(names)
+    assert "window" not in run.table("windows").column_names
+    with pytest.raises(ConfigError, match="it is called name since version 3"):
+        run.table("windows", ["window"])
+    assert "schema version" not in rumiai("query", older, "SELECT window_index, name FROM windows")
+
+
+@pytest.mark.parametrize(("name", "part"), [("faces", "face_landmarks"), ("poses", "pose_landmarks"), ("hands", "hand_landmarks")])
+def test_landmarks_that_were_part_of_another_table_are_read_out_of_it(rumiai: Call, tmp_path: Path, name: str, part: str) -> None:
+    older = unpacked(OLDER[-1], tmp_path)
+    run = open_run(older)
+    written = pa.concat_tables([pq.read_table(path) for path in run.files(name)])
+    declared = TABLES_BY_NAME[part].schema
+    assert run.files(part) == []
+    assert run.table(part).select(declared.names).equals(written.select(declared.names))
+    assert run.table(part, ["landmarks"]).equals(written.select(["landmarks"]))
+    assert (run.absent(part), run.absent(name)) == ([], [])
+    assert run.table(name).column_names == TABLES_BY_NAME[name].schema.names
+    said = rumiai("query", older, f"SELECT count(*) AS n FROM {name} JOIN {part} USING (video_key, frame_index)", "--json")  # noqa: S608
+    assert json.loads(said)[0]["n"] >= written.num_rows > 0
+    rumiai("export", older, "--format", "csv", "--to", "csv")
+    assert len((tmp_path / "csv" / f"{part}.csv").read_text(encoding="utf-8").splitlines()) == written.num_rows + 1
+    corpus = open_corpus([older])
+    assert corpus.query(f"SELECT * FROM {part}").num_rows == written.num_rows  # noqa: S608
+    assert corpus.table(part).column_names == declared.names
+    assert corpus.table(name).column_names == TABLES_BY_NAME[name].schema.names
+
+
+def test_tables_whose_rows_say_the_same_are_comparable() -> None:
+    today = {name: TABLES_BY_NAME[name].version for name in ("faces", "face_landmarks", "windows", "words")}
+    assert versions_as_read({"faces": 4, "windows": 2, "words": 1}) == today | {"words": 1}
+    assert versions_as_read({"faces": 2, "windows": 1}) == {"faces": 2, "face_landmarks": 1, "windows": 1}
+    assert versions_as_read({"faces": today["faces"], "of_tomorrow": 7}) == {"faces": today["faces"], "of_tomorrow": 7}
+
+
+def test_the_columns_that_its_schema_version_lacks_are_null_and_named(rumiai: Call, tmp_path: Path) -> None:
+    older = unpacked(OLDER[0], tmp_path)
+    run = open_run(older)
+    assert run.absent("texts") == ["block_index", "script", "carried"]
+    assert run.table("texts", ["text", "script"]).to_pylist()[0] == {"text": "BUY NOW", "script": None}
+    assert run.table("texts", ["script"])["script"].to_pylist() == [None] * run.table("texts").num_rows
+    assert run.query("SELECT count(*) AS n FROM texts WHERE carried IS NULL").to_pylist() == [{"n": run.table("texts").num_rows}]
+    said = "texts: schema version 1, in which this run was written, lacks {}: null"
+    for sql in ("FROM texts", "SELECT * FROM texts", "select t.* from texts AS t"):
+        assert said.format("block_index, script, carried") in rumiai("query", older, sql)
+    for call in (("report", older, "--to", "page"), ("export", older)):
+        assert said.format("block_index, script, carried") in rumiai(*call)
+    assert said.format("script") in rumiai("query", older, "SELECT Script FROM Texts")
+    assert "words: schema version 1, in which this run was written, lacks normalized: null" in rumiai("query", older, "FROM words")
+    for sql in ("SELECT text FROM texts", "SELECT label FROM objects"):
+        assert "schema version" not in rumiai("query", older, sql)
 
 
 def test_every_verb_that_reads_a_run_reads_it(older: Path, rumiai: Call, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from rumiai_ray.schema import SchemaError, Table, column
-from rumiai_ray.schema.registry import TABLES_BY_NAME, by_name
+from rumiai_ray.schema.registry import TABLES_BY_NAME, by_name, parts_of
 from rumiai_ray.schema.table import FRAME, box, in_shot, track_id
 
 
@@ -64,6 +64,17 @@ def test_bulky_columns_are_left_out_of_light_rows_and_only_there() -> None:
     table = Table("things", 1, "A thing.", BOXED, bulky=("x1", "y2"))
     assert [name for name in table.row_schema.names if name not in table.light(table.empty()).column_names] == ["x1", "y2"]
     assert "x1" in table.schema.names
+
+
+def test_a_part_of_a_table_has_the_key_and_the_family_of_the_whole_and_only_the_part_has_bulky_columns() -> None:
+    parts = [part for part in TABLES_BY_NAME.values() if part.part_of is not None]
+    assert {part.name for part in parts} == {"face_landmarks", "pose_landmarks", "hand_landmarks"}
+    for part in parts:
+        whole = TABLES_BY_NAME[part.part_of or ""]
+        assert (part.key, part.made_by, parts_of(whole.name)) == (whole.key, whole.made_by, (part,))
+        assert part.bulky
+        assert not whole.bulky
+        assert not {*part.bulky} & {*whole.schema.names}
 
 
 MEASURED = Table(

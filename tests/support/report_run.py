@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from rumiai_ray.runs.reader import Run
 
 OLD_TABLES = (
-    "videos", "analyses", "dead_letter", "faces", "poses", "hands", "gestures", "gaze", "objects", "texts", "speech_segments", "words",
+    "videos", "analyses", "dead_letter", "faces", "face_landmarks", "poses", "pose_landmarks", "hands",
+    "hand_landmarks", "gestures", "gaze", "objects", "texts", "speech_segments", "words",
     "emotions",
 )  # fmt: skip
 """What runs had before the insights."""
@@ -59,7 +60,15 @@ def word_rows(words: list[str]) -> dict[str, list[dict[str, Any]]]:
         "language_probability": 0.9, "language_decision": "detected", "avg_logprob": -0.2, "no_speech_prob": 0.1, "compression_ratio": 1.0,
     }  # fmt: skip
     rows = [
-        {"segment_index": 0, "word_index": n, "start_s": 1 + n / 2, "end_s": 1.5 + n / 2, "word": word, "probability": 0.9}
+        {
+            "segment_index": 0,
+            "word_index": n,
+            "start_s": 1 + n / 2,
+            "end_s": 1.5 + n / 2,
+            "word": word,
+            "normalized": word.lower(),
+            "probability": 0.9,
+        }
         for n, word in enumerate(words)
     ]
     return {"speech_segments": [segment], "words": rows}

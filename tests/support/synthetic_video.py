@@ -117,6 +117,7 @@ def said(start_s: float, end_s: float, words: str, first: int = 0) -> dict[str, 
                 "start_s": start_s + at * step_s,
                 "end_s": start_s + (at + 1) * step_s,
                 "word": word,
+                "normalized": word.lower(),
             }
             for at, word in enumerate(parts)
         ],

@@ -132,7 +132,7 @@ class ModelActor:
         self._calls += 1
         self._notes.done()
         tables = {name: pack(table) for name, table in prediction.tables.items()}
-        rows = sum(table.num_rows for table in prediction.tables.values())
+        rows = sum(prediction.tables[table.name].num_rows for table in self._model.tables if table.part_of is None)
         notes = () if most is None else (f"GPU memory ran out: at most {most} frames at a time were done",)
         return Answer(tables, rows, prediction.missed, elapsed_s, anonymous_memory_bytes(), cpu_s, notes)
 

@@ -16,7 +16,7 @@ from rumiai_ray.insights.key_frames import places
 from rumiai_ray.insights.talking import JAW_OPEN
 from rumiai_ray.insights.video import AnalysedVideo, Ending
 from rumiai_ray.models.catalogue import plan_class
-from rumiai_ray.schema.mediapipe import BLENDSHAPES, FACES
+from rumiai_ray.schema.mediapipe import BLENDSHAPES, FACES, LANDMARKS_OF_FACES
 from rumiai_ray.schema.registry import TABLES_BY_NAME, TRACKED
 from rumiai_ray.schema.run import ANALYSES, Status
 
@@ -67,9 +67,9 @@ def assemble(
         record["detail"] = "; ".join([*filter(None, [record["detail"]]), *kind.remarks(joined)]) or None
         kinds |= {table.name: table for table in kind.tables}
         rows |= {table.name: joined[table.name] for table in kind.tables}
-    light = {name: kinds[name].light(table).to_pylist() for name, table in rows.items()}
-    if FACES.name in rows:  # one number out of a bulky column
-        jaws = pc.list_element(rows[FACES.name]["blendshapes"], BLENDSHAPES.index("jawOpen")).to_pylist()
+    light = {name: kinds[name].light(table).to_pylist() for name, table in rows.items() if kinds[name].part_of is None}
+    if LANDMARKS_OF_FACES.name in rows:  # one number out of a bulky column
+        jaws = pc.list_element(rows[LANDMARKS_OF_FACES.name]["blendshapes"], BLENDSHAPES.index("jawOpen")).to_pylist()
         for row, jaw_open in zip(light[FACES.name], jaws, strict=True):
             row[JAW_OPEN] = jaw_open
     video = _video(plan, records, light)

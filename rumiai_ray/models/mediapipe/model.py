@@ -14,7 +14,17 @@ from rumiai_ray.models.mediapipe.hands import HandFinder
 from rumiai_ray.models.mediapipe.picture_area import picture_area
 from rumiai_ray.models.mediapipe.tasks import closed_on_failure
 from rumiai_ray.models.weights.files import Candidate, PackageSource, UrlSource, WeightFile
-from rumiai_ray.schema.mediapipe import FACES, GAZE, GESTURES, HANDS, POSES, TABLES
+from rumiai_ray.schema.mediapipe import (
+    FACES,
+    GAZE,
+    GESTURES,
+    HANDS,
+    LANDMARKS_OF_FACES,
+    LANDMARKS_OF_HANDS,
+    LANDMARKS_OF_POSES,
+    POSES,
+    TABLES,
+)
 from rumiai_ray.settings import result
 
 if TYPE_CHECKING:
@@ -122,7 +132,7 @@ class MediaPipe(Model[MediaPipeSettings, FrameBatch]):
             )
 
     def predict(self, batch: FrameBatch) -> Prediction:
-        """Rows of all five tables for a batch of frames."""
+        """Rows of all tables for a batch of frames."""
         x, y = batch.scale
         to_source = np.array([x, y, x], np.float32)
         rows: dict[str, list[Row]] = {table.name: [] for table in TABLES}
@@ -133,9 +143,12 @@ class MediaPipe(Model[MediaPipeSettings, FrameBatch]):
             faces = self._faces.find(image, poses)
             hands = self._hands.find(image)
             rows[POSES.name] += (frame | _pose_row(number, pose, to_source, area) for number, pose in enumerate(poses))
+            rows[LANDMARKS_OF_POSES.name] += (frame | _pose_landmarks_row(number, pose, to_source) for number, pose in enumerate(poses))
             rows[FACES.name] += (frame | _face_row(number, face, to_source, area) for number, face in enumerate(faces))
+            rows[LANDMARKS_OF_FACES.name] += (frame | _face_landmarks_row(number, face, to_source) for number, face in enumerate(faces))
             rows[GAZE.name] += (frame | _gaze_row(number, face, self._limits) for number, face in enumerate(faces))
             rows[HANDS.name] += (frame | _hand_row(number, hand, to_source) for number, hand in enumerate(hands))
+            rows[LANDMARKS_OF_HANDS.name] += (frame | _hand_landmarks_row(number, hand, to_source) for number, hand in enumerate(hands))
             rows[GESTURES.name] += (frame | _gesture_row(number, hand) for number, hand in enumerate(hands) if hand.gesture)
         return Prediction({table.name: table.rows(rows[table.name]) for table in TABLES})
 
@@ -169,6 +182,12 @@ def _pose_row(number: int, pose: FoundPose, to_source: NDArray[np.float32], area
         **_box_columns(pose.box, to_source),
         "seen_to": seen_to(pose, area),
         "stature_share": stature_share(pose, area),
+    }
+
+
+def _pose_landmarks_row(number: int, pose: FoundPose, to_source: NDArray[np.float32]) -> Row:
+    return {
+        "pose_index": number,
         "landmarks": (pose.landmarks * to_source).ravel(),
         "world_landmarks": pose.world_landmarks.ravel(),
         "visibility": pose.visibility,
@@ -182,6 +201,12 @@ def _face_row(number: int, face: FoundFace, to_source: NDArray[np.float32], area
         **_box_columns(face.box, to_source),
         "height_share": height_share(face.box, area),
         "found_by": face.found_by,
+    }
+
+
+def _face_landmarks_row(number: int, face: FoundFace, to_source: NDArray[np.float32]) -> Row:
+    return {
+        "face_index": number,
         "landmarks": (face.landmarks * to_source).ravel(),
         "blendshapes": face.blendshapes,
         "head_transform": face.head_transform.ravel(),
@@ -210,6 +235,12 @@ def _hand_row(number: int, hand: FoundHand, to_source: NDArray[np.float32]) -> R
         "handedness": hand.handedness,
         "handedness_confidence": hand.handedness_confidence,
         **_box_columns(hand.box, to_source),
+    }
+
+
+def _hand_landmarks_row(number: int, hand: FoundHand, to_source: NDArray[np.float32]) -> Row:
+    return {
+        "hand_index": number,
         "landmarks": (hand.landmarks * to_source).ravel(),
         "world_landmarks": hand.world_landmarks.ravel(),
     }

@@ -23,7 +23,7 @@ from rumiai_ray.models.base import AudioChunk, Model, ModelSettings, Prediction
 from rumiai_ray.models.weights.files import Candidate, HubSource, PackageSource, WeightFile, WeightSource
 from rumiai_ray.models.whisper.language import Expectation, choose_languages, code_of, configured
 from rumiai_ray.models.whisper.speech import WINDOW_S, SpeechWindow, find_speech, pack
-from rumiai_ray.models.whisper.transcript import Acceptance, DecodedWindow, Word, compression_ratio, segments, text_of
+from rumiai_ray.models.whisper.transcript import Acceptance, DecodedWindow, Word, compression_ratio, normalized, segments, text_of
 from rumiai_ray.models.whisper.turns import SHORTEST_WINDOW_S, split_by_language
 from rumiai_ray.schema.whisper import SPEECH_SEGMENTS, TABLES, WORDS
 from rumiai_ray.settings import result, split_at_commas
@@ -295,6 +295,7 @@ def _word_rows(said: Iterable[tuple[Word, ...]]) -> pa.Table:
             "start_s": word.start_s,
             "end_s": word.end_s,
             "word": word.text.strip(),
+            "normalized": normalized(word.text),
             "probability": word.probability,
         }
         for index, (segment, word) in enumerate(numbered)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from unicodedata import category, normalize
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -65,6 +66,24 @@ class Acceptance:
 def text_of(words: Iterable[Word]) -> str:
     """The words put together."""
     return "".join(word.text for word in words).strip()
+
+
+def normalized(word: str) -> str:
+    """A word as it is counted: NFKC and lower case, without punctuation, spaces and invisible characters around it; maybe empty.
+
+    Example:
+        >>> normalized("“Free!”")
+        'free'
+    """
+    text = normalize("NFKC", normalize("NFKC", word).lower())
+    kept = [place for place, character in enumerate(text) if not _is_around_words(character)]
+    return text[kept[0] : kept[-1] + 1] if kept else ""
+
+
+def _is_around_words(character: str) -> bool:
+    """Whether a character is punctuation, a space, or one that is not seen: Unicode's categories P, Z, Cc and Cf."""
+    kind = category(character)
+    return kind[0] in "PZ" or kind in {"Cc", "Cf"}
 
 
 def compression_ratio(text: str) -> float:

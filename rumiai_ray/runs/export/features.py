@@ -21,7 +21,7 @@ PER_VIDEO = "person_framing"
 """The table with one row per video."""
 WINDOWS = "windows"
 WINDOW_NAMES = ("hook", "middle_1", "middle_2", "middle_3", "middle_4", "middle_5", "closing", "video")
-"""Values of `windows.window`. A short video lacks some of them: its columns are empty."""
+"""Values of `windows.name`. A short video lacks some of them: its columns are empty."""
 
 _NAMES = ("entry_id", "video_key", "input")
 _LEFT_OUT = {"run_id", "frame_store", "frames_key"}
@@ -48,7 +48,7 @@ def features(run: RunTables) -> tuple[pa.Table, list[str]]:
     if WINDOWS in known:
         rows = run.table(WINDOWS)
         for window in WINDOW_NAMES:
-            columns |= _pick(rows.filter(pc.equal(rows["window"], pa.scalar(window))), keys, f"{WINDOWS}.{window}")
+            columns |= _pick(rows.filter(pc.equal(rows["name"], pa.scalar(window))), keys, f"{WINDOWS}.{window}")
     columns |= _manifest_columns(videos)
     return pa.table(columns), [name for name in (PER_VIDEO, WINDOWS) if name not in known]
 
@@ -65,7 +65,7 @@ def _pick(rows: pa.Table, keys: Iterable[str], prefix: str) -> dict[str, Any]:
     """The figures of rows of which every video has at most one; null where it has none."""
     places: dict[Any, int] = {key: place for place, key in enumerate(rows["video_key"].to_pylist())}
     wanted = pa.array([places.get(key) for key in keys], pa.int64())
-    naming = {"run_id", "video_key", "window", "window_index"}
+    naming = {"run_id", "video_key", "name", "window_index"}
     return {
         f"{prefix}.{field.name}": rows[field.name].take(wanted)
         for field in rows.schema

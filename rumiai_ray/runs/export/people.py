@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from rumiai_ray.runs.export.video import Family, VideoRows, frame_facts, number, outcome, was_processed, when
-from rumiai_ray.schema.mediapipe import FACES, GAZE, GESTURES, HANDS, POSE_LANDMARKS, POSES
+from rumiai_ray.schema.mediapipe import FACES, GAZE, GESTURES, HANDS, LANDMARKS_OF_POSES, POSE_LANDMARKS, POSES
 
 if TYPE_CHECKING:
     from rumiai_ray.schema.table import Row
@@ -38,12 +38,13 @@ def document(video: VideoRows) -> Row:
     poses, faces, hands, gaze, gestures = (
         sorted(video.tables[name], key=lambda row: (row["frame_index"], row[index])) for name, index in _INDEX.items()
     )
+    visibility = {(row["frame_index"], row["pose_index"]): row["visibility"] for row in video.tables[LANDMARKS_OF_POSES.name]}
     ran = was_processed(video, MODEL)
     frames = video.analyses[MODEL]["frames_analyzed"] if ran else None
     with_people = len({row["frame_index"] for row in poses}) if ran else None
     hands_in = Counter((row["frame_index"], row["time_s"]) for row in hands)
     return {
-        "poses": [_pose(row) for row in poses],
+        "poses": [_pose(row, visibility.get((row["frame_index"], row["pose_index"]))) for row in poses],
         "faces": _faces(faces, video.video["width_px"], video.video["height_px"]),
         "hands": [{"timestamp": number(time_s), "frame_number": frame, "count": count} for (frame, time_s), count in hands_in.items()],
         "gaze": [_gaze(row) for row in gaze],
@@ -63,8 +64,9 @@ def document(video: VideoRows) -> Row:
     }
 
 
-def _pose(row: Row) -> Row:
-    return {**when(row), "pose_index": row["pose_index"], "landmarks": POSE_LANDMARKS, "visibility": number(fmean(row["visibility"]))}
+def _pose(row: Row, visibility: list[float] | None) -> Row:
+    seen = None if visibility is None else fmean(visibility)
+    return {**when(row), "pose_index": row["pose_index"], "landmarks": POSE_LANDMARKS, "visibility": number(seen)}
 
 
 def _faces(rows: list[Row], width_px: int, height_px: int) -> list[Row]:
@@ -117,7 +119,8 @@ _FRAME = ["frame_index", "time_s"]
 FAMILY = Family(
     "human_analysis_outputs/{name}/{name}_human_analysis.json",
     {
-        "poses": [*_FRAME, "pose_index", "visibility"],
+        "poses": [*_FRAME, "pose_index"],
+        "pose_landmarks": ["frame_index", "pose_index", "visibility"],
         "faces": [*_FRAME, "face_index", "found_by", "x1", "y1", "x2", "y2"],
         "hands": [*_FRAME, "hand_index"],
         "gaze": [*_FRAME, "face_index", "gaze_x", "gaze_y", "eye_contact_score", "direction"],
