@@ -1,4 +1,4 @@
-"""`rumiai-ray corpus …`: many runs as one set of tables: list, ask, export."""
+"""`rumiai-ray corpus …`: many runs as one set of tables: list, ask, export; `forget` is in a module of its own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from rumiai_ray.cli.options import CsvRaw, with_settings
+from rumiai_ray.cli.forget import forget
+from rumiai_ray.cli.options import CsvRaw, RunNames, with_settings
 from rumiai_ray.cli.query import AsCsv, ExternalAccess, RowsAsJson, Sql, answer, check_one_format
 from rumiai_ray.cli.tables import folding
 from rumiai_ray.cli.terminal import SafeConsole, say
@@ -20,12 +21,8 @@ from rumiai_ray.shown import one_line
 if TYPE_CHECKING:
     from rumiai_ray.corpus.reader import Corpus
 
-app = typer.Typer(help="Many runs as one set of tables: list, ask, export.", no_args_is_help=True)
+app = typer.Typer(help="Many runs as one set of tables: list, ask, export, forget.", no_args_is_help=True)
 
-RunNames = Annotated[
-    list[str],
-    typer.Argument(metavar="RUNS", help="Runs: paths, quoted patterns such as 'runs/*', URIs, or ids under --out.", show_default=False),
-]
 AllowMixed = Annotated[
     bool,
     typer.Option("--allow-mixed", help="Read runs with other models, weights, result settings or schema versions than the newest, too."),
@@ -42,6 +39,7 @@ class CorpusFormat(StrEnum):
 
 def add_to(parent: typer.Typer) -> None:
     """Register the verbs."""
+    app.command("forget")(forget)
     parent.add_typer(app, name="corpus")
 
 

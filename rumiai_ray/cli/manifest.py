@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from rumiai_ray.cli.batch import IdColumn, InputColumn
-from rumiai_ray.cli.corpus import AllowMixed, RunNames
-from rumiai_ray.cli.options import with_settings
+from rumiai_ray.cli.corpus import AllowMixed
+from rumiai_ray.cli.options import RunNames, with_settings
 from rumiai_ray.cli.terminal import say
 from rumiai_ray.config import BaseConfig
 
