@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import tarfile
 from contextlib import suppress
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 from uuid import uuid4
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -31,9 +34,10 @@ from rumiai_ray.storage import Store
 from synthetic_run import RUN_ID, analysis_row, dead_letter_row, manifest, object_row, stamped, video_key, video_row
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from rumiai_ray.runs.reader import Run
+    from s3_server import Fate, S3Server
+
+OLDER = sorted((Path(__file__).parent / "older").glob("*.tar.gz"))
 
 SIGNED = "https://h.example/@Zoe/{}.mp4?sig=hunter2"
 OF_ZOE = ("zoe-1", "zoe-dead", "zoe-waits")
@@ -162,7 +166,8 @@ def test_a_run_that_has_ended_keeps_its_end(tmp_path: Path) -> None:
 
 def test_every_table_keeps_its_columns_and_its_other_rows(tmp_path: Path) -> None:
     run = write_run(tmp_path, {"clip": plain_rows(), "other": plain_rows()})
-    expected = {name: run.table(name).filter(_is_not(run, name, "clip")) for name in run.tables()}
+    tables = {name: run.table(name) for name in run.tables()}
+    expected = {name: rows.filter(_differs(rows, video_key("clip"))) for name, rows in tables.items()}
     choice = choose([run], video=video_key("clip"))
     forget(run, choice.doomed[0], choice.selected)
     now = run.again()
@@ -172,10 +177,25 @@ def test_every_table_keeps_its_columns_and_its_other_rows(tmp_path: Path) -> Non
         assert now.table(name).schema.equals(rows.schema, check_metadata=True), name
 
 
-def _is_not(run: Run, table: str, content: str) -> Any:
-    import pyarrow as pa  # noqa: PLC0415
+@pytest.mark.parametrize("archive", OLDER, ids=lambda path: path.name.partition(".")[0])
+def test_a_run_of_an_older_schema_version_keeps_the_columns_of_its_day(tmp_path: Path, archive: Path) -> None:
+    with tarfile.open(archive) as packed:
+        packed.extractall(tmp_path / "runs", filter="data")
+    (place,) = (tmp_path / "runs").iterdir()
+    run = open_run(place)
+    (key, other) = run.table("videos", ["video_key"])["video_key"].to_pylist()
+    before = {name: run.table(name) for name in run.tables()}
+    choice = choose([run], video=key)
+    forget(run, choice.doomed[0], choice.selected)
+    now = run.again()
+    assert now.verify() == []
+    assert now.table("videos")["video_key"].to_pylist() == [other]
+    for name, rows in before.items():
+        assert now.table(name).equals(rows.filter(_differs(rows, key))), name
 
-    return pa.array([key != video_key(content) for key in run.table(table)["video_key"].to_pylist()], pa.bool_())
+
+def _differs(rows: Any, key: str) -> Any:
+    return pa.array([one != key for one in rows["video_key"].to_pylist()], pa.bool_())
 
 
 def on_disk(run: Run, root: Path, at: int | None = None, end: End = "killed") -> list[str]:
@@ -230,6 +250,35 @@ def test_a_forgetting_that_is_broken_off_anywhere_leaves_a_run_that_is_before_or
         on_disk(run, place)
         check_forgotten(run)
     assert min(map(len, seen.values())) > 5
+
+
+@pytest.mark.usefixtures("given_up", "one_try")
+def test_a_forgetting_in_a_bucket_that_is_cut_off_after_any_request_is_finished_by_the_next(s3: S3Server, bucket: str) -> None:
+    def forget_until(run: Run, at: int) -> int:
+        """A process that is turned away from its request `at` on, of those that change something; how many it tried."""
+        count = 0
+
+        def fate(method: str, path: str) -> Fate:
+            nonlocal count
+            del path
+            count += method in {"PUT", "POST", "DELETE"}
+            return "denied" if count > at else "answered"
+
+        with s3.with_fates(fate), suppress(StorageError):
+            forget_zoe(run)
+        return count
+
+    run = written(f"{bucket}/{uuid4().hex}")
+    count = forget_until(run, 10_000)
+    check_forgotten(run)
+    for at in range(0, count, 2):
+        run = written(f"{bucket}/{uuid4().hex}")
+        forget_until(run, at)
+        now = run.again()
+        assert all("still holds what was forgotten" in problem for problem in now.verify())
+        assert set(now.entries()) == ({"ann-1"} if now.log.forgettings else {"zoe-1", "ann-1", "zoe-dead"})
+        forget_zoe(run)
+        check_forgotten(run)
 
 
 @pytest.mark.usefixtures("given_up")
