@@ -8,7 +8,7 @@ import hashlib
 import re
 from collections.abc import Callable
 from functools import cache
-from typing import Any, Self
+from typing import Self
 from uuid import uuid4
 
 import pyarrow as pa
@@ -130,13 +130,13 @@ def read_data_file(run: Store, facts: DataFile, columns: list[str] | None = None
     return rows
 
 
-def rewrite_data_file(run: Store, facts: DataFile, drops: Callable[[pa.Table], "pa.Array[Any]"], *, sequence: int) -> DataFile | None:
+def rewrite_data_file(run: Store, facts: DataFile, left: Callable[[pa.Table], pa.Table], *, sequence: int) -> DataFile | None:
     """Write the rows of a committed file that are to stay to a new file, in their order and in the columns they were written in.
 
     Args:
         run: the run's directory.
         facts: what the commit record says about the file.
-        drops: gives for each of the rows whether it goes; a null stays.
+        left: gives of the rows those that stay, in their order.
         sequence: number of the record that will name the new file.
 
     Returns:
@@ -149,7 +149,7 @@ def rewrite_data_file(run: Store, facts: DataFile, drops: Callable[[pa.Table], "
         rows = pq.ParquetFile(pa.BufferReader(_committed_bytes(run, facts))).read(use_threads=False)
     except (pa.ArrowException, OSError) as error:
         raise _damage(run, facts, f"no readable Parquet file: {error}") from error
-    kept = rows.filter(pc.invert(pc.fill_null(drops(rows), pa.scalar(value=False))))
+    kept = left(rows)
     if kept.num_rows == rows.num_rows:
         return None
     return _write(run, facts.table, kept, sequence)

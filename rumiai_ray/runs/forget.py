@@ -62,11 +62,16 @@ class Doomed:
     def __bool__(self) -> bool:
         return bool(self.entries or self.videos)
 
-    def drops(self, table: str) -> Callable[[pa.Table], pa.Array[Any]]:
-        """What says of the rows of a table which of them go."""
+    def left(self, table: str) -> Callable[[pa.Table], pa.Table]:
+        """What gives of rows of a table those that stay."""
         column, gone = ("entry_id", self.entries) if table in ENTRY_TABLES else ("video_key", self.videos)
         values = pa.array(sorted(gone), pa.string())
-        return lambda rows: pc.is_in(rows[column], value_set=values)
+
+        def left(rows: pa.Table) -> pa.Table:
+            goes: Any = pc.is_in(rows[column], value_set=values)  # of a null: no
+            return rows.filter(pc.invert(goes))
+
+        return left
 
 
 @dataclass(frozen=True)
@@ -87,7 +92,8 @@ def rows_of(run: Run, doomed: Doomed) -> dict[str, int]:
     counts: dict[str, int] = {}
     for table in sorted({file.table for record in run.records for file in record.files}):
         column = "entry_id" if table in ENTRY_TABLES else "video_key"
-        counts[table] = pc.sum(doomed.drops(table)(run.table(table, [column]))).as_py() or 0
+        rows = run.table(table, [column])
+        counts[table] = rows.num_rows - doomed.left(table)(rows).num_rows
     return {table: count for table, count in counts.items() if count}
 
 
@@ -111,7 +117,7 @@ def forget(run: Run, doomed: Doomed, selected: Selected) -> Forgotten:
     rows: Counter[str] = Counter()
     for record in run.records:
         for file in record.files:
-            new = rewrite_data_file(run.store, file, doomed.drops(file.table), sequence=log.next_sequence)
+            new = rewrite_data_file(run.store, file, doomed.left(file.table), sequence=log.next_sequence)
             if new is not None:
                 replaced.append(ReplacedFile(old=file.path, new=new))
                 rows[file.table] += file.rows - new.rows

@@ -183,7 +183,8 @@ def test_a_run_of_an_older_schema_version_keeps_the_columns_of_its_day(tmp_path:
         packed.extractall(tmp_path / "runs", filter="data")
     (place,) = (tmp_path / "runs").iterdir()
     run = open_run(place)
-    (key, other) = run.table("videos", ["video_key"])["video_key"].to_pylist()
+    keys: list[Any] = run.table("videos", ["video_key"])["video_key"].to_pylist()
+    (key, other) = keys
     before = {name: run.table(name) for name in run.tables()}
     choice = choose([run], video=key)
     forget(run, choice.doomed[0], choice.selected)
