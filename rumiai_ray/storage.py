@@ -176,7 +176,9 @@ class Store:
         raise ConfigError("the file system writes over a file that it was told to create only where there is none", self.uri(path), _PLACES)
 
     def replace(self, path: str, data: bytes) -> None:
-        """Write a file whether or not it exists: for views only, never for anything a reader trusts.
+        """Write a file whether or not it exists: for views, and to say less in place of what others may have read already.
+
+        A crash leaves the old file or the new one, whole.
 
         Raises:
             StorageError: it cannot be written.
@@ -191,6 +193,7 @@ class Store:
             try:
                 _create_local(part, data)
                 part.replace(whole)  # a link of that name is replaced, and what it leads to stays
+                _sync_directory(whole.parent)
             finally:
                 part.unlink(missing_ok=True)
 
@@ -252,6 +255,8 @@ class Store:
             StorageError: it cannot be removed.
         """
         with self._failing("remove", path, passes=FileNotFoundError):
+            if self._local:
+                self._refuse_links(path)
             self.fs.rm_file(self._full(path))
 
     @property

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rumiai_ray.cli.help_text import examples
-from rumiai_ray.cli.options import RunId, with_settings
+from rumiai_ray.cli.options import RunId, RunLabel, RunNote, Tags, with_settings
 from rumiai_ray.cli.terminal import say
 from rumiai_ray.config import BaseConfig  # noqa: TC001 -- typer reads the annotations
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from rumiai_ray.cli.exits import Exit
     from rumiai_ray.models.base import ModelPlan
+    from rumiai_ray.runs.labels import Labels
 
 Inputs = Annotated[
     list[str],
@@ -45,13 +46,32 @@ def add_to(app: typer.Typer) -> None:
     app.command("analyze", epilog=EXAMPLES)(with_settings()(analyze))
 
 
-def analyze(inputs: Inputs, config: BaseConfig, run_id: RunId = None, json: AsJson = False) -> None:  # noqa: FBT002 -- typer's way
+def analyze(
+    inputs: Inputs,
+    config: BaseConfig,
+    run_id: RunId = None,
+    name: RunLabel = None,
+    tag: Tags = None,
+    note: RunNote = None,
+    json: AsJson = False,  # noqa: FBT002 -- typer's way
+) -> None:
     """Analyse videos with all models and write a fresh run."""
     _spare_pandas()
-    raise typer.Exit(analyze_inputs(inputs, config, run_id=run_id, as_json=json))
+    from rumiai_ray.runs.labels import given_labels  # noqa: PLC0415 -- `--help` must not wait for pydantic and pyarrow
+
+    labels = given_labels(name, tag or (), note)
+    raise typer.Exit(analyze_inputs(inputs, config, run_id=run_id, as_json=json, labels=labels))
 
 
-def analyze_inputs(inputs: list[str], config: BaseConfig, *, run_id: str | None = None, as_json: bool = False, quiet: bool = False) -> Exit:
+def analyze_inputs(
+    inputs: list[str],
+    config: BaseConfig,
+    *,
+    run_id: str | None = None,
+    as_json: bool = False,
+    quiet: bool = False,
+    labels: Labels | None = None,
+) -> Exit:
     """The verb without typer: prepares, runs, prints unless `quiet`; returns the exit code.
 
     Raises:
@@ -77,6 +97,7 @@ def analyze_inputs(inputs: list[str], config: BaseConfig, *, run_id: str | None 
     from rumiai_ray.engine.ray_session.warm_connection import connect_early  # noqa: PLC0415
     from rumiai_ray.engine.setup.run_setup import prepare  # noqa: PLC0415
     from rumiai_ray.ingest.table import EntryFile  # noqa: PLC0415
+    from rumiai_ray.runs.labels import write_labels  # noqa: PLC0415
     from rumiai_ray.runs.reader import open_run  # noqa: PLC0415
 
     with noise_to_stderr() as stdout, contextlib.ExitStack() as held, ThreadPoolExecutor(1) as aside:
@@ -88,6 +109,8 @@ def analyze_inputs(inputs: list[str], config: BaseConfig, *, run_id: str | None 
         prepared = prepare(config, models, EntryFile.of(entries), command=sys.argv, run_id=run_id)
         with progress_to_stderr(prepared.models) as reporter, scratch_directory() as workdir:
             writer = prepared.create_run()
+            if labels:
+                write_labels(writer.run, labels)
             engine = Interactive(prepared.config, prepared.stage(workdir), writer, reporter)
             exit_code = run_to_the_end(engine, lambda: engine.run(entries, held=held), writer, summary=lambda: engine.figures)
         if exit_code:

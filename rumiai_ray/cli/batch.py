@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from rumiai_ray.cli.exits import Exit  # noqa: TC001 -- typer reads the annotations
 from rumiai_ray.cli.help_text import examples
-from rumiai_ray.cli.options import RunId, with_settings
+from rumiai_ray.cli.options import RunId, RunLabel, RunNote, Tags, with_settings
 from rumiai_ray.cli.terminal import say
 from rumiai_ray.config import BaseConfig  # noqa: TC001 -- typer reads the annotations
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rumiai_ray.engine.setup.resume import Remaining
     from rumiai_ray.engine.setup.run_setup import Prepared
     from rumiai_ray.ingest.table import EntryFile
+    from rumiai_ray.runs.labels import Labels
     from rumiai_ray.runs.reader import Run
     from rumiai_ray.runs.writer import RunWriter
 
@@ -49,19 +50,28 @@ def add_to(app: typer.Typer) -> None:
     app.command("batch", epilog=EXAMPLES)(with_settings()(batch))
 
 
-def batch(
-    manifest: Manifest, config: BaseConfig, input_column: InputColumn = None, id_column: IdColumn = None, run_id: RunId = None
+def batch(  # noqa: PLR0913, PLR0917 -- an option each
+    manifest: Manifest,
+    config: BaseConfig,
+    input_column: InputColumn = None,
+    id_column: IdColumn = None,
+    run_id: RunId = None,
+    name: RunLabel = None,
+    tag: Tags = None,
+    note: RunNote = None,
 ) -> None:
     """Analyse every video of a manifest in one run."""
     say("reading the manifest", err=True)
     from rumiai_ray.ingest.entries import read_manifest  # noqa: PLC0415 -- `--help` must not wait for pyarrow
     from rumiai_ray.ingest.table import EntryFile  # noqa: PLC0415
+    from rumiai_ray.runs.labels import given_labels  # noqa: PLC0415
 
+    labels = given_labels(name, tag or (), note)
     entries = EntryFile.of(read_manifest(manifest, input_column=input_column, id_column=id_column))
-    raise typer.Exit(start(entries, config, run_id=run_id))
+    raise typer.Exit(start(entries, config, run_id=run_id, labels=labels))
 
 
-def start(entries: EntryFile, config: BaseConfig, *, run_id: str | None = None) -> Exit:
+def start(entries: EntryFile, config: BaseConfig, *, run_id: str | None = None, labels: Labels | None = None) -> Exit:
     """A new run over `entries`.
 
     Raises:
@@ -69,11 +79,19 @@ def start(entries: EntryFile, config: BaseConfig, *, run_id: str | None = None) 
     """
     from rumiai_ray.cli.endings import noise_to_stderr  # noqa: PLC0415
     from rumiai_ray.engine.setup.resume import Remaining  # noqa: PLC0415
+    from rumiai_ray.runs.labels import write_labels  # noqa: PLC0415
 
     with noise_to_stderr():
         prepared = _prepare(config, entries, run_id)
         prepared.check_free()
-        return _run(prepared, lambda: (prepared.create_run(), Remaining(entries, len(entries))))
+
+        def create() -> tuple[RunWriter, Remaining]:
+            writer = prepared.create_run()
+            if labels:
+                write_labels(writer.run, labels)
+            return writer, Remaining(entries, len(entries))
+
+        return _run(prepared, create)
 
 
 def resume(run: Run, config: BaseConfig) -> Exit:

@@ -1,4 +1,4 @@
-"""`rumiai-ray corpus …`: many runs as one set of tables: list, ask, export."""
+"""`rumiai-ray corpus …`: many runs as one set of tables: list, ask, export; `forget` is in a module of its own."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
+from rumiai_ray.cli.forget import forget
 from rumiai_ray.cli.older import say_absent_in
-from rumiai_ray.cli.options import CsvRaw, with_settings
+from rumiai_ray.cli.options import CsvRaw, RunNames, with_settings
 from rumiai_ray.cli.query import AsCsv, ExternalAccess, RowsAsJson, Sql, answer, check_one_format
-from rumiai_ray.cli.tables import folding
+from rumiai_ray.cli.tables import listing
 from rumiai_ray.cli.terminal import SafeConsole, say
 from rumiai_ray.config import BaseConfig
 from rumiai_ray.shown import one_line
@@ -21,12 +21,9 @@ from rumiai_ray.shown import one_line
 if TYPE_CHECKING:
     from rumiai_ray.corpus.reader import Corpus
 
-app = typer.Typer(help="Many runs as one set of tables: list, ask, export.", no_args_is_help=True)
+app = typer.Typer(help="Many runs as one set of tables: list, ask, export, forget.", no_args_is_help=True)
+_LAST = "last commit (UTC)"
 
-RunNames = Annotated[
-    list[str],
-    typer.Argument(metavar="RUNS", help="Runs: paths, quoted patterns such as 'runs/*', URIs, or ids under --out.", show_default=False),
-]
 AllowMixed = Annotated[
     bool,
     typer.Option("--allow-mixed", help="Read runs with other models, weights, result settings or schema versions than the newest, too."),
@@ -43,6 +40,7 @@ class CorpusFormat(StrEnum):
 
 def add_to(parent: typer.Typer) -> None:
     """Register the verbs."""
+    app.command("forget")(forget)
     parent.add_typer(app, name="corpus")
 
 
@@ -67,7 +65,7 @@ def ls(
         answer(rows, as_csv=False, csv_raw=False, as_json=True)
         return
     console = SafeConsole()
-    table = Table(*folding("run", "status", "last commit (UTC)", "committed", "dead letters", "counted", "comparable", whole="run"))
+    table = listing("run", "status", _LAST, "videos", "dead", "counted", "comparable", folds=(_LAST,))
     records = rows.to_pylist()
     for run in records:
         if run["problem"] is not None:
@@ -75,7 +73,7 @@ def ls(
             continue
         counts = (str(run["committed"]), str(run["dead_lettered"]), str(run["counted"]))
         comparable = Text("no", "yellow") if run["differences"] else Text("yes")
-        table.add_row(run["run_id"], run["status"], f"{run['last_commit_at']:%Y-%m-%d %H:%M:%S}", *counts, comparable)
+        table.add_row(run["run_id"], run["status"], f"{run['last_commit_at']:%Y-%m-%d %H:%M}", *counts, comparable)
     console.print(table)
     for run in records:
         problems = [] if run["problem"] is None else [run["problem"]]

@@ -8,8 +8,7 @@ from typing import Annotated
 import typer
 
 from rumiai_ray.cli.batch import IdColumn, InputColumn
-from rumiai_ray.cli.corpus import AllowMixed, RunNames
-from rumiai_ray.cli.options import with_settings
+from rumiai_ray.cli.options import RunNames, with_settings
 from rumiai_ray.cli.terminal import say
 from rumiai_ray.config import BaseConfig
 
@@ -37,7 +36,6 @@ def minus(
     config: BaseConfig,
     input_column: InputColumn = None,
     id_column: IdColumn = None,
-    allow_mixed: AllowMixed = False,  # noqa: FBT002 -- typer's way
 ) -> None:
     """Write the rows of a manifest that no run has analysed, cell by cell as they are. Nothing is written over.
 
@@ -47,7 +45,7 @@ def minus(
     from rumiai_ray.corpus.minus import write_manifest  # noqa: PLC0415
     from rumiai_ray.corpus.reader import open_corpus  # noqa: PLC0415
 
-    corpus = open_corpus(runs, allow_mixed=allow_mixed, out=config.out)
+    corpus = open_corpus(runs, allow_mixed=True, out=config.out)  # what was read is the same question whatever ran
     left = left_of(manifest, corpus, input_column=input_column, id_column=id_column)
     for problem in left.unreadable:
         say(f"left out, since it cannot be read: {problem}", err=True)

@@ -39,6 +39,17 @@ RunId = Annotated[
     str | None, typer.Option("--run-id", envvar="RUMIAI_RUN_ID", help="Name of the run; made up where not given.", show_default=False)
 ]
 
+RunNames = Annotated[
+    list[str],
+    typer.Argument(metavar="RUNS", help="Runs: paths, quoted patterns such as 'runs/*', URIs, or ids under --out.", show_default=False),
+]
+
+RunLabel = Annotated[
+    str | None, typer.Option("--name", help="What to call the run; it can be named so wherever RUN stands.", show_default=False)
+]
+Tags = Annotated[list[str] | None, typer.Option("--tag", help="A tag of the run; can be given several times.", show_default=False)]
+RunNote = Annotated[str | None, typer.Option("--note", help="A note about the run, for people.", show_default=False)]
+
 PrintJson = Annotated[bool, typer.Option("--json", help="Print it as JSON.")]
 
 CsvRaw = Annotated[
@@ -139,4 +150,4 @@ def _shown(value: object) -> str:
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-__all__ = ["BaseConfig", "CsvRaw", "Verbose", "say_more", "with_settings"]
+__all__ = ["BaseConfig", "CsvRaw", "RunLabel", "RunNames", "RunNote", "Tags", "Verbose", "say_more", "with_settings"]

@@ -77,6 +77,16 @@ def named(source: str, row: Mapping[str, str]) -> str:
     return said if row["error_message"].startswith(f"{source}:") else f"{said} [{source}]"
 
 
+def forgettings(run: Run) -> list[str]:
+    """What was taken out of the run for good, as far as its records tell; see `corpus forget`."""
+    return [
+        f"on {record.written_at:%Y-%m-%d %H:%M} UTC a{'n author' if record.forgotten.kind == 'author' else ' video'} was forgotten: "
+        f"{_count(len(record.forgotten.entries), 'entry', 'entries')}, {_count(sum(record.forgotten.rows.values()), 'row')}"
+        for record in run.log.forgettings
+        if record.forgotten is not None
+    ]
+
+
 def ending(run: Run) -> Text:
     """How the run ended and where it is."""
     return Text.assemble("run ", (run.run_id, "bold"), f": {run.status}, in {run.store.uri()}")

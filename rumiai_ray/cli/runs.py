@@ -1,31 +1,22 @@
-"""`rumiai-ray runs …`: list, show, verify, export, compare; resume what was stopped, retry what failed."""
+"""`rumiai-ray runs …`: list, show, verify, export, compare; resume what was stopped, retry what failed; tag, remove."""
 
 from __future__ import annotations
 
-import logging
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-from rich.table import Table
-from rich.text import Text
 
 from rumiai_ray.cli.exits import Exit
-from rumiai_ray.cli.options import with_settings
-from rumiai_ray.cli.tables import folding
-from rumiai_ray.cli.terminal import SafeConsole, say
+from rumiai_ray.cli.options import PrintJson, RunLabel, RunNote, Tags, with_settings
+from rumiai_ray.cli.terminal import say, say_json
 from rumiai_ray.config import BaseConfig
-from rumiai_ray.errors import StorageError
-from rumiai_ray.shown import shown
+from rumiai_ray.errors import ConfigError
 
-if TYPE_CHECKING:
-    from rumiai_ray.runs.reader import Run
+app = typer.Typer(help="Runs: list, show, verify, compare, resume, retry, tag, remove.", no_args_is_help=True)
 
-_LOG = logging.getLogger(__name__)
-
-app = typer.Typer(help="Runs: list, show, verify, compare, resume, retry.", no_args_is_help=True)
-
-_RUN_HELP = "A run id under --out, its beginning, `latest`, or a path."
+_RUN_HELP = "A run id under --out, its beginning, the run's name, `latest`, or a path."
 RunName = Annotated[str, typer.Argument(metavar="RUN", help=_RUN_HELP, show_default=False)]
 
 
@@ -36,22 +27,80 @@ def add_to(parent: typer.Typer) -> None:
 
 @app.command("ls")
 @with_settings("out")
-def ls(config: BaseConfig) -> None:
-    """List the runs under --out, oldest first."""
-    from rumiai_ray.runs.find import list_runs  # noqa: PLC0415 -- pyarrow's import is not for `--help`
+def ls(
+    config: BaseConfig,
+    as_json: PrintJson = False,  # noqa: FBT002 -- typer's way
+) -> None:
+    """List the runs under --out, oldest first: what each is called, or else the command that started it."""
+    from rumiai_ray.cli.run_list import listed, print_runs  # noqa: PLC0415 -- pyarrow's import is not for `--help`
+    from rumiai_ray.runs.find import list_runs  # noqa: PLC0415
 
-    table = Table(*folding("run", "status", "entries", "command", whole="run"))
-    for run in list_runs(config.out):
-        table.add_row(*_cells(run))
-    SafeConsole().print(table)
+    rows = [listed(run) for run in list_runs(config.out)]
+    if as_json:
+        say_json([asdict(row) for row in rows])
+    else:
+        print_runs(rows)
 
 
-def _cells(run: Run) -> tuple[str | Text, ...]:
-    try:
-        return run.run_id, run.status, str(len(run.entries())), Text(shown(" ".join(run.manifest.command[1:])))
-    except StorageError as error:
-        _LOG.debug("run %s: %s", run.run_id, error)
-        return run.run_id, Text("damaged", "red"), "", Text(f"`rumiai-ray runs verify {run.run_id}` says what is wrong")
+@app.command("tag")
+@with_settings("out")
+def tag(
+    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help=_RUN_HELP, show_default=False)],
+    config: BaseConfig,
+    name: RunLabel = None,
+    tags: Tags = None,
+    untag: Annotated[
+        list[str] | None, typer.Option("--untag", help="A tag to take away; can be given several times.", show_default=False)
+    ] = None,
+    note: RunNote = None,
+) -> None:
+    """Name, tag and annotate runs, or show what they are called; an empty --name or --note takes it away. Results are not touched."""
+    from rumiai_ray.runs.find import find_run  # noqa: PLC0415
+    from rumiai_ray.runs.labels import clean_line, given_labels, read_labels, write_labels  # noqa: PLC0415
+
+    if name and len(runs) > 1:
+        raise ConfigError(f"one name for {len(runs)} runs", repr(name), "give each run a name of its own, or all of them a --tag")
+    wanted = given_labels(name, tags or (), note)
+    gone = {clean_line(text) for text in untag or ()}
+    for run in [find_run(one, config.out) for one in runs]:
+        had = read_labels(run.store)
+        labels = given_labels(
+            had.name if name is None else wanted.name,
+            [one for one in (*had.tags, *wanted.tags) if one not in gone],
+            had.note if note is None else wanted.note,
+        )
+        if labels != had:
+            write_labels(run.store, labels)
+        say(" ".join(filter(None, [run.run_id, labels.name, *(f"#{one}" for one in labels.tags)])))
+        if labels.note:
+            say("\n".join(f"    {line}" for line in labels.note.splitlines()))
+
+
+@app.command("rm")
+@with_settings("out")
+def rm(
+    config: BaseConfig,
+    runs: Annotated[list[str] | None, typer.Argument(metavar="RUN...", help=_RUN_HELP, show_default=False)] = None,
+    older_than: Annotated[
+        str | None,
+        typer.Option(
+            "--older-than",
+            metavar="AGE",
+            help="Remove the runs under --out in which nothing was written for so long: 12h, 90d, 4w.",
+            show_default=False,
+        ),
+    ] = None,
+    keep_tag: Annotated[
+        list[str] | None,
+        typer.Option("--keep-tag", help="With --older-than: keep runs with this tag; can be given several times.", show_default=False),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,  # noqa: FBT002 -- typer's way
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,  # noqa: FBT002
+) -> None:
+    """Remove runs for good, by name or by age. A run that is being written is never removed; stored frames stay."""
+    from rumiai_ray.cli.run_list import remove  # noqa: PLC0415
+
+    remove(runs or [], older_than, keep_tag or [], config.out, yes=yes, dry_run=dry_run)
 
 
 @app.command("show")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from rich.table import Table
 from rich.text import Text
 
-from rumiai_ray.cli.overview import ending, failures, print_overview
+from rumiai_ray.cli.overview import ending, failures, forgettings, print_overview
 from rumiai_ray.cli.terminal import SafeConsole, say_json
 from rumiai_ray.schema.run import Status
 
@@ -90,6 +90,8 @@ def print_tables(run: Run, out: TextIO | None = None) -> None:
         print_overview(run, console)
     else:
         _print_videos(summarise(run), console)
+    for line in forgettings(run):
+        console.print(line, highlight=False, soft_wrap=True)
     console.print(ending(run), highlight=False, soft_wrap=True)
     query = f"SELECT * FROM read_parquet('{run.store.uri()}/objects/*.parquet')"  # noqa: S608 -- shown, never run
     console.print(Text(f"open it in DuckDB:  {query}", "dim"), soft_wrap=True)

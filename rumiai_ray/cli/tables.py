@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from rich.table import Column
+from rich.table import Column, Table
+
+
+def listing(*headings: str, folds: tuple[str, ...]) -> Table:
+    """A table without lines, which leaves room for its words on a terminal of 80 columns.
+
+    Args:
+        headings: in order.
+        folds: the columns that give way where there is not enough room; all others keep their words whole.
+    """
+    columns = [Column(heading, overflow="fold", no_wrap=heading not in folds) for heading in headings]
+    return Table(*columns, box=None, pad_edge=False, padding=(0, 1, 0, 0))
 
 
 def folding(*headings: str, whole: str = "") -> list[Column]:

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 from rumiai_ray.errors import ConfigError
 from rumiai_ray.provenance import result_packages
 from rumiai_ray.runs.find import find_run, list_runs, run_or_damaged
-from rumiai_ray.runs.fingerprint import differences
+from rumiai_ray.runs.fingerprint import ABSENT, differences
 from rumiai_ray.runs.older import versions_as_read
 from rumiai_ray.runs.reader import run_at
+from rumiai_ray.shown import one_line
 from rumiai_ray.storage import Store, in_parallel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from rumiai_ray.runs.manifest import RunManifest
@@ -109,6 +110,36 @@ def comparable_parts(manifest: RunManifest) -> dict[str, object]:
     return {"models": models, "sampling": parts["sampling"], "settings": parts["result_settings"], "tables": tables}
 
 
+def different_parts(theirs: RunManifest, its: RunManifest) -> list[str]:
+    """What makes two runs not comparable, theirs | its, in words."""
+    return _differences(comparable_parts(theirs), comparable_parts(its))
+
+
+def different_notes(theirs: RunManifest, its: RunManifest) -> list[str]:
+    """What else differs between two runs and can change a result, theirs | its, in words."""
+    both = {model.name for model in theirs.models} & {model.name for model in its.models}
+    parts = [noted_parts(manifest) for manifest in (theirs, its)]
+    return differences(*({**one, "models": {name: facts for name, facts in _models(one).items() if name in both}} for one in parts))
+
+
+def _differences(theirs: Mapping[str, object], its: Mapping[str, object]) -> list[str]:
+    """As `differences`, and a model that only one side has is one line."""
+    ours, others = _models(theirs), _models(its)
+    alone = sorted(ours.keys() ^ others.keys())
+    lines = [f"models.{name}: {_backend(ours.get(name))} | {_backend(others.get(name))}" for name in alone]
+    both = ({**one, "models": {name: facts for name, facts in _models(one).items() if name not in alone}} for one in (theirs, its))
+    return sorted([*map(one_line, lines), *differences(*both)])
+
+
+def _models(parts: Mapping[str, object]) -> dict[str, dict[str, object]]:
+    models = parts["models"]
+    return models if isinstance(models, dict) else {}
+
+
+def _backend(facts: Mapping[str, object] | None) -> str:
+    return ABSENT if facts is None else str(facts["backend"])
+
+
 def noted_parts(manifest: RunManifest) -> dict[str, object]:
     """What can change a result as well, and is shown where it differs: source, packages, each model's library and kind of device."""
     models = {model.name: {"version": model.version, "device": model.device.partition(":")[0]} for model in manifest.models}
@@ -122,8 +153,7 @@ def check_comparable(runs: Sequence[Run]) -> None:
         ConfigError: they are not; the message names the differences.
     """
     newest = newest_with_rows(runs)
-    parts_of_newest = comparable_parts(newest.manifest)
-    found = [(run, differences(comparable_parts(run.manifest), parts_of_newest)) for run in runs if has_rows(run)]
+    found = [(run, different_parts(run.manifest, newest.manifest)) for run in runs if has_rows(run)]
     different = [(run, parts) for run, parts in found if parts]
     if not different:
         return

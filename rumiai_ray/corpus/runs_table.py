@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from rumiai_ray.corpus.members import comparable_parts, has_rows, last_commit, newest_with_rows, noted_parts
-from rumiai_ray.runs.fingerprint import differences
+from rumiai_ray.corpus.members import different_notes, different_parts, has_rows, last_commit, newest_with_rows
 from rumiai_ray.schema.table import column
 
 if TYPE_CHECKING:
@@ -72,8 +71,8 @@ def runs_table(runs: Sequence[Run], files: Files, choice: CorpusChoice) -> pa.Ta
                 "dead_lettered": states["dead_lettered"],
                 "counted": counted[place],
                 "models": [f"{model.name}: {model.backend}" for model in run.manifest.models],
-                "differences": differences(comparable_parts(run.manifest), comparable_parts(newest)) if compared else [],
-                "notes": differences(noted_parts(run.manifest), noted_parts(newest)) if compared else [],
+                "differences": different_parts(run.manifest, newest) if compared else [],
+                "notes": different_notes(run.manifest, newest) if compared else [],
             }
         )
     return pa.Table.from_pylist(records, schema=SCHEMA)

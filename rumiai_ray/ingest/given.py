@@ -72,6 +72,12 @@ def told(metadata: VideoMetadata, columns: Mapping[str, str]) -> Told:
     return Told(replace(metadata, **given), origins, (*metadata.notes, *cleaner.notes))  # type: ignore[arg-type] # each of its field's type
 
 
+def given_author(columns: Mapping[str, str]) -> str | None:
+    """The author that a manifest row names; None where it names none."""
+    folded = {name.strip().lower(): text.strip() for name, text in columns.items()}
+    return next((folded[name] for name in _NAMES["author"] if folded.get(name)), None)
+
+
 def _count(name: str, text: str, cleaner: Cleaner) -> int | None:
     if not _COUNT.fullmatch(text):
         _note(name, text, "whole number", cleaner)

@@ -17,7 +17,7 @@ from rumiai_ray.ingest.entries import Entry, Problem
 from rumiai_ray.shown import HIDDEN, shown_input
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
 _COLUMNS: dict[str, pa.DataType] = {
@@ -106,6 +106,15 @@ class EntryFile:
                 secrets.write_table(pa.Table.from_pylist(rows, schema=_SECRET_SCHEMA))
         return cls(sink.getvalue().to_pybytes(), secret_sink.getvalue().to_pybytes() if hides else b"")
 
+    def without(self, forgotten: Callable[[str], bool]) -> EntryFile:
+        """The entries whose ids are not forgotten, row for row as they are; this file itself where all of them stay.
+
+        Args:
+            forgotten: whether the entry of an id goes.
+        """
+        data = _filtered(self.data, forgotten)
+        return self if data is None else EntryFile(data, (_filtered(self.secret, forgotten) or self.secret) if self.secret else b"")
+
     @cached_property
     def sha256(self) -> str:
         """Digest of `data`. There is none of `secret`: with the rest of an address known, a short password could be found by it."""
@@ -125,6 +134,19 @@ class EntryFile:
                     yield _with_location(entry, locations[position] if position < len(locations) else None)
                 else:
                     yield entry
+
+
+def _filtered(data: bytes, forgotten: Callable[[str], bool]) -> bytes | None:
+    """A Parquet file of entries without the forgotten ones, in the same parts; None where all rows stay."""
+    file, sink, dropped = pq.ParquetFile(pa.BufferReader(data)), pa.BufferOutputStream(), 0
+    with pq.ParquetWriter(sink, file.schema_arrow, compression="zstd") as writer:
+        for group in range(file.num_row_groups):
+            rows = file.read_row_group(group, use_threads=False)
+            kept = rows.filter(pa.array([not forgotten(str(entry_id)) for entry_id in rows["entry_id"].to_pylist()], pa.bool_()))
+            dropped += rows.num_rows - kept.num_rows
+            if kept.num_rows:  # a part of no rows, in both files
+                writer.write_table(kept)
+    return sink.getvalue().to_pybytes() if dropped else None
 
 
 def _locations(secret: pq.ParquetFile | None, group: int) -> list[dict[str, str]]:

@@ -13,7 +13,7 @@ from rumiai_ray.report.video_page import video_page
 from rumiai_ray.runs.export.document import file_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from rumiai_ray.frames.store.store import FrameStore
@@ -82,6 +82,23 @@ def write_report(
     except OSError as error:
         raise StorageError(f"cannot write it: {error.strerror}", str(error.filename or directory), "choose another directory") from error
     return written
+
+
+def pages_about(run_id: str, entries: Iterable[str], place: Path) -> list[Path]:
+    """The pages in a directory, under the names that `rumiai-ray report` gives where none is asked for, that show some entries.
+
+    Args:
+        run_id: the run.
+        entries: ids of the entries.
+        place: where `rumiai-ray report` may have been called.
+
+    Returns:
+        Pages of single entries, and every page of the run's report: its index shows all entries.
+    """
+    report = place / f"{run_id}-report"
+    alone = [place / f"{run_id}-{file_name(entry_id)}.html" for entry_id in sorted(entries)]
+    whole = [report / INDEX, *sorted((report / "videos").glob("*.html"))] if (report / INDEX).is_file() else []
+    return [path for path in (*alone, *whole) if path.is_file() and not path.is_symlink()]
 
 
 def write_video(run: Run, wanted: str, path: Path, store: FrameStore | None, limits: ReportSize = ReportSize()) -> Path:

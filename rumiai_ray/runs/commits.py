@@ -6,6 +6,10 @@ writer never skips a number, so whoever took one over has shut out everybody who
 A record is one line of JSON with a digest of itself. A file without its end of line was torn by a crash during the write: nobody was told
 it had been committed, and it commits nothing. Whoever resumes the run writes the torn numbers into the next record (`void`), so that
 a writer that was merely slow cannot bring them back to life, and damage done later is told apart from a crash.
+
+A record of the kind `forget` changes what the records before it say: data files are replaced by files with fewer rows, and entries are no
+longer named (`forgotten.py`, `forget.py`). `read_log` gives the records as they count. Afterwards the earlier records are rewritten to say
+just that; until then they are `outdated`.
 """
 
 import hashlib
@@ -17,10 +21,11 @@ from datetime import UTC, datetime
 from typing import Any, Literal, Self
 from uuid import uuid4
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from rumiai_ray.errors import ConfigError, StorageError
 from rumiai_ray.runs.datafile import DataFile
+from rumiai_ray.runs.forgotten import Forgotten, Remembered
 from rumiai_ray.runs.times import RecordedTime
 from rumiai_ray.storage import Store, in_parallel
 
@@ -41,7 +46,7 @@ class CommitRecord(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     format_version: int = FORMAT_VERSION
-    kind: Literal["commit", "end"] = "commit"
+    kind: Literal["commit", "end", "forget"] = "commit"
     run_id: str
     sequence: int
     writer: str
@@ -58,6 +63,14 @@ class CommitRecord(BaseModel):
     """Only where `kind` is `end`."""
     summary: dict[str, Any] = {}
     """Only where `kind` is `end`: figures for people."""
+    forgotten: Forgotten | None = None
+    """Only where `kind` is `forget`: what no longer counts of the records before this one."""
+
+    @model_validator(mode="after")
+    def _says_what_was_forgotten(self) -> Self:
+        if (self.kind == "forget") != (self.forgotten is not None):
+            raise ValueError(f"a record of the kind {self.kind} {'lacks' if self.forgotten is None else 'has'} a forgetting")
+        return self
 
 
 @dataclass(frozen=True)
@@ -65,12 +78,18 @@ class Log:
     """All records of a run as they were when it was read."""
 
     records: tuple[CommitRecord, ...]
-    """In order; void and torn ones left out."""
+    """In order and as they count; void and torn ones and those of forgettings left out."""
     torn: tuple[int, ...]
     """Numbers whose write was not finished and that no later record has declared void: nothing, or the last one."""
     problems: tuple[str, ...]
     """Damage: a number that is missing, a record that was altered. Where there is any, rows may be missing without a word."""
     next_sequence: int
+    forgettings: tuple[CommitRecord, ...] = ()
+    """The records of the kind `forget`, in order."""
+    outdated: tuple[int, ...] = ()
+    """Numbers of records whose files still say what was forgotten since."""
+    void: tuple[int, ...] = ()
+    """Numbers that later records have declared void."""
 
 
 def record_path(sequence: int) -> str:
@@ -113,12 +132,35 @@ def read_log(run: Store, run_id: str) -> Log:
     void = {number for record in records.values() for number in record.void if number < record.sequence}
     # Only the last record can be under way; an earlier torn one that nobody declared void was cut short afterwards.
     problems |= {number: f"{record_path(number)} was cut short" for number in torn if number < length - 1}
+    valid = [record for number, record in sorted(records.items()) if number not in void]
+    forgettings = tuple(record for record in valid if record.forgotten is not None)
+    written = [record for record in valid if record.forgotten is None]
+    counting = [_as_it_counts(record, forgettings) for record in written]
     return Log(
-        records=tuple(record for number, record in sorted(records.items()) if number not in void),
+        records=tuple(counting),
         torn=tuple(sorted(torn - void - problems.keys())),
         problems=tuple(text for number, text in sorted(problems.items()) if number not in void),
         next_sequence=length,
+        forgettings=forgettings,
+        outdated=tuple(now.sequence for now, before in zip(counting, written, strict=True) if now is not before),
+        void=tuple(sorted(void)),
     )
+
+
+def _as_it_counts(record: CommitRecord, forgettings: Sequence[CommitRecord]) -> CommitRecord:
+    """A record without what later records forget; the record itself where that is nothing."""
+    acts = [later.forgotten for later in forgettings if later.sequence > record.sequence and later.forgotten is not None]
+    if not acts:
+        return record
+    files = list(record.files)
+    for act in acts:
+        files = [act.new_files.get(file.path, file) for file in files]
+    names = Remembered(record.run_id, acts)
+    entries = {
+        name: tuple(entry for entry in getattr(record, name) if ("entry", entry) not in names) for name in ("committed", "dead_lettered")
+    }
+    now = record.model_copy(update={"files": tuple(files), **entries})
+    return record if now == record else now
 
 
 class CommitLog:
@@ -166,6 +208,10 @@ class CommitLog:
     def end(self, status: EndStatus, summary: dict[str, Any], files: Sequence[DataFile] = ()) -> CommitRecord:
         """Say how the run ended. Raises as `append` does."""
         return self._create(CommitRecord(**self._head(), kind="end", files=tuple(files), status=status, summary=summary))
+
+    def forget(self, forgotten: Forgotten) -> CommitRecord:
+        """Say what no longer counts of the records so far. Raises as `append` does."""
+        return self._create(CommitRecord(**self._head(), kind="forget", forgotten=forgotten))
 
     def _head(self) -> dict[str, Any]:
         return {

@@ -6,6 +6,7 @@ becomes part of the run only when the driver's commit record names it.
 
 import hashlib
 import re
+from collections.abc import Callable
 from functools import cache
 from typing import Self
 from uuid import uuid4
@@ -78,13 +79,17 @@ def write_data_file(run: Store, table: Table, rows: pa.Table, *, run_id: str, se
         StorageError: the file cannot be written; nothing is left behind.
     """
     check_rows(table, rows, run_id)
-    sink = pa.BufferOutputStream()
     # The schema is put on again: equality of schemas ignores metadata, and the data dictionary must travel with the rows.
-    pq.write_table(pa.Table.from_arrays(rows.columns, schema=table.schema), sink, compression="zstd")
+    return _write(run, table.name, pa.Table.from_arrays(rows.columns, schema=table.schema), sequence)
+
+
+def _write(run: Store, table: str, rows: pa.Table, sequence: int) -> DataFile:
+    sink = pa.BufferOutputStream()
+    pq.write_table(rows, sink, compression="zstd")
     data = sink.getvalue().to_pybytes()
-    path = f"{table.name}/part-{sequence:08d}-{uuid4().hex}.parquet"
+    path = f"{table}/part-{sequence:08d}-{uuid4().hex}.parquet"
     run.create(path, data)
-    return DataFile(table=table.name, path=path, rows=rows.num_rows, size_bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+    return DataFile(table=table, path=path, rows=rows.num_rows, size_bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
 
 
 @cache
@@ -108,15 +113,9 @@ def read_data_file(run: Store, facts: DataFile, columns: list[str] | None = None
     """
 
     def damaged(what: str) -> StorageError:
-        return StorageError(what, run.uri(facts.path), "the run is damaged: restore the file, or analyse anew under a new run id")
+        return _damage(run, facts, what)
 
-    data = run.read_or_none(facts.path)
-    if data is None:
-        raise damaged("a committed file is missing")
-    if len(data) != facts.size_bytes:
-        raise damaged(f"{len(data)} bytes, {facts.size_bytes} were committed")
-    if hashlib.sha256(data).hexdigest() != facts.sha256:
-        raise damaged("its SHA-256 is not the one that was committed")
+    data = _committed_bytes(run, facts)
     try:
         file = pq.ParquetFile(pa.BufferReader(data))
         # Not in Arrow's threads: one that lets go of these bytes while the interpreter ends aborts the process (seen once, signal 6).
@@ -141,6 +140,51 @@ def field_of_today(table: Table, name: str) -> "pa.Field[pa.DataType] | None":
     if today in declared.names:
         return declared.field(today)
     return next((stored_schema(part).field(name) for part in parts_of(table.name) if name in part.schema.names), None)
+
+
+def rewrite_data_file(run: Store, facts: DataFile, left: Callable[[pa.Table], pa.Table], *, sequence: int) -> DataFile | None:
+    """Write the rows of a committed file that are to stay to a new file, in their order and in the columns they were written in.
+
+    Args:
+        run: the run's directory.
+        facts: what the commit record says about the file.
+        left: gives of the rows those that stay, in their order.
+        sequence: number of the record that will name the new file.
+
+    Returns:
+        The facts of the new file, which may have no rows; None where all rows stay and nothing was written.
+
+    Raises:
+        StorageError: the file is not what was committed, or the new file cannot be written.
+    """
+    try:
+        rows = pq.ParquetFile(pa.BufferReader(_committed_bytes(run, facts))).read(use_threads=False)
+    except (pa.ArrowException, OSError) as error:
+        raise _damage(run, facts, f"no readable Parquet file: {error}") from error
+    kept = left(rows)
+    if kept.num_rows == rows.num_rows:
+        return None
+    return _write(run, facts.table, kept, sequence)
+
+
+def _committed_bytes(run: Store, facts: DataFile) -> bytes:
+    """The content of a committed file.
+
+    Raises:
+        StorageError: the file is missing, or is not byte for byte what was committed.
+    """
+    data = run.read_or_none(facts.path)
+    if data is None:
+        raise _damage(run, facts, "a committed file is missing")
+    if len(data) != facts.size_bytes:
+        raise _damage(run, facts, f"{len(data)} bytes, {facts.size_bytes} were committed")
+    if hashlib.sha256(data).hexdigest() != facts.sha256:
+        raise _damage(run, facts, "its SHA-256 is not the one that was committed")
+    return data
+
+
+def _damage(run: Store, facts: DataFile, what: str) -> StorageError:
+    return StorageError(what, run.uri(facts.path), "the run is damaged: restore the file, or analyse anew under a new run id")
 
 
 def version_of(rows: pa.Table) -> str:

@@ -22,7 +22,7 @@ from rumiai_ray.shown import shown
 from rumiai_ray.tracebacks import bounded, traceback_of
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator
+    from collections.abc import Callable, Hashable, Iterator, Mapping
 
     from rumiai_ray.storage import Store
 
@@ -225,6 +225,40 @@ def read_failures(run: Store) -> list[LoggedFailure]:
         )
         for record in found
     ]
+
+
+def without_lines(run: Store, is_about: Callable[[Mapping[str, Any]], bool]) -> Iterator[tuple[str, bytes]]:
+    """The files of a run's logs that have lines about something, each with its path and with what it holds without these lines.
+
+    A traceback that only the line of a forgotten failure holds moves to the next line of the same failure; see `FailureLog`.
+
+    Args:
+        run: the run's directory.
+        is_about: whether a line goes.
+
+    Raises:
+        StorageError: a file cannot be read.
+    """
+    orphans: dict[str, str] = {}
+    for name in run.names(DIRECTORY):
+        if not _NAME.fullmatch(name):
+            continue
+        data, kept = run.read(f"{DIRECTORY}/{name}"), []
+        for line in data.splitlines(keepends=True):
+            record = _record(line)
+            if record is None:
+                continue  # torn: nobody reads it, and nobody can tell what it is about
+            digest, text = str(record.get("traceback_id")), record.get("traceback")
+            if is_about(record):
+                if text:
+                    orphans[digest] = text
+            elif not text and digest in orphans:
+                kept.append(_line(record | {"traceback": orphans.pop(digest)}))
+            else:
+                orphans.pop(digest, None)
+                kept.append(line)
+        if (left := b"".join(kept)) != data:
+            yield f"{DIRECTORY}/{name}", left
 
 
 def _record(line: bytes) -> dict[str, Any] | None:

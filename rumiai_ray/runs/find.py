@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from rumiai_ray.errors import ConfigError, StorageError
+from rumiai_ray.runs.labels import clean_line, read_labels
 from rumiai_ray.runs.reader import Run, run_at
 from rumiai_ray.storage import Store, in_parallel
 
@@ -38,10 +39,10 @@ def run_or_damaged(store: Store) -> Run | None:
 
 
 def find_run(run: str | Path, out: str | os.PathLike[str]) -> Run:
-    """One run: by its id under `out`, the beginning of one id only, the word `latest`, or the path or URI of its directory.
+    """One run: by its id or name under `out`, the beginning of one only, the word `latest`, or the path or URI of its directory.
 
     Raises:
-        ConfigError: there is no such run, or several begin so; the message names the ids most like it.
+        ConfigError: there is no such run, or several are meant; the message names them, or the ids most like it.
     """
     text = os.fspath(run)
     is_name = "/" not in text and text not in {"", ".", ".."}
@@ -51,12 +52,12 @@ def find_run(run: str | Path, out: str | os.PathLike[str]) -> Run:
     known_runs = list_runs(out)
     if text == LATEST and known_runs:
         return max(known_runs, key=_created_at)
-    begun = [known for known in known_runs if is_name and known.run_id.startswith(text)]
-    if len(begun) == 1:
-        return begun[0]
-    if begun:
-        shown = ", ".join(known.run_id for known in begun[-_SHOWN:])
-        raise ConfigError(f"{len(begun)} runs begin so", repr(text), f"type more of one: {shown}")
+    meant = _meant(text, known_runs) if is_name else {}
+    if len(meant) == 1:
+        return next(iter(meant))
+    if meant:
+        listed = ", ".join(f"{one.run_id} ({name})" if name else one.run_id for one, name in list(meant.items())[-_SHOWN:])
+        raise ConfigError(f"{len(meant)} runs are meant", repr(text), f"type more of one id: {listed}")
     # Of a path, the directory that it names is the one to look in, not the one where runs go by default.
     directory, slash, name = text.rstrip("/").rpartition("/")
     searched = out if is_name else directory or slash or "."
@@ -65,6 +66,23 @@ def find_run(run: str | Path, out: str | os.PathLike[str]) -> Run:
     prefix = "" if is_name else f"{directory}{slash or './'}"
     hint = f"did you mean {', '.join(prefix + found for found in near)}?" if near else f"there are no runs under {Store.at(searched).uri()}"
     raise ConfigError("no such run", repr(text), hint)
+
+
+def _meant(text: str, runs: list[Run]) -> dict[Run, str]:
+    """The runs that a text may mean, each with its name: those whose id begins so, and those that are called so or else begin so."""
+    names = dict(zip(runs, in_parallel(_name, runs), strict=True))
+    wanted = clean_line(text)
+    named = [run for run in runs if wanted and names[run] == wanted] or [run for run in runs if wanted and names[run].startswith(wanted)]
+    return {run: names[run] for run in runs if run.run_id.startswith(text) or run in named}
+
+
+def _name(run: Run) -> str:
+    """What a run is called; nothing where that cannot be read."""
+    try:
+        return read_labels(run.store).name
+    except StorageError as error:
+        _LOG.debug("the labels of %s cannot be read: %s", run.run_id, error)
+        return ""
 
 
 def _created_at(run: Run) -> datetime:

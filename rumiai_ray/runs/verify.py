@@ -27,6 +27,10 @@ def problems(run: RunRecords) -> list[str]:
     """Everything that is wrong with a run, in words; nothing for a sound one."""
     found = list(run.log.problems)
     found += [f"{record_path(number)} was cut short: its writer died, or it was damaged; it commits nothing" for number in run.log.torn]
+    left = [record_path(number) for number in run.log.outdated]
+    replaced = (file.old for record in run.log.forgettings if record.forgotten is not None for file in record.forgotten.replaced)
+    left += [path for path in replaced if run.store.exists(path)]
+    found += [f"{path} still holds what was forgotten: the same `rumiai-ray corpus forget` once more removes it" for path in left]
     manifest = None
     try:
         manifest = run.manifest

@@ -17,6 +17,7 @@ from rumiai_ray.runs.commits import CommitLog, read_log
 from rumiai_ray.runs.datafile import PART, DataFile, check_rows, write_data_file
 from rumiai_ray.runs.failure_log import FailureLog
 from rumiai_ray.runs.fingerprint import differences
+from rumiai_ray.runs.hold import WriterHold
 from rumiai_ray.schema import SchemaError
 from rumiai_ray.schema.registry import TABLES_BY_NAME
 from rumiai_ray.storage import Store
@@ -102,6 +103,7 @@ class RunWriter:
         self._log = log
         self._tables = tables
         self._buffers: dict[str, list[pa.Table]] = {}
+        self._hold = WriterHold(run)
 
     @classmethod
     def create(
@@ -272,6 +274,7 @@ class RunWriter:
         self._discard([path for path in found if path not in named])
         view = {"run_id": self.manifest.run_id, "status": status, **summary}
         self.run.replace(SUMMARY, (json.dumps(view, indent=2, allow_nan=False) + "\n").encode())
+        self._hold.let_go()
         return record
 
     def _write(self, name: str, rows: pa.Table) -> DataFile:

@@ -88,14 +88,10 @@ def test_an_empty_answer_names_its_columns_however_many_they_are(rumiai: Call) -
 def test_ls_shows_what_counts_of_each_run_and_what_differs_and_no_text_speaks_to_the_terminal(rumiai: Call) -> None:
     code, out, _ = rumiai("corpus", "ls", "runs/*")
     assert code == Exit.COMPLETE
-    rows = {
-        line.split("│")[1].strip(): [cell.strip() for cell in line.split("│")[2:-1]] for line in out.splitlines() if line.startswith("│")
-    }
-    assert rows == {
-        "one": ["complete", "2026-11-01 00:01:00", "2", "0", "1", "no"],
-        "two": ["complete", "2026-11-01 00:02:00", "1", "1", "1", "no"],
-        "three": ["complete", "2026-11-01 00:03:00", "1", "0", "1", "yes"],
-    }
+    rows = {words[0]: words[1:] for words in map(str.split, out.splitlines()[1:4])}
+    assert rows["one"] == ["complete", "2026-11-01", "00:01", "2", "0", "1", "no"]
+    assert rows["two"] == ["complete", "2026-11-01", "00:02", "1", "1", "1", "no"]
+    assert rows["three"] == ["complete", "2026-11-01", "00:03", "1", "0", "1", "yes"]
     assert "one  not comparable: settings.label: — | \N{REPLACEMENT CHARACTER}[31m[bold]red" in out
     assert f"two  also other: source_sha256: {'b' * 64} | {'a' * 64}" in out
     assert "\x1b[31m" not in out
@@ -235,7 +231,7 @@ def test_ls_lists_a_damaged_run_as_such_beside_the_others(rumiai: Call, runs: Pa
     damage(runs / "two")
     code, out, _ = rumiai("corpus", "ls", "runs/*")
     assert code == Exit.COMPLETE
-    listed = [[cell.strip() for cell in line.split("│")[1:3]] for line in out.splitlines() if line.startswith("│")]
+    listed = [line.split()[:2] for line in out.splitlines()[1:3]]
     assert listed == [["one", "complete"], ["two", "damaged"]]
     (said,) = [line for line in out.splitlines() if line.startswith("two  damaged: ")]
     assert "runs/two" in said
@@ -307,6 +303,31 @@ def test_minus_leaves_out_what_is_analysed_by_content_or_address_and_keeps_the_o
     assert [entry.line for entry in read_manifest("left.csv", input_column="link")] == [2, 3, 4, 5, 6, 7, 8]
     code, _, err = rumiai("manifest", "minus", "posts.csv", "runs/*", "--to", "left.csv", "--input-column", "link")
     assert (code, "is there already" in err) == (Exit.USAGE, True)
+
+
+@pytest.mark.usefixtures("clips")
+def test_minus_asks_only_what_was_read_of_runs_that_cannot_be_compared(rumiai: Call, tmp_path: Path) -> None:
+    made_run(
+        tmp_path / "runs", "two", [Commit(2, [Made("clips/other.mp4", "y" * 1000)])], families=("yolo",), result_settings={"label": "other"}
+    )
+    assert rumiai("manifest", "minus", "clips", "runs/*", "--to", "left.jsonl")[0] == Exit.COMPLETE
+    assert (tmp_path / "left.jsonl").read_text() == '{"input": "clips/new.mp4"}\n'
+
+
+@pytest.mark.usefixtures("runs")
+def test_ls_fits_a_terminal_of_eighty_columns_and_says_a_missing_model_in_one_line(
+    rumiai: Call, runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    made_run(runs, "20261122T150712Z-3f9a1c", [Commit(3, [Made("c.mp4", "c")])], families=("yolo", "ocr"), finish=False)
+    code, out, _ = rumiai("corpus", "ls", "runs/*")
+    assert code == Exit.COMPLETE
+    words = {word for line in out.splitlines() for word in line.split()}
+    assert {"run", "status", "videos", "dead", "counted", "comparable", "incomplete", "20261122T150712Z-3f9a1c", "2026-11-01"} <= words
+    assert [line for line in out.splitlines() if line.startswith("one  not comparable")] == [
+        "one  not comparable: models.mediapipe: mediapipe/backend | —"
+    ]
+    assert not [line for line in out.splitlines() if "also other" in line and "mediapipe" in line]
 
 
 @pytest.mark.usefixtures("clips")

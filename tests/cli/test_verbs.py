@@ -168,7 +168,7 @@ def test_runs_are_listed_with_their_commands(rumiai: Callable[..., Ended], run: 
     ended = rumiai("runs", "ls")
     assert ended.code == Exit.COMPLETE
     assert run.name in ended.cells
-    assert "partial2batch[1].csv" in ended.cells
+    assert "2026-11-22partial1+1deadbatch[1].csv" in ended.cells
 
 
 @pytest.mark.parametrize("damaged", ["manifest.json", "commits"])
@@ -178,7 +178,7 @@ def test_a_damaged_run_is_listed_as_such_and_hides_no_other(rumiai: Callable[...
     victim.write_text("{")
     ended = rumiai("runs", "ls")
     assert ended.code == Exit.COMPLETE
-    assert "another-runincomplete" in ended.cells
+    assert "another-run2026-11-22incomplete" in ended.cells
     assert f"{RUN_ID}damaged" in ended.cells
 
 

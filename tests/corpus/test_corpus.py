@@ -120,7 +120,7 @@ def test_a_run_that_was_resumed_later_is_judged_by_each_commit(out: Path) -> Non
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"models": (model("yolo"), model("ocr"))}, "models.mediapipe.backend: mediapipe/backend | —"),
+        ({"models": (model("yolo"), model("ocr"))}, "models.mediapipe: mediapipe/backend | —"),
         ({"models": tuple(model(name, backend="other") for name in FAMILIES)}, "models.mediapipe.backend: mediapipe/backend | other"),
         ({"models": tuple(model(name, precision="int8") for name in FAMILIES)}, "models.mediapipe.precision: fp32 | int8"),
         ({"models": tuple(model(name, files=()) for name in FAMILIES)}, "models.mediapipe.weights.network"),

@@ -19,9 +19,8 @@ from numbered_clips import numbered_clip
 from planted import COLUMN, COOKIE, ID, REFLECTED, REFUSED, SIGNATURE, TOKEN, Origin, everything, leaks
 from rumiai_ray.cli.endings import tell
 from rumiai_ray.cli.failures import print_failures
-from rumiai_ray.cli.runs import _cells
+from rumiai_ray.cli.run_list import listed, print_runs
 from rumiai_ray.cli.summary import print_json, print_tables
-from rumiai_ray.cli.terminal import SafeConsole
 from rumiai_ray.config import load_config
 from rumiai_ray.engine.batch import BatchRun
 from rumiai_ray.engine.setup.machines import plan_of_ray
@@ -125,7 +124,7 @@ def test_planted_secrets_are_in_nothing_that_a_run_leaves_and_resume_and_retry_s
         print_json(one)
         print_failures(one)
         print_failures(one, as_json=True)
-        SafeConsole().print(*_cells(one))
+        print_runs([listed(one)])
         export_tables(one, tmp_path / "exports" / one.run_id, "csv", raw=True)
         export_features(one, tmp_path / "exports" / f"{one.run_id}.csv", raw=True)
     printed = capsys.readouterr()

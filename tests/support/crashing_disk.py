@@ -3,7 +3,8 @@
 Everything that changes files goes through `open` for writing, `os.mkdir`, `os.fsync`, `os.link`, `os.replace`, `os.unlink`: these are
 replaced for paths under the directory. Once the process is dead nothing it still tries has any effect.
 
-A power cut is modelled at its worst: of what was not synced nothing is left, or (`names kept`) empty files are. What an earlier process
+A power cut is modelled at its worst: of what was not synced nothing is left, or (`names kept`) empty files are; a name that a rename took
+over has its old content. What an earlier process
 left counts as synced: the kernel writes it back within half a minute.
 """
 
@@ -53,6 +54,8 @@ class CrashingDisk:
         self._dead = False
         self._unsynced_names: list[Path] = []
         self._unsynced_content: set[Path] = set()
+        self._replaced: dict[Path, bytes] = {}
+        """What was durable under a name that a rename has taken over since, until that is durable."""
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
@@ -161,7 +164,10 @@ class CrashingDisk:
             here, there = self._here(source), self._here(target)
             assert here
             assert there
+            before = there.read_bytes() if there.exists() and there not in self._unsynced_names else None
             self.operate("replace", there, lambda: real(source, target))
+            if before is not None:
+                self._replaced[there] = before
             self.written[there] = self.written.pop(here)
             self._unsynced_names = [there if name == here else name for name in (*self._unsynced_names, there)]
             if here in self._unsynced_content:
@@ -179,6 +185,7 @@ class CrashingDisk:
             self.operate("sync", path, lambda: None)
             self._unsynced_content.discard(path)
             self._unsynced_names = [name for name in self._unsynced_names if name.parent != path]
+            self._replaced = {name: data for name, data in self._replaced.items() if name.parent != path}
 
         return fsync
 
@@ -186,7 +193,10 @@ class CrashingDisk:
         for path in self._unsynced_content:
             os.truncate(path, 0)
         for path in [] if keep_names else reversed(self._unsynced_names):
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+            if path in self._replaced:
+                path.write_bytes(self._replaced[path])
+            else:
+                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 class _File(io.FileIO):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rumiai_ray.engine.work.counts import Tally, tally_of
 from rumiai_ray.errors import ConfigError, StorageError
 from rumiai_ray.ingest.table import EntryFile
+from rumiai_ray.runs.forget import remembered
 from rumiai_ray.runs.writer import entries_path, private_path
 from rumiai_ray.schema.run import Status
 
@@ -61,7 +62,7 @@ def to_retry(run: Run) -> EntryFile:
 
 
 def given_entries(run: Run) -> EntryFile:
-    """The run's own copy of its entries.
+    """The run's own copy of its entries, without those that were forgotten.
 
     Raises:
         StorageError: the copy is missing or not the one the manifest has the digest of. Where the file with the full addresses is
@@ -73,4 +74,6 @@ def given_entries(run: Run) -> EntryFile:
     entries = None if data is None else EntryFile(data, secret or b"")
     if entries is None or entries.sha256 != run.manifest.entries_sha256:
         raise StorageError("the run's copy of its entries is missing or altered", run.store.uri(path), "start a new run from the manifest")
-    return entries
+    forgotten = remembered(run)
+    # They are in the copy only where a forgetting was broken off.
+    return entries.without(lambda entry_id: ("entry", entry_id) in forgotten) if run.log.forgettings else entries

@@ -114,6 +114,23 @@ class Remote:
 
         return self.writable and bool(patience_with(self.uri).ask(f"uploading entry {key}", send))
 
+    def remove(self, key: str) -> bool:
+        """Remove an entry.
+
+        Returns:
+            True where there was one and it is gone; False where there was none, nothing may be written, or there was trouble.
+        """
+
+        def remove(_: Deadline) -> bool:
+            store = _store(self.uri)
+            text = entries.completion(store, key)
+            if text is None:
+                return False
+            entries.withdraw(store, key, text)
+            return True
+
+        return self.writable and bool(patience_with(self.uri).ask(f"removing entry {key}", remove))
+
 
 def _probe(store: Store) -> bool:
     """Write a file, read it back and remove it; False where writing is refused and reading is not."""

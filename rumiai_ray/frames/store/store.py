@@ -14,6 +14,7 @@ import os
 import shutil
 import time
 from contextlib import closing
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rumiai_ray.errors import StorageError
@@ -26,6 +27,7 @@ from rumiai_ray.frames.store.trouble import LIMIT_S
 from rumiai_ray.frames.types import SourceFacts
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
     from rumiai_ray.frames.limits import DecodeLimits
@@ -39,6 +41,17 @@ _GRACE_S = 60.0
 """How much longer than a whole extraction a process waits for another one's: beyond it something is stuck."""
 _ATTEMPTS = 3
 """A fresh entry may be evicted before it is opened, but hardly twice in a row."""
+
+
+@dataclass(frozen=True)
+class Forgot:
+    """What `FrameStore.forget` did, by keys of entries."""
+
+    removed: tuple[str, ...]
+    in_use: tuple[str, ...]
+    """Not removed, since a process reads them."""
+    shared: tuple[str, ...]
+    """Removed from the store that nodes share."""
 
 
 class FrameStore:
@@ -186,6 +199,21 @@ class FrameStore:
                     evicted.append(entry.key)
                     excess -= entry.bytes
         return evicted
+
+    def forget(self, video_keys: Collection[str]) -> Forgot:
+        """Remove every entry of some videos, whatever their sampling; from the shared store those of this store's sampling alone.
+
+        Args:
+            video_keys: SHA-256 (hex) of the videos' bytes.
+        """
+        removed: list[str] = []
+        in_use: list[str] = []
+        with storage_errors("forgetting videos", self.root):
+            for entry in self.entries():
+                if entry.video_key in video_keys:
+                    (removed if self._shelf.evict(entry.key) else in_use).append(entry.key)
+        shared = [key for key in map(self.key_of, sorted(video_keys)) if self.remote is not None and self.remote.remove(key)]
+        return Forgot(tuple(removed), tuple(in_use), tuple(shared))
 
     def _damage(self, key: str) -> str | None:
         """What is wrong with an entry whose lock is held; None where all is well."""

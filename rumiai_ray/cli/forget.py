@@ -1,0 +1,123 @@
+"""`rumiai-ray corpus forget`: take a video or a creator out of runs for good."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rumiai_ray.cli.options import RunNames, with_settings
+from rumiai_ray.cli.terminal import say
+from rumiai_ray.config import BaseConfig
+from rumiai_ray.errors import ConfigError, StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from rumiai_ray.corpus.forget import ForgetChoice
+    from rumiai_ray.runs.reader import Run
+
+NOT_REACHED = (
+    "not reached: exports, reports and pages written elsewhere; runs that were not named; names, tags and notes of runs; the manifest and "
+    "the videos themselves; frame stores of other machines; backups, and earlier versions that an object store keeps"
+)
+
+
+@with_settings("out", "store", "store_remote")
+def forget(
+    runs: RunNames,
+    config: BaseConfig,
+    video: Annotated[
+        str | None, typer.Option("--video", metavar="KEY", help="Forget this video: its `video_key`, or its beginning.", show_default=False)
+    ] = None,
+    author: Annotated[
+        str | None,
+        typer.Option(
+            "--author", metavar="NAME", help="Forget every video of this creator; case and a leading @ do not matter.", show_default=False
+        ),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be forgotten.")] = False,  # noqa: FBT002 -- typer's way
+) -> None:
+    """Take a video or a creator out of runs for good: rows, logs, addresses, report pages, stored frames. There is no way back.
+
+    A record in each run keeps that something was forgotten, when, and how many rows, without a name. If the command was interrupted, the
+    same command finishes its work.
+    """
+    from rumiai_ray.corpus.forget import choose  # noqa: PLC0415 -- pyarrow's import is not for `--help`
+    from rumiai_ray.corpus.members import named_runs  # noqa: PLC0415
+    from rumiai_ray.runs.forget import clean, earlier, rows_of  # noqa: PLC0415
+    from rumiai_ray.runs.forget import forget as take_out  # noqa: PLC0415
+    from rumiai_ray.runs.hold import alone_with  # noqa: PLC0415
+
+    if (video is None) == (author is None) or not (video or author or "").strip():
+        raise ConfigError("either --video or --author says what is forgotten", "", "give one of them")
+    found = named_runs(runs, config.out)
+    with ExitStack() as alone:
+        if not dry_run:
+            for run in found:
+                alone.enter_context(alone_with(run))
+            found = [run.again() for run in found]
+        choice = choose(found, video=video, author=author)
+        counts = {place: rows_of(found[place], doomed) for place, doomed in choice.doomed.items()}
+        _remove_copies(found, choice, config, dry_run=dry_run)
+        for place, run in enumerate(found):
+            before = earlier(run, choice.selected)
+            if place in choice.doomed:
+                if not dry_run:
+                    take_out(run, choice.doomed[place], choice.selected)
+                _say_forgotten(run, len(choice.doomed[place].entries), counts[place], dry_run=dry_run)
+            elif before is not None:
+                if not dry_run:
+                    clean(run)
+                say(f"{run.run_id}: forgotten on {before.written_at:%Y-%m-%d %H:%M} UTC")
+            if place in choice.kept:
+                stays = f"{run.run_id}: the rows of {_count(choice.kept[place], 'video')} stay: another creator's entry has the same bytes"
+                say(f"{stays}; `--video KEY` forgets these as well")
+    say(NOT_REACHED, err=True)
+
+
+def _say_forgotten(run: Run, entries: int, rows: Mapping[str, int], *, dry_run: bool) -> None:
+    verb = "would be forgotten" if dry_run else "forgotten"
+    counts = f"{_count(entries, 'entry', 'entries')} and {_count(sum(rows.values()), 'row')} of {_count(len(rows), 'table')}"
+    say(f"{run.run_id}: {counts} {verb}")
+
+
+def _remove_copies(runs: Sequence[Run], choice: ForgetChoice, config: BaseConfig, *, dry_run: bool) -> None:
+    """Remove stored frames and pages. They come before the rows, which alone tell what they are of; whoever misses them makes them anew."""
+    from rumiai_ray.report.write import pages_about  # noqa: PLC0415
+
+    places = {Path.cwd(), *(Path(run.store.root).parent for run in runs if run.store.on_disk)}
+    for place, doomed in choice.doomed.items():
+        pages = [page for where in sorted(places) for page in pages_about(runs[place].run_id, doomed.entries, where)]
+        for page in pages:
+            if not dry_run:
+                _remove(page)
+        if pages:
+            verb = "would be removed" if dry_run else "removed"
+            say(f"{_count(len(pages), 'page')} {verb}: {', '.join(map(str, pages[:3]))}{', …' if len(pages) > 3 else ''}")  # noqa: PLR2004
+    if not choice.videos or not (config.store.expanduser().is_dir() or config.store_remote):
+        return
+    if dry_run:
+        say(f"stored frames of {_count(len(choice.videos), 'video')} would be looked for in {config.store} and removed")
+        return
+    from rumiai_ray.engine.setup.run_setup import open_store  # noqa: PLC0415 -- brings Ray along
+
+    forgot = open_store(config).forget(choice.videos)
+    if forgot.removed or forgot.shared:
+        shared = f", {_count(len(forgot.shared), 'entry', 'entries')} of {config.store_remote}" if config.store_remote else ""
+        say(f"stored frames removed: {_count(len(forgot.removed), 'entry', 'entries')} of {config.store}{shared}")
+    for key in forgot.in_use:
+        say(f"stored frames are in use and stay: {key}; give the same command again later", err=True)
+
+
+def _remove(page: Path) -> None:
+    try:
+        page.unlink(missing_ok=True)
+    except OSError as error:
+        raise StorageError(f"cannot remove it: {error.strerror}", str(page), "remove it yourself, then forget again") from error
+
+
+def _count(number: int, one: str, many: str | None = None) -> str:
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
