@@ -1,4 +1,4 @@
-"""`rumiai-ray corpus …`: many runs as one set of tables: list, ask, export; `forget` is in a module of its own."""
+"""`rumiai-ray corpus …`: many runs as one set of tables: list, ask, compare, export; `forget` is in a module of its own."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import typer
 from rich.text import Text
 
 from rumiai_ray.cli.forget import forget
+from rumiai_ray.cli.help_text import examples
 from rumiai_ray.cli.older import say_absent_in
 from rumiai_ray.cli.options import CsvRaw, RunNames, with_settings
 from rumiai_ray.cli.query import AsCsv, ExternalAccess, RowsAsJson, Sql, answer, check_one_format
@@ -19,15 +20,39 @@ from rumiai_ray.config import BaseConfig
 from rumiai_ray.shown import one_line
 
 if TYPE_CHECKING:
+    from rumiai_ray.corpus.cohorts.compare import CohortComparison
+    from rumiai_ray.corpus.cohorts.correlate import MetricCorrelations
+    from rumiai_ray.corpus.cohorts.over_time import MetricOverTime
     from rumiai_ray.corpus.reader import Corpus
 
-app = typer.Typer(help="Many runs as one set of tables: list, ask, export, forget.", no_args_is_help=True)
+app = typer.Typer(help="Many runs as one set of tables: list, ask, compare, export, forget.", no_args_is_help=True)
 _LAST = "last commit (UTC)"
-
+_COMPARISONS = (
+    "rumiai-ray corpus compare 'runs/*' --by like_count --top 25%             the most liked quarter against the rest",
+    "rumiai-ray corpus compare 'runs/*' --by 'like_count / view_count' --stratify duration --page likes.html",
+    "rumiai-ray corpus compare 'runs/*' --where hook_has_captions             those with captions in the hook against the rest",
+    "rumiai-ray corpus compare 'runs/*' --by view_count --over week           this week against last",
+)
 AllowMixed = Annotated[
     bool,
     typer.Option("--allow-mixed", help="Read runs with other models, weights, result settings or schema versions than the newest, too."),
 ]
+
+
+class StratifyBy(StrEnum):
+    """Within fifths of what videos are compared."""
+
+    DURATION = "duration"
+    FOLLOWERS = "followers"
+    POSTED_AT = "posted_at"
+
+
+class OverPeriod(StrEnum):
+    """Periods in which a metric is followed."""
+
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
 
 
 class CorpusFormat(StrEnum):
@@ -103,6 +128,82 @@ def query(  # noqa: PLR0913, PLR0917 -- an option each
     rows = corpus.query(sql, external_access=external_access)
     say_absent_in(corpus, sql)
     answer(rows, as_csv=as_csv, csv_raw=csv_raw, as_json=as_json)
+
+
+@app.command("compare", epilog=examples(*_COMPARISONS))
+@with_settings("out")
+def compare(  # noqa: PLR0913, PLR0917 -- an option each
+    runs: RunNames,
+    config: BaseConfig,
+    by: Annotated[
+        str | None,
+        typer.Option("--by", metavar="SQL", help="The metric: a column of `summary` or an expression of such.", show_default=False),
+    ] = None,
+    top: Annotated[
+        str | None,
+        typer.Option(
+            "--top", metavar="SHARE", help="The first cohort: 25% of the videos, or 50 of them. [default: 25%]", show_default=False
+        ),
+    ] = None,
+    where: Annotated[
+        str | None,
+        typer.Option("--where", metavar="SQL", help="In place of --by: the first cohort meets this condition.", show_default=False),
+    ] = None,
+    stratify: Annotated[
+        StratifyBy | None,
+        typer.Option(help="Compare within fifths of this, so that it cannot stand behind a difference.", show_default=False),
+    ] = None,
+    correlate: Annotated[  # noqa: FBT002 -- typer's way
+        bool, typer.Option("--correlate", help="In place of cohorts: correlate each feature with the metric (Spearman).")
+    ] = False,
+    over: Annotated[
+        OverPeriod | None,
+        typer.Option(
+            help="In place of cohorts: follow the metric by time of posting, the newest period against the last.", show_default=False
+        ),
+    ] = None,
+    cluster: Annotated[
+        str, typer.Option(metavar="SQL", help="Equal for near-duplicates, of which one video counts; an expression over `summary`.")
+    ] = "video_key",
+    page: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write a page (one HTML file) that can be shown to others.", show_default=False),
+    ] = None,
+    allow_mixed: AllowMixed = False,  # noqa: FBT002
+    as_csv: AsCsv = False,  # noqa: FBT002
+    csv_raw: CsvRaw = False,  # noqa: FBT002
+    as_json: RowsAsJson = False,  # noqa: FBT002
+) -> None:
+    """Compare videos: what those with the highest metric, or those that meet a condition, have more or less of than the rest.
+
+    Features are the numbers of `summary`. P values are corrected for their number. It says what goes together, not why.
+    """
+    from rumiai_ray.cli.corpus_compare import print_findings  # noqa: PLC0415 -- SciPy's import is not for `--help`
+    from rumiai_ray.report.write import write_cohorts  # noqa: PLC0415
+
+    check_one_format(as_csv=as_csv, as_json=as_json)
+    if (by is None) == (where is None):
+        raise typer.BadParameter("either --by or --where")
+    others = [name for name, given in (("--top", top), ("--stratify", stratify), ("--where", where)) if given is not None]
+    if (correlate or over) and others:
+        raise typer.BadParameter(f"{', '.join(others)}: only for cohorts")
+    if (correlate and over) or (where is not None and top is not None):
+        raise typer.BadParameter("either --correlate or --over" if over else "--top goes with --by")
+    corpus = _opened(runs, config, allow_mixed=allow_mixed)
+    found: CohortComparison | MetricCorrelations | MetricOverTime
+    if correlate or over:
+        found = (
+            corpus.correlate(by=str(by), cluster=cluster) if over is None else corpus.over_time(by=str(by), period=over, cluster=cluster)
+        )
+    else:
+        found = corpus.compare(by=by, top=top or "25%", where=where, stratify=stratify, cluster=cluster)
+    if page is not None:
+        write_cohorts(found, [run.run_id for run in corpus.runs], page)
+        say(f"open {page}", err=True)
+    if as_csv or as_json:
+        answer(found.table(), as_csv=as_csv, csv_raw=csv_raw, as_json=as_json)
+    else:
+        print_findings(found)
 
 
 @app.command("export")

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     import duckdb
 
     from rumiai_ray.corpus.choice import CorpusChoice
+    from rumiai_ray.corpus.cohorts.compare import CohortComparison
+    from rumiai_ray.corpus.cohorts.correlate import MetricCorrelations
+    from rumiai_ray.corpus.cohorts.over_time import MetricOverTime
     from rumiai_ray.runs.reader import Run
 
 _ROWS_AT_A_TIME = 10_000
@@ -135,6 +138,66 @@ class Corpus:
         with self._answered(sql, external_access=external_access) as answer:
             rows: pa.Table = answer.to_arrow_table()
             return rows
+
+    def compare(
+        self,
+        *,
+        by: str | None = None,
+        top: str = "25%",
+        where: str | None = None,
+        stratify: str | None = None,
+        cluster: str = "video_key",
+        seed: int = 0,
+    ) -> CohortComparison:
+        """Compare two cohorts of videos, feature by feature: the top by a metric against the rest, or those that meet a condition.
+
+        Features are the numeric and boolean columns of `summary`. The effect size is Cliff's delta; p values are corrected for the number
+        of features (Benjamini-Hochberg). What is found says what goes together, not why.
+
+        Example:
+            >>> import rumiai_ray
+            >>> comparison = rumiai_ray.open_corpus(["runs/*"]).compare(where="video_has_captions", stratify="duration")
+            >>> [feature.feature for feature in comparison.features if feature.verdict == "found"]
+            []
+
+        Args:
+            by: the metric, a number: a column of `summary`, or an SQL expression of such, as `like_count / view_count`.
+            top: how much of the videos with the highest metric is the first cohort: "25%", or "50" for so many videos.
+            where: in place of a metric an SQL condition; videos for which it is null are left out.
+            stratify: compare within fifths of `duration`, `followers` or `posted_at`, so that it cannot stand behind what is found.
+            cluster: an SQL expression over `summary` that is equal for near-duplicates, which count once; null for a video that has none.
+            seed: of the resampling that gives the intervals.
+
+        Raises:
+            ConfigError: DuckDB is not installed, or cannot make sense of an expression; or an argument is none of those it can be.
+            StorageError: a run is damaged.
+        """
+        from rumiai_ray.corpus.cohorts.compare import compare  # noqa: PLC0415 -- SciPy is only for this
+
+        return compare(self.query, by=by, top=top, where=where, stratify=stratify, cluster=cluster, seed=seed)
+
+    def correlate(self, *, by: str, cluster: str = "video_key", seed: int = 0) -> MetricCorrelations:
+        """Correlate every feature with a metric, by rank (Spearman); arguments and errors are those of `compare`."""
+        from rumiai_ray.corpus.cohorts.correlate import correlate  # noqa: PLC0415
+
+        return correlate(self.query, by=by, cluster=cluster, seed=seed)
+
+    def over_time(self, *, by: str, period: str = "week", cluster: str = "video_key", seed: int = 0) -> MetricOverTime:
+        """Follow a metric by the day, week or month in which videos were posted, the newest against the one before.
+
+        Args:
+            by: see `compare`.
+            period: `day`, `week` or `month`.
+            cluster: see `compare`.
+            seed: see `compare`.
+
+        Raises:
+            ConfigError: as `compare`; or there is no such period.
+            StorageError: a run is damaged.
+        """
+        from rumiai_ray.corpus.cohorts.over_time import over_time  # noqa: PLC0415
+
+        return over_time(self.query, by=by, period=period, cluster=cluster, seed=seed)
 
     def _select(self, name: str, columns: list[str] | None = None) -> str:
         if name not in self.tables():

@@ -80,8 +80,7 @@ def of_column(value: Any, field: pa.Field[Any], why: str) -> ShownFigure:
     if value is None:
         return absent(why)
     facts = facts_of(field)
-    unit = facts.get("unit", "")
-    shown_unit = _SHOWN_UNITS.get(unit, unit)
+    unit, shown_unit = facts.get("unit", ""), unit_of(field)
     if isinstance(value, bool):
         return ShownFigure("yes" if value else "no", float(value))
     if isinstance(value, float):
@@ -94,6 +93,12 @@ def of_column(value: Any, field: pa.Field[Any], why: str) -> ShownFigure:
 def facts_of(field: pa.Field[Any]) -> dict[str, str]:
     """What a schema says about a column."""
     return {key.decode(): text.decode() for key, text in (field.metadata or {}).items()}
+
+
+def unit_of(field: pa.Field[Any]) -> str:
+    """A column's unit as a page shows it."""
+    unit = facts_of(field).get("unit", "")
+    return _SHOWN_UNITS.get(unit, unit)
 
 
 def is_plain(field: pa.Field[Any]) -> bool:

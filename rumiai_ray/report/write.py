@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rumiai_ray.errors import ConfigError, StorageError
+from rumiai_ray.report.cohort_page import cohort_page
 from rumiai_ray.report.render import render
 from rumiai_ray.report.rows import RunRows
 from rumiai_ray.report.run_page import run_page
@@ -13,9 +14,12 @@ from rumiai_ray.report.video_page import video_page
 from rumiai_ray.runs.export.document import file_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
+    from rumiai_ray.corpus.cohorts.compare import CohortComparison
+    from rumiai_ray.corpus.cohorts.correlate import MetricCorrelations
+    from rumiai_ray.corpus.cohorts.over_time import MetricOverTime
     from rumiai_ray.frames.store.store import FrameStore
     from rumiai_ray.runs.reader import Run
     from rumiai_ray.schema.table import Row
@@ -116,7 +120,21 @@ def write_video(run: Run, wanted: str, path: Path, store: FrameStore | None, lim
         StorageError: the run is damaged, or the file cannot be written.
     """
     video = find_video(run, wanted)
-    page = render("video.html", video_page(RunRows(run, video["video_key"]), video, store, limits.frames))
+    write_new(path, render("video.html", video_page(RunRows(run, video["video_key"]), video, store, limits.frames)))
+    return path
+
+
+def write_new(path: Path, page: str) -> None:
+    """Write a page as a file of its own.
+
+    Args:
+        path: the file, which must not be there yet.
+        page: its HTML.
+
+    Raises:
+        ConfigError: the file is there.
+        StorageError: it cannot be written.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _create(path, page)
@@ -124,7 +142,21 @@ def write_video(run: Run, wanted: str, path: Path, store: FrameStore | None, lim
         raise ConfigError("is there already", str(path), "choose another name") from error
     except OSError as error:
         raise StorageError(f"cannot write it: {error.strerror}", str(error.filename or path), "choose another place") from error
-    return path
+
+
+def write_cohorts(found: CohortComparison | MetricCorrelations | MetricOverTime, runs: Sequence[str], path: Path) -> None:
+    """Write the page of a comparison as one file; see `cohort_page`.
+
+    Args:
+        found: what was found.
+        runs: ids of the runs of the corpus.
+        path: the file, which must not be there yet.
+
+    Raises:
+        ConfigError: the file is there.
+        StorageError: it cannot be written.
+    """
+    write_new(path, render("cohorts.html", cohort_page(found, runs)))
 
 
 def find_video(run: Run, wanted: str) -> Row:

@@ -1,4 +1,4 @@
-"""`corpus ls|query|export` and `manifest minus`, in this process, through `main`."""
+"""`corpus ls|query|compare|export` and `manifest minus`, in this process, through `main`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import csv
 import hashlib
 import json
 import os
+import re
 from datetime import datetime
 from io import StringIO
 from pathlib import Path
@@ -15,10 +16,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from cohort_runs import write_liked_videos
 from command_line import run_main
 from made_corpus import Commit, Made, made_run
 from rumiai_ray import open_run
+from rumiai_ray.cli.corpus import OverPeriod, StratifyBy
 from rumiai_ray.cli.exits import Exit
+from rumiai_ray.corpus.cohorts.features import CONFOUNDERS
+from rumiai_ray.corpus.cohorts.over_time import Period
 from rumiai_ray.corpus.minus import write_manifest
 from rumiai_ray.ingest.entries import read_manifest
 from rumiai_ray.schema.registry import TABLES_BY_NAME
@@ -373,3 +378,69 @@ def test_a_manifest_that_cannot_be_written_to_its_end_is_not_left_there(tmp_path
     with pytest.raises(UnicodeEncodeError):
         write_manifest([{"input": "x" * 100_000}, {"input": "\ud800"}], tmp_path / name)
     assert not (tmp_path / name).exists()
+
+
+@pytest.fixture
+def liked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run in which liked videos differ from the others."""
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", lambda _: None)
+        write_liked_videos(tmp_path / "runs", title="\x1b[31m[bold]red")
+
+
+@pytest.mark.usefixtures("liked")
+def test_cohorts_are_compared_in_a_table_in_csv_in_json_and_on_a_page(rumiai: Call, tmp_path: Path) -> None:
+    question = ("corpus", "compare", "runs/*", "--by", "like_count", "--top", "10")
+    code, out, err = rumiai(*question)
+    assert code == Exit.COMPLETE
+    assert out.startswith("top 10 by like_count: 10 videos; the rest: 49\n")
+    assert "! The cohorts also differ in how long they are (median " in out
+    assert "(--stratify duration)" in out
+    assert re.search(r"hook_cuts_per_minute .* 10 .* 49 .* \+[01]\.\d\d ", out)
+    assert "2 of " in out
+    assert "It says what goes together, not why." in err
+    rows = list(csv.DictReader(StringIO(rumiai(*question, "--csv")[1])))
+    assert [row["feature"] for row in rows if row["verdict"] == "found"] == ["hook_cuts_per_minute", "hook_has_captions"]
+    assert len(json.loads(rumiai(*question, "--json", "--stratify", "duration")[1])) == len(rows)
+    assert rumiai(*question, "--page", "page.html")[2].startswith("open page.html\n")
+    assert "<h2>What differs</h2>" in (tmp_path / "page.html").read_text()
+    assert rumiai(*question, "--page", "page.html")[0] == Exit.USAGE
+
+
+@pytest.mark.usefixtures("liked")
+def test_a_condition_a_correlation_and_a_metric_over_time_are_asked_for_by_one_verb(rumiai: Call, tmp_path: Path) -> None:
+    code, out, _ = rumiai("corpus", "compare", "runs/*", "--where", "hook_has_captions")
+    assert code == Exit.COMPLETE
+    assert re.search(r"like_count .* \+0\.\d", out)
+    out = rumiai("corpus", "compare", "runs/*", "--by", "like_count", "--correlate")[1]
+    assert "like_count: known of 59 videos" in out
+    assert "posted_at" in out
+    out = rumiai("corpus", "compare", "runs/*", "--by", "like_count", "--over", "week", "--page", "weeks.html")[1]
+    assert "2026-09-21" in out
+    assert "like_count is higher" in out
+    assert "2026-09-14" in (tmp_path / "weeks.html").read_text()
+
+
+@pytest.mark.usefixtures("runs")
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ((), "either --by or --where"),
+        (("--by", "like_count", "--where", "true"), "either --by or --where"),
+        (("--where", "true", "--top", "25%"), "--top goes with --by"),
+        (("--where", "true", "--correlate"), "--where: only for cohorts"),
+        (("--by", "like_count", "--over", "week", "--stratify", "duration"), "--stratify: only for cohorts"),
+        (("--by", "like_count", "--over", "week", "--correlate"), "either --correlate or --over"),
+        (("--by", "like_count", "--csv", "--json"), "either --csv or --json"),
+        (("--by", "nosuch"), "nosuch"),
+    ],
+)
+def test_what_does_not_go_together_in_a_comparison_is_wrong_usage(rumiai: Call, options: tuple[str, ...], said: str) -> None:
+    code, out, err = rumiai("corpus", "compare", "runs/*", *options)
+    assert (code, out) == (Exit.USAGE, "")
+    assert said in err
+
+
+def test_the_choices_of_the_command_line_are_those_of_the_library() -> None:
+    assert {*StratifyBy} == {*CONFOUNDERS}
+    assert [*OverPeriod] == [*Period]
