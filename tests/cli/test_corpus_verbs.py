@@ -362,3 +362,15 @@ def test_a_manifest_that_cannot_be_written_to_its_end_is_not_left_there(tmp_path
     with pytest.raises(UnicodeEncodeError):
         write_manifest([{"input": "x" * 100_000}, {"input": "\ud800"}], tmp_path / name)
     assert not (tmp_path / name).exists()
+
+
+@pytest.mark.usefixtures("runs")
+def test_search_shows_where_words_are_found(rumiai: Call) -> None:
+    code, out, err = rumiai("corpus", "search", "runs/*", "person")
+    assert (code, err) == (Exit.COMPLETE, "found in 2 places\n")
+    assert "[[person]]" in out
+    rows = json.loads(rumiai("corpus", "search", "runs/*", "person", "--json", "--limit", "1")[1])
+    assert [(row["kind"], row["text"], row["words"]) for row in rows] == [("object", "[[person]]", 1)]
+    code, _, err = rumiai("corpus", "search", "runs/*", "--raw", '"person')
+    assert code == Exit.USAGE
+    assert "without --raw" in err
