@@ -133,7 +133,7 @@ def search(  # noqa: PLR0913, PLR0917 -- an option each
     found, total = find(_opened(runs, config, allow_mixed=allow_mixed), words, raw=raw, limit=limit)
     if as_csv or as_json:
         answer(found, as_csv=as_csv, csv_raw=csv_raw, as_json=as_json)
-    else:
+    elif found.num_rows:
         table = Table(*folding("video", "from", "to", "kind", "text"))
         for row in found.to_pylist():
             name = one_line(shown_input(row["entry_id"] or row["video_key"]))

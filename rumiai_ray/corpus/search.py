@@ -47,8 +47,8 @@ _SOURCES = {
 
 HITS = pa.schema(
     (
-        column("entry_id", pa.string(), "The newest entry of the video."),
-        column("input", pa.string(), "Its path or URL."),
+        column("entry_id", pa.string(), "The newest entry of the video; null where no run has one.", nullable=True),
+        column("input", pa.string(), "Its path or URL; null likewise.", nullable=True),
         column(
             "kind", pa.string(), "Where the words are: said, on the screen, or the name of what is seen.", range_="speech|screen|object"
         ),
@@ -159,5 +159,4 @@ def _named(corpus: Corpus, found: list[dict[str, object]]) -> pa.Table:
     videos = corpus.query(f"SELECT video_key, entry_id, input FROM videos WHERE video_key IN ({keys})").to_pylist()  # noqa: S608 -- quoted
     names = {video["video_key"]: {"entry_id": video["entry_id"], "input": video["input"]} for video in videos}
     nameless = {"entry_id": None, "input": None}
-    fields = [field.with_nullable(nullable=True) for field in HITS]
-    return pa.Table.from_pylist([row | names.get(str(row["video_key"]), nameless) for row in found], pa.schema(fields, HITS.metadata))
+    return pa.Table.from_pylist([row | names.get(str(row["video_key"]), nameless) for row in found], HITS)

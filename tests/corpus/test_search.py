@@ -8,10 +8,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from report_run import object_row, table_row, video_key, video_row, write_run
+from report_run import table_row, video_key, video_row, write_run
 from rumiai_ray.corpus.reader import Corpus, open_corpus
 from rumiai_ray.corpus.search import MOST_WORDS, search
 from rumiai_ray.errors import ConfigError
+from synthetic_run import object_row
 
 if TYPE_CHECKING:
     from pathlib import Path

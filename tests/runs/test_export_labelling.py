@@ -15,7 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pycocotools.coco import COCO
 
-from report_run import analysis_row, object_row, video_key, video_row, write_run
+from report_run import analysis_row, video_key, video_row, write_run
 from rumiai_ray.config import load_config
 from rumiai_ray.engine.setup.run_setup import open_store
 from rumiai_ray.errors import ConfigError, StorageError
@@ -24,6 +24,7 @@ from rumiai_ray.models.yolo.coco import COCO_CLASSES
 from rumiai_ray.runs.export.labelled import Labelled
 from rumiai_ray.runs.export.labelling import LABEL_STUDIO_FILES, export_labelling
 from synthetic_clips import grid_times_s, make_clip
+from synthetic_run import object_row
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -173,6 +174,16 @@ def store(tmp_path: Path) -> FrameStore:
     return open_store(load_config(None, {"store": str(tmp_path / "store"), "sampling": {"long_side_px": 64}}))
 
 
+def files_told(directory: Path, kind: str) -> list[str]:
+    """Where the documents of an export say that the pictures are, below its directory."""
+    if kind == "coco":
+        return [f"data/{one['file_name']}" for one in json.loads((directory / "annotations.json").read_text())["images"]]
+    if kind == "fiftyone":
+        return [one["filepath"] for one in json.loads((directory / "samples.json").read_text())["samples"]]
+    urls = [one["data"]["image"] for one in json.loads((directory / "tasks.json").read_text())]
+    return [unquote(url.partition("?d=")[2]).removeprefix(f"{directory.name}/") for url in urls]
+
+
 @pytest.mark.parametrize("entry", ["clip", "../../evil", "é b"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_pictures_lie_where_the_documents_say_in_the_size_that_the_boxes_are_told_in(
@@ -191,15 +202,7 @@ def test_pictures_lie_where_the_documents_say_in_the_size_that_the_boxes_are_tol
     )
     done = export_labelling(run, tmp_path / "to", kind, store)
     assert (done.frames, done.pictures) == (3, 2)
-    told = {
-        "coco": lambda: [f"data/{one['file_name']}" for one in json.loads((tmp_path / "to/annotations.json").read_text())["images"]],
-        "fiftyone": lambda: [one["filepath"] for one in json.loads((tmp_path / "to/samples.json").read_text())["samples"]],
-        "labelstudio": lambda: [
-            unquote(one["data"]["image"].partition("?d=")[2]).removeprefix("to/")
-            for one in json.loads((tmp_path / "to/tasks.json").read_text())
-        ],
-    }[kind]()
-    pictures = [tmp_path / "to" / name for name in told]
+    pictures = [tmp_path / "to" / name for name in files_told(tmp_path / "to", kind)]
     assert [path.is_file() for path in pictures] == [True, True, False]
     assert sorted((tmp_path / "to/data").iterdir()) == sorted(pictures[:2])
     read = cv2.imread(str(pictures[0]))

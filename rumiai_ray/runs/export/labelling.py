@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 LabellingFormat = Literal["coco", "fiftyone", "labelstudio"]
 
 FIFTYONE_VERSION = "1.0.0"
-"""The FiftyOne release whose documents `fiftyone` writes; that release and later ones read them."""
+"""The FiftyOne release whose documents `fiftyone` writes. Later ones migrate them: 1.22.1 was seen to, on mongomock in place of MongoDB."""
 LABEL_STUDIO_FILES = "/data/local-files/?d="
 """How Label Studio addresses a file below its `LOCAL_FILES_DOCUMENT_ROOT`."""
 
