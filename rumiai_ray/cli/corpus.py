@@ -1,4 +1,4 @@
-"""`rumiai-ray corpus …`: many runs as one set of tables: list, ask, compare, export; `forget` is in a module of its own."""
+"""`rumiai-ray corpus …`: many runs as one set of tables: list, ask, search, compare, export; `forget` is in a module of its own."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rumiai_ray.cli.query import AsCsv, ExternalAccess, RowsAsJson, Sql, answer,
 from rumiai_ray.cli.tables import listing
 from rumiai_ray.cli.terminal import SafeConsole, say
 from rumiai_ray.config import BaseConfig
-from rumiai_ray.shown import one_line
+from rumiai_ray.shown import one_line, shown_input
 
 if TYPE_CHECKING:
     from rumiai_ray.corpus.cohorts.compare import CohortComparison
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rumiai_ray.corpus.cohorts.over_time import MetricOverTime
     from rumiai_ray.corpus.reader import Corpus
 
-app = typer.Typer(help="Many runs as one set of tables: list, ask, compare, export, forget.", no_args_is_help=True)
+app = typer.Typer(help="Many runs as one set of tables: list, ask, search, compare, export, forget.", no_args_is_help=True)
 _LAST = "last commit (UTC)"
 _COMPARISONS = (
     "rumiai-ray corpus compare 'runs/*' --by like_count --top 25%             the most liked quarter against the rest",
@@ -204,6 +204,44 @@ def compare(  # noqa: PLR0913, PLR0917 -- an option each
         answer(found.table(), as_csv=as_csv, csv_raw=csv_raw, as_json=as_json)
     else:
         print_findings(found)
+
+
+@app.command(
+    "search", epilog=examples("rumiai-ray corpus search 'runs/*' 'dog runs'", "rumiai-ray corpus search 'runs/*' --raw 'dog* NOT cat'")
+)
+@with_settings("out")
+def search(  # noqa: PLR0913, PLR0917 -- an option each
+    runs: RunNames,
+    words: Annotated[
+        str,
+        typer.Argument(metavar="WORDS", help="Words to look for, in quotes if they are several; the last argument.", show_default=False),
+    ],
+    config: BaseConfig,
+    allow_mixed: AllowMixed = False,  # noqa: FBT002 -- typer's way
+    raw: Annotated[bool, typer.Option("--raw", help="WORDS is a query in the syntax of SQLite's FTS5.")] = False,  # noqa: FBT002
+    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="Most places to show.")] = 20,
+    as_csv: AsCsv = False,  # noqa: FBT002
+    csv_raw: CsvRaw = False,  # noqa: FBT002
+    as_json: RowsAsJson = False,  # noqa: FBT002
+) -> None:
+    """Find words in what is said, on the screen, and in the names of what is seen. Places with more of the words come first.
+
+    The index is made for each call and kept nowhere: rumiai-ray caches no model outputs.
+    """
+    from rumiai_ray.corpus.search import search as find  # noqa: PLC0415 -- pyarrow's import is not for `--help`
+
+    check_one_format(as_csv=as_csv, as_json=as_json)
+    found, total = find(_opened(runs, config, allow_mixed=allow_mixed), words, raw=raw, limit=limit)
+    if as_csv or as_json:
+        answer(found, as_csv=as_csv, csv_raw=csv_raw, as_json=as_json)
+    elif found.num_rows:
+        table = Table(*folding("video", "from", "to", "kind", "text"))
+        for row in found.to_pylist():
+            name = one_line(shown_input(row["entry_id"] or row["video_key"]))
+            table.add_row(name, f"{row['start_s']:.1f} s", f"{row['end_s']:.1f} s", row["kind"], one_line(row["text"]))
+        SafeConsole().print(table)
+    places = "1 place" if total == 1 else f"{total} places"
+    say(f"{found.num_rows} of {places}; --limit {total} shows all" if found.num_rows < total else f"found in {places}", err=True)
 
 
 @app.command("export")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,12 @@ from rumiai_ray.cli.runs import RunName
 from rumiai_ray.cli.terminal import say
 from rumiai_ray.config import BaseConfig
 
+if TYPE_CHECKING:
+    from rumiai_ray.runs.export.labelling import LabellingFormat
+    from rumiai_ray.runs.export.subtitles import SubtitleFormat
+    from rumiai_ray.runs.export.tables import TableFormat
+    from rumiai_ray.runs.reader import Run
+
 
 class ExportFormat(StrEnum):
     """What is written."""
@@ -22,6 +28,11 @@ class ExportFormat(StrEnum):
     PARQUET = "parquet"
     JSON = "json"
     FEATURE_CSV = "feature-csv"
+    SRT = "srt"
+    VTT = "vtt"
+    COCO = "coco"
+    FIFTYONE = "fiftyone"
+    LABELSTUDIO = "labelstudio"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -29,8 +40,8 @@ def add_to(app: typer.Typer) -> None:
     app.command("export")(export)
 
 
-@with_settings("out", "shared")
-def export(
+@with_settings("out", "store", "shared")
+def export(  # noqa: PLR0913, PLR0917 -- an option each
     run: RunName,
     config: BaseConfig,
     kind: Annotated[
@@ -38,10 +49,25 @@ def export(
         typer.Option(
             "--format",
             help="csv and parquet: one file a table; json: the five documents per video that earlier tools read; "
-            "feature-csv: one wide row per video, for training models.",
+            "feature-csv: one wide row per video, for training models; srt and vtt: the transcript as subtitles; "
+            "coco, fiftyone and labelstudio: detected objects with the sampled frames, for labelling tools.",
         ),
     ] = ExportFormat.CSV,
-    csv_raw: CsvRaw = False,  # noqa: FBT002 -- typer's way
+    tables: Annotated[
+        str | None, typer.Option("--tables", metavar="A,B", help="With csv and parquet: these tables only.", show_default=False)
+    ] = None,
+    landmarks: Annotated[  # noqa: FBT002 -- typer's way
+        bool,
+        typer.Option(
+            "--landmarks/--no-landmarks",
+            help="With csv and parquet: tables and columns of many numbers a row: landmarks, blendshapes, polygons, embeddings.",
+        ),
+    ] = True,
+    pictures: Annotated[  # noqa: FBT002
+        bool,
+        typer.Option("--pictures/--no-pictures", help="With coco, fiftyone and labelstudio: the sampled frames, from the frame store."),
+    ] = True,
+    csv_raw: CsvRaw = False,  # noqa: FBT002
     to: Annotated[
         Path | None,
         typer.Option(
@@ -52,10 +78,11 @@ def export(
     ] = None,
 ) -> None:
     """Write a run's committed rows as files. Nothing is written over."""
-    from rumiai_ray.runs.export.document import export_json  # noqa: PLC0415 -- pyarrow's import is not for `--help`
-    from rumiai_ray.runs.export.tables import export_features, export_tables  # noqa: PLC0415
+    from rumiai_ray.runs.export.tables import export_features, export_tables  # noqa: PLC0415 -- pyarrow's import is not for `--help`
     from rumiai_ray.runs.find import find_run  # noqa: PLC0415
 
+    if kind not in {ExportFormat.CSV, ExportFormat.PARQUET} and (tables is not None or not landmarks):
+        raise typer.BadParameter("--tables and --no-landmarks go with --format csv or parquet")
     found = find_run(run, config.out)
     if kind is ExportFormat.FEATURE_CSV:
         path = to or Path(f"{found.run_id}-features.csv")
@@ -66,10 +93,53 @@ def export(
         say(f"written to {path}", err=True)
         return
     directory = to or Path(f"{found.run_id}-{kind.value}")
-    if kind is ExportFormat.JSON:
-        with found.read_with_todays_columns() as read:
-            written = export_json(read, directory)
-    else:
-        say_absent(found)
-        written = export_tables(found, directory, "csv" if kind is ExportFormat.CSV else "parquet", raw=csv_raw)
+    match kind:
+        case ExportFormat.CSV | ExportFormat.PARQUET:
+            say_absent(found)
+            names = None if tables is None else [name.strip() for name in tables.split(",")]
+            form: TableFormat = "csv" if kind is ExportFormat.CSV else "parquet"
+            written = export_tables(found, directory, form, names=names, landmarks=landmarks, raw=csv_raw)
+            say(f"{len(written)} files under {directory}", err=True)
+        case ExportFormat.JSON:
+            from rumiai_ray.runs.export.document import export_json  # noqa: PLC0415
+
+            with found.read_with_todays_columns() as read:
+                written = export_json(read, directory)
+            say(f"{len(written)} files under {directory}", err=True)
+        case ExportFormat.SRT | ExportFormat.VTT:
+            _subtitles(found, directory, "srt" if kind is ExportFormat.SRT else "vtt")
+        case ExportFormat.COCO:
+            _labelling(found, directory, "coco", config if pictures else None)
+        case ExportFormat.FIFTYONE:
+            _labelling(found, directory, "fiftyone", config if pictures else None)
+        case ExportFormat.LABELSTUDIO:
+            _labelling(found, directory, "labelstudio", config if pictures else None)
+
+
+def _subtitles(run: Run, directory: Path, kind: SubtitleFormat) -> None:
+    from rumiai_ray.runs.export.subtitles import export_subtitles  # noqa: PLC0415 -- pyarrow's import is not for `--help`
+
+    written, without = export_subtitles(run, directory, kind)
+    for reason, count in sorted(without.items()):
+        say(f"no subtitles for {count} of the entries: {reason}", err=True)
     say(f"{len(written)} files under {directory}", err=True)
+
+
+def _labelling(run: Run, directory: Path, kind: LabellingFormat, config: BaseConfig | None) -> None:
+    """Write detections, with the pictures of the frame store that `config` names."""
+    from rumiai_ray.runs.export.labelling import export_labelling  # noqa: PLC0415 -- pyarrow's import is not for `--help`
+
+    store = None
+    if config is not None:
+        from rumiai_ray.engine.setup.run_setup import open_store  # noqa: PLC0415 -- brings Ray along
+
+        store = open_store(config.model_copy(update={"store_remote": None}))
+    done = export_labelling(run, directory, kind, store)
+    if done.unseen:
+        say(f"{done.unseen} videos are left out: the object detector gave no answer for them", err=True)
+    if done.outside:
+        say(f"{done.outside} detections are left out: they lie outside the picture", err=True)
+    if store is not None and done.pictures < done.frames:
+        missing = done.frames - done.pictures
+        say(f"{missing} of {done.frames} pictures are missing: their frames are not in the frame store {store.root} any more", err=True)
+    say(f"{done.boxes} detections in {done.frames} frames of {done.videos} videos under {directory}", err=True)

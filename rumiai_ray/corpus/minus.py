@@ -17,7 +17,7 @@ from rumiai_ray.ingest.local import open_regular
 from rumiai_ray.ingest.location import locate
 from rumiai_ray.ingest.manifest.listing import files_of
 from rumiai_ray.ingest.manifest.rows import ManifestRow, read_rows
-from rumiai_ray.runs.export.tables import removed_unless_written
+from rumiai_ray.runs.export.folder import removed_unless_written
 from rumiai_ray.storage import in_parallel
 
 if TYPE_CHECKING:

@@ -444,3 +444,15 @@ def test_what_does_not_go_together_in_a_comparison_is_wrong_usage(rumiai: Call, 
 def test_the_choices_of_the_command_line_are_those_of_the_library() -> None:
     assert {*StratifyBy} == {*CONFOUNDERS}
     assert [*OverPeriod] == [*Period]
+
+
+@pytest.mark.usefixtures("runs")
+def test_search_shows_where_words_are_found(rumiai: Call) -> None:
+    code, out, err = rumiai("corpus", "search", "runs/*", "person")
+    assert (code, err) == (Exit.COMPLETE, "found in 2 places\n")
+    assert "[[person]]" in out
+    rows = json.loads(rumiai("corpus", "search", "runs/*", "person", "--json", "--limit", "1")[1])
+    assert [(row["kind"], row["text"], row["words"]) for row in rows] == [("object", "[[person]]", 1)]
+    code, _, err = rumiai("corpus", "search", "runs/*", "--raw", '"person')
+    assert code == Exit.USAGE
+    assert "without --raw" in err

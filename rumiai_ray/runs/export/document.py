@@ -12,15 +12,14 @@ import json
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from rumiai_ray.errors import ConfigError, StorageError
 from rumiai_ray.runs.export import expression, objects, people, speech, texts
+from rumiai_ray.runs.export.folder import new_folder
 from rumiai_ray.runs.export.video import RowsByVideo, VideoRows
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from rumiai_ray.runs.reader import Run
-    from rumiai_ray.schema.table import Row
 
 FAMILIES = (people.FAMILY, objects.FAMILY, texts.FAMILY, speech.FAMILY, expression.FAMILY)
 
@@ -47,14 +46,11 @@ def export_json(run: Run, directory: Path) -> list[Path]:
         ConfigError: `directory` is not empty, or the run was written in a schema that lacks a column the documents need.
         StorageError: the run is damaged, or the directory cannot be written.
     """
-    written: list[Path] = []
     tables = {
         name: RowsByVideo(run.table(name, ["video_key", *columns])) for family in FAMILIES for name, columns in family.columns.items()
     }
     analyses = RowsByVideo(run.table("analyses", _ANALYSIS))
-    try:
-        if directory.exists() and any(directory.iterdir()):
-            raise ConfigError("not empty", str(directory), "choose a new directory: documents of two runs must not mix")
+    with new_folder(directory, "documents") as folder:
         for video in run.table("videos", _VIDEO).to_pylist():
             key = video["video_key"]
             rows = VideoRows(
@@ -64,12 +60,9 @@ def export_json(run: Run, directory: Path) -> list[Path]:
                 tables={name: table.of(key) for name, table in tables.items()},
             )
             for family in FAMILIES:
-                path = directory / family.path.format(name=file_name(rows.entry_id))
-                _write(path, family.document(rows))
-                written.append(path)
-    except OSError as error:
-        raise StorageError(f"cannot write it: {error.strerror}", str(error.filename or directory), "choose another directory") from error
-    return written
+                with folder.file(family.path.format(name=file_name(rows.entry_id))) as sink:
+                    sink.write(json.dumps(family.document(rows), ensure_ascii=False, indent=1, allow_nan=False).encode() + b"\n")
+    return folder.written
 
 
 def file_name(entry_id: str) -> str:
@@ -78,10 +71,3 @@ def file_name(entry_id: str) -> str:
     if len(name) <= _LONGEST_NAME:
         return name
     return f"{name[:_LONGEST_NAME]}-{hashlib.sha256(entry_id.encode()).hexdigest()[:16]}"
-
-
-def _write(path: Path, document: Row) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("x", encoding="utf-8") as file:
-        json.dump(document, file, ensure_ascii=False, indent=1, allow_nan=False)
-        file.write("\n")

@@ -1,0 +1,274 @@
+"""The transcript as subtitles, SubRip (`.srt`) or WebVTT (`.vtt`), one file per entry in which something was said.
+
+Lines and durations follow Netflix's Timed Text Style Guide: at most two lines of 42 characters, 16 in scripts of wide characters (Chinese,
+Korean; Japanese is set in 13 there); no subtitle for less than 5/6 s or more than 7 s
+(https://partnerhelp.netflixstudios.com/hc/en-us/articles/215758617, "Timed Text Style Guide: General Requirements").
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from rumiai_ray.runs.export.document import file_name
+from rumiai_ray.runs.export.folder import new_folder
+from rumiai_ray.runs.export.video import RowsByVideo
+from rumiai_ray.schema.run import Status
+from rumiai_ray.schema.whisper import SPEECH_SEGMENTS, WORDS
+from rumiai_ray.shown import terminal_safe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
+
+    from rumiai_ray.runs.protocols import RunTables
+    from rumiai_ray.schema.table import Row
+
+SubtitleFormat = Literal["srt", "vtt"]
+
+LINES = 2
+LINE_COLUMNS = 42
+SHORTEST_MS = math.ceil(1000 * 5 / 6)
+LONGEST_MS = 7000
+_WIDE = 42 / 16
+"""Columns that a wide character takes, so that 16 of them fill a line."""
+
+_SPACELESS = r"\u2e80-\ua4cf\uf900-\ufaff\ufe30-\ufe4f\uff00-\uff60\uffe0-\uffe6\U00020000-\U0003fffd"
+"""Han, kana and their punctuation: a line may be broken between any two of them."""
+_NOT_FIRST = r"[、。，．！？…）」』】〉》・ー々：；,.!?:;)\]}”’]"
+"""What does not begin a line."""
+_ATOM = re.compile(rf"\s*(?:[{_SPACELESS}]{_NOT_FIRST}*|[^\s{_SPACELESS}]+)")
+"""One unbreakable piece of a text with the space before it: a word, or one character of a script that is written without spaces."""
+(MODEL,) = WORDS.made_by
+
+
+@dataclass(frozen=True)
+class Cue:
+    """One subtitle."""
+
+    start_ms: int
+    """From the first presented frame, never before it."""
+    end_ms: int
+    lines: tuple[str, ...]
+    """One or two, none of them empty."""
+
+
+@dataclass(frozen=True)
+class _Atom:
+    """One unbreakable piece of a segment."""
+
+    text: str
+    """With the space before it."""
+    start_s: float
+    end_s: float
+
+
+def export_subtitles(run: RunTables, directory: Path, kind: SubtitleFormat) -> tuple[list[Path], dict[str, int]]:
+    """Write a file of subtitles for each committed entry in which speech was found, named after the entry.
+
+    Args:
+        run: the run; nothing but its committed files is read.
+        directory: new or empty.
+        kind: which of the two formats.
+
+    Returns:
+        The files written; and how many entries have none, by reason.
+
+    Raises:
+        ConfigError: `directory` is not empty, or the run's tables lack a column.
+        StorageError: the run is damaged, or the directory cannot be written.
+    """
+    segments = RowsByVideo(run.table(SPEECH_SEGMENTS.name, ["video_key", "segment_index", "start_s", "end_s", "text"]))
+    words = RowsByVideo(run.table(WORDS.name, ["video_key", "segment_index", "word_index", "start_s", "end_s", "word"]))
+    ends = {
+        row["video_key"]: row["status"]
+        for row in run.table("analyses", ["video_key", "model_name", "status"]).to_pylist()
+        if row["model_name"] == MODEL
+    }
+    without: Counter[str] = Counter()
+    with new_folder(directory, "subtitles") as folder:
+        for video in run.table("videos", ["video_key", "entry_id"]).to_pylist():
+            key = video["video_key"]
+            cues = cues_of(segments.of(key), words.of(key))
+            if not cues:
+                status = ends.get(key, "not run")
+                without["no speech" if status in {Status.OK, Status.EMPTY, Status.DEGRADED} else f"{MODEL}: {status}"] += 1
+                continue
+            with folder.file(f"{file_name(video['entry_id'])}.{kind}") as sink:
+                sink.write(_WRITERS[kind](cues).encode())
+    return folder.written, dict(without)
+
+
+def cues_of(segments: Iterable[Row], words: Iterable[Row]) -> list[Cue]:
+    """Subtitles of a transcript, in order, never two at once.
+
+    A segment is cut into as few subtitles as its length allows, of about the same width. Subtitles that begin within 5/6 s of each other
+    become one where both fit. A subtitle that would begin while the one before it has to be shown begins after it.
+
+    Args:
+        segments: rows of `speech_segments`.
+        words: rows of `words`, whose times say when a part of a segment is spoken.
+    """
+    spoken: dict[int, list[Row]] = {}
+    for word in sorted(words, key=lambda row: row["word_index"]):
+        spoken.setdefault(word["segment_index"], []).append(word)
+    timed: list[tuple[int, int, str]] = []
+    for segment in sorted(segments, key=lambda row: (row["start_s"], row["segment_index"])):
+        for atoms in _cut(_atoms(segment, spoken.get(segment["segment_index"], []))):
+            start_ms = max(0, round(atoms[0].start_s * 1000))
+            timed.append((start_ms, max(start_ms, round(atoms[-1].end_s * 1000)), _joined(atoms)))
+    timed.sort(key=lambda cue: cue[0])
+    return _one_after_the_other(_merged(timed))
+
+
+def as_srt(cues: Sequence[Cue]) -> str:
+    """The text of a SubRip file. The format cannot escape its own arrow, so an arrow in the speech is written as →."""
+    blocks = (
+        f"{number}\n{_clock(cue.start_ms, ',')} --> {_clock(cue.end_ms, ',')}\n" + "\n".join(cue.lines).replace("-->", "→") + "\n"
+        for number, cue in enumerate(cues, start=1)
+    )
+    return "\n".join(blocks)
+
+
+def as_vtt(cues: Sequence[Cue]) -> str:
+    """The text of a WebVTT file (W3C), with the three characters escaped that begin a tag, an entity or an arrow."""
+    escaped = {ord("&"): "&amp;", ord("<"): "&lt;", ord(">"): "&gt;"}
+    blocks = (
+        f"{_clock(cue.start_ms, '.')} --> {_clock(cue.end_ms, '.')}\n" + "\n".join(cue.lines).translate(escaped) + "\n" for cue in cues
+    )
+    return "WEBVTT\n\n" + "\n".join(blocks)
+
+
+_WRITERS: dict[SubtitleFormat, Callable[[Sequence[Cue]], str]] = {"srt": as_srt, "vtt": as_vtt}
+
+
+def columns(text: str) -> float:
+    """How much of a line a text takes: a character is one column, a wide one more, a combining mark none."""
+    return sum(
+        0 if unicodedata.category(character).startswith("M") else _WIDE if unicodedata.east_asian_width(character) in "WF" else 1
+        for character in text
+    )
+
+
+def _atoms(segment: Row, words: Iterable[Row]) -> list[_Atom]:
+    """The unbreakable pieces of a segment's text with their times, which are interpolated between the times of its words."""
+    text = " ".join(terminal_safe(segment["text"]).split())
+    places, times = [0], [segment["start_s"]]
+    at = 0
+    for word in words:
+        heard = " ".join(terminal_safe(word["word"]).split())
+        found = text.find(heard, at) if heard else -1
+        if found >= 0:
+            at = found + len(heard)
+            places += [found, at]
+            times += [word["start_s"], word["end_s"]]
+    places.append(max(len(text), 1))
+    rising = np.maximum.accumulate([*times, max(segment["end_s"], times[-1])])
+    atoms = []
+    for piece_with_space in _ATOM.finditer(text):
+        for begins, piece in _fitting(piece_with_space[0], piece_with_space.start()):
+            ends = begins + len(piece)
+            start_s, end_s = np.interp([ends - len(piece.lstrip()), ends], places, rising).tolist()
+            atoms.append(_Atom(piece, start_s, end_s))
+    return atoms
+
+
+def _fitting(atom: str, at: int) -> list[tuple[int, str]]:
+    """A piece and its place in the text; one that no line can hold is cut where it has to be, never before a combining mark."""
+    if columns(atom.lstrip()) <= LINE_COLUMNS:
+        return [(at, atom)]
+    pieces: list[tuple[int, str]] = []
+    start = 0
+    for end in range(1, len(atom) + 1):
+        if end < len(atom) and unicodedata.category(atom[end]).startswith("M"):
+            continue
+        if end == len(atom) or columns(atom[start : end + 1].lstrip()) > LINE_COLUMNS:
+            pieces.append((at + start, atom[start:end]))
+            start = end
+    return pieces
+
+
+def _joined(atoms: Iterable[_Atom]) -> str:
+    return "".join(atom.text for atom in atoms).strip()
+
+
+def _cut(atoms: list[_Atom]) -> list[list[_Atom]]:
+    """A segment as subtitles: as few as full lines need, then with lines as narrow as that number allows, so that no word is left alone."""
+    cut = _filled(atoms, LINE_COLUMNS)
+    for width in range(LINE_COLUMNS - 1, 0, -1):
+        narrower = _filled(atoms, width)
+        if len(narrower) > len(cut):
+            break
+        cut = narrower
+    return cut
+
+
+def _filled(atoms: Iterable[_Atom], width: float) -> list[list[_Atom]]:
+    cues: list[list[_Atom]] = []
+    for atom in atoms:
+        longer = [*cues[-1], atom] if cues else [atom]
+        fits = len(_wrapped([one.text for one in longer], width)) <= LINES and (atom.end_s - longer[0].start_s) * 1000 <= LONGEST_MS
+        if cues and fits:
+            cues[-1] = longer
+        else:
+            cues.append([atom])
+    return cues
+
+
+def _wrapped(pieces: Iterable[str], width: float) -> list[str]:
+    """Pieces as lines of at most `width` columns; a piece that is wider has a line of its own."""
+    lines: list[str] = []
+    for piece in pieces:
+        if lines and columns(lines[-1] + piece) <= width:
+            lines[-1] += piece
+        else:
+            lines.append(piece.lstrip())
+    return lines
+
+
+def _lines(text: str) -> tuple[str, ...]:
+    """A subtitle's text as lines, as few as there can be, of about the same width."""
+    pieces = [piece for found in _ATOM.finditer(text) for _, piece in _fitting(found[0], 0)]
+    lines = _wrapped(pieces, LINE_COLUMNS)
+    for width in range(LINE_COLUMNS - 1, 0, -1):
+        narrower = _wrapped(pieces, width)
+        if len(narrower) > len(lines):
+            break
+        lines = narrower
+    return tuple(lines)
+
+
+def _merged(timed: Iterable[tuple[int, int, str]]) -> list[tuple[int, int, str]]:
+    merged: list[tuple[int, int, str]] = []
+    for start_ms, end_ms, text in timed:
+        if merged:
+            first_ms, last_ms, before = merged[-1]
+            both, until_ms = f"{before} {text}", max(last_ms, end_ms)
+            if start_ms - first_ms < SHORTEST_MS and until_ms - first_ms <= LONGEST_MS and len(_lines(both)) <= LINES:
+                merged[-1] = (first_ms, until_ms, both)
+                continue
+        merged.append((start_ms, end_ms, text))
+    return merged
+
+
+def _one_after_the_other(timed: Sequence[tuple[int, int, str]]) -> list[Cue]:
+    cues: list[Cue] = []
+    for place, (start_ms, end_ms, text) in enumerate(timed):
+        begins_ms = max(start_ms, cues[-1].end_ms if cues else 0)
+        next_ms = timed[place + 1][0] if place + 1 < len(timed) else end_ms + SHORTEST_MS
+        ends_ms = max(begins_ms + SHORTEST_MS, min(end_ms, next_ms, begins_ms + LONGEST_MS))
+        cues.append(Cue(begins_ms, ends_ms, _lines(text)))
+    return cues
+
+
+def _clock(time_ms: int, point: str) -> str:
+    seconds, ms = divmod(time_ms, 1000)
+    minutes, second = divmod(seconds, 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours:02d}:{minute:02d}:{second:02d}{point}{ms:03d}"
