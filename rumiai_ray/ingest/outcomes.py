@@ -18,7 +18,7 @@ class RemovedError(InputError):
 
 
 class NoVideoError(InputError):
-    """What is there is no single video: a photo post, a slideshow, a web page, an error page, a list of videos."""
+    """What is there is no single video: images of a site whose images are not fetched, a web page, an error page, a list of videos."""
 
 
 class ExtractorBrokenError(InputError):

@@ -21,6 +21,14 @@ NAME = "video"
 """Name of a download in its folder. Never taken from the source: that is where traversal and odd suffixes come from."""
 PICTURES_NAME, SOUND_NAME = "pictures", "sound"
 """Names of a download whose pictures and sound are two files, until `NAME` holds both."""
+MAX_IMAGES = 100
+"""Most images of a post that are fetched. TikTok allows 35 and Instagram 20."""
+MAX_IMAGE_BYTES = 32 * 2**20
+"""Largest file of an image. Sites re-encode what is uploaded: theirs have 1 MB at most."""
+IMAGE_NAMES = tuple(f"image-{number}" for number in range(1, MAX_IMAGES + 1))
+"""Names of the images of a post by their place in it, until `NAME` holds all of them."""
+SHOWN_S = 3
+"""How long each image is shown in the video that is made of them; see `slide_show_worker`."""
 
 
 @dataclass

@@ -33,7 +33,7 @@ class VideoMetadata:
     language: str | None = None
     """Language tag of the speech, e.g. `en` or `pt-BR`; a stranger's text, to be checked by whoever uses it."""
     notes: tuple[str, ...] = ()
-    """What of the above was changed so that a table can hold it; see `cleaning`."""
+    """What of the above was changed so that a table can hold it, see `cleaning`; of a post of images also what its video is made of."""
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ _ENTRY = (
         "notes",
         pa.list_(pa.string()),
         "What was changed in this row's texts and numbers so that a table can hold them, e.g. a lone surrogate replaced, a text cut to "
-        "its limit, a count beyond 64 bits; empty where nothing was.",
+        "its limit, a count beyond 64 bits; for a post of images, how many its video shows and which were left out. Empty otherwise.",
     ),
 )
 

@@ -127,6 +127,31 @@ def test_four_slides_in_five_frames_are_four_shots() -> None:
     assert [(row["start_s"], row["end_s"], row["frames"]) for row in rows] == [(0, 3, 1), (3, 6, 1), (6, 9, 1), (9, 12, 2)]
 
 
+def _cards(seconds: float, count: int = 4) -> tuple[tuple[bytes, ...], Any, float]:
+    """Thumbnails of a series of white cards, each a single frame with its own line of text."""
+    jpegs = []
+    for number in range(count):
+        card = np.full((640, 360, 3), 255, np.uint8)
+        cv2.putText(card, "ABCDEFG"[number] * 5, (60, 320), cv2.FONT_HERSHEY_SIMPLEX, 2.5, (0, 0, 0), 8)
+        jpegs.append(bytes(cv2.imencode(".jpg", cv2.resize(card, (36, 64), interpolation=cv2.INTER_AREA))[1]))
+    return tuple(jpegs), np.arange(count) * seconds, count * seconds
+
+
+@pytest.mark.parametrize("seams", [(), (1,), (2, 3)])
+def test_cards_of_one_series_are_shots_though_they_differ_in_their_text_alone(seams: tuple[int, ...]) -> None:
+    assert [row["start_s"] for row in _rows(_cards(3.0), seams)] == [0, 3, 6, 9]
+    assert len(_rows(_cards(3.0, 1))) == 1
+
+
+def test_a_text_that_comes_and_goes_within_a_second_begins_no_shot() -> None:
+    assert len(_rows(_cards(1.0))) == 1
+
+
+def test_the_same_slide_again_is_no_shot() -> None:
+    jpegs, times_s, duration_s = _cards(3.0)
+    assert [row["start_s"] for row in _rows(((jpegs[0], *jpegs[:3]), times_s, duration_s))] == [0, 6, 9]
+
+
 @settings(deadline=None, max_examples=40)
 @given(st.lists(st.floats(0.4, 5.0).map(lambda s: round(s, 1)), min_size=1, max_size=8), st.sampled_from([10, 20, 30, 50]), st.data())
 def test_dropping_repeated_pictures_changes_no_shot(lengths_s: list[float], fps: int, data: st.DataObject) -> None:

@@ -35,7 +35,7 @@ RULES = (
         NoVideoError,
         "no post that yt-dlp takes videos from; an expired short link leads to the home page",
     ),
-    ErrorRule(r"rate-limit reached or login required|empty media response", PrivateError, _COOKIES),
+    ErrorRule(r"rate-limit reached or login required|empty media response|redirected to the login page", PrivateError, _COOKIES),
     ErrorRule(r"rate.?limit|too many requests|try again later", RateLimitedError, "try again later, or with fewer downloads at once"),
     ErrorRule(
         r"ip address is blocked|not a bot|captcha|not available (in|from) your|geo.?restrict|access denied|unable to solve js challenge",
@@ -60,7 +60,7 @@ RULES = (
         r"no video formats found|requested format is not available|no (video|media)\b.*(found|in this)|there('s| is) no video|not a video"
         r"|(photo|image|slideshow)\b.*(post|only)",
         NoVideoError,
-        "a photo post or a slideshow: there is no video in it to analyse",
+        "there is no video in it to analyse; images are fetched of posts on TikTok and Instagram only",
     ),
     ErrorRule(r"not currently live|is live|live event|will begin in|premieres in", NoVideoError, "wait until there is a recording"),
     ErrorRule(r"\bdrm\b", NoVideoError, "protected videos cannot be analysed"),

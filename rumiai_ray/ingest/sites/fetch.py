@@ -21,10 +21,10 @@ from rumiai_ray.ingest.limits import MAX_POST_URL_CHARS
 from rumiai_ray.ingest.local import local_video, too_large
 from rumiai_ray.ingest.outcomes import BlockedError, ExtractorBrokenError, NoVideoError, PrivateError, RateLimitedError, RemovedError
 from rumiai_ray.ingest.room import held_in
-from rumiai_ray.ingest.saving import NAME, PICTURES_NAME, SOUND_NAME
+from rumiai_ray.ingest.saving import IMAGE_NAMES, NAME, PICTURES_NAME, SHOWN_S, SOUND_NAME
 from rumiai_ray.ingest.sites import process as _site_process
-from rumiai_ray.ingest.sites.job import SiteJob, described
-from rumiai_ray.ingest.sites.joining import join
+from rumiai_ray.ingest.sites.job import SiteJob, described, described_notes
+from rumiai_ray.ingest.sites.joining import join, show
 from rumiai_ray.ingest.sites.metadata import metadata_from
 from rumiai_ray.ingest.sites.proxy import CheckingProxy
 from rumiai_ray.ingest.sniffing import page_kind
@@ -83,7 +83,8 @@ def download(url: str, folder: Path, network: Network, limits: FetchLimits) -> F
     network.refusal = None  # of an attempt before this one
     try:
         answer = _answer(url, attempt, network, limits)
-        video = _video(answer, url, attempt, network, limits) if answer["kind"] == "video" else None
+        made = {"video": _video, "photos": _slide_show}.get(answer["kind"])
+        video = made(answer, url, attempt, network, limits) if made else None
     except BaseException:
         shutil.rmtree(attempt)
         raise
@@ -165,6 +166,37 @@ def _video(answer: dict[str, Any], url: str, folder: Path, network: Network, lim
         for part in parts:
             part.unlink()
     return local_video(str(path), limits, metadata_from(described(answer.get("info")), url))
+
+
+def _slide_show(answer: dict[str, Any], url: str, folder: Path, network: Network, limits: FetchLimits) -> FetchedVideo:
+    """The video of the images, and of the sound, that the process has left in `folder`. Nothing of its answer is taken for true either."""
+    if network.refusal is not None:  # an image at an address that is not allowed is no image that is merely gone
+        raise network.refusal
+    images = {place: folder / name for place, name in enumerate(IMAGE_NAMES, 1) if (folder / name).exists()}
+    path, sound = folder / NAME, folder / SOUND_NAME
+    parts = [*images.values(), *([sound] if sound.exists() else [])]
+    if not images or not all(stat.S_ISREG(part.lstat().st_mode) for part in parts):
+        raise TransientError("yt-dlp ended without a file", url, "try again")
+    if sum(part.lstat().st_size for part in parts) > limits.max_bytes:
+        raise too_large(url, limits)
+    path.unlink(missing_ok=True)  # as in `_video`
+    shown, undecoded = show(
+        images,
+        sound if sound in parts else None,
+        path,
+        url,
+        limits,
+        remaining_s=lambda: network.remaining_s,
+        look=lambda: network.look(url),
+    )
+    for part in parts:
+        part.unlink()
+    told = answer.get("images")
+    images_of_post = told if isinstance(told, int) and shown < told < _MAX_FILES else shown
+    count = f"{shown} of {images_of_post} images" if shown < images_of_post else "1 image" if shown == 1 else f"{shown} images"
+    how = f"shown for {SHOWN_S} s{'' if shown == 1 else ' each'}{'' if sound in parts else ', without sound'}"
+    notes = (f"{count}, {how}", *described_notes(answer.get("left_out")), *undecoded)
+    return local_video(str(path), limits, metadata_from(described(answer.get("info")), url, notes))
 
 
 def _error(answer: dict[str, Any], url: str) -> RumiaiError:

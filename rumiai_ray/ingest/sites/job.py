@@ -1,4 +1,4 @@
-"""What the parent asks of the processes that run yt-dlp and that join its files, and what may come back."""
+"""What the parent asks of the processes that run yt-dlp and that make one file of its files, and what may come back."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ _MAX_TEXT_CHARS = 300_000
 """Longest text of a post that is passed on; platforms allow 10,000 characters at most."""
 _MAX_TAGS = 2000
 _MAX_TAG_CHARS = 1000
+_MAX_NOTES = 200
+_MAX_NOTE_CHARS = 300
 _MAX_NUMBER = 2.0**80
 _TEXTS = ("title", "description", "uploader", "uploader_id", "channel", "webpage_url", "language")
 _NUMBERS = ("timestamp", "view_count", "like_count", "comment_count", "repost_count")
@@ -80,6 +82,38 @@ class JoinJob:
     def from_json(cls, text: str) -> JoinJob:
         """Read what `to_json` wrote."""
         return cls(**json.loads(text))
+
+
+@dataclass(frozen=True)
+class SlideShowJob:
+    """Images to make a video of; travels as JSON on standard input."""
+
+    images: dict[int, int]
+    """Descriptor of each image, open for reading, by its place in the post, from 1."""
+    sound_fd: int | None
+    """Of the file with the sound, open for reading; None for a silent video."""
+    output_fd: int
+    """Of the empty file that holds the video afterwards, open for writing."""
+    parent_pid: int
+    max_bytes: int
+    """Of the output."""
+    memory_bytes: int
+    cpu_s: float
+
+    def to_json(self) -> str:
+        """What `from_json` reads."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> SlideShowJob:
+        """Read what `to_json` wrote."""
+        fields = json.loads(text)
+        return cls(**{**fields, "images": {int(place): descriptor for place, descriptor in fields["images"].items()}})
+
+
+def described_notes(notes: object) -> tuple[str, ...]:
+    """What a process says it left out, bounded in number and size."""
+    return tuple(note[:_MAX_NOTE_CHARS] for note in notes[:_MAX_NOTES] if isinstance(note, str)) if isinstance(notes, list) else ()
 
 
 def hosts_to_json(hosts: SiteHosts) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Pictures and sound that a site serves as two files, put together into one: by PyAV, in a process as confined as the decoder's."""
+"""What a site serves in several files, put together into one by PyAV, in a process as confined as the decoder's."""
 
 from __future__ import annotations
 
@@ -7,27 +7,31 @@ import os
 import select
 import signal
 import subprocess
-from contextlib import suppress
-from typing import TYPE_CHECKING
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any
 
 from rumiai_ray.errors import MediaError, TransientError
 from rumiai_ray.ingest.local import open_regular
 from rumiai_ray.ingest.sites import process as _site_process
-from rumiai_ray.ingest.sites.job import JoinJob
+from rumiai_ray.ingest.sites.job import JoinJob, SlideShowJob, described_notes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from rumiai_ray.ingest.limits import FetchLimits
 
 _WORKER = "rumiai_ray.ingest.sites.join_worker"
+_SLIDE_SHOW_WORKER = "rumiai_ray.ingest.sites.slide_show_worker"
 _LOOK_EVERY_S = 0.5
 _END_S = 10.0
 """Time to end after its answer: milliseconds, on a busy machine a second. One that was taken over may close its pipe and stay."""
 _HEADER_BYTES = 2**20
 """Allowance for what a container adds to its streams' packets, beside a twentieth of these."""
-_MAX_ANSWER_BYTES = 2**14
+_IMAGE_BYTES = 12 * 2**20
+"""Allowance for an image of the largest size, noise at the quality that the process encodes at."""
+_MAX_ANSWER_BYTES = 2**16
 _HINT = "the site may have sent half a file: try again later"
 
 
@@ -52,7 +56,7 @@ def join(
     with (
         open_regular(str(pictures)) as pictures_file,
         open_regular(str(sound)) as sound_file,
-        target.open("xb") as target_file,
+        _new_file(target) as target_file,
     ):
         size_bytes = sum(os.fstat(file.fileno()).st_size for file in (pictures_file, sound_file))
         descriptors = (pictures_file.fileno(), sound_file.fileno(), target_file.fileno())
@@ -63,25 +67,90 @@ def join(
             memory_bytes=limits.site_memory_bytes,
             cpu_s=limits.site_cpu_s,
         )
+        _check(*_run(_Task(_WORKER, job.to_json(), descriptors), url, remaining_s, look), "picture and sound are separate files", url)
+
+
+def show(
+    images: Mapping[int, Path],
+    sound: Path | None,
+    target: Path,
+    url: str,
+    limits: FetchLimits,
+    *,
+    remaining_s: Callable[[], float],
+    look: Callable[[], None],
+) -> tuple[int, tuple[str, ...]]:
+    """Write a video of a post's images into `target`, with the sound of another file; see `slide_show_worker`.
+
+    Args:
+        images: by their place in the post.
+        sound: None for a silent video.
+        target: as in `join`, and so all that follows.
+        url: the post.
+        limits: of the process.
+        remaining_s: the time left.
+        look: called twice a second.
+
+    Returns:
+        How many images are shown, and which were left out and why, in words.
+
+    Raises:
+        As `join`; `MediaError` where no image can be decoded.
+    """
+    with ExitStack() as held:
+        opened = {place: held.enter_context(open_regular(str(path))) for place, path in images.items()}
+        sound_file = None if sound is None else held.enter_context(open_regular(str(sound)))
+        target_file = held.enter_context(_new_file(target))
+        sound_bytes = 0 if sound_file is None else os.fstat(sound_file.fileno()).st_size
+        job = SlideShowJob(
+            images={place: file.fileno() for place, file in opened.items()},
+            sound_fd=None if sound_file is None else sound_file.fileno(),
+            output_fd=target_file.fileno(),
+            parent_pid=os.getpid(),
+            max_bytes=len(images) * _IMAGE_BYTES + sound_bytes + sound_bytes // 20 + _HEADER_BYTES,
+            memory_bytes=limits.site_memory_bytes,
+            cpu_s=limits.site_cpu_s,
+        )
+        descriptors = [file.fileno() for file in (*opened.values(), *([] if sound_file is None else [sound_file]), target_file)]
+        task = _Task(_SLIDE_SHOW_WORKER, job.to_json(), tuple(descriptors))
+        answer = _check(*_run(task, url, remaining_s, look), "a post of images", url)
+        shown = answer.get("shown")
+        if not isinstance(shown, int) or not 0 < shown <= len(images):
+            raise MediaError("the process that makes a video of images talks nonsense", url, _HINT)
+        return shown, described_notes(answer.get("left_out"))
+
+
+@contextmanager
+def _new_file(path: Path) -> Iterator[IO[bytes]]:
+    """A file that was not there before, and is not there afterwards where the block raises."""
+    with path.open("xb") as file:
         try:
-            status, said = _run(job, descriptors, url, remaining_s, look)
-            _check(status, said, url)
+            yield file
         except BaseException:
-            target.unlink()
+            path.unlink()
             raise
 
 
-def _run(
-    job: JoinJob, descriptors: tuple[int, int, int], url: str, remaining_s: Callable[[], float], look: Callable[[], None]
-) -> tuple[int, bytes]:
+@dataclass(frozen=True)
+class _Task:
+    """What a process is started with."""
+
+    worker: str
+    """Its module."""
+    job: str
+    """As JSON."""
+    descriptors: tuple[int, ...]
+
+
+def _run(task: _Task, url: str, remaining_s: Callable[[], float], look: Callable[[], None]) -> tuple[int, bytes]:
     """(exit status, answer) of the process."""
     try:
         process = subprocess.Popen(  # noqa: S603 -- this Python, this package
-            _site_process.command(_WORKER),
+            _site_process.command(task.worker),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            pass_fds=descriptors,
+            pass_fds=task.descriptors,
             env=_site_process.environment(None),
             start_new_session=True,
         )
@@ -89,7 +158,7 @@ def _run(
         hint = "the machine is short of processes or memory"
         raise TransientError(f"the process that joins picture and sound cannot be started: {error.strerror}", url, hint) from error
     try:
-        said = _answer(process, job, url, remaining_s, look)
+        said = _answer(process, task.job, url, remaining_s, look)
         try:
             return process.wait(_END_S), said
         except subprocess.TimeoutExpired as error:
@@ -105,12 +174,12 @@ def _run(
                     pipe.close()
 
 
-def _answer(process: subprocess.Popen[bytes], job: JoinJob, url: str, remaining_s: Callable[[], float], look: Callable[[], None]) -> bytes:
+def _answer(process: subprocess.Popen[bytes], job: str, url: str, remaining_s: Callable[[], float], look: Callable[[], None]) -> bytes:
     """All that the process says until it closes its end."""
     if process.stdin is None or process.stdout is None:
         raise AssertionError("both are pipes")
     with suppress(BrokenPipeError):  # it has ended; its status says why
-        process.stdin.write(job.to_json().encode())
+        process.stdin.write(job.encode())
         process.stdin.close()
     poll = select.poll()
     poll.register(process.stdout, select.POLLIN)
@@ -127,8 +196,8 @@ def _answer(process: subprocess.Popen[bytes], job: JoinJob, url: str, remaining_
     raise MediaError("the process that joins picture and sound does not stop talking", url, _HINT)
 
 
-def _check(status: int, said: bytes, url: str) -> None:
-    """Raises where the answer is not that all went well. The process has been fed with strangers' bytes: it is not believed otherwise."""
+def _check(status: int, said: bytes, kind: str, url: str) -> dict[str, Any]:
+    """The answer; raises where it is not that all went well. The process has been fed with strangers' bytes: nothing else is believed."""
     if status == -signal.SIGKILL:
         raise TransientError("the process that joins picture and sound was killed with SIGKILL", url, "the machine may be short of memory")
     if status == -signal.SIGXCPU:
@@ -139,4 +208,5 @@ def _check(status: int, said: bytes, url: str) -> None:
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise MediaError(f"the process that joins picture and sound ended early with status {status}", url, _HINT) from error
     if not joined:
-        raise MediaError(f"picture and sound are separate files: {what}", url, _HINT)
+        raise MediaError(f"{kind}: {what}", url, _HINT)
+    return dict(answer)

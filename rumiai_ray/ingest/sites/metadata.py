@@ -8,11 +8,11 @@ import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from rumiai_ray.ingest.cleaning import INPUT_CHARS, SHORT_CHARS, TEXT_CHARS, Cleaner
+from rumiai_ray.ingest.cleaning import INPUT_CHARS, SHORT_CHARS, TEXT_CHARS, Cleaner, cleaned
 from rumiai_ray.ingest.video import VideoMetadata
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 _LOG = logging.getLogger(__name__)
 
@@ -22,14 +22,17 @@ _TAG_CHARS = 35
 """Longest language tag that BCP 47 wants software to hold."""
 
 
-def metadata_from(info: Mapping[str, Any], url: str) -> VideoMetadata:
+def metadata_from(info: Mapping[str, Any], url: str, photo_notes: Sequence[str] = ()) -> VideoMetadata:
     """What yt-dlp's info dict says; None for what it does not say. Never raises, whatever the values are.
 
     Args:
         info: as `YoutubeDL.extract_info` returns it.
         url: what was asked for, the source URL where the site names no canonical page.
+        photo_notes: of a post of images what its video is made of, in words.
     """
     cleaner = Cleaner()
+    for note in photo_notes:
+        cleaner.note("photo post", cleaned(note, SHORT_CHARS))
     title, description = (_text(info, cleaner, TEXT_CHARS, name) for name in ("title", "description"))
     return VideoMetadata(
         title=title,

@@ -1,7 +1,7 @@
 """The process that runs yt-dlp: `python -m rumiai_ray.ingest.sites.worker fetch|hosts`, started by `process.py`.
 
 `hosts` prints the table of `_site_hosts` for the installed yt-dlp. `fetch` reads a `SiteJob` from standard input, confines itself and
-answers in one line of JSON: `video` with what the site says, `unknown` where no pattern matches, or `error`.
+answers in one line of JSON: `video` or `photos` with what the site says, `unknown` where no pattern matches, or `error`.
 """
 
 from __future__ import annotations
@@ -96,6 +96,8 @@ def _fetch(job: SiteJob, extractor: str) -> dict[str, Any]:
         info = downloader.extract_info(job.url, ie_key=extractor)
     if not info or info.get("_type", "video") in _LISTS:
         raise NoVideoError("a list of videos, not a video", job.url, "give the addresses of its videos one by one")
+    if downloader.images:
+        return {"kind": "photos", "images": downloader.images, "left_out": downloader.left_out, "info": described(info)}
     files = [path for done in info.get("requested_downloads") or () for path in done.get("filepaths") or (done["filepath"],)]
     return {"kind": "video", "files": len(files), "info": described(info)}
 
@@ -107,7 +109,7 @@ def _refuse(info: dict[str, Any], url: str) -> None:
         raise NoVideoError("a live stream, not a video", url, "wait until there is a recording")
     # "none" is yt-dlp's word for "has none"; a missing value means that it does not know.
     if info.get("vcodec") == "none":
-        raise NoVideoError("sound only: a photo post or a slideshow", url, "there is no video in it to analyse")
+        raise NoVideoError("sound only: a photo post or a slideshow", url, "images are fetched of posts on TikTok and Instagram only")
 
 
 def _told(error: RumiaiError) -> dict[str, Any]:

@@ -20,12 +20,15 @@ import yt_dlp.globals
 from yt_dlp import YoutubeDL
 from yt_dlp.extractor import gen_extractor_classes
 from yt_dlp.extractor.common import UnsupportedURLIE
+from yt_dlp.networking import Request
 from yt_dlp.networking.exceptions import HTTPError
 from yt_dlp.utils import variadic
 
 from rumiai_ray.errors import MediaError
-from rumiai_ray.ingest.saving import NAME, PICTURES_NAME, SOUND_NAME
+from rumiai_ray.ingest.outcomes import NoVideoError
+from rumiai_ray.ingest.saving import IMAGE_NAMES, MAX_IMAGE_BYTES, MAX_IMAGES, NAME, PICTURES_NAME, SOUND_NAME
 from rumiai_ray.ingest.sites.hosts import SiteHosts, literals_of
+from rumiai_ray.ingest.sites.photo_posts import EXTRACTORS, IMAGES, VIDEOS_BESIDE
 from rumiai_ray.logs import swallowed
 
 if TYPE_CHECKING:
@@ -42,6 +45,9 @@ the best of those, so that a silent video is taken (and a slideshow's music, whi
 # Plugins are code in the user's configuration directories and on sys.path, loaded when the first YoutubeDL is made.
 yt_dlp.globals.plugin_dirs.value = []
 
+gen_extractor_classes()  # fills the table
+yt_dlp.globals.extractors.value.update({site.__name__: site for site in EXTRACTORS})
+
 _LATE_MODULES = """
 _asyncio _bisect _blake2 _bz2 _contextvars _csv _ctypes _datetime _decimal _elementtree _hashlib _heapq _json _lzma _md5
 _multibytecodec _opcode _pickle _posixsubprocess _queue _random _sha1 _sha2 _sha256 _sha3 _sha512 _socket _ssl _statistics _struct _typing
@@ -57,11 +63,13 @@ _PACKAGES = ("yt_dlp", "certifi", "curl_cffi", "requests", "urllib3", "idna", "c
 _MAX_PAGE_BYTES = 128 * 2**20
 """Largest page, decompressed. Pages of the known sites have 5 MB at most."""
 _BLOCK_BYTES = 2**20
+_GONE = (400, 401, 403, 404, 410, 451)
+"""HTTP statuses that say the same at every attempt: an image that answers so is left out. Others end the attempt, which is made again."""
 _ZONES = Path("/usr/share/zoneinfo")
 
 
 def known_sites() -> list[Any]:
-    """yt-dlp's extractor classes but for the generic one, which would follow any page to any address and guess."""
+    """yt-dlp's extractor classes, those of `photo_posts` among them, but for the generic one, which would follow any page and guess."""
     return [site for site in gen_extractor_classes() if site.IE_NAME != "generic" and getattr(site, "_ENABLED", True)]
 
 
@@ -180,10 +188,16 @@ class ConfinedYoutubeDL(YoutubeDL):  # type: ignore[misc]  # no types in yt-dlp
         self._done_bytes = 0
         """Of a post's files before the one that is being downloaded."""
         self._is_part = False
+        self.images = 0
+        """How many the post has; 0 where it is none of images."""
+        self.left_out: list[str] = []
+        """What of a post of images was not fetched, in words."""
 
         def match_filter(info: dict[str, Any], *, incomplete: bool) -> None:
             if not incomplete and not self._is_part:
                 refuse(info)
+
+        self._progress = progress
 
         def hook(state: dict[str, Any]) -> None:
             if state["status"] == "downloading":
@@ -239,6 +253,69 @@ class ConfinedYoutubeDL(YoutubeDL):  # type: ignore[misc]  # no types in yt-dlp
             path = Path(self._job.folder, name)
             self._done_bytes += path.stat().st_size
             info["filepaths"].append(str(path))
+
+    def process_video_result(self, info_dict: dict[str, Any], download: bool = True) -> Any:  # noqa: FBT001, FBT002 -- yt-dlp's signature
+        """As yt-dlp does it, but of a post of images each is fetched, and the best sound that comes with them, if there is any.
+
+        A post of images that the site itself offers as a video is taken as that video.
+        """
+        images = info_dict.get(IMAGES)
+        formats = info_dict.get("formats") or []
+        if not images or any(one.get("vcodec") != "none" for one in formats):
+            return super().process_video_result(info_dict, download)
+        self._refuse({**info_dict, "vcodec": None})
+        self._is_part = True
+        info = info_dict
+        if formats:
+            self.params["outtmpl"]["default"] = SOUND_NAME
+            info = super().process_video_result(info_dict, download)
+            self._done_bytes += Path(self._job.folder, SOUND_NAME).stat().st_size
+        self.images = len(images)
+        self.left_out = self._fetch_images(images, info_dict.get("http_headers") or {})
+        if beside := info_dict.get(VIDEOS_BESIDE):
+            self.left_out.append(f"{beside} of the post's {beside + len(images)} parts are videos, left out")
+        return info
+
+    def _fetch_images(self, images: list[list[str]], headers: dict[str, str]) -> list[str]:
+        """Fetch each image into the folder; returns what was left out, in words."""
+        notes, refused = [], []
+        for number, (addresses, name) in enumerate(zip(images, IMAGE_NAMES, strict=False), 1):
+            why = "the site names no address"
+            for address in addresses:
+                try:
+                    with self.urlopen(Request(address, headers=headers)) as response:
+                        is_whole = self._save_image(response, Path(self._job.folder, name))
+                except HTTPError as error:
+                    if error.status not in _GONE:
+                        raise
+                    refused.append(error)
+                    why = f"HTTP status {error.status}"
+                    continue
+                if is_whole:
+                    break
+                why = f"it is larger than {MAX_IMAGE_BYTES // 2**20} MB"
+            else:
+                notes.append(f"image {number} is left out: {why}")
+        if len(images) > MAX_IMAGES:
+            notes.append(f"images {MAX_IMAGES + 1} to {len(images)} are left out: {MAX_IMAGES} are taken at most")
+        if not any(Path(self._job.folder, name).exists() for name in IMAGE_NAMES):
+            raise refused[0] if refused else NoVideoError(notes[0], self._job.url, "open it in a browser to see what it is")
+        return notes
+
+    def _save_image(self, response: Any, path: Path) -> bool:
+        """Write what comes to a file; False, and no file, where it is too much."""
+        size_bytes = 0
+        with path.open("wb") as file:
+            while block := response.read(_BLOCK_BYTES):
+                size_bytes += len(block)
+                if size_bytes > MAX_IMAGE_BYTES:
+                    break
+                self._progress(self._done_bytes + size_bytes, None)
+                file.write(block)
+        self._done_bytes += size_bytes
+        if size_bytes > MAX_IMAGE_BYTES:
+            path.unlink()
+        return size_bytes <= MAX_IMAGE_BYTES
 
     def build_request_director(self, handlers: Iterable[Any], preferences: object = None) -> Any:
         """With each of yt-dlp's handlers bound to the proxy; those that cannot use one (WebSockets) are left out."""

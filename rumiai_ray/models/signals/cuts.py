@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 _SAME = 1.0
 """Difference in hue, saturation and brightness below which a picture is the one before: repeats that were encoded again differ by less."""
 _NOTHING = 1e-5
+_SLIDE_S = 2.0
+"""Two single frames one after the other that stay for so long each are slides, as in a post of images, and each is a shot however little
+they differ: cards of one series share their background, and of their texts a thumbnail keeps 0.5 of 255. Cameras and recorders repeat
+their pictures, so no other video has such frames. Chosen."""
 _SLACK_S = 2e-3
 """Containers round timestamps to milliseconds, and the difference of two of them is off by up to two."""
 
@@ -74,12 +78,21 @@ def cuts(changes: Changes, rule: CutRule, difference_between: Callable[[int, int
 
 
 def _candidates(changes: Changes, rule: CutRule) -> Iterator[int]:
-    moved = np.flatnonzero(changes.difference >= _SAME)
-    for number in np.flatnonzero(changes.difference[moved] >= rule.min_difference):
+    slides = _between_slides(changes)
+    moved = np.flatnonzero((changes.difference >= _SAME) | slides)
+    for number in np.flatnonzero((changes.difference[moved] >= rule.min_difference) | slides[moved]):
         around = [*_beside(changes, moved, int(number), -1, rule), *_beside(changes, moved, int(number), 1, rule)]
         usual = sum(around) / len(around) if around else 0.0
         if usual < _NOTHING or changes.difference[moved[number]] >= rule.times_neighbours * usual:
             yield int(moved[number])
+
+
+def _between_slides(changes: Changes) -> NDArray[np.bool_]:
+    """(n,) whether a picture and the one before it are two slides: single frames, not equal, that stay for `_SLIDE_S` at least each."""
+    stays = np.diff(changes.time_s, append=changes.end_s) >= _SLIDE_S - _SLACK_S
+    found = changes.difference >= _NOTHING
+    found[1:] &= stays[1:] & stays[:-1]
+    return found
 
 
 def _beside(changes: Changes, moved: NDArray[np.intp], number: int, step: int, rule: CutRule) -> list[float]:

@@ -1,0 +1,165 @@
+"""TikTok and Instagram on this machine: a proxy, as a company has one, behind which every host of the world is this server.
+
+yt-dlp's own extractors meet the shapes of pages that the sites have: the product is told `--proxy` and `SSL_CERT_FILE`, and nothing of it
+is replaced.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import ssl
+import subprocess
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+TIKTOK, SHORT, INSTAGRAM, IMAGES, MUSIC = (
+    *("www.tiktok.com", "vm.tiktok.com", "www.instagram.com"),
+    *("p16-sign.tiktokcdn.com", "v16-webapp.tiktok.com"),
+)
+HOSTS = (TIKTOK, SHORT, INSTAGRAM, IMAGES, MUSIC)
+POST_ID = "7240568259186019630"
+PHOTO_POST = f"https://{TIKTOK}/@someone/photo/{POST_ID}"
+_PAGE = f"https://{TIKTOK}/@someone/video/{POST_ID}"
+"""What yt-dlp asks for, whatever the post's address was."""
+_UNIVERSAL = '<script id="__UNIVERSAL_DATA_FOR_REHYDRATION__" type="application/json">{}</script>'
+
+
+class _Tunnel(BaseHTTPRequestHandler):
+    """A tunnel to any host ends here, in TLS."""
+
+    protocol_version = "HTTP/1.1"
+    server: PostSites
+    host = ""
+
+    def do_CONNECT(self) -> None:
+        self.host = self.path.rpartition(":")[0]
+        self.send_response(200)
+        self.end_headers()
+        self.connection = self.server.tls.wrap_socket(self.connection, server_side=True)
+        self.rfile, self.wfile = self.connection.makefile("rb"), self.connection.makefile("wb", 0)
+        self.close_connection = False
+
+    def do_GET(self) -> None:
+        url = f"https://{self.host}{self.path.partition('?')[0]}"
+        self.server.asked.append(url)
+        status, body, headers = self.server.answers.get(url, (404, b"gone", {}))
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.send_response(status)
+        for name, value in {"Content-Length": str(len(body)), **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    do_HEAD = do_POST = do_GET  # noqa: N815 -- http.server's
+
+    def log_message(self, *_: object) -> None:
+        return
+
+
+class PostSites(ThreadingHTTPServer):
+    """Answers by URL without its query; remembers what was asked.
+
+    Args:
+        folder: for the certificate.
+    """
+
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(("127.0.0.1", 0), _Tunnel)
+        self.certificate = _certificate(folder)
+        self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.tls.load_cert_chain(self.certificate)
+        self.answers: dict[str, tuple[int, bytes, Mapping[str, str]]] = {}
+        self.asked: list[str] = []
+
+    @property
+    def proxy(self) -> str:
+        """What the product is to be given as its proxy."""
+        return f"http://127.0.0.1:{self.server_port}"
+
+    def handle_error(self, *_: object) -> None:
+        """Clients that hang up in a handshake are none of a test's business."""
+
+    def serve(self, url: str, body: bytes | str = b"", status: int = 200, headers: Mapping[str, str] | None = None) -> str:
+        """Answer `url` so; returns it."""
+        self.answers[url] = (status, body.encode() if isinstance(body, str) else body, headers or {})
+        return url
+
+    def serve_tiktok(self, status: int = 0, **post: Any) -> None:
+        """Serve the page of the post `POST_ID`.
+
+        Args:
+            status: TikTok's own, 0 for a post that can be seen.
+            post: parts of `itemStruct`, in place of the usual ones or beside them.
+        """
+        item = {
+            "id": POST_ID,
+            "desc": "Five places #travel",
+            "createTime": "1685800000",
+            "author": {"uniqueId": "someone", "nickname": "Some One", "id": "1"},
+            "stats": {"playCount": 9, "diggCount": 3, "shareCount": 1, "commentCount": 0},
+            "video": {"id": "", "height": 0, "width": 0, "duration": 0, "playAddr": ""},
+            **post,
+        }
+        detail = {"statusCode": status, "itemInfo": {"itemStruct": {} if status else item}}
+        self.serve(_PAGE, _UNIVERSAL.format(json.dumps({"__DEFAULT_SCOPE__": {"webapp.video-detail": detail}})))
+
+    def serve_photo_post(self, images: Sequence[bytes], sound: bytes | None) -> None:
+        """Serve a post of images with sound."""
+        urls = [self.serve(f"https://{IMAGES}/photo-{number}~image.webp", image) for number, image in enumerate(images, 1)]
+        post: dict[str, Any] = {"imagePost": {"title": "", "images": [{"imageURL": {"urlList": [url]}} for url in urls]}}
+        music = {"id": "2", "title": "original sound", "authorName": "someone", "duration": 4, "playUrl": ""}
+        if sound is not None:
+            music["playUrl"] = self.serve(f"https://{MUSIC}/sound.m4a", sound)
+        self.serve_tiktok(**post, music=music)
+
+
+@contextmanager
+def post_sites(folder: Path) -> Iterator[PostSites]:
+    """The sites, as long as the context is open."""
+    server = PostSites(folder)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def _certificate(folder: Path) -> Path:
+    """A certificate for all of `HOSTS`, with its key, in one file."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("no openssl to make a certificate with")
+    path, key = folder / "sites.pem", folder / "sites.key"
+    kind = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", f"/CN={TIKTOK}"]
+    names = ["-addext", "subjectAltName=" + ",".join(f"DNS:{host}" for host in HOSTS)]
+    subprocess.run([openssl, "req", *kind, *names, "-keyout", key, "-out", path], check=True, capture_output=True)
+    path.write_bytes(key.read_bytes() + path.read_bytes())
+    return path
+
+
+def card(text: str, size_px: tuple[int, int] = (720, 1280), colour: str = "white", picture_format: str = "WEBP", **options: Any) -> bytes:
+    """An image with one large line of text in its middle."""
+    image = Image.new("RGB", size_px, colour)
+    font = ImageFont.load_default(size=min(size_px) // 8)
+    ImageDraw.Draw(image).text((size_px[0] / 2, size_px[1] / 2), text, fill="black", font=font, anchor="mm")
+    buffer = io.BytesIO()
+    image.save(buffer, picture_format, **options)
+    return buffer.getvalue()
