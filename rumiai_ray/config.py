@@ -15,7 +15,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 
 from rumiai_ray.errors import ConfigError
 from rumiai_ray.frames.limits import DecodeLimits
-from rumiai_ray.ingest.limits import FetchLimits
+from rumiai_ray.ingest.limits import FetchLimits, Manners
 from rumiai_ray.ingest.rules import INPUT_KINDS, check_rule
 from rumiai_ray.models.base import ModelSettings
 from rumiai_ray.models.catalogue import MODELS, default_models, model_class
@@ -61,7 +61,7 @@ class Sampling(Group):
     jpeg_quality: int = result(95, "JPEG quality of the stored frames", ge=50, le=100)
 
 
-_DECODE, _FETCH = DecodeLimits(), FetchLimits()
+_DECODE, _FETCH, _MANNERS = DecodeLimits(), FetchLimits(), Manners()
 """Where the limits' defaults stand: the rooms that enforce them may be used without settings."""
 _MB = 2**20
 
@@ -77,6 +77,16 @@ class Limits(Group):
     decode_memory_mb: int = execution(_DECODE.memory_bytes // _MB, "address space of the decoder process, in MB", ge=256)
     download_timeout_s: float = execution(_FETCH.total_s, "timeout for one download, in seconds", gt=0)
     download_memory_mb: int = execution(_FETCH.site_memory_bytes // _MB, "address space of the yt-dlp process, in MB", ge=512)
+    host_downloads: int = execution(_MANNERS.downloads, "downloads at a time from one host, over all machines of a batch", ge=1)
+    host_interval_s: float = execution(
+        _MANNERS.interval_s, "time between the starts of two downloads of posts from one site in a batch, in seconds", ge=0
+    )
+    host_refusals: int = execution(
+        _MANNERS.refusals,
+        "refusals in a row (HTTP 429, 403 or 503, captcha, login wall) after which a batch leaves a host alone and its remaining rows to "
+        "`runs resume`; 0: never",
+        ge=0,
+    )
     require_sandbox: bool = execution(
         default=False, description="refuse to run where the kernel cannot confine the decoder (Landlock and seccomp)"
     )

@@ -52,6 +52,14 @@ _UNSAFE = re.compile(
 )
 """Controls of C0 (but tab and line feed) and C1, what changes the direction of writing, breaks lines or is not seen at all."""
 
+_FORMULA = "[=+\\-@＝＋－＠]"
+_BLANKS = r"[\s']*"
+_FORMULA_AT = rf"(?='*(?:[\t\r\n]|{_FORMULA}))"
+_CELL_STARTS = re.compile(rf"\A{_FORMULA_AT}|(?<=[;\t\r\n])(?={_BLANKS}{_FORMULA})")
+"""Where a spreadsheet would begin to read a formula: at the beginning of a cell, or after what it may take for the end of one. Apostrophes
+that stand there already get one more, so that the way back is exact."""
+_GUARDED_STARTS = re.compile(rf"\A'{_FORMULA_AT}|(?<=[;\t\r\n])'(?={_BLANKS}{_FORMULA})")
+
 _LINE_BREAKS = frozenset("\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029")
 """Where `str.splitlines` ends a line."""
 
@@ -111,6 +119,16 @@ def hidden(text: str, known: Iterable[str]) -> str:
 def terminal_safe(text: str) -> str:
     """`text` with U+FFFD for every character that could move a cursor, colour, rename or reorder what a terminal or a page shows."""
     return _UNSAFE.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def guarded(text: str) -> str:
+    """`text` with an apostrophe wherever a spreadsheet would take it for a formula. The inverse of `unguarded`."""
+    return _CELL_STARTS.sub("'", text)
+
+
+def unguarded(text: str) -> str:
+    """`text` without the apostrophes that `guarded` set."""
+    return _GUARDED_STARTS.sub("", text)
 
 
 def one_line(text: str) -> str:

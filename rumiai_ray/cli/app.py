@@ -36,6 +36,7 @@ DEFAULT = "analyze"
 _VERBS = {
     "analyze": "analyze",
     "batch": "batch",
+    "list": "list_posts",
     "demo": "demo.verb",
     "doctor": "doctor.verb",
     "plan": "plan",
@@ -115,6 +116,7 @@ def command_line(first: str = "--help") -> typer.Typer:
         help="Analyse short videos with five model families. Frames are cached, model outputs never.",
         epilog=examples(
             "rumiai-ray clip.mp4                          analyse a file, a folder or a URL",
+            "rumiai-ray list URL > posts.csv              the posts of a creator or a playlist",
             "rumiai-ray batch --manifest posts.csv        analyse thousands in one run",
             'rumiai-ray query latest "SELECT * FROM texts"  ask what was found',
         ),

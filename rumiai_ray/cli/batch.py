@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 Manifest = Annotated[
     str,
     typer.Option(
-        "--manifest", help="CSV, TSV, JSONL, Parquet or text list of videos: a path or an fsspec URI; or a folder.", show_default=False
+        "--manifest",
+        help="CSV, TSV, JSON, JSONL, Parquet or text list of videos: a path or an fsspec URI; or a folder.",
+        show_default=False,
     ),
 ]
 InputColumn = Annotated[

@@ -235,7 +235,7 @@ def search(  # noqa: PLR0913, PLR0917 -- an option each
     if as_csv or as_json:
         answer(found, as_csv=as_csv, csv_raw=csv_raw, as_json=as_json)
     elif found.num_rows:
-        table = Table(*folding("video", "from", "to", "kind", "text"))
+        table = listing("video", "from", "to", "kind", "text", folds=("video", "text"))
         for row in found.to_pylist():
             name = one_line(shown_input(row["entry_id"] or row["video_key"]))
             table.add_row(name, f"{row['start_s']:.1f} s", f"{row['end_s']:.1f} s", row["kind"], one_line(row["text"]))

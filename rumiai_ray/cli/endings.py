@@ -16,9 +16,11 @@ from rumiai_ray.cli.exits import Exit
 from rumiai_ray.cli.garbage import imports_are_done
 from rumiai_ray.cli.overview import ending, failures, print_overview
 from rumiai_ray.cli.terminal import SafeConsole, say
+from rumiai_ray.engine.drive import HostsRefuse
 from rumiai_ray.engine.interactive import Stopped
 from rumiai_ray.engine.ray_session import supervisor as supervise
 from rumiai_ray.errors import RumiaiError, StorageError
+from rumiai_ray.ingest.manners import LEFT_ALONE
 from rumiai_ray.runs.reader import open_run
 from rumiai_ray.shown import shown
 
@@ -68,14 +70,8 @@ def run_to_the_end(
         if resumable:
             tell(open_run(writer.run.uri()))
             _is_said(code)
-    except Stopped:
-        if resumable:
-            say(f"stopped; go on with: rumiai-ray runs resume {writer.run.uri()}", err=True)
-            _is_said(Exit.ABORTED)
-        else:
-            writer.drop()
-            writer.finish("aborted", {})
-            say("aborted; what was committed before stays readable", err=True)
+    except Stopped as stopped:
+        _end_stopped(stopped, writer, resumable=resumable)
         return Exit.ABORTED
     except KeyboardInterrupt:  # a second signal
         if resumable:
@@ -91,6 +87,26 @@ def run_to_the_end(
                 writer.finish("aborted", {"error": said})
         return Exit.ABORTED
     return code
+
+
+def _end_stopped(stopped: Stopped, writer: RunWriter, *, resumable: bool) -> None:
+    """Say why the run has ended before its entries did, and how it goes on; mark it where it cannot."""
+    uri = writer.run.uri()
+    if isinstance(stopped, HostsRefuse):
+        tell(open_run(uri))
+        for host in stopped.hosts:
+            say(f"{host.host} refuses: {host.why}", err=True)
+        entries = "1 entry is" if stopped.entries == 1 else f"{stopped.entries:,} entries are"
+        when = f"resume after {stopped.until:%Y-%m-%d %H:%M} UTC with: rumiai-ray runs resume {uri}"
+        say(f"incomplete: {entries} left undone; {when} ({LEFT_ALONE})", err=True)
+        _is_said(Exit.ABORTED)
+    elif resumable:
+        say(f"stopped; go on with: rumiai-ray runs resume {uri}", err=True)
+        _is_said(Exit.ABORTED)
+    else:
+        writer.drop()
+        writer.finish("aborted", {})
+        say("aborted; what was committed before stays readable", err=True)
 
 
 def _is_said(code: Exit) -> None:

@@ -14,4 +14,4 @@ class Exit(IntEnum):
     USAGE = 2
     """Wrong usage, or the preflight found something missing; nothing was started."""
     ABORTED = 3
-    """Interrupted or stopped by an error of storage; the run holds what was committed before."""
+    """Interrupted, stopped by an error of storage, or incomplete because hosts refuse; the run holds what was committed before."""

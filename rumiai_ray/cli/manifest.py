@@ -29,7 +29,8 @@ def _manifest() -> None:
 @with_settings("out", "shared")
 def minus(
     manifest: Annotated[
-        str, typer.Argument(metavar="MANIFEST", help="CSV, TSV, JSONL, Parquet or text list of videos; or a folder.", show_default=False)
+        str,
+        typer.Argument(metavar="MANIFEST", help="CSV, TSV, JSON, JSONL, Parquet or text list of videos; or a folder.", show_default=False),
     ],
     runs: RunNames,
     to: Annotated[Path, typer.Option("--to", help="New file for what is left, .csv or .jsonl.", show_default=False)],

@@ -20,6 +20,7 @@ from rumiai_ray.engine.results.commit_groups import Groups
 from rumiai_ray.engine.results.progress import ProgressMeter
 from rumiai_ray.engine.setup.autoscaler import autoscaler_news
 from rumiai_ray.engine.setup.machines import nodes_of_ray
+from rumiai_ray.engine.setup.run_setup import manners
 from rumiai_ray.engine.setup.timeouts import stall_timeout_s
 from rumiai_ray.engine.work.entry_registry import Claims
 from rumiai_ray.engine.work.poll import Poll
@@ -89,13 +90,16 @@ class BatchRun:
 
         Raises:
             Stopped: `stop` was called; what could be finished in time is committed.
+            HostsRefuse: entries are left undone, because their hosts refuse.
             StalledError: nothing came back for `engine.stall_timeout_s`.
             StorageError: the run or the frame store cannot be written.
             TransientError: no node had room for a cell in time.
             ModelError: cells die again and again, or a model of theirs.
         """
         # Its calls may be repeated: what a death makes it forget, the entry tracker does not.
-        self._claims = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Claims).remote(dict.fromkeys(analysed, ""))
+        self._claims = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Claims).remote(
+            dict.fromkeys(analysed, ""), manners(self._config)
+        )
         self._watched.lengths = Poll(self._claims.take_lengths_s.remote)
         engine = self._config.engine
         check_code(self._writer.manifest, self._here.code_sha256)

@@ -32,6 +32,7 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import ray
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from rumiai_ray.engine.work.item import VideoPlan, Work
     from rumiai_ray.engine.work.source import Source, SourceRow
     from rumiai_ray.ingest.entries import Entry
+    from rumiai_ray.ingest.manners import Paused
     from rumiai_ray.runs.failure_log import FailureLog
 
     SourceOf = Callable[[Iterable[Entry], Callable[[Sequence[Entry]], object]], Source]
@@ -76,6 +78,25 @@ _WRITING_SHARE = 1 / 3
 
 class Stopped(BaseException):
     """The run was told to stop; everything committed stays."""
+
+
+class HostsRefuse(Stopped):
+    """Hosts have refused so often that entries of theirs were left undone. All others are in the run, which can be resumed.
+
+    Args:
+        hosts: which, and why.
+        entries: how many entries are left undone.
+    """
+
+    def __init__(self, hosts: Sequence[Paused], entries: int) -> None:
+        super().__init__(hosts, entries)
+        self.hosts = tuple(hosts)
+        self.entries = entries
+
+    @property
+    def until(self) -> datetime:
+        """When it is worth asking the last of them again, UTC."""
+        return datetime.fromtimestamp(max(host.until_s for host in self.hosts), UTC)
 
 
 class StalledError(TransientError):
@@ -177,6 +198,8 @@ class Drive:
         self._ledger = Ledger()
         self._left: dict[str, Entry] = {}
         """Entries that were begun and are not in the run."""
+        self._put_off: dict[str, Paused] = {}
+        """Entries that are left undone, and the hosts that refuse them."""
         self._total = 0
         self._last_news_s = time.monotonic()
         self._rows: deque[SourceRow] = deque()
@@ -218,10 +241,12 @@ class Drive:
 
         Raises:
             Stopped: `stop` was called; what could be finished in time is committed.
+            HostsRefuse: entries are left undone, because their hosts refuse; all others are in the run.
             StalledError: there was no news for `DriveLimits.stall_s`.
             RumiaiError: the run as a whole cannot go on.
         """
         self._ledger, self._left, self._total = Ledger(analysed), {}, total
+        self._put_off = {}
         self._pool, self._sink = pool, sink
         with self._failures.of_the_run():
             self._round(source_of, entries)
@@ -230,6 +255,9 @@ class Drive:
                     self._observer.again(tuple(self._left))
                     self._round(source_of, list(self._left.values()))
             self._bury_what_is_left()
+        if self._put_off:
+            self._observer.tick(self._state())
+            raise HostsRefuse(list({host.host: host for host in self._put_off.values()}.values()), len(self._put_off))
         self._observer.tick(DriveState(self._done, self._total, sink.tally, last=True))
         return "partial" if sink.tally.troubled else "complete"
 
@@ -293,8 +321,8 @@ class Drive:
                 self._pool.submit(WorkRow(*row.placed()))
                 self._observer.submitted()
             elif row.work is not None:
-                # Nothing to ask a model: a dead letter, a repeat, or a video that no model wants anything of.
-                self._sink.add(self._ledger.add(answer_without_models(row.work), None))
+                # Nothing to ask a model: a dead letter, a repeat, an entry left undone, or a video that no model wants anything of.
+                self._book(answer_without_models(row.work), None)
         return moved
 
     def _announce(self, work: Work) -> None:
@@ -334,7 +362,7 @@ class Drive:
         if done.index is not None:
             self._observer.answered(done.index)
             self.log_answer(done.index)
-            self._sink.add(self._ledger.add(done.index, done.payload))
+            self._book(done.index, done.payload)
             return
         error = done.error or ModelError("a row came back with neither answer nor error", "cell")
         try:
@@ -343,6 +371,14 @@ class Drive:
             _LOG.info("a block of rows is lost, its entries go round again: %s", lost)
             return  # the block itself is lost: its entries stay open and go round again
         self._sink.add(self._ledger.fail(work.entry_id, work.batch_index, work.batch_count, work.header, error))
+
+    def _book(self, index: Index, payload: Any) -> None:
+        header = index.header
+        if header is not None and header.put_off is not None:
+            self._left.pop(header.entry.entry_id, None)
+            self._put_off[header.entry.entry_id] = header.put_off
+        else:
+            self._sink.add(self._ledger.add(index, payload))
 
     def _commit(self, references: Collection[Any], *, everything: bool) -> None:
         # Again until nothing more ends: the end of a video settles the entries that waited for it.

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from rumiai_ray.errors import InputError
 from rumiai_ray.ingest.cleaning import CELL_CHARS, INPUT_CHARS, NAME_CHARS, SHORT_CHARS, Cleaner, cleaned
-from rumiai_ray.ingest.identity import Namer
+from rumiai_ray.ingest.identity import Namer, stem_of
 from rumiai_ray.ingest.location import locate, unquoted
 from rumiai_ray.ingest.manifest.listing import check_folder, files_of
 from rumiai_ray.ingest.manifest.rows import read_rows
 from rumiai_ray.ingest.outcomes import ManifestRowError
-from rumiai_ray.shown import shown_addresses, shown_input
+from rumiai_ray.shown import shown_addresses, shown_input, unguarded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -24,13 +24,20 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 
-INPUT_COLUMNS = ("input", "path", "url", "webvideourl", "video_url", "share_url", "webpage_url")
-"""Names of the column that holds the input, compared without case: the first one that is not blank in a row. After the first three
-come the names in exports of common scrapers."""
+INPUT_COLUMNS = (
+    *("input", "path", "url"),
+    *("webvideourl", "postpage", "share_url", "shareurl", "post_url", "posturl", "permalink", "webpage_url"),
+    *("video_url", "videourl"),
+)
+"""Names of the column that holds the input, compared without case: the first one that is not blank in a row. After the first three come the
+names in exports of common scrapers: those of posts' pages, then those of media files, whose addresses expire within days."""
 
 _BAD_ID = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _ROUNDED = re.compile(r"[0-9](?:[.,][0-9]+)?[eE]\+[0-9]{2,3}")
 """How a spreadsheet, or a column of floats, shows an integer of many digits: 7.30123E+18."""
+_NUMBER = re.compile("[0-9]{16,25}")
+"""A post's number of more digits than a spreadsheet keeps."""
+_SHEET_DIGITS = 15
 _GUARDED = re.compile('="([^"]*)"|\'([0-9]+)')
 """How spreadsheets are kept from reading digits as a number: ="7301…" and '7301…."""
 _MAX_COLUMNS = 1000
@@ -68,7 +75,7 @@ class Entry:
     """Where `fetch` looks: `input`, made absolute on the machine that read it, because workers run in other directories, and with the
     secrets in it. Empty: the same as `input`."""
     line: int | None = None
-    """Line of the manifest (Parquet: row), counted from 1; None for an input of the command line."""
+    """Line of the manifest (Parquet and JSON: row), counted from 1; None for an input of the command line."""
     notes: tuple[str, ...] = ()
     """What was changed in the texts above so that a table can hold them."""
     problem: Problem | None = None
@@ -103,8 +110,8 @@ def entries_from_inputs(inputs: Sequence[str]) -> list[Entry]:
     """The entries of a command line.
 
     Args:
-        inputs: paths, URLs and URIs; folders and glob patterns stand for the video files in them. Ids come from them: a post's number,
-            else the file's stem; repeated ones get -2, -3, …
+        inputs: paths, URLs and URIs; a folder stands for the media in it, a glob pattern for what matches. Ids come from them: a post's
+            number, else the file's stem; repeated ones get -2, -3, …
 
     Raises:
         InputError: an argument is empty or has a scheme that is not supported, or a folder holds no video; names it. Nothing has been
@@ -128,10 +135,10 @@ def entries_from_inputs(inputs: Sequence[str]) -> list[Entry]:
 def read_manifest(uri: str, *, input_column: str | None = None, id_column: str | None = None) -> Iterator[Entry]:
     """The entries of a manifest, one by one; only their ids are held in memory.
 
-    CSV or TSV (separated by commas, semicolons, tabs or bars), JSON lines (`.jsonl`, `.ndjson`), Parquet, or text (`.txt`, one input a
-    line, `#` starts a comment line); text in UTF-8, UTF-16 or UTF-32. A column `input` (or `path`, `url`, …: `INPUT_COLUMNS`), an
-    optional `id`, further columns are carried along as text: numbers and nested values as JSON, nulls left out. Relative paths are
-    relative to the working directory. A folder, or a glob pattern that matches, stands for a manifest of the video files in it.
+    CSV or TSV (separated by commas, semicolons, tabs or bars), JSON (`.json`), JSON lines (`.jsonl`, `.ndjson`), Parquet, or text (`.txt`,
+    one input a line, `#` starts a comment line); text in UTF-8, UTF-16 or UTF-32. A column `input` (or `path`, `url`, …: `INPUT_COLUMNS`),
+    an optional `id`, further columns are carried along as text: numbers and nested values as JSON, nulls left out. Relative paths are
+    relative to the working directory. A folder, or a glob pattern that matches, stands for a manifest of its files: see `files_of`.
 
     A row that cannot be used costs only itself: it is given out as an entry with a `problem` that names its line.
 
@@ -193,7 +200,10 @@ class _RowReader:
         input_name = input_name or next((names[name] for name in self.inputs if name in names), None)
         id_name = names.get(self._id)
         cleaner = Cleaner()
-        columns = _columns({name: text for name, text in row.cells.items() if name not in (input_name, id_name)}, cleaner)
+        further = {name: text for name, text in row.cells.items() if name not in (input_name, id_name)}
+        if row.guarded:
+            further = {name: text and unguarded(text) for name, text in further.items()}
+        columns = _columns(further, cleaner)
         given = _plain_id(row.cells[id_name] or "") if id_name is not None else ""
         text = unquoted(row.cells[input_name] or "") if input_name is not None else ""
         missing = self._missing(input_name, id_name, place, list(row.cells))
@@ -203,6 +213,8 @@ class _RowReader:
             if missing is not None:
                 raise missing
             location = locate(text)
+            if given and _is_rounded(given, text):
+                raise _rounded_id(given, place)
             entry_id = self._claimed(given, place) if given else self._namer.derive(shown_input(text), place)
         except InputError as error:
             return self._unusable(line, place, text, given, columns, cleaner.notes, error)
@@ -223,11 +235,7 @@ class _RowReader:
             hint = f"at most {NAME_CHARS} characters, no control characters and no lone surrogates"
             raise InputError(f"unusable id {cleaned(entry_id, NAME_CHARS)!a}", place, hint)
         if _ROUNDED.fullmatch(entry_id):
-            raise InputError(
-                f"the id {entry_id} has been rounded by a spreadsheet or a float column: its last digits are lost",
-                place,
-                "import the original export with this column as text, and save it again",
-            )
+            raise _rounded_id(entry_id, place)
         if entry_id != given:  # an address for an id: two that differ in their secrets only are two ids
             return self._namer.free(entry_id, place)
         holder = self._namer.claim(entry_id, place)
@@ -250,6 +258,20 @@ class _RowReader:
         return Entry(entry_id, cleaned(shown_input(text), INPUT_CHARS), columns, "", line, notes, Problem.of(error))
 
 
+def _is_rounded(entry_id: str, text: str) -> bool:
+    """Whether an id is the number in its post's address with other last digits: as a spreadsheet (15 digits) or a float (17) keeps it."""
+    number = stem_of(text)
+    if entry_id == number or len(entry_id) != len(number) or not (_NUMBER.fullmatch(entry_id) and _NUMBER.fullmatch(number)):
+        return False
+    cut = entry_id[:_SHEET_DIGITS] == number[:_SHEET_DIGITS] and not entry_id[_SHEET_DIGITS:].strip("0")
+    return cut or float(entry_id) == float(number)
+
+
+def _rounded_id(entry_id: str, place: str) -> InputError:
+    what = f"the id {entry_id} has been rounded by a spreadsheet or a float column: its last digits are lost"
+    return InputError(what, place, "import the original export with this column as text, and save it again")
+
+
 def _columns(cells: Mapping[str, str | None], cleaner: Cleaner) -> dict[str, str]:
     """A row's further columns, cleaned; nulls left out."""
     columns: dict[str, str] = {}
@@ -270,8 +292,8 @@ def _columns(cells: Mapping[str, str | None], cleaner: Cleaner) -> dict[str, str
 
 
 def _plain_id(text: str) -> str:
-    guarded = _GUARDED.fullmatch(text.strip())
-    return (guarded[1] or guarded[2] or "").strip() if guarded else unquoted(text)
+    digits = _GUARDED.fullmatch(text.strip())
+    return (digits[1] or digits[2] or "").strip() if digits else unquoted(unguarded(text.strip()))
 
 
 def _folded(name: str) -> str:

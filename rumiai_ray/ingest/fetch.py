@@ -22,12 +22,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from rumiai_ray.ingest.entries import Entry
+    from rumiai_ray.ingest.outcomes import RateLimitedError
 
 __all__ = ["FetchLimits", "FetchedVideo", "VideoMetadata", "fetch"]
 
 
 @contextmanager
-def fetch(entry: Entry, limits: FetchLimits, workdir: Path) -> Iterator[FetchedVideo]:
+def fetch(
+    entry: Entry, limits: FetchLimits, workdir: Path, refused: Callable[[RateLimitedError], object] = lambda _: None
+) -> Iterator[FetchedVideo]:
     """The video behind `entry`, for as long as the context is open; then what was downloaded is deleted.
 
     Args:
@@ -35,6 +38,7 @@ def fetch(entry: Entry, limits: FetchLimits, workdir: Path) -> Iterator[FetchedV
             or an object in a store that fsspec has a driver for.
         limits: sizes, times and attempts.
         workdir: an existing directory; downloads get a folder with a random name in it.
+        refused: see `retrying`.
 
     Raises:
         InputError: it cannot be got, or `limits.rules` forbid it; `outcomes` has the kinds. `ManifestRowError` where the manifest's
@@ -57,7 +61,7 @@ def fetch(entry: Entry, limits: FetchLimits, workdir: Path) -> Iterator[FetchedV
         folder = Path(name)
         with Network(limits, Room(workdir.absolute(), limits)) as network:
             download = _downloader(location.kind == "store", address)
-            video = retrying(lambda: download(address, folder, network, limits), limits, network)
+            video = retrying(lambda: download(address, folder, network, limits), limits, network, refused)
         yield video
 
 

@@ -5,6 +5,7 @@ Exports of scrapers have the figures of the day on which they were made; the sou
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from dataclasses import dataclass, replace
@@ -24,15 +25,27 @@ FigureOrigin = Literal["source", "manifest"]
 
 _NAMES: Mapping[str, tuple[str, ...]] = {
     "title": ("title",),
-    "description": ("description", "caption", "desc"),
-    "author": ("author", "username", "author_name", "authormeta.name"),
-    "uploaded_at": ("posted_at", "uploaded_at", "published_at", "create_time", "createtimeiso"),
-    "view_count": ("view_count", "views", "play_count", "playcount"),
-    "like_count": ("like_count", "likes", "digg_count", "diggcount"),
-    "comment_count": ("comment_count", "comments", "commentcount"),
-    "share_count": ("share_count", "shares", "sharecount"),
+    "description": ("description", "caption", "desc", "text"),
+    "author": (
+        *("author", "username", "author_name", "uploader", "ownerusername", "authormeta.name", "author.uniqueid", "author.unique_id"),
+        *("channel.username", "owner.username"),
+    ),
+    "uploaded_at": (
+        *("posted_at", "uploaded_at", "published_at", "create_time", "createtimeiso", "createtime", "uploadedat", "taken_at", "timestamp"),
+    ),
+    "view_count": (
+        *("view_count", "views", "viewcount", "play_count", "playcount", "videoplaycount", "videoviewcount"),
+        *("stats.playcount", "statistics.play_count", "videometa.playcount"),
+    ),
+    "like_count": (
+        *("like_count", "likes", "likecount", "likescount", "digg_count", "diggcount", "stats.diggcount", "statistics.digg_count"),
+    ),
+    "comment_count": (*("comment_count", "comments", "commentcount", "commentscount", "stats.commentcount", "statistics.comment_count"),),
+    "share_count": ("share_count", "shares", "sharecount", "stats.sharecount", "statistics.share_count"),
 }
-"""Names of manifest columns, compared without case, by the column of `videos` that they fill; the first that is not blank counts."""
+"""Names of manifest columns, compared without case, by the column of `videos` that they fill; the first that can be read counts. A dot
+leads into a nested value: a JSON object, or a column that an export has flattened, `authorMeta.name` or `authorMeta/name`."""
+_NESTED = {name.partition(".")[0] for names in _NAMES.values() for name in names if "." in name}
 _COUNT = re.compile(r"(\d+|\d{1,3}(?:,\d{3})+)(?:\.0+)?", re.ASCII)
 """Whole numbers, also with commas between thousands, or as a column of floats shows them. `1.2M` is no count that anybody counted."""
 _SECONDS = re.compile(r"\d{9,10}(?:\.0+)?", re.ASCII)
@@ -57,7 +70,7 @@ def told(metadata: VideoMetadata, columns: Mapping[str, str]) -> Told:
         metadata: what the source says.
         columns: the manifest's further columns of the row.
     """
-    folded = {name.strip().lower(): text.strip() for name, text in columns.items()}
+    folded = _flat(columns)
     cleaner = Cleaner()
     origins: dict[str, FigureOrigin] = {}
     given: dict[str, object] = {}
@@ -65,10 +78,11 @@ def told(metadata: VideoMetadata, columns: Mapping[str, str]) -> Told:
         if getattr(metadata, field) is not None:
             origins[field] = "source"
             continue
-        name = next((name for name in names if folded.get(name)), None)
-        value = None if name is None else _READERS.get(field, _count)(name, folded[name], cleaner)
-        if value is not None:
-            given[field], origins[field] = value, "manifest"
+        for name in names:
+            value = _READERS.get(field, _count)(name, folded[name], cleaner) if folded.get(name) else None
+            if value is not None:
+                given[field], origins[field] = value, "manifest"
+                break
     return Told(replace(metadata, **given), origins, (*metadata.notes, *cleaner.notes))  # type: ignore[arg-type] # each of its field's type
 
 
@@ -76,6 +90,32 @@ def given_author(columns: Mapping[str, str]) -> str | None:
     """The author that a manifest row names; None where it names none."""
     folded = {name.strip().lower(): text.strip() for name, text in columns.items()}
     return next((folded[name] for name in _NAMES["author"] if folded.get(name)), None)
+
+
+def _flat(columns: Mapping[str, str]) -> dict[str, str]:
+    """The columns' texts by their folded names, and of those that hold a JSON object the texts and numbers in it instead."""
+    flat: dict[str, str] = {}
+    for name, text in columns.items():
+        folded = name.strip().lower().replace("/", ".")
+        inside = _object(text.strip()) if folded in _NESTED else None
+        if inside is None:
+            flat.setdefault(folded, text.strip())
+            continue
+        for key, value in inside.items():
+            if isinstance(value, str | int | float) and not isinstance(value, bool):
+                flat.setdefault(f"{folded}.{key.lower()}", str(value).strip())
+    return flat
+
+
+def _object(text: str) -> dict[str, object] | None:
+    if not text.startswith("{"):
+        return None
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        _LOG.debug("a cell that begins like a JSON object is none: %s", error)
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def _count(name: str, text: str, cleaner: Cleaner) -> int | None:

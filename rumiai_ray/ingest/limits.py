@@ -1,4 +1,4 @@
-"""What fetching one video may cost, and which way it goes."""
+"""What fetching one video may cost, which way it goes, and how hosts are treated meanwhile."""
 
 from __future__ import annotations
 
@@ -56,3 +56,21 @@ class FetchLimits:
     """A company's HTTP proxy, `http://[user:password@]host:port`, that every connection goes through; None to connect directly."""
     require_sandbox: bool = False
     """Fetch no post where the kernel cannot confine the process that runs yt-dlp in full."""
+
+
+@dataclass(frozen=True)
+class Manners:
+    """How hosts are treated by all readers of a run together; see `manners.HostBook`."""
+
+    downloads: int = 8
+    """Downloads at a time from one host, over all readers."""
+    interval_s: float = 1.0
+    """Between the starts of two downloads of posts from one site. Media files on other hosts are not paced."""
+    refusals: int = 10
+    """Refusals in a row after which a host is left alone; 0: never, however long it asks to wait."""
+    longest_wait_s: float = 60.0
+    """Longest wait that a host may ask for; one that asks for more is left alone at once."""
+    pause_s: float = 900.0
+    """After which it is worth asking a host again that refuses without saying for how long."""
+    lease_s: float = 660.0
+    """Longest that a download counts whose reader has never told of its end: readers are killed now and then."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rumiai_ray.ingest.limits import FetchLimits
 
 _KINDS = (
-    (stat.S_ISDIR, "a directory, not a file", "a folder given as an argument stands for its video files; this one has none"),
+    (stat.S_ISDIR, "a directory, not a file", "a folder given as an argument stands for its videos, pictures and sound; this one has none"),
     (stat.S_ISFIFO, "a named pipe, not a file", "write its content to a file first"),
     (stat.S_ISSOCK, "a socket, not a file", "name a video file"),
     (stat.S_ISCHR, "a device, not a file", "name a video file"),

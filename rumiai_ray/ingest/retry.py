@@ -19,8 +19,16 @@ _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 
-def retrying(call: Callable[[], _T], limits: FetchLimits, network: Network) -> _T:
+def retrying(
+    call: Callable[[], _T], limits: FetchLimits, network: Network, refused: Callable[[RateLimitedError], object] = lambda _: None
+) -> _T:
     """`call()`, again after a `TransientError`: `limits.attempts` times, with doubling waits or what the server asked for.
+
+    Args:
+        call: one attempt.
+        limits: how often, and how long the waits are.
+        network: whose time counts.
+        refused: told of each attempt that the server has asked for patience after; raises to try no more.
 
     Raises:
         TransientError: the last attempt's, or that of an attempt after which there is no time left to wait.
@@ -30,6 +38,8 @@ def retrying(call: Callable[[], _T], limits: FetchLimits, network: Network) -> _
             return call()
         except TransientError as error:
             error.attempts = attempt
+            if isinstance(error, RateLimitedError):
+                refused(error)
             wait_s = _wait_s(error, attempt, limits)
             if attempt == limits.attempts or wait_s > min(limits.retry_max_s, network.remaining_s):
                 raise

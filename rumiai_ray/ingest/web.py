@@ -50,7 +50,7 @@ def download(url: str, folder: Path, network: Network, limits: FetchLimits) -> F
         InputError: refused address, redirect trouble, certificate, or an HTTP status that will not change by asking again;
             `RemovedError`, `PrivateError`, `BlockedError` and `NoVideoError` where that is known.
         MediaError: empty, too large, or encoded in a way that cannot be undone.
-        TransientError: no answer, an answer that broke off, HTTP 5xx, or the time is up; `RateLimitedError` for 429.
+        TransientError: no answer, an answer that broke off, HTTP 5xx, or the time is up; `RateLimitedError` for 429 and 503.
     """
     with _translated(url, network):
         target = url
@@ -90,9 +90,11 @@ def status_error(status: int, subject: str, retry_after: str | None = None) -> I
     if status == http.HTTPStatus.OK:
         return None
     what, asked_s = f"the server answered HTTP {status}", _seconds(retry_after)
-    if status == http.HTTPStatus.TOO_MANY_REQUESTS or (status == http.HTTPStatus.SERVICE_UNAVAILABLE and asked_s is not None):
+    if status in (http.HTTPStatus.TOO_MANY_REQUESTS, http.HTTPStatus.SERVICE_UNAVAILABLE):
         wait = "" if asked_s is None else f", asking to wait {asked_s:.0f} s"
-        return RateLimitedError(f"{what}{wait}", subject, "try again later, or with fewer downloads at once", asked_s)
+        return RateLimitedError(
+            f"{what}{wait}", subject, "try again later, or ask less often: --limits-host-interval-s, --limits-host-downloads", asked_s
+        )
     if status in _STATUSES:
         error, meaning, hint = _STATUSES[status]
         return error(f"{what}: {meaning}", subject, hint)

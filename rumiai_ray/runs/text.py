@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import math
-import re
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TextIO
@@ -13,14 +12,12 @@ from typing import TYPE_CHECKING, Any, TextIO
 import pyarrow as pa
 
 from rumiai_ray.errors import ConfigError
-from rumiai_ray.shown import escaped, terminal_safe
+from rumiai_ray.shown import escaped, guarded, terminal_safe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 _ROWS_AT_A_TIME = 1000
-_FORMULA = re.compile(r"\A(?=[=+\-@\t\r\n＝＋－＠])|(?<=[;\t\r\n])(?=\s*[=+\-@＝＋－＠])")
-"""Where a spreadsheet would begin to read a formula: at the beginning of a cell, or after what it may take for the end of one."""
 
 
 def write_csv(rows: pa.Table | Iterable[pa.Table], file: TextIO, *, raw: bool = False) -> None:
@@ -67,7 +64,7 @@ def plain(value: Any) -> Any:
 
 
 def _harmless(text: str) -> str:
-    return _FORMULA.sub("'", terminal_safe(text.replace("\r", "\n")) if "\r" in text else terminal_safe(text))
+    return guarded(terminal_safe(text.replace("\r", "\n")))
 
 
 def _scalar(value: Any) -> str | float:

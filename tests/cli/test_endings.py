@@ -5,6 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rumiai_ray.cli.endings import run_to_the_end
+from rumiai_ray.cli.exits import Exit
+from rumiai_ray.engine.drive import HostsRefuse
+from rumiai_ray.ingest.manners import Paused
+from rumiai_ray.runs.reader import open_run
 from rumiai_ray.runs.writer import RunWriter
 from synthetic_run import analysis_row, dead_letter_row, manifest, rows_of, stamped
 
@@ -45,6 +49,23 @@ def test_a_batch_names_what_failed_and_where_the_run_is(tmp_path: Path, capfd: p
     assert dead == "dead letter: InputError: no such file [dead0.mp4]"
     assert failed == "failed: yolo: ModelError: it crashed [clip.mp4]"
     assert last.endswith(f": partial, in {tmp_path}/{manifest().run_id}")
+
+
+def test_a_batch_whose_host_refuses_is_incomplete_and_says_when_to_go_on(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    writer = RunWriter.create(tmp_path, manifest())
+    engine = _Engine(writer, 1)
+
+    def run() -> Literal["complete", "partial"]:
+        engine.run()
+        raise HostsRefuse([Paused("tiktok.com", "the server answered HTTP 429", 4000.0)], 1234)
+
+    assert run_to_the_end(engine, run, writer, resumable=True) == Exit.ABORTED
+    dead, *_, ended, refused, last = capfd.readouterr().err.splitlines()
+    assert dead == "dead letter: InputError: no such file [dead0.mp4]"
+    assert ": incomplete, in " in ended
+    assert refused == "tiktok.com refuses: the server answered HTTP 429"
+    assert last.startswith("incomplete: 1,234 entries are left undone; resume after 1970-01-01 01:06 UTC with: rumiai-ray runs resume ")
+    assert open_run(writer.run.uri()).status == "incomplete"
 
 
 def test_of_many_failures_a_batch_names_some_and_counts_the_rest(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

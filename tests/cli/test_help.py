@@ -68,12 +68,12 @@ def test_help_all_alone_is_that_of_the_command_that_is_meant_without_a_verb(prin
     assert printed("--help-all").splitlines()[1:] == printed("analyze", "--help-all").splitlines()[1:]
 
 
-@pytest.mark.parametrize("verb", ["analyze", "batch", None])
+@pytest.mark.parametrize("verb", ["analyze", "batch", "list", None])
 def test_the_command_lines_shown_as_examples_can_be_parsed(verb: str | None) -> None:
     group: Any = typer.main.get_command(command_line())
     epilog = (group.commands[verb] if verb else group).epilog
     for line in epilog.splitlines():
-        program, *words = shlex.split(re.split(r"  +", line)[0])
+        program, *words = shlex.split(re.split(r"  +| > ", line)[0])
         assert program == "rumiai-ray"
         name = words[0] if words[0] in _VERBS else "analyze"
         rest = words[1:] if words[0] in _VERBS else words

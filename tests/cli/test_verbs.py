@@ -23,8 +23,10 @@ from rumiai_ray.config import load_config
 from rumiai_ray.engine.ray_session import warm_connection as attach
 from rumiai_ray.engine.setup.model_choice import weight_directories
 from rumiai_ray.engine.setup.run_setup import open_store
+from rumiai_ray.errors import TransientError
 from rumiai_ray.frames.store.files import sha256_of
 from rumiai_ray.ingest import entries
+from rumiai_ray.ingest.sites import lists
 from rumiai_ray.models.weights import fetch
 from rumiai_ray.models.weights.choice import MissingWeightsError
 from rumiai_ray.models.weights.files import PackageSource
@@ -34,12 +36,12 @@ from synthetic_clips import make_clip
 from synthetic_run import RUN_ID, analysis_row, dead_letter_row, manifest, rows_of, stamped, video_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 LONG = "what is said here goes on and on, until it is certain that no terminal of eighty columns has room for all of it; do this"
-VERBS = ("analyze", "batch", "demo", "doctor", "plan", "query", "report", "annotate", "export", "schema", "up", "down", "status",
-         "frames", "weights", "runs", "corpus", "manifest")  # fmt: skip
+VERBS = ("analyze", "batch", "list", "demo", "doctor", "plan", "query", "report", "annotate", "export", "schema", "up", "down",
+         "status", "frames", "weights", "runs", "corpus", "manifest")  # fmt: skip
 
 
 @pytest.fixture
@@ -310,3 +312,43 @@ def test_a_manifest_that_cannot_be_read_as_a_whole_is_wrong_usage(
     assert ended.code == Exit.USAGE
     assert complaint in " ".join(ended.err.split())
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_list_is_printed_as_a_manifest(rumiai: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    said = {"webpage_url": "https://h.example/p/1", "id": "7301234567890123456", "title": "=1+1", "timestamp": 10**9}
+    post = lists.post_of(said)
+    assert post is not None
+
+    def walked_list(url: str, wanted: lists.Wanted, limits: object, walked: lists.Walked) -> Iterator[lists.ListedPost]:
+        del url, limits
+        assert (wanted.limit, str(wanted.since)) == (5, "2026-01-31")
+        walked.kept, walked.undated = 1, 2
+        yield post
+        raise TransientError("the site sleeps", "h.example", "wait")
+
+    monkeypatch.setattr(lists, "walked_list", walked_list)
+    ended = rumiai("list", "https://h.example/list", "--limit", "5", "--since", "2026-01-31")
+    assert ended.out.splitlines() == [
+        "url,id,author,title,posted_at,posted_on,duration_s,view_count,like_count,comment_count,share_count",
+        "https://h.example/p/1,'7301234567890123456,,'=1+1,2001-09-09T01:46:40+00:00,2001-09-09,,,,,",
+    ]
+    assert (ended.code, "the site sleeps" in ended.err) == (Exit.TROUBLED, True)
+    assert "the list broke off: 1 post; left out: 2 whose day the list does not tell" in ended.err
+    (tmp_path / "posts.csv").write_text(ended.out)
+    (entry,) = entries.read_manifest(str(tmp_path / "posts.csv"))
+    assert (entry.entry_id, entry.columns["title"]) == ("7301234567890123456", "=1+1")
+    raw = rumiai("list", "https://h.example/list", "--limit", "5", "--since", "2026-01-31", "--csv-raw")
+    assert ",7301234567890123456,,=1+1," in raw.out
+
+
+def test_a_list_that_tells_no_days_is_not_cut_by_days(rumiai: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch) -> None:
+    def walked_list(*arguments: Any) -> Iterator[lists.ListedPost]:
+        arguments[3].undated = 3
+        return iter(())
+
+    monkeypatch.setattr(lists, "walked_list", walked_list)
+    ended = rumiai("list", "https://h.example/list", "--since", "2026-01-31")
+    assert (ended.code, ended.out) == (Exit.USAGE, "")
+    assert "the list tells no post's day" in ended.err
+    assert rumiai("list", "https://h.example/list", "--since", "yesterday").code == Exit.USAGE
+    assert rumiai("list", "https://h.example/list", "--since", "2026-01-31", "--until", "2026-01-30").code == Exit.USAGE

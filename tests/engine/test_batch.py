@@ -9,6 +9,10 @@ import signal
 import threading
 import time
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,6 +24,7 @@ from batches import WELL, Kit, check_attribution, clips, ray_processes
 from numbered_clips import numbered_clip
 from poison import INFOS, PoisonedStage
 from rumiai_ray.engine.batch import StalledError
+from rumiai_ray.engine.drive import HostsRefuse
 from rumiai_ray.engine.interactive import Stopped
 from rumiai_ray.engine.results.progress import Phase
 from rumiai_ray.engine.work.counts import tally_of
@@ -30,7 +35,6 @@ from rumiai_ray.runs.reader import open_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from rumiai_ray.engine.batch import BatchRun
     from rumiai_ray.engine.ray_session.local import LocalRay
@@ -176,6 +180,49 @@ def test_a_run_that_died_between_its_last_commit_and_its_end_record_has_nothing_
     batch, writer = kit.batch("nearly", again=True)
     analysed: list[Any] = open_run(writer.run.uri()).table("videos")["video_key"].to_pylist()
     writer.finish(batch.run([], 0, analysed), {})
+    run = open_run(writer.run.uri())
+    assert run.status == "complete"
+    check_attribution(run, entries)
+
+
+def test_a_host_that_refuses_costs_no_dead_letters_and_a_resumed_run_takes_its_rows_up(kit: Kit) -> None:
+    kit.limits = {"private_hosts": True}
+    entries = clips(kit.place, 8)
+    served = {Path(entry.input).name: Path(entry.input).read_bytes() for entry in entries}
+    patience = iter(range(2))
+
+    class Answers(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = served[self.path.removeprefix("/")] if next(patience, None) is not None else b""
+            self.send_response(200 if body else 429)
+            self.send_header("Content-Length", str(len(body)))
+            if not body:
+                self.send_header("Retry-After", "3600")
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}"
+    entries[::2] = [replace(entry, input=f"{url}/{Path(entry.input).name}", location="") for entry in entries[::2]]
+    batch, writer = kit.batch("refused")
+    with pytest.raises(HostsRefuse) as caught:
+        batch.run(entries, len(entries))
+    half = open_run(writer.run.uri())
+    assert (half.status, sorted(half.entries().values())) == ("incomplete", ["committed"] * 6)
+    assert (caught.value.entries, [host.host for host in caught.value.hosts]) == (2, ["127.0.0.1"])
+    assert "429" in caught.value.hosts[0].why
+    assert caught.value.until > datetime.now(UTC) + timedelta(minutes=50)
+
+    patience = iter(range(100))
+    batch, writer = kit.batch("refused", again=True)
+    left = [entry for entry in entries if entry.entry_id not in half.entries()]
+    analysed: list[Any] = half.table("videos", ["video_key"])["video_key"].to_pylist()
+    writer.finish(batch.run(left, len(left), analysed), {})
+    server.shutdown()
     run = open_run(writer.run.uri())
     assert run.status == "complete"
     check_attribution(run, entries)

@@ -18,7 +18,7 @@ from fakes import SAMPLED
 from rumiai_ray.engine import drive as under_test
 from rumiai_ray.engine.cell.dispatcher import Done, WorkRow
 from rumiai_ray.engine.cell.messages import Activity, Failure, Index, Outcome
-from rumiai_ray.engine.drive import Drive, DriveLimits, Observer, StalledError, Stopped
+from rumiai_ray.engine.drive import Drive, DriveLimits, HostsRefuse, Observer, StalledError, Stopped
 from rumiai_ray.engine.results.entry_tracker import Ended, Settled
 from rumiai_ray.engine.work.arrow_ipc import pack
 from rumiai_ray.engine.work.counts import Tally
@@ -26,6 +26,7 @@ from rumiai_ray.engine.work.item import Header, VideoPlan, Work, decode, encode
 from rumiai_ray.engine.work.source import SourceRow
 from rumiai_ray.errors import ModelError, StorageError
 from rumiai_ray.ingest.entries import Entry
+from rumiai_ray.ingest.manners import Paused
 from rumiai_ray.models.base import AudioChunk
 from rumiai_ray.runs.failure_log import FailureLog, read_failures
 from rumiai_ray.storage import Store
@@ -533,3 +534,31 @@ def test_an_observer_is_told_the_tables_of_an_entry_when_it_has_ended_and_only_t
     place.sink.losing["a"] = 1
     place.go(work("a"), work("b"))
     assert place.seen.ended_ids == ["b", "a"]
+
+
+# --- hosts that refuse ---
+
+
+def put_off(entry_id: str, host: str) -> Work:
+    header = Header(Entry(entry_id, f"https://{host}/{entry_id}"), b"", None, put_off=Paused(host, "HTTP 429", 4000.0))
+    return Work(entry_id, "", 0, 1, {}, header)
+
+
+def test_entries_of_a_host_that_refuses_are_left_undone_and_all_others_are_committed(place: Place) -> None:
+    with pytest.raises(HostsRefuse) as caught:
+        place.go(put_off("x", "h"), work("a"), put_off("y", "h"), work("b", asks=False), put_off("z", "other"))
+    assert sorted(place.sink.committed) == ["a", "b"]
+    assert place.sink.dead == {}
+    assert len(place.sources) == 1, "they are not read again"
+    assert ([host.host for host in caught.value.hosts], caught.value.entries) == (["h", "other"], 3)
+    assert str(caught.value.until) == "1970-01-01 01:06:40+00:00"
+
+
+def test_an_entry_left_undone_whose_block_went_to_a_cell_is_booked_alike(place: Place) -> None:
+    place.in_this_process = False
+    place.rows["x"] = [put_off("x", "h")]
+    header = place.rows["x"][0].header
+    place.rows["x"] = [Work("x", "", 0, 1, {"ears": ()}, header, audio=AudioChunk(np.zeros(4, np.int16), 0.0))]
+    with pytest.raises(HostsRefuse):
+        place.go(work("a"))
+    assert (place.sink.committed, place.sink.dead) == (["a"], {})

@@ -117,7 +117,7 @@ class Bench:
         return run
 
     @contextmanager
-    def _fetch(self, entry: Entry, limits: FetchLimits, _workdir: Path) -> Iterator[FetchedVideo]:
+    def _fetch(self, entry: Entry, limits: FetchLimits, _workdir: Path, **_: object) -> Iterator[FetchedVideo]:
         entry.check()
         location = locate(entry.location or entry.input)
         if location.kind != "file":

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 import uuid
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -11,9 +14,14 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from rumiai_ray.errors import InputError
 from rumiai_ray.ingest.entries import entries_from_inputs, read_manifest
+from rumiai_ray.ingest.given import told
+from rumiai_ray.ingest.manifest import json_file, text_file
+from rumiai_ray.ingest.video import VideoMetadata
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -221,9 +229,16 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_a_folder_stands_for_the_videos_in_it(folder: Path) -> None:
+def test_a_folder_stands_for_the_media_in_it_and_says_what_it_leaves_out(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("deep/post.JPG", "song.mp3", "README", "b.en.srt", "c.srt"):
+        (folder / "clips" / name).write_bytes(b"x")
     entries = entries_from_inputs(["clips"])
-    assert [entry.input for entry in entries] == ["clips/a.MOV", "clips/b.mp4", "clips/deep/c.webm"]
+    media = ["clips/a.MOV", "clips/b.mp4", "clips/deep/c.webm", "clips/deep/post.JPG", "clips/song.mp3"]
+    assert [entry.input for entry in entries] == media
+    assert caplog.messages == ["clips: 5 files are taken, 5 left out: 2 .srt, 1 .txt, 1 hidden, 1 without an ending"]
+    for name in ("deep/post.JPG", "song.mp3"):
+        (folder / "clips" / name).unlink()
+    entries = entries_from_inputs(["clips"])
     assert [entry.location for entry in entries] == [f"{folder}/{entry.input}" for entry in entries]
     assert [entry.entry_id for entry in entries] == ["a", "b", "c"]
     assert [entry.input for entry in read_manifest("clips")] == [entry.input for entry in entries]
@@ -241,7 +256,7 @@ def test_a_pattern_stands_for_the_files_that_match(folder: Path) -> None:
 def test_a_folder_without_videos_costs_only_itself(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("x")
     assert [entry.input for entry in entries_from_inputs([str(tmp_path)])] == [str(tmp_path)]
-    with pytest.raises(InputError, match="a folder without video files"):
+    with pytest.raises(InputError, match="a folder without videos, pictures or sound"):
         list(read_manifest(str(tmp_path)))
 
 
@@ -249,3 +264,128 @@ def test_a_path_may_be_quoted_as_file_managers_copy_it(folder: Path) -> None:
     assert [entry.input for entry in entries_from_inputs(["'clips/b.mp4'", '"https://h/a.mp4"'])] == ["clips/b.mp4", "https://h/a.mp4"]
     (folder / "'odd'").write_bytes(b"x")
     assert entries_from_inputs(["'odd'"])[0].location == f"{folder}/'odd'", "a file of that very name"
+
+
+APIFY = {
+    "id": "7301234567890123456",
+    "text": "Dance #one",
+    "createTimeISO": "2026-01-02T03:04:05.000Z",
+    "authorMeta": {"id": "1", "name": "someone", "fans": 7},
+    "videoMeta": {"height": 1024, "duration": 12},
+    "diggCount": 3,
+    "playCount": 50,
+    "commentCount": 0,
+    "shareCount": 1,
+    "webVideoUrl": "https://www.tiktok.com/@someone/video/7301234567890123456",
+    "videoUrl": "https://cdn.example/expires.mp4",
+    "hashtags": [{"name": "one"}],
+}
+FLAT = {f"{name}/{key}": inner for name, value in APIFY.items() if isinstance(value, dict) for key, inner in value.items()} | {
+    name: value for name, value in APIFY.items() if not isinstance(value, dict | list)
+}
+
+
+def as_csv(row: dict[str, object]) -> str:
+    paper = io.StringIO()
+    writer = csv.DictWriter(paper, list(row))
+    writer.writeheader()
+    writer.writerow(row)
+    return paper.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("m.json", json.dumps([APIFY])),
+        ("m.json", json.dumps({"items": [APIFY], "total": 1}, indent=2)),
+        ("m.json", json.dumps(APIFY)),
+        ("m.json", f"\ufeff{json.dumps(APIFY)}\n"),
+        ("m.jsonl", json.dumps(APIFY)),
+        ("m.csv", as_csv(FLAT)),
+        ("m.csv", as_csv({name.replace("/", "."): value for name, value in FLAT.items()})),
+    ],
+)
+def test_a_scraper_s_export_is_a_manifest_whose_figures_are_understood(
+    write: Callable[[str, bytes | str], str], name: str, content: str
+) -> None:
+    (entry,) = read_manifest(write(name, content))
+    assert (entry.problem, entry.entry_id, entry.input) == (None, APIFY["id"], APIFY["webVideoUrl"])
+    known = told(VideoMetadata(), entry.columns).metadata
+    assert (known.author, known.description, known.uploaded_at) == ("someone", "Dance #one", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
+    assert (known.view_count, known.like_count, known.comment_count, known.share_count) == (50, 3, 0, 1)
+
+
+def test_another_scraper_s_nested_author_and_statistics_are_understood(write: Callable[[str, bytes | str], str]) -> None:
+    item = {
+        "aweme_id": "7301234567890123456",
+        "desc": "Dance",
+        "create_time": 1767323045,
+        "author": {"unique_id": "someone", "nickname": "S"},
+        "statistics": {"play_count": 50, "digg_count": 3, "comment_count": 0, "share_count": 1},
+        "share_url": "https://www.tiktok.com/@someone/video/7301234567890123456",
+    }
+    (entry,) = read_manifest(write("m.json", json.dumps([item])))
+    known = told(VideoMetadata(), entry.columns).metadata
+    assert (entry.entry_id, known.author, known.description) == ("7301234567890123456", "someone", "Dance")
+    assert (known.view_count, known.like_count, known.comment_count, known.share_count) == (50, 3, 0, 1)
+
+
+@pytest.mark.parametrize("name", ["postPage", "post_url", "permalink", "videoUrl", "shareUrl"])
+def test_further_names_of_the_address_are_known(write: Callable[[str, bytes | str], str], name: str) -> None:
+    assert [entry.input for entry in read_manifest(write("m.json", json.dumps([{name: "https://h/a"}])))] == ["https://h/a"]
+
+
+def test_a_post_s_page_comes_before_its_media_file_whose_address_expires(write: Callable[[str, bytes | str], str]) -> None:
+    row = {"video_url": "https://cdn/a.mp4", "postPage": "https://h/1"}
+    assert [entry.input for entry in read_manifest(write("m.json", json.dumps([row])))] == ["https://h/1"]
+
+
+@pytest.mark.parametrize("rounded", ["7301234567890120000", "7301234567890124000", "7301234567890123776"])
+def test_an_id_that_kept_its_length_and_lost_its_last_digits_is_refused(write: Callable[[str, bytes | str], str], rounded: str) -> None:
+    url = "https://www.tiktok.com/@x/video/7301234567890123456"
+    with pytest.raises(InputError, match=rf"{rounded} has been rounded.*as text"):
+        list(read_manifest(write("m.csv", f"id,url\n{rounded},{url}\n")))
+    other = "7301234567890199999"
+    assert [entry.entry_id for entry in read_manifest(write("m.csv", f"id,url\n{other},{url}\n"))] == [other]
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ('[{"url": "/v/a"}, {"url": "/v/b"} {"url": "/v/c"}]', "line 3: broken JSON: a comma"),
+        ('[{"url": "/v/a"},]', "line 2: broken JSON: a comma before"),
+        ('[{"url": "/v/a"}', "line 2: broken JSON: a comma or a closing"),
+        ('[{"url": "/v/a"}, {"url": ', "line 2: broken JSON: Expecting value"),
+        ('[{"n": ' + "9" * 5000 + "}]", "a number that cannot be read"),
+        ("[" * 100_000, "nested too deeply"),
+        ("[]", "no rows"),
+        ("", "no rows"),
+        ("[1, null]", "a JSON int, not an object"),
+        ('{"a": 1}', "no column with the input"),
+    ],
+)
+def test_a_broken_json_manifest_is_refused_where_it_breaks(write: Callable[[str, bytes | str], str], content: str, complaint: str) -> None:
+    uri = write("m.json", content)
+    with pytest.raises(InputError, match=complaint) as caught:
+        list(read_manifest(uri))
+    assert uri in str(caught.value)
+
+
+def test_a_json_array_of_addresses_is_a_list_of_inputs(write: Callable[[str, bytes | str], str]) -> None:
+    assert [entry.input for entry in read_manifest(write("m.json", '["https://h/a", "/v/b.mp4"]'))] == ["https://h/a", "/v/b.mp4"]
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(
+        st.dictionaries(st.text(max_size=5), st.none() | st.text() | st.integers() | st.floats(allow_nan=False), max_size=4), max_size=5
+    ),
+    st.integers(1, 60),
+    st.sampled_from([None, 1]),
+)
+def test_json_reads_the_same_wherever_its_pieces_end(rows: list[dict[str, object]], size: int, indent: int | None) -> None:
+    for text, wanted in ((json.dumps(rows, indent=indent), rows), ("\n".join(json.dumps(row) for row in rows * 2), rows * 2)):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(text_file, "_CHUNK_BYTES", size)
+            read = list(json_file.values(io.BytesIO(text.encode()), "m.json", ()))
+        assert read == wanted

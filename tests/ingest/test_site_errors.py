@@ -11,7 +11,15 @@ from yt_dlp.networking.exceptions import CertificateVerifyError, HTTPError, Tran
 from yt_dlp.utils import DownloadError, ExtractorError, GeoRestrictedError, UnsupportedError
 
 from rumiai_ray.errors import InputError, RumiaiError, StorageError, TransientError
-from rumiai_ray.ingest.outcomes import BlockedError, ExtractorBrokenError, NoVideoError, PrivateError, RateLimitedError, RemovedError
+from rumiai_ray.ingest.outcomes import (
+    BlockedError,
+    ExtractorBrokenError,
+    LoginWallError,
+    NoVideoError,
+    PrivateError,
+    RateLimitedError,
+    RemovedError,
+)
 from rumiai_ray.ingest.sites.errors import outcome
 
 URL = "https://www.tiktok.com/@private.login/video/6748451240264420610"
@@ -48,7 +56,7 @@ def answered(status: int, reason: str = "", **headers: str) -> HTTPError:
         ("TikTok is requiring login for access to this content." + LOGIN, PrivateError),
         ("Private video. Sign in if you've been granted access to this video", PrivateError),
         ("Video unavailable. This video is private", PrivateError),
-        ("Requested content is not available, rate-limit reached or login required." + LOGIN, PrivateError),
+        ("Requested content is not available, rate-limit reached or login required." + LOGIN, LoginWallError),
         ("Instagram sent an empty media response. Check if this post is accessible in your browser", PrivateError),
         ("Sign in to confirm your age. This video may be inappropriate for some users", PrivateError),
         ("Video not available, status code 10204x", RemovedError),

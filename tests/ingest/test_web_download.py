@@ -305,7 +305,7 @@ def test_the_connection_goes_to_the_address_that_was_checked(site: Site, got: Go
         (408, TransientError, 3),
         (429, RateLimitedError, 3),
         (500, TransientError, 3),
-        (503, TransientError, 3),
+        (503, RateLimitedError, 3),
     ],
 )
 def test_an_http_status_says_whether_to_ask_again(site: Site, got: Got, status: int, kind: type[RumiaiError], asked: int) -> None:

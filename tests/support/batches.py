@@ -45,6 +45,8 @@ class Kit:
     place: Path
     models: tuple[ModelPlan, ...] = WELL
     settings: dict[str, Any] = field(default_factory=dict)
+    """Of the engine."""
+    limits: dict[str, Any] = field(default_factory=dict)
     stage_type: type[Stage] = Stage
     cells: int | None = 1
     """Most cells; None for as many as Ray has room for. Each costs a process for every model and one more to start."""
@@ -54,7 +56,9 @@ class Kit:
     @property
     def config(self) -> BaseConfig:
         engine = {"batch_frames": 4, "group_age_s": 0.5, "stall_timeout_s": 240, "attempts": 2, "cells": self.cells, **self.settings}
-        return load_config(flags={"store": str(self.place / "store"), "out": str(self.place / "runs"), "engine": engine})
+        return load_config(
+            flags={"store": str(self.place / "store"), "out": str(self.place / "runs"), "engine": engine, "limits": self.limits}
+        )
 
     def batch(
         self, run_id: str, on_tick: Callable[[BatchRun, int], None] | None = None, *, again: bool = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 import json
 import os
 import socket
@@ -125,6 +126,50 @@ class FakeSiteIE(InfoExtractor):  # type: ignore[misc]  # no types in yt-dlp
         return statuses
 
 
+class FakeListIE(InfoExtractor):  # type: ignore[misc]
+    """Lists of that site; `/list/<kind>` reads pages of JSON from `/pages/<kind>/1`, …, until one is empty."""
+
+    IE_NAME = "fakesite:list"
+    _VALID_URL = r"https?://(?:127\.0\.0\.1|localhost)(?::\d+)?/list/(?P<id>[\w-]+)"
+    _RETURN_TYPE = "playlist"
+
+    def _real_extract(self, url: str) -> Any:
+        kind = self._match_id(url)
+        base = url.partition("/list/")[0]
+        if kind == "tabs":
+            below = [self.url_result(f"{base}/list/{name}", FakeListIE) for name in ("one", "two")]
+            return self.playlist_result([*below, self.playlist_result([self.url_result(f"{base}/post/inner")])], kind)
+        if kind == "short":
+            return self.url_result(f"{base}/list/one", FakeListIE)
+        if kind == "loop":
+            return self.url_result(url, FakeListIE)
+        if kind == "to-a-post":
+            return self.url_result(f"{base}/post/good", FakeSiteIE)
+        if kind == "private":
+            self.raise_login_required("This user's account is private")
+        return self.playlist_result(self._pages(base, kind), kind, kind)
+
+    def _pages(self, base: str, kind: str) -> Any:
+        for number in itertools.count(1):
+            for retry in self.RetryManager():
+                try:
+                    page = self._download_json(f"{base}/pages/{kind}/{number}", kind)
+                except ExtractorError as error:
+                    retry.error = error
+            if not page:
+                return
+            for item in page:
+                yield self.url_result(**item) if isinstance(item, dict) and item.pop("reference", True) else item
+
+
+class FakeTagIE(FakeListIE):
+    """Lists that yt-dlp declares broken."""
+
+    IE_NAME = "fakesite:tag"
+    _VALID_URL = r"https?://(?:127\.0\.0\.1|localhost)(?::\d+)?/tag/(?P<id>[\w-]+)"
+    _WORKING = False
+
+
 def escapes(port: int) -> dict[str, str]:
     """What comes of each attempt to get out."""
     attempts: dict[str, Callable[[], object]] = {
@@ -153,7 +198,7 @@ def escapes(port: int) -> dict[str, str]:
 
 def main() -> None:
     ytdlp.known_sites()  # fills the table of extractors
-    yt_dlp.globals.extractors.value["FakeSiteIE"] = FakeSiteIE
+    yt_dlp.globals.extractors.value.update({site.__name__: site for site in (FakeSiteIE, FakeListIE, FakeTagIE)})
     _site_worker.main(sys.argv[1])
 
 

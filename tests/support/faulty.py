@@ -17,7 +17,7 @@ import psutil
 
 import fakes
 import faults
-from rumiai_ray.engine.work.entry_reader import Stage
+from rumiai_ray.engine.work.entry_reader import NO_HOST, Stage
 from rumiai_ray.errors import StorageError
 from rumiai_ray.frames.decode import parent as decode_module
 from rumiai_ray.frames.store.store import FrameStore
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from rumiai_ray.engine.work.host_turn import HostTurn
     from rumiai_ray.engine.work.item import Work
     from rumiai_ray.frames.types import EncodedBatch
     from rumiai_ray.ingest.entries import Entry
@@ -142,9 +143,9 @@ def plans() -> tuple[ModelPlan, ...]:
 class FaultyStage(Stage):
     """Puts a trap into each header; it snaps when the front unpickles the header (`start`) and when it pickles its reply (`end`)."""
 
-    def work_of(self, entry: Entry, claim: Callable[[str, str], bool]) -> Iterator[Work]:
+    def work_of(self, entry: Entry, claim: Callable[[str, str], bool], turn: HostTurn = NO_HOST) -> Iterator[Work]:
         trap = {"trap": _Trap(number_of(entry.input))}
-        for work in super().work_of(entry, claim):
+        for work in super().work_of(entry, claim, turn):
             header = work.header
             yield work if header is None else replace(work, header=replace(header, entry=replace(entry, columns={**entry.columns, **trap})))
 

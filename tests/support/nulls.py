@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from fakes import Fake, plan
 from rumiai_ray.engine.work.arrow_ipc import pack
-from rumiai_ray.engine.work.entry_reader import Stage
+from rumiai_ray.engine.work.entry_reader import NO_HOST, Stage
 from rumiai_ray.engine.work.entry_rows import video_row
 from rumiai_ray.engine.work.item import Header, Work
 from rumiai_ray.engine.work.planner import plan_video
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from rumiai_ray.engine.work.host_turn import HostTurn
     from rumiai_ray.ingest.entries import Entry
     from rumiai_ray.models.base import ModelPlan
 
@@ -48,7 +49,7 @@ class OneClip(Stage):
     clip: Path
     clip_key: str
 
-    def work_of(self, entry: Entry, claim: Callable[[str, str], bool]) -> Iterator[Work]:
+    def work_of(self, entry: Entry, claim: Callable[[str, str], bool], turn: HostTurn = NO_HOST) -> Iterator[Work]:  # noqa: ARG002 -- nobody is asked
         key = hashlib.sha256(entry.entry_id.encode()).hexdigest()
         with self.store.ensure(self.clip, self.clip_key) as stored:
             stored.video_key = key

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
-from rumiai_ray.engine.work.entry_reader import Stage
+from rumiai_ray.engine.work.entry_reader import NO_HOST, Stage
 from rumiai_ray.ingest.fetch import fetch
 from rumiai_ray.ingest.sites.metadata import metadata_from
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
+    from rumiai_ray.engine.work.host_turn import HostTurn
     from rumiai_ray.engine.work.item import Work
     from rumiai_ray.ingest.entries import Entry
     from rumiai_ray.ingest.limits import FetchLimits
@@ -41,14 +42,14 @@ class UnreadableError(Exception):
 
 
 @contextmanager
-def poisoned(entry: Entry, limits: FetchLimits, workdir: Path) -> Iterator[FetchedVideo]:
+def poisoned(entry: Entry, limits: FetchLimits, workdir: Path, **refused: Any) -> Iterator[FetchedVideo]:
     """`fetch`, then what the entry's platform says; `raise` and `unreadable` end in an error that quotes it."""
     kind = entry.columns.get("poison", "")
     if kind == "raise":
         raise RuntimeError("the title is \ud800\0" + "x" * 50_000_000)
     if kind == "unreadable":
         raise UnreadableError
-    with fetch(entry, limits, workdir) as video:
+    with fetch(entry, limits, workdir, **refused) as video:
         yield replace(video, metadata=metadata_from(INFOS.get(kind, {}), "https://h/post")) if kind else video
 
 
@@ -56,6 +57,6 @@ def poisoned(entry: Entry, limits: FetchLimits, workdir: Path) -> Iterator[Fetch
 class PoisonedStage(Stage):
     """Fetches through `poisoned`."""
 
-    def work_of(self, entry: Entry, claim: Callable[[str, str], bool]) -> Iterator[Work]:
+    def work_of(self, entry: Entry, claim: Callable[[str, str], bool], turn: HostTurn = NO_HOST) -> Iterator[Work]:
         with patch("rumiai_ray.engine.work.entry_reader.fetch", poisoned):
-            yield from super().work_of(entry, claim)
+            yield from super().work_of(entry, claim, turn)

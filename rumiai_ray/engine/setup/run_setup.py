@@ -12,7 +12,7 @@ from rumiai_ray.frames.limits import DecodeLimits
 from rumiai_ray.frames.sampling import SamplingSpec
 from rumiai_ray.frames.shared.store import Remote
 from rumiai_ray.frames.store.store import FrameStore
-from rumiai_ray.ingest.limits import FetchLimits
+from rumiai_ray.ingest.limits import FetchLimits, Manners
 from rumiai_ray.ingest.rules import InputRules
 from rumiai_ray.ingest.upstream import ENVIRONMENT, Upstream, proxy_from_environment
 from rumiai_ray.insights.calls_to_action import EVERY_PHRASE
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from rumiai_ray.ingest.table import EntryFile
     from rumiai_ray.models.base import ModelPlan
     from rumiai_ray.runs.reader import Run
+
+_LEASE_MARGIN_S = 60.0
+"""What a turn at a host outlasts the timeout of its download by."""
 
 
 @dataclass(frozen=True)
@@ -140,6 +143,18 @@ def thresholds(config: BaseConfig) -> Thresholds:
     """What the insights are cut at under `config`."""
     asked = config.insights.model_dump()
     return Thresholds(**asked | {"call_to_action": asked["call_to_action"] or EVERY_PHRASE})
+
+
+def manners(config: BaseConfig) -> Manners:
+    """How hosts are treated under `config`."""
+    limits = config.limits
+    return Manners(
+        downloads=limits.host_downloads,
+        interval_s=limits.host_interval_s,
+        refusals=limits.host_refusals,
+        longest_wait_s=FetchLimits().retry_max_s,
+        lease_s=limits.download_timeout_s + _LEASE_MARGIN_S,
+    )
 
 
 def fetch_limits(config: BaseConfig) -> FetchLimits:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from rumiai_ray.engine.work.arrow_ipc import pack
 from rumiai_ray.engine.work.entry_rows import dead_letter_row, known_of, video_row
+from rumiai_ray.engine.work.host_turn import HostTurn
 from rumiai_ray.engine.work.item import Header, Work
 from rumiai_ray.engine.work.planner import plan_video
 from rumiai_ray.errors import MediaError, StorageError
@@ -25,8 +26,13 @@ if TYPE_CHECKING:
     from rumiai_ray.frames.store.store import FrameStore
     from rumiai_ray.ingest.entries import Entry
     from rumiai_ray.ingest.limits import FetchLimits
+    from rumiai_ray.ingest.manners import Paused
     from rumiai_ray.insights.thresholds import Thresholds
     from rumiai_ray.models.base import ModelPlan
+
+
+NO_HOST = HostTurn()
+"""The turn of an entry that nobody has to wait for."""
 
 
 @dataclass(frozen=True)
@@ -43,12 +49,13 @@ class Stage:
     thresholds: Thresholds
     """Of the insights."""
 
-    def work_of(self, entry: Entry, claim: Callable[[str, str], bool]) -> Iterator[Work]:
+    def work_of(self, entry: Entry, claim: Callable[[str, str], bool], turn: HostTurn = NO_HOST) -> Iterator[Work]:
         """The rows of work of one entry; its frames stay leased until the last row was taken.
 
         Args:
             entry: what to read.
             claim: called with (video_key, entry_id); False where another entry of the run has claimed these bytes.
+            turn: at the entry's host; has come, and is given back as soon as the bytes are here.
 
         Raises:
             StorageError: the frame store cannot be written: the run's trouble, not this entry's.
@@ -56,7 +63,8 @@ class Stage:
         video_key, at = "", "ingest"
         with ExitStack() as held:
             try:
-                video = held.enter_context(fetch(entry, self.limits, self.workdir))
+                video = held.enter_context(fetch(entry, self.limits, self.workdir, refused=turn.refused))
+                turn.ended(None)
                 video_key, at = video.video_key, "frames"
                 stored = held.enter_context(self.store.ensure(video.path, video_key))
                 plan, works = plan_video(
@@ -67,6 +75,10 @@ class Stage:
             except StorageError:
                 raise
             except Exception as error:  # noqa: BLE001 -- the boundary of an entry: whatever it is, it costs this entry and no other
+                paused = turn.ended(error) if not video_key else None
+                if paused is not None:
+                    yield self.put_off(entry, paused)
+                    return
                 row = dead_letter_row(self.run_id, entry, video_key or None, at, error)
                 yield Work(entry.entry_id, video_key, 0, 1, {}, Header(entry, pack(row), None, traceback=_text_of(error, entry)))
                 return
@@ -85,6 +97,10 @@ class Stage:
                 if sent < plan.batch_count:
                     row = dead_letter_row(self.run_id, entry, video_key, "frames", error)
                     yield Work(entry.entry_id, video_key, 0, 1, {}, Header(entry, pack(row), None, traceback=_text_of(error, entry)))
+
+    def put_off(self, entry: Entry, paused: Paused) -> Work:
+        """The one row of an entry that is left undone, because its host is left alone."""
+        return Work(entry.entry_id, "", 0, 1, {}, Header(entry, b"", None, put_off=paused))
 
     def given_up(self, entry: Entry, attempts: int) -> Work:
         """The one row of an entry whose reading has ended its process so many times."""

@@ -1,12 +1,17 @@
-"""What all that read entries in one run must agree on (owners of shared bytes, entries that kill workers), and the lengths they say."""
+"""What all that read entries in one run must agree on: owners of shared bytes, entries that kill workers, turns at hosts, lengths."""
 
 from __future__ import annotations
 
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from rumiai_ray.ingest.limits import Manners
+from rumiai_ray.ingest.manners import HostBook
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from rumiai_ray.ingest.manners import Host, Paused
 
 
 class Claims:
@@ -16,9 +21,11 @@ class Claims:
 
     Args:
         owners: claims known from before, by video key: those of a run that is being resumed.
+        manners: what the readers keep to towards hosts.
     """
 
-    def __init__(self, owners: Mapping[str, str]) -> None:
+    def __init__(self, owners: Mapping[str, str], manners: Manners | None = None) -> None:
+        self._hosts = HostBook(manners or Manners())
         self._owners = dict(owners)
         self._claimed: dict[str, str] = {}
         """Videos by the entry that owns them; the reverse of what was claimed in this run."""
@@ -53,6 +60,18 @@ class Claims:
             return False
         self._claimed[entry_id] = video_key
         return True
+
+    def ask_host(self, host: Host, entry_id: str) -> float | Paused:
+        """As `HostBook.ask`."""
+        return self._hosts.ask(host, entry_id)
+
+    def host_refused(self, host: str, why: str, retry_after_s: float | None) -> Paused | None:
+        """As `HostBook.refused`."""
+        return self._hosts.refused(host, why, retry_after_s)
+
+    def host_ended(self, host: str, entry_id: str, *, answered: bool) -> Paused | None:
+        """As `HostBook.ended`."""
+        return self._hosts.ended(host, entry_id, answered=answered)
 
     def has_length(self, entry_id: str, length_s: float) -> None:
         """Note how many seconds of video an entry is going to be analysed for: none where it is a dead letter, or analysed for another."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from rumiai_ray.ingest.entries import Entry
+    from rumiai_ray.ingest.manners import Paused
 
 _COLUMNS: dict[str, pa.DataType] = {
     "run_id": pa.string(),
@@ -104,6 +105,8 @@ class Header:
     """Another entry of this run has the same bytes and is analysed for both."""
     traceback: str = ""
     """Of a dead letter, text for the run's log, bounded."""
+    put_off: Paused | None = None
+    """The entry is left undone, since its host is left alone: it has neither row nor plan, and a resumed run takes it up."""
 
     @property
     def length_s(self) -> float:

@@ -22,11 +22,13 @@ from ray.data import DataContext, ExecutionOptions, ExecutionResources, TaskPool
 from ray.data._internal.execution.execution_callback import ExecutionCallback
 from ray.exceptions import RayError
 
+from rumiai_ray.engine.work.host_turn import HostTurn
 from rumiai_ray.engine.work.item import decode, encode
 from rumiai_ray.engine.work.metrics import store_seen
 from rumiai_ray.engine.work.source import SourceRow
 from rumiai_ray.engine.work.watchdog import ended_after
 from rumiai_ray.errors import RumiaiError
+from rumiai_ray.ingest.manners import host_of
 from rumiai_ray.ingest.table import batched, entries_of, entry_table
 from rumiai_ray.logs import configure_worker
 
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 
     from rumiai_ray.engine.work.entry_reader import Stage
     from rumiai_ray.ingest.entries import Entry
+    from rumiai_ray.ingest.manners import Host, Paused
 
 _LOG = logging.getLogger(__name__)
 
@@ -212,6 +215,25 @@ def _dataset(entries: Sequence[Entry], stage: Stage, claims: Any, policy: ReadPo
     )
 
 
+class _RunsHosts:
+    """The book of hosts in the run's `Claims` actor."""
+
+    def __init__(self, claims: Any) -> None:
+        self._claims = claims
+
+    def ask(self, host: Host, entry_id: str) -> float | Paused:
+        answer: float | Paused = ray.get(self._claims.ask_host.remote(host, entry_id))
+        return answer
+
+    def refused(self, host: str, why: str, retry_after_s: float | None) -> Paused | None:
+        paused: Paused | None = ray.get(self._claims.host_refused.remote(host, why, retry_after_s))
+        return paused
+
+    def ended(self, host: str, entry_id: str, *, answered: bool) -> Paused | None:
+        paused: Paused | None = ray.get(self._claims.host_ended.remote(host, entry_id, answered=answered))
+        return paused
+
+
 def _rows(batch: pa.Table, stage: Stage, claims: Any, policy: ReadPolicy) -> Iterator[pa.Table]:
     """The extraction task: rows of one input block, one to a table. Runs in a Ray worker."""
     configure_worker()
@@ -226,7 +248,11 @@ def _rows(batch: pa.Table, stage: Stage, claims: Any, policy: ReadPolicy) -> Ite
             continue
         before = entry.entry_id
         store_seen(stage.run_id, stage.store.root)
-        works = stage.work_of(entry, lambda key, owner: bool(ray.get(claims.claim.remote(key, owner))))
+        turn = HostTurn(host_of(entry), entry.entry_id, _RunsHosts(claims))
+        if (paused := turn.wait()) is not None:  # outside of the watchdog: waiting for others is no hang
+            yield encode([stage.put_off(entry, paused)])
+            continue
+        works = stage.work_of(entry, lambda key, owner: bool(ray.get(claims.claim.remote(key, owner))), turn)
         while True:
             with ended_after(policy.timeout_s):
                 work = next(works, None)

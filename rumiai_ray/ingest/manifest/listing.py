@@ -3,25 +3,41 @@
 from __future__ import annotations
 
 import glob
+import logging
 import os
+from collections import Counter
 from pathlib import Path
 
 from rumiai_ray.errors import InputError
+from rumiai_ray.ingest.cleaning import NAME_CHARS, cleaned
 from rumiai_ray.ingest.location import locate
+
+_LOG = logging.getLogger(__name__)
 
 VIDEO_ENDINGS = frozenset(
     {
-        ".3gp", ".asf", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts",
-        ".webm", ".wmv",
+        ".3g2", ".3gp", ".asf", ".avi", ".dv", ".f4v", ".flv", ".m2t", ".m2ts", ".m2v", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg",
+        ".mts", ".mxf", ".ogv", ".rm", ".rmvb", ".ts", ".vob", ".webm", ".wmv",
     }
 )  # fmt: skip
-"""Endings of the files of a folder that are taken; a file that is named itself may have any."""
+PICTURE_ENDINGS = frozenset({".apng", ".avif", ".bmp", ".gif", ".heic", ".heif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+SOUND_ENDINGS = frozenset(
+    {
+        ".aac", ".aif", ".aiff", ".amr", ".au", ".caf", ".flac", ".m4a", ".m4b", ".mka", ".mp3", ".oga", ".ogg", ".opus", ".wav", ".weba",
+        ".wma",
+    }
+)  # fmt: skip
+MEDIA_ENDINGS = VIDEO_ENDINGS | PICTURE_ENDINGS | SOUND_ENDINGS
+"""Endings of the files of a folder that are taken; a file that is named itself may have any. Each belongs to a format that the decoder
+takes: `frames.decode.container` and `picture_files` list those."""
+_ENDINGS_NAMED = 10
 
 
 def files_of(text: str) -> list[str]:
     """The inputs that `text` stands for: itself, but for a folder or a pattern.
 
-    A folder stands for the video files (`VIDEO_ENDINGS`) in it and in its subfolders, hidden ones left out; a pattern with `*`, `?`, `[…]`
+    A folder stands for the videos, pictures and sound (`MEDIA_ENDINGS`) in it and in its subfolders, hidden ones left out; a warning in the
+    log says what else there is. A pattern with `*`, `?`, `[…]`
     or `**` for the files that match, where no file has that very name. One that stands for no file is given back as it is: the input
     then ends as a dead letter. Sorted by path, spelled as `text` is.
 
@@ -40,21 +56,37 @@ def files_of(text: str) -> list[str]:
 
 
 def check_folder(text: str) -> None:
-    """Raises `InputError` for a folder: `files_of` found no video in it."""
+    """Raises `InputError` for a folder: `files_of` found nothing in it."""
     location = locate(text) if "://" not in text else None
     if location is not None and os.path.isdir(location.address):  # noqa: PTH112 -- as above
-        raise InputError("a folder without video files", text, f"endings that are taken: {', '.join(sorted(VIDEO_ENDINGS))}")
+        raise InputError("a folder without videos, pictures or sound", text, f"endings that are taken: {', '.join(sorted(MEDIA_ENDINGS))}")
 
 
 def _folder(text: str, address: str) -> list[str]:
     def refuse(error: OSError) -> None:
         raise InputError(f"a folder that cannot be listed: {error.strerror}", error.filename or text, "check its permissions") from error
 
-    found = []
+    found: list[str] = []
+    left_out: Counter[str] = Counter()
     for folder, below, names in os.walk(address, onerror=refuse):
         below[:] = [name for name in below if not name.startswith(".")]
-        found += [str(Path(folder, name)) for name in names if not name.startswith(".") and Path(name).suffix.lower() in VIDEO_ENDINGS]
+        for name in names:
+            ending = Path(name).suffix.lower()
+            if name.startswith("."):
+                left_out["hidden"] += 1
+            elif ending in MEDIA_ENDINGS:
+                found.append(str(Path(folder, name)))
+            else:
+                left_out[ending or "without an ending"] += 1
+    if found and left_out:
+        _LOG.warning("%s: %d files are taken, %d left out: %s", text, len(found), left_out.total(), _told(left_out))
     return [str(Path(text) / Path(name).relative_to(address)) if not text.startswith(("file:", "~")) else name for name in sorted(found)]
+
+
+def _told(left_out: Counter[str]) -> str:
+    often_first = sorted(left_out.items(), key=lambda item: (-item[1], item[0]))
+    named = [f"{count} {cleaned(ending, NAME_CHARS)}" for ending, count in often_first[:_ENDINGS_NAMED]]
+    return ", ".join([*named, *(["…"] if len(left_out) > _ENDINGS_NAMED else [])])
 
 
 def _as_given(name: str, text: str, address: str) -> str:

@@ -1,4 +1,4 @@
-"""The rows of a manifest file, streamed: CSV, JSON lines, Parquet or a text list."""
+"""The rows of a manifest file, streamed: CSV, JSON, JSON lines, Parquet or a text list."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from rumiai_ray.errors import InputError
 from rumiai_ray.ingest.local import open_regular
 from rumiai_ray.ingest.location import locate
 from rumiai_ray.ingest.manifest.csv_file import Records
+from rumiai_ray.ingest.manifest.json_file import values
 from rumiai_ray.ingest.manifest.text_file import LINE_CHARS, Overlong, lines
 from rumiai_ray.ingest.manifest.values import as_text
 from rumiai_ray.ingest.stores import opened
@@ -29,6 +30,8 @@ class ManifestRow:
     """By column, as text; None for a null."""
     tabular: bool = True
     """Every row of the file has the same columns."""
+    guarded: bool = False
+    """Texts may have apostrophes that keep a spreadsheet from reading formulas; see `shown.guarded`."""
 
 
 class _FormatReader(Protocol):
@@ -36,7 +39,7 @@ class _FormatReader(Protocol):
 
 
 def read_rows(uri: str, wanted: Sequence[str] = ("input",)) -> Iterator[tuple[int, ManifestRow | InputError]]:
-    """Every row of the manifest at `uri`, or what is wrong with it, with its line number (Parquet: row number), counted from 1.
+    """Every row of the manifest at `uri`, or what is wrong with it, with its line number (Parquet and JSON: row number), counted from 1.
 
     Args:
         uri: a local path or a URI.
@@ -75,7 +78,10 @@ def _read_text(stream: IO[bytes], uri: str, wanted: Sequence[str]) -> Iterator[t
 def _read_csv(stream: IO[bytes], uri: str, wanted: Sequence[str]) -> Iterator[tuple[int, ManifestRow | InputError]]:
     records = Records(lines(stream, uri), wanted, uri)
     for number, record in records:
-        yield number, record if isinstance(record, InputError) else ManifestRow(dict(zip(records.header, record, strict=True)))
+        if isinstance(record, InputError):
+            yield number, record
+        else:
+            yield number, ManifestRow(dict(zip(records.header, record, strict=True)), guarded=True)
 
 
 def _read_json(stream: IO[bytes], uri: str, wanted: Sequence[str]) -> Iterator[tuple[int, ManifestRow | InputError]]:
@@ -90,16 +96,27 @@ def _read_json(stream: IO[bytes], uri: str, wanted: Sequence[str]) -> Iterator[t
 
 def _json_row(line: str, place: str) -> ManifestRow:
     try:
-        values = json.loads(line)
-        if not isinstance(values, dict):
-            raise InputError(f"a JSON {type(values).__name__}, not an object", place, 'lines look like {"input": "…"}')
-        return ManifestRow({name: None if value is None else as_text(value) for name, value in values.items()}, tabular=False)
+        return _row_of(json.loads(line), place)
     except json.JSONDecodeError as error:
         raise InputError(f"no valid JSON: {error.msg}", place, "one JSON object a line") from error
     except ValueError as error:  # Python refuses integers of more than 4,300 digits
         raise InputError(f"a number that cannot be read: {error}", place, "give numbers of so many digits as text") from error
     except RecursionError as error:
         raise InputError("values nested too deeply", place, "one JSON object a line, with a few levels at most") from error
+
+
+def _row_of(values: object, place: str) -> ManifestRow:
+    if not isinstance(values, dict):
+        raise InputError(f"a JSON {type(values).__name__}, not an object", place, 'rows look like {"input": "…"}')
+    return ManifestRow({name: None if value is None else as_text(value) for name, value in values.items()}, tabular=False)
+
+
+def _read_json_file(stream: IO[bytes], uri: str, wanted: Sequence[str]) -> Iterator[tuple[int, ManifestRow | InputError]]:
+    for number, value in enumerate(values(stream, uri, wanted), 1):
+        try:
+            yield number, ManifestRow({wanted[0]: value}) if isinstance(value, str) else _row_of(value, f"{uri}, line {number}")
+        except InputError as error:
+            yield number, error
 
 
 def _read_parquet(stream: IO[bytes], uri: str, wanted: Sequence[str]) -> Iterator[tuple[int, ManifestRow | InputError]]:
@@ -117,6 +134,7 @@ def _overlong(uri: str, number: int) -> InputError:
 _READERS: dict[str, _FormatReader] = {
     ".csv": _read_csv,
     ".tsv": _read_csv,
+    ".json": _read_json_file,
     ".jsonl": _read_json,
     ".ndjson": _read_json,
     ".parquet": _read_parquet,

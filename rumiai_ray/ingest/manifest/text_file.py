@@ -47,17 +47,10 @@ def lines(stream: IO[bytes], uri: str) -> Iterator[str]:
     Raises:
         InputError: the file is no text: names what it is instead.
     """
-    head = _read(stream)
-    for mark, what, hint in _NO_TEXT:
-        if head.startswith(mark):
-            raise InputError(what, uri, hint)
-    encoding = _encoding(head)
-    decoder = codecs.getincrementaldecoder(encoding)("surrogateescape" if encoding.startswith("utf-8") else "surrogatepass")
     pending: list[str] = []
-    size, held, chunk = 0, "", head
-    while True:
-        final = not chunk
-        text = held + _decoded(decoder, chunk, uri, encoding)
+    size, held = 0, ""
+    for piece, final in pieces(stream, uri):
+        text = held + piece
         # A CR at the end of a chunk may be the first half of CR LF.
         text, held = (text[:-1], "\r") if text.endswith("\r") and not final else (text, "")
         start = 0
@@ -68,11 +61,26 @@ def lines(stream: IO[bytes], uri: str) -> Iterator[str]:
         if start < len(text) and size <= LINE_CHARS:
             pending.append(text[start:])
             size += len(text) - start
-        if final:
-            break
-        chunk = _read(stream)
     if pending:
         yield _line(pending)
+
+
+def pieces(stream: IO[bytes], uri: str) -> Iterator[tuple[str, bool]]:
+    """The text of a file in pieces, decoded as `lines` says, and of each whether it is the last one.
+
+    Raises:
+        InputError: as `lines`.
+    """
+    head = chunk = _read(stream)
+    for mark, what, hint in _NO_TEXT:
+        if head.startswith(mark):
+            raise InputError(what, uri, hint)
+    encoding = _encoding(head)
+    decoder = codecs.getincrementaldecoder(encoding)("surrogateescape" if encoding.startswith("utf-8") else "surrogatepass")
+    while chunk:
+        yield _decoded(decoder, chunk, uri, encoding), False
+        chunk = _read(stream)
+    yield _decoded(decoder, b"", uri, encoding), True
 
 
 def _line(parts: list[str]) -> str:

@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rumiai_ray.errors import InputError, MediaError, RumiaiError, TransientError
-from rumiai_ray.ingest.outcomes import BlockedError, ExtractorBrokenError, NoVideoError, PrivateError, RateLimitedError, RemovedError
+from rumiai_ray.ingest.outcomes import (
+    BlockedError,
+    ExtractorBrokenError,
+    LoginWallError,
+    NoVideoError,
+    PrivateError,
+    RateLimitedError,
+    RemovedError,
+)
 from rumiai_ray.ingest.saving import storage_error
 from rumiai_ray.ingest.web import status_error
 
@@ -35,8 +43,13 @@ RULES = (
         NoVideoError,
         "no post that yt-dlp takes videos from; an expired short link leads to the home page",
     ),
-    ErrorRule(r"rate-limit reached or login required|empty media response|redirected to the login page", PrivateError, _COOKIES),
-    ErrorRule(r"rate.?limit|too many requests|try again later", RateLimitedError, "try again later, or with fewer downloads at once"),
+    ErrorRule(r"rate-limit reached or login required|redirected to the login page", LoginWallError, _COOKIES),
+    ErrorRule(r"empty media response", PrivateError, _COOKIES),
+    ErrorRule(
+        r"rate.?limit|too many requests|try again later",
+        RateLimitedError,
+        "try again later, or ask less often: --limits-host-interval-s, --limits-host-downloads",
+    ),
     ErrorRule(
         r"ip address is blocked|not a bot|captcha|not available (in|from) your|geo.?restrict|access denied|unable to solve js challenge",
         BlockedError,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,16 @@ from rumiai_ray.ingest import web
 from rumiai_ray.ingest.certificates import ca_bundle
 from rumiai_ray.ingest.limits import MAX_POST_URL_CHARS
 from rumiai_ray.ingest.local import local_video, too_large
-from rumiai_ray.ingest.outcomes import BlockedError, ExtractorBrokenError, NoVideoError, PrivateError, RateLimitedError, RemovedError
+from rumiai_ray.ingest.outcomes import (
+    BlockedError,
+    ExtractorBrokenError,
+    LoginWallError,
+    NoListError,
+    NoVideoError,
+    PrivateError,
+    RateLimitedError,
+    RemovedError,
+)
 from rumiai_ray.ingest.room import held_in
 from rumiai_ray.ingest.saving import IMAGE_NAMES, NAME, PICTURES_NAME, SHOWN_S, SOUND_NAME
 from rumiai_ray.ingest.sites import process as _site_process
@@ -30,8 +40,11 @@ from rumiai_ray.ingest.sites.proxy import CheckingProxy
 from rumiai_ray.ingest.sniffing import page_kind
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rumiai_ray.ingest.limits import FetchLimits
     from rumiai_ray.ingest.network import Network
+    from rumiai_ray.ingest.sites.process import SiteProcess
     from rumiai_ray.ingest.video import FetchedVideo
 
 _HEAD_BYTES = 512
@@ -46,7 +59,7 @@ _NEEDED = Confinement(readable=("/",), writable=("/",), connect_ports=(1,))
 _ERRORS: dict[str, type[RumiaiError]] = {
     error.__name__: error
     for error in (
-        *(BlockedError, ExtractorBrokenError, NoVideoError, PrivateError, RemovedError),
+        *(BlockedError, ExtractorBrokenError, LoginWallError, NoListError, NoVideoError, PrivateError, RemovedError),
         *(InputError, MediaError, StorageError, TransientError),
     )
 }
@@ -93,11 +106,24 @@ def download(url: str, folder: Path, network: Network, limits: FetchLimits) -> F
     shutil.rmtree(attempt)
     if answer["kind"] == "unknown":
         return web.download(url, folder, network, limits)
-    raise network.refusal or _error(answer, url)
+    raise network.refusal or told_error(answer, url)
 
 
 def _answer(url: str, folder: Path, network: Network, limits: FetchLimits) -> dict[str, Any]:
     """What the process says. Raises where it says nothing."""
+    with site_process(url, folder, network, limits, "fetch") as process:
+        return next_answer(process, url, folder, network, limits)
+
+
+@contextmanager
+def site_process(url: str, folder: Path, network: Network, limits: FetchLimits, task: _site_process.SiteTask) -> Iterator[SiteProcess]:
+    """The confined process at work on `url`, behind a proxy that checks its connections; both end with the context.
+
+    Raises:
+        ConfigError: the kernel cannot confine it, and `limits` require that.
+        InputError: the cookies file, or that of a company's certificates, cannot be read.
+        TransientError: it cannot be started.
+    """
     if limits.require_sandbox and (missing := available().missing(_NEEDED)):
         what = f"this kernel cannot confine the process that runs yt-dlp: {'; '.join(missing)}"
         raise ConfigError(what, url, "see `rumiai-ray doctor`, or leave out --limits-require-sandbox")
@@ -121,12 +147,21 @@ def _answer(url: str, folder: Path, network: Network, limits: FetchLimits) -> di
             resolution_px=limits.resolution_px,
             ca_bundle=None if bundle is None else str(bundle),
         )
-        try:
-            with _site_process.SiteProcess(job, output_fd, input_fd) as process:
-                answer = process.answer(network.remaining_s, lambda: _look(folder, url, network, limits))
-        except RumiaiError:
-            network.check(url)
-            raise
+        with _site_process.SiteProcess(job, output_fd, input_fd, task) as process:
+            yield process
+
+
+def next_answer(process: SiteProcess, url: str, folder: Path, network: Network, limits: FetchLimits) -> dict[str, Any]:
+    """What the process says next.
+
+    Raises:
+        RumiaiError: it ended without an answer, filled the disk, or the time is up.
+    """
+    try:
+        answer = process.answer(network.remaining_s, lambda: _look(folder, url, network, limits))
+    except RumiaiError:
+        network.check(url)
+        raise
     network.check(url)
     if answer is None:
         raise TransientError("yt-dlp was stopped because the time is up", url, "try again")
@@ -199,7 +234,8 @@ def _slide_show(answer: dict[str, Any], url: str, folder: Path, network: Network
     return local_video(str(path), limits, metadata_from(described(answer.get("info")), url, notes))
 
 
-def _error(answer: dict[str, Any], url: str) -> RumiaiError:
+def told_error(answer: dict[str, Any], url: str) -> RumiaiError:
+    """The error that the process tells of in an answer of the kind `error`."""
     what, hint = str(answer.get("what") or "yt-dlp failed"), str(answer.get("hint") or "")
     if answer.get("error") == RateLimitedError.__name__:
         asked_s = answer.get("retry_after_s")

@@ -19,11 +19,14 @@ _MAX_NOTE_CHARS = 300
 _MAX_NUMBER = 2.0**80
 _TEXTS = ("title", "description", "uploader", "uploader_id", "channel", "webpage_url", "language")
 _NUMBERS = ("timestamp", "view_count", "like_count", "comment_count", "repost_count")
+_LISTED_TEXTS = ("id", "url", "webpage_url", "title", "uploader", "uploader_id", "channel", "upload_date")
+_LISTED_NUMBERS = ("timestamp", "duration", "view_count", "like_count", "comment_count", "repost_count")
+_MAX_LISTED_CHARS = 10_000
 
 
 @dataclass(frozen=True)
 class SiteJob:
-    """One post to fetch; travels as JSON on standard input, where no other process can read the password in `proxy`."""
+    """One post to fetch, or list to walk; travels as JSON on standard input, where no other process can read the password in `proxy`."""
 
     url: str
     hosts: SiteHosts
@@ -139,6 +142,14 @@ def described(info: object) -> dict[str, Any]:
     if isinstance(tags, list | tuple):
         kept["tags"] = [tag[:_MAX_TAG_CHARS] for tag in tags[:_MAX_TAGS] if isinstance(tag, str)]
     return kept
+
+
+def described_item(info: object) -> dict[str, Any]:
+    """What a row of a list needs of an item's description; bounded, and applied twice, as `described` is."""
+    if not isinstance(info, dict):
+        return {}
+    kept: dict[str, Any] = {name: info[name][:_MAX_LISTED_CHARS] for name in _LISTED_TEXTS if isinstance(info.get(name), str)}
+    return kept | {name: info[name] for name in _LISTED_NUMBERS if _is_number(info.get(name))}
 
 
 def _is_number(value: object) -> bool:

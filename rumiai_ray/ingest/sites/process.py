@@ -15,7 +15,7 @@ import time
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Self
+from typing import IO, TYPE_CHECKING, Any, Literal, Self
 
 import certifi
 
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from rumiai_ray.ingest.sites.hosts import SiteHosts
 
 _log = logging.getLogger(__name__)
+
+SiteTask = Literal["fetch", "list"]
+"""What the process is started for; see `worker`."""
 
 WORKER = "rumiai_ray.ingest.sites.worker"
 """Module that is started. Tests put one in its place that knows a site of theirs."""
@@ -72,14 +75,14 @@ def _site_hosts(worker: str) -> SiteHosts:
 class SiteProcess:
     """The process, alone in its process group, and this side's end of its pipe. Leaving the context ends the whole group."""
 
-    def __init__(self, job: SiteJob, output_fd: int, input_fd: int) -> None:
+    def __init__(self, job: SiteJob, output_fd: int, input_fd: int, task: SiteTask = "fetch") -> None:
         self._job = job
         self._pipe = input_fd
         self._received = b""
         try:
             with _anonymous_file(job.to_json()) as given:
                 self._process = subprocess.Popen(  # noqa: S603 -- this Python, this package
-                    command(WORKER, "fetch"),
+                    command(WORKER, task),
                     stdin=given,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
@@ -103,7 +106,7 @@ class SiteProcess:
         os.close(self._pipe)
 
     def answer(self, remaining_s: float, look: Callable[[], None]) -> dict[str, Any] | None:
-        """What the process says of its job; None where the time was up before.
+        """What the process says next of its job; None where the time was up before.
 
         Args:
             remaining_s: the time.

@@ -1,7 +1,8 @@
-"""The process that runs yt-dlp: `python -m rumiai_ray.ingest.sites.worker fetch|hosts`, started by `process.py`.
+"""The process that runs yt-dlp: `python -m rumiai_ray.ingest.sites.worker fetch|list|hosts`, started by `process.py`.
 
 `hosts` prints the table of `_site_hosts` for the installed yt-dlp. `fetch` reads a `SiteJob` from standard input, confines itself and
-answers in one line of JSON: `video` or `photos` with what the site says, `unknown` where no pattern matches, or `error`.
+answers in one line of JSON: `video` or `photos` with what the site says, `unknown` where no pattern matches, or `error`. `list` answers in a
+line for each `item` of a list, as it comes, and then `end`; or, as `fetch` does, `unknown` or `error`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from rumiai_ray.ingest.local import too_large
 from rumiai_ray.ingest.outcomes import NoVideoError, RateLimitedError
 from rumiai_ray.ingest.sites import ytdlp
 from rumiai_ray.ingest.sites.errors import outcome
-from rumiai_ray.ingest.sites.job import MAX_ANSWER_BYTES, SiteJob, described, hosts_to_json
+from rumiai_ray.ingest.sites.job import MAX_ANSWER_BYTES, SiteJob, described, described_item, hosts_to_json
+from rumiai_ray.ingest.sites.list_items import list_items
 
 if TYPE_CHECKING:
     from rumiai_ray.errors import RumiaiError
@@ -55,7 +57,7 @@ def main(task: str) -> None:
         _send(pipe, {"kind": "confined", "missing": _confine(job)})
         ballast = [bytearray(_BALLAST_BYTES)]
         try:
-            answer = _fetch(job, extractor)
+            answer = _fetch(job, extractor) if task == "fetch" else _list(job, extractor, pipe)
         except Exception as error:  # noqa: BLE001 -- the boundary to yt-dlp: an extractor that a site's change has broken raises anything
             ballast.clear()
             answer = _told(outcome(error, job.url))
@@ -100,6 +102,13 @@ def _fetch(job: SiteJob, extractor: str) -> dict[str, Any]:
         return {"kind": "photos", "images": downloader.images, "left_out": downloader.left_out, "info": described(info)}
     files = [path for done in info.get("requested_downloads") or () for path in done.get("filepaths") or (done["filepath"],)]
     return {"kind": "video", "files": len(files), "info": described(info)}
+
+
+def _list(job: SiteJob, extractor: str, pipe: IO[str]) -> dict[str, Any]:
+    with ytdlp.ConfinedYoutubeDL(job, walks_lists=True) as downloader:
+        for item in list_items(downloader, job.url, extractor):
+            _send(pipe, {"kind": "item", "info": described_item(item)})
+    return {"kind": "end"}
 
 
 def _refuse(info: dict[str, Any], url: str) -> None:

@@ -180,9 +180,18 @@ class ConfinedYoutubeDL(YoutubeDL):  # type: ignore[misc]  # no types in yt-dlp
         refuse: called with the description of a post, its format chosen, before anything of it is downloaded; raises to refuse.
         progress: called with the bytes on disk and the bytes announced (or None) after every block; raises to stop. Both are sums
             over the files of a post.
+        walks_lists: an address that names both a post and a list means the list, and a list's pages that fail are asked for again, for
+            whoever reads a list has its first rows already.
     """
 
-    def __init__(self, job: SiteJob, *, refuse: Callable[[dict[str, Any]], None], progress: Callable[[int, int | None], None]) -> None:
+    def __init__(
+        self,
+        job: SiteJob,
+        *,
+        refuse: Callable[[dict[str, Any]], None] = lambda _: None,
+        progress: Callable[[int, int | None], None] = lambda *_: None,
+        walks_lists: bool = False,
+    ) -> None:
         self._job = job
         self._refuse = refuse
         self._done_bytes = 0
@@ -209,6 +218,7 @@ class ConfinedYoutubeDL(YoutubeDL):  # type: ignore[misc]  # no types in yt-dlp
         super().__init__(
             {
                 **_FIXED,
+                **(_OF_LISTS if walks_lists else {}),
                 "outtmpl": {"default": NAME},
                 "paths": {"home": job.folder},
                 # the largest picture whose shorter side is no longer, else the smallest one
@@ -356,3 +366,4 @@ _FIXED: dict[str, Any] = {
     "extractor_retries": 0,
     "skip_unavailable_fragments": False,
 }
+_OF_LISTS: dict[str, Any] = {"noplaylist": False, "playlist_items": None, "extractor_retries": 3}
