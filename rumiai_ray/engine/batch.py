@@ -17,6 +17,7 @@ from rumiai_ray.engine.drive import Drive, DriveLimits, Observer, StalledError
 from rumiai_ray.engine.ray_session.code_snapshot import check_code
 from rumiai_ray.engine.results.batch_metrics import BatchMetrics
 from rumiai_ray.engine.results.commit_groups import Groups
+from rumiai_ray.engine.results.history_records import log_readings
 from rumiai_ray.engine.results.progress import ProgressMeter
 from rumiai_ray.engine.setup.autoscaler import autoscaler_news
 from rumiai_ray.engine.setup.machines import nodes_of_ray
@@ -38,7 +39,9 @@ if TYPE_CHECKING:
     from rumiai_ray.engine.setup.cluster_plan import Plan
     from rumiai_ray.engine.work.counts import Tally
     from rumiai_ray.engine.work.entry_reader import Stage
+    from rumiai_ray.engine.work.entry_registry import ReadingNews
     from rumiai_ray.ingest.entries import Entry
+    from rumiai_ray.runs.history_log import HistoryLog
     from rumiai_ray.runs.writer import RunWriter
 
 __all__ = ["BatchRun", "StalledError", "Watcher"]
@@ -65,8 +68,8 @@ class BatchRun:
         self._plan = plan
         engine = config.engine
         limits = DriveLimits(engine.rounds, stall_timeout_s(engine), engine.drain_s, plan.cells, RESUME_HINT)
-        self._watched = _Watched(watcher, stage.run_id, plan.actors)
-        self._drive = Drive(stage.run_id, writer.failures, self._watched, limits)
+        self._watched = _Watched(watcher, stage.run_id, plan.actors, writer.logs.history)
+        self._drive = Drive(stage.run_id, writer.logs, self._watched, limits)
         self._claims: Any = None
         """Handle of the run's `Claims` actor."""
 
@@ -96,7 +99,7 @@ class BatchRun:
         """
         # Its calls may be repeated: what a death makes it forget, the entry tracker does not.
         self._claims = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Claims).remote(dict.fromkeys(analysed, ""))
-        self._watched.lengths = Poll(self._claims.take_lengths_s.remote)
+        self._watched.readers = Poll(self._claims.take_news.remote)
         engine = self._config.engine
         check_code(self._writer.manifest, self._here.code_sha256)
         spec = cell_spec(self._config, self._stage.models, self._plan.cell, self._here)
@@ -121,12 +124,13 @@ class BatchRun:
 class _Watched(Observer):
     """Computes the run's progress, and tells it to the watcher and to Prometheus."""
 
-    def __init__(self, watcher: Watcher, run_id: str, actors: Mapping[str, int]) -> None:
-        self.lengths: Poll[dict[str, float]] | None = None
-        """Asks how long the videos are that have been read; the answers to their rows come later."""
+    def __init__(self, watcher: Watcher, run_id: str, actors: Mapping[str, int], history: HistoryLog) -> None:
+        self.readers: Poll[ReadingNews] | None = None
+        """Asks what is read where, and how long the videos are that have been read; the answers to their rows come later."""
         self._watcher = watcher
         self._meter = ProgressMeter(actors)
         self._metrics = BatchMetrics(run_id)
+        self._history = history
         self._looked_s = float("-inf")
         self._told_done = 0
 
@@ -146,7 +150,10 @@ class _Watched(Observer):
         if not (due or state.last or state.done != self._told_done):
             return
         self._looked_s, self._told_done = time.monotonic(), state.done
-        self._meter.measured((self.lengths and self.lengths.news()) or {})
+        news = self.readers.news() if self.readers is not None else None
+        if news is not None:
+            self._meter.measured(news.lengths_s)
+            log_readings(self._history, news.begun)
         progress = self._meter.look(state)
         self._watcher.tick(progress)
         self._metrics.tick(progress)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import os
 import threading
+import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,8 @@ import ray
 from rumiai_ray.engine.cell.lane_group import Lanes
 from rumiai_ray.engine.cell.messages import Activity, Answer, Failure, Index, Outcome, Payload
 from rumiai_ray.engine.cell.model_lane import Call
-from rumiai_ray.engine.work.item import Work, decode
+from rumiai_ray.engine.work.item import Stretch, Work, decode
+from rumiai_ray.engine.work.node import node_here
 from rumiai_ray.errors import MediaError
 from rumiai_ray.frames.types import AUDIO_RATE_HZ
 from rumiai_ray.logs import configure_worker
@@ -81,6 +83,7 @@ class Front:
         Raises:
             MediaError: a stored frame does not decode (the store's checksums make that a fault of this node).
         """
+        began, began_s = time.time(), time.monotonic()
         work = decode(block, row)
         calls = self._calls(work)
         replies = {name: self._lanes[name].submit(call) for name, call in calls.items()}
@@ -92,7 +95,8 @@ class Front:
             if isinstance(answer, Answer):
                 payload[name] = dict(answer.tables)
         size_bytes = sum(len(table) for tables in payload.values() for table in tables.values())
-        return Index(work.entry_id, work.video_key, work.batch_index, work.batch_count, outcomes, size_bytes, work.header), payload
+        done = Stretch(node_here(), began, time.monotonic() - began_s)
+        return Index(work.entry_id, work.video_key, work.batch_index, work.batch_count, outcomes, size_bytes, work.header, done), payload
 
     def _calls(self, work: Work) -> dict[str, Call]:
         match work.kind:

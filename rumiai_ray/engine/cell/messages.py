@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from rumiai_ray.engine.work.item import Header
+    from rumiai_ray.engine.work.item import Header, Stretch
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,10 @@ class Index:
     """Size of the large half in memory."""
     header: Header | None = None
     """The row's header, handed on."""
+    done: Stretch | None = None
+    """Where and when a front worked on it; None for a row that asks no model."""
+    sent: int = 1
+    """Times it was sent to a front, noted by the driver."""
 
 
 Payload = dict[str, dict[str, bytes]]

@@ -92,6 +92,16 @@ class VideoPlan:
 
 
 @dataclass(frozen=True)
+class Stretch:
+    """Where and when something was done, for the run's log."""
+
+    node: str
+    began: float
+    """Seconds since 1970, by the node's clock."""
+    took_s: float
+
+
+@dataclass(frozen=True)
 class Header:
     """What is known of an entry as a whole once its frames are in the store, or once it is clear that they never will be."""
 
@@ -104,6 +114,8 @@ class Header:
     """Another entry of this run has the same bytes and is analysed for both."""
     traceback: str = ""
     """Of a dead letter, text for the run's log, bounded."""
+    reading: Stretch | None = None
+    """Where and when it was read; None where reading it never ended."""
 
     @property
     def length_s(self) -> float:

@@ -24,6 +24,7 @@ from ray.exceptions import RayError
 
 from rumiai_ray.engine.work.item import decode, encode
 from rumiai_ray.engine.work.metrics import store_seen
+from rumiai_ray.engine.work.node import node_here
 from rumiai_ray.engine.work.source import SourceRow
 from rumiai_ray.engine.work.watchdog import ended_after
 from rumiai_ray.errors import RumiaiError
@@ -216,9 +217,9 @@ def _rows(batch: pa.Table, stage: Stage, claims: Any, policy: ReadPolicy) -> Ite
     """The extraction task: rows of one input block, one to a table. Runs in a Ray worker."""
     configure_worker()
     stage.workdir.mkdir(parents=True, exist_ok=True)
-    before = None
+    before, node = None, node_here()
     for entry in entries_of(batch):
-        deaths = ray.get(claims.begin.remote(entry.entry_id, before))
+        deaths = ray.get(claims.begin.remote(entry.entry_id, before, node))
         if deaths >= policy.attempts:
             before = None  # never ended: whoever comes to it again, in a repeated task or a further round, gives it up at once
             ray.get(claims.release.remote(entry.entry_id))
