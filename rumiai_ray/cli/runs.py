@@ -113,6 +113,20 @@ def why(
         print_why(found, one)
 
 
+@app.command("top")
+@with_settings("out")
+def top(
+    run: RunName,
+    config: BaseConfig,
+    once: Annotated[bool, typer.Option("--once", help="Print one picture and end.")] = False,  # noqa: FBT002 -- typer's way
+) -> None:
+    """Show what every cell of a running batch does now, wherever its directory can be read. Exit code 1 where it does not run."""
+    from rumiai_ray.cli.top import top as show_top  # noqa: PLC0415
+    from rumiai_ray.runs.find import find_run  # noqa: PLC0415
+
+    raise typer.Exit(show_top(find_run(run, config.out), once=once))
+
+
 @app.command("verify")
 @with_settings("out")
 def verify(run: RunName, config: BaseConfig) -> None:

@@ -71,7 +71,7 @@ class Front:
 
     def activity(self) -> Activity:
         """What the models are at now; waits for none of them."""
-        return Activity(self._start, {name: lanes.activity() for name, lanes in self._lanes.items()})
+        return Activity(self._start, {name: lanes.activity() for name, lanes in self._lanes.items()}, node_here())
 
     def node(self) -> str:
         """Address of the node this front, and so the cell, is on."""
@@ -123,7 +123,7 @@ class Front:
         size_px = (work.source_width_px, work.source_height_px)
         video = (work.run_id, work.video_key)
         return {
-            name: Call(video, "predict_frames", (images, tuple(place[at] for at in positions), index, time_s, size_px))
+            name: Call(video, "predict_frames", (images, tuple(place[at] for at in positions), index, time_s, size_px), work.entry_id)
             for name, positions in work.wanted.items()
             if positions
         }
@@ -145,7 +145,7 @@ class Front:
 def _whole_calls(work: Work, method: str, batch: AudioChunk | Thumbnails | None) -> dict[str, Call]:
     """One call for each model, on all there is in the row."""
     stretch = ray.put(batch)
-    return {name: Call((work.run_id, work.video_key), method, (stretch,)) for name in work.wanted}
+    return {name: Call((work.run_id, work.video_key), method, (stretch,), work.entry_id) for name in work.wanted}
 
 
 def rgb(jpeg: bytes, work: Work) -> NDArray[np.uint8]:

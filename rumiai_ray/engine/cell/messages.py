@@ -91,6 +91,14 @@ Payload = dict[str, dict[str, bytes]]
 
 
 @dataclass(frozen=True)
+class CallUnderWay:
+    """A call that a model actor is executing."""
+
+    entry_id: str
+    for_s: float
+
+
+@dataclass(frozen=True)
 class ModelActivity:
     """What the actors of one model in one cell are at. Times are of the node's clock and add up over the actors."""
 
@@ -103,6 +111,10 @@ class ModelActivity:
     """Time since each actor's model was loaded first."""
     busy_s: float
     """Of `ready_s`, the time inside calls; a call under way counts as far as it has got."""
+    queued: int = 0
+    """Calls taken and not yet answered, about."""
+    calls: tuple[CallUnderWay, ...] = ()
+    """Calls that are being executed, at most one an actor."""
 
     @property
     def settled(self) -> bool:
@@ -117,3 +129,5 @@ class Activity:
     front: str
     """Of this start of the front: the times of another one begin at 0."""
     models: Mapping[str, ModelActivity]
+    node: str = ""
+    """Where it is."""
