@@ -122,6 +122,12 @@ class Engine(Group):
     start_timeout_s: float = execution(300.0, "timeout for starting a model actor and loading its weights, in seconds", gt=0)
     attempts: int = execution(3, "attempts for a call that crashes its model actor or raises", ge=1, le=10)
     cells: int | None = execution(None, "largest number of cells of a batch run; by default as many as fit on the machines", ge=1)
+    max_share: float = execution(
+        1.0,
+        "share of a cluster's cells and readers that a batch takes, for several runs beside each other; at least one of each",
+        gt=0,
+        le=1,
+    )
     cells_per_gpu: int = execution(1, "cells per GPU", ge=1, le=8)
     cell_cpus: float | None = execution(None, "CPUs per cell, as Ray counts them; by default the plan divides each machine", gt=0)
     gpu_memory_gb: float | None = execution(None, "memory of one GPU in GB, for machines where it cannot be detected", gt=0)
