@@ -7,6 +7,7 @@ environment and `--ocr-canvas-px` on the command line. The models' own settings 
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -131,6 +132,12 @@ class Engine(Group):
     start_timeout_s: float = execution(300.0, "timeout for starting a model actor and loading its weights, in seconds", gt=0)
     attempts: int = execution(3, "attempts for a call that crashes its model actor or raises", ge=1, le=10)
     cells: int | None = execution(None, "largest number of cells of a batch run; by default as many as fit on the machines", ge=1)
+    max_share: float = execution(
+        1.0,
+        "share of a cluster's cells and readers that a batch takes, for several runs beside each other; at least one of each",
+        gt=0,
+        le=1,
+    )
     cells_per_gpu: int = execution(1, "cells per GPU", ge=1, le=8)
     cell_cpus: float | None = execution(None, "CPUs per cell, as Ray counts them; by default the plan divides each machine", gt=0)
     gpu_memory_gb: float | None = execution(None, "memory of one GPU in GB, for machines where it cannot be detected", gt=0)
@@ -232,6 +239,12 @@ class BaseConfig(BaseSettings):
     resolution: int = execution(
         1080, "shorter side, in pixels, of the pictures that are fetched where a site offers several sizes", ge=144, le=4320
     )
+    on_end: str | None = execution(
+        None,
+        "command, or http(s) address, that is told of a run's end as JSON (stdin, RUN_PATH and RUN_STATUS; or a POST); kept in no manifest",
+        exclude=True,
+        repr=False,
+    )
     sampling: Sampling = Sampling()
     limits: Limits = Limits()
     engine: Engine = Engine()
@@ -251,6 +264,13 @@ class BaseConfig(BaseSettings):
         """Settings are written to manifests and seen in lists of processes."""
         if value is not None and "@" in value:
             raise ValueError("no user name or password here: set HTTPS_PROXY and give `env`")
+        return value
+
+    @field_validator("on_end")
+    @classmethod
+    def _can_be_called(cls, value: str | None) -> str | None:
+        if value is not None and not shlex.split(value):  # raises ValueError where a quotation has no end
+            raise ValueError("an empty command")
         return value
 
     @field_validator("store", "weights_dir", "cookies")
@@ -318,7 +338,7 @@ def load_config(toml: Path | None = None, flags: dict[str, Any] | None = None) -
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
-        got = "" if name == "proxy" else f" (got {first['input']!r})"  # what stands there may be a password
+        got = "" if name in {"proxy", "on_end"} else f" (got {first['input']!r})"  # what stands there may be a password
         raise ConfigError(f"{first['msg']}{got}", f"setting {name}", "`rumiai-ray analyze --help-all` lists every setting") from error
     except (ValueError, OSError) as error:
         raise ConfigError(f"cannot read: {error}", str(toml or "configuration")) from error

@@ -197,6 +197,27 @@ class Store:
             finally:
                 part.unlink(missing_ok=True)
 
+    def replace_private(self, path: str, data: bytes) -> None:
+        """As `replace`, and on a disk only the owner may read the file. For what is written again every few seconds: it is not synced.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
+        if not self._local:
+            self.replace(path, data)
+            return
+        with self._failing("write", path):
+            self._refuse_links(path)
+            whole = Path(self._full(path))
+            whole.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            part = whole.with_name(f"{whole.name}.{uuid4().hex}.part")
+            try:
+                with open(part, "xb", opener=_with_mode(0o600)) as file:
+                    file.write(data)
+                part.replace(whole)
+            finally:
+                part.unlink(missing_ok=True)
+
     def append_private(self, path: str, data: bytes) -> None:
         """Add to the end of a file on a disk, which only its owner may read; made where there is none. For logs only.
 

@@ -26,6 +26,7 @@ CHOSEN: dict[tuple[str, ...], Any] = {
     ("weights_dir",): "/weights",
     ("cookies",): "/cookies.txt",
     ("proxy",): "http://proxy.example:3128",
+    ("on_end",): "notify 'the team'",
     ("sampling", "fps"): 2.5,
     ("yolo", "image_size_px"): 672,
     ("yolo", "weights"): "mine.pt",

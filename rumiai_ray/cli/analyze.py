@@ -89,6 +89,7 @@ def analyze_inputs(
     chosen = None if os.environ.get("RAY_ADDRESS") else early.submit(_choose, config, kept)
     fit = early.submit(preflight, config)
 
+    from rumiai_ray.cli.end_hook import EndHook  # noqa: PLC0415
     from rumiai_ray.cli.endings import noise_to_stderr, run_to_the_end, scratch_directory  # noqa: PLC0415
     from rumiai_ray.cli.progress import progress_to_stderr  # noqa: PLC0415 -- `--help` must not wait for rich and Ray
     from rumiai_ray.cli.summary import print_json, print_tables  # noqa: PLC0415
@@ -112,7 +113,9 @@ def analyze_inputs(
             if labels:
                 write_labels(writer.run, labels)
             engine = Interactive(prepared.config, prepared.stage(workdir), writer, reporter)
-            exit_code = run_to_the_end(engine, lambda: engine.run(entries, held=held), writer, summary=lambda: engine.figures)
+            exit_code = run_to_the_end(
+                engine, lambda: engine.run(entries, held=held), writer, summary=lambda: engine.figures, on_end=EndHook.of(config)
+            )
         if exit_code:
             engine.keep_logs()
         # Ending a Ray of our own takes a second: what was found can be shown meanwhile.

@@ -203,6 +203,7 @@ def _run(prepared: Prepared, begin: Callable[[], tuple[RunWriter, Remaining]]) -
     """Run what `begin` returns, which is called when Ray is there: a run that cannot start leaves nothing."""
     say("connecting to Ray" if os.environ.get("RAY_ADDRESS") else "starting Ray", err=True)
     from rumiai_ray.cli.batch_progress import BatchProgress  # noqa: PLC0415
+    from rumiai_ray.cli.end_hook import EndHook  # noqa: PLC0415
     from rumiai_ray.cli.endings import run_to_the_end, scratch_directory  # noqa: PLC0415
     from rumiai_ray.engine.batch import BatchRun  # noqa: PLC0415
     from rumiai_ray.engine.ray_session.session import connected  # noqa: PLC0415
@@ -237,6 +238,7 @@ def _run(prepared: Prepared, begin: Callable[[], tuple[RunWriter, Remaining]]) -
             ),
             resumable=True,
             drain_s=prepared.config.engine.drain_s,
+            on_end=EndHook.of(prepared.config),
         )
         if code:
             here.keep_logs()

@@ -94,9 +94,9 @@ class BatchProgress:
         seconds, entries = self._tasks["seconds"], self._tasks["entries"]
         analysed_s, total_s = progress.video_s_analysed, progress.video_s_total
         self._bars.update(
-            seconds, description=_doing(progress), completed=analysed_s, total=total_s, figures="  ".join(_of_seconds(progress))
+            seconds, description=doing(progress), completed=analysed_s, total=total_s, figures="  ".join(of_seconds(progress))
         )
-        self._bars.update(entries, completed=progress.done, total=progress.total, figures="  ".join(_of_entries(progress)))
+        self._bars.update(entries, completed=progress.done, total=progress.total, figures="  ".join(of_entries(progress)))
         for name, busy in progress.busy.items():
             self._bars.update(self._tasks[name], completed=busy or 0.0, figures="not loaded" if busy is None else f"{busy:.0%} busy")
 
@@ -135,7 +135,8 @@ def _number(value: float | None, digits: int) -> str:
     return _UNKNOWN if value is None else f"{value:.{digits}f}"
 
 
-def _doing(progress: figures.Progress) -> str:
+def doing(progress: figures.Progress) -> str:
+    """What the run does now, in words."""
     match progress.phase:
         case Phase.WAITING_FOR_CELLS:
             return "waiting for a first cell"
@@ -147,7 +148,8 @@ def _doing(progress: figures.Progress) -> str:
             return phase.value
 
 
-def _of_seconds(progress: figures.Progress) -> list[str]:
+def of_seconds(progress: figures.Progress) -> list[str]:
+    """Seconds of video, rate and time left, in words."""
     if not progress.video_s_known:
         return ["no video read yet"]
     told = [f"{progress.video_s_analysed:.0f} of {progress.video_s_known:.0f} s of video"]
@@ -158,7 +160,8 @@ def _of_seconds(progress: figures.Progress) -> list[str]:
     return told
 
 
-def _of_entries(progress: figures.Progress) -> list[str]:
+def of_entries(progress: figures.Progress) -> list[str]:
+    """Entries by how far they are, in words."""
     entries = progress.tally.entries
     told = [f"{progress.analysed} analysed, {entries['committed']} committed of {progress.total}"]
     return [*told, f"{entries['dead_letter']} dead letters", f"{progress.failed_models} failed models"]

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import threading
 import traceback
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TextIO
 
@@ -27,6 +28,7 @@ from rumiai_ray.shown import shown
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from rumiai_ray.cli.end_hook import EndHook, HookStatus
     from rumiai_ray.runs.reader import Run
     from rumiai_ray.runs.writer import RunWriter
 
@@ -49,8 +51,9 @@ def run_to_the_end(
     summary: Callable[[], dict[str, Any]] = dict,
     resumable: bool = False,
     drain_s: float | None = None,
+    on_end: EndHook | None = None,
 ) -> Exit:
-    """Run, and write the end record.
+    """Run, write the end record, and call what is to be called at the end.
 
     Args:
         engine: what a signal stops.
@@ -59,6 +62,7 @@ def run_to_the_end(
         summary: figures for the end record, asked for when the run is done.
         resumable: a run that is stopped gets no end record, so that it can be resumed; otherwise it is marked aborted.
         drain_s: time that a stopped engine takes to finish what is in hand; a process that takes much longer is ended.
+        on_end: what is called. A second signal ends the process without it.
     """
     imports_are_done()
     supervise.tell(run=writer.run.uri(), resumable=resumable)
@@ -69,9 +73,14 @@ def run_to_the_end(
         code = Exit.COMPLETE if status == "complete" else Exit.TROUBLED
         if resumable:
             tell(open_run(writer.run.uri()))
+        _call_hook(on_end, writer, status, code)
+        if resumable:
             _is_said(code)
     except Stopped as stopped:
         _end_stopped(stopped, writer, resumable=resumable)
+        _call_hook(on_end, writer, "stopped" if resumable else "aborted", Exit.ABORTED)
+        if resumable:
+            _is_said(Exit.ABORTED)
         return Exit.ABORTED
     except KeyboardInterrupt:  # a second signal
         if resumable:
@@ -85,6 +94,7 @@ def run_to_the_end(
             with contextlib.suppress(StorageError):
                 writer.drop()
                 writer.finish("aborted", {"error": said})
+        _call_hook(on_end, writer, "aborted", Exit.ABORTED)
         return Exit.ABORTED
     return code
 
@@ -99,14 +109,29 @@ def _end_stopped(stopped: Stopped, writer: RunWriter, *, resumable: bool) -> Non
         entries = "1 entry is" if stopped.entries == 1 else f"{stopped.entries:,} entries are"
         when = f"resume after {stopped.until:%Y-%m-%d %H:%M} UTC with: rumiai-ray runs resume {uri}"
         say(f"incomplete: {entries} left undone; {when} ({LEFT_ALONE})", err=True)
-        _is_said(Exit.ABORTED)
     elif resumable:
         say(f"stopped; go on with: rumiai-ray runs resume {uri}", err=True)
-        _is_said(Exit.ABORTED)
     else:
         writer.drop()
         writer.finish("aborted", {})
         say("aborted; what was committed before stays readable", err=True)
+
+
+def _call_hook(on_end: EndHook | None, writer: RunWriter, status: HookStatus, code: Exit) -> None:
+    """Call what the user wants to be called at the end of a run, with what the run's records say."""
+    if on_end is None:
+        return
+    from rumiai_ray.cli.end_hook import RunEnd, call  # noqa: PLC0415 -- most commands have none
+
+    try:
+        states = Counter(open_run(writer.run.uri()).entries().values())
+    except RumiaiError as error:  # the storage that has ended the run, say
+        say(f"the end hook is told of no entry: {error}", err=True)
+        states = Counter()
+    end = RunEnd(
+        writer.manifest.run_id, writer.run.uri(), status, int(code), committed=states["committed"], dead_letters=states["dead_lettered"]
+    )
+    call(on_end, end)
 
 
 def _is_said(code: Exit) -> None:

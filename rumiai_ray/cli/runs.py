@@ -138,6 +138,44 @@ def show(
         say(f"{len(written)} documents under {export_json}", err=True)
 
 
+@app.command("why")
+@with_settings("out")
+def why(
+    run: RunName,
+    entry: Annotated[
+        str, typer.Argument(metavar="ENTRY", help="Its id, its path or address, or its line in the manifest.", show_default=False)
+    ],
+    config: BaseConfig,
+    json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,  # noqa: FBT002 -- typer's way
+) -> None:
+    """Say what became of one entry and what happened on its way: attempts, nodes, times, errors, cost."""
+    from rumiai_ray.cli.why import find_entries, print_json, print_why, tell_of  # noqa: PLC0415
+    from rumiai_ray.engine.setup.resume import given_entries  # noqa: PLC0415
+    from rumiai_ray.runs.find import find_run  # noqa: PLC0415
+
+    found = find_run(run, config.out)
+    told = [tell_of(found, one) for one in find_entries(given_entries(found), entry, f"run {found.run_id}")]
+    if json:
+        print_json(found, told)
+        return
+    for one in told:
+        print_why(found, one)
+
+
+@app.command("top")
+@with_settings("out")
+def top(
+    run: RunName,
+    config: BaseConfig,
+    once: Annotated[bool, typer.Option("--once", help="Print one picture and end.")] = False,  # noqa: FBT002 -- typer's way
+) -> None:
+    """Show what every cell of a running batch does now, wherever its directory can be read. Exit code 1 where it does not run."""
+    from rumiai_ray.cli.top import top as show_top  # noqa: PLC0415
+    from rumiai_ray.runs.find import find_run  # noqa: PLC0415
+
+    raise typer.Exit(show_top(find_run(run, config.out), once=once))
+
+
 @app.command("verify")
 @with_settings("out")
 def verify(run: RunName, config: BaseConfig) -> None:

@@ -13,21 +13,24 @@ from rumiai_ray.engine.cell.placement import Placement
 from rumiai_ray.engine.cell.policy import cell_spec, dispatcher_of
 from rumiai_ray.engine.cell.pool import CellPool
 from rumiai_ray.engine.cell.supply import RESUME_HINT, OwnCells
-from rumiai_ray.engine.drive import Drive, DriveLimits, Observer, StalledError
+from rumiai_ray.engine.drive import Drive, DriveLimits, Observer, StalledError, Stopped
 from rumiai_ray.engine.ray_session.code_snapshot import check_code
 from rumiai_ray.engine.results.batch_metrics import BatchMetrics
 from rumiai_ray.engine.results.commit_groups import Groups
+from rumiai_ray.engine.results.history_records import log_readings
+from rumiai_ray.engine.results.picture import PictureWriter
 from rumiai_ray.engine.results.progress import ProgressMeter
 from rumiai_ray.engine.setup.autoscaler import autoscaler_news
 from rumiai_ray.engine.setup.machines import nodes_of_ray
 from rumiai_ray.engine.setup.run_setup import manners
 from rumiai_ray.engine.setup.timeouts import stall_timeout_s
 from rumiai_ray.engine.work.entry_registry import Claims
+from rumiai_ray.engine.work.node import node_here
 from rumiai_ray.engine.work.poll import Poll
 from rumiai_ray.engine.work.ray_data_source import RayDataSource, ReadPolicy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     import pyarrow as pa
 
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
     from rumiai_ray.engine.setup.cluster_plan import Plan
     from rumiai_ray.engine.work.counts import Tally
     from rumiai_ray.engine.work.entry_reader import Stage
+    from rumiai_ray.engine.work.entry_registry import ReadingNews, UnderWay
     from rumiai_ray.ingest.entries import Entry
     from rumiai_ray.runs.writer import RunWriter
 
@@ -66,8 +70,8 @@ class BatchRun:
         self._plan = plan
         engine = config.engine
         limits = DriveLimits(engine.rounds, stall_timeout_s(engine), engine.drain_s, plan.cells, RESUME_HINT)
-        self._watched = _Watched(watcher, stage.run_id, plan.actors)
-        self._drive = Drive(stage.run_id, writer.failures, self._watched, limits)
+        self._watched = _Watched(watcher, stage.run_id, plan.actors, writer)
+        self._drive = Drive(stage.run_id, writer.logs, self._watched, limits)
         self._claims: Any = None
         """Handle of the run's `Claims` actor."""
 
@@ -100,7 +104,7 @@ class BatchRun:
         self._claims = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Claims).remote(
             dict.fromkeys(analysed, ""), manners(self._config)
         )
-        self._watched.lengths = Poll(self._claims.take_lengths_s.remote)
+        self._watched.readers = Poll(self._claims.take_news.remote)
         engine = self._config.engine
         check_code(self._writer.manifest, self._here.code_sha256)
         spec = cell_spec(self._config, self._stage.models, self._plan.cell, self._here)
@@ -108,7 +112,7 @@ class BatchRun:
         supply = OwnCells(spec, engine.place_timeout_s, placement=placement)
         dispatch = partial(dispatcher_of, config=self._config)
         pool = CellPool(supply, dispatch, engine.attempts, lost_model=self._drive.log_answer)
-        with contextlib.closing(pool):
+        with contextlib.closing(pool), self._watched.session():
             return self._drive.run(self._source, pool, self._groups, entries, total, analysed)
 
     def stop(self) -> None:
@@ -125,12 +129,16 @@ class BatchRun:
 class _Watched(Observer):
     """Computes the run's progress, and tells it to the watcher and to Prometheus."""
 
-    def __init__(self, watcher: Watcher, run_id: str, actors: Mapping[str, int]) -> None:
-        self.lengths: Poll[dict[str, float]] | None = None
-        """Asks how long the videos are that have been read; the answers to their rows come later."""
+    def __init__(self, watcher: Watcher, run_id: str, actors: Mapping[str, int], writer: RunWriter) -> None:
+        self.readers: Poll[ReadingNews] | None = None
+        """Asks what is read where, and how long the videos are that have been read; the answers to their rows come later."""
         self._watcher = watcher
         self._meter = ProgressMeter(actors)
         self._metrics = BatchMetrics(run_id)
+        self._history = writer.logs.history
+        self._pictures = PictureWriter(writer.run, run_id, node_here())
+        self._reading: tuple[UnderWay, ...] = ()
+        """What is being read, as it was told last."""
         self._looked_s = float("-inf")
         self._told_done = 0
 
@@ -150,7 +158,25 @@ class _Watched(Observer):
         if not (due or state.last or state.done != self._told_done):
             return
         self._looked_s, self._told_done = time.monotonic(), state.done
-        self._meter.measured((self.lengths and self.lengths.news()) or {})
+        news = self.readers.news() if self.readers is not None else None
+        if news is not None:
+            self._meter.measured(news.lengths_s)
+            log_readings(self._history, news.begun)
+            self._reading = news.under_way
         progress = self._meter.look(state)
         self._watcher.tick(progress)
         self._metrics.tick(progress)
+        self._pictures.tick(progress, self._reading)
+
+    @contextlib.contextmanager
+    def session(self) -> Iterator[None]:
+        """Say in the last picture how the driver has ended."""
+        how = "its driver was ended by an error"
+        try:
+            yield
+            how = "its driver has done all it could"
+        except Stopped:
+            how = "its driver was told to stop"
+            raise
+        finally:
+            self._pictures.close(how)

@@ -31,7 +31,8 @@ import logging
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -43,13 +44,15 @@ from rumiai_ray.engine.cell.messages import Index
 from rumiai_ray.engine.results.drive_state import DriveState
 from rumiai_ray.engine.results.entry_tracker import Ledger, Settled
 from rumiai_ray.engine.results.failure_records import log_answer, log_dead_letter
+from rumiai_ray.engine.results.history_records import log_ended, log_lost, log_put_off
 from rumiai_ray.engine.work.arrow_ipc import pack
 from rumiai_ray.engine.work.entry_rows import dead_letter_row
 from rumiai_ray.engine.work.item import Header, decode
+from rumiai_ray.engine.work.node import node_here
 from rumiai_ray.errors import ModelError, RumiaiError, TransientError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     import pyarrow as pa
 
@@ -61,7 +64,7 @@ if TYPE_CHECKING:
     from rumiai_ray.engine.work.source import Source, SourceRow
     from rumiai_ray.ingest.entries import Entry
     from rumiai_ray.ingest.manners import Paused
-    from rumiai_ray.runs.failure_log import FailureLog
+    from rumiai_ray.runs.writer import RunLogs
 
     SourceOf = Callable[[Iterable[Entry], Callable[[Sequence[Entry]], object]], Source]
     """(entries, told of each entry before its rows come) to a source."""
@@ -184,14 +187,15 @@ class Drive:
 
     Args:
         run_id: the run's.
-        failures: where the texts of its failures go.
+        logs: where the texts of its failures go, and its entries' history.
         observer: is told of its progress.
         limits: how long and how often.
     """
 
-    def __init__(self, run_id: str, failures: FailureLog, observer: Observer, limits: DriveLimits) -> None:
+    def __init__(self, run_id: str, logs: RunLogs, observer: Observer, limits: DriveLimits) -> None:
         self._run_id = run_id
-        self._failures = failures
+        self._failures = logs.failures
+        self._history = logs.history
         self._observer = observer
         self._limits = limits
         self._stopped = threading.Event()
@@ -248,11 +252,12 @@ class Drive:
         self._ledger, self._left, self._total = Ledger(analysed), {}, total
         self._put_off = {}
         self._pool, self._sink = pool, sink
-        with self._failures.of_the_run():
+        with self._failures.of_the_run(), self._session():
             self._round(source_of, entries)
             for _ in range(self._limits.rounds - 1):
                 if self._left:
                     self._observer.again(tuple(self._left))
+                    log_lost(self._history, self._left, "rows of it were lost on their way")
                     self._round(source_of, list(self._left.values()))
             self._bury_what_is_left()
         if self._put_off:
@@ -260,6 +265,22 @@ class Drive:
             raise HostsRefuse(list({host.host: host for host in self._put_off.values()}.values()), len(self._put_off))
         self._observer.tick(DriveState(self._done, self._total, sink.tally, last=True))
         return "partial" if sink.tally.troubled else "complete"
+
+    @contextmanager
+    def _session(self) -> Iterator[None]:
+        """Note in the history when this driver begins and how it ends."""
+        self._history.begins(node_here())
+        how = "the driver has done all it could"
+        try:
+            yield
+        except Stopped:
+            how = "the driver was told to stop"
+            raise
+        except BaseException as error:
+            how = f"the driver was ended by {type(error).__name__}"
+            raise
+        finally:
+            self._history.ends(how)
 
     @property
     def _done(self) -> int:
@@ -360,9 +381,10 @@ class Drive:
     def _returned(self, done: Done) -> None:
         self._news()
         if done.index is not None:
-            self._observer.answered(done.index)
-            self.log_answer(done.index)
-            self._book(done.index, done.payload)
+            index = replace(done.index, sent=done.row.sent)
+            self._observer.answered(index)
+            self.log_answer(index)
+            self._book(index, done.payload)
             return
         error = done.error or ModelError("a row came back with neither answer nor error", "cell")
         try:
@@ -377,6 +399,7 @@ class Drive:
         if header is not None and header.put_off is not None:
             self._left.pop(header.entry.entry_id, None)
             self._put_off[header.entry.entry_id] = header.put_off
+            log_put_off(self._history, header.entry.entry_id, header.put_off)
         else:
             self._sink.add(self._ledger.add(index, payload))
 
@@ -391,11 +414,13 @@ class Drive:
         header = ended.settled.header
         if not ended.lost:
             log_dead_letter(self._failures, header, ended.error)
+            log_ended(self._history, ended)
             self._left.pop(header.entry.entry_id, None)
             self._observer.ended(header.entry, ended.tables)
         if header.plan is None or ended.settled.repeat:
             return
         if ended.lost:
+            log_lost(self._history, [header.entry.entry_id], "its rows were lost before they were written")
             self._ledger.lost(header.entry.entry_id, header.plan.video_key)
         else:
             self._sink.add(self._ledger.ended(header.plan.video_key, ended.error))
@@ -438,6 +463,7 @@ class Drive:
         state = self._state()
         self._observer.tick(state)
         self._failures.flush_if_due()
+        self._history.flush_if_due()
         if state.quiet_s > self._limits.stall_s:
             raise StalledError(f"nothing has come back for {self._limits.stall_s:g} s", f"run {self._run_id}", self._limits.hint)
 

@@ -15,11 +15,14 @@ from rumiai_ray.engine.drive import Drive, DriveLimits, Observer, Stopped
 from rumiai_ray.engine.ray_session.code_snapshot import check_code
 from rumiai_ray.engine.ray_session.session import connected
 from rumiai_ray.engine.results.commit_at_once import AtOnce
+from rumiai_ray.engine.results.history_records import log_readings
 from rumiai_ray.engine.results.progress import models_loaded
 from rumiai_ray.engine.setup.machines import cluster_of_now, plan_of_ray
 from rumiai_ray.engine.setup.timeouts import stall_timeout_s
 from rumiai_ray.engine.warm import client as warm
 from rumiai_ray.engine.warm.borrowed_cell import BorrowedCell
+from rumiai_ray.engine.work.entry_registry import ReadingBegun
+from rumiai_ray.engine.work.node import node_here
 from rumiai_ray.engine.work.thread_source import ThreadSource
 
 if TYPE_CHECKING:
@@ -78,7 +81,7 @@ class Interactive:
             engine.rounds, stall_timeout_s(engine), min(engine.drain_s, _DRAIN_S), cells=1, hint=_AGAIN, start_after_s=_QUIET_S
         )
         self._told = _Reported(reporter, self._sink, len(stage.models))
-        self._drive = Drive(stage.run_id, writer.failures, self._told, limits)
+        self._drive = Drive(stage.run_id, writer.logs, self._told, limits)
         self._pool: CellPool | None = None
         """Its cells' handles keep the model actors alive: Ray ends an actor nobody holds."""
         self._here: LocalRay | None = None
@@ -125,7 +128,12 @@ class Interactive:
             self._here.keep_logs()
 
     def _source(self, entries: Iterable[Entry], begun: Callable[[Sequence[Entry]], object]) -> ThreadSource:
-        return ThreadSource(self._stage, entries, begun)
+        def reading(of: Sequence[Entry]) -> None:
+            node = node_here()
+            log_readings(self._writer.logs.history, [ReadingBegun(entry.entry_id, node, 1) for entry in of])
+            begun(of)
+
+        return ThreadSource(self._stage, entries, reading)
 
     def _supply(self, held: ExitStack) -> CellSupply:
         """A warm cell where there is one, else a Ray with room for a cell of our own; `held` lets go of either."""

@@ -18,7 +18,7 @@ from rumiai_ray.ingest.decoding import decoder
 from rumiai_ray.ingest.limits import MAX_URL_CHARS
 from rumiai_ray.ingest.local import too_large
 from rumiai_ray.ingest.location import locate
-from rumiai_ray.ingest.network import Connection, SecureConnection
+from rumiai_ray.ingest.network import Connection, Network, SecureConnection
 from rumiai_ray.ingest.outcomes import BlockedError, NoVideoError, PrivateError, RateLimitedError, RemovedError
 from rumiai_ray.ingest.saving import saved_video, saving
 from rumiai_ray.ingest.sniffing import page_kind
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rumiai_ray.ingest.limits import FetchLimits
-    from rumiai_ray.ingest.network import Network
 
 _log = logging.getLogger(__name__)
 
@@ -55,7 +54,7 @@ def download(url: str, folder: Path, network: Network, limits: FetchLimits) -> F
     with _translated(url, network):
         target = url
         for _ in range(limits.max_redirects + 1):
-            response = _get(target, network)
+            response = _request(target, network)
             try:
                 if response.status in _REDIRECTS:
                     target = _redirected(target, response)
@@ -103,7 +102,25 @@ def status_error(status: int, subject: str, retry_after: str | None = None) -> I
     return InputError(what, subject, "open the URL in a browser to see what it serves")
 
 
-def _get(url: str, network: Network) -> http.client.HTTPResponse:
+def post_json(url: str, document: bytes, limits: FetchLimits) -> None:
+    """Post a JSON document, through the same checked connections as downloads; redirects are not followed.
+
+    Raises:
+        InputError: no valid address, an address that is not allowed, or an answer that is no success.
+        TransientError: the network, the server or the time.
+    """
+    with Network(limits) as network, _translated(url, network):
+        response = _request(url, network, "POST", document)
+        try:
+            success = http.HTTPStatus.OK <= response.status < http.HTTPStatus.MULTIPLE_CHOICES
+            error = None if success else status_error(response.status, url)
+            if error is not None:
+                raise error
+        finally:
+            response.close()
+
+
+def _request(url: str, network: Network, method: str = "GET", body: bytes | None = None) -> http.client.HTTPResponse:
     if len(url) > MAX_URL_CHARS:
         raise InputError(f"an address of {len(url)} characters", f"{url[:200]}…", f"servers take {MAX_URL_CHARS} at most")
     parts = urlsplit(url)
@@ -111,7 +128,7 @@ def _get(url: str, network: Network) -> http.client.HTTPResponse:
     # The port is always given: without one http.client takes the end of an IPv6 address for it.
     connection: Connection | SecureConnection
     query = f"?{quote(parts.query, safe=_SAFE)}" if parts.query else ""
-    target, headers = path + query, _HEADERS
+    target, headers = path + query, _HEADERS if body is None else {**_HEADERS, "Content-Type": "application/json"}
     if parts.scheme.lower() == "https":
         connection = SecureConnection(host, parts.port or http.client.HTTPS_PORT, network=network, context=tls_context())
     else:
@@ -120,7 +137,7 @@ def _get(url: str, network: Network) -> http.client.HTTPResponse:
         if network.upstream is not None:
             target = f"http://{f'[{host}]' if ':' in host else host}:{port}{target}"
             headers = {**headers, **({"Proxy-Authorization": login} if (login := network.upstream.authorization) else {})}
-    connection.request("GET", target, headers=headers)
+    connection.request(method, target, body, headers)
     return connection.getresponse()
 
 

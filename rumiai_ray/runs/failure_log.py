@@ -1,41 +1,28 @@
 """The log of a run's failures, with their tracebacks: JSON lines in `logs/` beside `commits/`, for people who look for a cause.
 
-The tables say how every entry and model ended; the log says why, as far as text can, also of attempts whose repetition went well. Only the
-driver writes. A session of the run (a resumed run has several) writes files of its own: one that grows, on a disk; whole ones, numbered,
-on an object store, which cannot append. The run does not rest on them: where the log cannot be written, the run goes on without.
+The tables say how every entry and model ended; the log says why, as far as text can, also of attempts whose repetition went well.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-import logging
-import re
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
+from rumiai_ray.runs.line_log import LineLog, now, read_lines
 from rumiai_ray.shown import shown
 from rumiai_ray.tracebacks import bounded, traceback_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterator, Mapping
+    from collections.abc import Hashable, Iterator
 
     from rumiai_ray.storage import Store
 
-DIRECTORY = "logs"
+KIND = "failures"
 MOST_BYTES = 16 * 2**20
 """Of one session's log. A traceback that comes again takes one short line, so this holds thousands of causes."""
-_FILE_BYTES = 2**20
-_FILE_AGE_S = 30.0
-"""When a whole file is written to an object store, at the latest. What a killed driver had not written yet is lost."""
 _LONGEST_MESSAGE = 2000
-_NAME = re.compile(r"failures-[0-9TZ]+-[0-9a-f]{8}(-\d{4})?\.jsonl")
-
-_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -53,6 +40,8 @@ class LoggedFailure:
     model: str | None
     attempt: int | None
     """Number of the attempt that failed, from 1; None where nothing was attempted."""
+    node: str | None
+    """Where it failed; None where nobody knows."""
     error: str
     """Class and message."""
     traceback: str | None
@@ -70,6 +59,7 @@ class About:
     model: str | None = None
     attempt: int | None = None
     """See `LoggedFailure`."""
+    node: str | None = None
 
 
 class FailureLog:
@@ -81,18 +71,10 @@ class FailureLog:
     """
 
     def __init__(self, run: Store, most_bytes: int = MOST_BYTES) -> None:
-        self._run = run
-        self._most_bytes = most_bytes
-        self._name = f"failures-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid4().hex[:8]}"
-        self._lines: list[bytes] = []
-        """On an object store: what the next file will hold."""
-        self._since_s = 0.0
-        self._files = 0
-        self._bytes = 0
+        self._lines = LineLog(run, KIND, "the run's log of failures", most_bytes)
         self._known: set[str] = set()
         """Tracebacks that are in the log."""
         self._once: set[Hashable] = set()
-        self._over = False
 
     def add(
         self,
@@ -113,7 +95,7 @@ class FailureLog:
             once: a key; of the failures that are given the same one only the first is logged.
         """
         about = about or About()
-        if self._over or (once is not None and once in self._once):
+        if self._lines.over or (once is not None and once in self._once):
             return
         try:
             if once is not None:
@@ -122,22 +104,23 @@ class FailureLog:
             text = shown(bounded(traceback), known) if traceback else ""
             digest = hashlib.sha256(text.encode(errors="replace")).hexdigest()[:16] if text else None
             record = {
-                "time": _now(),
+                "time": now(),
                 "where": where,
                 "entry": about.entry_id,
                 "input": shown(about.source, known) if about.source else None,
                 "video": about.video_key or None,
                 "model": about.model,
                 "attempt": about.attempt,
+                "node": about.node,
                 "error": shown(_shortened(error), known),
                 "traceback_id": digest,
                 "traceback": text if digest not in self._known else None,
             }
             if digest is not None:
                 self._known.add(digest)
-            self._append(record)
+            self._lines.add(record)
         except Exception as problem:  # noqa: BLE001 -- the log's boundary: nothing that goes wrong with it may end the run
-            self._give_up(problem)
+            self._lines.give_up(problem)
 
     @contextmanager
     def of_the_run(self) -> Iterator[None]:
@@ -152,46 +135,11 @@ class FailureLog:
 
     def flush_if_due(self) -> None:
         """On an object store, write what has waited for long enough."""
-        if self._lines and time.monotonic() - self._since_s > _FILE_AGE_S:
-            self.flush()
+        self._lines.flush_if_due()
 
     def flush(self) -> None:
         """On an object store, write what waits as a file of its own."""
-        if not self._lines or self._over:
-            return
-        lines, self._lines = self._lines, []
-        try:
-            self._run.replace(f"{DIRECTORY}/{self._name}-{self._files:04d}.jsonl", b"".join(lines))
-        except Exception as problem:  # noqa: BLE001 -- see `add`
-            self._give_up(problem)
-        self._files += 1
-
-    def _append(self, record: dict[str, Any]) -> None:
-        line = _line(record)
-        if self._bytes + len(line) > self._most_bytes:
-            line = _line({"time": _now(), "where": "log", "error": f"the log has {self._bytes} bytes, which is enough: no more is logged"})
-            self._write(line)
-            self.flush()
-            self._over = True
-            _LOG.warning("the run's log of failures is full (%d bytes); the tables go on saying what failed", self._bytes)
-            return
-        self._write(line)
-
-    def _write(self, line: bytes) -> None:
-        self._bytes += len(line)
-        if self._run.on_disk:
-            self._run.append_private(f"{DIRECTORY}/{self._name}.jsonl", line)
-            return
-        if not self._lines:
-            self._since_s = time.monotonic()
-        self._lines.append(line)
-        if sum(map(len, self._lines)) >= _FILE_BYTES:
-            self.flush()
-
-    def _give_up(self, problem: Exception) -> None:
-        self._over = True
-        self._lines.clear()
-        _LOG.warning("the run's log of failures cannot be written, the run goes on without: %s: %s", type(problem).__name__, problem)
+        self._lines.flush()
 
 
 def read_failures(run: Store) -> list[LoggedFailure]:
@@ -202,15 +150,10 @@ def read_failures(run: Store) -> list[LoggedFailure]:
     """
     texts: dict[str, str] = {}
     found: list[dict[str, Any]] = []
-    for name in run.names(DIRECTORY):
-        if not _NAME.fullmatch(name):
-            continue
-        for line in run.read(f"{DIRECTORY}/{name}").splitlines(keepends=True):
-            record = _record(line)
-            if record is not None:
-                found.append(record)
-                if record.get("traceback"):
-                    texts[str(record.get("traceback_id"))] = record["traceback"]
+    for _, record in read_lines(run, KIND):
+        found.append(record)
+        if record.get("traceback"):
+            texts[str(record.get("traceback_id"))] = record["traceback"]
     return [
         LoggedFailure(
             time=str(record.get("time", "")),
@@ -220,64 +163,12 @@ def read_failures(run: Store) -> list[LoggedFailure]:
             video_key=record.get("video"),
             model=record.get("model"),
             attempt=record.get("attempt"),
+            node=record.get("node"),
             error=str(record.get("error", "")),
             traceback=record.get("traceback") or texts.get(str(record.get("traceback_id"))),
         )
         for record in found
     ]
-
-
-def without_lines(run: Store, is_about: Callable[[Mapping[str, Any]], bool]) -> Iterator[tuple[str, bytes]]:
-    """The files of a run's logs that have lines about something, each with its path and with what it holds without these lines.
-
-    A traceback that only the line of a forgotten failure holds moves to the next line of the same failure; see `FailureLog`.
-
-    Args:
-        run: the run's directory.
-        is_about: whether a line goes.
-
-    Raises:
-        StorageError: a file cannot be read.
-    """
-    orphans: dict[str, str] = {}
-    for name in run.names(DIRECTORY):
-        if not _NAME.fullmatch(name):
-            continue
-        data, kept = run.read(f"{DIRECTORY}/{name}"), []
-        for line in data.splitlines(keepends=True):
-            record = _record(line)
-            if record is None:
-                continue  # torn: nobody reads it, and nobody can tell what it is about
-            digest, text = str(record.get("traceback_id")), record.get("traceback")
-            if is_about(record):
-                if text:
-                    orphans[digest] = text
-            elif not text and digest in orphans:
-                kept.append(_line(record | {"traceback": orphans.pop(digest)}))
-            else:
-                orphans.pop(digest, None)
-                kept.append(line)
-        if (left := b"".join(kept)) != data:
-            yield f"{DIRECTORY}/{name}", left
-
-
-def _record(line: bytes) -> dict[str, Any] | None:
-    if not line.endswith(b"\n"):
-        return None
-    try:
-        record = json.loads(line)
-    except ValueError as error:
-        _LOG.debug("a line of a run's log is no JSON: %s", error)
-        return None
-    return record if isinstance(record, dict) else None
-
-
-def _line(record: dict[str, Any]) -> bytes:
-    return json.dumps(record).encode() + b"\n"
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def _shortened(message: str) -> str:

@@ -25,9 +25,9 @@ from rumiai_ray.ingest.table import EntryFile
 from rumiai_ray.runs.commits import DIRECTORY as RECORDS
 from rumiai_ray.runs.commits import CommitLog, record_path, seal
 from rumiai_ray.runs.datafile import PART, TABLE_NAME, rewrite_data_file
-from rumiai_ray.runs.failure_log import DIRECTORY as LOGS
-from rumiai_ray.runs.failure_log import without_lines
 from rumiai_ray.runs.forgotten import Forgotten, Remembered, ReplacedFile, digest_of
+from rumiai_ray.runs.line_log import DIRECTORY as LOGS
+from rumiai_ray.runs.line_log import PICTURE, without_lines
 from rumiai_ray.runs.verify import ENTRY_TABLES
 from rumiai_ray.runs.writer import MANIFEST, PRIVATE, entries_path, private_path
 from rumiai_ray.shown import HIDDEN
@@ -195,6 +195,8 @@ class _Cleaning:
         yield from (name for name in top if _ENTRIES.fullmatch(name) and name != entries_path(manifest.entries_sha256))
         private = [f"{PRIVATE}/{name}" for name in self.store.names(PRIVATE) if _LOCATIONS.fullmatch(name)]
         yield from (path for path in private if path != private_path(manifest.locations))
+        if self.store.exists(PICTURE):  # the last one of a run that has ended
+            yield PICTURE
         for directory in ("", RECORDS, LOGS, PRIVATE):
             prefix = f"{directory}/" if directory else ""
             yield from (f"{prefix}{name}" for name in self.store.names(directory) if _PARTS.fullmatch(name))

@@ -20,7 +20,7 @@ from rumiai_ray.runs.ids import check_run_id
 from rumiai_ray.runs.times import RecordedTime
 from rumiai_ray.schema.registry import TABLES_BY_NAME
 from rumiai_ray.settings import result_settings
-from rumiai_ray.shown import shown, shown_values
+from rumiai_ray.shown import HIDDEN, shown, shown_values
 
 FORMAT_VERSION = 1
 
@@ -104,6 +104,18 @@ class SandboxRecord(_Record):
         return cls(landlock_abi=offered.landlock_abi, seccomp=offered.seccomp, missing=missing_layers())
 
 
+_HOOK = "--on-end"
+
+
+def _without_hook(command: Sequence[str]) -> list[str]:
+    """A command line without what is called at the run's end: an address that is posted to is often a secret as a whole."""
+    kept: list[str] = []
+    for before, argument in zip(("", *command), command, strict=False):
+        whole = argument.startswith(f"{_HOOK}=")
+        kept.append(HIDDEN if before == _HOOK else f"{_HOOK}={HIDDEN}" if whole else argument)
+    return kept
+
+
 class RunManifest(_Record):
     """Everything needed to say what a run was and whether another would say the same."""
 
@@ -171,7 +183,7 @@ class RunManifest(_Record):
         return cls(
             run_id=run_id,
             created_at=datetime.now(UTC),
-            command=tuple(shown(argument) for argument in command),
+            command=tuple(shown(argument) for argument in _without_hook(command)),
             config=shown_values(config.model_dump(mode="json")),
             result_settings=result_settings(config),
             source_sha256=source_sha256(),

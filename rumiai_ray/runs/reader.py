@@ -15,6 +15,7 @@ from rumiai_ray.errors import ConfigError, StorageError
 from rumiai_ray.runs.commits import Log, read_log
 from rumiai_ray.runs.datafile import read_data_file, version_of
 from rumiai_ray.runs.failure_log import read_failures
+from rumiai_ray.runs.history_log import read_history
 from rumiai_ray.runs.manifest import RunManifest
 from rumiai_ray.runs.older import absent, as_today, names_in_files, parts_inside, versions_as_read
 from rumiai_ray.runs.verify import problems
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from rumiai_ray.runs.commits import CommitRecord
     from rumiai_ray.runs.datafile import DataFile
     from rumiai_ray.runs.failure_log import LoggedFailure
+    from rumiai_ray.runs.history_log import HistoryLine
 
 _LOG = logging.getLogger(__name__)
 
@@ -201,6 +203,10 @@ class Run:
     def failures(self) -> list[LoggedFailure]:
         """What the run's own log says of failures, tracebacks included; nothing where it has none. See `failure_log`."""
         return read_failures(self.store)
+
+    def history(self) -> Iterator[tuple[str, HistoryLine]]:
+        """(session, line) of the run's own log of its entries' way; nothing where it has none. See `history_log`."""
+        return read_history(self.store)
 
     def verify(self) -> list[str]:
         """Everything that is wrong with the run, in words; nothing for a sound one. Reads every committed byte."""

@@ -7,6 +7,7 @@ import json
 import logging
 import re
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
@@ -17,6 +18,7 @@ from rumiai_ray.runs.commits import CommitLog, read_log
 from rumiai_ray.runs.datafile import PART, DataFile, check_rows, write_data_file
 from rumiai_ray.runs.failure_log import FailureLog
 from rumiai_ray.runs.fingerprint import differences
+from rumiai_ray.runs.history_log import HistoryLog
 from rumiai_ray.runs.hold import WriterHold
 from rumiai_ray.schema import SchemaError
 from rumiai_ray.schema.registry import TABLES_BY_NAME
@@ -88,6 +90,14 @@ def _taken(run: Store, run_id: str) -> ConfigError:
     return ConfigError("a run of this name exists already", run.uri(), hint)
 
 
+@dataclass(frozen=True)
+class RunLogs:
+    """What a session of a run writes for people who look for a cause; no table rests on it."""
+
+    failures: FailureLog
+    history: HistoryLog
+
+
 class RunWriter:
     """Writes one run. Made by `create` or `resume`.
 
@@ -98,8 +108,8 @@ class RunWriter:
         self.run = run
         """The run's directory."""
         self.manifest = manifest
-        self.failures = FailureLog(run)
-        """Where the texts of this session's failures go."""
+        self.logs = RunLogs(FailureLog(run), HistoryLog(run))
+        """Of this session."""
         self._log = log
         self._tables = tables
         self._buffers: dict[str, list[pa.Table]] = {}

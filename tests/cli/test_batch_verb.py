@@ -179,6 +179,7 @@ TRUSTING: dict[str, Any] = {
     "store_remote": "s3://elsewhere/frames",
     "cookies": "/home/you/.ssh/id_ed25519",
     "proxy": "http://elsewhere:3128",
+    "on_end": "touch /elsewhere",
     "weights_dir": "/home/you",
     "engine": {"drain_s": 1.0},
     "yolo": {"weights": "/home/you/runs/crafted/pickle.pt", "weights_sha256": "0" * 64},
@@ -209,7 +210,7 @@ def test_only_result_settings_are_taken_from_a_run(stage: Stage, capsys: pytest.
             assert value == ours, path
     assert config.model_settings("yolo").model_dump()["weights"] == ""
     said = capsys.readouterr().err
-    for name in ("limits.private_hosts", "store_remote", "cookies", "proxy", "weights_dir", "engine.drain_s", "yolo.weights"):
+    for name in ("limits.private_hosts", "store_remote", "cookies", "proxy", "on_end", "weights_dir", "engine.drain_s", "yolo.weights"):
         assert name in said
     assert "elsewhere" not in said, "a value of a stranger's is not printed"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rumiai_ray.engine.work.entry_registry import Claims
+from rumiai_ray.engine.work.entry_registry import Claims, ReadingBegun
 
 
 def test_the_first_entry_that_claims_a_video_owns_it_and_may_ask_again() -> None:
@@ -44,5 +44,20 @@ def test_the_lengths_that_were_told_are_taken_once_and_the_last_word_on_an_entry
     claims.has_length("a", 3.0)
     claims.has_length("a", 4.0)
     claims.has_length("copy of a", 0.0)
-    assert claims.take_lengths_s() == {"a": 4.0, "copy of a": 0.0}
-    assert claims.take_lengths_s() == {}
+    assert claims.take_news().lengths_s == {"a": 4.0, "copy of a": 0.0}
+    assert claims.take_news().lengths_s == {}
+
+
+def test_it_tells_once_who_began_to_read_what_for_the_how_manieth_time_and_always_what_is_being_read() -> None:
+    claims = Claims({})
+    claims.begin("a", None, "one")
+    claims.begin("b", "a", "one")
+    claims.begin("b", None, "two")  # the process on node one has died
+    news = claims.take_news()
+    assert news.begun == (ReadingBegun("a", "one", 1), ReadingBegun("b", "one", 1), ReadingBegun("b", "two", 2))
+    ((under_way),) = news.under_way
+    assert (under_way.entry_id, under_way.node) == ("b", "two")
+    assert under_way.for_s >= 0
+    assert claims.take_news().begun == ()
+    claims.end("b")
+    assert claims.take_news().under_way == ()

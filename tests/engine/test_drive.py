@@ -29,6 +29,8 @@ from rumiai_ray.ingest.entries import Entry
 from rumiai_ray.ingest.manners import Paused
 from rumiai_ray.models.base import AudioChunk
 from rumiai_ray.runs.failure_log import FailureLog, read_failures
+from rumiai_ray.runs.history_log import HistoryLog, read_history
+from rumiai_ray.runs.writer import RunLogs
 from rumiai_ray.storage import Store
 
 if TYPE_CHECKING:
@@ -285,7 +287,7 @@ class Place:
         for row in rows:
             self.rows.setdefault(row.entry_id, []).append(row)
         entries = [Entry(name, f"{name}.mp4") for name in self.rows]
-        self.drive = Drive("r", FailureLog(self.run), self.seen, self.limits)
+        self.drive = Drive("r", RunLogs(FailureLog(self.run), HistoryLog(self.run)), self.seen, self.limits)
         return self.drive.run(self.source, self.pool, self.sink, entries, len(entries), analysed)
 
     def stop_at(self, at_s: float) -> None:
@@ -562,3 +564,24 @@ def test_an_entry_left_undone_whose_block_went_to_a_cell_is_booked_alike(place: 
     with pytest.raises(HostsRefuse):
         place.go(work("a"))
     assert (place.sink.committed, place.sink.dead) == (["a"], {})
+
+
+def test_the_history_says_of_every_entry_how_it_ended_and_of_every_session_how(place: Place) -> None:
+    place.sink.losing["b"] = 1
+    place.go(work("a", 0, 2), work("a", 1, 2), work("b"), work("copy", key="video of a", asks=False, repeats=True))
+    lines = [line for _, line in read_history(place.run)]
+    assert [(line.event, line.entry) for line in lines if line.event.startswith("session")] == [
+        ("session_begins", None),
+        ("session_ends", None),
+    ]
+    assert {line.entry: line.outcome for line in lines if line.event == "ended"} == {"a": "committed", "b": "committed", "copy": "copy"}
+    assert {line.entry for line in lines if line.event == "lost"} >= {"b"}
+    assert lines[-1].detail == "the driver has done all it could"
+
+
+def test_the_history_of_a_run_that_is_stopped_says_so(place: Place) -> None:
+    place.pool.silent.add("a")
+    place.stop_at(1010.0)
+    with pytest.raises(Stopped):
+        place.go(work("a"))
+    assert [line.detail for _, line in read_history(place.run)][-1] == "the driver was told to stop"

@@ -310,10 +310,14 @@ def test_a_model_is_loading_and_then_loaded_and_a_call_under_way_counts_as_busy_
     until(lambda: lanes.activity().loaded == 1)
     idle = lanes.activity()
     assert (idle.ready_s > 0, idle.busy_s, idle.settled) == (True, 0.0, True)
-    lanes.submit(Call(("run", "video"), "predict_frames", ("hang",)))
+    lanes.submit(Call(("run", "video"), "predict_frames", ("hang",), "the entry"))
     until(lambda: actor.begun == ["hang"])
     during, later = lanes.activity(), lanes.activity()
     assert 0 < during.busy_s < later.busy_s < later.ready_s
+    assert (idle.calls, idle.queued, during.queued) == ((), 0, 1)
+    ((at_first,), (at_last,)) = during.calls, later.calls
+    assert at_first.entry_id == at_last.entry_id == "the entry"
+    assert 0 <= at_first.for_s < at_last.for_s
 
 
 def test_a_model_that_is_given_up_keeps_nobody_waiting_and_its_time_stands_still(note: Path, actor: FakeActor) -> None:

@@ -11,6 +11,7 @@ import fakes
 from batches import WELL, Kit, clips
 from rumiai_ray.engine.cell.messages import Failure, Index, Outcome
 from rumiai_ray.engine.results.failure_records import log_answer, log_dead_letter
+from rumiai_ray.engine.results.picture import read_picture
 from rumiai_ray.engine.work.item import Header, VideoPlan
 from rumiai_ray.errors import ModelError
 from rumiai_ray.ingest.entries import Entry
@@ -93,6 +94,28 @@ def test_a_batch_logs_what_raised_in_models_and_in_reading_and_a_resumed_run_goe
         assert "in _misbehave" in (failure.traceback or "")
         assert failure.input == str(kit.place / "clip2.mkv")
     assert {failure.traceback for failure in log if failure.model == "worse"} == {None}, "it was killed and raised nothing"
+    assert all(failure.node for failure in log if failure.where == "model"), "a front says where it is"
+    told = [line for _, line in open_run(writer.run.uri()).history()]
+    assert {line.entry for line in told if line.event == "reading"} == {"e1", "e2", "e3", "broken"}
+    assert all(line.node for line in told if line.event == "reading")
+    ends = {line.entry: line for line in told if line.event == "ended"}
+    assert {entry: line.outcome for entry, line in ends.items()} == dict.fromkeys(("e1", "e2", "e3"), "committed") | {
+        "broken": "dead_letter"
+    }
+    analysis = ends["e2"].analysis
+    assert analysis is not None
+    assert (sum(analysis.nodes.values()), analysis.models["bad"].attempts, analysis.models["bad"].failed_rows > 0) == (
+        analysis.rows,
+        2,
+        True,
+    )
+    assert analysis.began is not None
+    assert ends["e2"].reading is not None
+    picture = read_picture(writer.run)
+    assert picture is not None
+    assert (picture.ended, picture.total, picture.models) == ("its driver has done all it could", 4, len(kit.models))
+    assert kit.watcher is not None
+    assert any(said.node and said.models for progress in kit.watcher.seen for said in progress.activity)
     (unreadable,) = [failure for failure in log if failure.entry_id == "broken"]
     assert unreadable.where == "frames"
     assert "decode/parent.py" in (unreadable.traceback or "")
@@ -104,7 +127,7 @@ def test_a_batch_logs_what_raised_in_models_and_in_reading_and_a_resumed_run_goe
     writer.finish("partial", {})
     run = open_run(writer.run.uri())
     assert [failure.entry_id for failure in run.failures()] == [*(failure.entry_id for failure in log), "later"]
-    assert len(run.store.names("logs")) == 2
+    assert sorted(name.partition("-")[0] for name in run.store.names("logs")) == ["failures", "failures", "history", "history", "now.json"]
     assert run.verify() == []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -157,3 +158,19 @@ def test_nothing_is_ever_given_out_twice(models: list[tuple[bool, float, float, 
         assert one.free_cpus >= 1 - 1e-9
         readers = wishes.extract_tasks or 1 if len(machines) == 1 else 1
         assert one.cells * cell.cpus + one.free_cpus == pytest.approx(max(machine.cpus, readers + 1), abs=1e-6)
+
+
+@given(st.integers(1, 12), st.lists(st.floats(0.01, 1.0), min_size=1, max_size=6))
+def test_shares_that_add_up_to_one_have_room_beside_each_other(nodes: int, parts: list[float]) -> None:
+    whole = plan_cluster(FIVE, [H200] * nodes)
+    shares = [part / math.fsum(parts) for part in parts]
+    plans = [plan_cluster(FIVE, [H200] * nodes, Wishes(max_share=share)) for share in shares]
+    assert all(plan.cells >= 1 and plan.extract_tasks >= 1 and plan.cell == whole.cell for plan in plans)
+    assert sum(plan.cells for plan in plans if plan.cells > 1) <= whole.cells
+    assert sum(plan.extract_tasks for plan in plans if plan.extract_tasks > 1) <= whole.extract_tasks
+    assert plan_cluster(FIVE, [H200] * nodes, Wishes(max_share=1.0)) == whole
+
+
+def test_what_is_settled_in_numbers_is_not_divided_by_a_share() -> None:
+    plan = plan_cluster(FIVE, [H200] * 4, Wishes(cells=3, extract_tasks=7, max_share=0.25))
+    assert (plan.cells, plan.extract_tasks) == (3, 7)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rumiai_ray.errors import ModelError, StorageError
-from rumiai_ray.runs import failure_log
+from rumiai_ray.runs import line_log
 from rumiai_ray.runs.failure_log import About, FailureLog, read_failures
 from rumiai_ray.runs.reader import open_run
 from rumiai_ray.runs.writer import RunWriter
@@ -55,9 +55,9 @@ def test_only_the_owner_may_read_it_whatever_the_umask(tmp_path: Path) -> None:
 def test_a_run_without_failures_has_no_logs_and_one_with_logs_is_sound_and_can_be_resumed(tmp_path: Path) -> None:
     writer = RunWriter.create(tmp_path, manifest())
     assert not (tmp_path / manifest().run_id / "logs").exists()
-    writer.failures.add("run", "ModelError: first", "first")
+    writer.logs.failures.add("run", "ModelError: first", "first")
     again = RunWriter.resume(open_run(writer.run.uri()), manifest())
-    again.failures.add("run", "ModelError: second", "second")
+    again.logs.failures.add("run", "ModelError: second", "second")
     again.finish("partial", {})
     run = open_run(writer.run.uri())
     assert run.verify() == []
@@ -132,8 +132,8 @@ def test_an_object_store_gets_whole_files_when_they_are_large_or_old_or_the_sess
     bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [1000.0]
-    monkeypatch.setattr(failure_log, "time", SimpleNamespace(monotonic=lambda: now[0]))
-    monkeypatch.setattr(failure_log, "_FILE_BYTES", 5000)
+    monkeypatch.setattr(line_log, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(line_log, "_FILE_BYTES", 5000)
     store = Store.at(f"{bucket}/runs/one")
     log = FailureLog(store)
     log.add("model", "ModelError: 0", "traceback")
@@ -164,4 +164,4 @@ def test_a_line_is_json_that_other_tools_read(tmp_path: Path) -> None:
     store = Store.at(tmp_path / "run")
     FailureLog(store).add("model", "ModelError: no", "traceback", ABOUT)
     record: dict[str, Any] = json.loads(store.read(files(store)[0]))
-    assert record.keys() == {"time", "where", "entry", "input", "video", "model", "attempt", "error", "traceback_id", "traceback"}
+    assert record.keys() == {"time", "where", "entry", "input", "video", "model", "attempt", "node", "error", "traceback_id", "traceback"}

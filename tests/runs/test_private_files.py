@@ -34,7 +34,7 @@ def made(out: Path, *, shared: bool) -> dict[str, int]:
     writer = RunWriter.create(out, named, entries=file.data, locations=file.secret, shared=shared)
     writer.add(rows_of("one"))
     writer.commit(["one"])
-    writer.failures.add("run", "ModelError: no", "")
+    writer.logs.failures.add("run", "ModelError: no", "")
     writer.finish("complete", {})
     return {str(path.relative_to(out)): stat.S_IMODE(path.lstat().st_mode) for path in out.rglob("*")}
 

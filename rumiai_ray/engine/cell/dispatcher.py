@@ -38,6 +38,8 @@ class WorkRow:
     """Reference to a block of `WORK_SCHEMA`."""
     row: int = 0
     attempts: int = 0
+    sent: int = 0
+    """Times it was sent to a front."""
     suspect: bool = False
     """It was in flight with others when the front died: it travels alone until it is known what killed it."""
 
@@ -143,6 +145,7 @@ class Dispatcher:
             if not self._sent:
                 self._news()
             row = self._waiting.popleft()
+            row.sent += 1
             index, payload = self._front.analyze.options(num_returns=2).remote(row.block, row.row)
             self._sent[index] = (row, payload)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import os
 import threading
+import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,8 @@ import ray
 from rumiai_ray.engine.cell.lane_group import Lanes
 from rumiai_ray.engine.cell.messages import Activity, Answer, Failure, Index, Outcome, Payload
 from rumiai_ray.engine.cell.model_lane import Call
-from rumiai_ray.engine.work.item import Work, decode
+from rumiai_ray.engine.work.item import Stretch, Work, decode
+from rumiai_ray.engine.work.node import node_here
 from rumiai_ray.errors import MediaError
 from rumiai_ray.frames.types import AUDIO_RATE_HZ
 from rumiai_ray.logs import configure_worker
@@ -69,7 +71,7 @@ class Front:
 
     def activity(self) -> Activity:
         """What the models are at now; waits for none of them."""
-        return Activity(self._start, {name: lanes.activity() for name, lanes in self._lanes.items()})
+        return Activity(self._start, {name: lanes.activity() for name, lanes in self._lanes.items()}, node_here())
 
     def node(self) -> str:
         """Address of the node this front, and so the cell, is on."""
@@ -81,6 +83,7 @@ class Front:
         Raises:
             MediaError: a stored frame does not decode (the store's checksums make that a fault of this node).
         """
+        began, began_s = time.time(), time.monotonic()
         work = decode(block, row)
         calls = self._calls(work)
         replies = {name: self._lanes[name].submit(call) for name, call in calls.items()}
@@ -92,7 +95,8 @@ class Front:
             if isinstance(answer, Answer):
                 payload[name] = dict(answer.tables)
         size_bytes = sum(len(table) for tables in payload.values() for table in tables.values())
-        return Index(work.entry_id, work.video_key, work.batch_index, work.batch_count, outcomes, size_bytes, work.header), payload
+        done = Stretch(node_here(), began, time.monotonic() - began_s)
+        return Index(work.entry_id, work.video_key, work.batch_index, work.batch_count, outcomes, size_bytes, work.header, done), payload
 
     def _calls(self, work: Work) -> dict[str, Call]:
         match work.kind:
@@ -119,7 +123,7 @@ class Front:
         size_px = (work.source_width_px, work.source_height_px)
         video = (work.run_id, work.video_key)
         return {
-            name: Call(video, "predict_frames", (images, tuple(place[at] for at in positions), index, time_s, size_px))
+            name: Call(video, "predict_frames", (images, tuple(place[at] for at in positions), index, time_s, size_px), work.entry_id)
             for name, positions in work.wanted.items()
             if positions
         }
@@ -141,7 +145,7 @@ class Front:
 def _whole_calls(work: Work, method: str, batch: AudioChunk | Thumbnails | None) -> dict[str, Call]:
     """One call for each model, on all there is in the row."""
     stretch = ray.put(batch)
-    return {name: Call((work.run_id, work.video_key), method, (stretch,)) for name in work.wanted}
+    return {name: Call((work.run_id, work.video_key), method, (stretch,), work.entry_id) for name in work.wanted}
 
 
 def rgb(jpeg: bytes, work: Work) -> NDArray[np.uint8]:

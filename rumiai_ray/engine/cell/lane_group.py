@@ -45,6 +45,8 @@ class Lanes:
             lost=sum(lane.lost for lane in self._lanes),
             ready_s=sum(ready_s for ready_s, _ in times),
             busy_s=sum(busy_s for _, busy_s in times),
+            queued=sum(lane.open for lane in self._lanes),
+            calls=tuple(call for lane in self._lanes if (call := lane.under_way()) is not None),
         )
 
     def submit(self, call: Call) -> Future[tuple[Answer | Failure, int]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from rumiai_ray.engine.work.item import Header
+    from rumiai_ray.engine.work.item import Header, Stretch
 
 
 @dataclass(frozen=True)
@@ -80,10 +80,22 @@ class Index:
     """Size of the large half in memory."""
     header: Header | None = None
     """The row's header, handed on."""
+    done: Stretch | None = None
+    """Where and when a front worked on it; None for a row that asks no model."""
+    sent: int = 1
+    """Times it was sent to a front, noted by the driver."""
 
 
 Payload = dict[str, dict[str, bytes]]
 """The large half of a front's reply: packed rows by model, then by table. Models that failed are absent."""
+
+
+@dataclass(frozen=True)
+class CallUnderWay:
+    """A call that a model actor is executing."""
+
+    entry_id: str
+    for_s: float
 
 
 @dataclass(frozen=True)
@@ -99,6 +111,10 @@ class ModelActivity:
     """Time since each actor's model was loaded first."""
     busy_s: float
     """Of `ready_s`, the time inside calls; a call under way counts as far as it has got."""
+    queued: int = 0
+    """Calls taken and not yet answered, about."""
+    calls: tuple[CallUnderWay, ...] = ()
+    """Calls that are being executed, at most one an actor."""
 
     @property
     def settled(self) -> bool:
@@ -113,3 +129,5 @@ class Activity:
     front: str
     """Of this start of the front: the times of another one begin at 0."""
     models: Mapping[str, ModelActivity]
+    node: str = ""
+    """Where it is."""

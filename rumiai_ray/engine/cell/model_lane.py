@@ -23,7 +23,7 @@ import ray
 from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskError, WorkerCrashedError
 
 from rumiai_ray.engine.cell import call_journal as note
-from rumiai_ray.engine.cell.messages import Answer, Failure
+from rumiai_ray.engine.cell.messages import Answer, CallUnderWay, Failure
 from rumiai_ray.engine.cell.startup import Starter, failure_of, shortened
 from rumiai_ray.tracebacks import traceback_of
 
@@ -50,6 +50,8 @@ class Call:
     method: str
     """`predict_frames` or `predict_audio`."""
     arguments: tuple[Any, ...]
+    entry_id: str = ""
+    """The entry that the video is analysed for, for those who look on."""
     attempts: int = 0
     charged: list[Failure] = field(default_factory=list)
     """Why each attempt that was charged failed."""
@@ -132,6 +134,12 @@ class Lane:
             self._lost_s = now_s = self._lost_s or now_s
         since_s, before_s = self._first_loaded
         return now_s - since_s, seen.busy_s(now_s) - before_s if seen else 0.0
+
+    def under_way(self) -> CallUnderWay | None:
+        """What the actor is executing for this lane; None while it is nothing."""
+        seen = note.read(self._note_path)
+        sent = self._sent.get(seen.call) if seen is not None and seen.executing else None
+        return CallUnderWay(sent[1].entry_id, time.monotonic() - seen.since_s) if seen is not None and sent is not None else None
 
     def submit(self, call: Call) -> Future[tuple[Answer | Failure, int]]:
         """Queue `call`; the future always gets a result, never an exception."""

@@ -24,7 +24,7 @@ def log_answer(log: FailureLog, index: Index, source: str | None) -> None:
         source: the entry's input, where it is known.
     """
     for model, outcome in index.outcomes.items():
-        about = About(index.entry_id, source, index.video_key, model)
+        about = About(index.entry_id, source, index.video_key, model, node=index.done.node if index.done else None)
         for attempt, failure in enumerate(outcome.charged, 1):
             log.add("model", f"{failure.error_class}: {failure.message}", failure.traceback, replace(about, attempt=attempt))
         lost = outcome.failure
@@ -40,12 +40,12 @@ def log_dead_letter(log: FailureLog, header: Header, error: BaseException | None
         header: the entry's.
         error: why it could not be assembled; None for one that could not be read, whose header says why.
     """
-    entry = header.entry
+    entry, node = header.entry, header.reading.node if header.reading else None
     if header.plan is not None and error is not None:
         attempts = error.attempts if isinstance(error, RumiaiError) else 1
         about = About(entry.entry_id, entry.input, header.plan.video_key, attempt=attempts)
         log.add("assemble", f"{type(error).__name__}: {error}", traceback_of(error), about)
     elif header.plan is None:
         (row,) = header.row.to_pylist()
-        about = About(entry.entry_id, entry.input, row["video_key"], attempt=row["attempts"])
+        about = About(entry.entry_id, entry.input, row["video_key"], attempt=row["attempts"], node=node)
         log.add(row["stage"], f"{row['error_class']}: {row['error_message']}", header.traceback, about)

@@ -77,6 +77,8 @@ class Progress:
     """Since there was any news."""
     tally: Tally
     """Counts of all that is committed."""
+    activity: tuple[Activity, ...] = ()
+    """What the cells have said last of their models."""
 
     @property
     def analysed(self) -> int:
@@ -159,6 +161,7 @@ class ProgressMeter:
             busy=self._busy.shares(),
             quiet_s=state.quiet_s,
             tally=state.tally,
+            activity=tuple(state.activity),
         )
 
     @property

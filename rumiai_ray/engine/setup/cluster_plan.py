@@ -51,6 +51,20 @@ def plan_cluster(models: Sequence[ModelPlan], machines: Sequence[Machine], wishe
     Raises:
         ConfigError: no machine can; the message has the sum.
     """
+    whole = _whole_cluster(models, machines, wishes)
+    return replace(
+        whole,
+        cells=whole.cells if wishes.cells else _share_of(whole.cells, wishes.max_share),
+        extract_tasks=wishes.extract_tasks or _share_of(whole.extract_tasks, wishes.max_share),
+    )
+
+
+def _share_of(count: int, share: float) -> int:
+    """As many of `count` as a share of them is, one at least: shares that add up to 1 then have room beside each other."""
+    return max(1, int(count * share + 1e-9))
+
+
+def _whole_cluster(models: Sequence[ModelPlan], machines: Sequence[Machine], wishes: Wishes) -> Plan:
     if len(machines) == 1 and (machines[0].gpus or not any(on_gpu(model) for model in models)) and not _wait(models, machines[0], wishes):
         only = plan_machine(models, machines[0], wishes)
         return Plan(only.cell, only.cells, wishes.extract_tasks or max(1, int(only.free_cpus)), (only,))

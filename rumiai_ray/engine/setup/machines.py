@@ -74,7 +74,9 @@ def wishes_of(config: BaseConfig) -> Wishes:
     """What the user has settled."""
     engine = config.engine
     growing = bool(os.environ.get("RAY_ADDRESS"))  # a cluster, whose autoscaler may add nodes
-    return Wishes(engine.cells, engine.cells_per_gpu, engine.cell_cpus, engine.extract_tasks, engine.gpu_memory_gb, growing)
+    return Wishes(
+        engine.cells, engine.cells_per_gpu, engine.cell_cpus, engine.extract_tasks, engine.gpu_memory_gb, growing, engine.max_share
+    )
 
 
 def machines_of_ray(gpu_memory_gb: float | None = None) -> list[Machine]:

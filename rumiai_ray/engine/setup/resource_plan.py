@@ -115,6 +115,8 @@ class Wishes:
     growing: bool = False
     """Whether the machines are nodes of a cluster, to which others may be added: cells that do not fit then wait for them, and are
     refused otherwise."""
+    max_share: float = 1.0
+    """Of the cells and readers that there is room for, in (0, 1]; what is settled in numbers is not divided."""
 
 
 def plan_machine(models: Sequence[ModelPlan], machine: Machine, wishes: Wishes = Wishes()) -> MachinePlan:

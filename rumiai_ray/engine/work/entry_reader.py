@@ -5,6 +5,7 @@ Its rows come in input order, the first with the entry's header; an entry that c
 
 from __future__ import annotations
 
+import time
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -12,7 +13,8 @@ from typing import TYPE_CHECKING
 from rumiai_ray.engine.work.arrow_ipc import pack
 from rumiai_ray.engine.work.entry_rows import dead_letter_row, known_of, video_row
 from rumiai_ray.engine.work.host_turn import HostTurn
-from rumiai_ray.engine.work.item import Header, Work
+from rumiai_ray.engine.work.item import Header, Stretch, Work
+from rumiai_ray.engine.work.node import node_here
 from rumiai_ray.engine.work.planner import plan_video
 from rumiai_ray.errors import MediaError, StorageError
 from rumiai_ray.ingest.fetch import fetch
@@ -61,6 +63,11 @@ class Stage:
             StorageError: the frame store cannot be written: the run's trouble, not this entry's.
         """
         video_key, at = "", "ingest"
+        began, began_s = time.time(), time.monotonic()
+
+        def reading() -> Stretch:
+            return Stretch(node_here(), began, time.monotonic() - began_s)
+
         with ExitStack() as held:
             try:
                 video = held.enter_context(fetch(entry, self.limits, self.workdir, refused=turn.refused))
@@ -80,9 +87,10 @@ class Stage:
                     yield self.put_off(entry, paused)
                     return
                 row = dead_letter_row(self.run_id, entry, video_key or None, at, error)
-                yield Work(entry.entry_id, video_key, 0, 1, {}, Header(entry, pack(row), None, traceback=_text_of(error, entry)))
+                dead = Header(entry, pack(row), None, traceback=_text_of(error, entry), reading=reading())
+                yield Work(entry.entry_id, video_key, 0, 1, {}, dead)
                 return
-            header = Header(entry, packed, plan, repeats=not claim(video_key, entry.entry_id))
+            header = Header(entry, packed, plan, repeats=not claim(video_key, entry.entry_id), reading=reading())
             if header.repeats or not plan.batch_count:
                 yield Work(entry.entry_id, video_key, 0, 1, {}, header)
                 return
@@ -96,7 +104,8 @@ class Stage:
             except Exception as error:  # noqa: BLE001 -- the same boundary, in mid-stream: the rows before are of no use then
                 if sent < plan.batch_count:
                     row = dead_letter_row(self.run_id, entry, video_key, "frames", error)
-                    yield Work(entry.entry_id, video_key, 0, 1, {}, Header(entry, pack(row), None, traceback=_text_of(error, entry)))
+                    dead = Header(entry, pack(row), None, traceback=_text_of(error, entry), reading=reading())
+                    yield Work(entry.entry_id, video_key, 0, 1, {}, dead)
 
     def put_off(self, entry: Entry, paused: Paused) -> Work:
         """The one row of an entry that is left undone, because its host is left alone."""

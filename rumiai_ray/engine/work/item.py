@@ -93,6 +93,16 @@ class VideoPlan:
 
 
 @dataclass(frozen=True)
+class Stretch:
+    """Where and when something was done, for the run's log."""
+
+    node: str
+    began: float
+    """Seconds since 1970, by the node's clock."""
+    took_s: float
+
+
+@dataclass(frozen=True)
 class Header:
     """What is known of an entry as a whole once its frames are in the store, or once it is clear that they never will be."""
 
@@ -107,6 +117,8 @@ class Header:
     """Of a dead letter, text for the run's log, bounded."""
     put_off: Paused | None = None
     """The entry is left undone, since its host is left alone: it has neither row nor plan, and a resumed run takes it up."""
+    reading: Stretch | None = None
+    """Where and when it was read; None where reading it never ended."""
 
     @property
     def length_s(self) -> float:

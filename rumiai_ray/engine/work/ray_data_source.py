@@ -25,6 +25,8 @@ from ray.exceptions import RayError
 from rumiai_ray.engine.work.host_turn import HostTurn
 from rumiai_ray.engine.work.item import decode, encode
 from rumiai_ray.engine.work.metrics import store_seen
+from rumiai_ray.engine.work.node import node_here
+from rumiai_ray.engine.work.reading_order import blocks_of
 from rumiai_ray.engine.work.source import SourceRow
 from rumiai_ray.engine.work.watchdog import ended_after
 from rumiai_ray.errors import RumiaiError
@@ -48,7 +50,7 @@ _LOG = logging.getLogger(__name__)
 _BLOCK_BYTES = 8 * 2**20
 _STORE_BYTES_PER_CELL = 64 * 10**6
 _ENTRIES_PER_BLOCK = 16
-"""Fewer where there are few entries, so that every extraction task gets some."""
+"""Most entries in a block; see `reading_order`."""
 _WAVE = 4096
 _SMALL_BYTES = 64 * 2**10
 """Blocks up to this size are looked into by the driver. A header alone has about 10 KB, a batch of frames rarely less than 64 KB."""
@@ -96,7 +98,7 @@ class RayDataSource:
     grow with the manifest. The rows of one wave keep the cells busy while the next execution starts (1 to 2 s).
 
     Args:
-        entries: what to read, in order; taken a wave at a time, by the thread.
+        entries: what to read; taken a wave at a time, by the thread, and put in order within the wave.
         stage: what turns an entry into rows.
         claims: handle of the run's `Claims` actor.
         policy: how.
@@ -195,8 +197,7 @@ def _cause(error: BaseException) -> BaseException:
 
 
 def _dataset(entries: Sequence[Entry], stage: Stage, claims: Any, policy: ReadPolicy) -> ray.data.Dataset:
-    size = max(1, min(_ENTRIES_PER_BLOCK, len(entries) // (4 * policy.tasks)))
-    blocks: list[pa.Table | bytes] = [entry_table(part) for part in batched(entries, size)]
+    blocks: list[pa.Table | bytes] = [entry_table(part) for part in blocks_of(entries, policy.tasks, _ENTRIES_PER_BLOCK)]
     logging.getLogger("ray.data").setLevel(logging.ERROR)  # it warns that the bars are off, on every run
     context = DataContext.get_current()
     context.target_max_block_size = _BLOCK_BYTES
@@ -238,9 +239,9 @@ def _rows(batch: pa.Table, stage: Stage, claims: Any, policy: ReadPolicy) -> Ite
     """The extraction task: rows of one input block, one to a table. Runs in a Ray worker."""
     configure_worker()
     stage.workdir.mkdir(parents=True, exist_ok=True)
-    before = None
+    before, node = None, node_here()
     for entry in entries_of(batch):
-        deaths = ray.get(claims.begin.remote(entry.entry_id, before))
+        deaths = ray.get(claims.begin.remote(entry.entry_id, before, node))
         if deaths >= policy.attempts:
             before = None  # never ended: whoever comes to it again, in a repeated task or a further round, gives it up at once
             ray.get(claims.release.remote(entry.entry_id))

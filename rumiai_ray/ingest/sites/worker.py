@@ -1,8 +1,8 @@
 """The process that runs yt-dlp: `python -m rumiai_ray.ingest.sites.worker fetch|list|hosts`, started by `process.py`.
 
 `hosts` prints the table of `_site_hosts` for the installed yt-dlp. `fetch` reads a `SiteJob` from standard input, confines itself and
-answers in one line of JSON: `video` or `photos` with what the site says, `unknown` where no pattern matches, or `error`. `list` answers in a
-line for each `item` of a list, as it comes, and then `end`; or, as `fetch` does, `unknown` or `error`.
+answers in one line of JSON: `video` or `photos` with what the site says, `unknown` where no pattern matches, or `error`. `list` answers in
+a line for each `item` of a list, as it comes, and then `end`; or, as `fetch` does, `unknown` or `error`.
 """
 
 from __future__ import annotations
