@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 _SAME = 1.0
 """Difference in hue, saturation and brightness below which a picture is the one before: repeats that were encoded again differ by less."""
 _NOTHING = 1e-5
+_HELD_S = 0.3
+"""A picture that stays for so long is held at any frame rate, whatever the shortest shot. Chosen: the shortest shot that is asked for."""
+_HELD_STEPS = 1.5
+"""A picture that stays for fewer times the usual distance of pictures is one of a movement, not a held one."""
 _SLACK_S = 2e-3
 """Containers round timestamps to milliseconds, and the difference of two of them is off by up to two."""
 
@@ -34,7 +38,12 @@ class CutRule:
     neighbours: int
     """Changes on either side that it is compared with."""
     min_shot_s: float
-    """Shortest shot. Where the picture stays for so long, what lies beyond is no neighbour."""
+    """Shortest shot. Where the picture stays for so long, and is no picture of a movement (`held_s`), what lies beyond is no neighbour."""
+
+    def held_s(self, changes: Changes) -> float:
+        """How long a picture stays that is held. Frames as far apart as the shortest shot, or further, would all be held otherwise."""
+        step_s = float(np.median(np.diff(changes.time_s))) if len(changes.time_s) > 1 else 0.0
+        return max(self.min_shot_s, min(_HELD_S, _HELD_STEPS * step_s))
 
 
 @dataclass(frozen=True)
@@ -74,33 +83,34 @@ def cuts(changes: Changes, rule: CutRule, difference_between: Callable[[int, int
 
 
 def _candidates(changes: Changes, rule: CutRule) -> Iterator[int]:
-    moved = np.flatnonzero(changes.difference >= _SAME)
+    moved, held_s = np.flatnonzero(changes.difference >= _SAME), rule.held_s(changes)
     for number in np.flatnonzero(changes.difference[moved] >= rule.min_difference):
-        around = [*_beside(changes, moved, int(number), -1, rule), *_beside(changes, moved, int(number), 1, rule)]
+        around = [beside for step in (-1, 1) for beside in _beside(changes, moved, int(number), step, rule.neighbours, held_s)]
         usual = sum(around) / len(around) if around else 0.0
         if usual < _NOTHING or changes.difference[moved[number]] >= rule.times_neighbours * usual:
             yield int(moved[number])
 
 
-def _beside(changes: Changes, moved: NDArray[np.intp], number: int, step: int, rule: CutRule) -> list[float]:
-    """The differences on one side of a change, at most `rule.neighbours`; 0 for all that lie beyond a picture that stays.
+def _beside(changes: Changes, moved: NDArray[np.intp], number: int, step: int, most: int, held_s: float) -> list[float]:
+    """The differences on one side of a change, at most `most`; 0 for all that lie beyond a picture that stays.
 
     Args:
         changes: of one stretch.
         moved: positions of the changes.
         number: which of them.
         step: -1 for the side before, 1 for the side after.
-        rule: what a cut is.
+        most: so many.
+        held_s: how long a picture stays that is held.
     """
     beside: list[float] = []
     from_s = changes.time_s[moved[number]]
-    while len(beside) < rule.neighbours:
+    while len(beside) < most:
         number += step
         is_there = 0 <= number < len(moved)
         outer_s = changes.end_s if step > 0 else changes.time_s[0]
         to_s = changes.time_s[moved[number]] if is_there else outer_s
-        if abs(to_s - from_s) > rule.min_shot_s - _SLACK_S:
-            return beside + [0.0] * (rule.neighbours - len(beside))
+        if abs(to_s - from_s) > held_s - _SLACK_S:
+            return beside + [0.0] * (most - len(beside))
         if not is_there:
             break
         beside.append(float(changes.difference[moved[number]]))
