@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,11 @@ KINDS = [
     ("libx264", "mpegts", {"preset": "ultrafast", "bf": "0"}, 5),
     ("libx265", "mp4", {"preset": "ultrafast", "x265-params": "log-level=none"}, 5),
     ("libx265", "matroska", {"preset": "ultrafast", "x265-params": "log-level=none"}, 5),
+    ("libx264", "mpegts", {"preset": "ultrafast", "bf": "0"}, 40),
+    ("libx264", "mpegts", {"preset": "veryfast", "bf": "3"}, 700),
+    ("libx265", "mpegts", {"preset": "ultrafast", "x265-params": "log-level=none"}, 40),
     ("libvpx", "webm", {"deadline": "realtime", "cpu-used": "8"}, 5),
+    ("libvpx-vp9", "webm", {"deadline": "realtime", "cpu-used": "8"}, 5),
 ]
 
 
@@ -88,6 +93,65 @@ def test_a_whole_video_lost_nothing_at_its_start(tmp_path: Path, codec: str, con
     facts = decoded(with_a_first_picture_of_noise(tmp_path / "clip", codec, container, options, None, sound=True)).facts
     assert facts.frames_decoded == FRAMES
     assert facts.problems == ()
+
+
+STATED = [
+    ("libx264", "mp4", {"preset": "ultrafast", "bf": "0"}),
+    ("libx265", "mp4", {"preset": "ultrafast", "x265-params": "log-level=none"}),
+    ("libvpx", "webm", {"deadline": "realtime", "cpu-used": "8"}),
+    ("libvpx-vp9", "webm", {"deadline": "realtime", "cpu-used": "8"}),
+    ("libvpx-vp9", "mp4", {"deadline": "realtime", "cpu-used": "8"}),
+    ("libsvtav1", "mp4", {"preset": "12"}),
+    ("libsvtav1", "matroska", {"preset": "12"}),
+]
+CUTS = [(0, "zeros", 0), (0, "noise", 1), (5, "noise", 1), (5, "noise", 3), (12, "zeros", 0), (30, "noise", 2)]
+"""(first damaged byte, what is there instead, seed); noise 1 from byte 5 on makes a VP9 picture of 4095×16936."""
+
+
+def damage_first_picture(path: Path, head: int, kind: str, seed: int) -> None:
+    """Write over the first picture of a finished file, from its byte `head` on; the container's headers stay right."""
+    with av.open(str(path)) as file:
+        data = next(bytes(packet) for packet in file.demux(video=0))
+    whole = path.read_bytes()
+    assert whole.count(data) == 1
+    rest = len(data) - head
+    damage = bytes(rest) if kind == "zeros" else np.random.default_rng(seed).integers(1, 256, rest, dtype=np.uint8).tobytes()
+    path.write_bytes(whole.replace(data, data[:head] + damage))
+
+
+@pytest.mark.parametrize(("head", "kind", "seed"), CUTS)
+@pytest.mark.parametrize(("codec", "container", "options"), STATED, ids=[f"{kind[0]}-{kind[1]}" for kind in STATED])
+def test_wherever_the_first_picture_is_damaged_the_others_keep_their_times(
+    tmp_path: Path, codec: str, container: str, options: dict[str, str], head: int, kind: str, seed: int
+) -> None:
+    path = with_a_first_picture_of_noise(tmp_path / "clip", codec, container, options, None, sound=False)
+    damage_first_picture(path, head, kind, seed)
+    result = decoded(path)
+    facts = result.facts
+    good = [frame for frame in result.frames if frame.time_s > KEY_EVERY / RATE]
+    [first] = {number_in(frame.jpeg) - round(frame.time_s * RATE) for frame in good}
+    assert 0 <= first <= KEY_EVERY
+    assert facts.duration_s == pytest.approx((FRAMES - first) / RATE, abs=1.01 / RATE)
+    assert (facts.width_px, facts.height_px) == (192, 128)
+    assert any("at the start" in lost for lost in facts.lost_video) == (first > 0)
+    assert facts.lost_video or facts.frames_decoded == FRAMES, "what is gone was not told"
+
+
+def test_damage_in_a_packet_of_two_vp9_pictures_costs_none_after_the_next_key_frame(tmp_path: Path) -> None:
+    path, at = tmp_path / "clip", 10
+    with av.open(str(path), "w", format="webm") as output:
+        for number, packet in enumerate(numbered_packets(output, "libvpx-vp9", {"deadline": "realtime", "cpu-used": "8"}, KEY_EVERY)):
+            if number == at:
+                sizes = struct.pack("<BHHB", 0xC9, 20, packet.size, 0xC9)  # VP9, annex B: an index behind two frames
+                both = av.Packet(bytes(20) + bytes(packet) + sizes)
+                both.pts, both.dts, both.time_base, both.stream = packet.pts, packet.dts, packet.time_base, packet.stream
+                packet = both  # noqa: PLW2901 -- in its place
+            output.mux(packet)
+    result = decoded(path)
+    assert result.facts.frames_decoded >= FRAMES - (KEY_EVERY - at)
+    assert result.facts.duration_s == pytest.approx(FRAMES / RATE, abs=1.01 / RATE)
+    assert {number_in(frame.jpeg) for frame in result.frames if frame.time_s >= KEY_EVERY / RATE} >= set(range(KEY_EVERY, FRAMES - 5, 5))
+    assert any("could not be decoded" in lost for lost in result.facts.lost_video)
 
 
 OPEN = "open-gop=1:keyint=12:min-keyint=12:scenecut=0:bframes=3"

@@ -121,6 +121,21 @@ def test_slides_at_one_frame_a_second_are_shots(kind: str) -> None:
     assert [row["start_s"] for row in _rows(_shown(pictures, fps=1))] == [0, *cuts_s]
 
 
+@pytest.mark.parametrize("min_shot_s", [0.0, 0.01, 0.1, 0.3])
+@pytest.mark.parametrize(
+    ("kind", "fps"), [("slides of a second", 1), ("slides of 0.4 s", 60), ("slides of 0.4 s", None), ("two slides", 2)]
+)
+def test_a_shortest_shot_below_the_distance_of_frames_changes_no_slide_show(kind: str, fps: float | None, min_shot_s: float) -> None:
+    pictures, cuts_s = SHOTS_BY_TIME[kind]
+    rows = _rows(_shown(pictures, fps=fps), min_shot_s=min_shot_s)
+    assert [row["start_s"] for row in rows] == pytest.approx([0, *cuts_s], abs=1 / fps if fps else 1e-6)
+
+
+@pytest.mark.parametrize(("frames", "min_shot_s", "shots"), [(2, 0.01, 3), (2, 0.05, 1), (12, 0.01, 3), (12, 0.1, 3), (12, 0.3, 1)])
+def test_a_flash_is_a_shot_where_the_shortest_shot_is_no_longer(frames: int, min_shot_s: float, shots: int) -> None:
+    assert len(_rows(_shown([(1, 1.0), (2, frames / 60), (1, 1.0)], fps=60), min_shot_s=min_shot_s)) == shots
+
+
 def test_four_slides_in_five_frames_are_four_shots() -> None:
     jpegs = tuple(_picture(number) for number in (1, 2, 3, 4, 4))
     rows = _rows((jpegs, np.array([0.0, 3.0, 6.0, 9.0, 11.96]), 12.0))
@@ -166,11 +181,12 @@ def test_dropping_repeated_pictures_changes_no_shot(lengths_s: list[float], fps:
 
 
 @pytest.mark.parametrize("fps", [5, 10, 25, 30, 60])
-def test_a_moving_camera_is_one_shot_at_any_frame_rate(fps: int) -> None:
+@pytest.mark.parametrize("min_shot_s", [0.0, 0.01, 0.1, 0.3])
+def test_a_moving_camera_is_one_shot_at_any_frame_rate_and_for_any_shortest_shot(fps: int, min_shot_s: float) -> None:
     wide = cv2.resize(np.random.default_rng(7).integers(0, 255, (8, 60, 3), np.uint8), (1200, 64), interpolation=cv2.INTER_CUBIC)
     times_s = np.arange(4 * fps) / fps
     jpegs = tuple(bytes(cv2.imencode(".jpg", wide[:, int(at) : int(at) + 114])[1]) for at in times_s * 200)
-    assert len(_rows((jpegs, times_s, 4.0))) == 1
+    assert len(_rows((jpegs, times_s, 4.0), min_shot_s=min_shot_s)) == 1
 
 
 @pytest.mark.parametrize("at_s", [0.04, 0.2, 3.8, 3.96])

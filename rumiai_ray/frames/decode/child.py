@@ -19,7 +19,7 @@ import av.logging
 from rumiai_ray.errors import MediaError
 from rumiai_ray.frames.decode import cage
 from rumiai_ray.frames.decode.clock import REORDER_DEPTH, PresentationClock
-from rumiai_ray.frames.decode.container import SoundMedia, decoded, open_media, packets, reopened
+from rumiai_ray.frames.decode.container import PacketDecoder, SoundMedia, open_media, packets, reopened
 from rumiai_ray.frames.decode.job import Job
 from rumiai_ray.frames.decode.loudness import layout_of
 from rumiai_ray.frames.decode.picture_files import is_motion_jpeg, prepare_pictures
@@ -69,12 +69,15 @@ class Extraction:
         self._job = job
         self._send = send_message
         self._broken_off: list[str] = []
-        self._video_errors: list[str] = []
-        self._audio_errors: list[str] = []
-        refuse_too_many_pixels(media.video.codec_context.width, media.video.codec_context.height, job.limits.max_pixels)
+        self._stated_px = media.video.codec_context.width, media.video.codec_context.height
         self._survey = survey(media)
         refuse_too_long(self._survey.duration_s, job.limits.max_duration_s)
         self._media = reopened(media, job.input_fd)
+        # Before libav takes memory for a picture. It counts rows and columns that nobody sees, at most as many again as the others.
+        self._media.video.codec_context.options = {"max_pixels": str(2 * job.limits.max_pixels)}
+        self._video_decoder = PacketDecoder(self._media.video)
+        self._video_errors = self._video_decoder.errors
+        self._audio_decoder = None if self._media.audio is None else PacketDecoder(self._media.audio)
         self._clock: PresentationClock[Picture] = PresentationClock(self._survey.period_s, _reorder_depth(self._media))
         self._uses_dts: bool | None = None
         self._views = FrameViews(self._media, job.input_fd)
@@ -105,6 +108,7 @@ class Extraction:
         for time_s, picture in self._clock.finish():
             self._take(time_s, picture)
         if self._pictures is None:
+            refuse_too_many_pixels(*self._stated_px, self._job.limits.max_pixels)
             why = self._video_errors[0] if self._video_errors else "the file holds no picture data"
             raise MediaError(f"not one frame can be decoded: {why}", hint="the file is damaged or not complete")
         if self._track is not None:
@@ -132,11 +136,13 @@ class Extraction:
         return sound_until_s
 
     def _decode_video(self, packet: Packet[VideoStream] | None) -> None:
-        frames = decoded(self._media.video, packet, self._video_errors)
+        frames = self._video_decoder.frames(packet)
         if packet is not None:
             self._views.decoded(packet)
         for frame in frames:
-            refuse_too_many_pixels(frame.width, frame.height, self._job.limits.max_pixels)
+            if frame.width * frame.height > self._job.limits.max_pixels:  # by a damaged header, if other frames are smaller
+                self._video_errors.append(f"{frame.width}×{frame.height} is more than {self._job.limits.max_pixels} pixels")
+                continue
             picture = Picture(frame, self._views.of(frame))
             for time_s, due in self._clock.push(self._stamp_s(frame), float(frame.duration * self._time_base) or None, picture):
                 self._take(time_s, due)
@@ -161,15 +167,15 @@ class Extraction:
         return self._survey.stamps.close(None if stamp is None else float(stamp * self._time_base))
 
     def _decode_audio(self, packet: Packet[AudioStream] | None) -> None:
-        if self._track is None:
+        if self._track is None or self._audio_decoder is None:
             return
-        for frame in decoded(self._media.audio, packet, self._audio_errors):
+        for frame in self._audio_decoder.frames(packet):
             try:
                 self._track.take(frame)
             except MemoryError:
                 raise
             except AUDIO_ERRORS as error:
-                self._audio_errors.append(str(error))
+                self._audio_decoder.errors.append(str(error))
         if len(self._track.ready) >= SOUND_BYTES_A_MESSAGE:
             send_sound(self._track, self._send)
 
@@ -243,9 +249,9 @@ class Extraction:
         return found
 
     def _lost_sound(self) -> list[str]:
-        if self._track is None:
+        if self._track is None or self._audio_decoder is None:
             return ["no audio stream has a codec that is known here"]
-        return self._track.lost(self._audio_errors, self._survey.promised_audio_s)
+        return self._track.lost(self._audio_decoder.errors, self._survey.promised_audio_s)
 
 
 def _reorder_depth(media: Media) -> int:

@@ -34,6 +34,8 @@ _PLAYLIST_STARTS = (b"#EXTM3U", b"ffconcat", b"v=0", b"[playlist]", b"[Reference
 _PLAYLIST_MARKS = (b"<MPD", b"<SmoothStreamingMedia", b"<AssetMap", b"<smil", b"<asx")
 _READ_BYTES = 2**18
 Opened = TypeVar("Opened", "Media", "SoundMedia")
+_STUCK = 2
+"""Pictures that fail one after another before a key frame: libdav1d refuses all further ones, too, unless it begins anew. Chosen."""
 _NOT_MOVING = Disposition.attached_pic | Disposition.timed_thumbnails
 
 
@@ -186,15 +188,43 @@ def packets(media: Media | SoundMedia, streams: tuple[VideoStream | AudioStream,
         problems.append(f"reading broke off: {error.strerror}")
 
 
-def decoded(stream: Any, packet: Packet[Any] | None, errors: list[str]) -> list[Any]:
-    """Frames that are ready after `packet` (None: all that are left). A packet that cannot be decoded is noted in `errors`."""
-    try:
-        frames: list[Any] = stream.decode(packet)
-    except MemoryError:
-        raise
-    except EOFError:
-        return []
-    except av.FFmpegError as error:
-        errors.append(error.strerror or str(error))
-        return []
-    return frames
+class PacketDecoder:
+    """Decodes the packets of one stream, beyond those that cannot be decoded.
+
+    Args:
+        stream: of an open file.
+    """
+
+    def __init__(self, stream: VideoStream | AudioStream) -> None:
+        self._stream: Any = stream
+        self._failed_in_a_row = 0
+        self.errors: list[str] = []
+        """Why packets could not be decoded, one message each."""
+
+    def frames(self, packet: Packet[Any] | None) -> list[Any]:
+        """Frames that are ready after `packet` (None: all that are left)."""
+        before: list[Any] = []
+        is_key = packet is not None and packet.is_keyframe and self._stream.type == "video"
+        if is_key and self._failed_in_a_row >= _STUCK:
+            before = self._decode(None)
+            self._stream.codec_context.flush_buffers()
+        known = len(self.errors)
+        frames = self._decode(packet)
+        self._failed_in_a_row = 0 if frames else self._failed_in_a_row + len(self.errors) - known
+        return before + frames
+
+    def _decode(self, packet: Packet[Any] | None) -> list[Any]:
+        try:
+            try:
+                frames: list[Any] = self._stream.decode(packet)
+            except BlockingIOError:  # libav holds the rest of a damaged packet, and takes no other before that is decoded
+                self._stream.codec_context.flush_buffers()
+                frames = self._stream.decode(packet)
+        except MemoryError:
+            raise
+        except EOFError:
+            return []
+        except av.FFmpegError as error:
+            self.errors.append(error.strerror or str(error))
+            return []
+        return frames

@@ -10,7 +10,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from rumiai_ray.errors import MediaError
-from rumiai_ray.frames.decode.container import decoded, packets, reopened
+from rumiai_ray.frames.decode.container import PacketDecoder, packets, reopened
 from rumiai_ray.frames.decode.loudness import layout_of
 from rumiai_ray.frames.decode.picture_track import MICROSECOND, refuse_too_long
 from rumiai_ray.frames.decode.sound import AUDIO_ERRORS, SOUND_BYTES_A_MESSAGE, SoundTrack, send_sound
@@ -44,9 +44,10 @@ def extract_sound(job: Job, media: SoundMedia, send: Send) -> SourceFacts:
         stamp_as_it_counts=surveyed.stamps.close,
     )
     broken_off: list[str] = []
-    errors: list[str] = []
+    decoder = PacketDecoder(media.audio)
+    errors = decoder.errors
     for packet in chain(packets(media, (media.audio,), broken_off), (None,)):
-        for frame in decoded(media.audio, packet, errors):
+        for frame in decoder.frames(packet):
             try:
                 track.take(frame)
             except MemoryError:

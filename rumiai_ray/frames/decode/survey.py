@@ -15,6 +15,8 @@ from rumiai_ray.frames.decode.stamps import PacketTime, Stamps, cadence_s, judge
 from rumiai_ray.ingest.stated_length import states_its_length
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from av.audio.stream import AudioStream
     from av.container import InputContainer
     from av.video.stream import VideoStream
@@ -25,6 +27,16 @@ _FALLBACK_FPS = 25.0
 _MAX_PLAUSIBLE_FPS = 1000.0
 _JOINABLE = {"mpegts", "mpeg", "flv", "live_flv"}
 """Containers whose files are often two written one after another; others have one time line by their format."""
+_SEQUENCE_UNITS: dict[str, tuple[int, int, int, Collection[int]]] = {
+    "mpeg1video": (0, 0, 0xFF, (0xB3,)),
+    "mpeg2video": (0, 0, 0xFF, (0xB3,)),
+    "mpeg4": (0, 0, 0xFF, (0xB0, *range(0x20, 0x30))),
+    "h264": (0, 0, 0x1F, (7,)),
+    "hevc": (0, 1, 0x3F, (32, 33)),
+    "vvc": (1, 3, 0x1F, (14, 15)),
+}
+"""Where a unit says what it is, (byte behind the start code, bits to the right, mask), and the kinds that are sequence headers, or video or
+sequence parameter sets."""
 _BROKEN_OFF = 0.9
 """A file that ends a second and this share before the end its header promises has been cut; headers are not exact."""
 
@@ -48,7 +60,8 @@ class Survey:
     pictures_from_s: float | None
     """The file's own timestamp of the first picture: of the key frame, if the file begins with one; None where the packets do not say."""
     begins_with_key: bool
-    """Whether the first video packet is a key frame: recordings that begin in mid-stream are shown from their first key frame on."""
+    """Whether the first video packet is a key frame, damaged or not: recordings that begin in mid-stream are shown from their first key
+    frame on, and have lost nothing before it."""
     stamps: Stamps
     """Which timestamps count."""
 
@@ -84,7 +97,8 @@ def survey(media: Media) -> Survey:
         if is_video and packet.is_discard:
             hidden += 1
             continue
-        begins_with_key |= is_video and count == 0 and packet.is_keyframe
+        if is_video and count == 0:
+            begins_with_key = packet.is_keyframe or _begins_a_sequence(media.video.codec_context.codec.canonical_name, bytes(packet))
         count += is_video
         stamp = packet.dts if packet.pts is None else packet.pts
         if stamp is not None:
@@ -170,6 +184,23 @@ def _promised_frames(media: Media, hidden: int) -> int:
         if listed:
             promised = min(promised, listed)
     return promised
+
+
+def _begins_a_sequence(codec: str, data: bytes) -> bool:
+    """Whether a packet holds what a decoder must know before it can begin: encoders write that before key frames.
+
+    Of a key frame damaged behind it, libav says that it is none.
+
+    Args:
+        codec: libav's name.
+        data: of a stream with start codes (ITU-T H.264, H.265 and H.266, annex B; H.262; MPEG-4 part 2). Other streams come in containers
+            that say which frames are key frames.
+    """
+    if codec not in _SEQUENCE_UNITS:
+        return False
+    at, right, mask, kinds = _SEQUENCE_UNITS[codec]
+    units = data.split(b"\0\0\1")[1:]
+    return any(len(unit) > at and unit[at] >> right & mask in kinds for unit in units)
 
 
 def _plausible_fps(video: VideoStream) -> float:

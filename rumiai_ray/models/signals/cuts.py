@@ -19,10 +19,13 @@ if TYPE_CHECKING:
 _SAME = 1.0
 """Difference in hue, saturation and brightness below which a picture is the one before: repeats that were encoded again differ by less."""
 _NOTHING = 1e-5
-_SLIDE_S = 2.0
-"""Two single frames one after the other that stay for so long each are slides, as in a post of images, and each is a shot however little
-they differ: cards of one series share their background, and of their texts a thumbnail keeps 0.5 of 255. Cameras and recorders repeat
-their pictures, so no other video has such frames. Chosen."""
+_SLIDE_S = 3.0
+"""A stretch whose pictures stay for just so long each is a post of images (see `ingest.saving`), and each of them is a shot however little
+they differ: cards of one series share their background, and of their texts a thumbnail keeps 0.5 of 255."""
+_HELD_S = 0.3
+"""A picture that stays for so long is held at any frame rate, whatever the shortest shot. Chosen: the shortest shot that is asked for."""
+_HELD_STEPS = 1.5
+"""A picture that stays for fewer times the usual distance of pictures is one of a movement, not a held one."""
 _SLACK_S = 2e-3
 """Containers round timestamps to milliseconds, and the difference of two of them is off by up to two."""
 
@@ -38,7 +41,12 @@ class CutRule:
     neighbours: int
     """Changes on either side that it is compared with."""
     min_shot_s: float
-    """Shortest shot. Where the picture stays for so long, what lies beyond is no neighbour."""
+    """Shortest shot. Where the picture stays for so long, and is no picture of a movement (`held_s`), what lies beyond is no neighbour."""
+
+    def held_s(self, changes: Changes) -> float:
+        """How long a picture stays that is held. Frames as far apart as the shortest shot, or further, would all be held otherwise."""
+        step_s = float(np.median(np.diff(changes.time_s))) if len(changes.time_s) > 1 else 0.0
+        return max(self.min_shot_s, min(_HELD_S, _HELD_STEPS * step_s))
 
 
 @dataclass(frozen=True)
@@ -78,42 +86,43 @@ def cuts(changes: Changes, rule: CutRule, difference_between: Callable[[int, int
 
 
 def _candidates(changes: Changes, rule: CutRule) -> Iterator[int]:
-    slides = _between_slides(changes)
+    slides, held_s = _between_slides(changes), rule.held_s(changes)
     moved = np.flatnonzero((changes.difference >= _SAME) | slides)
     for number in np.flatnonzero((changes.difference[moved] >= rule.min_difference) | slides[moved]):
-        around = [*_beside(changes, moved, int(number), -1, rule), *_beside(changes, moved, int(number), 1, rule)]
+        around = [beside for step in (-1, 1) for beside in _beside(changes, moved, int(number), step, rule.neighbours, held_s)]
         usual = sum(around) / len(around) if around else 0.0
         if usual < _NOTHING or changes.difference[moved[number]] >= rule.times_neighbours * usual:
             yield int(moved[number])
 
 
 def _between_slides(changes: Changes) -> NDArray[np.bool_]:
-    """(n,) whether a picture and the one before it are two slides: single frames, not equal, that stay for `_SLIDE_S` at least each."""
-    stays = np.diff(changes.time_s, append=changes.end_s) >= _SLIDE_S - _SLACK_S
-    found = changes.difference >= _NOTHING
-    found[1:] &= stays[1:] & stays[:-1]
+    """(n,) whether a picture and the one before it are two slides of a post of images, which are not equal."""
+    stays = np.diff(changes.time_s)
+    is_post = bool(len(stays)) and bool(np.all(np.abs(stays - _SLIDE_S) <= _SLACK_S))
+    found: NDArray[np.bool_] = (changes.difference >= _NOTHING) & is_post
     return found
 
 
-def _beside(changes: Changes, moved: NDArray[np.intp], number: int, step: int, rule: CutRule) -> list[float]:
-    """The differences on one side of a change, at most `rule.neighbours`; 0 for all that lie beyond a picture that stays.
+def _beside(changes: Changes, moved: NDArray[np.intp], number: int, step: int, most: int, held_s: float) -> list[float]:
+    """The differences on one side of a change, at most `most`; 0 for all that lie beyond a picture that stays.
 
     Args:
         changes: of one stretch.
         moved: positions of the changes.
         number: which of them.
         step: -1 for the side before, 1 for the side after.
-        rule: what a cut is.
+        most: so many.
+        held_s: how long a picture stays that is held.
     """
     beside: list[float] = []
     from_s = changes.time_s[moved[number]]
-    while len(beside) < rule.neighbours:
+    while len(beside) < most:
         number += step
         is_there = 0 <= number < len(moved)
         outer_s = changes.end_s if step > 0 else changes.time_s[0]
         to_s = changes.time_s[moved[number]] if is_there else outer_s
-        if abs(to_s - from_s) > rule.min_shot_s - _SLACK_S:
-            return beside + [0.0] * (rule.neighbours - len(beside))
+        if abs(to_s - from_s) > held_s - _SLACK_S:
+            return beside + [0.0] * (most - len(beside))
         if not is_there:
             break
         beside.append(float(changes.difference[moved[number]]))
