@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 NOT_REACHED = (
     "not reached: exports, reports and pages written elsewhere; runs that were not named; names, tags and notes of runs; the manifest and "
-    "the videos themselves; frame stores of other machines; backups, and earlier versions that an object store keeps"
+    "the videos themselves; frame stores of other machines; logs that Ray kept; backups, and earlier versions that an object store keeps"
 )
 
 

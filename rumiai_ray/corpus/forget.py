@@ -86,9 +86,8 @@ def choose(runs: Sequence[Run], *, video: str | None = None, author: str | None 
     inputs = {entry.input for entry in hits}
 
     def goes(entry: Known) -> bool:
-        if entry.committed and entry.video_key in keys:
-            return selected.kind == "video" or selected.text in entry.authors or not entry.authors
-        return entry in hits or (not entry.committed and entry.input in inputs)
+        same_bytes = entry.video_key in keys and not entry.authors
+        return entry in hits or same_bytes or (not entry.committed and entry.input in inputs)
 
     doomed: dict[int, Doomed] = {}
     kept: dict[int, int] = {}

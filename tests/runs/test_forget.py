@@ -315,6 +315,15 @@ def test_a_file_of_the_same_name_in_another_run_that_could_not_be_read_goes_too(
     assert {place: found.entries for place, found in choice.doomed.items()} == {0: {"a.mp4"}, 1: {"a.mp4"}}
 
 
+def test_a_dead_letter_of_a_creator_s_bytes_goes_though_nobody_named_the_creator_there(tmp_path: Path) -> None:
+    writer = RunWriter.create(tmp_path, manifest())
+    writer.add({"videos": stamped("videos", [video_row("a", author="Zoe")], "same")})
+    for name, content in (("b", "same"), ("c", "other")):
+        writer.add({"dead_letter": stamped("dead_letter", [dead_letter_row(name)], content)})
+    writer.commit(["a"], ["b", "c"])
+    assert choose([open_run(tmp_path / RUN_ID)], author="zoe").doomed[0].entries == {"a", "b"}
+
+
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
