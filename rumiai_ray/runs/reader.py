@@ -91,7 +91,7 @@ class Run:
 
     def again(self) -> Run:
         """The same run, as it is when this one is first looked at."""
-        return Run(self.store, self.run_id)
+        return replace(self)
 
     @property
     def records(self) -> tuple[CommitRecord, ...]:

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 CLIP = "b_objects/ultralytics_bus.jpg"
 PORTRAIT = "d_emotion/pyfeat_single_face_happy.jpg"
 MODELS = ("--models", "mediapipe,yolo,emotion")
-COMPUTED = ("objects", "faces", "poses", "hands", "gestures", "gaze", "emotions", "tracks", "person_framing", "windows", "timeline")
+COMPUTED = (
+    *("objects", "faces", "face_landmarks", "poses", "pose_landmarks", "hands", "hand_landmarks", "gestures", "gaze", "emotions"),
+    *("tracks", "person_framing", "windows", "timeline"),
+)
 
 
 @pytest.fixture(scope="module")

@@ -175,3 +175,16 @@ def test_a_run_of_an_older_schema_version_is_read_beside_one_of_today(archive: P
     assert corpus.absent("runs") == {}
     alone = open_corpus(patterns[:1])
     assert alone.query("SELECT count(*) AS n, count(track_id) AS tracked FROM objects").to_pylist()[0]["n"] == 100
+
+
+def test_runs_whose_tables_differ_by_names_and_parts_alone_are_read_together(tmp_path: Path) -> None:
+    today = {name: table.version for name, table in TABLES_BY_NAME.items() if table.part_of is None}
+    before = today | {"windows": 2, "faces": 4, "poses": 2, "hands": 1}
+    made_run(tmp_path, "before", [Commit(1, [Made("a.mp4", "a")])], tables=before)
+    made_run(tmp_path, "today", [Commit(2, [Made("b.mp4", "b")])])
+    corpus = open_corpus([f"{tmp_path}/*"])
+    assert corpus.query("SELECT count(*) AS n FROM videos").to_pylist() == [{"n": 2}]
+    assert corpus.table("runs", ["differences"])["differences"].to_pylist() == [[], []]
+    made_run(tmp_path, "without_normalized", [Commit(1, [Made("c.mp4", "c")])], tables=before | {"words": 1})
+    with pytest.raises(ConfigError, match=r"without_normalized: tables\.words: 1 \| 2\n"):
+        open_corpus([f"{tmp_path}/*"])

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from mediapipe.tasks.python.vision import FaceLandmarksConnections, HandLandmarksConnections, PoseLandmarksConnections
 
+from absurd import full_run
 from rumiai_ray.report._skeletons import BODY_EDGES, FACE_EDGES, HAND_EDGES, HEAD_EDGES, IRIS_EDGES
 from rumiai_ray.report.draw import COLOURS, FramePainter, FrameRows
+from rumiai_ray.report.rows import RunRows
+from synthetic_run import video_key
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 GREY = np.full((320, 180, 3), 128, np.uint8)
 
@@ -95,3 +101,11 @@ def test_the_skeletons_are_mediapipes() -> None:
     assert ours(IRIS_EDGES) == edges(faces.FACE_LANDMARKS_LEFT_IRIS, faces.FACE_LANDMARKS_RIGHT_IRIS)
     assert ours(HEAD_EDGES, BODY_EDGES) == edges(PoseLandmarksConnections.POSE_LANDMARKS)
     assert ours(HAND_EDGES) == edges(HandLandmarksConnections.HAND_CONNECTIONS)
+
+
+def test_what_is_drawn_of_faces_poses_and_hands_has_their_landmarks(tmp_path: Path) -> None:
+    frames = RunRows(full_run(tmp_path)).drawn(video_key("clip")).values()
+    (face,), (pose,), (hand,) = ([row for rows in frames for row in getattr(rows, name)] for name in ("faces", "poses", "hands"))
+    assert [len(row["landmarks"]) for row in (face, pose, hand)] == [478 * 3, 33 * 3, 21 * 3]
+    assert len(pose["visibility"]) == 33
+    assert face["x1"] is not None

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
@@ -19,10 +20,11 @@ from report_run import plain_rows, write_run
 from rumiai_ray import open_corpus
 from rumiai_ray.cli.exits import Exit
 from rumiai_ray.errors import ConfigError
+from rumiai_ray.report.rows import RunRows
 from rumiai_ray.runs.older import versions_as_read
 from rumiai_ray.runs.reader import open_run
 from rumiai_ray.schema.registry import TABLES_BY_NAME
-from synthetic_run import RUN_ID
+from synthetic_run import RUN_ID, video_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,6 +111,8 @@ def test_landmarks_that_were_part_of_another_table_are_read_out_of_it(rumiai: Ca
     assert run.table(part, ["landmarks"]).equals(written.select(["landmarks"]))
     assert (run.absent(part), run.absent(name)) == ([], [])
     assert run.table(name).column_names == TABLES_BY_NAME[name].schema.names
+    drawn = [row for rows in RunRows(run.unfilled()).drawn(video_key("one")).values() for row in getattr(rows, name)]
+    assert [row["landmarks"] for row in drawn] == written.filter(pc.field("video_key") == video_key("one"))["landmarks"].to_pylist()
     said = rumiai("query", older, f"SELECT count(*) AS n FROM {name} JOIN {part} USING (video_key, frame_index)", "--json")  # noqa: S608
     assert json.loads(said)[0]["n"] >= written.num_rows > 0
     rumiai("export", older, "--format", "csv", "--to", "csv")
