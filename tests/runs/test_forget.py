@@ -63,8 +63,8 @@ def written(out: str | Path) -> Run:
     writer.commit([], ["zoe-dead"])
     for name in ("zoe-1", "ann-1"):
         text = "Traceback: the model fell over"
-        writer.failures.add("model", f"ModelError: {name}", text, About(name, f"{name}.mp4", video_key(name), "yolo", 1))
-    writer.failures.flush()
+        writer.logs.failures.add("model", f"ModelError: {name}", text, About(name, f"{name}.mp4", video_key(name), "yolo", 1))
+    writer.logs.failures.flush()
     writer.run.create("objects/part-00000009-" + "0" * 32 + ".parquet", b"zoe-1, of a group that was never committed")
     return open_run(writer.run.uri())
 
