@@ -11,7 +11,7 @@ import webvtt
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from report_run import analysis_row, write_run
+from report_run import analysis_row, word_rows, write_run
 from rumiai_ray.errors import ConfigError
 from rumiai_ray.runs.export.subtitles import LINE_COLUMNS, LONGEST_MS, SHORTEST_MS, as_srt, as_vtt, columns, cues_of, export_subtitles
 from rumiai_ray.shown import terminal_safe
@@ -143,7 +143,7 @@ def test_webvtt_py_reads_times_and_texts() -> None:
 
 
 def test_each_entry_with_speech_has_a_file_and_the_others_are_counted_by_reason(tmp_path: Path) -> None:
-    rows = {"speech_segments": [segment(0, "Hello.", 0.0, 1.0)], "words": words_of(0, "Hello.", 0.0, 1.0)}
+    rows = word_rows(["Hello."])
     skipped = analysis_row("whisper", "skipped", detail="no audio stream")
     run = write_run(
         tmp_path / "runs",
