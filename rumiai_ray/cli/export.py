@@ -35,6 +35,13 @@ class ExportFormat(StrEnum):
     LABELSTUDIO = "labelstudio"
 
 
+_LABELLING: dict[ExportFormat, LabellingFormat] = {
+    ExportFormat.COCO: "coco",
+    ExportFormat.FIFTYONE: "fiftyone",
+    ExportFormat.LABELSTUDIO: "labelstudio",
+}
+
+
 def add_to(app: typer.Typer) -> None:
     """Add the verb."""
     app.command("export")(export)
@@ -107,13 +114,11 @@ def export(  # noqa: PLR0913, PLR0917 -- an option each
                 written = export_json(read, directory)
             say(f"{len(written)} files under {directory}", err=True)
         case ExportFormat.SRT | ExportFormat.VTT:
-            _subtitles(found, directory, "srt" if kind is ExportFormat.SRT else "vtt")
-        case ExportFormat.COCO:
-            _labelling(found, directory, "coco", config if pictures else None)
-        case ExportFormat.FIFTYONE:
-            _labelling(found, directory, "fiftyone", config if pictures else None)
-        case ExportFormat.LABELSTUDIO:
-            _labelling(found, directory, "labelstudio", config if pictures else None)
+            with found.read_with_todays_columns() as read:
+                _subtitles(read, directory, "srt" if kind is ExportFormat.SRT else "vtt")
+        case ExportFormat.COCO | ExportFormat.FIFTYONE | ExportFormat.LABELSTUDIO:
+            with found.read_with_todays_columns() as read:
+                _labelling(read, directory, _LABELLING[kind], config if pictures else None)
 
 
 def _subtitles(run: Run, directory: Path, kind: SubtitleFormat) -> None:
