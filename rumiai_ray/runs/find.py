@@ -57,7 +57,7 @@ def find_run(run: str | Path, out: str | os.PathLike[str]) -> Run:
         return next(iter(meant))
     if meant:
         listed = ", ".join(f"{one.run_id} ({name})" if name else one.run_id for one, name in list(meant.items())[-_SHOWN:])
-        raise ConfigError(f"{len(meant)} runs are meant", repr(text), f"type more of one id: {listed}")
+        raise ConfigError(f"{len(meant)} runs match", repr(text), f"type more of one id: {listed}")
     # Of a path, the directory that it names is the one to look in, not the one where runs go by default.
     directory, slash, name = text.rstrip("/").rpartition("/")
     searched = out if is_name else directory or slash or "."

@@ -81,7 +81,7 @@ def test_a_run_is_found_by_the_word_latest_and_by_the_beginning_of_its_name(tmp_
     assert find_run("latest", tmp_path).run_id == "alpha-2"
     assert find_run("b", tmp_path).run_id == "beta"
     assert find_run("alpha-1", tmp_path).run_id == "alpha-1"
-    with pytest.raises(ConfigError, match=r"2 runs begin so .*alpha-1, alpha-2"):
+    with pytest.raises(ConfigError, match=r"2 runs match .*alpha-1, alpha-2"):
         find_run("alph", tmp_path)
     with pytest.raises(ConfigError, match="no such run"):
         find_run("gamma", tmp_path)

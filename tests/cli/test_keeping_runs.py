@@ -97,7 +97,7 @@ def test_a_name_means_a_run_where_the_beginning_of_an_id_does_and_ambiguity_list
     assert find_run("summer", runs).run_id == first
     assert find_run("summer 2", runs).run_id == second
     for text, meant in (("summ", (first, second)), ("20260", (first, second, third)), ("2026", (first, second, third))):
-        with pytest.raises(ConfigError, match=f"{len(meant)} runs are meant") as caught:
+        with pytest.raises(ConfigError, match=f"{len(meant)} runs match") as caught:
             find_run(text, runs)
         assert all(run_id in str(caught.value) for run_id in meant)
     code, _, err = rumiai("runs", "verify", "summ")
