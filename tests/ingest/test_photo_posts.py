@@ -10,15 +10,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pillow_heif
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from decoded import decoded
-from post_sites import IMAGES, INSTAGRAM, PHOTO_POST, SHORT, TIKTOK, card, post_sites
+from post_sites import IMAGES, INSTAGRAM, MUSIC, PHOTO_POST, SHORT, TIKTOK, card, post_sites
 from quadrants import colour_at, colours_in, quadrants
 from rumiai_ray.errors import InputError, MediaError, RumiaiError, TransientError
 from rumiai_ray.ingest.outcomes import BlockedError, NoVideoError, PrivateError, RemovedError
 from rumiai_ray.ingest.saving import MAX_IMAGE_BYTES
 from rumiai_ray.ingest.sites import joining
+from rumiai_ray.ingest.sites.photo_posts import IMAGES as FOUND
+from rumiai_ray.ingest.sites.photo_posts import TikTokIE
 from sound_files import make_sound
 
 if TYPE_CHECKING:
@@ -178,6 +182,38 @@ def test_an_image_that_is_gone_is_left_out_and_named(sites: PostSites, got: Got,
         "photo post: 2 of 3 images, shown for 3 s each",
         "photo post: image 1 is left out: HTTP status 403",
     )
+
+
+def test_sound_that_is_gone_costs_no_image_and_is_told(sites: PostSites, got: Got, sound: bytes) -> None:
+    sites.serve_photo_post(PLAIN, sound)
+    sites.serve(f"https://{MUSIC}/sound.m4a", status=403)
+    with got(PHOTO_POST) as video:
+        whole, notes = decoded(video.path), video.metadata.notes
+    assert (whole.facts.frames_decoded, whole.facts.audio_codec) == (3, None)
+    assert notes == ("photo post: 3 images, shown for 3 s each, without sound", "photo post: the sound is left out: HTTP status 403")
+
+
+def test_sound_that_fails_for_now_is_tried_again(sites: PostSites, got: Got, sound: bytes) -> None:
+    sites.serve_photo_post(PLAIN, sound)
+    sites.serve(f"https://{MUSIC}/sound.m4a", status=503)
+    with pytest.raises(TransientError), got(PHOTO_POST):
+        pass
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text() | st.just("https://a.example/1.webp"),
+    lambda one: st.lists(one, max_size=3) | st.dictionaries(st.sampled_from(["images", "imageURL", "urlList", "x"]), one, max_size=3),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=200)
+@given(ANYTHING)
+def test_whatever_a_page_says_of_images_the_addresses_are_those_of_the_web(said: object) -> None:
+    info = TikTokIE()._parse_aweme_video_web({"id": "1", "imagePost": said}, "https://www.tiktok.com/@/video/1", "1", extract_flat=True)
+    for addresses in info.get(FOUND, []):
+        assert len(addresses) <= 3
+        assert all(address.startswith(("https://", "http://", "//")) for address in addresses)
 
 
 def test_a_further_address_of_an_image_is_tried_where_the_first_is_gone(sites: PostSites, got: Got) -> None:

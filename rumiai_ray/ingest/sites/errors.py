@@ -101,7 +101,7 @@ _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 def outcome(error: BaseException, url: str) -> RumiaiError:
     """The error of this package that says what `error`, raised by yt-dlp on `url`, means."""
-    chain = list(_chain(error))
+    chain = list(causes(error))
     return _by_cause(chain, url) or _by_message(error, url) or _by_answer(chain, error, url) or _by_expectation(chain, error, url)
 
 
@@ -159,7 +159,7 @@ def _message(error: BaseException) -> str:
     return short if type(error).__module__.startswith("yt_dlp") else f"{type(error).__name__}: {short}"
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
+def causes(error: BaseException) -> Iterator[BaseException]:
     """`error` and what it came from. yt-dlp keeps that in `exc_info` and `cause` beside Python's own links."""
     waiting, seen = [error], set()
     while waiting:

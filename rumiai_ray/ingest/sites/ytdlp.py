@@ -22,11 +22,12 @@ from yt_dlp.extractor import gen_extractor_classes
 from yt_dlp.extractor.common import UnsupportedURLIE
 from yt_dlp.networking import Request
 from yt_dlp.networking.exceptions import HTTPError
-from yt_dlp.utils import variadic
+from yt_dlp.utils import DownloadError, variadic
 
 from rumiai_ray.errors import MediaError
 from rumiai_ray.ingest.outcomes import NoVideoError
 from rumiai_ray.ingest.saving import IMAGE_NAMES, MAX_IMAGE_BYTES, MAX_IMAGES, NAME, PICTURES_NAME, SOUND_NAME
+from rumiai_ray.ingest.sites.errors import causes
 from rumiai_ray.ingest.sites.hosts import SiteHosts, literals_of
 from rumiai_ray.ingest.sites.photo_posts import EXTRACTORS, IMAGES, VIDEOS_BESIDE
 from rumiai_ray.logs import swallowed
@@ -64,7 +65,8 @@ _MAX_PAGE_BYTES = 128 * 2**20
 """Largest page, decompressed. Pages of the known sites have 5 MB at most."""
 _BLOCK_BYTES = 2**20
 _GONE = (400, 401, 403, 404, 410, 451)
-"""HTTP statuses that say the same at every attempt: an image that answers so is left out. Others end the attempt, which is made again."""
+"""HTTP statuses that say the same at every attempt: an image or a post's sound that answers so is left out. Others end the attempt, which
+is made again."""
 _ZONES = Path("/usr/share/zoneinfo")
 
 
@@ -275,13 +277,19 @@ class ConfinedYoutubeDL(YoutubeDL):  # type: ignore[misc]  # no types in yt-dlp
             return super().process_video_result(info_dict, download)
         self._refuse({**info_dict, "vcodec": None})
         self._is_part = True
+        self.images = len(images)
         info = info_dict
         if formats:
             self.params["outtmpl"]["default"] = SOUND_NAME
-            info = super().process_video_result(info_dict, download)
-            self._done_bytes += Path(self._job.folder, SOUND_NAME).stat().st_size
-        self.images = len(images)
-        self.left_out = self._fetch_images(images, info_dict.get("http_headers") or {})
+            try:
+                info = super().process_video_result(info_dict, download)
+                self._done_bytes += Path(self._job.folder, SOUND_NAME).stat().st_size
+            except DownloadError as error:
+                gone = next((link for link in causes(error) if isinstance(link, HTTPError) and link.status in _GONE), None)
+                if gone is None:
+                    raise
+                self.left_out.append(f"the sound is left out: HTTP status {gone.status}")
+        self.left_out += self._fetch_images(images, info_dict.get("http_headers") or {})
         if beside := info_dict.get(VIDEOS_BESIDE):
             self.left_out.append(f"{beside} of the post's {beside + len(images)} parts are videos, left out")
         return info
