@@ -1,7 +1,8 @@
 """What is measured over any stretch [start, end) of a video: speech, text, shots, sound, expression. Windows and timeline both ask here.
 
 Half open throughout: what happens at the start is in, what happens at the end is not. None where there was nothing to measure on. A frame
-is in where it is on the screen during the stretch, and weighs by the time in the stretch that it speaks for.
+is in where it is on the screen during the stretch, and weighs by the time in the stretch that it speaks for. Sound from before the first
+frame belongs to the stretches that begin with that frame, which are longer for their sound than for their pictures.
 """
 
 from __future__ import annotations
@@ -121,8 +122,13 @@ class Derived:
         return set(called_for(joined_words(words), self.evidence.thresholds.call_to_action))
 
     def speech_coverage(self, start_s: float, end_s: float) -> float | None:
-        """Share of the time inside a stretch of speech."""
-        return share(self.spoken_s(start_s, end_s), end_s - start_s) if self.video.ran(SPEECH) else None
+        """Share of the time of its sound inside a stretch of speech."""
+        heard_from_s = self.heard_from_s(start_s)
+        return share(self.spoken_s(heard_from_s, end_s), end_s - heard_from_s) if self.video.ran(SPEECH) else None
+
+    def heard_from_s(self, start_s: float) -> float:
+        """When the sound of a stretch begins: before its start where the stretch begins with the first frame and sound came before it."""
+        return start_s if start_s > 0 else self._sound_from_s
 
     def spoken_s(self, start_s: float, end_s: float) -> float:
         """Time inside a stretch of speech."""
@@ -163,6 +169,7 @@ class Derived:
 
     def heard(self, start_s: float, end_s: float) -> Heard | None:
         """The sound; None where there is none."""
+        start_s = self.heard_from_s(start_s)
         first = int(np.searchsorted(self._sound["end_s"], start_s, "right"))
         last = int(np.searchsorted(self._sound["start_s"], end_s))
         part = {name: values[first:last] for name, values in self._sound.items()}
@@ -194,6 +201,12 @@ class Derived:
     @cached_property
     def _words(self) -> list[Row]:
         return self.video.rows("words", "start_s", "word_index")
+
+    @cached_property
+    def _sound_from_s(self) -> float:
+        """When the sound begins, at most 0."""
+        rows = [*self.video.tables.get("audio_energy", ()), *self.video.tables.get("speech_segments", ())]
+        return min([0.0, *(float(row["start_s"]) for row in rows)])
 
     @cached_property
     def _speech(self) -> list[Row]:

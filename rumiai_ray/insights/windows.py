@@ -151,7 +151,7 @@ def _speech(derived: Derived, start_s: float, end_s: float) -> Row:
         "speech_coverage": derived.speech_coverage(start_s, end_s),
         "word_count": count,
         "spoken_call_to_action_count": None if calls is None else len(calls),
-        "words_per_minute": _a_minute(count, start_s, end_s),
+        "words_per_minute": _a_minute(count, derived.heard_from_s(start_s), end_s),
     }
 
 

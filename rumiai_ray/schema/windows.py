@@ -157,7 +157,7 @@ WINDOWS = Table(
             f"Different phrases of `insights.call_to_action` that are said, all of their words beginning in the window; {_SPEECH}.",
             "words",
         ),
-        _value("words_per_minute", f"`word_count` over the window's length; {_SPEECH}.", "1/min", "words"),
+        _value("words_per_minute", f"`word_count` over the length of the window's sound; {_SPEECH}.", "1/min", "words"),
         _rate(
             "talk_to_camera_share",
             "Share of the time in which faces were looked for where somebody speaks and the largest face looks at the camera; "
