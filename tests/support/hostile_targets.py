@@ -25,7 +25,7 @@ from rumiai_ray.ingest.entries import _RowReader
 from rumiai_ray.ingest.identity import Namer
 from rumiai_ray.ingest.location import locate
 from rumiai_ray.ingest.manifest import rows as manifest_rows
-from rumiai_ray.ingest.sites.fetch import _error as site_error
+from rumiai_ray.ingest.sites.fetch import told_error as site_error
 from rumiai_ray.ingest.sites.job import described
 from rumiai_ray.ingest.sites.metadata import metadata_from
 from rumiai_ray.ingest.sites.process import message_of
