@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rumiai_ray.ingest.fetch import FetchLimits
-    from tests.ingest.conftest import Site
+    from tests.ingest.conftest import Request, Site
 
 POST = {
     "id": "7301234567890123456",
@@ -50,6 +50,10 @@ def serve(site: Site, kind: str, *pages: list[dict[str, Any]]) -> str:
     for number, page in enumerate([*pages, []], 1):
         site.serve(f"/pages/{kind}/{number}", body=json.dumps(page).encode())
     return site.url(f"/list/{kind}")
+
+
+def until_the_end(request: Request) -> None:
+    request.server.ended.wait(60)
 
 
 def item(site: Site, name: object, **said: Any) -> dict[str, Any]:
@@ -84,7 +88,7 @@ def test_a_list_gives_a_row_for_each_post_and_fetches_none(site: Site, limits: F
 
 def test_rows_come_while_the_list_is_still_walked(site: Site, limits: FetchLimits) -> None:
     url = serve(site, "user", [item(site, "a")], [item(site, "b")])
-    site.on("/pages/user/2", lambda request: request.server.ended.wait(60))
+    site.on("/pages/user/2", until_the_end)
     posts = walked_list(url, Wanted(), limits, Walked())
     assert next(posts).id == "a"
     posts.close()
@@ -130,7 +134,7 @@ def test_lists_in_a_list_are_walked(site: Site, limits: FetchLimits) -> None:
 
 
 def test_an_item_without_an_address_is_counted(site: Site, limits: FetchLimits) -> None:
-    bad = [{"url": "javascript:alert(1)", "id": "x"}, {"reference": False, "id": "y"}]
+    bad: list[dict[str, Any]] = [{"url": "javascript:alert(1)", "id": "x"}, {"reference": False, "id": "y"}]
     posts, walked = walk(serve(site, "user", [*bad, item(site, "a")]), limits)
     assert ([post.id for post in posts], walked.unusable) == (["a"], 2)
 
@@ -180,7 +184,7 @@ def test_a_list_that_breaks_off_has_given_its_first_rows(site: Site, limits: Fet
 
 def test_the_time_and_the_bytes_of_a_list_are_limited(site: Site, limits: FetchLimits, monkeypatch: pytest.MonkeyPatch) -> None:
     url = serve(site, "user", [item(site, "a")])
-    site.on("/pages/user/2", lambda request: request.server.ended.wait(60))
+    site.on("/pages/user/2", until_the_end)
     with pytest.raises(TransientError, match="not done after"):
         walk(url, dataclasses.replace(limits, total_s=6))
     monkeypatch.setattr(lists, "_MAX_LIST_BYTES", 1)

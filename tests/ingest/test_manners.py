@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from rumiai_ray.engine.work.host_turn import HostTurn
 from rumiai_ray.errors import InputError, RumiaiError, TransientError
-from rumiai_ray.ingest import manners
 from rumiai_ray.ingest.entries import Entry, Problem
 from rumiai_ray.ingest.limits import Manners
 from rumiai_ray.ingest.manners import Host, HostBook, Paused, host_of
 from rumiai_ray.ingest.outcomes import BlockedError, HostPausedError, LoginWallError, PrivateError, RateLimitedError, RemovedError
+from rumiai_ray.ingest.sites import fetch as sites
 
 SITE = Host("site.example", paced=True)
 FILES = Host("files.example", paced=False)
@@ -184,7 +184,7 @@ def test_subdomains_of_a_site_are_one_host_and_those_of_files_are_not(
             raise InputError("an address of 9,000 characters")
         return ".mp4" not in url
 
-    monkeypatch.setattr(manners.sites, "knows", knows)
+    monkeypatch.setattr(sites, "knows", knows)
     assert host_of(Entry("e", text)) == host
     assert host_of(Entry("e", "https://h/broken")) == Host("h", paced=False)
     assert host_of(Entry("e", "https://h/x", problem=Problem("no", "", ""))) is None

@@ -22,7 +22,7 @@ from rumiai_ray.ingest.sites.job import described_item
 from rumiai_ray.ingest.sites.list_items import NO_LIST_HINT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Generator, Iterator, Mapping
 
     from rumiai_ray.ingest.limits import FetchLimits
 
@@ -38,21 +38,20 @@ posts to the top, and playlists have any order."""
 _TITLE_CHARS = 5000
 _MAX_DURATION_S = 10**7
 
-LISTED_SCHEMA = pa.schema(
-    [
-        pa.field("url", pa.string(), nullable=False),
-        pa.field("id", pa.string()),
-        pa.field("author", pa.string()),
-        pa.field("title", pa.string()),
-        pa.field("posted_at", pa.timestamp("s", "UTC")),
-        pa.field("posted_on", pa.date32()),
-        pa.field("duration_s", pa.float64()),
-        pa.field("view_count", pa.int64()),
-        pa.field("like_count", pa.int64()),
-        pa.field("comment_count", pa.int64()),
-        pa.field("share_count", pa.int64()),
-    ]
-)
+_COLUMNS: dict[str, pa.DataType] = {
+    "url": pa.string(),
+    "id": pa.string(),
+    "author": pa.string(),
+    "title": pa.string(),
+    "posted_at": pa.timestamp("s", "UTC"),
+    "posted_on": pa.date32(),
+    "duration_s": pa.float64(),
+    "view_count": pa.int64(),
+    "like_count": pa.int64(),
+    "comment_count": pa.int64(),
+    "share_count": pa.int64(),
+}
+LISTED_SCHEMA = pa.schema([pa.field(name, type_, nullable=name != "url") for name, type_ in _COLUMNS.items()])
 
 
 @dataclass(frozen=True)
@@ -204,7 +203,7 @@ def _ended(answer: Mapping[str, Any], url: str, refusal: RumiaiError | None, lim
     return NoListError(error.what, url, NO_LIST_HINT) if "Unsupported URL" in error.what else error
 
 
-def walked_list(url: str, wanted: Wanted, limits: FetchLimits, walked: Walked) -> Iterator[ListedPost]:
+def walked_list(url: str, wanted: Wanted, limits: FetchLimits, walked: Walked) -> Generator[ListedPost, None, None]:
     """`walk` with a network and a directory of its own."""
     with TemporaryDirectory(prefix="rumiai-list-") as folder, Network(limits) as network:
         yield from walk(url, wanted, network, limits, walked, Path(folder))
