@@ -46,7 +46,7 @@ the best of those, so that a silent video is taken (and a slideshow's music, whi
 # Plugins are code in the user's configuration directories and on sys.path, loaded when the first YoutubeDL is made.
 yt_dlp.globals.plugin_dirs.value = []
 
-gen_extractor_classes()  # fills the table
+gen_extractor_classes()  # fills the table, which is empty until then: no address would be recognised
 yt_dlp.globals.extractors.value.update({site.__name__: site for site in EXTRACTORS})
 
 _LATE_MODULES = """
