@@ -45,9 +45,11 @@ _CORRELATIONS_METHOD = (
 _ALL_METHODS = (
     f"The interval holds {CONFIDENCE:.0%} of {RESAMPLES:,} resamples of the videos (bootstrap). P values are corrected for the number of "
     f"features (Benjamini-Hochberg): of the features that are said to differ, at most {ALPHA:.0%} are expected to be chance. A feature is "
-    f"tested where {FEWEST} videos of each cohort were measured. Where nothing is shown and the interval reaches a large effect, there are "
-    "too few videos to tell, too. Videos that are near-duplicates of one another count once."
+    "tested where {} were measured. Where nothing is shown and the interval reaches a large effect, there are too few videos to tell, too. "
+    "Videos that are near-duplicates of one another count once."
 )
+_IN_COHORTS = _ALL_METHODS.format(f"{FEWEST} videos of each cohort")
+_IN_ALL = _ALL_METHODS.format(f"{2 * FEWEST} videos")
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,7 @@ def _of_cohorts(found: CohortComparison, runs: tuple[str, ...]) -> CohortPage:
     noteworthy = [one.sentence() for one in found.confounders if one.noteworthy]
     unknown = [one.sentence() for one in found.confounders if one.effect is None]
     alike = [one.sentence() for one in found.confounders if one.effect is not None and not one.noteworthy]
-    method = (_COHORTS_METHOD if found.stratified_by is None else _STRATIFIED_METHOD.format(found.stratified_by), _ALL_METHODS)
+    method = (_COHORTS_METHOD if found.stratified_by is None else _STRATIFIED_METHOD.format(found.stratified_by), _IN_COHORTS)
     known = tuple(_difference(one) for one in found.outcomes if one.reason != NEVER_MEASURED)
     outcomes = (FeatureTable("How they did", known, "Views, likes, comments and shares are not known."),) if found.outcomes else ()
     return CohortPage(
@@ -178,7 +180,7 @@ def _of_correlations(found: MetricCorrelations, runs: tuple[str, ...]) -> Cohort
         tables=(*_tables(found.features, [_correlation(one) for one in found.features], "What goes with it"), beside),
         periods=(),
         notes=found.notes,
-        method=(_CORRELATIONS_METHOD, _ALL_METHODS),
+        method=(_CORRELATIONS_METHOD, _IN_ALL),
         runs=runs,
     )
 
@@ -204,7 +206,7 @@ def _of_periods(found: MetricOverTime, runs: tuple[str, ...]) -> CohortPage:
             for one in reversed(found.periods)
         ),
         notes=found.notes,
-        method=(_COHORTS_METHOD, _ALL_METHODS),
+        method=(_COHORTS_METHOD, _IN_COHORTS),
         runs=runs,
     )
 
