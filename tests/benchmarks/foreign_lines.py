@@ -143,10 +143,15 @@ def main() -> None:
 
     def foreign(text: str) -> float:
         """The probability, as `PpocrReader` judges it, that a rendered line is foreign."""
-        able = [shown for family in fonts if (shown := [file for file in family if shown_by(text, file)])]
-        ground = rng.choice(grounds).crop((100, 400, 620, 700))
-        font = fitting(ground, text, rng.choice(rng.choice(able)), rng.choice([20, 26, 32, 40, 48, 60]), 60)
-        x1, y1, x2, y2 = draw_line(ground, text, font, (30, 90), rng.choice(STYLES), rng.choice(["white", "black", "#ff2d55"])).box
+        while True:  # a font may have the characters and draw nothing
+            file = rng.choice(rng.choice(fonts))
+            if not shown_by(text, file):
+                continue
+            ground = rng.choice(grounds).crop((100, 400, 620, 700))
+            font = fitting(ground, text, file, rng.choice([20, 26, 32, 40, 48, 60]), 60)
+            x1, y1, x2, y2 = draw_line(ground, text, font, (30, 90), rng.choice(STYLES), rng.choice(["white", "black", "#ff2d55"])).box
+            if y2 - y1 >= 4 and x2 - x1 >= 4:
+                break
         margin = rng.uniform(0.02, 0.3) * (y2 - y1)
         line = recogniser.read(as_stored(ground.crop((max(0, x1 - margin), y1 - margin, x2 + margin, y2 + margin))))
         if line.confidence >= 0.9 and script_of(line.text) == COMMON and any(map(str.isdecimal, line.text)):
