@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import fsspec
+import hypothesis
 import pytest
 
 import tiers
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 # Modules of the tests with their rewritten assertions, and of the package, are compiled once, and not in each of a suite's processes, of
 # which some have it in their environment that none writes what it has compiled. Half of the time of collecting the tests went there.
 sys.dont_write_bytecode = False
+
+# How long an example takes says how busy the machine is: no test of a property has a limit of time.
+hypothesis.settings.register_profile("suite", deadline=None)
+hypothesis.settings.load_profile("suite")
 
 REPORTED = Path(__file__).resolve().parents[2] / "shared" / "reported"
 

@@ -20,7 +20,7 @@ from rumiai_ray.models.ocr.ppocr_recogniser import TextRecogniser
 from rumiai_ray.models.ocr.script_probe import KNOWN, ScriptProbe
 from rumiai_ray.models.ocr.scripts import COMMON, letters_in, script_of
 
-LIMITS = (0.8, 0.9, 0.95)
+LIMITS = (0.5, 0.8, 0.9)
 WORDS = [
     "studio",
     "north",

@@ -15,7 +15,7 @@ def late_pictures(lead_s: float, length_s: float = 9.0, **tables: Any) -> dict[A
     """Windows by name and seconds by number, of a video whose sound is loud before the first picture and quiet from then on."""
     heard = sound(-lead_s, 0.0, 0.5, pitch_hz=220.0) + sound(0.0, length_s, 0.1, silent=True)
     found = derived(video(length_s, audio_energy=heard, **tables))
-    return {row["window"]: row for row in found["windows"]} | {row["second"]: row for row in found["timeline"]}
+    return {row["name"]: row for row in found["windows"]} | {row["second"]: row for row in found["timeline"]}
 
 
 def energy(*parts: tuple[float, float]) -> float:
