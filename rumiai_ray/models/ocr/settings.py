@@ -51,7 +51,7 @@ class OcrSettings(ModelSettings):
         ge=0, le=1,
     )  # fmt: skip
     foreign_probability: float = result(
-        0.5, "ppocr: probability from which on a line counts as one in a script that PP-OCR does not know", gt=0, le=1
+        0.8, "ppocr: probability from which on a line counts as one in a script that PP-OCR does not know", gt=0, le=1
     )
     runtime: Literal["openvino", "torch"] = result(
         "openvino", "easyocr: what finds text on a CPU; openvino finds the same texts in a quarter less time; a GPU always uses torch"
