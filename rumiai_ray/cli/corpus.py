@@ -151,7 +151,7 @@ def compare(  # noqa: PLR0913, PLR0917 -- an option each
     ] = None,
     stratify: Annotated[
         StratifyBy | None,
-        typer.Option(help="Compare within fifths of this, so that it cannot stand behind a difference.", show_default=False),
+        typer.Option(help="Compare within fifths of this, so that it is less likely to stand behind a difference.", show_default=False),
     ] = None,
     correlate: Annotated[  # noqa: FBT002 -- typer's way
         bool, typer.Option("--correlate", help="In place of cohorts: correlate each feature with the metric (Spearman).")
@@ -178,7 +178,7 @@ def compare(  # noqa: PLR0913, PLR0917 -- an option each
 
     Features are the numbers of `summary`. P values are corrected for their number. It says what goes together, not why.
     """
-    from rumiai_ray.cli.corpus_compare import print_findings  # noqa: PLC0415 -- SciPy's import is not for `--help`
+    from rumiai_ray.cli.corpus_compare import print_findings, print_warnings  # noqa: PLC0415 -- SciPy's import is not for `--help`
     from rumiai_ray.report.write import write_cohorts  # noqa: PLC0415
 
     check_one_format(as_csv=as_csv, as_json=as_json)
@@ -202,6 +202,7 @@ def compare(  # noqa: PLR0913, PLR0917 -- an option each
         say(f"open {page}", err=True)
     if as_csv or as_json:
         answer(found.table(), as_csv=as_csv, csv_raw=csv_raw, as_json=as_json)
+        print_warnings(found)
     else:
         print_findings(found)
 

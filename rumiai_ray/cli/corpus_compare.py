@@ -30,6 +30,19 @@ def print_findings(found: CohortComparison | MetricCorrelations | MetricOverTime
         _print_correlations(found)
     else:
         _print_periods(found)
+    print_notes(found)
+
+
+def print_warnings(found: CohortComparison | MetricCorrelations | MetricOverTime) -> None:
+    """Print on stderr what is to be known beside a table that other programs read."""
+    if isinstance(found, CohortComparison):
+        for sentence in _confounder_sentences(found):
+            say(sentence, err=True)
+    print_notes(found)
+
+
+def print_notes(found: CohortComparison | MetricCorrelations | MetricOverTime) -> None:
+    """Print on stderr what was left out, and what no comparison says."""
     for note in found.notes:
         say(f"- {note}", err=True)
 
@@ -37,14 +50,21 @@ def print_findings(found: CohortComparison | MetricCorrelations | MetricOverTime
 def _print_cohorts(found: CohortComparison) -> None:
     within = f", compared within fifths of {found.stratified_by}" if found.stratified_by else ""
     say(f"{found.question}: {found.n} videos; the rest: {found.n_rest}{within}")
-    for confounder in found.confounders:
-        if confounder.noteworthy or confounder.effect is None:
-            hint = f" (--stratify {confounder.name})" if confounder.noteworthy and found.stratified_by != confounder.name else ""
-            say(f"! {confounder.sentence()}{hint}")
+    for sentence in _confounder_sentences(found):
+        say(sentence)
     _print_differences("outcome", [one for one in found.outcomes if one.reason != NEVER_MEASURED])
     _print_differences("feature", found.told(Verdict.FOUND))
     say(found.summary())
     say("--csv and --json give all of them, --page writes a page", err=True)
+
+
+def _confounder_sentences(found: CohortComparison) -> list[str]:
+    said = []
+    for confounder in found.confounders:
+        if confounder.noteworthy or confounder.effect is None:
+            hint = f" (--stratify {confounder.name})" if confounder.noteworthy and found.stratified_by != confounder.name else ""
+            said.append(f"! {confounder.sentence()}{hint}")
+    return said
 
 
 def _print_differences(heading: str, differences: Sequence[FeatureDifference]) -> None:

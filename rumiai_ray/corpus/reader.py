@@ -164,7 +164,7 @@ class Corpus:
             by: the metric, a number: a column of `summary`, or an SQL expression of such, as `like_count / view_count`.
             top: how much of the videos with the highest metric is the first cohort: "25%", or "50" for so many videos.
             where: in place of a metric an SQL condition; videos for which it is null are left out.
-            stratify: compare within fifths of `duration`, `followers` or `posted_at`, so that it cannot stand behind what is found.
+            stratify: compare within fifths of `duration`, `followers` or `posted_at`, which then stands less behind what is found.
             cluster: an SQL expression over `summary` that is equal for near-duplicates, which count once; null for a video that has none.
             seed: of the resampling that gives the intervals.
 

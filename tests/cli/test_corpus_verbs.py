@@ -399,7 +399,10 @@ def test_cohorts_are_compared_in_a_table_in_csv_in_json_and_on_a_page(rumiai: Ca
     assert re.search(r"hook_cuts_per_minute .* 10 .* 49 .* \+[01]\.\d\d ", out)
     assert "2 of " in out
     assert "It says what goes together, not why." in err
-    rows = list(csv.DictReader(StringIO(rumiai(*question, "--csv")[1])))
+    _, out, err = rumiai(*question, "--csv")
+    assert "! The cohorts also differ in how long they are (median " in err
+    assert "It says what goes together, not why." in err
+    rows = list(csv.DictReader(StringIO(out)))
     assert [row["feature"] for row in rows if row["verdict"] == "found"] == ["hook_cuts_per_minute", "hook_has_captions"]
     assert len(json.loads(rumiai(*question, "--json", "--stratify", "duration")[1])) == len(rows)
     assert rumiai(*question, "--page", "page.html")[2].startswith("open page.html\n")

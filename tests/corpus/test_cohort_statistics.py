@@ -75,6 +75,58 @@ def test_with_shuffled_metrics_hardly_ever_anything_is_found(videos: int, strati
     assert discoveries <= ALLOWED * SHUFFLINGS
 
 
+def rare_counts(videos: int, *, metric_is_rare: bool = False) -> FeatureRows:
+    """Videos with forty plain features and twenty counts that are 0 in all but a few videos."""
+    rng = np.random.default_rng(3)
+    values = rng.normal(size=(videos, 60))
+    for column in range(40, 60):
+        shown = rng.choice(videos, rng.integers(8, 20), replace=False)
+        values[:, column] = 0
+        values[shown, column] = rng.integers(1, 5, len(shown))
+    asked = values[:, -1] if metric_is_rare else rng.normal(size=videos)
+    names = tuple(f"count_{number}" for number in range(60))
+    return made_features(videos, features=names, values=values, is_boolean=np.zeros(60, np.bool_), asked=asked)
+
+
+@pytest.mark.parametrize(("videos", "stratify"), [(300, None), (300, "duration")])
+def test_with_a_small_cohort_chance_makes_no_find_of_rare_counts(videos: int, stratify: str | None) -> None:
+    rows, rng = rare_counts(videos), np.random.default_rng(11)
+    discoveries = 0
+    for _ in range(SHUFFLINGS):
+        first = rng.permutation(videos) < 10
+        discoveries += bool(found(compared(rows, first, "ten", resampling=NO_INTERVALS, stratify=stratify)))
+    assert discoveries <= ALLOWED * SHUFFLINGS
+
+
+def test_with_a_rare_metric_chance_makes_no_find_of_rare_counts() -> None:
+    rows, rng = rare_counts(200, metric_is_rare=True), np.random.default_rng(11)
+    discoveries = 0
+    for _ in range(SHUFFLINGS):
+        discoveries += bool(found(correlated(replace(rows, asked=rng.permutation(rows.asked)), "likes", resampling=NO_INTERVALS)))
+    assert discoveries <= ALLOWED * SHUFFLINGS
+
+
+def test_one_rare_count_in_a_small_cohort_is_too_few_to_tell() -> None:
+    """One of eight videos with such a value is in a cohort of 8 of 1,000: chance does that in one of sixteen such cases."""
+    values = np.zeros((1000, 1))
+    values[[0, *range(500, 507)], 0] = np.arange(1, 9)
+    rows = made_features(1000, features=("hands",), values=values, is_boolean=np.zeros(1, np.bool_))
+    (hands,) = compared(rows, np.arange(1000) < 8, "the first").features
+    assert (hands.verdict, hands.p) == (Verdict.TOO_FEW, None)
+    assert hands.reason == ("by chance 0.1 videos of the smaller cohort would have another value than the commonest one, 5 are needed")
+
+
+def test_cohorts_that_do_not_overlap_at_all_are_never_said_to_be_alike() -> None:
+    values = np.random.default_rng(1).normal(size=(16, 120))
+    values[:, 0] = np.arange(16)
+    rows = made_features(16, features=tuple(f"f{number}" for number in range(120)), values=values, is_boolean=np.zeros(120, np.bool_))
+    apart = by_name(compared(rows, np.arange(16) >= 8, "the last"), "f0")
+    assert apart.effect == 1
+    assert apart.p_corrected > 0.05
+    assert apart.verdict is Verdict.TOO_FEW
+    assert apart.reason == "a large effect is neither shown nor ruled out, the effect itself is +1.00"
+
+
 def test_with_shuffled_metrics_hardly_any_correlation_is_found() -> None:
     rows, rng = made_features(100), np.random.default_rng(11)
     discoveries = 0
@@ -113,6 +165,7 @@ def test_a_difference_that_comes_with_the_length_alone_is_gone_within_equal_leng
     assert length.noteworthy
     assert length.sentence().startswith("The cohorts also differ in how long they are (median ")
     assert within.stratified_by == "duration"
+    assert "before stratification" in within.confounders[2].sentence()
 
 
 @pytest.fixture
@@ -230,7 +283,7 @@ def test_the_top_has_the_size_that_was_asked_for_as_nearly_as_equal_values_allow
     first, said = highest(values, share, number, "likes")
     assert first.sum() == expected
     assert not len(values) or not first.any() or values[first].min() > max(values[~first], default=-1)
-    assert bool(said) == (len(values) > 0 and expected != ((number and min(number, len(values))) or np.ceil((share or 0) * len(values))))
+    assert bool(said) == (len(values) > 0 and expected != (number or np.ceil((share or 0) * len(values))))
 
 
 def test_p_values_are_corrected_for_those_that_were_tested_alone() -> None:

@@ -48,7 +48,7 @@ def test_what_liked_videos_have_more_of_is_found_and_what_else_they_differ_in_is
     assert duration.noteworthy
     assert duration.effect is not None
     assert duration.effect < -0.8
-    assert found.notes[0] == "1 video is left out, as `like_count` is not known of it."
+    assert found.notes[0] == "1 video is left out, as `like_count` is not known of it: null, infinite, or a division by zero."
     assert found.notes[-1].endswith("not why.")
     rows = found.table()
     assert rows.num_rows == len(found.features)
@@ -71,7 +71,26 @@ def test_a_condition_may_ask_other_tables(corpus: Corpus) -> None:
     where = "video_key IN (SELECT video_key FROM windows WHERE \"window\" = 'hook' AND cuts_per_minute > 30)"
     if "name" in corpus.table("windows").column_names:
         where = where.replace('"window"', "name")
-    assert 10 <= corpus.compare(where=where).n < 30
+    found = corpus.compare(where=where)
+    assert 10 <= found.n < 30
+    assert "hook_cuts_per_minute" not in {one.feature for one in found.features}, "the condition is made of it"
+
+
+def test_a_condition_on_an_outcome_does_not_find_that_outcome(corpus: Corpus) -> None:
+    found = corpus.compare(where="like_count > 1300")
+    assert [one.feature for one in found.outcomes] == ["view_count", "comment_count", "share_count"]
+    assert "Left out as the question names them: like_count." in found.notes
+    assert corpus.compare(where="coalesce(view_count, like_count, comment_count, share_count) > 10").outcomes == ()
+
+
+def test_a_cohort_with_nothing_to_compare_it_with_says_so(corpus: Corpus) -> None:
+    nothing = "video is in the first cohort; there is nothing to compare with."
+    assert f"Every {nothing}" in corpus.compare(where="true").notes
+    assert f"No {nothing}" in corpus.compare(where="false").notes
+    many = corpus.compare(by="like_count", top="500").notes
+    assert {"like_count is known of 59 videos only, 500 were asked for.", f"Every {nothing}"} <= set(many)
+    (ties,) = (note for note in corpus.compare(by="hook_face_frames", top="1").notes if note.startswith("Equal"))
+    assert ties == "Equal values of hook_face_frames stay in one cohort: 60 videos are in it, 1 was asked for."
 
 
 def test_videos_are_compared_within_fifths_and_those_that_have_no_counterpart_are_counted(corpus: Corpus) -> None:
@@ -80,7 +99,7 @@ def test_videos_are_compared_within_fifths_and_those_that_have_no_counterpart_ar
     compared = next(one for one in found.features if one.feature == "hook_cuts_per_minute")
     assert compared.n == 10
     assert compared.n_rest < 20, "the others are longer than all liked ones"
-    assert any("videos have no duration or nobody of the other cohort in their fifth" in note for note in found.notes)
+    assert any("not compared: without duration, or alone in a fifth" in note for note in found.notes)
 
 
 def test_near_duplicates_count_once_by_what_they_are_said_to_be(corpus: Corpus) -> None:
@@ -142,6 +161,9 @@ def test_without_any_figure_there_are_too_few_to_tell_and_no_error(tmp_path: Pat
         ({"by": "like_count", "where": "true"}, "give either `by` or `where`"),
         ({"by": "no_such_column"}, "no_such_column"),
         ({"by": "author"}, "author-"),
+        ({"by": 'like_count) AS DOUBLE) AS "_other", CAST((1'}, "brackets must match"),
+        ({"by": 'like_count) AS DOUBLE) AS "_asked", CAST((1'}, "brackets must match"),
+        ({"where": 'true) AS BOOLEAN) AS "_asked", CAST((true'}, "brackets must match"),
         ({"by": ""}, "DuckDB"),
         ({"by": "unnest([1, 2])"}, "several values for one video"),
         ({"by": "like_count) FROM summary; DROP VIEW summary --"}, "Parser Error"),

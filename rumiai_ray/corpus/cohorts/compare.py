@@ -91,6 +91,8 @@ class ConfounderDifference:
     value_rest: float | None
     effect: float | None
     """Cliff's delta; None where fewer than `FEWEST` videos of a cohort have it."""
+    is_stratified: bool = False
+    """Whether features are compared within fifths of a confounder; these figures are of the whole cohorts all the same."""
 
     @property
     def noteworthy(self) -> bool:
@@ -103,7 +105,8 @@ class ConfounderDifference:
         if self.effect is None or self.value is None or self.value_rest is None:
             known = f"known of {self.n} and {self.n_rest} videos" if self.n or self.n_rest else "not known of any video"
             return f"Whether the cohorts differ in {said} cannot be told: {self.name} is {known}."
-        medians = f"median {self.shown(self.value)} against {self.shown(self.value_rest)}, δ {self.effect:+.2f}"
+        before = ", before stratification" if self.is_stratified else ""
+        medians = f"median {self.shown(self.value)} against {self.shown(self.value_rest)}, δ {self.effect:+.2f}{before}"
         if not self.noteworthy:
             return f"The cohorts hardly differ in {said} ({medians})."
         return f"The cohorts also differ in {said} ({medians}, {size_of(self.effect)}). A difference below may come with that."
@@ -172,7 +175,7 @@ def compare(
         first, ties = highest(rows.asked, share, number, str(by))
         question = f"top {top} by {by}"
         outcomes = False
-    notes = [*left_out(rows, str(where if by is None else by)), *([ties] if ties else [])]
+    notes = [*left_out(rows, str(where if by is None else by)), *([ties] if ties else []), *_without_counterpart(first)]
     return compared(rows, first, question, notes=notes, stratify=stratify, with_outcomes=outcomes, resampling=Resampling(seed=seed))
 
 
@@ -200,14 +203,14 @@ def compared(
     strata = rows.strata(stratify)
     features = feature_differences(rows.features, rows.values, rows.is_boolean, first, strata, resampling)
     outcomes: list[FeatureDifference] = []
-    if with_outcomes:
+    if with_outcomes and rows.outcomes:
         values = np.column_stack(list(rows.outcomes.values()))
         outcomes = feature_differences(tuple(rows.outcomes), values, np.zeros(values.shape[1], np.bool_), first, strata, resampling)
     if stratify is not None:
         alone = rows.videos - sum(len(one) for cell in cells_of(first, strata, np.ones_like(first)) for one in cell)
         notes = [
             *notes,
-            *([f"{alone} videos have no {stratify} or nobody of the other cohort in their fifth; not compared."] if alone else []),
+            *([f"{_videos(alone)} not compared: without {stratify}, or alone in a fifth without the other cohort."] if alone else []),
         ]
     return CohortComparison(
         question=question,
@@ -215,7 +218,7 @@ def compared(
         n_rest=int((~first).sum()),
         features=tuple(sorted(features, key=importance)),
         outcomes=tuple(outcomes),
-        confounders=tuple(_confounder(name, rows.confounders[name], first) for name in CONFOUNDERS),
+        confounders=tuple(_confounder(name, rows.confounders[name], first, is_stratified=stratify is not None) for name in CONFOUNDERS),
         stratified_by=stratify,
         notes=(*notes, *_authors(rows, first), NOT_WHY),
     )
@@ -238,21 +241,26 @@ def highest(metric: Floats, share: float | None, number: int | None, name: str) 
     """
     if not len(metric):
         return np.zeros(0, np.bool_), ""
-    wanted = min(len(metric), int(np.ceil(share * len(metric) - 1e-9)) if share is not None else int(number or 0))
+    asked = int(np.ceil(share * len(metric) - 1e-9)) if share is not None else int(number or 0)
+    if asked > len(metric):
+        return np.ones(len(metric), np.bool_), f"{name} is known of {len(metric)} videos only, {asked} were asked for."
+    wanted = asked
     threshold = np.sort(metric)[::-1][wanted - 1]
     with_equals, above = metric >= threshold, metric > threshold
     nearer = wanted - above.sum() < with_equals.sum() - wanted
     first = above if above.any() and (nearer or (with_equals.all() and wanted < len(metric))) else with_equals
     if first.sum() == wanted:
         return first, ""
-    return first, f"Equal values of {name} stay in one cohort: {first.sum()} videos are in it, {wanted} were asked for."
+    asked_for = "1 was" if wanted == 1 else f"{wanted} were"
+    return first, f"Equal values of {name} stay in one cohort: {_videos(int(first.sum()))} in it, {asked_for} asked for."
 
 
 def left_out(rows: FeatureRows, expression: str) -> list[str]:
     """What was left out when the videos were read, in words."""
     said = []
     if rows.unknown:
-        said.append(f"{_videos(rows.unknown)} left out, as `{expression}` is not known of {'it' if rows.unknown == 1 else 'them'}.")
+        of = "it" if rows.unknown == 1 else "them"
+        said.append(f"{_videos(rows.unknown)} left out, as `{expression}` is not known of {of}: null, infinite, or a division by zero.")
     if rows.duplicates:
         said.append(f"{_videos(rows.duplicates)} left out: of near-duplicates, the one that was posted first counts.")
     if rows.named:
@@ -342,7 +350,7 @@ class _Counted:
         return cls(len(sides[0]), len(sides[1]), unmeasured, unmeasured_rest, value, value_rest, is_share)
 
 
-def _confounder(name: str, values: Floats, first: Flags) -> ConfounderDifference:
+def _confounder(name: str, values: Floats, first: Flags, *, is_stratified: bool) -> ConfounderDifference:
     known = [values[side & ~np.isnan(values)] for side in (first, ~first)]
     medians = [float(np.median(one)) if len(one) else None for one in known]
     effect = None
@@ -350,7 +358,7 @@ def _confounder(name: str, values: Floats, first: Flags) -> ConfounderDifference
         strata = np.zeros(len(values), np.intp)
         found = cohort_effects(values[:, None], first, strata, np.zeros(1, np.bool_), resampling=NO_INTERVALS)
         effect = float(found.effect[0])
-    return ConfounderDifference(name, len(known[0]), len(known[1]), medians[0], medians[1], effect)
+    return ConfounderDifference(name, len(known[0]), len(known[1]), medians[0], medians[1], effect, is_stratified)
 
 
 def _authors(rows: FeatureRows, first: Flags) -> list[str]:
@@ -364,6 +372,12 @@ def _authors(rows: FeatureRows, first: Flags) -> list[str]:
                 "values are smaller than they should be."
             )
     return said
+
+
+def _without_counterpart(first: Flags) -> list[str]:
+    if not len(first) or (first.any() and not first.all()):
+        return []
+    return [f"{'Every' if first.all() else 'No'} video is in the first cohort; there is nothing to compare with."]
 
 
 def _videos(number: int) -> str:

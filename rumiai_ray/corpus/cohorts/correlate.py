@@ -17,6 +17,7 @@ from rumiai_ray.corpus.cohorts.tested import (
     Untested,
     Verdict,
     judged_features,
+    too_rarely_together,
     untested_alone,
 )
 from rumiai_ray.schema.table import column
@@ -112,4 +113,4 @@ def _untested(values: Floats, metric: Floats) -> Untested | None:
     if (problem := untested_alone(metric)) is not None:
         reason = problem.reason or "the metric is the same in all videos in which this was measured"
         return Untested(Verdict.TOO_FEW, reason if problem.reason is None else f"of the metric, {reason}")
-    return None
+    return too_rarely_together(values, metric)

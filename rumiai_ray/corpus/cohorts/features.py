@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from rumiai_ray.corpus.files import identifier
 from rumiai_ray.corpus.summary import SUMMARY
 from rumiai_ray.errors import ConfigError
+from rumiai_ray.schema.windows import CLOSING, HOOK, WHOLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -54,7 +55,7 @@ class FeatureRows:
     asked: Floats
     """The metric or, as 0 and 1, the condition; shape (videos,), finite."""
     outcomes: Mapping[str, Floats]
-    """By name, of `OUTCOMES`."""
+    """By name, of `OUTCOMES`; those that the question names are left out."""
     confounders: Mapping[str, Floats]
     """By name, of `CONFOUNDERS`: `posted_at` in seconds since 1970, `duration` in seconds."""
     authors: tuple[str | None, ...]
@@ -63,7 +64,7 @@ class FeatureRows:
     duplicates: int
     """Near-duplicates that were left out, each for another that stands for it."""
     named: tuple[str, ...]
-    """Features that were left out as the question itself names them."""
+    """Features, and of a condition outcomes, that were left out as the question itself names them."""
 
     @property
     def videos(self) -> int:
@@ -104,8 +105,9 @@ class FeatureRows:
 def read_features(ask: Ask, expression: str, kind: Literal["DOUBLE", "BOOLEAN"], cluster: str) -> FeatureRows:
     """Read a corpus's videos.
 
-    Of videos with one `cluster` the one that was posted first is kept: the others are reposts. Where some are without a date, or of one
-    date, the smallest `video_key` is kept.
+    Of videos with one `cluster` the one that was posted first is kept: the others are reposts. One without a date is taken as posted last;
+    of those of one date the smallest `video_key` is kept. Posts with the same bytes are one row of `summary` already, with the metric,
+    the date and the author of the entry that was committed last.
 
     Args:
         ask: see `Corpus.query`.
@@ -115,17 +117,20 @@ def read_features(ask: Ask, expression: str, kind: Literal["DOUBLE", "BOOLEAN"],
             none.
 
     Raises:
-        ConfigError: DuckDB can make no sense of an expression, or it gives a video several values.
+        ConfigError: DuckDB can make no sense of an expression, or it gives a video several values or columns.
     """
     # A line break after each expression ends a comment in it.
     asked = f'CAST(({expression}\n) AS {kind}) AS "_asked", CAST(({cluster}\n) AS VARCHAR) AS "_cluster"'
     schema = ask(f"SELECT * FROM {SUMMARY} LIMIT 0").schema  # noqa: S608 -- a name
     words = set(re.findall(r"\w+", expression.lower()))  # SQL's names have no case
     candidates = [field.name for field in schema if is_feature(field)]
-    features = tuple(name for name in candidates if name not in words)
+    named = words | {f"{window}_{word}" for window in (HOOK, CLOSING, WHOLE) for word in words}  # a subquery may ask `windows`
+    features = tuple(name for name in candidates if name not in named)
     own = ("video_key", "author", "columns", *_COLUMN_OF.values(), *OUTCOMES)
     wanted = ", ".join(map(identifier, dict.fromkeys((*own, *features))))
     rows = ask(f"SELECT {wanted}, {asked} FROM {SUMMARY}")  # noqa: S608 -- names, quoted, and SQL of the user's own
+    if rows.column_names != [*dict.fromkeys((*own, *features)), "_asked", "_cluster"]:
+        raise ConfigError("is no single expression", f"{expression!r}, {cluster!r}", "give one value for each; its brackets must match")
     keys: list[Any] = rows["video_key"].to_pylist()
     if len(set(keys)) < len(keys):
         raise ConfigError("gives several values for one video", expression, "give an expression with one value per row of `summary`")
@@ -134,7 +139,7 @@ def read_features(ask: Ask, expression: str, kind: Literal["DOUBLE", "BOOLEAN"],
         values=np.column_stack([_numbers(rows[name]) for name in features]) if features else np.empty((len(keys), 0)),
         is_boolean=np.array([pa.types.is_boolean(schema.field(name).type) for name in features], np.bool_),
         asked=_numbers(rows["_asked"]),
-        outcomes={name: _numbers(rows[name]) for name in OUTCOMES},
+        outcomes={name: _numbers(rows[name]) for name in OUTCOMES if name not in words},
         confounders={
             "followers": np.array([_followers(columns) for columns in rows["columns"].to_pylist(maps_as_pydicts="lossy")], np.float64),
             "posted_at": _seconds(rows["uploaded_at"]),
@@ -143,7 +148,7 @@ def read_features(ask: Ask, expression: str, kind: Literal["DOUBLE", "BOOLEAN"],
         authors=tuple(rows["author"].to_pylist()),
         unknown=0,
         duplicates=0,
-        named=tuple(name for name in candidates if name in words),
+        named=tuple(name for name in (*candidates, *(OUTCOMES if kind == "BOOLEAN" else ())) if name in named),
     )
     return _counted_once(found, keys, rows["_cluster"].to_pylist())
 

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 FEWEST = 8
 """Videos that each cohort must have for a feature to be tested. Mann and Whitney (1947): from 8 and 8 on the distribution of U is almost
 normal. As many must have another value than the commonest one, or the ties leave too little of that distribution."""
+FEWEST_EXPECTED = 5.0
+"""Videos with another value than the commonest one that chance must be expected to put into the smaller cohort. Cochran, Some methods for
+strengthening the common chi-square tests (Biometrics, 1954), asks for as many in each cell: with fewer, the normal approximation takes what
+is no more than unlikely for next to impossible."""
 LARGE = 0.474
 _SIZES = ((0.147, "negligible"), (0.33, "small"), (LARGE, "medium"), (np.inf, "large"))
 """Of Cliff's delta, after Romano, Kromrey, Coraggio and Skowronek (2006)."""
@@ -111,7 +115,21 @@ def untested(values: Floats, cells: CohortCells, *, is_boolean: bool) -> Unteste
     if min(counts) < FEWEST:
         return Untested(Verdict.TOO_FEW, f"measured in {counts[0]} and {counts[1]} videos that can be compared, {FEWEST} each are needed")
     compared = values[np.concatenate([places for cell in cells for places in cell])]
-    return _varies_too_little(compared, is_exact=is_boolean and len(cells) == 1)
+    is_exact = is_boolean and len(cells) == 1
+    if (problem := _varies_too_little(compared, is_exact=is_exact)) is not None or is_exact:
+        return problem
+    expected = np.zeros(2)
+    for cell in cells:
+        sizes = np.array([len(places) for places in cell])
+        expected += _others(values[np.concatenate(cell)]) * sizes / sizes.sum()
+    if expected.min() < FEWEST_EXPECTED:
+        within = " of their fifth" if len(cells) > 1 else ""
+        return Untested(
+            Verdict.TOO_FEW,
+            f"by chance {expected.min():.1f} videos of the smaller cohort would have another value than the commonest one{within}, "
+            f"{FEWEST_EXPECTED:.0f} are needed",
+        )
+    return None
 
 
 def untested_alone(values: Floats) -> Untested | None:
@@ -123,8 +141,22 @@ def untested_alone(values: Floats) -> Untested | None:
     return _varies_too_little(values, is_exact=False)
 
 
+def too_rarely_together(values: Floats, metric: Floats) -> Untested | None:
+    """Whether too few videos can be expected that have an uncommon value of a feature and of the metric, too, for a correlation."""
+    expected = _others(values) * _others(metric) / len(values)
+    if expected >= FEWEST_EXPECTED:
+        return None
+    said = f"by chance {expected:.1f} videos would have another value than the commonest one of both this and the metric"
+    return Untested(Verdict.TOO_FEW, f"{said}, {FEWEST_EXPECTED:.0f} are needed")
+
+
+def _others(values: Floats) -> int:
+    """How many have another value than the commonest one."""
+    return len(values) - int(np.unique(values, return_counts=True)[1].max())
+
+
 def _varies_too_little(values: Floats, *, is_exact: bool) -> Untested | None:
-    others = len(values) - int(np.unique(values, return_counts=True)[1].max())
+    others = _others(values)
     if not others:
         return Untested(Verdict.CONSTANT, None)
     if others < FEWEST and not is_exact:
@@ -172,9 +204,10 @@ def judged_features(
         effect, low, high, p, q = (_or_none(one[place]) for one in (effects.effect, effects.low, effects.high, effects.p, p_corrected))
         verdict, reason = Verdict.FOUND, None
         if q is None or q > ALPHA:
-            reach = [end for end in (low, high) if end is not None and abs(end) >= large]
+            ends = [("the interval reaches", low), ("the interval reaches", high), ("the effect itself is", effect)]
+            reach = [f"{said} {end:+.2f}" for said, end in ends if end is not None and abs(end) >= large]
             verdict = Verdict.TOO_FEW if reach else Verdict.NOT_FOUND
-            reason = f"a large effect is neither shown nor ruled out, the interval reaches {reach[-1]:+.2f}" if reach else None
+            reason = f"a large effect is neither shown nor ruled out, {reach[0]}" if reach else None
         size = None if effect is None else size_of(effect, correlation=correlation)
         found.append(
             TestedFeature(feature=feature, effect=effect, low=low, high=high, p=p, p_corrected=q, size=size, verdict=verdict, reason=reason)
