@@ -90,6 +90,8 @@ def export(  # noqa: PLR0913, PLR0917 -- an option each
 
     if kind not in {ExportFormat.CSV, ExportFormat.PARQUET} and (tables is not None or not landmarks):
         raise typer.BadParameter("--tables and --no-landmarks go with --format csv or parquet")
+    if kind not in _LABELLING and not pictures:
+        raise typer.BadParameter("--no-pictures goes with --format coco, fiftyone or labelstudio")
     found = find_run(run, config.out)
     if kind is ExportFormat.FEATURE_CSV:
         path = to or Path(f"{found.run_id}-features.csv")
@@ -106,13 +108,13 @@ def export(  # noqa: PLR0913, PLR0917 -- an option each
             names = None if tables is None else [name.strip() for name in tables.split(",")]
             form: TableFormat = "csv" if kind is ExportFormat.CSV else "parquet"
             written = export_tables(found, directory, form, names=names, landmarks=landmarks, raw=csv_raw)
-            say(f"{len(written)} files under {directory}", err=True)
+            say(f"{_counted(len(written), 'file')} under {directory}", err=True)
         case ExportFormat.JSON:
             from rumiai_ray.runs.export.document import export_json  # noqa: PLC0415
 
             with found.read_with_todays_columns() as read:
                 written = export_json(read, directory)
-            say(f"{len(written)} files under {directory}", err=True)
+            say(f"{_counted(len(written), 'file')} under {directory}", err=True)
         case ExportFormat.SRT | ExportFormat.VTT:
             with found.read_with_todays_columns() as read:
                 _subtitles(read, directory, "srt" if kind is ExportFormat.SRT else "vtt")
@@ -126,8 +128,8 @@ def _subtitles(run: Run, directory: Path, kind: SubtitleFormat) -> None:
 
     written, without = export_subtitles(run, directory, kind)
     for reason, count in sorted(without.items()):
-        say(f"no subtitles for {count} of the entries: {reason}", err=True)
-    say(f"{len(written)} files under {directory}", err=True)
+        say(f"no subtitles for {_counted(count, 'entry', 'entries')}: {reason}", err=True)
+    say(f"{_counted(len(written), 'file')} under {directory}", err=True)
 
 
 def _labelling(run: Run, directory: Path, kind: LabellingFormat, config: BaseConfig | None) -> None:
@@ -141,10 +143,17 @@ def _labelling(run: Run, directory: Path, kind: LabellingFormat, config: BaseCon
         store = open_store(config.model_copy(update={"store_remote": None}))
     done = export_labelling(run, directory, kind, store)
     if done.unseen:
-        say(f"{done.unseen} videos are left out: the object detector gave no answer for them", err=True)
+        left_out = _counted(done.unseen, "video is", "videos are")
+        say(f"{left_out} left out: the object detector gave no answer for {'it' if done.unseen == 1 else 'them'}", err=True)
     if done.outside:
-        say(f"{done.outside} detections are left out: they lie outside the picture", err=True)
+        say(f"{_counted(done.outside, 'detection')} outside the picture left out", err=True)
     if store is not None and done.pictures < done.frames:
         missing = done.frames - done.pictures
         say(f"{missing} of {done.frames} pictures are missing: their frames are not in the frame store {store.root} any more", err=True)
-    say(f"{done.boxes} detections in {done.frames} frames of {done.videos} videos under {directory}", err=True)
+    boxes, frames, videos = _counted(done.boxes, "detection"), _counted(done.frames, "frame"), _counted(done.videos, "video")
+    say(f"{boxes} in {frames} of {videos} under {directory}", err=True)
+
+
+def _counted(number: int, one: str, many: str = "") -> str:
+    """`1 video`, `2 videos`."""
+    return f"{number} {one if number == 1 else many or one + 's'}"

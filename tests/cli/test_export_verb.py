@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
-import sys
 from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
 import pytest
 
+from command_line import run_main
 from report_run import plain_rows, write_run
-from rumiai_ray.cli import app
 from rumiai_ray.cli.exits import Exit
 from rumiai_ray.schema.registry import TABLES_BY_NAME
 
@@ -31,20 +30,16 @@ def rumiai(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     write_run(tmp_path / "runs", {"clip": plain_rows(), "mute": {}}, dead=("dead",))
 
     def call(*arguments: str) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["rumiai-ray", "export", "latest", *arguments])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            app.main()
-        said = capsys.readouterr()
-        assert said.out == ""
-        return int(ended.value.code or 0), said.err
+        ended = run_main(("export", "latest", *arguments), monkeypatch, capsys)
+        assert ended.out == ""
+        return ended.code, ended.err
 
     return call
 
 
 @pytest.mark.parametrize("kind", ["srt", "vtt"])
 def test_subtitles_are_a_file_per_entry_with_speech(rumiai: Call, tmp_path: Path, kind: str) -> None:
-    assert rumiai("--format", kind, "--to", "to") == (Exit.COMPLETE, "no subtitles for 1 of the entries: no speech\n1 files under to\n")
+    assert rumiai("--format", kind, "--to", "to") == (Exit.COMPLETE, "no subtitles for 1 entry: no speech\n1 file under to\n")
     assert [path.name for path in (tmp_path / "to").iterdir()] == [f"clip.{kind}"]
     assert "hello there" in (tmp_path / f"to/clip.{kind}").read_text(encoding="utf-8")
 
@@ -83,6 +78,15 @@ def test_tables_that_are_not_there_or_not_asked_of_tables_are_wrong_usage(rumiai
     code, err = rumiai(*arguments, "--to", "to")
     assert code == Exit.USAGE
     assert "no table 'nosuch'" in err or "--format csv or parquet" in err
+    assert not (tmp_path / "to").exists()
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "json", "feature-csv", "srt", "vtt"])
+def test_no_pictures_is_wrong_usage_where_none_would_be_written(rumiai: Call, tmp_path: Path, kind: str) -> None:
+    code, err = rumiai("--format", kind, "--no-pictures", "--to", "to")
+    assert code == Exit.USAGE
+    assert "--no-pictures" in err
+    assert "--format coco" in err
     assert not (tmp_path / "to").exists()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from report_run import table_row, video_key, video_row, write_run
 from rumiai_ray.corpus.reader import Corpus, open_corpus
-from rumiai_ray.corpus.search import MOST_WORDS, search
+from rumiai_ray.corpus.search import MOST_WORDS, _as_indexed, _marked, search
 from rumiai_ray.errors import ConfigError
 from synthetic_run import object_row
 
@@ -121,7 +122,7 @@ def test_words_that_are_operators_are_words(corpus: Corpus) -> None:
 @example("text:dog")
 @example("界\u200b\u0301\u0e31")
 def test_no_words_are_a_syntax_error(corpus: Corpus, words: str) -> None:
-    if not any(character.isalnum() for character in words):
+    if not any(character.isalnum() for character in unicodedata.normalize("NFKC", words)):
         with pytest.raises(ConfigError, match="no word to look for"):
             search(corpus, words)
     else:
@@ -152,3 +153,79 @@ def test_no_words_too_many_words_and_no_places(corpus: Corpus) -> None:
 def test_runs_without_a_table_are_searched_in_the_others(tmp_path: Path) -> None:
     run = write_run(tmp_path, {"a": said("dog")}, tables=("videos", "analyses", "dead_letter", "speech_segments"))
     assert found(open_corpus([run.store.uri()]), "dog") == ["a"]
+
+
+WRITTEN = {
+    "decomposed": unicodedata.normalize("NFD", "안녕 여러분 ガラス café"),
+    "composed": "안녕하세요 ガム カメラ",
+    "fullwidth": "ＤＯＧ ｆｏｏｄ ½ off",
+    "halfwidth": "ﾊﾝｶｸ ｶﾞｽ",
+    "kana": "ハンカク",
+    "blanks": "zero\u200bwidth \0 \x02nul\x03 zebra",
+    "marked": "a [[zebra]]",
+}
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    """A video for each way to encode a word."""
+    entries = {name: {"videos": [video_row(name)], **said(text)} for name, text in WRITTEN.items()}
+    return open_corpus([write_run(tmp_path_factory.mktemp("written"), entries).store.uri()])
+
+
+@pytest.mark.parametrize(
+    ("words", "marked"),
+    [
+        ("안녕", {"decomposed": "[[안녕]]", "composed": "[[안녕]]하세요"}),
+        ("ガ", {"decomposed": "[[ガ]]ラス", "composed": "[[ガ]]ム", "halfwidth": "[[ｶﾞ]]ｽ"}),
+        ("カ", {"composed": "[[カ]]メラ", "halfwidth": "ﾊﾝ[[ｶ]]ｸ", "kana": "ハン[[カ]]ク"}),
+        ("café", {"decomposed": "[[café]]"}),
+        ("dog", {"fullwidth": "[[ＤＯＧ]]"}),
+        ("1 2", {"fullwidth": "[[½]]"}),
+        ("ハンカク", {"halfwidth": "[[ﾊﾝｶｸ]]", "kana": "[[ハンカク]]"}),
+        ("nul", {"blanks": "\x02[[nul]]\x03"}),
+        ("width", {"blanks": "zero\u200b[[width]]"}),
+    ],
+)
+@pytest.mark.parametrize("form", ["NFC", "NFD", "NFKC", "NFKD"])
+@pytest.mark.parametrize("raw", [False, True])
+def test_a_word_is_found_however_it_is_encoded_and_the_text_is_shown_as_it_was(
+    written: Corpus, words: str, marked: dict[str, str], form: Any, *, raw: bool
+) -> None:
+    query = unicodedata.normalize(form, " OR ".join(words.split()) if raw else words)
+    rows = {row["entry_id"]: row["text"] for row in search(written, query, raw=raw)[0].to_pylist()}
+    assert rows.keys() == marked.keys()
+    for entry, part in marked.items():
+        assert unicodedata.normalize("NFD", part) in unicodedata.normalize("NFD", rows[entry])
+        assert rows[entry].replace("[[", "").replace("]]", "") == WRITTEN[entry]
+
+
+@settings(deadline=None)
+@given(
+    st.text(
+        st.one_of(st.characters(codec="utf-8"), st.sampled_from("dx½ﾞｶㄱㅏ\u1100\u1161\u11a8\u0302\u0323\u0344\u200b\0\x02\x03")),
+        max_size=20,
+    )
+)
+@example("d\u0302\u0323dog")
+def test_a_marked_text_is_the_original_with_marks(text: str) -> None:
+    indexed = _as_indexed(text)
+    assert _marked(text, indexed) == text
+    if text:
+        assert _marked(text, f"\x02{indexed}\x03") == f"[[{text}]]"
+
+
+@pytest.mark.parametrize("raw", [False, True])
+def test_bytes_that_are_not_utf_8_are_no_crash(corpus: Corpus, *, raw: bool) -> None:
+    assert "english" in found(corpus, '"dog" OR "\udce9"', raw=raw)
+
+
+@pytest.mark.parametrize("words", ["Dog dog beach", "dog DOGS beach", "dog ｄｏｇ beach", "beach dog beaches"])
+def test_words_that_are_the_same_to_the_index_count_once(corpus: Corpus, words: str) -> None:
+    rows = {row["entry_id"]: row["words"] for row in search(corpus, words)[0].to_pylist() if row["kind"] == "speech"}
+    assert rows == {"english": 2, "plural": 1}
+
+
+def test_the_hint_of_a_wrong_query_has_a_whole_address(corpus: Corpus) -> None:
+    with pytest.raises(ConfigError, match=r"https://sqlite\.org/fts5\.html\)$"):
+        search(corpus, '"dog', raw=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
@@ -65,8 +66,10 @@ def srt_blocks(text: str) -> list[tuple[int, int, str]]:
     return found
 
 
-def without_space(text: str) -> str:
-    return "".join(text.split())
+def visible(text: str) -> str:
+    """The characters that a viewer sees."""
+    seen = (one for one in text if not one.isspace() and unicodedata.category(one) not in {"Cc", "Cf"} and terminal_safe(one) == one)
+    return "".join(one for one in seen if one not in "\u115f\u1160\u3164\uffa0")
 
 
 def test_a_sentence_is_one_subtitle_and_a_long_one_is_cut_between_words_when_they_are_spoken() -> None:
@@ -123,12 +126,12 @@ def test_whatever_is_said_players_read_all_of_it_and_the_rules_hold(said: Sequen
         assert place == 0 or cues[place - 1].end_ms <= cue.start_ms
         assert 1 <= len(cue.lines) <= 2
         assert all(line.strip() == line != "" and columns(line) <= LINE_COLUMNS for line in cue.lines)
-    shown = without_space("".join(line for cue in cues for line in cue.lines))
-    assert sorted(shown) == sorted(without_space(terminal_safe("".join(text for text, _, _ in said))))
+    shown = visible("".join(line for cue in cues for line in cue.lines))
+    assert sorted(shown) == sorted(visible("".join(text for text, _, _ in said)))
     if not cues:
         return
     timed = [(cue.start_ms, cue.end_ms, "\n".join(cue.lines)) for cue in cues]
-    assert srt_blocks(as_srt(cues)) == [(start, end, text.replace("-->", "→")) for start, end, text in timed]
+    assert srt_blocks(as_srt(cues)) == [(start, end, text.replace("-->", "→").replace("<", "‹")) for start, end, text in timed]
     captions = webvtt.from_buffer(StringIO(as_vtt(cues))).captions
     read = [(round(one.start_in_seconds * 1000 // 1000), one.raw_text) for one in captions]
     unescaped = [(start_s, text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")) for start_s, text in read]
@@ -163,3 +166,35 @@ def test_each_entry_with_speech_has_a_file_and_the_others_are_counted_by_reason(
     assert without == {"no speech": 1, "whisper: skipped": 1, "whisper: not run": 1}
     with pytest.raises(ConfigError, match="not empty"):
         export_subtitles(run, tmp_path / "to", "srt")
+
+
+@pytest.mark.parametrize("word", ["เปลี่ยนแปลง", "ເຮັດວຽກ", "ကျွန်တော်", "ស្រឡាញ់"])
+def test_scripts_of_south_east_asia_are_broken_between_words(word: str) -> None:
+    text = word * 20
+    words = words_of(0, " ".join([word] * 20), 0.0, 20.0)
+    lines = [line for cue in cues_of([segment(0, text, 0.0, 20.0)], words) for line in cue.lines]
+    assert "".join(lines) == text
+    assert len(lines) > 2
+    assert all(line == word * (len(line) // len(word)) for line in lines)
+
+
+@pytest.mark.parametrize("of_characters", [True, False])
+def test_without_words_no_syllable_is_cut(*, of_characters: bool) -> None:
+    text = "เแกเปลี่ยนแปลงไปแล้วกะทำ" * 12
+    words = words_of(0, " ".join(text), 0.0, 20.0) if of_characters else []
+    lines = [line for cue in cues_of([segment(0, text, 0.0, 20.0)], words) for line in cue.lines]
+    assert "".join(lines) == text
+    assert len(lines) > 4
+    for line in lines:
+        assert not "\u0e40" <= line[-1] <= "\u0e44"
+        assert unicodedata.category(line[0]) != "Mn"
+        assert line[0] not in "ะาำ"
+
+
+def test_marks_of_direction_and_controls_are_left_out_and_a_subtitle_shows_something() -> None:
+    cues = spoken(("a\u200fb\u200e c\x85d\u2028e\x00", 0.0, 2.0), *((blank * 2, 3.0, 5.0) for blank in "\u200b\u00ad\u3164\0"))
+    assert [cue.lines for cue in cues] == [("ab c d e",)]
+
+
+def test_players_find_no_tags_in_subrip() -> None:
+    assert "‹i>a‹/i> ‹font color=red>b" in as_srt(spoken(("<i>a</i> <font color=red>b", 0.0, 2.0)))

@@ -24,7 +24,7 @@ from rumiai_ray.schema.whisper import SPEECH_SEGMENTS, WORDS
 from rumiai_ray.shown import terminal_safe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from rumiai_ray.runs.protocols import RunTables
@@ -45,6 +45,14 @@ _NOT_FIRST = r"[、。，．！？…）」』】〉》・ー々：；,.!?:;)\]}
 """What does not begin a line."""
 _ATOM = re.compile(rf"\s*(?:[{_SPACELESS}]{_NOT_FIRST}*|[^\s{_SPACELESS}]+)")
 """One unbreakable piece of a text with the space before it: a word, or one character of a script that is written without spaces."""
+_SOUTH_EAST = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\ua9e0-\ua9ff\uaa60-\uaa7f]")
+"""Thai, Lao, Burmese and Khmer: written without spaces between words, but a line may not be broken between any two characters."""
+_NO_BREAK_AFTER = re.compile("[\u0e40-\u0e44\u0ec0-\u0ec4\u1039\u17d2\u200d]")
+"""Vowels that are written before their consonant, and signs that join two characters."""
+_NO_BREAK_BEFORE = re.compile("[\u0e2f\u0e30\u0e32\u0e33\u0e45\u0e46\u0eaf\u0eb0\u0eb2\u0eb3\u0ec6\u200d]")
+"""Vowels and signs that are written after their consonant and are no combining marks."""
+_BLANK_LETTERS = "\u115f\u1160\u3164\uffa0"
+"""Letters by their category that show nothing: Hangul fillers."""
 (MODEL,) = WORDS.made_by
 
 
@@ -67,6 +75,10 @@ class _Atom:
     """With the space before it."""
     start_s: float
     end_s: float
+
+
+_Timed = tuple[int, int, tuple[str, ...]]
+"""Start and end in ms, and the unbreakable pieces of the text."""
 
 
 def export_subtitles(run: RunTables, directory: Path, kind: SubtitleFormat) -> tuple[list[Path], dict[str, int]]:
@@ -118,19 +130,22 @@ def cues_of(segments: Iterable[Row], words: Iterable[Row]) -> list[Cue]:
     spoken: dict[int, list[Row]] = {}
     for word in sorted(words, key=lambda row: row["word_index"]):
         spoken.setdefault(word["segment_index"], []).append(word)
-    timed: list[tuple[int, int, str]] = []
+    timed: list[_Timed] = []
     for segment in sorted(segments, key=lambda row: (row["start_s"], row["segment_index"])):
         for atoms in _cut(_atoms(segment, spoken.get(segment["segment_index"], []))):
-            start_ms = max(0, round(atoms[0].start_s * 1000))
-            timed.append((start_ms, max(start_ms, round(atoms[-1].end_s * 1000)), _joined(atoms)))
+            if any(_is_visible(character) for atom in atoms for character in atom.text):
+                start_ms = max(0, round(atoms[0].start_s * 1000))
+                timed.append((start_ms, max(start_ms, round(atoms[-1].end_s * 1000)), tuple(atom.text for atom in atoms)))
     timed.sort(key=lambda cue: cue[0])
     return _one_after_the_other(_merged(timed))
 
 
 def as_srt(cues: Sequence[Cue]) -> str:
-    """The text of a SubRip file. The format cannot escape its own arrow, so an arrow in the speech is written as →."""
+    """The text of a SubRip file. The format cannot escape its own arrow and tags: `-->` is written as →, and `<` as ‹."""
     blocks = (
-        f"{number}\n{_clock(cue.start_ms, ',')} --> {_clock(cue.end_ms, ',')}\n" + "\n".join(cue.lines).replace("-->", "→") + "\n"
+        f"{number}\n{_clock(cue.start_ms, ',')} --> {_clock(cue.end_ms, ',')}\n"
+        + "\n".join(cue.lines).replace("-->", "→").replace("<", "‹")
+        + "\n"
         for number, cue in enumerate(cues, start=1)
     )
     return "\n".join(blocks)
@@ -158,44 +173,67 @@ def columns(text: str) -> float:
 
 def _atoms(segment: Row, words: Iterable[Row]) -> list[_Atom]:
     """The unbreakable pieces of a segment's text with their times, which are interpolated between the times of its words."""
-    text = " ".join(terminal_safe(segment["text"]).split())
+    text = _showable(segment["text"])
     places, times = [0], [segment["start_s"]]
     at = 0
     for word in words:
-        heard = " ".join(terminal_safe(word["word"]).split())
+        heard = _showable(word["word"])
         found = text.find(heard, at) if heard else -1
         if found >= 0:
             at = found + len(heard)
             places += [found, at]
             times += [word["start_s"], word["end_s"]]
+    boundaries = sorted(set(places))
     places.append(max(len(text), 1))
     rising = np.maximum.accumulate([*times, max(segment["end_s"], times[-1])])
     atoms = []
     for piece_with_space in _ATOM.finditer(text):
-        for begins, piece in _fitting(piece_with_space[0], piece_with_space.start()):
-            ends = begins + len(piece)
-            start_s, end_s = np.interp([ends - len(piece.lstrip()), ends], places, rising).tolist()
-            atoms.append(_Atom(piece, start_s, end_s))
+        for at, word in _words_in(piece_with_space[0], piece_with_space.start(), boundaries):
+            for begins, piece in _fitting(word, at):
+                ends = begins + len(piece)
+                start_s, end_s = np.interp([ends - len(piece.lstrip()), ends], places, rising).tolist()
+                atoms.append(_Atom(piece, start_s, end_s))
     return atoms
 
 
-def _fitting(atom: str, at: int) -> list[tuple[int, str]]:
-    """A piece and its place in the text; one that no line can hold is cut where it has to be, never before a combining mark."""
-    if columns(atom.lstrip()) <= LINE_COLUMNS:
-        return [(at, atom)]
-    pieces: list[tuple[int, str]] = []
+def _showable(text: str) -> str:
+    """A text on one line, without controls and marks of direction."""
+    return "".join(character for character in " ".join(text.split()) if terminal_safe(character) == character)
+
+
+def _is_visible(character: str) -> bool:
+    return not character.isspace() and unicodedata.category(character) not in {"Cc", "Cf"} and character not in _BLANK_LETTERS
+
+
+def _words_in(atom: str, at: int, boundaries: Sequence[int]) -> Iterator[tuple[int, str]]:
+    """A piece in a script of South East Asia as Whisper's words, with their places in the text; any other piece as it is."""
     start = 0
-    for end in range(1, len(atom) + 1):
-        if end < len(atom) and unicodedata.category(atom[end]).startswith("M"):
-            continue
-        if end == len(atom) or columns(atom[start : end + 1].lstrip()) > LINE_COLUMNS:
-            pieces.append((at + start, atom[start:end]))
+    for boundary in boundaries:
+        end = boundary - at
+        if start < end < len(atom) and _SOUTH_EAST.match(atom[end - 1]) and _SOUTH_EAST.match(atom[end]) and _may_break(atom, end):
+            yield at + start, atom[start:end]
             start = end
-    return pieces
+    yield at + start, atom[start:]
 
 
-def _joined(atoms: Iterable[_Atom]) -> str:
-    return "".join(atom.text for atom in atoms).strip()
+def _may_break(text: str, at: int) -> bool:
+    """Whether a line may end before a character: never within a grapheme, nor between a vowel and its consonant."""
+    is_mark = unicodedata.category(text[at]).startswith("M")
+    return not is_mark and not _NO_BREAK_AFTER.match(text[at - 1]) and not _NO_BREAK_BEFORE.match(text[at])
+
+
+def _fitting(atom: str, at: int) -> list[tuple[int, str]]:
+    """A piece and its place in the text; one that no line can hold is cut, where `_may_break` allows a cut."""
+    pieces: list[tuple[int, str]] = []
+    start = allowed = 0
+    for end in range(1, len(atom) + 1):
+        while columns(atom[start:end].lstrip()) > LINE_COLUMNS:
+            cut = allowed if allowed > start else end - 1
+            pieces.append((at + start, atom[start:cut]))
+            start = cut
+        if end < len(atom) and _may_break(atom, end):
+            allowed = end
+    return [*pieces, (at + start, atom[start:])]
 
 
 def _cut(atoms: list[_Atom]) -> list[list[_Atom]]:
@@ -232,9 +270,8 @@ def _wrapped(pieces: Iterable[str], width: float) -> list[str]:
     return lines
 
 
-def _lines(text: str) -> tuple[str, ...]:
-    """A subtitle's text as lines, as few as there can be, of about the same width."""
-    pieces = [piece for found in _ATOM.finditer(text) for _, piece in _fitting(found[0], 0)]
+def _lines(pieces: Sequence[str]) -> tuple[str, ...]:
+    """A subtitle's unbreakable pieces as lines, as few as there can be, of about the same width."""
     lines = _wrapped(pieces, LINE_COLUMNS)
     for width in range(LINE_COLUMNS - 1, 0, -1):
         narrower = _wrapped(pieces, width)
@@ -244,26 +281,26 @@ def _lines(text: str) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _merged(timed: Iterable[tuple[int, int, str]]) -> list[tuple[int, int, str]]:
-    merged: list[tuple[int, int, str]] = []
-    for start_ms, end_ms, text in timed:
+def _merged(timed: Iterable[_Timed]) -> list[_Timed]:
+    merged: list[_Timed] = []
+    for start_ms, end_ms, pieces in timed:
         if merged:
             first_ms, last_ms, before = merged[-1]
-            both, until_ms = f"{before} {text}", max(last_ms, end_ms)
+            both, until_ms = (*before, f" {pieces[0].lstrip()}", *pieces[1:]), max(last_ms, end_ms)
             if start_ms - first_ms < SHORTEST_MS and until_ms - first_ms <= LONGEST_MS and len(_lines(both)) <= LINES:
                 merged[-1] = (first_ms, until_ms, both)
                 continue
-        merged.append((start_ms, end_ms, text))
+        merged.append((start_ms, end_ms, pieces))
     return merged
 
 
-def _one_after_the_other(timed: Sequence[tuple[int, int, str]]) -> list[Cue]:
+def _one_after_the_other(timed: Sequence[_Timed]) -> list[Cue]:
     cues: list[Cue] = []
-    for place, (start_ms, end_ms, text) in enumerate(timed):
+    for place, (start_ms, end_ms, pieces) in enumerate(timed):
         begins_ms = max(start_ms, cues[-1].end_ms if cues else 0)
         next_ms = timed[place + 1][0] if place + 1 < len(timed) else end_ms + SHORTEST_MS
         ends_ms = max(begins_ms + SHORTEST_MS, min(end_ms, next_ms, begins_ms + LONGEST_MS))
-        cues.append(Cue(begins_ms, ends_ms, _lines(text)))
+        cues.append(Cue(begins_ms, ends_ms, _lines(pieces)))
     return cues
 
 
