@@ -137,11 +137,18 @@ def forget(run: Run, doomed: Doomed, selected: Selected) -> Forgotten:
 
 def earlier(run: Run, selected: Selected) -> CommitRecord | None:
     """The record of the last time when the same was asked for."""
-    digest = digest_of(run.run_id, "selector", selected.text)
-    for record in reversed(run.log.forgettings):
-        if record.forgotten is not None and (record.forgotten.kind, record.forgotten.selector) == (selected.kind, digest):
-            return record
-    return None
+    return next(reversed(_asked(run, selected)), None)
+
+
+def remembered_of(run: Run, selected: Selected) -> Remembered:
+    """What a run's records forgot whenever the same was asked for."""
+    return Remembered(run.run_id, [record.forgotten for record in _asked(run, selected) if record.forgotten is not None])
+
+
+def _asked(run: Run, selected: Selected) -> list[CommitRecord]:
+    """The records of the times when the same was asked for, in order."""
+    asked = (selected.kind, digest_of(run.run_id, "selector", selected.text))
+    return [record for record in run.log.forgettings if record.forgotten and (record.forgotten.kind, record.forgotten.selector) == asked]
 
 
 @dataclass(frozen=True)
