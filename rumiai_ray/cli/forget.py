@@ -14,9 +14,10 @@ from rumiai_ray.config import BaseConfig
 from rumiai_ray.errors import ConfigError, StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from rumiai_ray.corpus.forget import ForgetChoice
+    from rumiai_ray.frames.store.store import FrameStore
     from rumiai_ray.runs.reader import Run
 
 NOT_REACHED = (
@@ -47,8 +48,8 @@ def forget(
     """
     from rumiai_ray.corpus.forget import choose  # noqa: PLC0415 -- pyarrow's import is not for `--help`
     from rumiai_ray.corpus.members import named_runs  # noqa: PLC0415
-    from rumiai_ray.runs.forget import clean, earlier, rows_of  # noqa: PLC0415
     from rumiai_ray.runs.forget import forget as take_out  # noqa: PLC0415
+    from rumiai_ray.runs.forget import rows_of  # noqa: PLC0415
     from rumiai_ray.runs.hold import alone_with  # noqa: PLC0415
 
     if (video is None) == (author is None) or not (video or author or "").strip():
@@ -59,23 +60,36 @@ def forget(
             for run in found:
                 alone.enter_context(alone_with(run))
             found = [run.again() for run in found]
-        choice = choose(found, video=video, author=author)
+        store = _frame_store(config)
+        stored = set() if store is None else {entry.video_key for entry in store.entries()}
+        choice = choose(found, video=video, author=author, stored=stored)
         counts = {place: rows_of(found[place], doomed) for place, doomed in choice.doomed.items()}
-        _remove_copies(found, choice, config, dry_run=dry_run)
+        _remove_pages(found, choice, dry_run=dry_run)
+        if store is not None:
+            _remove_frames(store, choice, config, stored, dry_run=dry_run)
         for place, run in enumerate(found):
-            before = earlier(run, choice.selected)
             if place in choice.doomed:
                 if not dry_run:
                     take_out(run, choice.doomed[place], choice.selected)
                 _say_forgotten(run, len(choice.doomed[place].entries), counts[place], dry_run=dry_run)
-            elif before is not None:
-                if not dry_run:
-                    clean(run)
-                say(f"{run.run_id}: forgotten on {before.written_at:%Y-%m-%d %H:%M} UTC")
+            else:
+                _finish_earlier(run, choice, dry_run=dry_run)
             if place in choice.kept:
                 stays = f"{run.run_id}: the rows of {_count(choice.kept[place], 'video')} stay: another creator's entry has the same bytes"
                 say(f"{stays}; `--video KEY` forgets these as well")
     say(NOT_REACHED, err=True)
+
+
+def _finish_earlier(run: Run, choice: ForgetChoice, *, dry_run: bool) -> None:
+    """Finish what an earlier forgetting of the same began in a run, if there was one."""
+    from rumiai_ray.runs.forget import clean, earlier  # noqa: PLC0415
+
+    before = earlier(run, choice.selected)
+    if before is None:
+        return
+    if not dry_run:
+        clean(run)
+    say(f"{run.run_id}: forgotten on {before.written_at:%Y-%m-%d %H:%M} UTC")
 
 
 def _say_forgotten(run: Run, entries: int, rows: Mapping[str, int], *, dry_run: bool) -> None:
@@ -84,8 +98,17 @@ def _say_forgotten(run: Run, entries: int, rows: Mapping[str, int], *, dry_run: 
     say(f"{run.run_id}: {counts} {verb}")
 
 
-def _remove_copies(runs: Sequence[Run], choice: ForgetChoice, config: BaseConfig, *, dry_run: bool) -> None:
-    """Remove stored frames and pages. They come before the rows, which alone tell what they are of; whoever misses them makes them anew."""
+def _frame_store(config: BaseConfig) -> FrameStore | None:
+    """The frame store; None where none was ever filled here."""
+    if not (config.store.expanduser().is_dir() or config.store_remote):
+        return None
+    from rumiai_ray.engine.setup.run_setup import open_store  # noqa: PLC0415 -- brings Ray along
+
+    return open_store(config)
+
+
+def _remove_pages(runs: Sequence[Run], choice: ForgetChoice, *, dry_run: bool) -> None:
+    """Remove pages. They come before the rows, which alone tell what they are of; whoever misses them makes them anew. So do frames."""
     from rumiai_ray.report.write import pages_about  # noqa: PLC0415
 
     places = {Path.cwd(), *(Path(run.store.root).parent for run in runs if run.store.on_disk)}
@@ -97,19 +120,31 @@ def _remove_copies(runs: Sequence[Run], choice: ForgetChoice, config: BaseConfig
         if pages:
             verb = "would be removed" if dry_run else "removed"
             say(f"{_count(len(pages), 'page')} {verb}: {', '.join(map(str, pages[:3]))}{', …' if len(pages) > 3 else ''}")  # noqa: PLR2004
-    if not choice.videos or not (config.store.expanduser().is_dir() or config.store_remote):
+
+
+def _remove_frames(store: FrameStore, choice: ForgetChoice, config: BaseConfig, stored: Collection[str], *, dry_run: bool) -> None:
+    """Remove the stored frames of videos.
+
+    Args:
+        store: where they are.
+        choice: what is forgotten.
+        config: names the store as the user does.
+        stored: keys of the videos in the store.
+        dry_run: only say what would be removed.
+    """
+    if not choice.videos:
         return
     if dry_run:
-        say(f"stored frames of {_count(len(choice.videos), 'video')} would be looked for in {config.store} and removed")
+        here = _count(len(choice.videos & set(stored)), "video")
+        elsewhere = f"; {config.store_remote} would be looked into" if config.store_remote else ""
+        say(f"stored frames of {here} in {config.store} would be removed{elsewhere}")
         return
-    from rumiai_ray.engine.setup.run_setup import open_store  # noqa: PLC0415 -- brings Ray along
-
-    forgot = open_store(config).forget(choice.videos)
+    forgot = store.forget(choice.videos)
     if forgot.removed or forgot.shared:
         shared = f", {_count(len(forgot.shared), 'entry', 'entries')} of {config.store_remote}" if config.store_remote else ""
         say(f"stored frames removed: {_count(len(forgot.removed), 'entry', 'entries')} of {config.store}{shared}")
     for key in forgot.in_use:
-        say(f"stored frames are in use and stay: {key}; give the same command again later", err=True)
+        say(f"stored frames of a video are in use and stay: {key}; give the same command again later", err=True)
 
 
 def _remove(page: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
@@ -10,10 +11,10 @@ from urllib.parse import unquote
 
 from rumiai_ray.errors import ConfigError
 from rumiai_ray.ingest.given import given_author
-from rumiai_ray.runs.forget import Doomed, Selected, earlier, entry_file, remembered
+from rumiai_ray.runs.forget import Doomed, Selected, earlier, entry_file, remembered, remembered_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from rumiai_ray.runs.reader import Run
 
@@ -48,28 +49,34 @@ class ForgetChoice:
     kept: Mapping[int, int]
     """Videos of the runs that another creator's entry has too, byte for byte, and whose rows stay for that entry; by the run's place."""
     videos: frozenset[str]
-    """Keys of the videos that no entry of these runs has any more."""
+    """Keys of the videos that no entry of these runs has any more, and whose stored frames go. Videos of the frame store that were
+    forgotten before are among them: a process may have read their frames at that time."""
 
 
 def author_name(text: str) -> str:
-    """A creator's name as names are compared: `@Name` and `name` are one."""
-    return text.strip().removeprefix("@").casefold()
+    """A creator's name as names are compared: `@Name` and `name` are one, and so are an é of one code point and one of two."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", text.strip().removeprefix("@")).casefold())
 
 
-def choose(runs: Sequence[Run], *, video: str | None = None, author: str | None = None) -> ForgetChoice:
+def choose(
+    runs: Sequence[Run], *, video: str | None = None, author: str | None = None, stored: Collection[str] = frozenset()
+) -> ForgetChoice:
     """Find what is a video's or a creator's.
 
     A video is known by its key; entries that could not be read, or have not been yet, belong to it if their input is that of one of its
     entries. A creator is known by the column `author` of the videos, by the author that the manifest gave, and by the handle in an
-    address; videos without an author belong to them if their bytes are those of a video of theirs.
+    address; videos without an author belong to them if their bytes are those of a video of theirs. A video that one of the runs has
+    forgotten before, because the same was asked for, is one of theirs in the other runs as well: that time may have been broken off.
 
     Args:
         runs: the runs to look in, none of which may change meanwhile.
         video: key of a video, or its beginning.
         author: name of a creator.
+        stored: keys of the videos in the frame store.
 
     Raises:
-        ConfigError: no run has such a video or creator, and none has forgotten it; or the beginning of a key is that of several.
+        ConfigError: neither a run nor the frame store has such a video or creator, and no run has forgotten it; or the beginning of a
+            key is that of several.
         StorageError: a run is damaged.
     """
     known = [_entries(run) for run in runs]
@@ -80,10 +87,14 @@ def choose(runs: Sequence[Run], *, video: str | None = None, author: str | None 
     else:
         selected = Selected("author", author_name(author or ""))
         hits = {entry for entry in everything if selected.text in entry.authors}
-    if not hits and all(earlier(run, selected) is None for run in runs):
+    if not hits and selected.text not in stored and all(earlier(run, selected) is None for run in runs):
         raise _unknown(selected, everything)
+    before = [remembered_of(run, selected) for run in runs]
+    seen = {entry.video_key for entry in everything if entry.video_key is not None} | set(stored)
     keys = {entry.video_key for entry in hits if entry.video_key is not None}
+    keys |= {key for key in seen if any(("video", key) in names for names in before)}
     inputs = {entry.input for entry in hits}
+    inputs |= {text for text in {entry.input for entry in everything} if any(("input", text) in names for names in before)}
 
     def goes(entry: Known) -> bool:
         same_bytes = entry.video_key in keys and not entry.authors
@@ -96,7 +107,7 @@ def choose(runs: Sequence[Run], *, video: str | None = None, author: str | None 
         gone = [entry for entry in entries if goes(entry)]
         stays = {entry.video_key for entry in entries if entry.committed and not goes(entry)}
         videos = {entry.video_key for entry in gone if entry.committed and entry.video_key is not None}
-        staying |= videos & stays
+        staying |= {key for key in stays if key is not None}
         if shared := len(videos & stays):
             kept[place] = shared
         found = Doomed(frozenset(entry.entry_id for entry in gone), frozenset(videos - stays), frozenset(entry.input for entry in gone))

@@ -88,7 +88,7 @@ def told(metadata: VideoMetadata, columns: Mapping[str, str]) -> Told:
 
 def given_author(columns: Mapping[str, str]) -> str | None:
     """The author that a manifest row names; None where it names none."""
-    folded = {name.strip().lower(): text.strip() for name, text in columns.items()}
+    folded = _flat(columns)
     return next((folded[name] for name in _NAMES["author"] if folded.get(name)), None)
 
 

@@ -103,6 +103,21 @@ def seal(record: CommitRecord) -> bytes:
     return (json.dumps({**body, "sha256": _digest(body)}, allow_nan=False) + "\n").encode()
 
 
+def seal_again(content: bytes, record: CommitRecord) -> bytes:
+    """The file of a record of which less counts now. Whatever else is in it stays as it is, also what a later version wrote.
+
+    Args:
+        content: the file as it is, whose digest matches.
+        record: as it counts.
+    """
+    body = json.loads(content)
+    del body["sha256"]
+    written = {file["path"]: file for file in body.get("files", ())}
+    body["files"] = [written.get(file.path) or file.model_dump(mode="json") for file in record.files]
+    body |= {"committed": list(record.committed), "dead_lettered": list(record.dead_lettered)}
+    return (json.dumps({**body, "sha256": _digest(body)}, allow_nan=False) + "\n").encode()
+
+
 def read_log(run: Store, run_id: str) -> Log:
     """Read all records of a run.
 

@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 from rumiai_ray.errors import StorageError
 from rumiai_ray.ingest.table import EntryFile
 from rumiai_ray.runs.commits import DIRECTORY as RECORDS
-from rumiai_ray.runs.commits import CommitLog, record_path, seal
+from rumiai_ray.runs.commits import CommitLog, record_path, seal_again
 from rumiai_ray.runs.datafile import PART, TABLE_NAME, rewrite_data_file
 from rumiai_ray.runs.forgotten import Forgotten, Remembered, ReplacedFile, digest_of
 from rumiai_ray.runs.line_log import DIRECTORY as LOGS
@@ -137,11 +137,18 @@ def forget(run: Run, doomed: Doomed, selected: Selected) -> Forgotten:
 
 def earlier(run: Run, selected: Selected) -> CommitRecord | None:
     """The record of the last time when the same was asked for."""
-    digest = digest_of(run.run_id, "selector", selected.text)
-    for record in reversed(run.log.forgettings):
-        if record.forgotten is not None and (record.forgotten.kind, record.forgotten.selector) == (selected.kind, digest):
-            return record
-    return None
+    return next(reversed(_asked(run, selected)), None)
+
+
+def remembered_of(run: Run, selected: Selected) -> Remembered:
+    """What a run's records forgot whenever the same was asked for."""
+    return Remembered(run.run_id, [record.forgotten for record in _asked(run, selected) if record.forgotten is not None])
+
+
+def _asked(run: Run, selected: Selected) -> list[CommitRecord]:
+    """The records of the times when the same was asked for, in order."""
+    asked = (selected.kind, digest_of(run.run_id, "selector", selected.text))
+    return [record for record in run.log.forgettings if record.forgotten and (record.forgotten.kind, record.forgotten.selector) == asked]
 
 
 @dataclass(frozen=True)
@@ -164,7 +171,8 @@ class _Cleaning:
         outdated = set(self.log.outdated)
         for record in self.log.records:
             if record.sequence in outdated:
-                yield record_path(record.sequence), seal(record)
+                path = record_path(record.sequence)
+                yield path, seal_again(self.store.read(path), record)
         for number in self.log.void:  # commits nothing, and half a record may name anybody
             if self.store.read_or_none(record_path(number)):
                 yield record_path(number), b""
@@ -194,7 +202,9 @@ class _Cleaning:
         manifest = self.run.manifest
         yield from (name for name in top if _ENTRIES.fullmatch(name) and name != entries_path(manifest.entries_sha256))
         private = [f"{PRIVATE}/{name}" for name in self.store.names(PRIVATE) if _LOCATIONS.fullmatch(name)]
-        yield from (path for path in private if path != private_path(manifest.locations))
+        # Without the copy of the entries nobody can tell whose these locations are.
+        kept = private_path(manifest.locations) if entries_path(manifest.entries_sha256) in top else None
+        yield from (path for path in private if path != kept)
         if self.store.exists(PICTURE):  # the last one of a run that has ended
             yield PICTURE
         for directory in ("", RECORDS, LOGS, PRIVATE):

@@ -26,7 +26,7 @@ def _names(name: str, definition: str, source: str) -> pa.Field[pa.DataType]:
 
 TIMELINE = Table(
     "timeline",
-    2,
+    3,
     "One second of a video: what is seen, read, said, heard and felt in it. A frame is in it where it is on the screen during the second; "
     "shares and means are over time. Lists are empty for nothing, null where none looked.",
     (

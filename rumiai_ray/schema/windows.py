@@ -41,7 +41,7 @@ def _value(name: str, definition: str, unit: str, source: str) -> pa.Field[pa.Da
 
 WINDOWS = Table(
     "windows",
-    3,
+    4,
     "One stretch of a video: its hook, a part of its middle, its closing, or all of it (`video`). Windows are half open: what is at "
     "`start_s` is in, what is at `end_s` is not. A frame is in a window where it is on the screen during the window; shares and means are "
     "over the time of the window that its frames speak for.",
@@ -179,7 +179,6 @@ WINDOWS = Table(
     ),
     key=("video_key", "name"),
     formerly=(("name", "window"),),
-    same_since=2,
 )
 
 TABLES = (WINDOWS,)

@@ -14,6 +14,7 @@ from rumiai_ray.cli.exits import Exit
 from rumiai_ray.config import load_config
 from rumiai_ray.engine.setup.run_setup import open_store
 from rumiai_ray.frames.store.files import sha256_of
+from rumiai_ray.runs import forget as forget_module
 from rumiai_ray.runs.writer import RunWriter
 from synthetic_clips import make_clip
 from synthetic_run import manifest, stamped, video_key, video_row
@@ -21,6 +22,10 @@ from synthetic_run import manifest, stamped, video_key, video_row
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from rumiai_ray.frames.store.store import FrameStore
+    from rumiai_ray.frames.store.stored import StoredVideo
+    from rumiai_ray.runs.reader import Run
 
     Call = Callable[..., tuple[int, str, str]]
 
@@ -88,24 +93,88 @@ def test_a_dry_run_says_the_same_and_changes_nothing(rumiai: Call, runs: Path, t
     assert open_run(runs / "one").verify() == []
 
 
-def test_stored_frames_go_with_the_rows(rumiai: Call, tmp_path: Path) -> None:
-    clips = [
-        make_clip(tmp_path / f"{name}.mp4", [0.0, 0.1, 0.2], numbers=numbers) for name, numbers in (("z", [0, 1, 2]), ("a", [3, 4, 5]))
-    ]
-    keys = [sha256_of(clip) for clip in clips]
+def keep_frames(where: Path, name: str, numbers: list[int]) -> tuple[FrameStore, StoredVideo, str]:
+    """Keeps a clip's frames; gives the store, the frames in use, and the video's key."""
+    clip = make_clip(where / f"{name}.mp4", [0.0, 0.1, 0.2], numbers=numbers)
     store = open_store(load_config())
-    for clip, key in zip(clips, keys, strict=True):
-        store.ensure(clip, key).close()
-    writer = RunWriter.create(tmp_path / "runs", manifest("one"))
-    for name, key in zip(("zoe", "ann"), keys, strict=True):
-        rows = stamped("videos", [video_row(name, author=f"@{name}", frames_key=store.key_of(key))], name, "one")
+    return store, store.ensure(clip, key := sha256_of(clip)), key
+
+
+def run_of(out: Path, run_id: str, videos: dict[str, tuple[str, str | None]]) -> Path:
+    """A run that has ended, of videos by entry: key and author."""
+    writer = RunWriter.create(out, manifest(run_id))
+    for name, (key, author) in videos.items():
+        rows = stamped("videos", [video_row(name, author=author)], name, run_id)
         writer.add({"videos": rows.set_column(rows.schema.get_field_index("video_key"), rows.schema.field("video_key"), [[key]])})
-    writer.commit(["zoe", "ann"])
+    writer.commit(list(videos))
     writer.finish("complete", {})
+    return out / run_id
+
+
+def test_stored_frames_go_with_the_rows(rumiai: Call, tmp_path: Path) -> None:
+    store, used, zoe = keep_frames(tmp_path, "z", [0, 1, 2])
+    used.close()
+    _, used, ann = keep_frames(tmp_path, "a", [3, 4, 5])
+    used.close()
+    run_of(tmp_path / "runs", "one", {"zoe": (zoe, "@zoe"), "ann": (ann, "@ann")})
+    assert "stored frames of 1 video in " in rumiai("corpus", "forget", "one", "--author", "Zoe", "--dry-run")[1]
     code, out, _ = rumiai("corpus", "forget", "one", "--author", "Zoe")
     assert code == Exit.COMPLETE
     assert "stored frames removed: 1 entry" in out
-    assert [entry.video_key for entry in store.entries()] == [keys[1]]
+    assert [entry.video_key for entry in store.entries()] == [ann]
+
+
+def test_frames_that_were_in_use_go_with_the_same_command_later(rumiai: Call, tmp_path: Path) -> None:
+    store, used, key = keep_frames(tmp_path, "z", [0, 1, 2])
+    run_of(tmp_path / "runs", "one", {"zoe": (key, "@zoe")})
+    with used:
+        code, _, err = rumiai("corpus", "forget", "one", "--author", "zoe")
+    assert code == Exit.COMPLETE
+    assert f"in use and stay: {key};" in err
+    assert [entry.video_key for entry in store.entries()] == [key]
+    assert rumiai("corpus", "forget", "one", "--author", "zoe")[0] == Exit.COMPLETE
+    assert store.entries() == []
+
+
+def test_a_whole_key_is_looked_for_in_the_frame_store_too(rumiai: Call, tmp_path: Path) -> None:
+    store, used, key = keep_frames(tmp_path, "z", [0, 1, 2])
+    used.close()
+    run_of(tmp_path / "runs", "one", {"ann": (video_key("ann"), "ann")})
+    code, out, _ = rumiai("corpus", "forget", "one", "--video", key)
+    assert (code, "stored frames removed: 1 entry" in out) == (Exit.COMPLETE, True)
+    assert store.entries() == []
+
+
+def test_frames_of_a_video_that_another_creator_has_in_another_run_stay(rumiai: Call, tmp_path: Path) -> None:
+    store, used, key = keep_frames(tmp_path, "z", [0, 1, 2])
+    used.close()
+    run_of(tmp_path / "runs", "one", {"zoe": (key, "@zoe")})
+    run_of(tmp_path / "runs", "two", {"ann": (key, "@ann")})
+    assert rumiai("corpus", "forget", "one", "two", "--author", "zoe")[0] == Exit.COMPLETE
+    assert [entry.video_key for entry in store.entries()] == [key]
+
+
+def test_an_interruption_between_two_runs_is_finished_by_the_same_command(
+    rumiai: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = video_key("v")
+    out = tmp_path / "runs"
+    run_of(out, "one", {"v": (shared, "@zoe")})
+    run_of(out, "two", {"v": (shared, None), "w": (video_key("w"), None)})
+    take_out = forget_module.forget
+
+    def interrupted(run: Run, doomed: forget_module.Doomed, selected: forget_module.Selected) -> object:
+        if run.run_id == "two":
+            raise KeyboardInterrupt
+        return take_out(run, doomed, selected)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(forget_module, "forget", interrupted)
+        assert rumiai("corpus", "forget", "one", "two", "--author", "zoe")[0] != Exit.COMPLETE
+    code, said, _ = rumiai("corpus", "forget", "one", "two", "--author", "zoe")
+    assert code == Exit.COMPLETE
+    assert "two: 1 entry and " in said
+    assert open_run(out / "two").table("videos", ["entry_id"]).to_pylist() == [{"entry_id": "w"}]
 
 
 @pytest.mark.usefixtures("runs")

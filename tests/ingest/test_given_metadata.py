@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rumiai_ray.ingest.given import told
+from rumiai_ray.ingest.given import given_author, told
 from rumiai_ray.ingest.video import VideoMetadata
 
 NOTHING = VideoMetadata()
@@ -79,3 +79,17 @@ def test_a_count_beyond_64_bits_is_bounded_and_noted() -> None:
 def test_no_text_ends_in_an_exception(columns: dict[str, str]) -> None:
     known = told(NOTHING, columns)
     assert {name for name, who in known.origins.items() if who == "manifest"} == set(known.origins)
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"author": "zoe"},
+        {"authorMeta/name": "zoe"},
+        {"authorMeta.name": "zoe"},
+        {"authorMeta": '{"name": "zoe"}'},
+        {"author": '{"uniqueId": "zoe"}'},
+    ],
+)
+def test_the_author_of_a_row_is_the_same_whether_or_not_its_video_was_read(columns: dict[str, str]) -> None:
+    assert given_author(columns) == told(NOTHING, columns).metadata.author == "zoe"

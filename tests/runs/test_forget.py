@@ -24,12 +24,13 @@ from rumiai_ray.engine.setup.resume import given_entries, of_resumed, to_retry
 from rumiai_ray.errors import ConfigError, StorageError
 from rumiai_ray.ingest.entries import Entry
 from rumiai_ray.ingest.table import EntryFile
+from rumiai_ray.runs.commits import record_path
 from rumiai_ray.runs.datafile import PART
 from rumiai_ray.runs.failure_log import About
 from rumiai_ray.runs.forget import clean, earlier, forget
 from rumiai_ray.runs.hold import alone_with
 from rumiai_ray.runs.reader import open_run
-from rumiai_ray.runs.writer import RunWriter
+from rumiai_ray.runs.writer import PRIVATE, RunWriter, entries_path
 from rumiai_ray.storage import Store
 from synthetic_run import RUN_ID, analysis_row, dead_letter_row, manifest, object_row, stamped, video_key, video_row
 
@@ -387,3 +388,28 @@ def test_a_record_that_replaces_a_file_by_one_elsewhere_is_damage(tmp_path: Path
         problems = run.again().verify()
         assert any("is damaged: " in problem for problem in problems) is damaged
         assert any("digest" in problem for problem in problems) is False
+
+
+def test_addresses_with_secrets_go_where_the_copy_of_the_entries_is_missing(tmp_path: Path) -> None:
+    run = written(tmp_path)
+    RunWriter.resume(run, run.manifest).finish("partial", {})
+    run.store.remove(entries_path(run.manifest.entries_sha256))
+    forget_zoe(run)
+    assert run.store.names(PRIVATE) == []
+
+
+def test_a_record_keeps_what_else_is_in_it(tmp_path: Path) -> None:
+    run = written(tmp_path)
+    RunWriter.resume(run, run.manifest).finish("partial", {})
+    deep: Any = "of a later version"
+    for _ in range(400):
+        deep = [deep]
+    path = record_path(run.log.records[0].sequence)
+    body = json.loads(run.store.read(path)) | {"summary": {"deep": deep}, "of_tomorrow": 7}
+    del body["sha256"]
+    digest = hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    run.store.replace(path, (json.dumps({**body, "sha256": digest}) + "\n").encode())
+    forget_zoe(run)
+    now = json.loads(run.store.read(path))
+    assert (now["of_tomorrow"], now["summary"], now["committed"]) == (7, {"deep": deep}, ["ann-1"])
+    assert run.again().verify() == []

@@ -125,8 +125,10 @@ def test_landmarks_that_were_part_of_another_table_are_read_out_of_it(rumiai: Ca
 
 def test_tables_whose_rows_say_the_same_are_comparable() -> None:
     today = {name: TABLES_BY_NAME[name].version for name in ("faces", "face_landmarks", "windows", "words")}
-    assert versions_as_read({"faces": 4, "windows": 2, "words": 1}) == today | {"words": 1}
+    assert versions_as_read({"faces": 4, "windows": today["windows"], "words": 1}) == today | {"words": 1}
     assert versions_as_read({"faces": 2, "windows": 1}) == {"faces": 2, "face_landmarks": 1, "windows": 1}
+    # Their figures were others where sound begins before the first picture.
+    assert versions_as_read({"windows": 3, "timeline": 2}) == {"windows": 3, "timeline": 2}
     assert versions_as_read({"faces": today["faces"], "of_tomorrow": 7}) == {"faces": today["faces"], "of_tomorrow": 7}
 
 

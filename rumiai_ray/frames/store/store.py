@@ -45,13 +45,14 @@ _ATTEMPTS = 3
 
 @dataclass(frozen=True)
 class Forgot:
-    """What `FrameStore.forget` did, by keys of entries."""
+    """What `FrameStore.forget` did."""
 
     removed: tuple[str, ...]
+    """Keys of entries."""
     in_use: tuple[str, ...]
-    """Not removed, since a process reads them."""
+    """Keys of the videos of which entries were not removed, since a process reads them."""
     shared: tuple[str, ...]
-    """Removed from the store that nodes share."""
+    """Keys of entries that were removed from the store that nodes share."""
 
 
 class FrameStore:
@@ -207,13 +208,16 @@ class FrameStore:
             video_keys: SHA-256 (hex) of the videos' bytes.
         """
         removed: list[str] = []
-        in_use: list[str] = []
+        in_use: set[str] = set()
         with storage_errors("forgetting videos", self.root):
             for entry in self.entries():
                 if entry.video_key in video_keys:
-                    (removed if self._shelf.evict(entry.key) else in_use).append(entry.key)
+                    if self._shelf.evict(entry.key):
+                        removed.append(entry.key)
+                    else:
+                        in_use.add(entry.video_key)
         shared = [key for key in map(self.key_of, sorted(video_keys)) if self.remote is not None and self.remote.remove(key)]
-        return Forgot(tuple(removed), tuple(in_use), tuple(shared))
+        return Forgot(tuple(removed), tuple(sorted(in_use)), tuple(shared))
 
     def _damage(self, key: str) -> str | None:
         """What is wrong with an entry whose lock is held; None where all is well."""
