@@ -98,8 +98,8 @@ class HostsRefuse(Stopped):
 
     @property
     def until(self) -> datetime:
-        """When it is worth asking the last of them again, UTC."""
-        return datetime.fromtimestamp(max(host.until_s for host in self.hosts), UTC)
+        """When it is worth asking the first of them again, UTC."""
+        return datetime.fromtimestamp(min(host.until_s for host in self.hosts), UTC)
 
 
 class StalledError(TransientError):

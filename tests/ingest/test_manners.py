@@ -72,6 +72,12 @@ def test_a_host_that_asks_for_too_long_is_left_alone_at_once(clock: Clock) -> No
     assert book.ask(FILES, "a") == 0.0
 
 
+def test_a_host_that_asks_for_a_year_is_believed_for_hours(clock: Clock) -> None:
+    paused = HostBook(Manners(), clock).refused(SITE.name, "HTTP 429", 366 * 86400.0)
+    assert paused is not None
+    assert paused.until_s == clock.now_s + 6 * 3600.0
+
+
 def test_only_refusals_in_a_row_count(clock: Clock) -> None:
     book = HostBook(Manners(refusals=3, pause_s=900.0), clock)
     for _ in range(5):
