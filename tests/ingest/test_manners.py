@@ -158,6 +158,13 @@ def test_what_an_entry_ended_with_says_whether_it_is_left_undone(
     assert isinstance(turn.wait(), Paused)
 
 
+def test_an_error_of_our_own_is_no_answer_of_the_host(clock: Clock) -> None:
+    book = HostBook(Manners(refusals=2), clock)
+    assert book.refused(SITE.name, "no", None) is None
+    HostTurn(SITE, "a", book, clock.sleep).ended(InputError("the rules forbid it"))
+    assert book.refused(SITE.name, "no", None) is not None
+
+
 def test_a_turn_is_waited_for_and_a_refusal_ends_the_attempts(clock: Clock) -> None:
     book = HostBook(Manners(interval_s=5.0, refusals=2), clock)
     first, second = (HostTurn(SITE, entry, book, clock.sleep) for entry in "ab")
