@@ -10,6 +10,7 @@ import tempfile
 import threading
 import traceback
 from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TextIO
 
@@ -105,7 +106,10 @@ def _end_stopped(stopped: Stopped, writer: RunWriter, *, resumable: bool) -> Non
     if isinstance(stopped, HostsRefuse):
         tell(open_run(uri))
         for host in stopped.hosts:
-            say(f"{host.host} refuses: {host.why}", err=True)
+            say(
+                f"{host.host} refuses: {host.why}; worth asking again after {datetime.fromtimestamp(host.until_s, UTC):%Y-%m-%d %H:%M} UTC",
+                err=True,
+            )
         entries = "1 entry is" if stopped.entries == 1 else f"{stopped.entries:,} entries are"
         when = f"resume after {stopped.until:%Y-%m-%d %H:%M} UTC with: rumiai-ray runs resume {uri}"
         say(f"incomplete: {entries} left undone; {when} ({LEFT_ALONE})", err=True)

@@ -98,8 +98,8 @@ class HostsRefuse(Stopped):
 
     @property
     def until(self) -> datetime:
-        """When it is worth asking the last of them again, UTC."""
-        return datetime.fromtimestamp(max(host.until_s for host in self.hosts), UTC)
+        """When it is worth asking the first of them again, UTC."""
+        return datetime.fromtimestamp(min(host.until_s for host in self.hosts), UTC)
 
 
 class StalledError(TransientError):
@@ -204,6 +204,8 @@ class Drive:
         """Entries that were begun and are not in the run."""
         self._put_off: dict[str, Paused] = {}
         """Entries that are left undone, and the hosts that refuse them."""
+        self._waited: set[str] = set()
+        """Entries that waited, when the last round ended, for an analysis that did not come."""
         self._total = 0
         self._last_news_s = time.monotonic()
         self._rows: deque[SourceRow] = deque()
@@ -250,7 +252,7 @@ class Drive:
             RumiaiError: the run as a whole cannot go on.
         """
         self._ledger, self._left, self._total = Ledger(analysed), {}, total
-        self._put_off = {}
+        self._put_off, self._waited = {}, set()
         self._pool, self._sink = pool, sink
         with self._failures.of_the_run(), self._session():
             self._round(source_of, entries)
@@ -259,6 +261,10 @@ class Drive:
                     self._observer.again(tuple(self._left))
                     log_lost(self._history, self._left, "rows of it were lost on their way")
                     self._round(source_of, list(self._left.values()))
+            if self._put_off and (waited := [entry for name, entry in self._left.items() if name in self._waited]):
+                # Behind an entry that was put off since, and no longer owns the bytes that they share: they are analysed without it.
+                self._observer.again([entry.entry_id for entry in waited])
+                self._round(source_of, waited)
             self._bury_what_is_left()
         if self._put_off:
             self._observer.tick(self._state())
@@ -309,7 +315,7 @@ class Drive:
                 self._check()
         finally:
             source.stop()
-        self._ledger.forget()
+        self._waited = self._ledger.forget()
 
     def _begun(self, entries: Sequence[Entry]) -> None:
         """Open entries; called by the source's thread."""

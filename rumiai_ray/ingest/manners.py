@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 
 LEFT_ALONE = "if the posts themselves are refused, and not you: --limits-host-refusals 0"
+_LONGEST_PAUSE_S = 6 * 3600.0
+"""Most that is believed of a Retry-After: one answer says little of next year."""
 _FULL_S = 1.0
 """After which a reader asks again where as many as allowed download from its host."""
 _SHORT_LABEL = 3
@@ -98,7 +100,7 @@ class HostBook:
         """
         now_s, manners = self._clock(), self._manners
         self._refused[host] += 1
-        asked_s = retry_after_s or 0.0
+        asked_s = min(retry_after_s or 0.0, _LONGEST_PAUSE_S)
         too_long = asked_s > manners.longest_wait_s
         if not too_long:
             self._quiet_until_s[host] = max(self._quiet_until_s.get(host, 0.0), now_s + asked_s)

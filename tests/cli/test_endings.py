@@ -57,13 +57,14 @@ def test_a_batch_whose_host_refuses_is_incomplete_and_says_when_to_go_on(tmp_pat
 
     def run() -> Literal["complete", "partial"]:
         engine.run()
-        raise HostsRefuse([Paused("tiktok.com", "the server answered HTTP 429", 4000.0)], 1234)
+        raise HostsRefuse([Paused("tiktok.com", "the server answered HTTP 429", 4000.0), Paused("other.example", "no", 9000.0)], 1234)
 
     assert run_to_the_end(engine, run, writer, resumable=True) == Exit.ABORTED
-    dead, *_, ended, refused, last = capfd.readouterr().err.splitlines()
+    dead, *_, ended, refused, other, last = capfd.readouterr().err.splitlines()
     assert dead == "dead letter: InputError: no such file [dead0.mp4]"
     assert ": incomplete, in " in ended
-    assert refused == "tiktok.com refuses: the server answered HTTP 429"
+    assert refused == "tiktok.com refuses: the server answered HTTP 429; worth asking again after 1970-01-01 01:06 UTC"
+    assert other == "other.example refuses: no; worth asking again after 1970-01-01 02:30 UTC"
     assert last.startswith("incomplete: 1,234 entries are left undone; resume after 1970-01-01 01:06 UTC with: rumiai-ray runs resume ")
     assert open_run(writer.run.uri()).status == "incomplete"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -564,6 +564,23 @@ def test_an_entry_left_undone_whose_block_went_to_a_cell_is_booked_alike(place: 
     with pytest.raises(HostsRefuse):
         place.go(work("a"))
     assert (place.sink.committed, place.sink.dead) == (["a"], {})
+
+
+def test_an_entry_that_waited_for_one_that_was_put_off_since_is_analysed_without_it(place: Place) -> None:
+    place.limits = replace(place.limits, rounds=1)
+    seen: list[str] = []
+
+    def source(entries: Iterable[Entry], begun: Callable[[Sequence[Entry]], object]) -> Any:
+        if seen:  # its owner has released the bytes
+            place.rows["y"] = [work("y", key="shared")]
+        seen.append("round")
+        return ListSource(place, entries, begun)
+
+    place.source = source  # type: ignore[method-assign]
+    with pytest.raises(HostsRefuse) as caught:
+        place.go(work("y", key="shared", asks=False, repeats=True), put_off("x", "h"))
+    assert (place.sink.committed, place.sink.dead) == (["y"], {})
+    assert (len(seen), caught.value.entries) == (2, 1)
 
 
 def test_the_history_says_of_every_entry_how_it_ended_and_of_every_session_how(place: Place) -> None:

@@ -72,6 +72,12 @@ def test_a_host_that_asks_for_too_long_is_left_alone_at_once(clock: Clock) -> No
     assert book.ask(FILES, "a") == 0.0
 
 
+def test_a_host_that_asks_for_a_year_is_believed_for_hours(clock: Clock) -> None:
+    paused = HostBook(Manners(), clock).refused(SITE.name, "HTTP 429", 366 * 86400.0)
+    assert paused is not None
+    assert paused.until_s == clock.now_s + 6 * 3600.0
+
+
 def test_only_refusals_in_a_row_count(clock: Clock) -> None:
     book = HostBook(Manners(refusals=3, pause_s=900.0), clock)
     for _ in range(5):
@@ -150,6 +156,13 @@ def test_what_an_entry_ended_with_says_whether_it_is_left_undone(
     paused = turn.ended(error)
     assert (paused is not None) is undone
     assert isinstance(turn.wait(), Paused)
+
+
+def test_an_error_of_our_own_is_no_answer_of_the_host(clock: Clock) -> None:
+    book = HostBook(Manners(refusals=2), clock)
+    assert book.refused(SITE.name, "no", None) is None
+    HostTurn(SITE, "a", book, clock.sleep).ended(InputError("the rules forbid it"))
+    assert book.refused(SITE.name, "no", None) is not None
 
 
 def test_a_turn_is_waited_for_and_a_refusal_ends_the_attempts(clock: Clock) -> None:

@@ -104,11 +104,13 @@ class Ledger:
         self._done.update(waiting)
         return [Settled(header, repeat=True, error=error) for header in waiting.values()]
 
-    def forget(self) -> None:
-        """Drop what is incomplete: a new round reads those entries again from the start."""
+    def forget(self) -> set[str]:
+        """Drop what is incomplete: a new round reads those entries again from the start. Returns those that only wait."""
+        waited = {entry_id for waiting in self._waiting.values() for entry_id in waiting}
         self._open.clear()
         self._waiting.clear()
         self._owned.clear()
+        return waited
 
     def _opened(self, entry_id: str, count: int, header: Header | None) -> _Open:
         opened = self._open.setdefault(entry_id, _Open())

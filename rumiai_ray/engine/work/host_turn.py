@@ -5,9 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Protocol
 
-from rumiai_ray.errors import ConfigError, StorageError, TransientError
 from rumiai_ray.ingest.manners import LEFT_ALONE, refusal_of
-from rumiai_ray.ingest.outcomes import HostPausedError, RateLimitedError
+from rumiai_ray.ingest.outcomes import HostPausedError, NoVideoError, PrivateError, RateLimitedError, RemovedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,6 +73,7 @@ class HostTurn:
         refusal = None if error is None else refusal_of(error)
         if refusal is not None and not isinstance(refusal, RateLimitedError):  # of those each attempt was told
             self._hosts.refused(self._host.name, refusal.what, None)
-        answered = refusal is None and not isinstance(error, TransientError | StorageError | ConfigError)
+        # Not for errors of our own, such as rules that forbid the address: the host has said nothing then.
+        answered = error is None or (refusal is None and isinstance(error, PrivateError | RemovedError | NoVideoError))
         paused = self._hosts.ended(self._host.name, self._entry_id, answered=answered)
         return paused if refusal is not None or isinstance(error, HostPausedError) else None

@@ -251,6 +251,7 @@ def _rows(batch: pa.Table, stage: Stage, claims: Any, policy: ReadPolicy) -> Ite
         store_seen(stage.run_id, stage.store.root)
         turn = HostTurn(host_of(entry), entry.entry_id, _RunsHosts(claims))
         if (paused := turn.wait()) is not None:  # outside of the watchdog: waiting for others is no hang
+            ray.get(claims.release.remote(entry.entry_id))  # of an earlier round, whose rows were lost
             yield encode([stage.put_off(entry, paused)])
             continue
         works = stage.work_of(entry, lambda key, owner: bool(ray.get(claims.claim.remote(key, owner))), turn)
