@@ -417,3 +417,11 @@ def test_json_reads_the_same_wherever_its_pieces_end(rows: list[dict[str, object
             patch.setattr(text_file, "_CHUNK_BYTES", size)
             read = list(json_file.values(io.BytesIO(text.encode()), "m.json", ()))
         assert read == wanted
+
+
+def test_an_object_with_too_many_values_is_refused_before_they_fill_the_memory(
+    write: Callable[[str, bytes | str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(json_file, "_VALUE_SIGNS", 100_000)
+    with pytest.raises(InputError, match="more than 100,000 values"):
+        list(read_manifest(write("m.json", '{"data":[' + ",".join(["{}"] * 200_000) + "]}")))
