@@ -185,7 +185,7 @@ def _listed_entry(file: Listed, given: str, place: str, namer: Namer) -> Entry:
     except UnicodeEncodeError as error:
         _LOG.debug("%s: a name is not valid UTF-8: %s", place, error)
         hint = "rename the file: no table can hold such a name"
-        problem = Problem("the name is not valid UTF-8", f"{cleaned(given, SHORT_CHARS)}: {ascii(file.name)}", hint)
+        problem = Problem("the name is not valid UTF-8", f"{cleaned(given, SHORT_CHARS)}: {file.name!a}", hint)
         return Entry(entry_id, cleaned(file.name, INPUT_CHARS), problem=problem)
     return Entry(entry_id, file.name, {}, file.address)
 
@@ -219,7 +219,8 @@ class _RowReader:
             further = {name: text and unguarded(text) for name, text in further.items()}
         columns = _columns(further, cleaner)
         given = _plain_id(row.cells[id_name] or "") if id_name is not None else ""
-        text = unquoted(row.cells[input_name] or "") if input_name is not None else ""
+        text = (row.cells[input_name] or "") if input_name is not None else ""
+        text = unquoted(unguarded(text) if row.guarded else text)
         missing = self._missing(input_name, id_name, place, list(row.cells))
         if missing is not None and row.tabular:
             raise missing
@@ -308,6 +309,16 @@ def _columns(cells: Mapping[str, str | None], cleaner: Cleaner) -> dict[str, str
 def _plain_id(text: str) -> str:
     digits = _GUARDED.fullmatch(text.strip())
     return (digits[1] or digits[2] or "").strip() if digits else unquoted(unguarded(text.strip()))
+
+
+def id_of_cell(cell: str, text: str) -> str | None:
+    """The id that the cell of a CSV manifest gives the row of the input `text`; None where it cannot be that row's id.
+
+    What decides is the cell alone, not whether another row has the same id.
+    """
+    given = _plain_id(cell)
+    unusable = len(given) > NAME_CHARS or _BAD_ID.search(given) or _ROUNDED.fullmatch(given) or _is_rounded(given, text)
+    return given if given and not unusable and shown_input(given) == given else None
 
 
 def _folded(name: str) -> str:
