@@ -85,10 +85,17 @@ def list_posts(
 
 
 def _row(post: ListedPost, *, raw: bool) -> pa.Table:
+    """The row of one post; without its id where a manifest's reader would find another one in the cell."""
+    from rumiai_ray.ingest.entries import id_of_cell  # noqa: PLC0415 -- as above
     from rumiai_ray.ingest.sites.lists import rows_of  # noqa: PLC0415
+    from rumiai_ray.runs.text import harmless  # noqa: PLC0415
 
-    digits = post.id is not None and post.id.isdigit() and len(post.id) > _DISPLAYED_DIGITS
-    return rows_of([replace(post, id=f"'{post.id}") if digits and not raw else post])
+    if post.id is None:
+        return rows_of([post])
+    digits = post.id.isascii() and post.id.isdigit() and len(post.id) > _DISPLAYED_DIGITS
+    cell = f"'{post.id}" if digits and not raw else post.id
+    reads_back = id_of_cell(cell if raw else harmless(cell), post.url) == post.id
+    return rows_of([replace(post, id=cell if reads_back else None)])
 
 
 def _told(walked: Walked) -> str:

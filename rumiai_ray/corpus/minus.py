@@ -126,7 +126,7 @@ def _fit(text: str) -> str:
 def _rows(uri: str, input_column: str | None, id_column: str | None) -> Iterator[tuple[Entry, ManifestRow | InputError]]:
     """Each entry of a manifest with the row that it is of."""
     entries = read_manifest(uri, input_column=input_column, id_column=id_column)
-    if "://" not in uri and files_of(uri) != [uri]:
+    if "://" not in uri and any(file.name != uri for file in files_of(uri)):
         yield from ((entry, ManifestRow({"input": entry.input})) for entry in entries)
         return
     wanted = (input_column.strip().casefold(),) if input_column else INPUT_COLUMNS

@@ -12,7 +12,7 @@ from rumiai_ray.errors import InputError
 from rumiai_ray.ingest.cleaning import CELL_CHARS, INPUT_CHARS, NAME_CHARS, SHORT_CHARS, Cleaner, cleaned
 from rumiai_ray.ingest.identity import Namer, stem_of
 from rumiai_ray.ingest.location import locate, unquoted
-from rumiai_ray.ingest.manifest.listing import check_folder, files_of
+from rumiai_ray.ingest.manifest.listing import Listed, check_folder, files_of
 from rumiai_ray.ingest.manifest.rows import read_rows
 from rumiai_ray.ingest.outcomes import ManifestRowError
 from rumiai_ray.shown import shown_addresses, shown_input, unguarded
@@ -126,7 +126,7 @@ def entries_from_inputs(inputs: Sequence[str]) -> list[Entry]:
             # Quotes and blanks are dropped from what is no file's name as it stands.
             literal = location.kind != "file" or os.path.lexists(location.address)
             text = argument if literal else unquoted(argument)
-            entries += [Entry(namer.derive(shown_input(name), place), name, {}, locate(name).address) for name in files_of(text)]
+            entries += [_listed_entry(file, text, place, namer) for file in files_of(text)]
         except InputError as error:
             raise InputError(error.what, f"{place} ({error.subject})", error.hint) from error
     return entries
@@ -152,9 +152,10 @@ def read_manifest(uri: str, *, input_column: str | None = None, id_column: str |
             row that can be used; names the file and, where there is one, the line. Raised when the place is reached: entries before it
             were given out.
     """
-    files = files_of(uri) if "://" not in uri else [uri]
-    if files != [uri]:
-        yield from entries_from_inputs(files)
+    files = files_of(uri) if "://" not in uri else []
+    if any(file.name != uri for file in files):
+        namer = Namer()
+        yield from (_listed_entry(file, uri, uri, namer) for file in files)
         return
     check_folder(uri)
     reader = _RowReader(uri, input_column, id_column)
@@ -174,6 +175,19 @@ def read_manifest(uri: str, *, input_column: str | None = None, id_column: str |
     if first is None:
         raise InputError("no rows", uri, "below the header, give one row for each video")
     raise InputError(f"not one row can be used; the first problem: {first.what}", first.subject, first.hint)
+
+
+def _listed_entry(file: Listed, given: str, place: str, namer: Namer) -> Entry:
+    """The entry of a file that the input `given` stands for."""
+    entry_id = namer.derive(shown_input(file.name), place)
+    try:
+        file.name.encode()
+    except UnicodeEncodeError as error:
+        _LOG.debug("%s: a name is not valid UTF-8: %s", place, error)
+        hint = "rename the file: no table can hold such a name"
+        problem = Problem("the name is not valid UTF-8", f"{cleaned(given, SHORT_CHARS)}: {file.name!a}", hint)
+        return Entry(entry_id, cleaned(file.name, INPUT_CHARS), problem=problem)
+    return Entry(entry_id, file.name, {}, file.address)
 
 
 class _RowReader:
@@ -205,7 +219,8 @@ class _RowReader:
             further = {name: text and unguarded(text) for name, text in further.items()}
         columns = _columns(further, cleaner)
         given = _plain_id(row.cells[id_name] or "") if id_name is not None else ""
-        text = unquoted(row.cells[input_name] or "") if input_name is not None else ""
+        text = (row.cells[input_name] or "") if input_name is not None else ""
+        text = unquoted(unguarded(text) if row.guarded else text)
         missing = self._missing(input_name, id_name, place, list(row.cells))
         if missing is not None and row.tabular:
             raise missing
@@ -294,6 +309,16 @@ def _columns(cells: Mapping[str, str | None], cleaner: Cleaner) -> dict[str, str
 def _plain_id(text: str) -> str:
     digits = _GUARDED.fullmatch(text.strip())
     return (digits[1] or digits[2] or "").strip() if digits else unquoted(unguarded(text.strip()))
+
+
+def id_of_cell(cell: str, text: str) -> str | None:
+    """The id that the cell of a CSV manifest gives the row of the input `text`; None where it cannot be that row's id.
+
+    What decides is the cell alone, not whether another row has the same id.
+    """
+    given = _plain_id(cell)
+    unusable = len(given) > NAME_CHARS or _BAD_ID.search(given) or _ROUNDED.fullmatch(given) or _is_rounded(given, text)
+    return given if given and not unusable and shown_input(given) == given else None
 
 
 def _folded(name: str) -> str:

@@ -49,6 +49,7 @@ _NESTED = {name.partition(".")[0] for names in _NAMES.values() for name in names
 _COUNT = re.compile(r"(\d+|\d{1,3}(?:,\d{3})+)(?:\.0+)?", re.ASCII)
 """Whole numbers, also with commas between thousands, or as a column of floats shows them. `1.2M` is no count that anybody counted."""
 _SECONDS = re.compile(r"\d{9,10}(?:\.0+)?", re.ASCII)
+_MILLISECONDS = re.compile(r"\d{12,13}(?:\.0+)?", re.ASCII)
 _LONGEST_SHOWN = 40
 
 
@@ -126,10 +127,15 @@ def _count(name: str, text: str, cleaner: Cleaner) -> int | None:
 
 
 def _time(name: str, text: str, cleaner: Cleaner) -> datetime | None:
-    """An ISO 8601 time with its distance from UTC, or seconds since 1970. A day, or a time of nobody knows where, is no exact time."""
+    """An ISO 8601 time with its distance from UTC, or seconds or milliseconds since 1970.
+
+    A day, or a time of nobody knows where, is no exact time.
+    """
     try:
         if _SECONDS.fullmatch(text):
             return datetime.fromtimestamp(int(float(text)), UTC)
+        if _MILLISECONDS.fullmatch(text):
+            return datetime.fromtimestamp(int(text.partition(".")[0]) // 1000, UTC)
         at = datetime.fromisoformat(text)
         if at.tzinfo is not None:
             return at.astimezone(UTC).replace(microsecond=0)

@@ -30,7 +30,7 @@ def write_csv(rows: pa.Table | Iterable[pa.Table], file: TextIO, *, raw: bool = 
             that a terminal would obey become U+FFFD: titles and names are strangers'.
     """
     writer = csv.writer(file, lineterminator="\n")
-    as_text = str if raw else _harmless
+    as_text = str if raw else harmless
     for number, part in enumerate([rows] if isinstance(rows, pa.Table) else rows):
         if not number:
             writer.writerow([as_text(name) for name in part.column_names])
@@ -63,7 +63,8 @@ def plain(value: Any) -> Any:
             return _scalar(value)
 
 
-def _harmless(text: str) -> str:
+def harmless(text: str) -> str:
+    """`text` as `write_csv` writes it unless told to leave it raw."""
     return guarded(terminal_safe(text.replace("\r", "\n")))
 
 

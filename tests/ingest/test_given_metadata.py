@@ -51,6 +51,7 @@ def test_what_is_no_count_stays_null_and_is_noted(text: str) -> None:
     [
         ("1714564800", datetime(2024, 5, 1, 12, tzinfo=UTC)),
         ("1714564800.0", datetime(2024, 5, 1, 12, tzinfo=UTC)),
+        ("1714564800999", datetime(2024, 5, 1, 12, tzinfo=UTC)),
         ("2024-05-01T14:00:00+02:00", datetime(2024, 5, 1, 12, tzinfo=UTC)),
         ("2024-05-01", None),
         ("2024-05-01 12:00:00", None),

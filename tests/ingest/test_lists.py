@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rumiai_ray.cli.list_posts import _row
 from rumiai_ray.errors import InputError, RumiaiError, TransientError
 from rumiai_ray.ingest.entries import read_manifest
 from rumiai_ray.ingest.outcomes import NoListError, PrivateError
@@ -261,3 +262,32 @@ def test_ids_of_many_digits_survive_a_spreadsheet(tmp_path: Path) -> None:
     entries = list(read_manifest(str(tmp_path / "m.csv")))
     assert [entry.entry_id for entry in entries] == ["7301234567890123456", "-dQw4w9WgXc"]
     assert [entry.columns["title"] for entry in entries] == ["=1+1", "'60s music"]
+
+
+@settings(deadline=None)
+@given(
+    st.text(st.sampled_from("'=+-@;\"<>“”7E+.١²x"), min_size=1, max_size=20)
+    | st.from_regex(r"[0-9]{11,20}|'[0-9]{3,20}|[0-9]E[+][0-9]{2}|[١²]{11,20}", fullmatch=True)
+    | st.text(st.characters(exclude_categories=("Cs",)), min_size=1),
+    st.text(st.sampled_from("'=+-@;\"<>,%\u202e\u00adé?x"), max_size=20),
+    st.booleans(),
+)
+def test_what_a_list_writes_is_read_back_or_left_out(tmp_path_factory: pytest.TempPathFactory, post_id: str, path: str, raw: bool) -> None:  # noqa: FBT001 -- hypothesis gives it by position
+    post = post_of({"webpage_url": f"https://h.example/{path}", "id": post_id})
+    assert post is not None
+    paper = io.StringIO()
+    row = _row(post, raw=raw)
+    write_csv(row, paper, raw=raw)
+    file = tmp_path_factory.mktemp("m") / "m.csv"
+    file.write_text(paper.getvalue(), encoding="utf-8", newline="")
+    (entry,) = read_manifest(str(file))
+    assert (entry.problem, entry.location) == (None, post.url)
+    kept = row.column("id").to_pylist() != [None]
+    assert entry.entry_id == post.id or not kept
+    assert kept or not post_id.isascii() or not post_id.isalnum()
+
+
+def test_the_input_of_a_guarded_manifest_is_what_it_was(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text("input\nhttps://e.com/a;'=b\n'@someone/clip.mp4\n")
+    address, clip = read_manifest(str(tmp_path / "m.csv"))
+    assert (address.location, clip.input) == ("https://e.com/a;=b", "@someone/clip.mp4")

@@ -184,6 +184,15 @@ def test_an_image_that_is_gone_is_left_out_and_named(sites: PostSites, got: Got,
     )
 
 
+@pytest.mark.parametrize("address", ["https://[::1", "https://", "https://h.example:99999/x.webp", "https://x y/z"])
+def test_an_image_without_a_valid_address_is_left_out_and_named(sites: PostSites, got: Got, address: str) -> None:
+    good = sites.serve(f"https://{IMAGES}/good.webp", PLAIN[0])
+    images = [{"imageURL": {"urlList": [one]}} for one in (good, address)]
+    sites.serve_tiktok(imagePost={"images": images}, music={"playUrl": ""})
+    with got(PHOTO_POST) as video:
+        assert "photo post: image 2 is left out: no valid address" in video.metadata.notes
+
+
 def test_sound_that_is_gone_costs_no_image_and_is_told(sites: PostSites, got: Got, sound: bytes) -> None:
     sites.serve_photo_post(PLAIN, sound)
     sites.serve(f"https://{MUSIC}/sound.m4a", status=403)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import uuid
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -18,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rumiai_ray.errors import InputError
-from rumiai_ray.ingest.entries import entries_from_inputs, read_manifest
+from rumiai_ray.ingest.entries import Problem, entries_from_inputs, read_manifest
 from rumiai_ray.ingest.given import told
 from rumiai_ray.ingest.manifest import json_file, text_file
 from rumiai_ray.ingest.video import VideoMetadata
@@ -253,6 +254,33 @@ def test_a_pattern_stands_for_the_files_that_match(folder: Path) -> None:
     assert [entry.input for entry in entries_from_inputs([str(folder / "clips/*.mp4")])] == [str(folder / "clips/b.mp4")]
 
 
+@pytest.mark.parametrize("argument", [".", "./", "*/*.mp4", "../*/*/*.mp4"])
+def test_a_folder_called_like_a_home_directory_is_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, argument: str) -> None:
+    here = tmp_path / "here"
+    for name in ("~root", "~"):
+        (here / name).mkdir(parents=True)
+        (here / name / "v.mp4").write_bytes(b"x")
+    monkeypatch.chdir(here)
+    for entries in (entries_from_inputs([argument]), list(read_manifest(argument))):
+        assert [os.path.normpath(entry.location) for entry in entries] == [f"{here}/~/v.mp4", f"{here}/~root/v.mp4"]
+        assert [entries_from_inputs([entry.input])[0].location for entry in entries] == [entry.location for entry in entries]
+
+
+@pytest.mark.parametrize("argument", ["clips", "clips/*.mp4"])
+def test_a_name_that_is_no_utf_8_costs_that_file_alone(folder: Path, argument: str) -> None:
+    (folder / "clips" / os.fsdecode(b"bad\xff.mp4")).write_bytes(b"x")
+    for entries in (entries_from_inputs([argument]), list(read_manifest(argument))):
+        (bad,) = [entry for entry in entries if entry.problem is not None]
+        assert "clips/b.mp4" in [entry.input for entry in entries if entry.problem is None]
+        assert bad.input.encode().startswith(b"clips/bad")
+        assert bad.problem == Problem(
+            "the name is not valid UTF-8",
+            f"{argument}: 'clips/bad\\udcff.mp4'",
+            "rename the file: no table can hold such a name",
+        )
+    assert len({entry.entry_id for entry in entries}) == len(entries)
+
+
 def test_a_folder_without_videos_costs_only_itself(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("x")
     assert [entry.input for entry in entries_from_inputs([str(tmp_path)])] == [str(tmp_path)]
@@ -389,3 +417,11 @@ def test_json_reads_the_same_wherever_its_pieces_end(rows: list[dict[str, object
             patch.setattr(text_file, "_CHUNK_BYTES", size)
             read = list(json_file.values(io.BytesIO(text.encode()), "m.json", ()))
         assert read == wanted
+
+
+def test_an_object_with_too_many_values_is_refused_before_they_fill_the_memory(
+    write: Callable[[str, bytes | str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(json_file, "_VALUE_SIGNS", 100_000)
+    with pytest.raises(InputError, match="more than 100,000 values"):
+        list(read_manifest(write("m.json", '{"data":[' + ",".join(["{}"] * 200_000) + "]}")))

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from rumiai_ray.engine.work.planner import _strip
 from rumiai_ray.models.base import AudioChunk, Thumbnails
+from rumiai_ray.models.signals.cuts import Changes, CutRule, cuts
 from rumiai_ray.models.signals.shots import Shots, ShotsSettings
 from rumiai_ray.models.weights.choice import resolve
 
@@ -160,6 +161,11 @@ def test_cards_of_one_series_are_shots_though_they_differ_in_their_text_alone(se
 
 def test_a_text_that_comes_and_goes_within_a_second_begins_no_shot() -> None:
     assert len(_rows(_cards(1.0))) == 1
+
+
+def test_a_still_that_is_encoded_again_every_three_seconds_is_one_shot() -> None:
+    changes = Changes(np.array([0.0, 0.02, 0.03, 0.01]), np.array([0.0, 3.0, 6.0, 9.0]), 12.0, is_to_the_end=True)
+    assert cuts(changes, CutRule(3.0, 15.0, 2, 0.3), lambda _first, _second: 0.02) == []
 
 
 def test_the_same_slide_again_is_no_shot() -> None:

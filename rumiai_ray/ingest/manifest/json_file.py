@@ -17,6 +17,8 @@ _LOG = logging.getLogger(__name__)
 _BLANKS = " \t\r\n\ufeff"
 _VALUE_CHARS = 2**27
 """Longest row, and longest object around an array: Python's values take several times as much memory."""
+_VALUE_SIGNS = 2**23
+"""Most commas and opening brackets in such a row or object, which bound the values in it: 100 MB of `{},` would take 2.5 GB of memory."""
 
 
 def values(stream: IO[bytes], uri: str, wanted: Sequence[str]) -> Iterator[Any]:
@@ -95,6 +97,8 @@ class _Text:
                     raise self._broken(error.msg) from error
                 if len(self._held) - self._at > _VALUE_CHARS:
                     raise self._broken(f"a row of more than {_VALUE_CHARS:,} characters") from error
+                if self._signs() > _VALUE_SIGNS:
+                    raise self._broken(f"an object or a row with more than {_VALUE_SIGNS:,} values") from error
             except ValueError as error:  # Python refuses integers of more than 4,300 digits
                 raise self._broken(f"a number that cannot be read: {error}") from error
             except RecursionError as error:
@@ -112,6 +116,12 @@ class _Text:
             missing -= len(piece)
         self._held, self._at = "".join(parts), 0
         return any(parts[1:])
+
+    def _signs(self) -> int:
+        """Commas and opening brackets in what is held, unless it is too short to have too many."""
+        if len(self._held) - self._at <= _VALUE_SIGNS:
+            return 0
+        return sum(self._held.count(sign, self._at) for sign in ",[{")
 
     def _broken(self, what: str) -> InputError:
         hint = "export it again, as an array of objects or one object a line"

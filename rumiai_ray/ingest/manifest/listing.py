@@ -6,6 +6,7 @@ import glob
 import logging
 import os
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
 from rumiai_ray.errors import InputError
@@ -33,7 +34,17 @@ takes: `frames.decode.container` and `picture_files` list those."""
 _ENDINGS_NAMED = 10
 
 
-def files_of(text: str) -> list[str]:
+@dataclass(frozen=True)
+class Listed:
+    """One input that a folder, a pattern or a single path stands for."""
+
+    name: str
+    """Spelled as the argument was; `locate` leads from it to `address`. A file's name may be no valid UTF-8."""
+    address: str
+    """As `Location.address`."""
+
+
+def files_of(text: str) -> list[Listed]:
     """The inputs that `text` stands for: itself, but for a folder or a pattern.
 
     A folder stands for the videos, pictures and sound (`MEDIA_ENDINGS`) in it and in its subfolders, hidden ones left out; a warning in the
@@ -46,13 +57,14 @@ def files_of(text: str) -> list[str]:
     """
     location = locate(text)
     if location.kind != "file":
-        return [text]
+        return [Listed(text, location.address)]
     if os.path.isdir(location.address):  # noqa: PTH112 -- a Path would normalise the name
-        return _folder(text, location.address) or [text]
+        return _folder(text, location.address) or [Listed(text, location.address)]
     if glob.has_magic(text) and not os.path.lexists(location.address):
         found = sorted(name for name in glob.glob(location.address, recursive=True) if Path(name).is_file())  # noqa: PTH207 -- keeps spelling
-        return [_as_given(name, text, location.address) for name in found] or [text]
-    return [text]
+        if found:
+            return [Listed(_as_given(name, text, location.address), name) for name in found]
+    return [Listed(text, location.address)]
 
 
 def check_folder(text: str) -> None:
@@ -62,7 +74,7 @@ def check_folder(text: str) -> None:
         raise InputError("a folder without videos, pictures or sound", text, f"endings that are taken: {', '.join(sorted(MEDIA_ENDINGS))}")
 
 
-def _folder(text: str, address: str) -> list[str]:
+def _folder(text: str, address: str) -> list[Listed]:
     def refuse(error: OSError) -> None:
         raise InputError(f"a folder that cannot be listed: {error.strerror}", error.filename or text, "check its permissions") from error
 
@@ -80,7 +92,8 @@ def _folder(text: str, address: str) -> list[str]:
                 left_out[ending or "without an ending"] += 1
     if found and left_out:
         _LOG.warning("%s: %d files are taken, %d left out: %s", text, len(found), left_out.total(), _told(left_out))
-    return [str(Path(text) / Path(name).relative_to(address)) if not text.startswith(("file:", "~")) else name for name in sorted(found)]
+    keeps_address = text.startswith(("file:", "~"))
+    return [Listed(name if keeps_address else _relative(Path(text) / Path(name).relative_to(address)), name) for name in sorted(found)]
 
 
 def _told(left_out: Counter[str]) -> str:
@@ -91,4 +104,9 @@ def _told(left_out: Counter[str]) -> str:
 
 def _as_given(name: str, text: str, address: str) -> str:
     """`name`, which was found below `address`, relative where `text` is."""
-    return str(Path(name).relative_to(Path.cwd())) if text != address and Path(name).is_relative_to(Path.cwd()) else name
+    return _relative(Path(name).relative_to(Path.cwd())) if text != address and Path(name).is_relative_to(Path.cwd()) else name
+
+
+def _relative(path: Path) -> str:
+    """`path` spelled so that no `~` at its beginning is read as a home directory."""
+    return f"./{path}" if str(path).startswith("~") else str(path)

@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import pyarrow as pa
 
@@ -20,6 +21,7 @@ from rumiai_ray.ingest.outcomes import NoListError
 from rumiai_ray.ingest.sites import fetch as sites
 from rumiai_ray.ingest.sites.job import described_item
 from rumiai_ray.ingest.sites.list_items import NO_LIST_HINT
+from rumiai_ray.shown import terminal_safe, unguarded
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
@@ -216,7 +218,8 @@ def rows_of(posts: list[ListedPost]) -> pa.Table:
 
 def post_of(info: Mapping[str, Any]) -> ListedPost | None:
     """What yt-dlp's description of an item says; None where it has no address on the web. Never raises, whatever the values are."""
-    url = next((text for name in ("webpage_url", "url") if _is_web(text := info.get(name))), None)
+    addresses = (_encoded(info.get(name)) for name in ("webpage_url", "url"))
+    url = next((address for address in addresses if address), None)
     if url is None:
         return None
     cleaner = Cleaner()
@@ -224,7 +227,7 @@ def post_of(info: Mapping[str, Any]) -> ListedPost | None:
     duration_s = info.get("duration")
     known = isinstance(duration_s, int | float) and not isinstance(duration_s, bool) and 0 <= duration_s <= _MAX_DURATION_S
     return ListedPost(
-        url=str(url),
+        url=url,
         id=_id(info.get("id")),
         author=_line(info, SHORT_CHARS, "uploader", "uploader_id", "channel"),
         title=_line(info, _TITLE_CHARS, "title"),
@@ -238,14 +241,20 @@ def post_of(info: Mapping[str, Any]) -> ListedPost | None:
     )
 
 
-def _is_web(text: object) -> bool:
+def _encoded(text: object) -> str | None:
+    """An address on the web, percent-encoded where a manifest could not hold it as it is; None for anything else."""
     if not isinstance(text, str):
-        return False
+        return None
     try:
-        return locate(text).kind == "web" and not any(map(str.isspace, text))
+        if locate(text).kind != "web" or any(map(str.isspace, text)):
+            return None
+        encoded = "".join(quote(character) if terminal_safe(character) != character else character for character in text)
+        if unguarded(encoded) != encoded:  # an apostrophe that a manifest's reader would take for a guard
+            encoded = encoded.replace("'", "%27")
+        return locate(encoded).address
     except InputError as error:
         _LOG.debug("an item of a list has no address: %s", error)
-        return False
+        return None
 
 
 def _id(value: object) -> str | None:

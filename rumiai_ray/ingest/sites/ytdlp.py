@@ -15,6 +15,7 @@ import ssl
 import sysconfig
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import yt_dlp.globals
 from yt_dlp import YoutubeDL
@@ -24,7 +25,8 @@ from yt_dlp.networking import Request
 from yt_dlp.networking.exceptions import HTTPError
 from yt_dlp.utils import DownloadError, variadic
 
-from rumiai_ray.errors import MediaError
+from rumiai_ray.errors import InputError, MediaError
+from rumiai_ray.ingest.location import locate
 from rumiai_ray.ingest.outcomes import NoVideoError
 from rumiai_ray.ingest.saving import IMAGE_NAMES, MAX_IMAGE_BYTES, MAX_IMAGES, NAME, PICTURES_NAME, SOUND_NAME
 from rumiai_ray.ingest.sites.errors import causes
@@ -148,6 +150,15 @@ def _bounded(response: Any) -> Any:
 
     response.read = read
     return response
+
+
+def _is_web_address(address: str) -> bool:
+    """Whether a site's address of an image is one that can be asked for at all."""
+    try:
+        return locate(address).kind == "web" and not any(map(str.isspace, urlsplit(address).netloc))
+    except InputError as error:
+        _log.debug("no valid address of an image: %s", error)
+        return False
 
 
 def _through_the_proxy(handler: Any, proxy: str) -> Any:
@@ -300,6 +311,9 @@ class ConfinedYoutubeDL(YoutubeDL):  # type: ignore[misc]  # no types in yt-dlp
         for number, (addresses, name) in enumerate(zip(images, IMAGE_NAMES, strict=False), 1):
             why = "the site names no address"
             for address in addresses:
+                if not _is_web_address(address):
+                    why = "no valid address"
+                    continue
                 try:
                     with self.urlopen(Request(address, headers=headers)) as response:
                         is_whole = self._save_image(response, Path(self._job.folder, name))

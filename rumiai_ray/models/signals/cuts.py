@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 _SAME = 1.0
 """Difference in hue, saturation and brightness below which a picture is the one before: repeats that were encoded again differ by less."""
 _NOTHING = 1e-5
+_SLIDE_DIFFERENCE = 0.2
+"""Difference from which two pictures are two slides. A picture that was encoded again differs by 0.01 to 0.03, a card with another text by
+0.5."""
 _SLIDE_S = 3.0
 """A stretch whose pictures stay for just so long each is a post of images (see `ingest.saving`), and each of them is a shot however little
 they differ: cards of one series share their background, and of their texts a thumbnail keeps 0.5 of 255."""
@@ -96,10 +99,10 @@ def _candidates(changes: Changes, rule: CutRule) -> Iterator[int]:
 
 
 def _between_slides(changes: Changes) -> NDArray[np.bool_]:
-    """(n,) whether a picture and the one before it are two slides of a post of images, which are not equal."""
+    """(n,) whether a picture and the one before it are two slides of a post of images, which differ."""
     stays = np.diff(changes.time_s)
     is_post = bool(len(stays)) and bool(np.all(np.abs(stays - _SLIDE_S) <= _SLACK_S))
-    found: NDArray[np.bool_] = (changes.difference >= _NOTHING) & is_post
+    found: NDArray[np.bool_] = (changes.difference >= _SLIDE_DIFFERENCE) & is_post
     return found
 
 
