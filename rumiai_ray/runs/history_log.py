@@ -97,7 +97,7 @@ class HistoryLine(_Fact):
     entry: str | None = None
     node: str | None = None
     """Of the driver, or where the entry is read."""
-    attempt: _Count | None = None
+    attempt: int | None = None
     """Number of the reading, from 1: higher where the process that was reading it had died."""
     outcome: Literal["committed", "dead_letter", "copy"] | None = None
     """How the entry ended. `copy`: its bytes were analysed for another entry."""

@@ -131,7 +131,7 @@ def test_labels_of_a_stranger_s_run_do_not_speak_to_the_terminal(rumiai: Call, r
     assert read_labels(open_run(path).store).tags[1] == "a b"
     (path / LABELS).write_text("{")
     out = rumiai("runs", "ls")[1]
-    assert f"{LABELS} is unreadable" in out
+    assert "unreadable" in out
     assert "damaged" not in out
     assert "unreadable labels" in rumiai("runs", "verify", path.name)[1]
     assert "unreadable labels" in json.loads(rumiai("runs", "ls", "--json")[1])[0]["problem"]

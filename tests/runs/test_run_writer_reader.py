@@ -199,7 +199,7 @@ def test_what_is_committed_after_a_run_was_read_can_never_be_committed_again(out
 def test_a_run_that_was_removed_after_it_was_read_is_not_resumed_and_not_made_again(out: str) -> None:
     RunWriter.create(out, manifest()).finish("aborted", {})
     read = find_run(RUN_ID, out)
-    assert read.records
+    assert (read.records[-1].status, read.manifest.run_id) == ("aborted", RUN_ID)
     remove_run(find_run(RUN_ID, out))
     with pytest.raises(ConfigError, match="was removed meanwhile"):
         RunWriter.resume(read, read.manifest)
