@@ -15,9 +15,9 @@ from rich.text import Text
 from rumiai_ray.cli.tables import listing
 from rumiai_ray.cli.terminal import SafeConsole, say
 from rumiai_ray.errors import ConfigError, StorageError
-from rumiai_ray.runs.find import find_run, list_runs
-from rumiai_ray.runs.labels import Labels, clean_line, read_labels
-from rumiai_ray.runs.remove import age_of, older_than, remove_run
+from rumiai_ray.runs.find import find_run, list_runs, shown_id
+from rumiai_ray.runs.labels import LABELS, Labels, clean_line, read_labels
+from rumiai_ray.runs.remove import age_of, check_is_run, older_than, remove_run
 from rumiai_ray.shown import one_line, shown
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 
 DAMAGED = "damaged"
+_SHOWN = 5
+"""Names of what a removal leaves that are said."""
 _NAMED = "name, or else command"
 
 
@@ -46,13 +48,20 @@ class ListedRun:
     tags: tuple[str, ...]
     note: str
     command: str
+    shown_as: str
+    """Its id, and its directory's name where that is another."""
+    problem: str = ""
+    """What is wrong with its labels, which are left out then."""
 
 
 def listed(run: Run) -> ListedRun:
     """What is listed of a run; a damaged one is listed like the others."""
-    labels = Labels()
+    labels, problem = Labels(), ""
     try:
         labels = read_labels(run.store)
+    except StorageError as error:
+        problem = str(error)
+    try:
         states = Counter(run.entries().values())
         return ListedRun(
             run.run_id,
@@ -64,10 +73,12 @@ def listed(run: Run) -> ListedRun:
             labels.tags,
             labels.note,
             shown(" ".join(run.manifest.command[1:])),
+            shown_id(run),
+            problem,
         )
     except StorageError as error:
         _LOG.debug("run %s: %s", run.run_id, error)
-        return ListedRun(run.run_id, None, DAMAGED, None, None, labels.name, labels.tags, labels.note, "")
+        return ListedRun(run.run_id, None, DAMAGED, None, None, labels.name, labels.tags, labels.note, "", shown_id(run), problem)
 
 
 def print_runs(rows: Sequence[ListedRun]) -> None:
@@ -76,11 +87,13 @@ def print_runs(rows: Sequence[ListedRun]) -> None:
     for row in rows:
         if row.status == DAMAGED:
             said = Text(f"`rumiai-ray runs verify {row.run_id}` says what is wrong")
-            table.add_row(row.run_id, "", Text(DAMAGED, "red"), "", said, "")
+            table.add_row(row.shown_as, "", Text(DAMAGED, "red"), "", said, "")
             continue
         dead = f" +{row.dead_letters} dead" if row.dead_letters else ""
         named = Text(row.name, "bold") if row.name else Text(one_line(row.command))
-        table.add_row(row.run_id, (row.started_at or "")[:10], row.status, f"{row.videos}{dead}", named, Text(", ".join(row.tags)))
+        if row.problem:
+            named = Text(f"{LABELS} is unreadable", "red")
+        table.add_row(row.shown_as, (row.started_at or "")[:10], row.status, f"{row.videos}{dead}", named, Text(", ".join(row.tags)))
     SafeConsole().print(table)
 
 
@@ -98,8 +111,10 @@ def remove(
         say("no run is that old")
         return
     for run in runs:
+        check_is_run(run)
+    for run in runs:
         row = listed(run)
-        say("  ".join(filter(None, [run.run_id, (row.started_at or "")[:10], row.status, row.name, run.store.uri()])))
+        say("  ".join(filter(None, [shown_id(run), (row.started_at or "")[:10], row.status, row.name, run.store.uri()])))
     if dry_run:
         say(f"{len(runs)} would be removed; nothing was")
     elif yes or _confirmed(len(runs)):
@@ -120,7 +135,7 @@ def _chosen(names: Sequence[str], age: str | None, keep_tags: Sequence[str], out
     for run in aged.kept:
         say(f"kept for its tag: {run.run_id}", err=True)
     for run in aged.unknown:
-        say(f"kept, since its age cannot be told: {run.run_id}; `rumiai-ray runs verify {run.run_id}`", err=True)
+        say(f"kept, since its age or its tags cannot be told: {run.run_id}; `rumiai-ray runs verify {run.run_id}`", err=True)
     return list(aged.old)
 
 
@@ -133,10 +148,13 @@ def _confirmed(count: int) -> bool:
 def _remove(run: Run, *, skip: bool) -> None:
     """Remove a run; one that is being written is left alone, and with `skip` that ends nothing: the rule finds it again."""
     try:
-        remove_run(run)
+        left = remove_run(run)
     except ConfigError as error:
         if not skip:
             raise
         say(f"kept: {error}", err=True)
     else:
-        say(f"removed: {run.run_id}")
+        say(f"removed: {shown_id(run)}")
+        if left:
+            shown_names = ", ".join(one_line(name) for name in left[:_SHOWN]) + (", …" if len(left) > _SHOWN else "")
+            say(f"left in {run.store.uri()}, since no run has it: {shown_names}", err=True)

@@ -64,11 +64,10 @@ def tag(
     gone = {clean_line(text) for text in untag or ()}
     for run in [find_run(one, config.out) for one in runs]:
         had = read_labels(run.store)
-        labels = given_labels(
-            had.name if name is None else wanted.name,
-            [one for one in (*had.tags, *wanted.tags) if one not in gone],
-            had.note if note is None else wanted.note,
-        )
+        tagged = given_labels(tags=[one for one in (*had.tags, *wanted.tags) if one not in gone])
+        # What the run has of itself is kept as it is: a stranger's name need not be one that could be given here.
+        kept = {"name": had.name if name is None else wanted.name, "note": had.note if note is None else wanted.note}
+        labels = tagged.model_copy(update=kept)
         if labels != had:
             write_labels(run.store, labels)
         say(" ".join(filter(None, [run.run_id, labels.name, *(f"#{one}" for one in labels.tags)])))

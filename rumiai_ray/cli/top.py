@@ -15,7 +15,7 @@ from rich.text import Text
 from rumiai_ray.cli.batch_progress import doing, of_entries, of_seconds
 from rumiai_ray.cli.exits import Exit
 from rumiai_ray.cli.tables import folding
-from rumiai_ray.cli.terminal import SafeConsole
+from rumiai_ray.cli.terminal import SafeConsole, say
 from rumiai_ray.engine.results.picture import RunPicture, read_picture
 from rumiai_ray.shown import terminal_safe
 
@@ -40,10 +40,17 @@ class Sighting:
     """Why the run is not running, in words; empty for one that is."""
 
 
-def look(run: Run, *, clock: Callable[[], float] = time.time, sleep: Callable[[float], object] = time.sleep) -> Sighting:
+def look(
+    run: Run,
+    *,
+    clock: Callable[[], float] = time.time,
+    sleep: Callable[[float], object] = time.sleep,
+    waits: Callable[[float], object] | None = None,
+) -> Sighting:
     """The picture of a run, and whether somebody still makes them.
 
-    The clocks of two machines may differ: a picture that looks old is waited for, and counts as old only if no other comes.
+    The clocks of two machines may differ: a picture that looks old is waited for, and counts as old only if no other comes. `waits` is told
+    before that how many seconds it may take.
     """
     picture = read_picture(run.store)
     if picture is None:
@@ -53,6 +60,10 @@ def look(run: Run, *, clock: Callable[[], float] = time.time, sleep: Callable[[f
     limit_s = _LATE * picture.every_s
     if abs(clock() - picture.written) <= limit_s:
         return Sighting(picture, "")
+    if (status := run.again().status) != "incomplete":
+        return Sighting(picture, f"not running: it has ended; the run is {status}")
+    if waits is not None:
+        waits(limit_s)
     waited_s = 0.0
     while waited_s < limit_s:
         sleep(min(_LOOK_S, limit_s))
@@ -71,7 +82,7 @@ def look(run: Run, *, clock: Callable[[], float] = time.time, sleep: Callable[[f
 def top(run: Run, *, once: bool) -> Exit:
     """Show the run, once or until it ends. Ends with 1 where it is not running."""
     console = SafeConsole()
-    found = look(run)
+    found = look(run, waits=_say_that_it_waits)
     if once or found.trouble or found.picture is None:
         console.print(view(run, found))
         return Exit.TROUBLED if found.trouble else Exit.COMPLETE
@@ -81,6 +92,10 @@ def top(run: Run, *, once: bool) -> Exit:
             found = look(run.again())
             live.update(view(run, found), refresh=True)
     return Exit.COMPLETE
+
+
+def _say_that_it_waits(limit_s: float) -> None:
+    say(f"the picture of the run looks old; waiting up to {limit_s:.0f} s for a newer one", err=True)
 
 
 def view(run: Run, found: Sighting) -> RenderableType:

@@ -40,6 +40,9 @@ class EntryOutcome:
     analyses: list[dict[str, Any]]
 
 
+_UNKNOWN_NODE = "a machine that the log does not name"
+
+
 @dataclass(frozen=True)
 class EntryStory:
     """All that is known of one entry."""
@@ -192,12 +195,12 @@ def _of_history(told: EntryStory) -> list[tuple[str, str]]:
         match line.event:
             case "session_begins":
                 begun[session] = line.time
-                events.append((line.time, f"a driver on {line.node} begins"))
+                events.append((line.time, f"a driver on {line.node or _UNKNOWN_NODE} begins"))
             case "session_ends":
                 events.append((line.time, f"the session ends: {line.detail}"))
             case "reading":
                 again = f" for the {_nth(line.attempt)} time, the process before it died" if (line.attempt or 1) > 1 else ""
-                events.append((line.time, f"{line.node} begins to read it{again}"))
+                events.append((line.time, f"{line.node or _UNKNOWN_NODE} begins to read it{again}"))
             case "lost":
                 events.append((line.time, f"it is read again: {line.detail}"))
             case "put_off":

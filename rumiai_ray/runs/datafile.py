@@ -6,6 +6,7 @@ becomes part of the run only when the driver's commit record names it.
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Callable
 from functools import cache
 from typing import Self
@@ -27,6 +28,10 @@ PART = r"part-\d{8}-[0-9a-f]{32}\.parquet"
 
 TABLE_NAME = r"[a-z][a-z0-9_]{0,62}"
 """What a table's name looks like. The name becomes part of paths (`export`) and a name in SQL, and a run may be a stranger's."""
+
+
+_OWNERS = {"videos": ("entry_id", "video_key"), "dead_letter": ("entry_id",)}
+"""Columns that say whose a row is, where that is not the video alone."""
 
 
 class DataFile(BaseModel):
@@ -118,6 +123,8 @@ def read_data_file(run: Store, facts: DataFile, columns: list[str] | None = None
     data = _committed_bytes(run, facts)
     try:
         file = pq.ParquetFile(pa.BufferReader(data))
+        if problem := _unlike_any_rows(facts.table, file.schema_arrow):
+            raise damaged(problem)
         # Not in Arrow's threads: one that lets go of these bytes while the interpreter ends aborts the process (seen once, signal 6).
         rows = file.read(columns=columns, use_threads=False)
         rows.validate(full=True)  # a run from somebody else may hold offsets that point anywhere, and strings that are no UTF-8
@@ -158,7 +165,10 @@ def rewrite_data_file(run: Store, facts: DataFile, left: Callable[[pa.Table], pa
         StorageError: the file is not what was committed, or the new file cannot be written.
     """
     try:
-        rows = pq.ParquetFile(pa.BufferReader(_committed_bytes(run, facts))).read(use_threads=False)
+        file = pq.ParquetFile(pa.BufferReader(_committed_bytes(run, facts)))
+        if problem := _unlike_any_rows(facts.table, file.schema_arrow):
+            raise _damage(run, facts, problem)
+        rows = file.read(use_threads=False)
     except (pa.ArrowException, OSError) as error:
         raise _damage(run, facts, f"no readable Parquet file: {error}") from error
     kept = left(rows)
@@ -190,6 +200,19 @@ def _damage(run: Store, facts: DataFile, what: str) -> StorageError:
 def version_of(rows: pa.Table) -> str:
     """The schema version that a file says its rows are of; "" where it says none."""
     return (rows.schema.metadata or {}).get(b"version", b"").decode(errors="replace")
+
+
+def _unlike_any_rows(name: str, schema: pa.Schema) -> str:
+    """What no table's file has, of any version: two columns of one name, or none of strings that says whose a row is; "" if all is well."""
+    if repeated := [column for column, count in Counter(schema.names).items() if count > 1]:
+        return f"it has two columns named {repeated[0]!r}"
+    for column in ("run_id", *_OWNERS.get(name, ("video_key",))):
+        if column not in schema.names:
+            return f"it has no column {column!r}"
+    for column in {"run_id", "video_key", "entry_id"} & set(schema.names):
+        if not pa.types.is_string(schema.field(column).type):
+            return f"its column {column!r} is {schema.field(column).type}, it must be string"
+    return ""
 
 
 def _unlike_its_table(name: str, rows: pa.Table, columns: list[str] | None) -> str:

@@ -6,9 +6,12 @@ The tables say how every entry and model ended; the log says why, as far as text
 from __future__ import annotations
 
 import hashlib
+import logging
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, InstanceOf, ValidationError
 
 from rumiai_ray.runs.line_log import LineLog, now, read_lines
 from rumiai_ray.shown import shown
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
 
     from rumiai_ray.storage import Store
+
+_LOG = logging.getLogger(__name__)
 
 KIND = "failures"
 MOST_BYTES = 16 * 2**20
@@ -46,6 +51,28 @@ class LoggedFailure:
     """Class and message."""
     traceback: str | None
     """Text; None where there is none, as for a process that was killed."""
+
+
+_Text = InstanceOf[str]
+"""As it is: pydantic's own text has no lone surrogates, which stand for what is no UTF-8 in the name of a file."""
+
+
+class _FailureLine(BaseModel):
+    """One line as it is written."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    time: _Text = ""
+    where: _Text = ""
+    entry: _Text | None = None
+    input: _Text | None = None
+    video: _Text | None = None
+    model: _Text | None = None
+    attempt: Annotated[int, Field(ge=0, le=2**31)] | None = None
+    node: _Text | None = None
+    error: _Text = ""
+    traceback_id: _Text | None = None
+    traceback: _Text | None = None
 
 
 @dataclass(frozen=True)
@@ -141,33 +168,42 @@ class FailureLog:
         """On an object store, write what waits as a file of its own."""
         self._lines.flush()
 
+    def close(self) -> None:
+        """Write what waits, and log nothing more."""
+        self._lines.close()
+
 
 def read_failures(run: Store) -> list[LoggedFailure]:
-    """All failures in a run's logs, in the order of their files. A line that was cut short, as by a kill, is left out.
+    """All failures in a run's logs, in the order of their files. What was cut short, as by a kill, or is not of this log is left out.
 
     Raises:
         StorageError: a file cannot be read.
     """
     texts: dict[str, str] = {}
-    found: list[dict[str, Any]] = []
-    for _, record in read_lines(run, KIND):
-        found.append(record)
-        if record.get("traceback"):
-            texts[str(record.get("traceback_id"))] = record["traceback"]
+    found: list[_FailureLine] = []
+    for session, record in read_lines(run, KIND):
+        try:
+            line = _FailureLine.model_validate(record)
+        except ValidationError as error:
+            _LOG.debug("a line of %s is not of this log: %s", session, error)
+            continue
+        found.append(line)
+        if line.traceback:
+            texts[str(line.traceback_id)] = line.traceback
     return [
         LoggedFailure(
-            time=str(record.get("time", "")),
-            where=str(record.get("where", "")),
-            entry_id=record.get("entry"),
-            input=record.get("input"),
-            video_key=record.get("video"),
-            model=record.get("model"),
-            attempt=record.get("attempt"),
-            node=record.get("node"),
-            error=str(record.get("error", "")),
-            traceback=record.get("traceback") or texts.get(str(record.get("traceback_id"))),
+            time=line.time,
+            where=line.where,
+            entry_id=line.entry,
+            input=line.input,
+            video_key=line.video,
+            model=line.model,
+            attempt=line.attempt,
+            node=line.node,
+            error=line.error,
+            traceback=line.traceback or texts.get(str(line.traceback_id)),
         )
-        for record in found
+        for line in found
     ]
 
 

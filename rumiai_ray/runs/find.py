@@ -56,7 +56,7 @@ def find_run(run: str | Path, out: str | os.PathLike[str]) -> Run:
     if len(meant) == 1:
         return next(iter(meant))
     if meant:
-        listed = ", ".join(f"{one.run_id} ({name})" if name else one.run_id for one, name in list(meant.items())[-_SHOWN:])
+        listed = ", ".join(f"{shown_id(one)} ({name})" if name else shown_id(one) for one, name in list(meant.items())[-_SHOWN:])
         raise ConfigError(f"{len(meant)} runs match", repr(text), f"type more of one id: {listed}")
     # Of a path, the directory that it names is the one to look in, not the one where runs go by default.
     directory, slash, name = text.rstrip("/").rpartition("/")
@@ -66,6 +66,12 @@ def find_run(run: str | Path, out: str | os.PathLike[str]) -> Run:
     prefix = "" if is_name else f"{directory}{slash or './'}"
     hint = f"did you mean {', '.join(prefix + found for found in near)}?" if near else f"there are no runs under {Store.at(searched).uri()}"
     raise ConfigError("no such run", repr(text), hint)
+
+
+def shown_id(run: Run) -> str:
+    """A run's id, and its directory's name where that is another, as a copy's is."""
+    directory = os.path.basename(os.path.normpath(run.store.root))  # noqa: PTH119 -- also of an object store
+    return run.run_id if directory == run.run_id else f"{run.run_id} in {directory}"
 
 
 def _meant(text: str, runs: list[Run]) -> dict[Run, str]:

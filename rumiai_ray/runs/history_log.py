@@ -7,9 +7,9 @@ Lines of JSON in `logs/`, two for an entry that goes well. They hold ids, nodes 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from rumiai_ray.runs.line_log import LineLog, now, read_lines
 
@@ -29,9 +29,11 @@ _DISK_AGE_S = 1.0
 _LOG = logging.getLogger(__name__)
 
 
-_Clock = Annotated[float, Field(ge=0, le=253_402_300_799)]
+LAST_S = 253_402_300_799
 """The last second that a calendar has."""
-_Seconds = Annotated[float, Field(ge=0, le=253_402_300_799)]
+_Count = Annotated[int, Field(ge=0, le=10**12)]
+_Clock = Annotated[float, Field(ge=0, le=LAST_S)]
+_Seconds = Annotated[float, Field(ge=0, le=LAST_S)]
 
 
 class _Fact(BaseModel):
@@ -49,13 +51,19 @@ class ReadingFact(_Fact):
     took_s: _Seconds
     """Until its rows of work were known, or it was clear that there will be none."""
 
+    @model_validator(mode="after")
+    def _ends_while_there_are_dates(self) -> Self:
+        if self.began + self.took_s > LAST_S:
+            raise ValueError("a reading that ends after the calendar does")
+        return self
+
 
 class ModelFact(_Fact):
     """What one model did for an entry, over all rows of work."""
 
-    attempts: int
+    attempts: _Count
     """The most that any row took."""
-    failed_rows: int
+    failed_rows: _Count
     """Rows it gave nothing for."""
     seconds: _Seconds
     """Time inside the model, of the attempts that were answered."""
@@ -66,10 +74,10 @@ class ModelFact(_Fact):
 class AnalysisFact(_Fact):
     """How an entry's rows of work were answered."""
 
-    rows: int
-    nodes: dict[str, int]
+    rows: _Count
+    nodes: dict[str, _Count]
     """Rows of work by the node of the cell that answered them."""
-    resent: int
+    resent: _Count
     """Times a row was sent again, as its cell had died or had lost a model."""
     began: _Clock | None = None
     """When the first cell began with a row, in seconds since 1970 by the node's clock; None where no row was answered."""
@@ -133,6 +141,10 @@ class HistoryLog:
     def flush_if_due(self) -> None:
         """Write what has waited for long enough."""
         self._lines.flush_if_due()
+
+    def close(self) -> None:
+        """Write what waits, and log nothing more."""
+        self._lines.close()
 
 
 def read_history(run: Store) -> Iterator[tuple[str, HistoryLine]]:

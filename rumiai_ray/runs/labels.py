@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from rumiai_ray.errors import ConfigError, StorageError
 from rumiai_ray.ingest.cleaning import cleaned
+from rumiai_ray.runs.hold import WriterHold
 from rumiai_ray.shown import terminal_safe
 
 if TYPE_CHECKING:
@@ -97,6 +98,15 @@ def write_labels(run: Store, labels: Labels) -> None:
     """Let a run have these labels in place of those it has.
 
     Raises:
+        ConfigError: the run is being changed, or was removed: labels alone would make its directory again.
         StorageError: they cannot be written.
     """
-    run.replace(LABELS, (labels.model_dump_json(indent=2) + "\n").encode())
+    from rumiai_ray.runs.writer import MANIFEST  # noqa: PLC0415 -- pyarrow's import is not for a label that is refused
+
+    hold = WriterHold(run)
+    try:
+        if not run.exists(MANIFEST):
+            raise ConfigError("the run was removed meanwhile", run.uri(), "`rumiai-ray runs ls` lists those that are there")
+        run.replace(LABELS, (labels.model_dump_json(indent=2) + "\n").encode())
+    finally:
+        hold.let_go()

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 DIRECTORY = "logs"
 PICTURE = f"{DIRECTORY}/now.json"
 """What a running batch does at the moment; see `engine.results.picture`."""
-_ANY_NAME = re.compile(r"[a-z]+-[0-9TZ]+-[0-9a-f]{8}(-\d{4,})?\.jsonl")
+LOG_NAME = r"[a-z]+-[0-9TZ]+-[0-9a-f]{8}(-\d{4,})?\.jsonl"
+"""What the files of all kinds of logs are called."""
+_ANY_NAME = re.compile(LOG_NAME)
 _FILE_BYTES = 2**20
 _FILE_AGE_S = 30.0
 """When a whole file is written to an object store, at the latest. What a killed driver had not written yet is lost."""
@@ -94,6 +96,11 @@ class LineLog:
             except Exception as problem:  # noqa: BLE001 -- the log's boundary: nothing that goes wrong with it may end the run
                 self.give_up(problem)
             self._files += 1
+
+    def close(self) -> None:
+        """Write what waits, and log nothing more."""
+        self.flush()
+        self.over = True
 
     def give_up(self, problem: Exception) -> None:
         """Log nothing more, and say why."""
@@ -169,7 +176,7 @@ def _record(line: bytes) -> dict[str, Any] | None:
         return None
     try:
         record = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         _LOG.debug("a line of a run's log is no JSON: %s", error)
         return None
     return record if isinstance(record, dict) else None

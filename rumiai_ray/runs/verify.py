@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rumiai_ray.errors import StorageError
 from rumiai_ray.runs.commits import record_path
 from rumiai_ray.runs.datafile import read_data_file, stored_schema
+from rumiai_ray.runs.labels import read_labels
 from rumiai_ray.schema.registry import TABLES_BY_NAME
 
 if TYPE_CHECKING:
@@ -34,6 +35,10 @@ def problems(run: RunRecords) -> list[str]:
     manifest = None
     try:
         manifest = run.manifest
+    except StorageError as error:
+        found.append(str(error))
+    try:
+        read_labels(run.store)
     except StorageError as error:
         found.append(str(error))
     rows_of: dict[str, list[str]] = {name: [] for name in ENTRY_TABLES}

@@ -85,6 +85,19 @@ def check_resumable(run: RunRecords, manifest: RunManifest) -> None:
         )
 
 
+def _check_unchanged(run: RunRecords) -> None:
+    """See that a run is as it was when it was read, after a hold on it was taken.
+
+    Raises:
+        ConfigError: it was removed, or another process has written a record.
+    """
+    if not run.store.exists(MANIFEST):
+        raise ConfigError("the run was removed meanwhile", run.store.uri(), "start a new run")
+    if read_log(run.store, run.run_id).next_sequence != run.log.next_sequence:
+        what = f"another writer has written record {run.log.next_sequence} of this run"
+        raise ConfigError(what, run.store.uri(), "another process was writing or changing it; resume it anew, once that has ended")
+
+
 def _taken(run: Store, run_id: str) -> ConfigError:
     hint = f"choose another run id, or go on with it: `rumiai-ray runs resume {run_id}`; nothing is ever written over a run"
     return ConfigError("a run of this name exists already", run.uri(), hint)
@@ -96,6 +109,11 @@ class RunLogs:
 
     failures: FailureLog
     history: HistoryLog
+
+    def close(self) -> None:
+        """Write what waits; what comes later is not logged."""
+        self.failures.close()
+        self.history.close()
 
 
 class RunWriter:
@@ -166,7 +184,8 @@ class RunWriter:
     def resume(cls, run: RunRecords, manifest: RunManifest, tables: Mapping[str, Table] = TABLES_BY_NAME) -> Self:
         """Take over an existing run whose writer is gone, under the fingerprint it was started with.
 
-        What `run` shows is what the run has: what anybody has committed since it was first looked at makes the first commit be refused.
+        What `run` shows is what the run has. A record that was added since it was first looked at, or the run's removal, is an error here;
+        a record that another writer adds later makes the first commit be refused.
 
         Args:
             run: the run, read a moment ago.
@@ -174,11 +193,18 @@ class RunWriter:
             tables: the tables the run can have.
 
         Raises:
-            ConfigError: see `check_resumable`.
+            ConfigError: see `check_resumable`; or the run was changed or removed since it was read.
             StorageError: the run is damaged.
         """
         check_resumable(run, manifest)
-        return cls(run.store, run.manifest, CommitLog.resumed(run.store, run.run_id, run.log), tables)
+        writer = cls(run.store, run.manifest, CommitLog.resumed(run.store, run.run_id, run.log), tables)
+        try:
+            # Only now that this process shows that it writes can nobody change or remove the run.
+            _check_unchanged(run)
+        except (ConfigError, StorageError):
+            writer._hold.let_go()
+            raise
+        return writer
 
     @property
     def buffered_bytes(self) -> int:
@@ -284,6 +310,8 @@ class RunWriter:
         self._discard([path for path in found if path not in named])
         view = {"run_id": self.manifest.run_id, "status": status, **summary}
         self.run.replace(SUMMARY, (json.dumps(view, indent=2, allow_nan=False) + "\n").encode())
+        # Last of all: whatever is written later would make the directory of a run that was removed meanwhile again.
+        self.logs.close()
         self._hold.let_go()
         return record
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -129,9 +130,37 @@ def test_labels_of_a_stranger_s_run_do_not_speak_to_the_terminal(rumiai: Call, r
     assert not set(out) & set("\x1b\u202e\x00")
     assert read_labels(open_run(path).store).tags[1] == "a b"
     (path / LABELS).write_text("{")
-    assert "damaged" in rumiai("runs", "ls")[1]
+    out = rumiai("runs", "ls")[1]
+    assert "unreadable" in out
+    assert "damaged" not in out
+    assert "unreadable labels" in rumiai("runs", "verify", path.name)[1]
+    assert "unreadable labels" in json.loads(rumiai("runs", "ls", "--json")[1])[0]["problem"]
     with pytest.raises(StorageError, match="unreadable labels"):
         read_labels(open_run(path).store)
+
+
+def test_a_tag_can_be_given_to_a_run_whose_name_could_not(rumiai: Call, runs: Path) -> None:
+    path = min(runs.iterdir())
+    (path / LABELS).write_text(json.dumps({"name": "a/b"}))
+    assert rumiai("runs", "tag", path.name, "--tag", "t")[:2] == (Exit.COMPLETE, f"{path.name} a/b #t\n")
+
+
+def test_labels_do_not_make_the_directory_of_a_removed_run_again(runs: Path) -> None:
+    run = open_run(min(runs.iterdir()))
+    remove_run(run)
+    with pytest.raises(ConfigError, match="was removed meanwhile"):
+        write_labels(run.store, Labels(name="x"))
+    assert ids(runs) == ["bbbbbb", "cccccc"]
+
+
+def test_a_copy_of_a_run_is_told_from_its_original(rumiai: Call, runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    run_id = min(runs.iterdir()).name
+    shutil.copytree(runs / run_id, runs / "copy")
+    assert f"{run_id} in copy" in rumiai("runs", "ls")[1]
+    assert f"{run_id}, {run_id} in copy" in " ".join(rumiai("runs", "verify", "20260101")[2].split())
+    assert f"removed: {run_id} in copy" in rumiai("runs", "rm", "copy", "--yes")[1]
+    assert ids(runs) == ["aaaaaa", "bbbbbb", "cccccc"]
 
 
 ANYTHING = st.text(alphabet=st.characters(), max_size=200)
@@ -210,7 +239,7 @@ def test_the_rule_removes_what_is_old_and_keeps_what_is_tagged_or_damaged(rumiai
     whole = damaged.read_bytes()
     damaged.write_bytes(b"{}\n")
     code, out, err = rumiai(*arguments, "--yes")
-    assert "its age cannot be told: 20260901T000000Z-bbbbbb" in err
+    assert "its age or its tags cannot be told: 20260901T000000Z-bbbbbb" in err
     assert "no run is that old" in out
     damaged.write_bytes(whole)
     assert rumiai(*arguments, "--yes")[0] == Exit.COMPLETE
@@ -271,6 +300,60 @@ def test_a_link_to_a_run_is_not_followed(rumiai: Call, runs: Path, tmp_path: Pat
     assert code == Exit.USAGE
     assert "is a link to a run" in err
     assert open_run(tmp_path / "elsewhere/real").verify() == []
+
+
+@pytest.mark.parametrize("said", ['{"name": "My app", "start_url": "."}', '[{"url": "a.mp4"}]', "", "[" * 200_000])
+@pytest.mark.parametrize("options", [["--yes"], ["--dry-run"]])
+def test_a_directory_whose_manifest_is_of_something_else_is_no_run_to_remove(
+    rumiai: Call, runs: Path, said: str, options: list[str]
+) -> None:
+    (runs / "webapp/src").mkdir(parents=True)
+    (runs / "webapp/manifest.json").write_text(said)
+    (runs / "webapp/src/app.js").write_text("precious")
+    code, _, err = rumiai("runs", "rm", "latest", "webapp", *options)
+    assert code == Exit.USAGE
+    assert "holds no run" in err
+    assert (runs / "webapp/manifest.json").read_text() == said
+    assert (runs / "webapp/src/app.js").read_text() == "precious"
+    assert len(ids(runs)) == 4
+
+
+def test_a_run_with_a_damaged_manifest_is_known_by_its_records(rumiai: Call, runs: Path) -> None:
+    path = min(runs.iterdir())
+    (path / "manifest.json").write_text("{")
+    assert rumiai("runs", "rm", path.name, "--yes")[0] == Exit.COMPLETE
+    assert not path.exists()
+
+
+def test_what_no_run_has_stays_and_is_said(rumiai: Call, runs: Path, tmp_path: Path) -> None:
+    path = min(runs.iterdir())
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/kept").write_text("x")
+    (path / "notes").mkdir()
+    mine = [path / "notes/mine.txt", path / "objects/clip.mp4", path / "clip.mp4", path / "elsewhere/kept"]
+    (path / "elsewhere").symlink_to(tmp_path / "other")
+    for file in mine:
+        file.write_text("x")
+    (path / "summary.json").unlink(missing_ok=True)
+    (path / "summary.json").symlink_to(tmp_path / "other/kept")
+    code, out, err = rumiai("runs", "rm", path.name, "--yes")
+    assert code == Exit.COMPLETE
+    assert f"removed: {path.name}" in out
+    assert "since no run has it: clip.mp4, elsewhere, notes, objects" in " ".join(err.split())
+    assert sorted(file for file in path.rglob("*") if file.is_file()) == sorted(mine[:3])
+    assert mine[3].exists()
+
+
+@pytest.mark.parametrize("text", ["mine/..", "..", "lnk/.."])
+def test_a_run_is_removed_whole_by_whatever_path_it_is_named(rumiai: Call, runs: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    path = min(runs.iterdir())
+    (path / "mine").mkdir()
+    (path / "lnk").symlink_to(path / "mine")
+    monkeypatch.chdir(path / "mine" if text == ".." else path)
+    code, out, err = rumiai("runs", "rm", text, "--yes")
+    assert (code, out.splitlines()[-1]) == (Exit.COMPLETE, f"removed: {path.name}")
+    assert "lnk" in err  # and `mine`, which is empty, is not in the way
+    assert [left.name for left in path.iterdir()] == ["lnk"]
 
 
 def test_a_run_in_a_bucket_is_removed(bucket: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import stat
 import sys
 from dataclasses import replace
@@ -200,3 +201,29 @@ def test_whatever_figures_a_picture_has_it_can_be_shown(data: st.DataObject) -> 
     from rumiai_ray.cli.top import Sighting  # noqa: PLC0415 -- beside its only use
 
     view(Run(Store.at("/nowhere"), "r"), Sighting(RunPicture.model_validate_json(picture.model_dump_json()), ""))
+
+
+def test_a_run_that_has_ended_is_not_waited_for(tmp_path: Path) -> None:
+    writer = RunWriter.create(tmp_path / "runs", manifest())
+    run = open_run(writer.run.uri())
+    pictures(run)
+    writer.finish("complete", {})
+    slept: list[float] = []
+    assert look(run, clock=lambda: 0.0, sleep=slept.append).trouble == "not running: it has ended; the run is complete"
+    assert slept == []
+
+
+@pytest.mark.parametrize("crafted", [{"every_s": 61}, {"rows": 10**4200}, {"done": -5}, {"entries": {"committed": -1}}])
+def test_a_picture_with_figures_that_cannot_be_is_none(run: Run, crafted: dict[str, Any]) -> None:
+    pictures(run)
+    picture = json.loads(run.store.read(PICTURE))
+    assert read_picture(run.store) is not None
+    run.store.replace(PICTURE, json.dumps(picture | crafted).encode())
+    assert read_picture(run.store) is None
+
+
+def test_onlookers_are_told_that_an_old_picture_is_waited_for(run: Run) -> None:
+    pictures(run)
+    told: list[float] = []
+    look(run, clock=lambda: 0.0, sleep=lambda _: None, waits=told.append)
+    assert told == [8.0]

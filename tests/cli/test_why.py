@@ -166,3 +166,18 @@ def test_an_entry_is_found_or_refused_by_name_whatever_the_texts(name: str, give
     else:
         assert found
         assert set(map(id, found)) <= set(map(id, entries))
+
+
+def test_what_a_strange_history_says_is_told_or_left_out(rumiai: Call, writer: RunWriter) -> None:
+    logged = {"time": "2026", "event": "ended", "entry": "later", "outcome": "committed"}
+    lines = [
+        logged | {"reading": {"node": "past-the-calendar", "began": 253_402_300_799, "took_s": 5}},
+        {"time": "1", "event": "reading", "entry": "later"},
+    ]
+    (name,) = [name for name in writer.run.names("logs") if name.startswith("history")]
+    writer.run.append_private(f"logs/{name}", "".join(json.dumps(line) + "\n" for line in lines).encode())
+    code, out, _ = rumiai("runs", "why", RUN_ID, "later")
+    assert code == Exit.COMPLETE
+    assert "past-the-calendar" not in out
+    assert "a machine that the log does not name begins to read it" in out
+    assert "None" not in out

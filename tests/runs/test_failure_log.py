@@ -165,3 +165,28 @@ def test_a_line_is_json_that_other_tools_read(tmp_path: Path) -> None:
     FailureLog(store).add("model", "ModelError: no", "traceback", ABOUT)
     record: dict[str, Any] = json.loads(store.read(files(store)[0]))
     assert record.keys() == {"time", "where", "entry", "input", "video", "model", "attempt", "node", "error", "traceback_id", "traceback"}
+
+
+@pytest.mark.parametrize("bad", [{"traceback": 5}, {"traceback": {"a": 1}}, {"entry": ["e"]}, {"time": None}, {"attempt": 10**4200}])
+def test_a_line_with_other_values_than_a_failure_s_is_left_out(tmp_path: Path, bad: dict[str, Any]) -> None:
+    store = Store.at(tmp_path / "run")
+    FailureLog(store).add("model", "ModelError: no", "", ABOUT)
+    (name,) = files(store)
+    line = json.loads(store.read(name))
+    store.append_private(name, json.dumps(line | bad).encode() + b"\n")
+    assert [failure.error for failure in read_failures(store)] == ["ModelError: no"]
+
+
+def test_a_file_name_that_is_no_utf_8_does_not_hide_its_failure(tmp_path: Path) -> None:
+    store = Store.at(tmp_path / "run")
+    FailureLog(store).add("ingest", "InputError: no", "", About("e1", "clip\udcff.mp4"))
+    assert [failure.entry_id for failure in read_failures(store)] == ["e1"]
+
+
+def test_a_line_that_is_nested_too_deeply_is_left_out(tmp_path: Path) -> None:
+    store = Store.at(tmp_path / "run")
+    FailureLog(store).add("model", "ModelError: no", "", ABOUT)
+    (name,) = files(store)
+    store.append_private(name, b"[" * 200_000 + b"\n")
+    assert len(read_failures(store)) == 1
+    assert [left for _, left in line_log.without_lines(store, lambda _: True)] == [b""]

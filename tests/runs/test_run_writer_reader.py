@@ -23,6 +23,7 @@ from rumiai_ray.runs.commits import CommitLog, record_path
 from rumiai_ray.runs.datafile import write_data_file
 from rumiai_ray.runs.find import find_run, list_runs
 from rumiai_ray.runs.reader import open_run
+from rumiai_ray.runs.remove import remove_run
 from rumiai_ray.runs.writer import RunWriter
 from rumiai_ray.schema import SchemaError
 from rumiai_ray.schema.registry import TABLES_BY_NAME
@@ -190,11 +191,30 @@ def test_what_is_committed_after_a_run_was_read_can_never_be_committed_again(out
     assert read.entries() == {}
     first.add(rows_of("a"))
     first.commit(["a"])
-    late = RunWriter.resume(read, manifest())
-    late.add(rows_of("a"))
     with pytest.raises(ConfigError, match="another writer has written record 0"):
-        late.commit(["a"])
+        RunWriter.resume(read, manifest())
     assert find_run(RUN_ID, out).verify() == []
+
+
+def test_a_run_that_was_removed_after_it_was_read_is_not_resumed_and_not_made_again(out: str) -> None:
+    RunWriter.create(out, manifest()).finish("aborted", {})
+    read = find_run(RUN_ID, out)
+    assert (read.records[-1].status, read.manifest.run_id) == ("aborted", RUN_ID)
+    remove_run(find_run(RUN_ID, out))
+    with pytest.raises(ConfigError, match="was removed meanwhile"):
+        RunWriter.resume(read, read.manifest)
+    assert Store.at(out).names() == []
+
+
+def test_nothing_is_logged_once_a_run_may_be_removed(out: str) -> None:
+    writer = RunWriter.create(out, manifest())
+    writer.logs.history.begins("n")
+    writer.finish("complete", {})
+    assert [line.event for _, line in open_run(writer.run.uri()).history()] == ["session_begins"]
+    remove_run(open_run(writer.run.uri()))
+    writer.logs.history.ends("late")
+    writer.logs.failures.add("run", "late", "")
+    assert Store.at(out).names() == []
 
 
 def test_a_record_that_was_under_way_when_a_run_was_read_does_not_count_as_done_when_it_is_whole_later(out: str) -> None:

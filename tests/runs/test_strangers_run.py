@@ -24,12 +24,14 @@ from rumiai_ray.report.annotate import annotate
 from rumiai_ray.report.write import write_report
 from rumiai_ray.runs.commits import record_path
 from rumiai_ray.runs.datafile import DataFile
+from rumiai_ray.runs.diff import compare_runs
 from rumiai_ray.runs.export.tables import export_tables
 from rumiai_ray.runs.find import list_runs
 from rumiai_ray.runs.writer import MANIFEST, SUMMARY, RunWriter
 from synthetic_run import manifest, object_row, rewrite, rows_of, stamped
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from rumiai_ray.runs.reader import Run
@@ -271,3 +273,44 @@ def test_times_that_no_calendar_has_are_damage(workplace: Path) -> None:
     rewrite(run.store, record.model_copy(update={"files": tuple(facts if file == old else file for file in record.files)}))
     with pytest.raises(StorageError, match="'uploaded_at' holds times out of range"):
         run.again().table("videos")
+
+
+def with_rows_changed(out: Path, table: str, change: Callable[[pa.Table], pa.Table]) -> Run:
+    """A run of an older version of a table, whose file was changed and whose record names the changed file."""
+    writer = committed_run(out)
+    run = open_run(writer.run.uri())
+    (record,) = run.records
+    files = []
+    for file in record.files:
+        if file.table == table:
+            rows = run.table(table)
+            sink = pa.BufferOutputStream()
+            pq.write_table(change(rows).replace_schema_metadata({"table": table, "version": "0"}), sink)
+            data = sink.getvalue().to_pybytes()
+            run.store.replace(file.path, data)
+            facts = {"size_bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+            files.append(file.model_copy(update=facts))
+        else:
+            files.append(file)
+    rewrite(run.store, record.model_copy(update={"files": tuple(files)}))
+    (out / run.run_id / MANIFEST).write_bytes(manifest(tables=manifest().tables | {table: 0}).to_json())
+    return open_run(run.store.uri())
+
+
+@pytest.mark.parametrize("table", ["videos", "objects"])
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda rows: rows.append_column("x", rows["video_key"]).rename_columns([*rows.column_names, "video_key"]), "two columns named"),
+        (lambda rows: rows.drop_columns(["video_key"]), "no column 'video_key'"),
+        (lambda rows: rows.drop_columns(["run_id"]), "no column 'run_id'"),
+        (lambda rows: rows.set_column(0, rows.column_names[0], pa.array([1] * rows.num_rows)), "int64"),
+    ],
+)
+def test_a_file_whose_rows_are_nobody_s_is_damaged(tmp_path: Path, table: str, change: Any, said: str) -> None:
+    run = with_rows_changed(tmp_path, table, change)
+    with pytest.raises(StorageError, match=said):
+        run.table(table)
+    with pytest.raises(StorageError, match=said):
+        compare_runs(run, run)
+    assert any(said in problem for problem in run.verify())

@@ -27,6 +27,7 @@ _OBJECT_EVERY_S = 30.0
 
 _LOG = logging.getLogger(__name__)
 
+_Count = Annotated[int, Field(ge=0, le=10**12)]
 _Finite = Annotated[float, Field(ge=-1e12, le=1e12)]
 
 
@@ -46,10 +47,10 @@ class CallPicture(_Part):
 class ModelPicture(_Part):
     """One model of one cell."""
 
-    actors: int
-    loaded: int
-    lost: int
-    queued: int
+    actors: _Count
+    loaded: _Count
+    lost: _Count
+    queued: _Count
     """Calls that wait for it, those included that are under way."""
     calls: tuple[CallPicture, ...]
 
@@ -75,22 +76,22 @@ class RunPicture(_Part):
     format: Literal[1] = 1
     run_id: str
     driver: str
-    number: int
+    number: _Count
     """Of the picture, from 1: it rises as long as the driver lives, whatever the clocks say."""
-    every_s: Annotated[float, Field(gt=0, le=3600)]
+    every_s: Annotated[float, Field(gt=0, le=60)]
     """Time to the next picture, about."""
     written: _Finite
     """Seconds since 1970, by the driver's clock."""
     phase: Phase
     elapsed_s: _Finite
-    models_loaded: int
-    models: int
-    cells: int
-    cells_wanted: int
-    rows: int
-    writing: int
-    total: int
-    done: int
+    models_loaded: _Count
+    models: _Count
+    cells: _Count
+    cells_wanted: _Count
+    rows: _Count
+    writing: _Count
+    total: _Count
+    done: _Count
     video_s_known: _Finite
     video_s_analysed: _Finite
     video_s_total: _Finite | None
@@ -98,9 +99,9 @@ class RunPicture(_Part):
     frames_per_s: _Finite | None
     busy: dict[str, _Finite | None]
     quiet_s: _Finite
-    entries: dict[str, int]
+    entries: dict[str, _Count]
     """Entries in the run by ending."""
-    failed_models: int
+    failed_models: _Count
     cells_now: tuple[CellPicture, ...]
     reading: tuple[ReadingPicture, ...]
     ended: str = ""
