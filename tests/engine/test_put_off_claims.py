@@ -41,6 +41,8 @@ def test_the_bytes_of_an_entry_that_is_put_off_go_to_the_next_who_asks(tmp_path:
     stage: Any = SimpleNamespace(
         run_id="r", workdir=tmp_path, store=SimpleNamespace(root=tmp_path), put_off=lambda entry, paused: (entry.entry_id, paused.host)
     )
-    rows = list(under_test._rows(entry_table([Entry("post", "https://site.example/1")]), stage, _Handle(claims), ReadPolicy(1, 1, 3, 60.0)))
+    rows: list[Any] = list(
+        under_test._rows(entry_table([Entry("post", "https://site.example/1")]), stage, _Handle(claims), ReadPolicy(1, 1, 3, 60.0))
+    )
     assert rows == [[("post", "site.example")]]
     assert claims.claim("video", "copy")

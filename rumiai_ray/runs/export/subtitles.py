@@ -188,8 +188,8 @@ def _atoms(segment: Row, words: Iterable[Row]) -> list[_Atom]:
     rising = np.maximum.accumulate([*times, max(segment["end_s"], times[-1])])
     atoms = []
     for piece_with_space in _ATOM.finditer(text):
-        for at, word in _words_in(piece_with_space[0], piece_with_space.start(), boundaries):
-            for begins, piece in _fitting(word, at):
+        for start, part in _words_in(piece_with_space[0], piece_with_space.start(), boundaries):
+            for begins, piece in _fitting(part, start):
                 ends = begins + len(piece)
                 start_s, end_s = np.interp([ends - len(piece.lstrip()), ends], places, rising).tolist()
                 atoms.append(_Atom(piece, start_s, end_s))
