@@ -12,7 +12,7 @@ from rumiai_ray.errors import InputError
 from rumiai_ray.ingest.cleaning import CELL_CHARS, INPUT_CHARS, NAME_CHARS, SHORT_CHARS, Cleaner, cleaned
 from rumiai_ray.ingest.identity import Namer, stem_of
 from rumiai_ray.ingest.location import locate, unquoted
-from rumiai_ray.ingest.manifest.listing import Listed, check_folder, files_of
+from rumiai_ray.ingest.manifest.listing import ListedFile, check_folder, files_of
 from rumiai_ray.ingest.manifest.rows import read_rows
 from rumiai_ray.ingest.outcomes import ManifestRowError
 from rumiai_ray.shown import shown_addresses, shown_input, unguarded
@@ -177,7 +177,7 @@ def read_manifest(uri: str, *, input_column: str | None = None, id_column: str |
     raise InputError(f"not one row can be used; the first problem: {first.what}", first.subject, first.hint)
 
 
-def _listed_entry(file: Listed, given: str, place: str, namer: Namer) -> Entry:
+def _listed_entry(file: ListedFile, given: str, place: str, namer: Namer) -> Entry:
     """The entry of a file that the input `given` stands for."""
     entry_id = namer.derive(shown_input(file.name), place)
     try:

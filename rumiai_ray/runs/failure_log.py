@@ -53,7 +53,7 @@ class LoggedFailure:
     """Text; None where there is none, as for a process that was killed."""
 
 
-_Text = InstanceOf[str]
+_LoggedText = InstanceOf[str]
 """As it is: pydantic's own text has no lone surrogates, which stand for what is no UTF-8 in the name of a file."""
 
 
@@ -62,17 +62,17 @@ class _FailureLine(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    time: _Text = ""
-    where: _Text = ""
-    entry: _Text | None = None
-    input: _Text | None = None
-    video: _Text | None = None
-    model: _Text | None = None
+    time: _LoggedText = ""
+    where: _LoggedText = ""
+    entry: _LoggedText | None = None
+    input: _LoggedText | None = None
+    video: _LoggedText | None = None
+    model: _LoggedText | None = None
     attempt: Annotated[int, Field(ge=0, le=2**31)] | None = None
-    node: _Text | None = None
-    error: _Text = ""
-    traceback_id: _Text | None = None
-    traceback: _Text | None = None
+    node: _LoggedText | None = None
+    error: _LoggedText = ""
+    traceback_id: _LoggedText | None = None
+    traceback: _LoggedText | None = None
 
 
 @dataclass(frozen=True)

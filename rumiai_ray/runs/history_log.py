@@ -31,7 +31,7 @@ _LOG = logging.getLogger(__name__)
 
 LAST_S = 253_402_300_799
 """The last second that a calendar has."""
-_Count = Annotated[int, Field(ge=0, le=10**12)]
+_LoggedCount = Annotated[int, Field(ge=0, le=10**12)]
 _Clock = Annotated[float, Field(ge=0, le=LAST_S)]
 _Seconds = Annotated[float, Field(ge=0, le=LAST_S)]
 
@@ -61,9 +61,9 @@ class ReadingFact(_Fact):
 class ModelFact(_Fact):
     """What one model did for an entry, over all rows of work."""
 
-    attempts: _Count
+    attempts: _LoggedCount
     """The most that any row took."""
-    failed_rows: _Count
+    failed_rows: _LoggedCount
     """Rows it gave nothing for."""
     seconds: _Seconds
     """Time inside the model, of the attempts that were answered."""
@@ -74,10 +74,10 @@ class ModelFact(_Fact):
 class AnalysisFact(_Fact):
     """How an entry's rows of work were answered."""
 
-    rows: _Count
-    nodes: dict[str, _Count]
+    rows: _LoggedCount
+    nodes: dict[str, _LoggedCount]
     """Rows of work by the node of the cell that answered them."""
-    resent: _Count
+    resent: _LoggedCount
     """Times a row was sent again, as its cell had died or had lost a model."""
     began: _Clock | None = None
     """When the first cell began with a row, in seconds since 1970 by the node's clock; None where no row was answered."""

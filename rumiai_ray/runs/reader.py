@@ -309,6 +309,6 @@ def _about_column(table: str, column: str) -> str:
     if column in today or not today:
         return "this run was written in another schema version"
     if renamed := [name for name, former in TABLES_BY_NAME[table].formerly if former == column]:
-        return f"it is called {renamed[0]} since version {TABLES_BY_NAME[table].version} of the table"
+        return f"it is called {renamed[0]} now"
     near = get_close_matches(column, today, n=3)
     return f"did you mean {', '.join(near)}?" if near else f"`rumiai-ray schema {table}` lists its columns"

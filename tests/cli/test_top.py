@@ -193,7 +193,7 @@ def test_whatever_figures_a_picture_has_it_can_be_shown(data: st.DataObject) -> 
     base: dict[str, Any] = {name: data.draw(number) for name in ("elapsed_s", "video_s_known", "video_s_analysed", "quiet_s", "written")}
     base |= {name: data.draw(st.none() | number) for name in ("video_s_total", "eta_s", "frames_per_s")}
     counts = ("number", "models_loaded", "models", "cells", "cells_wanted", "rows", "writing", "total", "done", "failed_models")
-    base |= {name: data.draw(st.integers()) for name in counts}
+    base |= {name: data.draw(st.integers(0, 10**12)) for name in counts}
     picture = RunPicture(
         run_id=data.draw(st.text()), driver=data.draw(st.text()), every_s=1.0, phase=data.draw(st.sampled_from(Phase)), entries={},
         busy={"yolo": data.draw(st.none() | number)}, cells_now=(), reading=(), **base,

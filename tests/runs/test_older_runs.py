@@ -95,7 +95,7 @@ def test_a_column_that_was_renamed_has_its_name_of_today(older: Path, rumiai: Ca
     names = run.table("windows", ["name"])["name"].to_pylist()
     assert run.query("SELECT name FROM windows WHERE name IN ('hook', 'video')").num_rows * 2 == len(names)
     assert "window" not in run.table("windows").column_names
-    with pytest.raises(ConfigError, match="it is called name since version 3"):
+    with pytest.raises(ConfigError, match="it is called name now"):
         run.table("windows", ["window"])
     assert "schema version" not in rumiai("query", older, "SELECT window_index, name FROM windows")
 

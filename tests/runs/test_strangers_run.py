@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import json
 import os
 from contextlib import suppress
@@ -237,11 +238,13 @@ def test_a_column_of_another_type_is_damage(workplace: Path, column: str, values
     sound = rows_of("a")["objects"]
     crafted = sound.set_column(sound.column_names.index(column), column, pa.array([values] * sound.num_rows))
     run = with_objects(workplace / "runs", crafted.replace_schema_metadata(sound.schema.metadata))
-    with pytest.raises(StorageError, match=f"not those of schema version.*{column}"):
+    # Keys that say whose a row is are looked at before a file's own version is.
+    said = "'video_key' is .*, it must be string" if column == "video_key" else f"not those of schema version.*{column}"
+    with pytest.raises(StorageError, match=said):
         run.table("objects")
-    with pytest.raises(StorageError, match="not those of schema version"):
+    with pytest.raises(StorageError, match=said.partition(".*")[0]):
         run.table("objects", [column])
-    assert any("schema version" in problem for problem in run.verify())
+    assert any(re.search(said, problem) for problem in run.verify())
 
 
 @pytest.mark.parametrize("name", ["../more", "=1+1", "\x1b[2J", "", "more\n"])

@@ -35,7 +35,7 @@ _ENDINGS_NAMED = 10
 
 
 @dataclass(frozen=True)
-class Listed:
+class ListedFile:
     """One input that a folder, a pattern or a single path stands for."""
 
     name: str
@@ -44,7 +44,7 @@ class Listed:
     """As `Location.address`."""
 
 
-def files_of(text: str) -> list[Listed]:
+def files_of(text: str) -> list[ListedFile]:
     """The inputs that `text` stands for: itself, but for a folder or a pattern.
 
     A folder stands for the videos, pictures and sound (`MEDIA_ENDINGS`) in it and in its subfolders, hidden ones left out; a warning in the
@@ -57,14 +57,14 @@ def files_of(text: str) -> list[Listed]:
     """
     location = locate(text)
     if location.kind != "file":
-        return [Listed(text, location.address)]
+        return [ListedFile(text, location.address)]
     if os.path.isdir(location.address):  # noqa: PTH112 -- a Path would normalise the name
-        return _folder(text, location.address) or [Listed(text, location.address)]
+        return _folder(text, location.address) or [ListedFile(text, location.address)]
     if glob.has_magic(text) and not os.path.lexists(location.address):
         found = sorted(name for name in glob.glob(location.address, recursive=True) if Path(name).is_file())  # noqa: PTH207 -- keeps spelling
         if found:
-            return [Listed(_as_given(name, text, location.address), name) for name in found]
-    return [Listed(text, location.address)]
+            return [ListedFile(_as_given(name, text, location.address), name) for name in found]
+    return [ListedFile(text, location.address)]
 
 
 def check_folder(text: str) -> None:
@@ -74,7 +74,7 @@ def check_folder(text: str) -> None:
         raise InputError("a folder without videos, pictures or sound", text, f"endings that are taken: {', '.join(sorted(MEDIA_ENDINGS))}")
 
 
-def _folder(text: str, address: str) -> list[Listed]:
+def _folder(text: str, address: str) -> list[ListedFile]:
     def refuse(error: OSError) -> None:
         raise InputError(f"a folder that cannot be listed: {error.strerror}", error.filename or text, "check its permissions") from error
 
@@ -93,7 +93,7 @@ def _folder(text: str, address: str) -> list[Listed]:
     if found and left_out:
         _LOG.warning("%s: %d files are taken, %d left out: %s", text, len(found), left_out.total(), _told(left_out))
     keeps_address = text.startswith(("file:", "~"))
-    return [Listed(name if keeps_address else _relative(Path(text) / Path(name).relative_to(address)), name) for name in sorted(found)]
+    return [ListedFile(name if keeps_address else _relative(Path(text) / Path(name).relative_to(address)), name) for name in sorted(found)]
 
 
 def _told(left_out: Counter[str]) -> str:
