@@ -145,6 +145,12 @@ def refusal_of(error: BaseException) -> RumiaiError | None:
     return error if isinstance(error, RateLimitedError | BlockedError | LoginWallError) else None
 
 
+def refuses(host: Host, refusal: RumiaiError) -> bool:
+    """Whether it is this host that refuses, and not another one to which it has redirected."""
+    answered_by = str(getattr(refusal, "answered_by", "")).removesuffix(".")
+    return not answered_by or answered_by == host.name or answered_by.endswith(f".{host.name}")
+
+
 def _site(host: str) -> str:
     """The domain that a site is known by: `vm.tiktok.com` and `www.tiktok.com` are served and limited together."""
     labels = host.split(".")

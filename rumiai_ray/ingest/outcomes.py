@@ -8,6 +8,9 @@ from rumiai_ray.errors import InputError, TransientError
 class BlockedError(InputError):
     """The site answers, but not us: address blocked, region, bot check."""
 
+    answered_by = ""
+    """The host that said so, where it may be another one than that of the input's address; empty otherwise."""
+
 
 class PrivateError(InputError):
     """The post or the object is there for people with an account or a permission only."""
@@ -43,6 +46,9 @@ class RateLimitedError(TransientError):
     Args:
         retry_after_s: how long the server asks to be left alone; None where it does not say.
     """
+
+    answered_by = ""
+    """As `BlockedError.answered_by`."""
 
     def __init__(self, what: str, subject: str = "", hint: str = "", retry_after_s: float | None = None) -> None:
         super().__init__(what, subject, hint)

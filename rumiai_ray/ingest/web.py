@@ -60,6 +60,8 @@ def download(url: str, folder: Path, network: Network, limits: FetchLimits) -> F
                     target = _redirected(target, response)
                     continue
                 if error := status_error(response.status, url, response.getheader("Retry-After")):
+                    if isinstance(error, RateLimitedError | BlockedError):
+                        error.answered_by = urlsplit(target).hostname or ""
                     raise error
                 return _save(response, url, folder, network, limits)
             finally:

@@ -158,6 +158,20 @@ def test_what_an_entry_ended_with_says_whether_it_is_left_undone(
     assert isinstance(turn.wait(), Paused)
 
 
+def test_a_host_is_not_charged_with_what_another_one_says_to_which_it_redirects(clock: Clock) -> None:
+    book = HostBook(Manners(refusals=1), clock)
+    error = RateLimitedError("HTTP 429", "u", "", 366 * 86400.0)
+    error.answered_by = "evil.example"
+    turn = HostTurn(SITE, "a", book, clock.sleep)
+    assert turn.wait() is None
+    turn.refused(error)
+    assert turn.ended(error) is None, "the entry is a dead letter"
+    assert book.ask(SITE, "b") == 1.0, "the next download of a site starts a second later, as always"
+    error.answered_by = f"www.{SITE.name}"
+    with pytest.raises(HostPausedError):
+        turn.refused(error)
+
+
 def test_an_error_of_our_own_is_no_answer_of_the_host(clock: Clock) -> None:
     book = HostBook(Manners(refusals=2), clock)
     assert book.refused(SITE.name, "no", None) is None

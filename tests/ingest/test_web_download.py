@@ -250,6 +250,14 @@ def test_redirects_that_lead_nowhere_good_are_refused(site: Site, got: Got, targ
     assert complaint in str(error)
 
 
+def test_a_refusal_names_the_host_that_has_answered(site: Site, got: Got) -> None:
+    """Not that of the input, which may redirect to anybody's."""
+    site.serve("/busy", 429)
+    error = failure(got, site.serve("/go", 302, Location=site.url("/busy").replace("127.0.0.1", "localhost")))
+    assert isinstance(error, RateLimitedError)
+    assert error.answered_by == "localhost"
+
+
 def test_a_redirect_without_a_target_is_refused(site: Site, got: Got) -> None:
     assert "without a Location" in str(failure(got, site.serve("/a", 302)))
 

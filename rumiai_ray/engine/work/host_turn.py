@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Protocol
 
-from rumiai_ray.ingest.manners import LEFT_ALONE, refusal_of
+from rumiai_ray.ingest.manners import LEFT_ALONE, refusal_of, refuses
 from rumiai_ray.ingest.outcomes import HostPausedError, NoVideoError, PrivateError, RateLimitedError, RemovedError
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class HostTurn:
         Raises:
             HostPausedError: the host is left alone from now on.
         """
-        if self._host is not None and self._hosts is not None:
+        if self._host is not None and self._hosts is not None and refuses(self._host, error):
             paused = self._hosts.refused(self._host.name, error.what, error.retry_after_s)
             if paused is not None:
                 raise HostPausedError(error.what, error.subject, LEFT_ALONE) from error
@@ -71,6 +71,8 @@ class HostTurn:
         if self._host is None or self._hosts is None:
             return None
         refusal = None if error is None else refusal_of(error)
+        if refusal is not None and not refuses(self._host, refusal):
+            refusal = None  # where the host has sent us on to refuses: that is this entry's trouble, and no other's
         if refusal is not None and not isinstance(refusal, RateLimitedError):  # of those each attempt was told
             self._hosts.refused(self._host.name, refusal.what, None)
         # Not for errors of our own, such as rules that forbid the address: the host has said nothing then.
