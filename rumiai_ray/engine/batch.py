@@ -13,7 +13,7 @@ from rumiai_ray.engine.cell.placement import Placement
 from rumiai_ray.engine.cell.policy import cell_spec, dispatcher_of
 from rumiai_ray.engine.cell.pool import CellPool
 from rumiai_ray.engine.cell.supply import RESUME_HINT, OwnCells
-from rumiai_ray.engine.drive import Drive, DriveLimits, Observer, StalledError, Stopped
+from rumiai_ray.engine.drive import Drive, DriveLimits, HostsRefuse, Observer, StalledError, Stopped
 from rumiai_ray.engine.ray_session.code_snapshot import check_code
 from rumiai_ray.engine.results.batch_metrics import BatchMetrics
 from rumiai_ray.engine.results.commit_groups import Groups
@@ -175,6 +175,9 @@ class _Watched(Observer):
         try:
             yield
             how = "its driver has done all it could"
+        except HostsRefuse:
+            how = "hosts refuse, and entries of theirs are left undone"
+            raise
         except Stopped:
             how = "its driver was told to stop"
             raise

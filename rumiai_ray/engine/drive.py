@@ -266,9 +266,9 @@ class Drive:
                 self._observer.again([entry.entry_id for entry in waited])
                 self._round(source_of, waited)
             self._bury_what_is_left()
-        if self._put_off:
-            self._observer.tick(self._state())
-            raise HostsRefuse(list({host.host: host for host in self._put_off.values()}.values()), len(self._put_off))
+            if self._put_off:
+                self._observer.tick(self._state())
+                raise HostsRefuse(list({host.host: host for host in self._put_off.values()}.values()), len(self._put_off))
         self._observer.tick(DriveState(self._done, self._total, sink.tally, last=True))
         return "partial" if sink.tally.troubled else "complete"
 
@@ -279,6 +279,9 @@ class Drive:
         how = "the driver has done all it could"
         try:
             yield
+        except HostsRefuse:
+            how = "hosts refuse, and entries of theirs are left undone"
+            raise
         except Stopped:
             how = "the driver was told to stop"
             raise

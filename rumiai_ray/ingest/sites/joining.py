@@ -156,13 +156,15 @@ def _run(task: _Task, url: str, remaining_s: Callable[[], float], look: Callable
         )
     except OSError as error:
         hint = "the machine is short of processes or memory"
-        raise TransientError(f"the process that joins picture and sound cannot be started: {error.strerror}", url, hint) from error
+        raise TransientError(
+            f"the process that makes one file of the post's parts cannot be started: {error.strerror}", url, hint
+        ) from error
     try:
         said = _answer(process, task.job, url, remaining_s, look)
         try:
             return process.wait(_END_S), said
         except subprocess.TimeoutExpired as error:
-            raise MediaError("the process that joins picture and sound does not end", url, _HINT) from error
+            raise MediaError("the process that makes one file of the post's parts does not end", url, _HINT) from error
     finally:
         if process.returncode is None:
             with suppress(ProcessLookupError):
@@ -186,27 +188,29 @@ def _answer(process: subprocess.Popen[bytes], job: str, url: str, remaining_s: C
     said = b""
     while len(said) <= _MAX_ANSWER_BYTES:
         if not remaining_s():
-            raise TransientError("joining picture and sound was stopped because the time is up", url, "try again")
+            raise TransientError("making one file of the post's parts was stopped because the time is up", url, "try again")
         look()
         if poll.poll(min(_LOOK_EVERY_S, remaining_s()) * 1000):
             block = os.read(process.stdout.fileno(), _MAX_ANSWER_BYTES)
             if not block:
                 return said
             said += block
-    raise MediaError("the process that joins picture and sound does not stop talking", url, _HINT)
+    raise MediaError("the process that makes one file of the post's parts does not stop talking", url, _HINT)
 
 
 def _check(status: int, said: bytes, kind: str, url: str) -> dict[str, Any]:
     """The answer; raises where it is not that all went well. The process has been fed with strangers' bytes: nothing else is believed."""
     if status == -signal.SIGKILL:
-        raise TransientError("the process that joins picture and sound was killed with SIGKILL", url, "the machine may be short of memory")
+        raise TransientError(
+            "the process that makes one file of the post's parts was killed with SIGKILL", url, "the machine may be short of memory"
+        )
     if status == -signal.SIGXCPU:
-        raise MediaError("joining picture and sound took too much CPU time", url, _HINT)
+        raise MediaError("making one file of the post's parts took too much CPU time", url, _HINT)
     try:
         answer = json.loads(said)
         joined, what = answer["kind"] == "joined", str(answer.get("what", ""))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise MediaError(f"the process that joins picture and sound ended early with status {status}", url, _HINT) from error
+        raise MediaError(f"the process that makes one file of the post's parts ended early with status {status}", url, _HINT) from error
     if not joined:
         raise MediaError(f"{kind}: {what}", url, _HINT)
     return dict(answer)
