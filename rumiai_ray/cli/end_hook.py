@@ -32,8 +32,8 @@ _NOT_HANDED_ON = ("RUMIAI_ON_END", "RUMIAI_RUN_ID")
 """A hook that starts a run would otherwise call itself at that run's end, or give it this run's name."""
 
 HookStatus = Literal["complete", "partial", "stopped", "aborted"]
-"""`stopped`: told to stop, or left entries of hosts that refuse undone; it can be resumed. `aborted`: ended by an error, or by a signal where
-it cannot be resumed."""
+"""`stopped`: told to stop, or left entries of hosts that refuse undone; it can be resumed. `aborted`: ended by an error, or by a signal
+where it cannot be resumed."""
 
 
 @dataclass(frozen=True)
