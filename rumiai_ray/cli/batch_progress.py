@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from rumiai_ray.cli.terminal import SafeConsole
+from rumiai_ray.cli.terminal import SafeConsole, counted
 from rumiai_ray.engine.results.progress import Phase
 
 if TYPE_CHECKING:
@@ -164,4 +164,4 @@ def of_entries(progress: figures.Progress) -> list[str]:
     """Entries by how far they are, in words."""
     entries = progress.tally.entries
     told = [f"{progress.analysed} analysed, {entries['committed']} committed of {progress.total}"]
-    return [*told, f"{entries['dead_letter']} dead letters", f"{progress.failed_models} failed models"]
+    return [*told, counted(entries["dead_letter"], "dead letter"), counted(progress.failed_models, "failed model")]

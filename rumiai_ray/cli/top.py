@@ -15,7 +15,7 @@ from rich.text import Text
 from rumiai_ray.cli.batch_progress import doing, of_entries, of_seconds
 from rumiai_ray.cli.exits import Exit
 from rumiai_ray.cli.tables import folding
-from rumiai_ray.cli.terminal import SafeConsole, say
+from rumiai_ray.cli.terminal import SafeConsole, counted, say
 from rumiai_ray.engine.results.picture import RunPicture, read_picture
 from rumiai_ray.shown import terminal_safe
 
@@ -112,9 +112,8 @@ def view(run: Run, found: Sighting) -> RenderableType:
     lines.append(Text(f"{doing_now}run {picture.run_id}, driver on {picture.driver}: {doing(progress)}, {since}"))
     lines.append(Text("  ".join(of_seconds(progress))))
     lines.append(Text("  ".join(of_entries(progress))))
-    lines.append(
-        Text(f"queue: {picture.rows} rows of work in the cells, {picture.writing} entries to be written; quiet for {picture.quiet_s:.0f} s")
-    )
+    rows, writing = counted(picture.rows, "row"), counted(picture.writing, "entry", "entries")
+    lines.append(Text(f"queue: {rows} of work in the cells, {writing} to be written; quiet for {picture.quiet_s:.0f} s"))
     if picture.cells < picture.cells_wanted:
         lines.append(Text(f"cells: {picture.cells} of {picture.cells_wanted} are there"))
     if not found.trouble:

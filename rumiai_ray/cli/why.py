@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow.compute as pc
 
-from rumiai_ray.cli.terminal import say, say_json
+from rumiai_ray.cli.terminal import counted, say, say_json
 from rumiai_ray.errors import ConfigError
 from rumiai_ray.shown import one_line, shown_input
 
@@ -165,7 +165,7 @@ def _outcome_lines(run: Run, told: EntryStory) -> list[str]:
         case "dead_lettered":
             row = outcome.dead_letter
             said = (
-                f" at {row['stage']}, after {_times(row['attempts'], 'attempt')}: {row['error_class']}: {row['error_message']}"
+                f" at {row['stage']}, after {counted(row['attempts'], 'attempt')}: {row['error_class']}: {row['error_message']}"
                 if row
                 else ""
             )
@@ -190,6 +190,8 @@ def _of_history(told: EntryStory) -> list[tuple[str, str]]:
     """(time, words) of each event."""
     events: list[tuple[str, str]] = []
     begun: dict[str, str] = {}
+    reading: dict[str, int] = {}
+    """By session, the place in `events` where its last reading begins. The driver learns of that late; the reader's clock knows."""
     ended = {session for session, line in told.history if line.event == "session_ends"}
     for session, line in told.history:
         match line.event:
@@ -200,12 +202,15 @@ def _of_history(told: EntryStory) -> list[tuple[str, str]]:
                 events.append((line.time, f"the session ends: {line.detail}"))
             case "reading":
                 again = f" for the {_nth(line.attempt)} time, the process before it died" if (line.attempt or 1) > 1 else ""
+                reading[session] = len(events)
                 events.append((line.time, f"{line.node or _UNKNOWN_NODE} begins to read it{again}"))
             case "lost":
                 events.append((line.time, f"it is read again: {line.detail}"))
             case "put_off":
                 events.append((line.time, f"it is left undone, `runs resume` takes it up: {line.detail}"))
             case "ended":
+                if session in reading and line.reading is not None:
+                    events[reading[session]] = (_time(line.reading.began), events[reading[session]][1])
                 events += _of_end(line)
     for session in begun.keys() - ended:
         last = max(line.time for of, line in told.history if of == session)
@@ -220,16 +225,16 @@ def _of_end(line: HistoryLine) -> list[tuple[str, str]]:
     if line.analysis is not None:
         events += _of_analysis(line.analysis)
     how = {"committed": "it is in the run", "dead_letter": "it is in the run, as a dead letter", "copy": "it is in the run, as a copy"}
-    return [*events, (line.time, how[line.outcome or "committed"])]
+    return [*events, (line.time, how[line.outcome] if line.outcome else "it has ended, in a way that the log does not say")]
 
 
 def _of_analysis(analysis: AnalysisFact) -> list[tuple[str, str]]:
     if analysis.began is None or analysis.ended is None:
         return []
     where = ", ".join(f"{count} on {node}" for node, count in sorted(analysis.nodes.items()))
-    resent = f"; {_times(analysis.resent, 'row')} sent again, as a cell died or lost a model" if analysis.resent else ""
+    resent = f"; {counted(analysis.resent, 'row')} sent again, as a cell died or lost a model" if analysis.resent else ""
     took = (
-        f"{_times(analysis.rows, 'row')} of work answered: {where}; {_seconds(analysis.ended - analysis.began)} from the first to the last"
+        f"{counted(analysis.rows, 'row')} of work answered: {where}; {_seconds(analysis.ended - analysis.began)} from the first to the last"
     )
     return [(_time(analysis.began), "a cell begins with it"), (_time(analysis.ended), took + resent)]
 
@@ -264,10 +269,6 @@ def _time(since_1970_s: float) -> str:
 
 def _seconds(seconds: float) -> str:
     return f"{seconds:.2f} s" if seconds < 100 else f"{seconds:.0f} s"  # noqa: PLR2004 -- three digits are enough
-
-
-def _times(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def _nth(number: int | None) -> str:

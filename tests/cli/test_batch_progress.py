@@ -97,7 +97,7 @@ def test_a_terminal_shows_what_is_happening_the_seconds_of_video_the_entries_and
     assert list(bars) == ["analysing", "videos", "eye", "ear"]
     for figure in ("95 of 180 s of video", "30.0 frames/s", "0:06:40 left"):
         assert figure in bars["analysing"]
-    for figure in ("12 analysed, 6 committed of 40", "2 dead letters", "1 failed models"):
+    for figure in ("12 analysed, 6 committed of 40", "2 dead letters", "1 failed model"):
         assert figure in bars["videos"]
     assert "50% busy" in bars["eye"]
     assert "12% busy" in bars["ear"]

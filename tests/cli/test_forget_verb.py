@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
+from command_line import run_main
 from made_corpus import Commit, Made, made_run
 from rumiai_ray import open_corpus, open_run
-from rumiai_ray.cli import app
 from rumiai_ray.cli.exits import Exit
 from rumiai_ray.config import load_config
 from rumiai_ray.engine.setup.run_setup import open_store
@@ -38,16 +37,7 @@ def rumiai(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     monkeypatch.setenv("RUMIAI_STORE", str(tmp_path / "store"))
     monkeypatch.chdir(tmp_path)
 
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["rumiai-ray", *arguments])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            app.main()
-        said = capsys.readouterr()
-        assert "Traceback" not in said.err
-        return int(ended.value.code or 0), said.out, said.err
-
-    return call
+    return lambda *arguments: run_main(arguments, monkeypatch, capsys)
 
 
 @pytest.fixture

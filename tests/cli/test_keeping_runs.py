@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import sys
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -13,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from command_line import run_main
 from made_corpus import Commit, Made, made_run
 from rumiai_ray import open_run
-from rumiai_ray.cli import app
 from rumiai_ray.cli.exits import Exit
 from rumiai_ray.errors import ConfigError, StorageError
 from rumiai_ray.runs.find import find_run
@@ -41,16 +40,7 @@ def rumiai(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     monkeypatch.setenv("RUMIAI_OUT", str(tmp_path / "runs"))
     monkeypatch.chdir(tmp_path)
 
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["rumiai-ray", *arguments])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            app.main()
-        said = capsys.readouterr()
-        assert "Traceback" not in said.err
-        return int(ended.value.code or 0), said.out, said.err
-
-    return call
+    return lambda *arguments: run_main(arguments, monkeypatch, capsys)
 
 
 @pytest.fixture

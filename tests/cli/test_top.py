@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import stat
-import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rumiai_ray.cli import app
+from command_line import run_main
 from rumiai_ray.cli.exits import Exit
 from rumiai_ray.cli.top import look, view
 from rumiai_ray.engine.cell.messages import Activity, CallUnderWay, ModelActivity
@@ -61,15 +60,7 @@ def rumiai(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     monkeypatch.setenv("RUMIAI_OUT", str(tmp_path / "runs"))
     monkeypatch.chdir(tmp_path)
 
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["rumiai-ray", *arguments])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            app.main()
-        said = capsys.readouterr()
-        return int(ended.value.code or 0), said.out, said.err
-
-    return call
+    return lambda *arguments: run_main(arguments, monkeypatch, capsys)
 
 
 @pytest.fixture
@@ -90,8 +81,8 @@ def test_a_running_batch_is_shown_with_its_cells_its_queue_its_rate_and_what_is_
     for said in (
         f"run {RUN_ID}, driver on driver-host: analysing, 0:02:05 since Ray was there",
         "100 of 200 s of video  12.5 frames/s  0:05:00 left",
-        "11 analysed, 9 committed of 40  1 dead letters  2 failed models",
-        "queue: 3 rows of work in the cells, 1 entries to be written",
+        "11 analysed, 9 committed of 40  1 dead letter  2 failed models",
+        "queue: 3 rows of work in the cells, 1 entry to be written",
         "cells: 1 of 2 are there",
     ):
         assert said in out
@@ -154,6 +145,15 @@ def test_a_run_goes_on_where_its_picture_cannot_be_written(
     made = pictures(run)
     made.close("done")
     assert caplog.text.count("cannot be told what the run does now") == 1
+
+
+def test_the_last_picture_has_the_last_figures_though_it_was_not_time_for_another(run: Run) -> None:
+    made = pictures(run)
+    made.tick(replace(PROGRESS, phase=Phase.DONE, total=41), ())
+    made.close("its driver has done all it could")
+    last = read_picture(run.store)
+    assert last is not None
+    assert (last.phase, last.total, last.reading, last.ended) == (Phase.DONE, 41, (), "its driver has done all it could")
 
 
 @pytest.mark.parametrize("progress", [PROGRESS, replace(PROGRESS, eta_s=float("inf"))], ids=["a file in the way", "no figure"])

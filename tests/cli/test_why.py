@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rumiai_ray.cli import app
+from command_line import run_main
 from rumiai_ray.cli.exits import Exit
 from rumiai_ray.cli.why import find_entries
 from rumiai_ray.errors import ConfigError
@@ -44,15 +43,7 @@ def rumiai(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     monkeypatch.setenv("RUMIAI_OUT", str(tmp_path / "runs"))
     monkeypatch.chdir(tmp_path)
 
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["rumiai-ray", *arguments])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            app.main()
-        said = capsys.readouterr()
-        return int(ended.value.code or 0), said.out, said.err
-
-    return call
+    return lambda *arguments: run_main(arguments, monkeypatch, capsys)
 
 
 @pytest.fixture
@@ -70,7 +61,7 @@ def writer(tmp_path: Path) -> RunWriter:
     failures.add("model", "Crash: the process of yolo died", "", About("well", "well.mp4", "k", "yolo", 1, "n2/abc"))
     model = ModelFact(attempts=2, failed_rows=0, seconds=3.25, cpu_s=6.5)
     analysis = AnalysisFact(rows=7, nodes={"n2/abc": 7}, resent=1, began=1795360090.0, ended=1795360099.5, models={"yolo": model})
-    reading = ReadingFact(node="n1", began=1795360080.0, took_s=1.5)
+    reading = ReadingFact(node="n1", began=1795360070.0, took_s=1.5)
     history.add(
         HistoryLine(
             time="2026-11-22T15:09:00.000+00:00", event="ended", entry="well", outcome="committed", reading=reading, analysis=analysis
@@ -109,6 +100,7 @@ def test_an_entry_that_went_through_a_crash_is_told_with_nodes_attempts_errors_a
         "cost, without attempts that failed: reading 1.50 s, yolo 3.25 s (6.50 s of CPU)",
     ):
         assert said in out
+    assert out.index("n1 begins to read it") < out.index("read on n1"), "though the driver may learn of the beginning later"
 
 
 @pytest.mark.usefixtures("writer")

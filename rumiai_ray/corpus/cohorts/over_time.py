@@ -132,7 +132,7 @@ def followed(
     starts: list[date | None] = [None if np.isnan(one) else period.start(datetime.fromtimestamp(one, UTC)) for one in posted]
     known = sorted({one for one in starts if one is not None})
     undated = starts.count(None)
-    said = [*notes, *([f"{undated} videos are left out, as it is not known when they were posted."] if undated else [])]
+    said = [*notes, *([f"Videos left out, as it is not known when they were posted: {undated}."] if undated else [])]
     if not known:
         return MetricOverTime(by, period, (), None, (*said, NOT_WHY))
     places: dict[date | None, Flags] = {start: np.array([one == start for one in starts], np.bool_) for start in known}

@@ -138,28 +138,29 @@ class PictureWriter:
         self._every_s = _DISK_EVERY_S if run.on_disk else _OBJECT_EVERY_S
         self._written_s = float("-inf")
         self._number = 0
-        self._last: RunPicture | None = None
+        self._seen: tuple[Progress, tuple[UnderWay, ...]] | None = None
+        """What the last tick told; `close` writes it, however long ago the last picture was written."""
         self._said = False
 
     def tick(self, progress: Progress, reading: tuple[UnderWay, ...]) -> None:
         """Write the picture if it is time for one."""
+        self._seen = progress, reading
         if time.monotonic() - self._written_s < self._every_s:
             return
         self._written_s = time.monotonic()
         self._number += 1
         try:
-            self._last = self._made(progress, reading)
-            self._write(self._last)
+            self._write(self._made(progress, reading))
         except Exception as problem:  # noqa: BLE001 -- the picture's boundary: nothing that goes wrong with it may end the run
             self._say(problem)
 
     def close(self, how: str) -> None:
         """Say in the last picture that the driver has ended, and how."""
-        if self._last is None:
+        if self._seen is None:
             return
-        nothing = {"cells_now": (), "reading": (), "ended": how, "number": self._number + 1, "written": time.time()}
+        self._number += 1
         try:
-            self._write(self._last.model_copy(update=nothing))
+            self._write(self._made(*self._seen).model_copy(update={"cells_now": (), "reading": (), "ended": how}))
         except Exception as problem:  # noqa: BLE001 -- likewise
             self._say(problem)
 
