@@ -69,9 +69,9 @@ def test_what_starts_no_ray_and_repeats_nothing_is_not_taken_for_it() -> None:
 def test_every_rule_finds_its_tests() -> None:
     """A helper that is renamed would put its tests into `unit` without a word."""
     files = {
-        "tests/engine/test_cell.py": "ray",
-        "tests/engine/test_warm.py": "ray",
-        "tests/engine/test_ray_listens.py": "ray",
+        "tests/engine/cell/test_cell.py": "ray",
+        "tests/engine/warm/test_warm.py": "ray",
+        "tests/engine/ray_session/test_ray_listens.py": "ray",
         "tests/cluster/test_nodes.py": "ray",
         "tests/runs/test_crash_points.py": "long",
         "tests/jobs/test_prefetch.py": "long",
@@ -216,7 +216,7 @@ def test_skips_are_grouped_by_reason_with_the_things_that_are_missing(tmp_path: 
 def test_counts_come_from_the_processes_that_run_the_tests(tmp_path: Path) -> None:
     """Under pytest-xdist the tests run elsewhere: what is counted must be what the controlling process is told."""
     counted = tmp_path / "counted.json"
-    command = [sys.executable, "-m", "pytest", "tests/engine/test_figures.py", "-n", "1", "-q"]
+    command = [sys.executable, "-m", "pytest", "tests/engine/results/test_figures.py", "-n", "1", "-q"]
     subprocess.run([*command, "--verdict", str(counted)], capture_output=True, check=True, cwd=Path(__file__).parents[1])
     verdict = Verdict.from_file(counted)
     assert verdict.outcomes["passed"] >= 2

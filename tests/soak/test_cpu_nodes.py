@@ -1,6 +1,6 @@
 """CPU nodes that Ray's real autoscaler adds, pretended ones: minutes each, so `make cluster-test` runs them and CI does not.
 
-CI holds the arithmetic at 0 to n nodes without a Ray: `tests/engine/test_node_capacity.py`, `tests/engine/test_cell_supply.py`.
+CI holds the arithmetic at 0 to n nodes without a Ray: `tests/engine/setup/test_node_capacity.py`, `tests/engine/cell/test_cell_supply.py`.
 """
 
 from __future__ import annotations
