@@ -33,6 +33,7 @@ from rumiai_ray.frames.decode.views import FrameViews
 from rumiai_ray.frames.decode.wire import send
 from rumiai_ray.frames.limits import confine_this_process
 from rumiai_ray.frames.types import AUDIO_RATE_HZ, SourceFacts
+from rumiai_ray.ingest.slide_show import is_slide_show
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -226,6 +227,7 @@ class Extraction:
             repaired_stamps=clock.repaired,
             cadence_fps=1 / self._survey.period_s if pictures.decoded > 1 else None,
             color_transfer=pictures.color_transfer,
+            is_slide_show=is_slide_show(media.container.metadata),
         )
 
     def _lost_start(self, frames: int) -> list[str]:
