@@ -72,6 +72,8 @@ class SourceFacts:
     color_transfer: str | None = None
     """Transfer characteristics of the first frame by their name in libav, e.g. `bt709`, `smpte2084` (PQ), `arib-std-b67` (HLG); None
     where the file does not say."""
+    is_slide_show: bool = False
+    """Whether the file says of itself that it was made of a post's images, see `ingest.slide_show`: each frame is one of them."""
 
     def __post_init__(self) -> None:
         """Raises `ValueError` where a picture is described in part, or frames are counted of a file without pictures."""

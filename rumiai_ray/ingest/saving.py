@@ -27,8 +27,6 @@ MAX_IMAGE_BYTES = 32 * 2**20
 """Largest file of an image. Sites re-encode what is uploaded: theirs have 1 MB at most."""
 IMAGE_NAMES = tuple(f"image-{number}" for number in range(1, MAX_IMAGES + 1))
 """Names of the images of a post by their place in it, until `NAME` holds all of them."""
-SHOWN_S = 3
-"""How long each image is shown in the video that is made of them; see `slide_show_worker`."""
 
 
 @dataclass

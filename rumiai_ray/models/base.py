@@ -148,6 +148,8 @@ class Thumbnails:
     """So many are."""
     end_s: float
     """When the last own frame ends: where the next stretch begins, or the video's end."""
+    is_slide_show: bool = False
+    """Whether each frame is an image of a post, see `SourceFacts.is_slide_show`."""
 
 
 Box = tuple[float, float, float, float]

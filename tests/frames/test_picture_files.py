@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -87,6 +89,58 @@ def test_a_transparent_colour_of_an_opaque_picture_is_white(tmp_path: Path) -> N
     image = Image.fromarray(quadrants())
     image.save(path, transparency=(255, 0, 0))
     assert colours_in(decoded(path).pictures[0]) == "WGBW"
+
+
+def png(depth: int, colour: int, row: bytes, *chunks: tuple[bytes, bytes]) -> bytes:
+    """A PNG of 64 × 16 pixels whose rows are all alike."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 64, 16, depth, colour, 0, 0, 0))
+    middle = b"".join(chunk(*one) for one in chunks)
+    return b"\x89PNG\r\n\x1a\n" + header + middle + chunk(b"IDAT", zlib.compress((b"\0" + row) * 16)) + chunk(b"IEND", b"")
+
+
+GREY, RGB, PALETTE = 0, 2, 3
+
+
+@pytest.mark.parametrize(
+    ("depth", "colour", "pixels", "clear", "is_clear"),
+    [
+        (1, GREY, b"\x00" * 8, b"\0\0", True),
+        (2, GREY, b"\x55" * 16, b"\0\1", True),
+        (4, GREY, b"\x33" * 32, b"\0\3", True),
+        (4, GREY, b"\x33" * 32, b"\0\2", False),
+        (8, GREY, b"\x00" * 64, b"\0\0", True),
+        (16, GREY, b"\x12\x34" * 64, b"\x12\x34", True),
+        (16, GREY, b"\x12\x34" * 64, b"\x12\x35", False),
+        (8, RGB, b"\x12\x12\x00" * 64, b"\0\x12\0\x12\0\0", True),
+        (16, RGB, b"\x12\x34\x12\x00\x00\x12" * 64, b"\x12\x34\x12\x00\x00\x12", True),
+        (16, RGB, b"\x12\x34\x12\x00\x00\x12" * 64, b"\x12\x34\x22\x00\x00\x12", False),
+    ],
+)
+def test_the_one_transparent_colour_of_a_png_is_white_at_any_depth(
+    tmp_path: Path, depth: int, colour: int, pixels: bytes, clear: bytes, *, is_clear: bool
+) -> None:
+    path = tmp_path / "clear.png"
+    path.write_bytes(png(depth, colour, pixels, (b"tRNS", clear)))
+    assert colours_in(decoded(path).pictures[0]) == ("WWWW" if is_clear else "KKKK")
+
+
+@pytest.mark.parametrize(
+    ("ending", "options"),
+    [("gif", {"disposal": 2}), ("png", {"disposal": 1, "blend": 0}), ("webp", {"lossless": True}), ("webp", {"quality": 95}), ("avif", {})],
+)
+def test_where_no_frame_of_an_animation_covers_the_canvas_it_is_white(tmp_path: Path, ending: str, options: dict[str, Any]) -> None:
+    frames = []
+    for colour, x in (((255, 0, 0, 255), 0), ((0, 255, 0, 255), 48)):
+        frame = Image.new("RGBA", (96, 160), (0, 0, 0, 0))
+        frame.paste(Image.new("RGBA", (48, 160), colour), (x, 0))
+        frames.append(frame)
+    path = tmp_path / f"sticker.{ending}"
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=500, **options)
+    assert [colours_in(picture) for picture in decoded(path).pictures] == ["RWRW", "WGWG"]
 
 
 def test_black_text_on_nothing_can_be_read(reported: Path) -> None:

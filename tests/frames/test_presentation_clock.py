@@ -71,7 +71,7 @@ def test_up_to_a_third_of_damaged_timestamps_cost_no_more_than_a_frame(
 
 
 @given(data=st.data(), count=st.integers(12, 150), period_s=st.sampled_from(PERIODS_S), start_s=st.sampled_from([0.0, 3.0, 3600.0]))
-@settings(max_examples=400, deadline=None, derandomize=True)
+@settings(max_examples=1200, deadline=None, derandomize=True)
 def test_frames_out_of_order_with_up_to_a_third_of_stamps_damaged_last_as_long_as_they_are(
     data: st.DataObject, count: int, period_s: float, start_s: float
 ) -> None:
@@ -87,6 +87,28 @@ def test_frames_out_of_order_with_up_to_a_third_of_stamps_damaged_last_as_long_a
     assert sorted(released) == list(range(count))
     assert all(b > a for a, b in pairwise(times_s))
     assert clock.end_s == pytest.approx(count * period_s, abs=1.01 * period_s)
+
+
+HELD_BACK = [3, 0, 1, 5, 2, 6, 4, 8, 7, 9, 10, 12, 11, 14, 17, 13, 15, 16, 19, 21, 18, 22, 23, 20, 24, *range(25, 60)]
+"""Frames in a decoder's order; those that presentation begins with come after a later one."""
+
+
+@pytest.mark.parametrize("lost", [(0,), (1,), (0, 1), (0, 1, 7), (0, 1, 7, 12), (0, 1, 2), (3, 0, 1)])
+@pytest.mark.parametrize("period_s", PERIODS_S)
+def test_the_first_frames_have_no_stamp_and_come_after_a_later_one(lost: tuple[int, ...], period_s: float) -> None:
+    stamps_s = [None if number in lost else 3600 + number * period_s for number in HELD_BACK]
+    clock, times_s, released = timed(stamps_s, period_s)
+    assert sorted(released) == list(range(60))
+    assert all(b > a for a, b in pairwise(times_s))
+    assert clock.end_s == pytest.approx(60 * period_s, abs=1.01 * period_s)
+
+
+@pytest.mark.parametrize("twins", [{65: 62, 63: 58}, {65: 62}, {65: 64}, {64: 61, 65: 61}, {62: 58, 63: 58, 65: 61}])
+def test_the_last_frames_repeat_the_stamps_of_earlier_ones(twins: dict[int, int]) -> None:
+    order = [*range(54), 56, 55, 54, 57, 58, 63, 60, 59, 64, 61, 62, 65]
+    stamps_s: list[float | None] = [twins.get(number, number) / 60 for number in order]
+    clock, _, _ = timed(stamps_s, 1 / 60)
+    assert clock.end_s == pytest.approx(66 / 60, abs=1.01 / 60)
 
 
 @pytest.mark.parametrize("every", [3, 5, 7, 10, 25])

@@ -78,6 +78,7 @@ def test_a_photo_post_is_a_video_of_stills_with_its_sound(sites: PostSites, got:
     assert (whole.facts.width_px, whole.facts.height_px) == SIZE_PX
     assert [colours_in(picture) for picture in whole.pictures] == ["RGBW", "GBWR", "BWRG"]
     assert [frame.time_s for frame in whole.frames] == [0, 3, 6]
+    assert whole.facts.is_slide_show
     assert whole.facts.duration_s == pytest.approx(9, abs=0.01)
     assert whole.facts.audio_codec == "aac"
     assert whole.rms(0.2, 3.8) == pytest.approx(0.35, abs=0.03)

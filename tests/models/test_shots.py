@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import cv2
 import numpy as np
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rumiai_ray.frames.store.stored import StoredVideo
+    from rumiai_ray.frames.types import SourceFacts
 
 FPS = 30.0
 
@@ -44,11 +46,14 @@ def _video(*shots: int) -> tuple[tuple[bytes, ...], Any, float]:
     return jpegs, np.arange(len(jpegs)) / FPS, len(jpegs) / FPS
 
 
-def _rows(video: tuple[tuple[bytes, ...], Any, float], seams: tuple[int, ...] = (), **changes: Any) -> list[dict[str, Any]]:
+def _rows(
+    video: tuple[tuple[bytes, ...], Any, float], seams: tuple[int, ...] = (), *, is_slide_show: bool = False, **changes: Any
+) -> list[dict[str, Any]]:
     jpegs, times_s, duration_s = video
+    facts = cast("SourceFacts", SimpleNamespace(duration_s=duration_s, is_slide_show=is_slide_show))
     edges = [0, *seams, len(jpegs)]
     model = _model(**changes)
-    parts = [model.predict(_strip(jpegs, times_s, first, end, duration_s)).tables for first, end in pairwise(edges)]
+    parts = [model.predict(_strip(jpegs, times_s, first, end, facts)).tables for first, end in pairwise(edges)]
     rows: list[dict[str, Any]] = Shots.join(parts)["shots"].to_pylist()
     return rows
 
@@ -155,22 +160,29 @@ def _cards(seconds: float, count: int = 4) -> tuple[tuple[bytes, ...], Any, floa
 
 @pytest.mark.parametrize("seams", [(), (1,), (2, 3)])
 def test_cards_of_one_series_are_shots_though_they_differ_in_their_text_alone(seams: tuple[int, ...]) -> None:
-    assert [row["start_s"] for row in _rows(_cards(3.0), seams)] == [0, 3, 6, 9]
-    assert len(_rows(_cards(3.0, 1))) == 1
+    assert [row["start_s"] for row in _rows(_cards(3.0), seams, is_slide_show=True)] == [0, 3, 6, 9]
+    assert len(_rows(_cards(3.0, 1), is_slide_show=True)) == 1
 
 
-def test_a_text_that_comes_and_goes_within_a_second_begins_no_shot() -> None:
-    assert len(_rows(_cards(1.0))) == 1
+@pytest.mark.parametrize("seconds", [1.0, 2.0, 2.999, 3.0, 3.001, 10.0])
+def test_pictures_that_stay_as_long_as_the_images_of_a_post_are_no_post(seconds: float) -> None:
+    assert len(_rows(_cards(seconds))) == 1
+
+
+@pytest.mark.parametrize("seconds", [1 / 60, 1 / 25, 0.1, 0.5])
+def test_of_a_video_that_falsely_says_to_be_a_post_of_images_the_movement_is_no_slide(seconds: float) -> None:
+    assert len(_rows(_cards(seconds, 7), is_slide_show=True)) == 1
+    assert _rows(_video(30, 45, 60), is_slide_show=True) == _rows(_video(30, 45, 60))
 
 
 def test_a_still_that_is_encoded_again_every_three_seconds_is_one_shot() -> None:
-    changes = Changes(np.array([0.0, 0.02, 0.03, 0.01]), np.array([0.0, 3.0, 6.0, 9.0]), 12.0, is_to_the_end=True)
+    changes = Changes(np.array([0.0, 0.02, 0.03, 0.01]), np.array([0.0, 3.0, 6.0, 9.0]), 12.0, is_to_the_end=True, is_slide_show=True)
     assert cuts(changes, CutRule(3.0, 15.0, 2, 0.3), lambda _first, _second: 0.02) == []
 
 
 def test_the_same_slide_again_is_no_shot() -> None:
     jpegs, times_s, duration_s = _cards(3.0)
-    assert [row["start_s"] for row in _rows(((jpegs[0], *jpegs[:3]), times_s, duration_s))] == [0, 6, 9]
+    assert [row["start_s"] for row in _rows(((jpegs[0], *jpegs[:3]), times_s, duration_s), is_slide_show=True)] == [0, 6, 9]
 
 
 @settings(deadline=None, max_examples=40)

@@ -45,6 +45,7 @@ _COLUMNS: dict[str, pa.DataType] = {
     "own_first": pa.int32(),
     "own_count": pa.int32(),
     "end_s": pa.float64(),
+    "is_slide_show": pa.bool_(),
 }
 
 WORK_SCHEMA = pa.schema([pa.field(name, type_, nullable=False) for name, type_ in _COLUMNS.items()])
@@ -192,6 +193,7 @@ def _record(work: Work) -> dict[str, object]:
         "own_first": thumbnails.own_first if thumbnails else 0,
         "own_count": thumbnails.own_count if thumbnails else 0,
         "end_s": thumbnails.end_s if thumbnails else 0.0,
+        "is_slide_show": thumbnails.is_slide_show if thumbnails else False,
     }
 
 
@@ -210,7 +212,12 @@ def decode(block: pa.Table, row: int) -> Work:
         audio = AudioChunk(np.frombuffer(record["audio_s16"], "<i2"), record["audio_start_s"], record["audio_language"] or None)
     elif record["kind"] == "thumbnails":
         thumbnails = Thumbnails(
-            tuple(record["jpegs"]), np.asarray(record["time_s"], np.float64), record["own_first"], record["own_count"], record["end_s"]
+            jpegs=tuple(record["jpegs"]),
+            time_s=np.asarray(record["time_s"], np.float64),
+            own_first=record["own_first"],
+            own_count=record["own_count"],
+            end_s=record["end_s"],
+            is_slide_show=record["is_slide_show"],
         )
     return Work(
         run_id=record["run_id"],

@@ -111,7 +111,7 @@ def _rows(
     if plan.thumbnails:
         jpegs, times_s = stored.thumbnails()
         for first, end in _strips(stored.facts.frames_decoded):
-            strip = _strip(jpegs, times_s, first, end, stored.facts.duration_s)
+            strip = _strip(jpegs, times_s, first, end, stored.facts)
             yield Work(entry_id, plan.video_key, number, plan.batch_count, dict.fromkeys(plan.thumbnails, ()), thumbnails=strip)
             number += 1
 
@@ -121,11 +121,11 @@ def _strips(count: int) -> list[tuple[int, int]]:
     return [(first, min(first + _STRIP, count)) for first in range(0, count, _STRIP)]
 
 
-def _strip(jpegs: tuple[bytes, ...], times_s: NDArray[np.float64], first: int, end: int, duration_s: float) -> Thumbnails:
+def _strip(jpegs: tuple[bytes, ...], times_s: NDArray[np.float64], first: int, end: int, facts: SourceFacts) -> Thumbnails:
     begin = max(0, first - _CONTEXT)
     span = slice(begin, end + _CONTEXT)
-    end_s = float(times_s[end]) if end < len(times_s) else duration_s
-    return Thumbnails(jpegs[span], times_s[span], first - begin, end - first, end_s)
+    end_s = float(times_s[end]) if end < len(times_s) else facts.duration_s
+    return Thumbnails(jpegs[span], times_s[span], first - begin, end - first, end_s, facts.is_slide_show)
 
 
 def _frame_work(

@@ -92,6 +92,7 @@ def _unknown(value: Any) -> Any:
 _TYPES = {field.name: str(field.type) for field in fields(SourceFacts)} | {"size_bytes": "size"}
 _READERS: Mapping[str, Callable[[Any], Any]] = {
     "size": count,
+    "bool": truth,
     "bool | None": _or_none(truth),
     "int": lambda value: count(value, _INT32_MAX),
     "float": seconds,

@@ -33,6 +33,7 @@ from rumiai_ray.frames.decode.views import FrameViews
 from rumiai_ray.frames.decode.wire import send
 from rumiai_ray.frames.limits import confine_this_process
 from rumiai_ray.frames.types import AUDIO_RATE_HZ, SourceFacts
+from rumiai_ray.ingest.slide_show import is_slide_show
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -70,7 +71,7 @@ class Extraction:
         self._send = send_message
         self._broken_off: list[str] = []
         self._stated_px = media.video.codec_context.width, media.video.codec_context.height
-        self._survey = survey(media)
+        self._survey = survey(media, job.input_fd)
         refuse_too_long(self._survey.duration_s, job.limits.max_duration_s)
         self._media = reopened(media, job.input_fd)
         # Before libav takes memory for a picture. It counts rows and columns that nobody sees, at most as many again as the others.
@@ -226,6 +227,7 @@ class Extraction:
             repaired_stamps=clock.repaired,
             cadence_fps=1 / self._survey.period_s if pictures.decoded > 1 else None,
             color_transfer=pictures.color_transfer,
+            is_slide_show=is_slide_show(media.container.metadata),
         )
 
     def _lost_start(self, frames: int) -> list[str]:
@@ -251,7 +253,10 @@ class Extraction:
     def _lost_sound(self) -> list[str]:
         if self._track is None or self._audio_decoder is None:
             return ["no audio stream has a codec that is known here"]
-        return self._track.lost(self._audio_decoder.errors, self._survey.promised_audio_s)
+        hidden_s = 0.0
+        if self._track.start_s is not None and self._survey.audio_from_s is not None and not self._audio_decoder.errors:
+            hidden_s = max(0.0, self._track.start_s - self._survey.audio_from_s)  # by an edit list; libav drops these samples
+        return self._track.lost(self._audio_decoder.errors, max(0.0, self._survey.promised_audio_s - hidden_s))
 
 
 def _reorder_depth(media: Media) -> int:

@@ -21,6 +21,10 @@ _SAME_S = 1e-6
 _STALE_SHARE = 1 / 3
 """Where fewer of the coming stamps than this lie ahead, time itself has gone back: another recording begins."""
 _ENOUGH = 8
+_UNSURE_FRAMES = 1
+"""Where frames come out of order, a count of those before the first stamp is off by so much: one too few is moved, not one too many."""
+_CROWDED = 0.75
+"""Two frames that are nearer to each other than this share of the cadence leave no place for one of them."""
 
 
 class _Waiting(NamedTuple):
@@ -136,6 +140,8 @@ def _next_of(stamps: Sequence[float | None], last_s: float | None, period_s: flo
     trusted: list[float | None] = [stamp_s if index in in_order else None for index, stamp_s in enumerate(usable)]
     _trust_holes(usable, trusted, last_s, period_s)
     times = _filled(trusted, last_s, period_s, released=released)
+    if last_s is None:
+        _move_before(times, trusted, period_s)
     index = min(range(len(times)), key=lambda at: (times[at], at))
     time_s = times[index]
     if last_s is not None and time_s <= last_s + _SAME_S:
@@ -155,13 +161,16 @@ def _trust_holes(usable: Sequence[float | None], trusted: list[float | None], la
         return
     if last_s is not None:
         known.insert(0, last_s)
-    reach_s = period_s * (1.5 + sum(stamp_s is None for stamp_s in usable))
+    unstamped = sum(stamp_s is None for stamp_s in usable)
+    twins = len(usable) - unstamped - len({stamp_s for stamp_s in usable if stamp_s is not None})
     left = {index: stamp_s for index, stamp_s in enumerate(usable) if stamp_s is not None and trusted[index] is None}
     inside = [index for index, stamp_s in left.items() if known[0] <= stamp_s <= known[-1]]
     below = sorted((index for index, stamp_s in left.items() if stamp_s < known[0]), key=lambda index: -left[index])
     above = sorted((index for index, stamp_s in left.items() if stamp_s > known[-1]), key=lambda index: left[index])
     for index in (*inside, *below, *above):
         stamp_s = left[index]
+        # Of equal stamps one is right; ahead, where stamps that went back cannot be, the other frames are as good as without one.
+        reach_s = period_s * (1.5 + unstamped + (twins if stamp_s > known[-1] else 0))
         at = bisect_left(known, stamp_s)
         nearest_s = min(abs(known[near] - stamp_s) for near in (at - 1, at) if 0 <= near < len(known))
         if nearest_s > period_s / 2 and (0 < at < len(known) or nearest_s <= reach_s):
@@ -174,6 +183,28 @@ def _frames_before(trusted: Sequence[float | None], period_s: float) -> int:
     first_s = min((stamp_s for stamp_s in trusted if stamp_s is not None), default=0.0)
     late = sorted(index - round((stamp_s - first_s) / period_s) for index, stamp_s in enumerate(trusted) if stamp_s is not None)
     return late[len(late) // 2] if late else 0
+
+
+def _move_before(times: list[float], trusted: Sequence[float | None], period_s: float) -> None:
+    """Move frames without a stamp, which came after a later one, before the first stamp: as many as surely belong there.
+
+    A frame that has a place of its own where it is stays.
+
+    Args:
+        times: of all frames, none of which has been released; changed in place.
+        trusted: their stamps.
+        period_s: the cadence.
+    """
+    first_s = min((stamp_s for stamp_s in trusted if stamp_s is not None), default=None)
+    if first_s is None:
+        return
+    early = _frames_before(trusted, period_s) - _UNSURE_FRAMES - sum(time_s < first_s for time_s in times)
+    for index, stamp_s in enumerate(trusted[:REORDER_DEPTH]):
+        if early > 0 and stamp_s is None and times[index] > first_s:
+            others = (time_s for other, time_s in enumerate(times) if other != index)
+            if min(abs(time_s - times[index]) for time_s in others) < _CROWDED * period_s:
+                times[index] = first_s - early * period_s
+                early -= 1
 
 
 def _holes(trusted: Sequence[float | None], period_s: float) -> list[float]:

@@ -48,6 +48,12 @@ _ANIMATED = {"PNG", "WEBP", "AVIF"}
 """Formats whose further pictures are the next frames; further ones of a JPEG, TIFF or HEIF are depth maps, gain maps, pages, bursts."""
 _CODECS = {"HEIF": "hevc", "AVIF": "av1", "JPEG": "mjpeg"}
 _ORIENTATION_TAG = 0x0112
+_WHITE = 255
+_DEPTH = 8
+_PNG_DEPTH_AT = 24
+"""Where a PNG says how many bits a sample has."""
+_WEBP_FLAGS_AT, _WEBP_ANIMATED, _WEBP_ALPHA = 20, 0x02, 0x10
+"""Where an extended WebP says what is in it, and two of the bits."""
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _END_OF_IMAGE, _START_OF_SCAN = 0xD9, 0xDA
 
@@ -166,7 +172,11 @@ class PictureFile:
         from PIL import Image, UnidentifiedImageError  # noqa: PLC0415 -- imported long since
 
         self._kind = kind
-        self._data = BytesIO(_contents(descriptor))
+        data = _contents(descriptor)
+        if kind.name == "WEBP":
+            data = _showing_what_no_frame_covers(data)
+        self._depth = data[_PNG_DEPTH_AT] if kind.name == "PNG" and len(data) > _PNG_DEPTH_AT else _DEPTH
+        self._data = BytesIO(data)
         try:
             self._image = Image.open(self._data, formats=[kind.name])
         except (UnidentifiedImageError, SyntaxError, ValueError, OSError) as error:
@@ -243,7 +253,7 @@ class PictureFile:
 
     def _shown(self) -> Shown:
         transfer = self._properties.transfer
-        frame = VideoFrame.from_ndarray(_rgb(self._image), format="rgb24")
+        frame = VideoFrame.from_ndarray(_rgb(self._image, self._depth), format="rgb24")
         if transfer in HDR_TRANSFERS:
             frame.color_trc = transfer
         view = View(frame.width, frame.height, orientation=self._orientation)
@@ -280,6 +290,17 @@ def _contents(descriptor: int) -> bytes:
         return file.read()
 
 
+def _showing_what_no_frame_covers(data: bytes) -> bytes:
+    """An animated WebP whose header says that it has transparency.
+
+    Where no frame covers the canvas it is transparent, as browsers show it; Pillow leaves such places black if no frame itself has
+    transparency.
+    """
+    if data[12:16] != b"VP8X" or len(data) <= _WEBP_FLAGS_AT or not data[_WEBP_FLAGS_AT] & _WEBP_ANIMATED:
+        return data
+    return data[:_WEBP_FLAGS_AT] + bytes([data[_WEBP_FLAGS_AT] | _WEBP_ALPHA]) + data[_WEBP_FLAGS_AT + 1 :]
+
+
 def _exif_orientation(image: Any) -> object:
     """EXIF's orientation, and no other: Pillow's own reader takes XMP's where EXIF has none, which no browser does."""
     from PIL import Image  # noqa: PLC0415 -- imported long since
@@ -292,10 +313,23 @@ def _exif_orientation(image: Any) -> object:
         return None
 
 
-def _rgb(image: Any) -> NDArray[np.uint8]:
-    """(height, width, 3) RGB of the picture that is loaded: in sRGB, on white, with 8 bits."""
+def _rgb(image: Any, depth: int) -> NDArray[np.uint8]:
+    """(height, width, 3) RGB of the picture that is loaded: in sRGB, on white, with 8 bits.
+
+    Args:
+        image: the picture.
+        depth: bits of a sample in a PNG, for Pillow leaves the one colour that is transparent as the file has it; 8 for other files.
+    """
     if image.mode.startswith("I;16"):
-        return np.repeat((np.asarray(image, np.uint16) >> 8).astype(np.uint8)[..., None], 3, axis=2)
+        values = np.asarray(image, np.uint16)
+        clear = image.info.get("transparency")  # the one level that is transparent, with all of its 16 bits
+        return np.repeat(np.where(values == clear, _WHITE, values >> 8).astype(np.uint8)[..., None], 3, axis=2)
+    clear = image.info.get("transparency")
+    if depth != _DEPTH and image.mode in ("L", "RGB") and isinstance(clear, (int, tuple)):
+        levels = (clear,) if isinstance(clear, int) else clear
+        scaled = tuple(level >> (depth - _DEPTH) if depth > _DEPTH else level * 255 // ((1 << depth) - 1) for level in levels)
+        image = image.copy()
+        image.info["transparency"] = scaled[0] if isinstance(clear, int) else scaled
     if image.mode in ("I", "F"):
         values = np.asarray(image, np.float64)
         lowest, highest = float(values.min()), float(values.max())

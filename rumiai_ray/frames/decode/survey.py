@@ -5,6 +5,7 @@ Runs inside the decoding subprocess.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,7 @@ _SEQUENCE_UNITS: dict[str, tuple[int, int, int, Collection[int]]] = {
 }
 """Where a unit says what it is, (byte behind the start code, bits to the right, mask), and the kinds that are sequence headers, or video or
 sequence parameter sets."""
+_RIFF_HEADER_BYTES = 8
 _BROKEN_OFF = 0.9
 """A file that ends a second and this share before the end its header promises has been cut; headers are not exact."""
 
@@ -50,11 +52,13 @@ class Survey:
     period_s: float
     """Time from one frame to the next, where a frame itself does not say."""
     promised_frames: int
-    """What the header claims, less what an edit list hides; 0 where it claims nothing."""
+    """What the header claims, less what an edit list hides and what AVI holds by an empty chunk; 0 where it claims nothing."""
     promised_s: float
     """How long the whole file is by its header, of whichever stream is the longest; 0 where it claims nothing."""
     promised_audio_s: float
     """How long the chosen audio stream is by its header; 0 where there is none or it claims nothing."""
+    audio_from_s: float | None
+    """The file's own timestamp of the first audio packet, also of one that an edit list hides; None where there is none."""
     start_s: float
     """The file's own timestamp of its earliest packet, of either stream."""
     pictures_from_s: float | None
@@ -82,16 +86,21 @@ class SoundSurvey:
     """Which timestamps count."""
 
 
-def survey(media: Media) -> Survey:
+def survey(media: Media, descriptor: int) -> Survey:
     """Read all packets of the chosen streams, decoding none. Headers lie about length and count; packets are there or not.
 
     Leaves `media` at its end; open it again to decode.
+
+    Args:
+        media: the file, at its beginning.
+        descriptor: of the file.
     """
     chosen = (media.video,) if media.audio is None else (media.video, media.audio)
     video: list[PacketTime] = []
     audio: list[PacketTime] = []
     count = hidden = 0
     begins_with_key = False
+    listed = _listed_by_avi(media, descriptor)
     for packet in packets(media, chosen, []):
         is_video = packet.stream_index == media.video.index
         if is_video and packet.is_discard:
@@ -119,9 +128,10 @@ def survey(media: Media) -> Survey:
     return Survey(
         duration_s,
         period_s,
-        _promised_frames(media, hidden),
+        _promised_frames(media, hidden, listed),
         promised_s,
         promised_audio_s,
+        min((packet_time.start_s for packet_time in audio), default=None),
         start_s,
         pictures_from_s,
         begins_with_key,
@@ -163,6 +173,8 @@ def cut_short(found: Survey | SoundSurvey, reached_s: float) -> list[str]:
     promised_s, start_s = found.promised_s, found.start_s
     if promised_s > start_s > 0:  # Matroska counts from zero, wherever the first packet lies
         promised_s -= start_s
+    elif start_s < 0:  # libav counts what an edit list hides of the sound twice: before zero, and at the end
+        promised_s += start_s
     promised_s -= sum(gap_s for _, gap_s in found.stamps.joints)
     if reached_s < _BROKEN_OFF * promised_s - 1:
         return [f"the file ends after {reached_s:.1f} of {promised_s:.1f} promised seconds"]
@@ -175,10 +187,34 @@ def _promised_s(container: InputContainer, audio: AudioStream | None, stamps: St
     return (container.duration or 0) / av.time_base, max(0.0, promised_audio_s - sum(gap_s for _, gap_s in stamps.joints))
 
 
-def _promised_frames(media: Media, hidden: int) -> int:
-    """What the header claims, less what an edit list hides: in part the demuxer marks those packets, in part it leaves them out."""
+def _listed_by_avi(media: Media, descriptor: int) -> int:
+    """Pictures that the index of an AVI file lists; 0 for other files, and for one that was cut and has lost its index.
+
+    The header counts the empty chunks, too, by which AVI holds a picture.
+
+    Args:
+        media: the file, at its beginning: libav makes an index of what it reads where there is none.
+        descriptor: of the file.
+    """
+    if media.container.format.name != "avi":
+        return 0
+    stated_bytes = _RIFF_HEADER_BYTES + int.from_bytes(os.pread(descriptor, _RIFF_HEADER_BYTES, 0)[4:], "little")
+    is_whole = os.fstat(descriptor).st_size >= stated_bytes
+    return sum(entry.size > 0 for entry in media.video.index_entries) if is_whole else 0
+
+
+def _promised_frames(media: Media, hidden: int, listed_by_avi: int) -> int:
+    """What the header claims, less what an edit list hides: in part the demuxer marks those packets, in part it leaves them out.
+
+    Args:
+        media: the file, read to its end.
+        hidden: packets that the demuxer has marked.
+        listed_by_avi: see `_listed_by_avi`.
+    """
     video = media.video
     promised = max(0, video.frames - hidden)
+    if promised and listed_by_avi:
+        promised = min(promised, listed_by_avi)
     if promised and "mp4" in media.container.format.name.split(","):
         listed = sum(not entry.is_discard for entry in video.index_entries)
         if listed:

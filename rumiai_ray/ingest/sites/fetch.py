@@ -31,12 +31,13 @@ from rumiai_ray.ingest.outcomes import (
     RemovedError,
 )
 from rumiai_ray.ingest.room import held_in
-from rumiai_ray.ingest.saving import IMAGE_NAMES, NAME, PICTURES_NAME, SHOWN_S, SOUND_NAME
+from rumiai_ray.ingest.saving import IMAGE_NAMES, NAME, PICTURES_NAME, SOUND_NAME
 from rumiai_ray.ingest.sites import process as _site_process
 from rumiai_ray.ingest.sites.job import SiteJob, described, described_notes
 from rumiai_ray.ingest.sites.joining import join, show
 from rumiai_ray.ingest.sites.metadata import metadata_from
 from rumiai_ray.ingest.sites.proxy import CheckingProxy
+from rumiai_ray.ingest.slide_show import SHOWN_S
 from rumiai_ray.ingest.sniffing import page_kind
 
 if TYPE_CHECKING:

@@ -4,7 +4,9 @@ It reads a `SlideShowJob` from standard input, confines itself to its descriptor
 `joined` with how many images are shown and which are left out, or `error` with what is wrong.
 
 What the video is: each image is one frame, shown for `SHOWN_S` in the order of the post. TikTok's app moves on by itself after about as
-long; the exact time is ours. Sound is copied from its beginning to its end. Where it is longer than the images, the last image stays:
+long; the exact time is ours. The file says what it is (`ingest.slide_show`): each image is a shot, however alike two of them are.
+
+Sound is copied from its beginning to its end. Where it is longer than the images, the last image stays:
 decoders hold it. The app begins again with the first image, which shows nothing that has not been seen. The canvas is as large as the
 widest and the highest image; each image is fitted into it whole, with black beside it.
 
@@ -35,9 +37,9 @@ from PIL import (
 )
 
 from rumiai_ray.errors import MediaError
-from rumiai_ray.ingest.saving import SHOWN_S
 from rumiai_ray.ingest.sites.job import SlideShowJob
 from rumiai_ray.ingest.sites.muxing import SourceStream, interleave, output_for, work
+from rumiai_ray.ingest.slide_show import SHOWN_S, TAG, TAG_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -83,6 +85,7 @@ def show(images: Mapping[int, int], sound_fd: int | None, output_fd: int) -> tup
     codecs = {"mjpeg", *([sound.stream.codec_context.codec.canonical_name] if sound else [])}
     try:
         with output_for(output_fd, codecs) as output:
+            output.metadata[TAG_NAME] = TAG
             pictures: Any = output.add_stream("mjpeg", rate=Fraction(1, SHOWN_S))
             pictures.width, pictures.height = canvas_px
             pictures.pix_fmt = "yuvj444p"

@@ -21,10 +21,9 @@ _SAME = 1.0
 _NOTHING = 1e-5
 _SLIDE_DIFFERENCE = 0.2
 """Difference from which two pictures are two slides. A picture that was encoded again differs by 0.01 to 0.03, a card with another text by
-0.5."""
-_SLIDE_S = 3.0
-"""A stretch whose pictures stay for just so long each is a post of images (see `ingest.saving`), and each of them is a shot however little
-they differ: cards of one series share their background, and of their texts a thumbnail keeps 0.5 of 255."""
+0.5: cards of one series share their background, and of their texts a thumbnail keeps little."""
+_SLIDE_S = 1.0
+"""A picture that stays for less is no image of a post, whatever a file says of itself: ours stay for `ingest.slide_show.SHOWN_S`."""
 _HELD_S = 0.3
 """A picture that stays for so long is held at any frame rate, whatever the shortest shot. Chosen: the shortest shot that is asked for."""
 _HELD_STEPS = 1.5
@@ -64,6 +63,8 @@ class Changes:
     """When the last one ends."""
     is_to_the_end: bool
     """Whether the last one is the video's last."""
+    is_slide_show: bool = False
+    """Whether the file says that each picture is an image of a post: then each is a shot, however little it differs."""
 
 
 def cuts(changes: Changes, rule: CutRule, difference_between: Callable[[int, int], float]) -> list[int]:
@@ -99,10 +100,10 @@ def _candidates(changes: Changes, rule: CutRule) -> Iterator[int]:
 
 
 def _between_slides(changes: Changes) -> NDArray[np.bool_]:
-    """(n,) whether a picture and the one before it are two slides of a post of images, which differ."""
-    stays = np.diff(changes.time_s)
-    is_post = bool(len(stays)) and bool(np.all(np.abs(stays - _SLIDE_S) <= _SLACK_S))
-    found: NDArray[np.bool_] = (changes.difference >= _SLIDE_DIFFERENCE) & is_post
+    """(n,) whether a picture and the one before it are two images of a post, which differ."""
+    differ = changes.difference >= _SLIDE_DIFFERENCE
+    stayed = np.diff(changes.time_s, prepend=-np.inf) >= _SLIDE_S - _SLACK_S
+    found: NDArray[np.bool_] = differ & stayed & changes.is_slide_show
     return found
 
 

@@ -115,7 +115,8 @@ def _cuts(batch: Thumbnails, settings: ShotsSettings) -> list[int]:
     meter = Meter()
     differences = np.array([meter.difference(number) for number in range(len(batch.jpegs))])
     is_to_the_end = batch.own_first + batch.own_count == len(batch.jpegs)
-    changes = Changes(differences, batch.time_s, batch.end_s if is_to_the_end else float(batch.time_s[-1]), is_to_the_end)
+    end_s = batch.end_s if is_to_the_end else float(batch.time_s[-1])
+    changes = Changes(differences, batch.time_s, end_s, is_to_the_end, batch.is_slide_show)
     return cuts(changes, CutRule(settings.threshold, settings.min_difference, settings.neighbours, settings.min_shot_s), between)
 
 
