@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from uuid import uuid4
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
+from rumiai_ray import disk
 from rumiai_ray.errors import ConfigError, StorageError
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class Store:
         with self._failing("write", path):
             if self._local:
                 self._refuse_links(path)
-                _create_local(Path(self._full(path)), data)
+                disk.create(Path(self._full(path)), data)
             else:
                 self._create_remote(path, data)
 
@@ -120,7 +120,7 @@ class Store:
         """
         if self._local:
             with self._failing("write", ""):
-                _make_directories(Path(self.root), 0o777 if shared else 0o700)
+                disk.make_directories(Path(self.root), 0o777 if shared else 0o700)
 
     def create_private(self, path: str, data: bytes) -> None:
         """As `create`, and on a disk only the owner may read the file and open its directory, whoever may read the rest."""
@@ -128,10 +128,7 @@ class Store:
             self.create(path, data)
             return
         with self._failing("write", path):
-            full = Path(self._full(path))
-            _make_directories(full.parent, 0o700)
-            full.parent.chmod(0o700)
-            _create_file(full, data, 0o600)
+            disk.create_private(Path(self._full(path)), data)
 
     def publish(self, path: str, data: bytes) -> None:
         """As `create`, and a crash leaves the file whole or not at all (on a disk without hard links: as `create` does).
@@ -147,7 +144,7 @@ class Store:
         try:
             with self._failing("write", path):
                 os.link(self._full(part), whole)
-                _sync_directory(whole.parent)
+                disk.sync_directory(whole.parent)
         except StorageError as error:
             if not isinstance(error.__cause__, OSError) or error.__cause__.errno not in _NO_LINKS:
                 raise
@@ -188,14 +185,7 @@ class Store:
                 self.fs.pipe_file(self._full(path), data)
                 return
             self._refuse_links(path)
-            whole = Path(self._full(path))
-            part = whole.with_name(f"{whole.name}.{uuid4().hex}.part")
-            try:
-                _create_local(part, data)
-                part.replace(whole)  # a link of that name is replaced, and what it leads to stays
-                _sync_directory(whole.parent)
-            finally:
-                part.unlink(missing_ok=True)
+            disk.replace(Path(self._full(path)), data)
 
     def replace_private(self, path: str, data: bytes) -> None:
         """As `replace`, and on a disk only the owner may read the file. For what is written again every few seconds: it is not synced.
@@ -208,15 +198,7 @@ class Store:
             return
         with self._failing("write", path):
             self._refuse_links(path)
-            whole = Path(self._full(path))
-            whole.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            part = whole.with_name(f"{whole.name}.{uuid4().hex}.part")
-            try:
-                with open(part, "xb", opener=_with_mode(0o600)) as file:
-                    file.write(data)
-                part.replace(whole)
-            finally:
-                part.unlink(missing_ok=True)
+            disk.replace_private(Path(self._full(path)), data)
 
     def append_private(self, path: str, data: bytes) -> None:
         """Add to the end of a file on a disk, which only its owner may read; made where there is none. For logs only.
@@ -229,11 +211,7 @@ class Store:
             raise ConfigError("an object store cannot add to a file", self.uri(path), "write a file of its own")
         with self._failing("write", path):
             self._refuse_links(path)
-            full = Path(self._full(path))
-            full.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor = os.open(full, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-            with os.fdopen(descriptor, "ab") as file:
-                file.write(data)
+            disk.append_private(Path(self._full(path)), data)
 
     def read(self, path: str) -> bytes:
         """Content of a file.
@@ -244,7 +222,7 @@ class Store:
         """
         with self._failing("read", path, passes=FileNotFoundError):
             try:
-                return _read_local(Path(self._full(path))) if self._local else bytes(self.fs.cat_file(self._full(path)))
+                return disk.read(Path(self._full(path))) if self._local else bytes(self.fs.cat_file(self._full(path)))
             except NotADirectoryError as error:
                 raise FileNotFoundError(errno.ENOENT, "no such file", self._full(path)) from error
 
@@ -372,64 +350,3 @@ def _is_refusal(error: Exception) -> bool:
     """Whether a creation failed because the file is there. s3fs says EINVAL where the server does not name the condition that failed."""
     answer = getattr(error.__cause__, "response", None) or {}
     return isinstance(error, FileExistsError) or answer.get("ResponseMetadata", {}).get("HTTPStatusCode") == HTTPStatus.PRECONDITION_FAILED
-
-
-def _read_local(path: Path) -> bytes:
-    """Content of a regular file. A pipe, which nobody might ever write to, or a device without an end is not read."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "no regular file", str(path))
-        return file.read()
-
-
-def _create_local(path: Path, data: bytes) -> None:
-    _make_directories(path.parent)
-    _create_file(path, data, _mode_in(path.parent))
-
-
-def _create_file(path: Path, data: bytes, mode: int) -> None:
-    with open(path, "xb", opener=_with_mode(mode)) as file:
-        try:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-            _sync_directory(path.parent)
-        except OSError:
-            # Our own creation, so nobody else's file; left there, it would look like a record torn by a crash, or be one that counts.
-            path.unlink(missing_ok=True)
-            raise
-
-
-def _with_mode(mode: int) -> Callable[[str, int], int]:
-    return lambda path, flags: os.open(path, flags, mode)
-
-
-def _mode_in(directory: Path) -> int:
-    """The mode of a new file in a directory: for whom the directory is open. The umask takes from it what it takes."""
-    return stat.S_IMODE(directory.stat().st_mode) & 0o666
-
-
-def _make_directories(directory: Path, mode: int | None = None) -> None:
-    """Create a directory and its missing parents so that they survive a power cut.
-
-    Args:
-        directory: what is wanted.
-        mode: of what is created, less the umask; where it is None, that of the nearest directory that is there.
-    """
-    missing = [path for path in (directory, *directory.parents) if not path.exists()]
-    for path in reversed(missing):
-        path.mkdir(stat.S_IMODE(path.parent.stat().st_mode) & 0o777 if mode is None else mode, exist_ok=True)
-        _sync_directory(path.parent)
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        # Some network file systems cannot sync a directory; the file's own sync has been done.
-        if error.errno not in {errno.EINVAL, errno.ENOTSUP}:
-            raise
-    finally:
-        os.close(descriptor)

@@ -14,8 +14,8 @@ import rumiai_ray
 PACKAGE = Path(rumiai_ray.__file__).parent
 ROOT = PACKAGE.parent
 ORDER = (
-    "shown", "errors", "settings", "logs", "tracebacks", "schema", "storage", "provenance", "confinement", "ingest", "frames", "models",
-    "config", "insights", "runs", "corpus", "engine.work", "engine.ray_session", "engine.setup", "engine.cell", "engine.results",
+    "shown", "errors", "settings", "logs", "tracebacks", "schema", "disk", "storage", "provenance", "confinement", "ingest", "frames",
+    "models", "config", "insights", "runs", "corpus", "engine.work", "engine.ray_session", "engine.setup", "engine.cell", "engine.results",
     "engine.warm", "engine.drive", "engine.interactive", "engine.batch", "engine.benchmark", "report", "cli", "python_api",
 )  # fmt: skip
 """Every room, lowest first: a room imports from itself and from those before it."""

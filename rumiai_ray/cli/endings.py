@@ -18,7 +18,7 @@ from rumiai_ray.cli.exits import Exit
 from rumiai_ray.cli.garbage import imports_are_done
 from rumiai_ray.cli.overview import ending, failures, print_overview
 from rumiai_ray.cli.terminal import SafeConsole, say
-from rumiai_ray.engine.drive import HostsRefuse
+from rumiai_ray.engine.drive.endings import HostsRefuse
 from rumiai_ray.engine.interactive import Stopped
 from rumiai_ray.engine.ray_session import supervisor as supervise
 from rumiai_ray.errors import RumiaiError, StorageError

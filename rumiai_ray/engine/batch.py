@@ -13,7 +13,9 @@ from rumiai_ray.engine.cell.placement import Placement
 from rumiai_ray.engine.cell.policy import cell_spec, dispatcher_of
 from rumiai_ray.engine.cell.pool import CellPool
 from rumiai_ray.engine.cell.supply import RESUME_HINT, OwnCells
-from rumiai_ray.engine.drive import Drive, DriveLimits, HostsRefuse, Observer, StalledError, Stopped
+from rumiai_ray.engine.drive.endings import HostsRefuse, StalledError, Stopped
+from rumiai_ray.engine.drive.loop import Drive
+from rumiai_ray.engine.drive.parts import DriveLimits, Observer
 from rumiai_ray.engine.ray_session.code_snapshot import check_code
 from rumiai_ray.engine.results.batch_metrics import BatchMetrics
 from rumiai_ray.engine.results.commit_groups import Groups

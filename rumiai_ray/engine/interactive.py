@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from rumiai_ray.engine.cell.policy import cell_spec, dispatcher_of
 from rumiai_ray.engine.cell.pool import CellPool, LostModels
 from rumiai_ray.engine.cell.supply import OwnCells
-from rumiai_ray.engine.drive import Drive, DriveLimits, Observer, Stopped
+from rumiai_ray.engine.drive.endings import Stopped
+from rumiai_ray.engine.drive.loop import Drive
+from rumiai_ray.engine.drive.parts import DriveLimits, Observer
 from rumiai_ray.engine.ray_session.code_snapshot import check_code
 from rumiai_ray.engine.ray_session.session import connected
 from rumiai_ray.engine.results.commit_at_once import AtOnce

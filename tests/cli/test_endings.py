@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rumiai_ray.cli.endings import run_to_the_end
 from rumiai_ray.cli.exits import Exit
-from rumiai_ray.engine.drive import HostsRefuse
+from rumiai_ray.engine.drive.endings import HostsRefuse
 from rumiai_ray.ingest.manners import Paused
 from rumiai_ray.runs.reader import open_run
 from rumiai_ray.runs.writer import RunWriter

@@ -24,7 +24,7 @@ from batches import WELL, Kit, check_attribution, clips, ray_processes
 from numbered_clips import numbered_clip
 from poison import INFOS, PoisonedStage
 from rumiai_ray.engine.batch import StalledError
-from rumiai_ray.engine.drive import HostsRefuse
+from rumiai_ray.engine.drive.endings import HostsRefuse
 from rumiai_ray.engine.interactive import Stopped
 from rumiai_ray.engine.results.progress import Phase
 from rumiai_ray.engine.work.counts import tally_of

@@ -15,10 +15,12 @@ from ray.exceptions import ObjectLostError
 
 from fake_ray import Promise, fake_ray
 from fakes import SAMPLED
-from rumiai_ray.engine import drive as under_test
 from rumiai_ray.engine.cell.dispatcher import Done, WorkRow
 from rumiai_ray.engine.cell.messages import Activity, Failure, Index, Outcome
-from rumiai_ray.engine.drive import Drive, DriveLimits, HostsRefuse, Observer, StalledError, Stopped
+from rumiai_ray.engine.drive import loop as under_test
+from rumiai_ray.engine.drive.endings import HostsRefuse, StalledError, Stopped
+from rumiai_ray.engine.drive.loop import Drive
+from rumiai_ray.engine.drive.parts import DriveLimits, Observer
 from rumiai_ray.engine.results.entry_tracker import Ended, Settled
 from rumiai_ray.engine.work.arrow_ipc import pack
 from rumiai_ray.engine.work.counts import Tally

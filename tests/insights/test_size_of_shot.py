@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -15,6 +16,11 @@ from rumiai_ray.models.mediapipe.picture_area import picture_area
 from rumiai_ray.models.mediapipe.poses import FoundPose
 from rumiai_ray.schema.framing import SHOT_SIZES, SHOT_TYPE_OF, SHOT_TYPES
 from synthetic_video import at, box, derived, face, said, video
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
 
 AREA = (0, 0, 100, 100)
 
@@ -131,6 +137,79 @@ def test_a_dark_sky_and_a_white_studio_belong_to_the_picture(
     image = np.full((height, width, 3), colour, np.uint8)
     image[((rows - y) / tall) ** 2 + ((columns - x) / wide) ** 2 <= 1] = 128
     assert picture_area(image) == (0, 0, width, height)
+
+
+def _textured(height: int, width: int, seed: int) -> NDArray[np.uint8]:
+    """Blocks of 4 × 4 pixels and some grain, as sharp as a picture is."""
+    rng = np.random.default_rng(seed)
+    blocks = rng.integers(30, 226, (height // 4 + 1, width // 4 + 1, 3)).repeat(4, axis=0).repeat(4, axis=1)[:height, :width]
+    return np.asarray(blocks + rng.integers(-6, 7, blocks.shape), np.uint8)
+
+
+SKIES: dict[str, Callable[[NDArray[np.float64], np.random.Generator], NDArray[np.float64]]] = {
+    "a clear sky": lambda down, _: np.stack([90 + 10 * down, 150 + 8 * down, np.full_like(down, 235)], axis=-1),
+    "haze": lambda down, _: np.stack([240 + 8 * down] * 3, axis=-1),
+    "a sunset": lambda down, _: np.stack([230 + 5 * down, 140 + 14 * down, 80 + 12 * down], axis=-1),
+    "overcast, with grain": lambda down, rng: np.stack([200 + rng.normal(0, 3, down.shape)] * 3, axis=-1),
+    "dusk": lambda down, _: np.stack([6 + 4 * down, 6 + 6 * down, 12 + 12 * down], axis=-1),
+    "a wall beside a lamp": lambda down, rng: np.stack([170 - 12 * down + rng.normal(0, 1, down.shape)] * 3, axis=-1),
+    "a night sky, with grain": lambda down, rng: np.stack([8 + np.abs(rng.normal(0, 3, down.shape))] * 3, axis=-1),
+}
+"""Colours of an even ground above a straight horizon, by the share of it that is above each pixel."""
+
+
+@pytest.mark.parametrize("quality", [None, 95, 75])
+@pytest.mark.parametrize("name", SKIES)
+@pytest.mark.parametrize("turns", [0, 1, 2])
+def test_a_sky_above_a_straight_horizon_is_no_bar(name: str, turns: int, quality: int | None) -> None:
+    rng = np.random.default_rng(3)
+    down = np.repeat(np.linspace(0, 1, 140)[:, None], 240, axis=1)
+    sky = np.clip(SKIES[name](down, rng), 0, 255).astype(np.uint8)
+    image = np.ascontiguousarray(np.rot90(np.concatenate([sky, _textured(180, 240, 5)]), turns))
+    assert picture_area(_through_jpeg(image, quality)) == (0, 0, image.shape[1], image.shape[0])
+
+
+@pytest.mark.parametrize("quality", [None, 95])
+@pytest.mark.parametrize("colour", [(0, 0, 0), (255, 255, 255), (128, 128, 128), (255, 0, 80), (20, 24, 60), (250, 246, 235)])
+@pytest.mark.parametrize(("above", "below"), [(140, 0), (60, 60), (0, 90), (12, 200)])
+def test_bars_are_found_in_encoded_frames_too(colour: tuple[int, int, int], above: int, below: int, quality: int | None) -> None:
+    image = np.empty((above + 180 + below, 240, 3), np.uint8)
+    image[:] = colour
+    image[above : above + 180] = _textured(180, 240, 5)
+    x1, y1, x2, y2 = picture_area(_through_jpeg(image, quality))
+    assert (x1, x2) == (0, 240)
+    assert (y1, y2) == pytest.approx((above, above + 180), abs=8)
+
+
+@pytest.mark.parametrize("darker", [1.0, 0.5])
+@pytest.mark.parametrize(
+    ("picture_px", "canvas_px", "at_px"),
+    [
+        ((320, 180), (320, 568), (0, 60)),
+        ((320, 180), (320, 568), (0, 300)),
+        ((320, 320), (320, 568), (0, 40)),
+        ((180, 320), (568, 320), (90, 0)),
+        ((180, 320), (568, 320), (330, 0)),
+        ((240, 180), (320, 568), (40, 300)),
+        ((200, 200), (400, 400), (60, 150)),
+    ],
+)
+def test_a_picture_off_the_middle_of_its_own_blurred_copy_is_found(
+    picture_px: tuple[int, int], canvas_px: tuple[int, int], at_px: tuple[int, int], darker: float
+) -> None:
+    (width, height), (x, y) = picture_px, at_px
+    picture = _textured(height, width, 9)
+    scene = cv2.GaussianBlur(_textured(canvas_px[1], canvas_px[0], 9), (0, 0), 12).astype(np.float64)
+    light = np.linspace(60, 190, canvas_px[1])[:, None, None] - 110 + np.linspace(-30, 30, canvas_px[0])[None, :, None]
+    image = np.clip((scene + light) * darker, 0, 255).astype(np.uint8)
+    image[y : y + height, x : x + width] = picture
+    assert picture_area(_through_jpeg(image, 90)) == pytest.approx((x, y, x + width, y + height), abs=3)
+
+
+def _through_jpeg(image: NDArray[np.uint8], quality: int | None) -> NDArray[np.uint8]:
+    if quality is None:
+        return image
+    return np.asarray(cv2.imdecode(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR), np.uint8)
 
 
 @pytest.mark.parametrize("colour", [0, 90, 255])

@@ -12,9 +12,7 @@ import getpass
 import hashlib
 import logging
 import os
-import socket
 import tempfile
-import threading
 import time
 import uuid
 from dataclasses import asdict, dataclass, replace
@@ -34,6 +32,7 @@ from rumiai_ray.engine.ray_session.local import LocalRay
 from rumiai_ray.engine.ray_session.warm_connection import attached, disconnect, own_head
 from rumiai_ray.engine.setup.machines import plan_of_ray
 from rumiai_ray.engine.warm.answers import ANSWER_S, OTHER_VERSION, Held, OtherVersionError, answer, error_of, held_of
+from rumiai_ray.engine.warm.queue_place import SERVER_ENDED, queued
 from rumiai_ray.engine.warm.server import Keeper
 from rumiai_ray.errors import ConfigError, TransientError
 from rumiai_ray.logs import swallowed, variables
@@ -53,13 +52,10 @@ _Said = TypeVar("_Said")
 
 _PREFIX = "warm"
 _POLL_S = 0.05
-_SPEAK_S = 3.0
-"""Between two words of a command to the keeper, which takes it for dead after 20 s of silence."""
 _REPLACED = 5
 """Times a command looks again for a cell that was replaced while it waited."""
 _CONCURRENCY = 32
 """Calls a keeper answers at a time; all are short."""
-_SERVER_ENDED = "the warm cell has been ended, by `rumiai-ray down` or with its Ray"
 _SHOWN = 3
 """Differences that are named where a cell is replaced."""
 _ON_HEAD = {"node:__internal_head__": 0.001}
@@ -143,7 +139,7 @@ class Lease:
         try:
             return call()
         except (RayActorError, OtherVersionError) as error:
-            raise TransientError(self.lost_because or _SERVER_ENDED, "the warm cell", "run the command again") from error
+            raise TransientError(self.lost_because or SERVER_ENDED, "the warm cell", "run the command again") from error
 
 
 @contextlib.contextmanager
@@ -284,7 +280,7 @@ def _turn(wanted: WantedCell, say: Callable[[str], None], check: Callable[[], ob
         if lease is not None:
             lease.lost_because = why
 
-    with _queued(_keeper(wanted), say, evicted) as place:
+    with queued(_keeper(wanted), say, evicted) as place:
         said = False
         while (turn := place.ask())["cell"] is None:
             check()
@@ -327,7 +323,7 @@ def _replace_others(wanted: WantedCell, say: Callable[[str], None], check: Calla
         with swallowed(_LOG, f"replacing {name}, which somebody else has ended meanwhile", ValueError, RayActorError):
             keeper = ray.get_actor(name)
             try:
-                with _queued(keeper, say) as place:
+                with queued(keeper, say) as place:
                     while place.ask(start=False)["behind"]:
                         check()
                         time.sleep(_POLL_S)
@@ -351,72 +347,3 @@ def _end(keeper: Any) -> None:
     with swallowed(_LOG, "closing a warm cell", RayError, GetTimeoutError):  # of another version's keeper, whatever it answers
         ray.get(keeper.close.remote(), timeout=ANSWER_S)
     ray.kill(keeper)
-
-
-class _Place:
-    """A place in a keeper's queue."""
-
-    def __init__(self, keeper: Any, say: Callable[[str], None]) -> None:
-        self.ticket, self.who = uuid.uuid4().hex, f"process {os.getpid()} on {socket.gethostname()}"
-        self._keeper = keeper
-        self._say = say
-        self._told = ""
-
-    def ask(self, *, start: bool = True) -> dict[str, Any]:
-        """Whether it is one's turn; see `Keeper.ask`."""
-        turn = answer(self._keeper.ask.remote(self.ticket, self.who, start=start))
-        if turn["behind"] and turn["behind"] != self._told:
-            self._told = turn["behind"]
-            self._say(f"waiting for the warm cell, which {self._told} uses")
-        return turn
-
-    def replace(self) -> None:
-        """Have the cell closed; the next `ask` has another one started."""
-        self._say("replacing the warm cell, which is broken")
-        answer(self._keeper.replace.remote(self.ticket))
-
-
-@contextlib.contextmanager
-def _queued(keeper: Any, say: Callable[[str], None], evicted: Callable[[str], object] = lambda _: None) -> Iterator[_Place]:
-    """A place in a keeper's queue, kept by a thread that speaks to it.
-
-    Args:
-        keeper: the keeper's handle.
-        say: told of who is waited for.
-        evicted: told, by the thread and once, why the place is lost: the keeper took this process for dead, or has ended.
-    """
-    place = _Place(keeper, say)
-    over = threading.Event()
-
-    def speak() -> None:
-        while not over.wait(_SPEAK_S):
-            why = _place_lost(keeper, place.ticket, place.who)
-            if why and not over.is_set():
-                evicted(why)
-                return
-
-    speaker = threading.Thread(target=speak, name="warm", daemon=True)
-    speaker.start()
-    try:
-        yield place
-    finally:
-        over.set()
-        speaker.join()
-        with swallowed(_LOG, "giving the warm cell back", RayError, GetTimeoutError):
-            ray.get(keeper.leave.remote(place.ticket), timeout=ANSWER_S)
-
-
-def _place_lost(keeper: Any, ticket: str, who: str) -> str:
-    """Speak to the keeper; returns why the place in its queue is lost, nothing where it is not."""
-    try:
-        told = answer(keeper.here.remote(ticket, who))
-    except RayActorError as error:
-        _LOG.info("the keeper has ended: %s", error)
-        return _SERVER_ENDED
-    except (TransientError, OtherVersionError, RayError) as error:
-        _LOG.debug("the keeper of the warm cell gives no answer: %s", error)
-        return ""
-    if told["place"]:
-        return ""
-    now = "is closed" if told["closed"] else f"is used by {told['user']}" if told["user"] else "has been used by another command since"
-    return f"the keeper of the warm cell has heard nothing of this command for long and took it for dead; the cell {now}"

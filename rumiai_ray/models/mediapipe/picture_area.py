@@ -13,6 +13,12 @@ if TYPE_CHECKING:
 
 _EVEN = 16
 """Grey levels within which a line counts as one colour: JPEG's noise on a bar."""
+_RINGING = 8
+"""Lines of a bar beside the picture that JPEG's blocks mix with it."""
+_DRIFT, _GRAIN = 2.0, 1.5
+"""Grey levels by which the mean of a bar's lines, and the samples of one line, may differ beyond that: a sky shades off, and has grain."""
+_JUMP = 0.4
+"""Share of a line by which more of it differs from the bar than of the line before, where the picture begins after lines like these."""
 _SMALLEST = 0.2
 """Share of a side below which what is left is no picture: a dark scene, or a card of one colour."""
 _STEP = 8.0
@@ -36,11 +42,12 @@ def picture_area(image: NDArray[np.uint8]) -> PixelBox:
     """The part of an image that is the picture.
 
     Bars of one colour are found on any side, if the picture begins along a straight line: a night sky and the white of a studio belong to
-    the picture. A sky that ends in a straight horizon is taken for a bar, and the bar of a scene that is as dark at its edge is not found.
+    the picture. So does a sky above a straight horizon, which shades off or has grain; one that is as even as a bar is taken for a bar. The
+    bar of a scene that is as dark at its edge is not found.
 
     A picture in the middle of another background, such as an enlarged blurred copy of itself, is found by the two straight lines at equal
-    distance from opposite edges where the image changes all along, or where its detail begins. A picture that is put on a background off
-    its middle is not found.
+    distance from opposite edges where the image changes all along, or where its detail begins. Off the middle it is found where it has
+    blurred background on both sides, above and below or left and right, and begins and ends along straight lines.
 
     Args:
         image: (height, width, 3) uint8 RGB.
@@ -48,34 +55,58 @@ def picture_area(image: NDArray[np.uint8]) -> PixelBox:
     height, width = image.shape[:2]
     y1, y2 = _without_bars(image)
     x1, x2 = _without_bars(image.swapaxes(0, 1))
-    if not _straight(image[:, x1:x2], y1, y2):
-        y1, y2 = 0, height
-    if not _straight(image[y1:y2].swapaxes(0, 1), x1, x2):
-        x1, x2 = 0, width
+    y1, y2 = _straight(image[:, x1:x2], y1, y2)
+    x1, x2 = _straight(image[y1:y2].swapaxes(0, 1), x1, x2)
     if y2 - y1 < _SMALLEST * height or x2 - x1 < _SMALLEST * width:
         return 0, 0, width, height
     if (x1, y1, x2, y2) == (0, 0, width, height):
         grey = image.mean(axis=2)
         y1, x1 = _margin(grey) or _smooth_margin(grey), _margin(grey.T) or _smooth_margin(grey.T)
         y2, x2 = height - y1, width - x1
+        rows = (y1, y2) if y1 else _detailed(grey)
+        columns = (x1, x2) if x1 else _detailed(grey.T)
+        y1, y2 = rows if y1 else _edged(grey[:, slice(*columns)], *rows)
+        x1, x2 = columns if x1 else _edged(grey[y1:y2].T, *columns)
     return x1, y1, x2, y2
 
 
 def _without_bars(lines: NDArray[np.uint8]) -> tuple[int, int]:
     """(first, end) of the (n, length, 3) lines without those at either end that are of one colour."""
-    begin, back = _even_lines(lines), _even_lines(lines[::-1])
+    begin, back = _bar(lines), _bar(lines[::-1])
     return begin, max(begin, len(lines) - back)
 
 
-def _straight(lines: NDArray[np.uint8], first: int, end: int) -> bool:
-    """Whether what lies between the bars of (n, length, 3) lines differs from them along most of its first and its last line."""
-    for edge, bar in ((first, 0), (end - 1, -1)):
-        moved = first > 0 if bar == 0 else end < len(lines)
-        if moved and edge < len(lines) and lines.shape[1]:
-            apart = np.abs(lines[edge].astype(np.int16) - lines[bar, 0].astype(np.int16)).max(axis=1) > _EVEN
-            if apart.mean() < 1 - _EDGE_QUANTILE:
-                return False
-    return True
+def _bar(lines: NDArray[np.uint8]) -> int:
+    """How many of the first lines are a bar."""
+    count = _even_lines(lines)
+    if count == len(lines) or count < 2 * _RINGING:
+        return count
+    inner = lines[: count - _RINGING]
+    means = inner.mean(axis=1)
+    is_shaded = bool(np.abs(means - means[0]).max() > _DRIFT)
+    return 0 if is_shaded or inner.std(axis=1).mean() > _GRAIN else count
+
+
+def _straight(lines: NDArray[np.uint8], first: int, end: int) -> tuple[int, int]:
+    """(first, end) of what lies between the bars of (n, length, 3) lines, if it begins and ends along straight lines; else all of them."""
+    before, after = _bar_to_edge(lines, first), _bar_to_edge(lines[::-1], len(lines) - end)
+    return (0, len(lines)) if before is None or after is None else (before, len(lines) - after)
+
+
+def _bar_to_edge(lines: NDArray[np.uint8], count: int) -> int | None:
+    """How many lines the bar has that begins with `count` even ones; None where what follows does not begin along most of one line.
+
+    JPEG's blocks mix a few of a bar's last lines with the picture.
+    """
+    if not count or count >= len(lines) or not lines.shape[1]:
+        return count
+    before = 0.0
+    for number, line in enumerate(lines[count : count + _RINGING]):
+        apart = float((np.abs(line.astype(np.int16) - lines[0, 0].astype(np.int16)).max(axis=1) > _EVEN).mean())
+        if apart >= 1 - _EDGE_QUANTILE and (number == 0 or apart - before >= _JUMP):
+            return count + number
+        before = apart
+    return None
 
 
 def _even_lines(lines: NDArray[np.uint8]) -> int:
@@ -117,3 +148,34 @@ def _smooth_margin(grey: NDArray[np.floating]) -> int:
         return 0
     # Around a figure on a ground of one colour, there is no picture put on another: such ground is for `_straight` to judge.
     return margin if min(np.ptp(grey[:margin]), np.ptp(grey[-margin:])) > _EVEN else 0
+
+
+def _detailed(grey: NDArray[np.floating]) -> tuple[int, int]:
+    """(first, end) of the (n, length) lines without the smooth ones at either end; all of them where one end has none."""
+    bends = np.abs(np.diff(grey, n=2, axis=1))
+    if not bends.size:
+        return 0, len(grey)
+    detail = bends.mean(axis=1)
+    rich = np.flatnonzero(detail >= max(_SMOOTH, _SMOOTH_SHARE * float(np.quantile(detail, 1 - _SMALLEST))))
+    if not len(rich):
+        return 0, len(grey)
+    first, end = int(rich[0]), int(rich[-1]) + 1
+    least = _LEAST_MARGIN * len(grey)
+    is_between = min(first, len(grey) - end) >= least and end - first >= _SMALLEST * len(grey)
+    return (first, end) if is_between else (0, len(grey))
+
+
+def _edged(grey: NDArray[np.floating], first: int, end: int) -> tuple[int, int]:
+    """(first, end) of the (n, length) lines between two lines nearby along which much changes; all lines where too little does.
+
+    Ground of one colour on either side is no blurred background: it is for `_straight` to judge.
+    """
+    everything = 0, len(grey)
+    if first == 0 or grey.shape[1] == 0 or min(np.ptp(grey[:first]), np.ptp(grey[end:])) <= _EVEN:
+        return everything
+    steps = np.quantile(np.abs(np.diff(grey, axis=0)), _EDGE_QUANTILE, axis=1)
+    near_first, near_end = (slice(max(0, near - _RINGING), near + _RINGING) for near in (first, end))
+    begins, ends = np.flatnonzero(steps[near_first] >= _STEP), np.flatnonzero(steps[near_end] >= _STEP)
+    if not len(begins) or not len(ends):
+        return everything
+    return near_first.start + int(begins[0]) + 1, near_end.start + int(ends[-1]) + 1

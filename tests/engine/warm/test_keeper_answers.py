@@ -11,6 +11,7 @@ from ray.exceptions import ActorDiedError, GetTimeoutError, RaySystemError, RayT
 
 from rumiai_ray.engine.warm import answers as keeper_answers
 from rumiai_ray.engine.warm import client as warm
+from rumiai_ray.engine.warm import queue_place
 from rumiai_ray.engine.warm.answers import OTHER_VERSION, PROTOCOL, OtherVersionError, answer, error_of
 from rumiai_ray.errors import ConfigError, RumiaiError, TransientError
 
@@ -100,7 +101,8 @@ def test_a_cell_of_another_version_is_replaced_and_the_user_is_told_in_a_line(mo
     monkeypatch.setattr(warm, "keepers", lambda: ["warm-me-other"])
     monkeypatch.setattr(warm, "_name", lambda _: "warm-me-own")
     there = SimpleNamespace(get_actor=lambda _: keeper, kill=killed.append, get=fails(UNKNOWN))
-    monkeypatch.setattr(warm, "ray", there)
+    for module in (warm, queue_place):
+        monkeypatch.setattr(module, "ray", there)
     wanted: Any = None
     warm._replace_others(wanted, said.append)
     assert killed == [keeper]

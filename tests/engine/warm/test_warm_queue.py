@@ -15,6 +15,7 @@ import fakes
 from rumiai_ray.config import load_config
 from rumiai_ray.engine.warm import answers as keeper_answers
 from rumiai_ray.engine.warm import client as warm
+from rumiai_ray.engine.warm import queue_place
 from rumiai_ray.engine.warm.answers import PROTOCOL
 from rumiai_ray.engine.warm.server import FORGOTTEN_S, Keeper
 from rumiai_ray.errors import ConfigError
@@ -341,9 +342,9 @@ HERE = {"protocol": PROTOCOL, "place": True, "user": "one", "closed": False}
     ],
 )
 def test_a_command_learns_that_it_has_lost_the_cell(monkeypatch: pytest.MonkeyPatch, last: Any, why: str) -> None:
-    for module in (keeper_answers, warm):
+    for module in (keeper_answers, queue_place):
         monkeypatch.setattr(module, "ray", SimpleNamespace(get=_get))
-    monkeypatch.setattr(warm, "_SPEAK_S", 0.01)
+    monkeypatch.setattr(queue_place, "_SPEAK_S", 0.01)
     told: list[str] = []
     learned = threading.Event()
 
@@ -352,14 +353,14 @@ def test_a_command_learns_that_it_has_lost_the_cell(monkeypatch: pytest.MonkeyPa
         learned.set()
 
     keeper = _Silent(HERE, GetTimeoutError("busy"), HERE, last)
-    with warm._queued(keeper, lambda _: None, evicted):
+    with queue_place.queued(keeper, lambda _: None, evicted):
         assert learned.wait(30)
     assert len(told) == 1
     assert why in told[0]
 
 
 def test_a_stop_while_another_command_has_the_cell_is_heard_and_gives_the_place_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (keeper_answers, warm):
+    for module in (keeper_answers, queue_place):
         monkeypatch.setattr(module, "ray", SimpleNamespace(get=_get))
     left: list[str] = []
     busy: Any = _Silent(HERE)

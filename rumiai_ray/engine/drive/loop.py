@@ -32,15 +32,15 @@ import threading
 import time
 from collections import deque
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
 
 import ray
 from ray.exceptions import RayError
 
 from rumiai_ray.engine.cell.dispatcher import WorkRow, arrived
 from rumiai_ray.engine.cell.messages import Index
+from rumiai_ray.engine.drive.endings import HostsRefuse, StalledError, Stopped
 from rumiai_ray.engine.results.drive_state import DriveState
 from rumiai_ray.engine.results.entry_tracker import Ledger, Settled
 from rumiai_ray.engine.results.failure_records import log_answer, log_dead_letter
@@ -52,15 +52,12 @@ from rumiai_ray.engine.work.node import node_here
 from rumiai_ray.errors import ModelError, RumiaiError, TransientError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-
-    import pyarrow as pa
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from rumiai_ray.engine.cell.dispatcher import Done
-    from rumiai_ray.engine.cell.messages import Activity
+    from rumiai_ray.engine.drive.parts import DriveLimits, Observer, RowPool, Sink
     from rumiai_ray.engine.results.entry_tracker import Ended
-    from rumiai_ray.engine.work.counts import Tally
-    from rumiai_ray.engine.work.item import VideoPlan, Work
+    from rumiai_ray.engine.work.item import Work
     from rumiai_ray.engine.work.source import Source, SourceRow
     from rumiai_ray.ingest.entries import Entry
     from rumiai_ray.ingest.manners import Paused
@@ -77,109 +74,6 @@ _SHORT_TICK_S = 0.02
 """The same while a cell could take a row that the source has not made yet, or no cell has come: neither is among what Ray waits for."""
 _WRITING_SHARE = 1 / 3
 """Of the time a stopped run has: what it keeps for writing what has come back by then."""
-
-
-class Stopped(BaseException):
-    """The run was told to stop; everything committed stays."""
-
-
-class HostsRefuse(Stopped):
-    """Hosts have refused so often that entries of theirs were left undone. All others are in the run, which can be resumed.
-
-    Args:
-        hosts: which, and why.
-        entries: how many entries are left undone.
-    """
-
-    def __init__(self, hosts: Sequence[Paused], entries: int) -> None:
-        super().__init__(hosts, entries)
-        self.hosts = tuple(hosts)
-        self.entries = entries
-
-    @property
-    def until(self) -> datetime:
-        """When it is worth asking the first of them again, UTC."""
-        return datetime.fromtimestamp(min(host.until_s for host in self.hosts), UTC)
-
-
-class StalledError(TransientError):
-    """Nothing has come back for longer than the configured time. What was committed stays."""
-
-
-class RowPool(Protocol):
-    """Where rows go in and answers come out; see `engine.cell.pool.CellPool`, which says what each member means."""
-
-    @property
-    def cells(self) -> Sequence[object]: ...  # noqa: D102 -- as `CellPool.cells`; so are the others
-    @property
-    def wanted(self) -> int: ...  # noqa: D102
-    @property
-    def open(self) -> int: ...  # noqa: D102
-    @property
-    def wants_more(self) -> bool: ...  # noqa: D102
-    @property
-    def last_news_s(self) -> float: ...  # noqa: D102
-    @property
-    def activity(self) -> Sequence[Activity]: ...  # noqa: D102
-    def want(self, count: int) -> None: ...  # noqa: D102
-    def release(self) -> None: ...  # noqa: D102
-    def submit(self, row: WorkRow) -> None: ...  # noqa: D102
-    def waits(self) -> list[Any]: ...  # noqa: D102
-    def ready(self, references: Collection[Any]) -> Iterable[Done]: ...  # noqa: D102
-
-
-class Sink(Protocol):
-    """Where settled entries go; see `engine.results.commit_groups.Groups`, which says what each member means."""
-
-    @property
-    def tally(self) -> Tally: ...  # noqa: D102 -- as `Groups.tally`; so are the others
-    @property
-    def open(self) -> int: ...  # noqa: D102
-    @property
-    def full(self) -> bool: ...  # noqa: D102
-    def add(self, settled: Sequence[Settled]) -> None: ...  # noqa: D102
-    def waits(self) -> list[Any]: ...  # noqa: D102
-    def ready(self, references: Collection[Any], *, everything: bool) -> list[Ended]: ...  # noqa: D102
-
-
-@dataclass(frozen=True)
-class DriveLimits:
-    """How long and how often."""
-
-    rounds: int
-    """Times an entry is read whose rows were lost."""
-    stall_s: float
-    """Longest time without any news."""
-    drain_s: float
-    """Time a stopped run has to finish what is in hand."""
-    cells: int
-    """Most cells that are asked for."""
-    hint: str
-    """What to do about a run that has stalled."""
-    start_after_s: float = 0.0
-    """Time the source has to show that no cell is needed, before cells are asked for. The first row that needs one asks at once."""
-
-
-class Observer:
-    """What is told of a run's progress; does nothing with it. All calls come from the driver's thread."""
-
-    def planned(self, entry: Entry, plan: VideoPlan) -> None:
-        """A video that is read in this process is about to be analysed."""
-
-    def submitted(self) -> None:
-        """A row of work was given to the cells."""
-
-    def answered(self, index: Index) -> None:
-        """A row of work has come back."""
-
-    def ended(self, entry: Entry, tables: Mapping[str, pa.Table] | None) -> None:
-        """An entry was committed or dead-lettered; `tables` are the rows it left, where this process has them."""
-
-    def again(self, entry_ids: Collection[str]) -> None:
-        """These entries have lost rows and are read again from the start."""
-
-    def tick(self, state: DriveState) -> None:
-        """The state of the run, four times a second or oftener."""
 
 
 class Drive:

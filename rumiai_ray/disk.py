@@ -1,0 +1,119 @@
+"""Files on a disk of this machine: created exclusively, with their directory's mode, and on the platter when the call returns."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+def read(path: Path) -> bytes:
+    """Content of a regular file. A pipe, which nobody might ever write to, or a device without an end is not read."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "no regular file", str(path))
+        return file.read()
+
+
+def create(path: Path, data: bytes) -> None:
+    """Create a file that must not exist yet, with the directories it needs; those who may read its directory may read it."""
+    make_directories(path.parent)
+    _create(path, data, _mode_in(path.parent))
+
+
+def create_private(path: Path, data: bytes) -> None:
+    """As `create`, for its owner alone, as is its directory."""
+    make_directories(path.parent, 0o700)
+    path.parent.chmod(0o700)
+    _create(path, data, 0o600)
+
+
+def replace(path: Path, data: bytes) -> None:
+    """Write a file whether or not it exists; a crash leaves the old one or the new one, whole."""
+    part = _part_of(path)
+    try:
+        create(part, data)
+        part.replace(path)  # a link of that name is replaced, and what it leads to stays
+        sync_directory(path.parent)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def replace_private(path: Path, data: bytes) -> None:
+    """As `replace`, for its owner alone and without a sync: for what is written again every few seconds."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    part = _part_of(path)
+    try:
+        with open(part, "xb", opener=_with_mode(0o600)) as file:
+            file.write(data)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def append_private(path: Path, data: bytes) -> None:
+    """Add to the end of a file of its owner alone, made where there is none. A link of that name is refused."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "ab") as file:
+        file.write(data)
+
+
+def make_directories(directory: Path, mode: int | None = None) -> None:
+    """Create a directory and its missing parents so that they survive a power cut.
+
+    Args:
+        directory: what is wanted.
+        mode: of what is created, less the umask; where it is None, that of the nearest directory that is there.
+    """
+    missing = [path for path in (directory, *directory.parents) if not path.exists()]
+    for path in reversed(missing):
+        path.mkdir(stat.S_IMODE(path.parent.stat().st_mode) & 0o777 if mode is None else mode, exist_ok=True)
+        sync_directory(path.parent)
+
+
+def sync_directory(directory: Path) -> None:
+    """Have the names in a directory reach the disk."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Some network file systems cannot sync a directory; the file's own sync has been done.
+        if error.errno not in {errno.EINVAL, errno.ENOTSUP}:
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _create(path: Path, data: bytes, mode: int) -> None:
+    with open(path, "xb", opener=_with_mode(mode)) as file:
+        try:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+            sync_directory(path.parent)
+        except OSError:
+            # Our own creation, so nobody else's file; left there, it would look like a record torn by a crash, or be one that counts.
+            path.unlink(missing_ok=True)
+            raise
+
+
+def _with_mode(mode: int) -> Callable[[str, int], int]:
+    return lambda path, flags: os.open(path, flags, mode)
+
+
+def _mode_in(directory: Path) -> int:
+    """The mode of a new file in a directory: for whom the directory is open. The umask takes from it what it takes."""
+    return stat.S_IMODE(directory.stat().st_mode) & 0o666
+
+
+def _part_of(path: Path) -> Path:
+    """Where a file is written before it takes the name of `path`."""
+    return path.with_name(f"{path.name}.{uuid4().hex}.part")
