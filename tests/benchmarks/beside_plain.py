@@ -317,11 +317,11 @@ def main() -> None:
         asked.batch.write_text(json.dumps(our_side(asked.manifest, asked.folder, asked.store, calls)), encoding="utf-8")
         return
     asked.folder.mkdir(parents=True, exist_ok=True)
-    clips = asked.manifest.read_text(encoding="utf-8").split("\n")[: asked.clips]
+    clips = [clip for clip in asked.manifest.read_text(encoding="utf-8").split("\n") if clip][: asked.clips]
     with tempfile.TemporaryDirectory(dir=asked.folder) as name:
         folder = Path(name).resolve()
         manifest = folder / "clips.txt"
-        manifest.write_text("".join(f"{clip}\n" for clip in clips if clip), encoding="utf-8")
+        manifest.write_text("".join(f"{clip}\n" for clip in clips), encoding="utf-8")
         costs, found = measured(manifest, len(clips), folder)
     print(table(costs, found, len(clips)))
     sys.exit(0 if all(cost.others <= QUIET for cost in costs.values()) else 1)

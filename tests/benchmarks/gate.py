@@ -7,8 +7,8 @@ whose cores are shared, slows the calibration loop as well, so that ratios can b
 part once, with the loop before and after it; a part's ratio is the median of its rounds. Beside the ratios stand the models' row counts,
 which must be the baseline's exactly: what finds less is cheap for the wrong reason.
 
-`--write` makes a baseline of ten rounds. A part's tolerance is three standard deviations of its ten ratios, at least 5 %; where that is
-20 % or more no baseline is written, since a regression of 20 % would pass.
+`--write` makes a baseline of ten rounds, in three times the gate's time. A part's tolerance is three standard deviations of its ten ratios,
+at least 5 %; where that is 20 % or more no baseline is written, since a regression of 20 % would pass.
 
 Exit codes: 0 nothing grew; 1 something grew, or rows differ; 2 wrong usage, or a machine too noisy for a baseline.
 """
@@ -209,8 +209,13 @@ def main() -> int:
     asked = parser.parse_args()
     if not (asked.write or asked.baseline.exists()):
         parser.error(f"there is no baseline {asked.baseline}: write one with --write, on a quiet machine")
+    if asked.write and (asked.plant or asked.models):
+        parser.error("a baseline is of all models as they are: --write goes with neither --plant nor --models")
+    baseline = None if asked.write else Baseline(**json.loads(asked.baseline.read_text(encoding="utf-8")))
     every = [clip for clip in asked.manifest.read_text(encoding="utf-8").split("\n") if clip]
     clips = every[:: max(1, len(every) // asked.clips)][: asked.clips]
+    if baseline and len(clips) != baseline.clips:
+        parser.error(f"the baseline is of {baseline.clips} clips, and {len(clips)} are here")
     rounds: list[Round] = []
     with tempfile.TemporaryDirectory(prefix="rumiai-gate-") as name:
         manifest = Path(name) / "clips.txt"
@@ -220,7 +225,7 @@ def main() -> int:
             print(f"round {len(rounds)}: " + " ".join(f"{part}={ratio:.4f}" for part, ratio in one.ratios.items()), file=sys.stderr)
             if len(rounds) >= (BASELINE_ROUNDS if asked.write else asked.rounds):
                 break
-    if asked.write:
+    if baseline is None:
         print(table(rounds, None))
         try:
             made = baseline_of(rounds, len(clips))
@@ -229,9 +234,10 @@ def main() -> int:
             return 2
         asked.baseline.write_text(json.dumps(asdict(made), indent=2) + "\n", encoding="utf-8")
         return 0
-    baseline = Baseline(**json.loads(asked.baseline.read_text(encoding="utf-8")))
     print(table(rounds, baseline))
     wrong = verdict(rounds, baseline)
+    if wrong and processor() != baseline.machine:
+        wrong.append(f"the baseline is of {baseline.machine}, this is {processor()}: ratios and rows may differ for that alone")
     for line in wrong:
         print(line, file=sys.stderr)
     return 1 if wrong else 0

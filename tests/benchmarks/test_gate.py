@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 import time
 from dataclasses import replace
@@ -95,6 +96,84 @@ def test_without_a_baseline_nothing_is_measured(
         gate.main()
     assert ended.value.code == 2
     assert "write one with --write" in capsys.readouterr().err
+
+
+class Command:
+    """`gate.py` with rounds that cost what they are told to cost, times what is planted: nothing is timed."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.baseline, self._clips, self._patch = folder / "baseline.json", folder / "clips.txt", monkeypatch
+        self._clips.write_text("".join(f"{number}.mp4\n" for number in range(54)), encoding="utf-8")
+        self.measured: list[list[str]] = []
+        monkeypatch.setattr(gate, "measured", self._rounds)
+
+    def _rounds(self, manifest: Path, plant: dict[str, float], models: list[str]) -> Any:
+        assert models == []
+        self.measured.append(manifest.read_text(encoding="utf-8").splitlines())
+        for one in TEN:
+            slower = {part: ratio * plant.get(part, 1) for part, ratio in one.ratios.items() if part != "whole"}
+            yield gate.Round(slower | {"whole": sum(slower.values())}, one.rows, 1.0)
+
+    def __call__(self, *arguments: str) -> int:
+        self._patch.setattr(sys, "argv", ["gate.py", str(self._clips), str(self.baseline), *arguments])
+        return int(gate.main())
+
+
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
+    return Command(tmp_path, monkeypatch)
+
+
+def test_the_gate_passes_on_what_its_baseline_was_made_of_and_fails_on_a_planted_slowdown_with_the_models_name(
+    command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command("--write") == 0
+    assert len(command.measured[0]) == 12
+    assert capsys.readouterr().err.count("round ") == gate.BASELINE_ROUNDS
+    assert command() == 0
+    assert "grew" not in capsys.readouterr().err
+    assert command("--plant", "yolo=1.3") == 1
+    told = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("round ")]
+    assert told[0] == "yolo grew by 30%; 5% is noise"
+    assert not any(line.startswith(("ocr", "decode")) for line in told)
+    assert command.measured[0] == command.measured[1] == command.measured[2], "every time the same clips"
+
+
+def test_a_slowdown_on_another_machine_says_that_the_machine_may_be_the_cause(
+    command: Command, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command("--write")
+    monkeypatch.setattr(gate, "processor", lambda: "another processor")
+    assert command() == 0
+    assert "another processor" not in capsys.readouterr().err
+    assert command("--plant", "ocr=1.3") == 1
+    assert "this is another processor" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "refused"),
+    [
+        (["--write", "--plant", "yolo=1.3"], "neither --plant"),
+        (["--write", "--models", "yolo"], "nor --models"),
+        (["--clips", "6"], "of 12 clips"),
+    ],
+)
+def test_what_would_make_no_sense_beside_a_baseline_is_refused_before_anything_is_measured(
+    command: Command, capsys: pytest.CaptureFixture[str], arguments: list[str], refused: str
+) -> None:
+    command("--write")
+    with pytest.raises(SystemExit) as ended:
+        command(*arguments)
+    assert ended.value.code == 2
+    assert refused in capsys.readouterr().err
+    assert len(command.measured) == 1
+
+
+def test_only_the_planted_model_is_run_by_the_slowed_family(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATE_PLANTED_FACTOR", "1")
+    plans = [fakes.plan("ears", "Listener"), fakes.plan("eyes", "Fake")]
+    assert [gate._planted(plan, {"ears": 1.3}).implementation for plan in plans] == ["slowed:ears", plans[1].implementation]
+    assert os.environ["GATE_PLANTED_FACTOR"] == "1.3"
 
 
 def test_a_planted_slowdown_costs_as_much_more_as_it_says_and_changes_no_row(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -239,6 +239,18 @@ def test_one_chunk_leaves_nothing_behind_for_the_next(base: Whisper, media: Path
 
 
 @pytest.mark.model("whisper")
+@pytest.mark.parametrize("clip", ["b_objects/sam2_dog_fetch.mp4", "e_edge_made/silent_audio_track.mp4"])
+def test_what_no_voice_is_found_in_costs_no_pass_of_the_network(
+    base: Whisper, media: Path, monkeypatch: pytest.MonkeyPatch, clip: str
+) -> None:
+    def encoded(*_: object) -> None:
+        raise AssertionError("nobody speaks")
+
+    monkeypatch.setattr(base._recogniser, "encode", encoded)
+    assert base.predict(AudioChunk(read_audio(media / clip), 0.0)).tables["words"].num_rows == 0
+
+
+@pytest.mark.model("whisper")
 def test_a_language_the_network_does_not_know_is_refused_before_the_first_video(plan_for: Callable[..., ModelPlan]) -> None:
     with pytest.raises(ConfigError, match="does not know the language 'de'"):
         loaded(plan_for("whisper", model="tiny.en", language="de"))

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from rich.console import Console
+
+from rumiai_ray.cli.batch_progress import BatchProgress
 from rumiai_ray.engine.cell.messages import Activity, Index, ModelActivity, Outcome
 from rumiai_ray.engine.results.drive_state import DriveState
 from rumiai_ray.engine.results.progress import Phase, Progress, ProgressMeter
@@ -346,3 +350,60 @@ def test_one_cell_that_can_work_is_enough_for_the_run_to_go_on() -> None:
     loads = Activity("other", {name: Actor().activity(0.0) for name in run.actors})
     assert run.meter.look(replace(run.state, activity=[loads, can], rows=1)).phase == Phase.ANALYSING
     assert run.meter.look(replace(run.state, activity=[loads], rows=1)).phase == Phase.LOADING_MODELS
+
+
+class LoggedRun(Run):
+    """A run whose progress is written to a log, beside what its onlooker saw on the clock when each line came."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.paper = io.StringIO()
+        self.log = BatchProgress([], console=Console(file=self.paper, width=2000), clock=lambda: self.now_s)
+        self.lines: list[tuple[float, dict[str, str]]] = []
+
+    def look(self) -> Progress:
+        begin = len(self.paper.getvalue())
+        progress = super().look()
+        self.log.tick(progress)
+        for text in self.paper.getvalue()[begin:].splitlines():
+            self.lines.append((self.now_s, dict(pair.split("=") for pair in text.split())))
+        return progress
+
+
+def test_each_line_of_a_batchs_log_is_right_against_the_clock() -> None:
+    """Twelve seconds of start-up, then 40 videos of 10 s that take 8 s each in one call, committed ten at a time."""
+    run = LoggedRun(total=40)
+    run.look()
+    run.wait(12)
+    run.load_all()
+    committed_at: list[tuple[float, int]] = [(0.0, 0)]
+    ended_s: list[float] = []
+    for first in range(0, 40, 10):
+        names = []
+        for number in range(first, first + 10):
+            names.append(f"e{number}")
+            run.meter.measured({names[-1]: 10.0})
+            run.analyse(names[-1], 8.0)
+            ended_s.append(run.now_s)
+            run.settle(names[-1])
+        run.commit(*names)
+        committed_at.append((run.now_s, first + 10))
+        run.look()
+    end_s = run.now_s
+    assert end_s == 12 + 40 * 8
+    assert run.lines[0][0] == 0.0, "a batch says something at once"
+    assert max(after - before for (before, _), (after, _) in pairwise(run.lines)) <= 31
+    assert len(run.lines) >= end_s / 31
+    for at_s, told in run.lines:
+        assert int(told["elapsed_s"]) == round(at_s)
+        analysed = sum(end <= at_s for end in ended_s)
+        assert float(told["video_s_analysed"]) in {10.0 * analysed, 10.0 * max(analysed - 1, 0)}, "the row of this second, or all before it"
+        assert int(told["committed"]) in {count for when, count in committed_at if when <= at_s}
+        assert int(told["committed"]) >= max(count for when, count in committed_at if when < at_s or when == 0)
+        assert told["now"] == ("loading_models" if at_s < 12 else "analysing" if at_s > 12 else told["now"])
+        if told["eta_s"] != "?" and analysed >= 3:
+            assert abs(float(told["eta_s"]) - (end_s - at_s)) <= 9, (at_s, told)
+        if at_s >= 12 + 30:
+            assert float(told[f"busy_{SLOW}"]) >= 0.95
+            assert all(float(told[f"busy_{name}"]) == 0.0 for name in QUICK)
+    assert sum(told["eta_s"] != "?" for _, told in run.lines) >= 8
