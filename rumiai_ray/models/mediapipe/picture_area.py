@@ -60,13 +60,7 @@ def picture_area(image: NDArray[np.uint8]) -> PixelBox:
     if y2 - y1 < _SMALLEST * height or x2 - x1 < _SMALLEST * width:
         return 0, 0, width, height
     if (x1, y1, x2, y2) == (0, 0, width, height):
-        grey = image.mean(axis=2)
-        y1, x1 = _margin(grey) or _smooth_margin(grey), _margin(grey.T) or _smooth_margin(grey.T)
-        y2, x2 = height - y1, width - x1
-        rows = (y1, y2) if y1 else _detailed(grey)
-        columns = (x1, x2) if x1 else _detailed(grey.T)
-        y1, y2 = rows if y1 else _edged(grey[:, slice(*columns)], *rows)
-        x1, x2 = columns if x1 else _edged(grey[y1:y2].T, *columns)
+        (y1, y2), (x1, x2) = _on_background(image.mean(axis=2))
     return x1, y1, x2, y2
 
 
@@ -116,6 +110,19 @@ def _even_lines(lines: NDArray[np.uint8]) -> int:
         if np.abs(line.astype(np.int16) - first).max() > _EVEN:
             return number
     return len(lines)
+
+
+def _on_background(grey: NDArray[np.floating]) -> tuple[tuple[int, int], tuple[int, int]]:
+    """(first, end) of the rows and of the columns of (height, width) that are a picture on a background.
+
+    They lie between margins of one height, or else between straight edges near where the detail begins and ends.
+    """
+    rows, columns = _detailed(grey), _detailed(grey.T)
+    margin = _margin(grey) or _smooth_margin(grey)
+    rows = (margin, len(grey) - margin) if margin else _edged(grey[:, slice(*columns)], *rows)
+    across = grey[slice(*rows)].T
+    margin = _margin(across) or _smooth_margin(across)
+    return rows, (margin, len(across) - margin) if margin else _edged(across, *columns)
 
 
 def _margin(grey: NDArray[np.floating]) -> int:
