@@ -103,6 +103,20 @@ def test_later_tiers_look_only_through_files_that_have_tests_of_theirs(tmp_path:
     assert found == [[str(cell)], [str(crash), str(commits)], ["tests"]]
 
 
+def test_pytest_keeps_what_it_has_compiled_where_nothing_else_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    environments: list[dict[str, str]] = []
+
+    def run(_command: list[str], *, env: dict[str, str], **_: object) -> subprocess.CompletedProcess[str]:
+        environments.append(env)
+        return subprocess.CompletedProcess([], 0)
+
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    monkeypatch.setattr(subprocess, "run", run)
+    tier_runs.run_tier("unit", [], tmp_path)
+    (environment,) = environments
+    assert environment == {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
+
 def test_files_are_noted_by_tier_when_tests_are_collected(tmp_path: Path) -> None:
     ended = _collect(tmp_path / "notes", "tests/runs/test_commits.py")
     assert ended.returncode == 0, ended.stdout

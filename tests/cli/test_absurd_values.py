@@ -4,25 +4,57 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import sys
 import traceback
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pytest
+from typer.main import get_command
 
 from absurd import full_run, rewrite_table, with_absurd_cells
 from rumiai_ray.cli import app
 from rumiai_ray.cli.exits import Exit
 from rumiai_ray.errors import ConfigError
+from rumiai_ray.runs.reader import open_run
 from synthetic_clips import grid_times_s, make_clip
+from synthetic_run import RUN_ID
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
+    from rumiai_ray.runs.reader import Run
+
 SEEDS = [int(seed) for seed in os.environ.get("ABSURD_SEEDS", "").split()] or list(range(6))
 CELLS = int(os.environ.get("ABSURD_CELLS", "8"))
+
+
+COMMAND_LINE = app.command_line
+
+
+@cache
+def command_line(first: str) -> Any:
+    """The command line for a verb, made once: the options of `runs` take 36 ms, and each test calls it seven times."""
+    return get_command(COMMAND_LINE(first))
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run in `runs` and a clip: each test damages a copy."""
+    folder = tmp_path_factory.mktemp("made")
+    full_run(folder / "runs")
+    make_clip(folder / "clip.mp4", grid_times_s(10, 0.4), sound_from_to_s=[])
+    return folder
+
+
+def copied(made: Path, place: Path) -> Run:
+    """The run again in `crafted` at this place, and the clip."""
+    shutil.copy(made / "clip.mp4", place)
+    shutil.copytree(made / "runs", place / "crafted")
+    return open_run(str(place / "crafted" / RUN_ID))
 
 
 def verbs(sound: str, crafted: str, touched: list[str]) -> list[tuple[str, ...]]:
@@ -55,8 +87,9 @@ def broken_verbs(
         raise ConfigError("goes no further", "test", "a run would start here")
 
     monkeypatch.setattr("rumiai_ray.cli.batch._prepare", unprepared)
+    monkeypatch.setattr(app, "command_line", command_line)
     broken = []
-    for call in calls:
+    for call in dict.fromkeys(calls):  # a run compared with itself is compared once
         monkeypatch.setattr(sys, "argv", ["rumiai-ray", *call])
         try:
             app.main()
@@ -72,14 +105,14 @@ def broken_verbs(
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_no_absurd_value_ends_a_reading_verb_with_a_traceback(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], seed: int
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], seed: int
 ) -> None:
-    sound, crafted = full_run(tmp_path / "runs"), full_run(tmp_path / "crafted")
+    crafted = copied(made, tmp_path)
+    shutil.copytree(made / "runs", tmp_path / "runs")
     cells = with_absurd_cells(crafted, random.Random(seed), CELLS)
-    make_clip(tmp_path / "clip.mp4", grid_times_s(10, 0.4), sound_from_to_s=[])
     before = set(tmp_path.rglob("*"))
     touched = sorted({cell.partition(".")[0] for cell in cells})
-    calls = verbs(str(tmp_path / "runs" / sound.run_id), str(tmp_path / "crafted" / crafted.run_id), touched)
+    calls = verbs(str(tmp_path / "runs" / RUN_ID), str(tmp_path / "crafted" / crafted.run_id), touched)
     assert not (broken := broken_verbs(tmp_path, monkeypatch, capsys, calls)), f"{cells}\n" + "\n".join(broken)
     assert {path for path in tmp_path.rglob("*") if not path.is_relative_to(tmp_path / "to")} == before
 
@@ -110,6 +143,7 @@ def without(name: str) -> Callable[[pa.Table], pa.Table]:
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_a_table_that_says_it_is_of_another_version_is_held_to_what_is_read_of_it(
+    made: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -118,11 +152,10 @@ def test_a_table_that_says_it_is_of_another_version_is_held_to_what_is_read_of_i
     *,
     in_manifest: bool,
 ) -> None:
-    crafted = full_run(tmp_path / "crafted")
+    crafted = copied(made, tmp_path)
     rewrite_table(crafted, table, lambda rows: change(rows).replace_schema_metadata({b"table": table.encode(), b"version": b"0"}))
     if in_manifest:
         manifest = crafted.manifest.model_copy(update={"tables": dict(crafted.manifest.tables) | {table: 0}})
         crafted.store.replace("manifest.json", manifest.to_json())
-    make_clip(tmp_path / "clip.mp4", grid_times_s(10, 0.4), sound_from_to_s=[])
     run = str(tmp_path / "crafted" / crafted.run_id)
     assert not (broken := broken_verbs(tmp_path, monkeypatch, capsys, verbs(run, run, [table]))), "\n".join(broken)

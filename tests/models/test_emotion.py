@@ -11,7 +11,6 @@ import pytest
 
 from rumiai_ray.errors import WeightsError
 from rumiai_ray.models.base import FrameBatch, Subset
-from rumiai_ray.models.emotion.fer import face_crop
 from rumiai_ray.models.emotion.model import Emotion, EmotionSettings
 from rumiai_ray.schema.emotion import ACTION_UNITS, EMOTIONS
 
@@ -173,6 +172,8 @@ def test_frames_are_spread_by_the_length_of_the_video() -> None:
 
 
 def test_a_face_at_the_edge_is_cut_out_with_the_edge_repeated() -> None:
+    from rumiai_ray.models.emotion.fer import face_crop  # noqa: PLC0415 -- torch, which would be imported wherever tests are collected
+
     grey = np.tile(np.linspace(0, 255, 200).astype(np.uint8), (100, 1))
     crop = face_crop(grey, (-60.0, -10.0, 40.0, 90.0))
     assert crop.shape == (64, 64)

@@ -62,8 +62,17 @@ def run_tier(tier: Tier, options: Sequence[str], folder: Path, *, behind: bool =
     return Ended(tier, passed, time.monotonic() - begun, verdict, output if behind else None)
 
 
+def _environment() -> dict[str, str]:
+    """This process's, but that pytest may keep what it has compiled.
+
+    It rewrites the assertions of every module of its plugins, all of hypothesis among them. Where it may keep nothing of that, each process
+    of each tier did it anew, and so did each pytest that a test starts.
+    """
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
+
 def _run(command: Sequence[str]) -> int:
-    return subprocess.run(command, cwd=ROOT, check=False).returncode
+    return subprocess.run(command, cwd=ROOT, env=_environment(), check=False).returncode
 
 
 _behind: list[subprocess.Popen[bytes]] = []
@@ -75,7 +84,7 @@ def _run_behind(command: Sequence[str], output: BinaryIO) -> int:
     Linux weighs sessions against each other before it looks at the nice values within one, and each Ray of a test has a session of its
     own. So this command gets one too, whose weight is lowered: without that it took 60 % of a core from Rays that had 30 (seen).
     """
-    process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
+    process = subprocess.Popen(command, cwd=ROOT, env=_environment(), stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
     _behind.append(process)
     os.setpriority(os.PRIO_PROCESS, process.pid, 19)
     weight = Path(f"/proc/{process.pid}/autogroup")
