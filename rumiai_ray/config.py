@@ -17,7 +17,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 from rumiai_ray.errors import ConfigError
 from rumiai_ray.frames.limits import DecodeLimits
 from rumiai_ray.ingest.limits import FetchLimits, Manners
-from rumiai_ray.ingest.rules import INPUT_KINDS, check_rule
+from rumiai_ray.ingest.rules import INPUT_KINDS, InputRules, check_rule
 from rumiai_ray.models.base import ModelSettings
 from rumiai_ray.models.catalogue import MODELS, default_models, model_class
 from rumiai_ray.models.weights.choice import user_cache
@@ -118,6 +118,11 @@ class Limits(Group):
         """A rule that says nothing would let everything through."""
         check_rule(str(info.field_name), value)
         return value
+
+    @property
+    def rules(self) -> InputRules:
+        """What a row may name."""
+        return InputRules(self.inputs, self.roots, self.buckets, self.hosts, self.denied_networks)
 
 
 class Engine(Group):

@@ -43,6 +43,16 @@ _ASSIGNED = re.compile(
 )
 _HEADER = re.compile(r"(\b(?:(?:proxy-)?authorization|(?:set-)?cookie2?)['\"]?\s{0,8}[:=]\s{0,8}['\"]?)[^\r\n'\"]+", re.IGNORECASE)
 _BEARER = re.compile(r"(\bbearer\s{1,8})[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
+_WORD = re.compile(r"[A-Za-z]{1,11}(?=[\s,.;:)]|\Z)")
+_SENTENCE_BEGINS = frozenset(
+    {
+        "a", "all", "an", "are", "at", "broken", "can", "cannot", "could", "denied", "directory", "every", "expected", "expired",
+        "failed", "file", "for", "found", "from", "has", "if", "in", "input", "invalid", "is", "it", "its", "larger", "may", "missing",
+        "more", "must", "neither", "no", "none", "not", "of", "on", "only", "operation", "output", "permission", "refused", "some",
+        "that", "the", "there", "these", "this", "to", "too", "unknown", "unsupported", "was", "with", "without"
+    }
+)  # fmt: skip
+"""Words after `key: ` that begin a sentence about a thing of that name, and are no value. Nothing that anybody would have for a secret."""
 _PORT = re.compile(r":\d*$")
 _INNER_USER = re.compile(r"(://)[^/?#\s@]*@")
 _PATH_PARAMETER = re.compile(r";[^/;=]*=[^/;]*")
@@ -78,8 +88,15 @@ def shown(text: str, known: Iterable[str] = ()) -> str:
     text = hidden(text, known)
     text = _ADDRESSES_AND_QUERIES.sub(lambda found: f"?{HIDDEN}" if found[0].startswith("?") else _bare(found[0]), text)
     for pattern in (_ASSIGNED, _BEARER, _HEADER):
-        text = pattern.sub(rf"\1{HIDDEN}", text)
+        text = pattern.sub(_without_value, text)
     return text
+
+
+def _without_value(found: re.Match[str]) -> str:
+    """A key without its value; as it is where a sentence follows: `…/passwd: no media file` is said of a file of that name."""
+    follows_colon = found[1].rstrip() != found[1] and found[1].rstrip().endswith(":")
+    word = _WORD.match(found.string, found.end(1)) if follows_colon else None
+    return found[0] if word is not None and word[0].lower() in _SENTENCE_BEGINS else f"{found[1]}{HIDDEN}"
 
 
 def shown_input(text: str) -> str:

@@ -27,6 +27,11 @@ ORIGINS = (
     "redirect-with-brackets", "playlist-hls-inside", "range-that-lies", "reset-in-the-body", "disposition-traversal",
 )  # fmt: skip
 
+POSTS = (
+    "join:truncated", "join:box_length", "join:streams_swapped", "show:bits_flipped", "show:sizes_lie", "show:frames_lie",
+    "page:images-of-other-types", "page:address-inside", "page:page-cut_out",
+)  # fmt: skip
+
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
@@ -73,6 +78,12 @@ def test_a_damaged_run_store_or_manifest_is_refused_with_a_named_error(place: Pl
 @pytest.mark.parametrize("kind", ORIGINS)
 def test_a_bad_origin_costs_only_its_own_entry(place: Place, kind: str) -> None:
     done = attempt(place, f"origin:{kind}:0")
+    assert (done.fault, done.inside_requests, done.written_outside_bytes) == ("", 0, 0)
+
+
+@pytest.mark.parametrize("case", POSTS)
+def test_a_post_that_is_damaged_or_lies_costs_only_itself(place: Place, case: str) -> None:
+    done = attempt(place, f"{case}:0")
     assert (done.fault, done.inside_requests, done.written_outside_bytes) == ("", 0, 0)
 
 

@@ -53,10 +53,32 @@ def test_an_address_in_a_text_loses_its_secrets_and_nothing_else(address: str, b
         "Set-Cookie: session=hunter2; Path=/",
         "with bearer hunter2hunter2",
         "refresh_token=hunter2",
+        "/etc/passwd: hunter2",
+        "token:hunter2 is not",
+        "Cookie: no=1; a=hunter2",
+        "https://h.example/login/token: hunter2 and more",
+        "Authorization: Basic hunter2 it is",
     ],
 )
 def test_a_signature_or_key_outside_of_an_address_is_hidden_too(text: str) -> None:
     assert "hunter2" not in shown(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "/etc/passwd: no media file",
+        "clips/my_secret: not a media file (give a video)",
+        "token: no such file",
+        "api_key: permission denied",
+        "C:\\jar\\cookie: no media file",
+        "signature: the file is damaged",
+        "credentials.csv: it has no rows",
+        "the token: missing",
+    ],
+)
+def test_a_sentence_about_something_that_is_called_like_a_key_stays(text: str) -> None:
+    assert shown(text) == text
 
 
 def test_a_known_address_is_stripped_whatever_characters_it_holds() -> None:

@@ -47,7 +47,7 @@ def minus(
     from rumiai_ray.corpus.reader import open_corpus  # noqa: PLC0415
 
     corpus = open_corpus(runs, allow_mixed=True, out=config.out)  # what was read is the same question whatever ran
-    left = left_of(manifest, corpus, input_column=input_column, id_column=id_column)
+    left = left_of(manifest, corpus, input_column=input_column, id_column=id_column, rules=config.limits.rules)
     for problem in left.unreadable:
         say(f"left out, since it cannot be read: {problem}", err=True)
     if left.untold:

@@ -17,6 +17,7 @@ from rumiai_ray.ingest.local import open_regular
 from rumiai_ray.ingest.location import locate
 from rumiai_ray.ingest.manifest.listing import files_of
 from rumiai_ray.ingest.manifest.rows import ManifestRow, read_rows
+from rumiai_ray.ingest.rules import ANYTHING
 from rumiai_ray.runs.export.folder import removed_unless_written
 from rumiai_ray.storage import in_parallel
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
     from rumiai_ray.corpus.reader import Corpus
     from rumiai_ray.ingest.entries import Entry
+    from rumiai_ray.ingest.location import Location
+    from rumiai_ray.ingest.rules import InputRules
 
 _LOG = logging.getLogger(__name__)
 
@@ -54,9 +57,11 @@ class Analysed:
 
     Args:
         corpus: its committed entries count, however their models ended; a dead letter does not.
+        rules: what a row may name; a file that it must not is not looked at, and counts as new.
     """
 
-    def __init__(self, corpus: Corpus) -> None:
+    def __init__(self, corpus: Corpus, rules: InputRules = ANYTHING) -> None:
+        self._rules = rules
         rows: dict[str, list[Any]] = corpus.table("entries", ["input", "video_key", "size_bytes"]).to_pydict()
         self._inputs = set(rows["input"])
         self._keys = set(rows["video_key"])
@@ -73,24 +78,26 @@ class Analysed:
             return "new"
         location = locate(entry.location or entry.input)
         if location.kind == "file":
-            return "analysed" if self._has_bytes_of(location.address) else "new"
+            return "analysed" if self._has_bytes_of(location) else "new"
         if entry.hides:
             return "untold"
         return "analysed" if entry.input in self._inputs else "new"
 
-    def _has_bytes_of(self, path: str) -> bool:
+    def _has_bytes_of(self, location: Location) -> bool:
         try:
-            with open_regular(path) as stream:
+            with open_regular(self._rules.checked(location)) as stream:
                 # Most new files have a size that no analysed one has, and need not be read.
                 if os.fstat(stream.fileno()).st_size not in self._sizes:
                     return False
                 return hashlib.file_digest(stream, "sha256").hexdigest() in self._keys
         except (InputError, OSError) as error:
-            _LOG.info("%s stays in the manifest, since it cannot be read: %s", path, error)
+            _LOG.info("%s stays in the manifest, since it cannot be read: %s", location.address, error)
             return False
 
 
-def minus(uri: str, corpus: Corpus, *, input_column: str | None = None, id_column: str | None = None) -> Remainder:
+def minus(
+    uri: str, corpus: Corpus, *, input_column: str | None = None, id_column: str | None = None, rules: InputRules = ANYTHING
+) -> Remainder:
     """The rows of a manifest that a corpus has not analysed.
 
     Args:
@@ -98,12 +105,13 @@ def minus(uri: str, corpus: Corpus, *, input_column: str | None = None, id_colum
         corpus: what is analysed.
         input_column: name of the column with the input.
         id_column: name of the column with the id.
+        rules: what a row may name.
 
     Raises:
         InputError: the manifest cannot be read.
         StorageError: a run is damaged.
     """
-    analysed = Analysed(corpus)
+    analysed = Analysed(corpus, rules)
     pairs = list(_rows(uri, input_column, id_column))
     judged = in_parallel(analysed.judge, (entry for entry, _ in pairs))
     kept = [(row, verdict) for (_, row), verdict in zip(pairs, judged, strict=True) if verdict != "analysed"]

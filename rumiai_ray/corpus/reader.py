@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from rumiai_ray.corpus.choice import ENTRIES, choose
-from rumiai_ray.corpus.files import Files, by_version, identifier, quoted, written_columns
+from rumiai_ray.corpus.files import Files, as_pattern, by_version, identifier, quoted, written_columns
 from rumiai_ray.corpus.members import check_comparable, find_runs
 from rumiai_ray.corpus.runs_table import RUNS, runs_table
 from rumiai_ray.corpus.runs_table import SCHEMA as RUNS_SCHEMA
@@ -217,7 +217,8 @@ class Corpus:
         with self._database(paths) as database:
             self._define(database, names)
             if not external_access:
-                for statement in (f"SET allowed_paths = [{', '.join(map(quoted, paths))}]", *CLOSED):
+                allowed = dict.fromkeys([*paths, *map(as_pattern, paths)])
+                for statement in (f"SET allowed_paths = [{', '.join(map(quoted, allowed))}]", *CLOSED):
                     database.execute(statement)
                 self._check_select(database, sql)
             answer = database.sql(sql)

@@ -19,7 +19,7 @@ from rumiai_ray.engine.drive.parts import DriveLimits, Observer
 from rumiai_ray.engine.ray_session.code_snapshot import check_code
 from rumiai_ray.engine.results.batch_metrics import BatchMetrics
 from rumiai_ray.engine.results.commit_groups import Groups
-from rumiai_ray.engine.results.history_records import log_readings
+from rumiai_ray.engine.results.history_records import log_readings, refused_before
 from rumiai_ray.engine.results.picture import PictureWriter
 from rumiai_ray.engine.results.progress import ProgressMeter
 from rumiai_ray.engine.setup.autoscaler import autoscaler_news
@@ -104,7 +104,7 @@ class BatchRun:
         """
         # Its calls may be repeated: what a death makes it forget, the entry tracker does not.
         self._claims = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Claims).remote(
-            dict.fromkeys(analysed, ""), manners(self._config)
+            dict.fromkeys(analysed, ""), manners(self._config), refused_before(self._writer.run, time.time())
         )
         self._watched.readers = Poll(self._claims.take_news.remote)
         engine = self._config.engine

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import re
 import socket
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import psutil
 
 from rumiai_ray.errors import InputError, TransientError
+from rumiai_ray.ingest.host_names import check_host_name
 from rumiai_ray.ingest.rules import ANYTHING, NAT64, InputRules
 
 _CLOSED = tuple(
@@ -24,22 +24,8 @@ _CLOSED = tuple(
 )
 """Closed beside what `ipaddress` knows. The other clouds' metadata services are link-local, private or shared space anyway."""
 
-_HOST = re.compile(r"[\w-]+(\.[\w-]+)*\.?|[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*(%[\w.-]+)?")
-"""A name, or an address. In anything else (`169.254.169.254\\.a.example`, `127%2e1`) another program may see another host."""
-_ENDS_IN_A_NUMBER = re.compile(r"(.*\.)?(\d+|0x[0-9a-f]*)\.?", re.IGNORECASE)
 _UNICAST6 = ipaddress.ip_network("2000::/3")
 """All of IPv6 that is given out to the public (IANA); outside it are site-local, local NAT64 and other addresses of the inside."""
-
-
-def check_host_name(host: str) -> None:
-    """Raise `InputError` where `host`, without brackets, is neither a name nor an address."""
-    if not _HOST.fullmatch(host):
-        raise InputError("no valid host name", host, "check the URL")
-
-
-def is_spelled_as_address(host: str) -> bool:
-    """Whether some program may take `host` for an address: it has a colon, or ends in a number (WHATWG's rule for the hosts of URLs)."""
-    return ":" in host or _ENDS_IN_A_NUMBER.fullmatch(host) is not None
 
 
 @dataclass(frozen=True)

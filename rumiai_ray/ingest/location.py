@@ -9,6 +9,7 @@ from typing import Literal
 from urllib.parse import unquote, urlsplit
 
 from rumiai_ray.errors import InputError
+from rumiai_ray.ingest.host_names import canonical_url
 
 LocationKind = Literal["file", "web", "store"]
 
@@ -32,7 +33,7 @@ class Location:
 
     kind: LocationKind
     address: str
-    """Absolute path, or the URL or URI as it was given."""
+    """Absolute path; or the URL as it was given, but for its host's spelling (`canonical_url`); or the URI as it was given."""
 
 
 def locate(text: str) -> Location:
@@ -63,7 +64,7 @@ def locate(text: str) -> Location:
         return Location("file", _file_path(text))
     if scheme in WEB_SCHEMES:
         _check_web(text)
-        return Location("web", text)
+        return Location("web", canonical_url(text))
     if scheme in STORE_SCHEMES:
         if "::" in text:
             raise InputError("chained URIs are not supported", text, "name the object itself, without '::'")

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from rumiai_ray.errors import RumiaiError
-from rumiai_ray.ingest.addresses import is_spelled_as_address
+from rumiai_ray.ingest.host_names import is_spelled_as_address
 from rumiai_ray.ingest.location import locate
 from rumiai_ray.ingest.outcomes import BlockedError, LoginWallError, RateLimitedError
 from rumiai_ray.ingest.sites import fetch as sites
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from rumiai_ray.ingest.entries import Entry
     from rumiai_ray.ingest.limits import Manners
@@ -51,6 +51,8 @@ class Paused:
     """What it said last."""
     until_s: float
     """When it is worth asking again; seconds since 1970."""
+    of_entry: bool = False
+    """The host has refused the very entry that is left undone, and not only others before it."""
 
 
 class HostBook:
@@ -59,10 +61,13 @@ class HostBook:
     Args:
         manners: what to keep to.
         clock: seconds since 1970.
+        refused_before: entries that a host refused in an earlier session, whose pause is over. A further refusal says something of the
+            entry, not of the host: it pauses nobody. Otherwise one such entry would have its host left alone at each resume for ever.
     """
 
-    def __init__(self, manners: Manners, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, manners: Manners, clock: Callable[[], float] = time.time, refused_before: Collection[str] = ()) -> None:
         self._manners = manners
+        self._refused_before = frozenset(refused_before)
         self._clock = clock
         self._turns: dict[str, dict[str, float]] = {}
         """Start of each turn that is taken or waited for, by host and entry."""
@@ -90,26 +95,29 @@ class HostBook:
                 self._next_s[host.name] = turns[entry_id] + manners.interval_s
         return max(0.0, turns[entry_id] - now_s, self._quiet_until_s.get(host.name, 0.0) - now_s)
 
-    def refused(self, host: str, why: str, retry_after_s: float | None) -> Paused | None:
-        """Note that a host has refused; why it is left alone, where it is.
+    def refused(self, host: str, why: str, retry_after_s: float | None, entry_id: str = "") -> Paused | None:
+        """Note that a host has refused; why it is left alone, where it is. None of an entry that was refused before.
 
         Args:
             host: its name.
             why: what it said.
             retry_after_s: how long it asks to be left alone; None where it does not say.
+            entry_id: whom it refused.
         """
         now_s, manners = self._clock(), self._manners
-        self._refused[host] += 1
         asked_s = min(retry_after_s or 0.0, _LONGEST_PAUSE_S)
         too_long = asked_s > manners.longest_wait_s
         if not too_long:
             self._quiet_until_s[host] = max(self._quiet_until_s.get(host, 0.0), now_s + asked_s)
+        if entry_id in self._refused_before:
+            return None
+        self._refused[host] += 1
         if manners.refusals and host not in self._paused and (too_long or self._refused[host] >= manners.refusals):
             self._paused[host] = Paused(host, why, now_s + (asked_s if too_long else max(asked_s, manners.pause_s)))
         return self._paused.get(host)
 
     def ended(self, host: str, entry_id: str, *, answered: bool) -> Paused | None:
-        """Note that a turn is over; why the host is left alone, where it is.
+        """Note that a turn is over; why the host is left alone, where it is. None of an entry that was refused before.
 
         Args:
             host: its name.
@@ -119,7 +127,7 @@ class HostBook:
         self._turns.get(host, {}).pop(entry_id, None)
         if answered:
             self._refused[host] = 0
-        return self._paused.get(host)
+        return None if entry_id in self._refused_before else self._paused.get(host)
 
 
 def host_of(entry: Entry) -> Host | None:
@@ -131,7 +139,7 @@ def host_of(entry: Entry) -> Host | None:
         return None
     if location is None or location.kind != "web":
         return None
-    name = (urlsplit(location.address).hostname or "").removesuffix(".")
+    name = urlsplit(location.address).hostname or ""
     try:
         has_posts = sites.knows(location.address)
     except RumiaiError as error:  # `fetch` will meet it again
@@ -147,7 +155,7 @@ def refusal_of(error: BaseException) -> RumiaiError | None:
 
 def refuses(host: Host, refusal: RumiaiError) -> bool:
     """Whether it is this host that refuses, and not another one to which it has redirected."""
-    answered_by = str(getattr(refusal, "answered_by", "")).removesuffix(".")
+    answered_by = str(getattr(refusal, "answered_by", ""))
     return not answered_by or answered_by == host.name or answered_by.endswith(f".{host.name}")
 
 

@@ -10,7 +10,8 @@ import time
 from typing import TYPE_CHECKING, Any, Self
 
 from rumiai_ray.errors import InputError, RumiaiError, TransientError
-from rumiai_ray.ingest.addresses import is_spelled_as_address, resolve
+from rumiai_ray.ingest.addresses import resolve
+from rumiai_ray.ingest.host_names import is_spelled_as_address
 from rumiai_ray.ingest.upstream import Upstream
 from rumiai_ray.logs import swallowed
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rumiai_ray.errors import InputError
+from rumiai_ray.ingest.host_names import canonical_host
 
 if TYPE_CHECKING:
     from rumiai_ray.ingest.location import Location
@@ -50,9 +51,14 @@ class InputRules:
         return location.address
 
     def check_host(self, host: str) -> None:
-        """Raises `InputError` for a host that may not be connected to. Compared without case and without a dot at the end."""
-        name = host.lower().removesuffix(".").strip("[]")
-        if self.hosts and not any(name.endswith(one) if one.startswith(".") else name == one for one in map(str.lower, self.hosts)):
+        """Raises `InputError` for a host that may not be connected to. Compared by `canonical_host`."""
+        if not self.hosts:
+            return
+        try:
+            name = canonical_host(host)
+        except InputError as error:  # what is no host is none of those that are allowed
+            raise _refused("this host is not allowed", host, "--limits-hosts") from error
+        if not any(name.endswith(one) if one.startswith(".") else name == one for one in map(_canonical_rule, self.hosts)):
             raise _refused("this host is not allowed", host, "--limits-hosts")
 
     def denies(self, address: str) -> bool:
@@ -90,8 +96,21 @@ def check_rule(name: str, texts: tuple[str, ...]) -> None:
             raise ValueError(f"no bucket: {text!r}; write it as s3://bucket or s3://bucket/prefix")
         if name == "hosts" and not _HOST.fullmatch(text.lower()):
             raise ValueError(f"no host: {text!r}; write a name without scheme, port and path, or .example.com for all below it")
+        if name == "hosts":
+            _check_host_rule(text)
         if name == "denied_networks":
             ipaddress.ip_network(text, strict=False)
+
+
+def _check_host_rule(text: str) -> None:
+    try:
+        _canonical_rule(text)
+    except InputError as error:
+        raise ValueError(f"no host: {text!r}: {error.what}") from error
+
+
+def _canonical_rule(text: str) -> str:
+    return f".{canonical_host(text[1:])}" if text.startswith(".") else canonical_host(text)
 
 
 def _is_in(uri: str, bucket: str) -> bool:

@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
 from time import time
 from typing import TYPE_CHECKING
-from urllib.parse import SplitResult, quote, urljoin, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 from rumiai_ray.errors import InputError, TransientError
-from rumiai_ray.ingest.addresses import check_host_name
 from rumiai_ray.ingest.certificates import tls_context
 from rumiai_ray.ingest.decoding import decoder
+from rumiai_ray.ingest.host_names import canonical_host
 from rumiai_ray.ingest.limits import MAX_URL_CHARS
 from rumiai_ray.ingest.local import too_large
 from rumiai_ray.ingest.location import locate
@@ -61,7 +61,7 @@ def download(url: str, folder: Path, network: Network, limits: FetchLimits) -> F
                     continue
                 if error := status_error(response.status, url, response.getheader("Retry-After")):
                     if isinstance(error, RateLimitedError | BlockedError):
-                        error.answered_by = urlsplit(target).hostname or ""
+                        error.answered_by = canonical_host(urlsplit(target).hostname or "")
                     raise error
                 return _save(response, url, folder, network, limits)
             finally:
@@ -126,7 +126,7 @@ def _request(url: str, network: Network, method: str = "GET", body: bytes | None
     if len(url) > MAX_URL_CHARS:
         raise InputError(f"an address of {len(url)} characters", f"{url[:200]}…", f"servers take {MAX_URL_CHARS} at most")
     parts = urlsplit(url)
-    host, path = _ascii_host(parts), quote(parts.path or "/", safe=_SAFE)
+    host, path = canonical_host(parts.hostname or ""), quote(parts.path or "/", safe=_SAFE)
     # The port is always given: without one http.client takes the end of an IPv6 address for it.
     connection: Connection | SecureConnection
     query = f"?{quote(parts.query, safe=_SAFE)}" if parts.query else ""
@@ -141,15 +141,6 @@ def _request(url: str, network: Network, method: str = "GET", body: bytes | None
             headers = {**headers, **({"Proxy-Authorization": login} if (login := network.upstream.authorization) else {})}
     connection.request(method, target, body, headers)
     return connection.getresponse()
-
-
-def _ascii_host(parts: SplitResult) -> str:
-    try:
-        host = (parts.hostname or "").encode("idna").decode()
-    except UnicodeError as error:
-        raise InputError("no valid host name", parts.hostname or "", "check the URL") from error
-    check_host_name(host)  # http.client asserts that no name holds a percent sign
-    return host
 
 
 def _redirected(url: str, response: http.client.HTTPResponse) -> str:

@@ -97,12 +97,25 @@ def pages_about(run_id: str, entries: Iterable[str], place: Path) -> list[Path]:
         place: where `rumiai-ray report` may have been called.
 
     Returns:
-        Pages of single entries, and every page of the run's report: its index shows all entries.
+        Pages of single entries, and every page of the run's report: its index shows all entries. A file that says nothing of the run is
+        somebody's own, whatever its name is: the run's id may be a stranger's choice.
+
+    Raises:
+        StorageError: a file of such a name cannot be read.
     """
     report = place / f"{run_id}-report"
     alone = [place / f"{run_id}-{file_name(entry_id)}.html" for entry_id in sorted(entries)]
     whole = [report / INDEX, *sorted((report / "videos").glob("*.html"))] if (report / INDEX).is_file() else []
-    return [path for path in (*alone, *whole) if path.is_file() and not path.is_symlink()]
+    return [path for path in (*alone, *whole) if path.is_file() and not path.is_symlink() and _is_of(run_id, path)]
+
+
+def _is_of(run_id: str, path: Path) -> bool:
+    """Whether a file is a page about a run: its foot says so, as `base.html` has it."""
+    try:
+        page = path.read_bytes()
+    except OSError as error:
+        raise StorageError(f"cannot be read: {error.strerror}", str(path), "remove it yourself, then forget again") from error
+    return b"<footer>rumiai_ray " in page and f"run <code>{run_id}</code>".encode() in page
 
 
 def write_video(run: Run, wanted: str, path: Path, store: FrameStore | None, limits: ReportSize = ReportSize()) -> Path:

@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 
 from rumiai_ray.errors import StorageError
 from rumiai_ray.ingest.table import EntryFile
+from rumiai_ray.runs.command_names import names_of, values_of
 from rumiai_ray.runs.commits import DIRECTORY as RECORDS
 from rumiai_ray.runs.commits import CommitLog, record_path, seal_again
 from rumiai_ray.runs.datafile import PART, TABLE_NAME, rewrite_data_file
@@ -127,12 +128,24 @@ def forget(run: Run, doomed: Doomed, selected: Selected) -> Forgotten:
         rows=dict(sorted(rows.items())),
         entries=tuple(sorted(digest_of(run.run_id, "entry", entry) for entry in doomed.entries)),
         videos=tuple(sorted(digest_of(run.run_id, "video", key) for key in doomed.videos)),
-        inputs=tuple(sorted(digest_of(run.run_id, "input", text) for text in doomed.inputs)),
+        inputs=tuple(sorted(digest_of(run.run_id, "input", text) for text in doomed.inputs | _named_in_the_command(run, doomed))),
         replaced=tuple(replaced),
     )
     log.forget(forgotten)
     clean(run.again())
     return forgotten
+
+
+def _named_in_the_command(run: Run, doomed: Doomed) -> set[str]:
+    """What the command line calls the files, folders and patterns that stand for nothing but forgotten entries."""
+    given = entry_file(run)
+    if given is None:
+        rows = [row for table in ENTRY_TABLES for row in run.table(table, ["entry_id", "input"]).to_pylist()]
+        inputs = [(row["entry_id"], row["input"]) for row in rows]
+    else:
+        inputs = [(entry.entry_id, entry.input) for entry in given]
+    left = {text for entry_id, text in inputs if entry_id not in doomed.entries}
+    return names_of(run.manifest.command, doomed.inputs, left)
 
 
 def earlier(run: Run, selected: Selected) -> CommitRecord | None:
@@ -185,8 +198,11 @@ class _Cleaning:
 
     def command(self) -> list[str] | None:
         """The command line without forgotten inputs; None where it names none."""
-        now = [HIDDEN if ("input", argument) in self.names else argument for argument in self.run.manifest.command]
+        now = [self._without_name(argument) for argument in self.run.manifest.command]
         return None if now == list(self.run.manifest.command) else now
+
+    def _without_name(self, argument: str) -> str:
+        return next((f"{before}{HIDDEN}" for before, value in values_of(argument) if ("input", value) in self.names), argument)
 
     def logs(self) -> Iterator[tuple[str, bytes]]:
         """Logs with lines about what was forgotten, and what is to stand in their place."""

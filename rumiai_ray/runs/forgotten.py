@@ -52,7 +52,7 @@ class Forgotten(BaseModel):
     videos: tuple[str, ...] = ()
     """Digests of the keys of the videos whose rows were taken out."""
     inputs: tuple[str, ...] = ()
-    """Digests of the inputs of these entries."""
+    """Digests of the inputs of these entries, and of what the command line calls them where it names a folder or a pattern."""
     replaced: tuple[ReplacedFile, ...] = ()
 
     @cached_property

@@ -103,6 +103,9 @@ class HistoryLine(_Fact):
     """How the entry ended. `copy`: its bytes were analysed for another entry."""
     reading: ReadingFact | None = None
     analysis: AnalysisFact | None = None
+    refused_until: _Clock | None = None
+    """Of an entry that is left undone and that its host has refused itself: when it was to be asked again, in seconds since 1970. A run
+    that is resumed after that believes a further refusal to be the entry's own trouble."""
     detail: str | None = None
     """How the session ended; why rows were lost, or the entry was left undone."""
 

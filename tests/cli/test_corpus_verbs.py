@@ -311,6 +311,18 @@ def test_minus_leaves_out_what_is_analysed_by_content_or_address_and_keeps_the_o
 
 
 @pytest.mark.usefixtures("clips")
+def test_minus_opens_no_file_that_a_row_must_not_name(rumiai: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "posts.csv").write_text(MANIFEST)
+    monkeypatch.setenv("RUMIAI_LIMITS_INPUTS", "web")
+    opened: list[object] = []
+    monkeypatch.setattr("rumiai_ray.corpus.minus.open_regular", opened.append)
+    code, _, err = rumiai("manifest", "minus", "posts.csv", "runs/*", "--to", "left.csv", "--input-column", "link")
+    assert code == Exit.COMPLETE, err
+    assert "9 rows written to left.csv; 1 are analysed already" in err
+    assert opened == []
+
+
+@pytest.mark.usefixtures("clips")
 def test_minus_asks_only_what_was_read_of_runs_that_cannot_be_compared(rumiai: Call, tmp_path: Path) -> None:
     made_run(
         tmp_path / "runs", "two", [Commit(2, [Made("clips/other.mp4", "y" * 1000)])], families=("yolo",), result_settings={"label": "other"}

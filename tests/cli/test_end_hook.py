@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
+import signal
 import sys
 import threading
 import time
@@ -25,7 +27,7 @@ from rumiai_ray.runs.writer import RunWriter
 from synthetic_run import RUN_ID, dead_letter_row, manifest, rows_of, stamped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 END = RunEnd("r; touch /tmp/pwned", "/runs/$(id)", "partial", 1, 5, 2)
@@ -107,6 +109,61 @@ def test_a_hook_that_hangs_is_killed_with_what_it_has_started(
     assert "changes nothing about the run: it did not end within 1 s and was killed" in capfd.readouterr().err
     time.sleep(3.5)
     assert not (tmp_path / "late").exists()
+
+
+@contextmanager
+def signal_sent_when(begun: Callable[[], object], number: int) -> Iterator[None]:
+    """This process gets a signal as soon as `begun` says so."""
+
+    def send() -> None:
+        end_s = time.monotonic() + 30
+        while not begun() and time.monotonic() < end_s:
+            time.sleep(0.02)
+        os.kill(os.getpid(), number)
+
+    ignored = signal.getsignal(number) is signal.SIG_IGN  # as in the background of a shell
+    if ignored:
+        signal.signal(number, signal.SIG_DFL)
+    sender = threading.Thread(target=send)
+    sender.start()
+    try:
+        yield
+    finally:
+        sender.join()
+        if ignored:
+            signal.signal(number, signal.SIG_IGN)
+
+
+ENDING = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT]
+
+
+@pytest.mark.parametrize("number", ENDING)
+@pytest.mark.parametrize("resumable", [True, False])
+def test_a_signal_while_a_hook_works_ends_all_that_it_has_started_and_the_exit_code_stays_the_runs(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], number: signal.Signals, *, resumable: bool
+) -> None:
+    before = [signal.getsignal(one) for one in ENDING]
+    child = "import signal, sys, time; signal.signal(15, signal.SIG_IGN); open(sys.argv[1], 'w'); time.sleep(3); open(sys.argv[2], 'w')"
+    code = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {child!r}, *sys.argv[1:]]).wait()"
+    hook = python(code, str(tmp_path / "begun"), str(tmp_path / "late"))
+    writer = RunWriter.create(tmp_path, manifest())
+    writer.add(rows_of("clip"))
+    writer.commit(["clip"])
+    with signal_sent_when((tmp_path / "begun").exists, number):
+        begun_s = time.monotonic()
+        assert run_to_the_end(_Engine(), lambda: "partial", writer, resumable=resumable, on_end=hook) == Exit.TROUBLED
+    assert f"the end hook was ended by {number.name}; the run has ended as said above" in capfd.readouterr().err
+    assert [signal.getsignal(one) for one in ENDING] == before
+    time.sleep(max(0.0, begun_s + 5 - time.monotonic()))
+    assert not (tmp_path / "late").exists()
+
+
+def test_a_signal_while_an_address_is_posted_to_ends_that(capfd: pytest.CaptureFixture[str]) -> None:
+    with server(pause_s=5.0) as (url, got), signal_sent_when(lambda: got, signal.SIGTERM):
+        begun_s = time.monotonic()
+        call(EndHook(url), END)
+        assert time.monotonic() - begun_s < 4
+    assert "the end hook was ended by SIGTERM" in capfd.readouterr().err
 
 
 def test_a_hook_that_reads_nothing_and_prints_goes_well_and_standard_output_stays_ours(capfd: pytest.CaptureFixture[str]) -> None:

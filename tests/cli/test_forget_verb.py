@@ -13,6 +13,7 @@ from rumiai_ray.cli.exits import Exit
 from rumiai_ray.config import load_config
 from rumiai_ray.engine.setup.run_setup import open_store
 from rumiai_ray.frames.store.files import sha256_of
+from rumiai_ray.report.write import pages_about, write_video
 from rumiai_ray.runs import forget as forget_module
 from rumiai_ray.runs.writer import RunWriter
 from synthetic_clips import make_clip
@@ -48,7 +49,7 @@ def runs(tmp_path: Path) -> Path:
     made_run(out, "two", [Commit(2, [Made("b.mp4", "b", mark=3), Made("x.mp4", "x", dead=True)])])
     for name in ("one-report/index.html", "one-report/videos/a.mp4.html", "one-b.mp4.html", "one-a.mp4.html", "two-mine.html"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text("a page")
+        (tmp_path / name).write_text(f"<footer>rumiai_ray 1.0 · run <code>{name[:3]}</code>")
     return out
 
 
@@ -69,6 +70,18 @@ def test_a_video_is_forgotten_in_all_runs_that_are_named(rumiai: Call, runs: Pat
     assert code == Exit.COMPLETE
     assert "one: forgotten on 20" in out
     assert " UTC a video was forgotten: 1 entry, " in rumiai("runs", "show", "one")[1]
+
+
+def test_somebodys_own_files_that_are_called_as_pages_of_a_strangers_run_stay(rumiai: Call, runs: Path, tmp_path: Path) -> None:
+    for name in ("one-report/index.html", "one-report/videos/a.mp4.html", "one-b.mp4.html"):
+        (tmp_path / name).write_text("<h1>Annual report</h1><footer>rumiai_ray 1.0 · run <code>another</code></footer>")
+    assert rumiai("corpus", "forget", str(runs / "one"), "--video", video_key("b"))[0] == Exit.COMPLETE
+    assert len([*tmp_path.rglob("*.html")]) == 5
+
+
+def test_a_page_that_the_report_makes_is_known_for_one(runs: Path, tmp_path: Path) -> None:
+    page = write_video(open_run(runs / "one"), "b.mp4", tmp_path / "made" / "one-b.mp4.html", None)
+    assert pages_about("one", ["b.mp4"], page.parent) == [page]
 
 
 def test_a_dry_run_says_the_same_and_changes_nothing(rumiai: Call, runs: Path, tmp_path: Path) -> None:

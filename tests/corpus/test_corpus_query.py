@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tarfile
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from made_corpus import Commit, Made, expected, in_order, made_run
 from report_run import plain_rows, video_row, write_run
 from rumiai_ray import open_corpus, open_run
+from rumiai_ray.corpus.reader import Corpus
 from rumiai_ray.errors import ConfigError
 from rumiai_ray.schema.registry import TABLES_BY_NAME
 
@@ -188,3 +190,17 @@ def test_runs_whose_tables_differ_by_names_and_parts_alone_are_read_together(tmp
     made_run(tmp_path, "without_normalized", [Commit(1, [Made("c.mp4", "c")])], tables=before | {"words": 1})
     with pytest.raises(ConfigError, match=r"without_normalized: tables\.words: 1 \| 2\n"):
         open_corpus([f"{tmp_path}/*"])
+
+
+@pytest.mark.parametrize(("name", "matched"), [("run[12]", "run1"), ("run*", "runs"), ("run?", "run1"), ("[[]x]", "[x]")])
+def test_a_run_whose_directorys_name_is_a_pattern_is_read_itself_and_no_other(tmp_path: Path, name: str, matched: str) -> None:
+    own = Path(made_run(tmp_path / "made", "own", [Commit(1, [Made("a.mp4", "a", mark=1)])]).store.root)
+    other = Path(made_run(tmp_path / "made", "other", [Commit(1, [Made("a.mp4", "a", mark=7)])]).store.root)
+    for directory in (name, matched):
+        shutil.copytree(own, tmp_path / directory)
+    (part,), (decoy,) = ((run / "objects").iterdir() for run in (own, other))
+    shutil.copy(decoy, tmp_path / matched / "objects" / part.name)
+    corpus = Corpus((open_run(tmp_path / name),))
+    assert {row["class_id"] for row in corpus.query("SELECT class_id FROM objects").to_pylist()} == {1}
+    assert corpus.query("SELECT count(*) AS n FROM objects").to_pylist() == [{"n": 2}]
+    assert {row["class_id"] for row in corpus.table("objects").to_pylist()} == {1}

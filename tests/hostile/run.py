@@ -2,8 +2,8 @@
 
     python tests/hostile/run.py [--quick] [--seed N] [--case NAME] [--fuzz-s SECONDS]
 
-Fuzzing comes first, two targets at a time, with the bad origins beside it; then the files. Prints what was tried and five zeros; exit
-code 1 where one of them is none. `--seed N --case NAME` repeats one case; the input of a fault
+Fuzzing comes first, two targets at a time, with the bad origins and posts beside it; then the files. Prints what was tried and five
+zeros; exit code 1 where one of them is none. `--seed N --case NAME` repeats one case; the input of a fault
 that fuzzing found is kept, and `--case fuzz:TARGET:FILE` repeats it.
 """
 
@@ -223,7 +223,7 @@ def main(arguments: list[str]) -> int:
     tally, begun_s = Tally(), time.monotonic()
     seconds = chosen.fuzz_s or (QUICK_FUZZ_S if chosen.quick else FUZZ_S)
     cases = hostile_cases.cases(quick=chosen.quick)
-    waiting = [case for case in cases if case.startswith("origin:")]  # for a bad origin, most of their time
+    waiting = [case for case in cases if case.partition(":")[0] in hostile_cases.BESIDE]
     beside = threading.Thread(target=run_cases, args=(waiting, chosen.seed, tally, 1))
     beside.start()
     fuzz(seconds, chosen.seed, tally)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import heapq
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rumiai_ray.engine.results.history_records import log_put_off, refused_before
 from rumiai_ray.engine.work.host_turn import HostTurn
 from rumiai_ray.errors import InputError, RumiaiError, TransientError
 from rumiai_ray.ingest.entries import Entry, Problem
@@ -16,6 +18,11 @@ from rumiai_ray.ingest.limits import Manners
 from rumiai_ray.ingest.manners import Host, HostBook, Paused, host_of
 from rumiai_ray.ingest.outcomes import BlockedError, HostPausedError, LoginWallError, PrivateError, RateLimitedError, RemovedError
 from rumiai_ray.ingest.sites import fetch as sites
+from rumiai_ray.runs.history_log import HistoryLog
+from rumiai_ray.storage import Store
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SITE = Host("site.example", paced=True)
 FILES = Host("files.example", paced=False)
@@ -189,6 +196,44 @@ def test_a_turn_is_waited_for_and_a_refusal_ends_the_attempts(clock: Clock) -> N
         second.refused(RateLimitedError("HTTP 429", "u"))
     assert HostTurn().wait() is None
     assert HostTurn().ended(BlockedError("no")) is None
+
+
+@pytest.mark.parametrize(
+    "refusal", [RateLimitedError("HTTP 429", "u", "", 3600.0), BlockedError("captcha", "u"), LoginWallError("login", "u")]
+)
+def test_an_entry_that_has_its_host_left_alone_is_a_dead_letter_when_it_is_refused_again_after_the_pause(
+    tmp_path: Path, clock: Clock, refusal: RumiaiError
+) -> None:
+    """Each session is one of a run that is resumed; its book knows what the run's log of the sessions before says."""
+    run = Store.at(tmp_path)
+
+    def session(host_has_calmed_down: bool) -> dict[str, str]:  # noqa: FBT001 -- private to the test
+        book = HostBook(Manners(refusals=1), clock, refused_before(run, clock()))
+        log = HistoryLog(run)
+        ended = {}
+        for entry in ("bad", "other", "another"):
+            turn = HostTurn(SITE, entry, book, clock.sleep)
+            error: RumiaiError | None = refusal if entry == "bad" or not host_has_calmed_down else None
+            paused = turn.wait()
+            if paused is None:
+                try:
+                    if isinstance(error, RateLimitedError):
+                        turn.refused(error)
+                except HostPausedError as pause:
+                    error = pause
+                paused = turn.ended(error)
+            if paused is not None:
+                log_put_off(log, entry, paused)
+            ended[entry] = "dead letter" if paused is None and error is not None else "committed" if paused is None else "left undone"
+        log.close()
+        return ended
+
+    undone = dict.fromkeys(("bad", "other", "another"), "left undone")
+    assert session(host_has_calmed_down=False) == undone
+    assert session(host_has_calmed_down=True) == undone, "the pause is not over: the host may still mean whoever asks"
+    clock.sleep(3600.0)
+    assert session(host_has_calmed_down=True) == {"bad": "dead letter", "other": "committed", "another": "committed"}
+    assert session(host_has_calmed_down=False) == {"bad": "dead letter", "other": "left undone", "another": "left undone"}
 
 
 @pytest.mark.parametrize(

@@ -210,6 +210,16 @@ def test_pictures_lie_where_the_documents_say_in_the_size_that_the_boxes_are_tol
     assert read.shape[:2] == ((64, 128) if kind == "coco" else (32, 64))
 
 
+def test_a_strangers_run_that_says_pictures_are_huge_has_none_of_that_size_made(tmp_path: Path, store: FrameStore) -> None:
+    clip = make_clip(tmp_path / "clip.mp4", grid_times_s(10, 1.0), size_px=(128, 64))
+    with store.ensure(clip, sha256_of(clip)) as stored:
+        video = video_row("clip", frames_key=stored.key, width_px=2_000_000_000, height_px=2_000_000_000)
+    run = write_run(tmp_path / "runs", {"clip": {"videos": [video], "analyses": [seen([0])], "objects": [object_row(0)]}})
+    done = export_labelling(run, tmp_path / "to", "coco", store)
+    assert (done.frames, done.boxes, done.pictures) == (1, 1, 0)
+    assert not (tmp_path / "to/data").exists()
+
+
 def test_an_export_that_fails_leaves_nothing_and_follows_no_link(
     tmp_path: Path, store: FrameStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -198,3 +198,21 @@ def test_marks_of_direction_and_controls_are_left_out_and_a_subtitle_shows_somet
 
 def test_players_find_no_tags_in_subrip() -> None:
     assert "‹i>a‹/i> ‹font color=red>b" in as_srt(spoken(("<i>a</i> <font color=red>b", 0.0, 2.0)))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("e" + "\u0301" * 200_000, []),
+        (("e" + "\u0301" * 50 + " ") * 2000, []),
+        ("ab " * 3000, []),
+        ("ab " * 3000, [f"no {n}" for n in range(10_000)]),
+        ("a " * 4000, ["a"] * 10_000),
+    ],
+    ids=["marks without end", "marks on each", "many words", "words that are not in it", "more words than in it"],
+)
+def test_a_transcript_of_a_strangers_run_that_says_too_much_takes_no_long_time(text: str, words: list[str]) -> None:
+    # What grows with the square of the length would take hours here, and the suite's limit for a test would end it.
+    said = [{"segment_index": 0, "word_index": n, "start_s": n / 100, "end_s": n / 100, "word": word} for n, word in enumerate(words)]
+    cues = cues_of([segment(0, text, 0.0, 300.0)], said)
+    assert visible("".join(line for cue in cues for line in cue.lines)) == visible(text)

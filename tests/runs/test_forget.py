@@ -139,6 +139,35 @@ def test_a_creator_is_taken_out_of_every_byte_of_a_run_and_the_fact_is_kept(out:
     check_forgotten(run)
 
 
+@pytest.mark.parametrize(
+    "argument",
+    [
+        "clips/zoe-1.mp4", "'clips/zoe-1.mp4'", "./zoes/", "zoes", "--manifest=zoes", "all/of/zoe/..", "*/zoe-*.mp4", "**/zoe*",
+        "zoes/[a-z]*.mp4", "~/zoes", "file:///srv/zo%65s/",
+    ],
+)  # fmt: skip
+def test_no_file_folder_or_pattern_of_the_command_line_tells_who_was_forgotten(tmp_path: Path, argument: str) -> None:
+    places = {"~/zoes": "/home/u/zoes/zoe-1.mp4", "file:///srv/zo%65s/": "/srv/zoes/zoe-1.mp4", "all/of/zoe/..": "all/of/zoe/../zoe-1.mp4"}
+    given = places.get(argument, "zoes/zoe-1.mp4" if "zoes" in argument else "clips/zoe-1.mp4")
+    entries = EntryFile.of(
+        [Entry("zoe-1", given), Entry("ann-1", "clips/ann-1.mp4"), Entry("ann-2", "mixed/ann-2.mp4"), Entry("zoe-2", "mixed/zoe.mp4")]
+    )
+    command = ("rumiai-ray", argument, "clips", "mixed", "*/*.mp4", "--out", ".", "--models=yolo")
+    made = manifest(command=command, entries=4, entries_sha256=entries.sha256)
+    writer = RunWriter.create(tmp_path, made, entries=entries.data)
+    for name, place in (("zoe-1", given), ("zoe-2", "mixed/zoe.mp4"), ("ann-1", "clips/ann-1.mp4")):
+        writer.add({"videos": stamped("videos", [video_row(name, input=place, author=name.partition("-")[0])], name)})
+    writer.commit(["zoe-1", "zoe-2", "ann-1"])
+    writer.finish("partial", {})
+    forget_zoe(open_run(writer.run.uri()))
+    now = open_run(writer.run.uri())
+    hidden = "--manifest=…" if argument.startswith("--") else "…"
+    assert now.manifest.command == ("rumiai-ray", hidden, *command[2:])
+    clean(now)
+    assert now.again().manifest.command == now.manifest.command
+    assert now.verify() == []
+
+
 @pytest.mark.usefixtures("given_up")
 def test_a_run_goes_on_after_a_forgetting(out: str) -> None:
     run = written(out)

@@ -1,4 +1,6 @@
-"""One hostile case by name: `media:CHANGE:N`, `arrow:KIND:N`, `origin:KIND:N`. The same seed and name give the same case.
+"""One hostile case by name: `media:CHANGE:N`, `arrow:KIND:N`, `origin:KIND:N`, `join:CHANGE:N`, `show:CHANGE:N`, `page:KIND:N`.
+
+The same seed and name give the same case.
 
 As a program it takes names from standard input and answers each with a line of JSON; whoever started it sees when it dies or hangs.
 """
@@ -20,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Self
 import hostile_arrow
 import hostile_files
 import hostile_origins
+import hostile_posts
 from rumiai_ray.errors import RumiaiError
 from rumiai_ray.frames.limits import DecodeLimits
 from rumiai_ray.frames.sampling import SamplingSpec
@@ -176,6 +179,21 @@ def _origin(place: Place, kind: str, number: int, scratch: Path, dice: random.Ra
         return "analysed"
 
 
+def _join(place: Place, kind: str, number: int, scratch: Path, dice: random.Random) -> str:
+    del number
+    return hostile_posts.join(kind, scratch, place.sound, dice)
+
+
+def _show(place: Place, kind: str, number: int, scratch: Path, dice: random.Random) -> str:
+    del place, number
+    return hostile_posts.show(kind, scratch, dice)
+
+
+def _page(place: Place, kind: str, number: int, scratch: Path, dice: random.Random) -> str:
+    del number
+    return hostile_posts.page(kind, scratch, place.scene.trap, dice)
+
+
 def _canary(place: Place, kind: str, number: int, scratch: Path, dice: random.Random) -> str:
     """Cases that break each promise, to see that the harness notices."""
     del scratch, dice
@@ -191,7 +209,17 @@ def _canary(place: Place, kind: str, number: int, scratch: Path, dice: random.Ra
     return "analysed"
 
 
-_SECTIONS = {"media": _media, "arrow": _arrow, "origin": _origin, "canary": _canary}
+_SECTIONS = {
+    "media": _media,
+    "arrow": _arrow,
+    "origin": _origin,
+    "join": _join,
+    "show": _show,
+    "page": _page,
+    "canary": _canary,
+}
+BESIDE = ("origin", "join", "show", "page")
+"""Sections whose cases run beside the fuzzing: they wait, for a bad origin or for a process of their own, for most of their time."""
 
 
 def cases(*, quick: bool) -> list[str]:
@@ -199,6 +227,8 @@ def cases(*, quick: bool) -> list[str]:
     media, arrow = (2, 8) if quick else (20, 70)
     made = [f"media:{change.__name__}:{number}" for number in range(media) for change in hostile_files.CHANGES]
     made += [f"origin:{kind}:0" for kind in hostile_origins.ORIGINS]
+    posts = (("join", hostile_posts.DAMAGED_PARTS, 3), ("show", hostile_posts.DAMAGED_IMAGES, 3), ("page", hostile_posts.PAGES, 1))
+    made += [f"{section}:{kind}:{number}" for section, kinds, most in posts for number in range(1 if quick else most) for kind in kinds]
     return made + [f"arrow:{kind}:{number}" for number in range(arrow) for kind in hostile_arrow.KINDS]
 
 

@@ -84,6 +84,19 @@ _SEEDS: dict[str, Callable[[], list[bytes]]] = {
         b'{"kind": "confined", "missing": []}',
         b'{"kind": "unknown"}',
     ],
+    "joined": lambda: [
+        b'\x00{"kind": "joined", "shown": 3, "left_out": ["image 2 is left out: it is no picture", 5]}',
+        b'\x00{"kind": "error", "what": "broken"}',
+        b"\x01",
+    ],
+    "photos": lambda: [
+        b'{"id": "1", "imagePost": {"images": [{"imageURL": {"urlList": ["https://h/a.webp", 5, "//h/b"]}}]}, "music": {"playUrl": "x"}}',
+        b'{"id": "1", "code": "a", "carousel_media": [{"image_versions2": {"candidates": [{"url": "https://h/a", "width": 5}]}}]}',
+    ],
+    "listed": lambda: [
+        b'{"url": "https://h/@a/video/1?x=\\u00e9", "id": "1", "title": "a\\nb", "timestamp": 1e9, "view_count": 5, "uploader": "x"}',
+        b'{"webpage_url": "https://H:443/\\u202e", "upload_date": "20260230", "like_count": 9e30}',
+    ],
     "proxy_heads": lambda: [
         b"CONNECT h.example:443 HTTP/1.1\r\nHost: h.example\r\nProxy-Authorization: Basic eA==",
         b"GET http://[::1]:80/a?b HTTP/1.1\r\nContent-Length: 3\r\nX: \xff",

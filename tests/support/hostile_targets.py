@@ -10,7 +10,7 @@ import json
 import math
 from dataclasses import asdict
 from email.message import Message
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from rumiai_ray.errors import RumiaiError
 from rumiai_ray.frames.decode import checked
@@ -25,14 +25,19 @@ from rumiai_ray.ingest.entries import _RowReader
 from rumiai_ray.ingest.identity import Namer
 from rumiai_ray.ingest.location import locate
 from rumiai_ray.ingest.manifest import rows as manifest_rows
+from rumiai_ray.ingest.sites import joining, photo_posts
+from rumiai_ray.ingest.sites.errors import outcome
 from rumiai_ray.ingest.sites.fetch import told_error as site_error
-from rumiai_ray.ingest.sites.job import described
+from rumiai_ray.ingest.sites.job import described, described_item, described_notes
+from rumiai_ray.ingest.sites.lists import post_of, rows_of
 from rumiai_ray.ingest.sites.metadata import metadata_from
+from rumiai_ray.ingest.sites.photo_posts import InstagramIE, TikTokIE
 from rumiai_ray.ingest.sites.process import message_of
 from rumiai_ray.ingest.sites.proxy_request import BadRequestError, closing_head, parse_request
 from rumiai_ray.runs.commits import _digest, _unseal
 from rumiai_ray.runs.ids import check_run_id
 from rumiai_ray.runs.manifest import RunManifest
+from rumiai_ray.shown import terminal_safe
 from synthetic_run import RUN_ID
 
 if TYPE_CHECKING:
@@ -49,6 +54,9 @@ FACTS = SourceFacts(
 _HEADER_CHARS = 65_536
 """http.client refuses longer lines."""
 _YEAR_S = 366 * 86_400
+_MOST_NOTES, _NOTE_CHARS = 200, 1000
+_ROW_BYTES = 100_000
+_MOST_ADDRESSES = 3
 
 
 class BrokenPromiseError(Exception):
@@ -238,6 +246,51 @@ def answers(data: bytes) -> None:
         (value or "").encode()
 
 
+def joined(data: bytes) -> None:
+    """What a process that puts a post's parts together, and that they have taken over, may say to its parent."""
+    answer = joining._check(data[0] % 2 if data else 0, data[1:], "parts", "http://example.com/")
+    notes = described_notes(answer.get("left_out"))
+    _need(len(notes) <= _MOST_NOTES and all(isinstance(note, str) and len(note) <= _NOTE_CHARS for note in notes), "notes without bounds")
+
+
+def photos(data: bytes) -> None:
+    """What a page says of a post of images, as our extractors of such posts take it; and what is said where they cannot."""
+    said = _json(data)
+    try:
+        if isinstance(said, dict) and "imagePost" in said:
+            info = TikTokIE()._parse_aweme_video_web(said, "https://www.tiktok.com/@/video/1", "1", extract_flat=True)
+            found: list[list[str]] = info.get(photo_posts.IMAGES, [])
+        else:
+            info = InstagramIE()._extract_product(said, get_comments=False)
+            found = [photo_posts._addresses(photo_posts._thumbnails(entry)) for entry in info.get("entries") or [info]]
+        described(info)
+    except Exception as error:  # noqa: BLE001 -- as the process that runs yt-dlp: an extractor raises whatever a page makes it
+        raise outcome(error, "https://www.tiktok.com/@/video/1") from None
+    for addresses in found:
+        _need(len(addresses) <= _MOST_ADDRESSES, "addresses without bounds")
+        for address in addresses:
+            _need(address.startswith(("https://", "http://", "//")), f"{address!a} is no address of the web")
+
+
+def listed(data: bytes) -> None:
+    """What yt-dlp says of an item of a list; the row that is printed of it."""
+    post = post_of(described_item(_json(data)))
+    if post is None:
+        return
+    _need(locate(post.url).kind == "web" and terminal_safe(post.url) == post.url, f"an address {post.url!a}")
+    for name, value in vars(post).items():
+        _need(type(value) is not int or abs(value) < 2**63, f"{name} is {value!r}")
+        _need(type(value) is not str or (len(value.encode()) <= _ROW_BYTES and "\n" not in value), f"{name} is {value!a}")
+    rows_of([post])
+
+
+def _json(data: bytes) -> Any:
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):
+        raise WireError("no JSON") from None
+
+
 def proxy_heads(data: bytes) -> None:
     """What a client asks of the checking proxy; the head that the proxy passes on must say the same to another reader."""
     try:
@@ -256,13 +309,17 @@ def proxy_heads(data: bytes) -> None:
 
 
 FUNCTIONS: dict[str, Callable[[bytes], None]] = {
-    one.__name__: one for one in (csv, jsonl, text, parquet, records, completion, names, headers, wire, unpacked, answers, proxy_heads)
+    one.__name__: one
+    for one in (
+        *(csv, jsonl, text, parquet, records, completion, names, headers, wire, unpacked, answers, proxy_heads),
+        *(joined, photos, listed),
+    )
 }
 TARGETS: dict[str, tuple[str, ...]] = {
     "manifests": ("csv", "jsonl", "text", "parquet"),
     "records": ("records", "completion"),
-    "names": ("names", "headers"),
-    "wire": ("wire", "unpacked", "answers", "proxy_heads"),
+    "names": ("names", "headers", "photos", "listed"),
+    "wire": ("wire", "unpacked", "answers", "proxy_heads", "joined"),
 }
 """Functions of each target of the fuzzing."""
 EXPECTED = (RumiaiError, WireError, DamagedEntryError)

@@ -73,13 +73,14 @@ class PostSites(ThreadingHTTPServer):
 
     Args:
         folder: for the certificate.
+        address: to listen on.
     """
 
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(("127.0.0.1", 0), _Tunnel)
+    def __init__(self, folder: Path, address: str = "127.0.0.1") -> None:
+        super().__init__((address, 0), _Tunnel)
         self.certificate = _certificate(folder)
         self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.tls.load_cert_chain(self.certificate)
@@ -89,7 +90,7 @@ class PostSites(ThreadingHTTPServer):
     @property
     def proxy(self) -> str:
         """What the product is to be given as its proxy."""
-        return f"http://127.0.0.1:{self.server_port}"
+        return f"http://{self.server_address[0]!s}:{self.server_port}"
 
     def handle_error(self, *_: object) -> None:
         """Clients that hang up in a handshake are none of a test's business."""
@@ -129,9 +130,9 @@ class PostSites(ThreadingHTTPServer):
 
 
 @contextmanager
-def post_sites(folder: Path) -> Iterator[PostSites]:
-    """The sites, as long as the context is open."""
-    server = PostSites(folder)
+def post_sites(folder: Path, address: str = "127.0.0.1") -> Iterator[PostSites]:
+    """The sites, as long as the context is open; for the arguments see `PostSites`."""
+    server = PostSites(folder, address)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
-from rumiai_ray.runs.history_log import AnalysisFact, HistoryLine, ModelFact, ReadingFact
+from rumiai_ray.errors import StorageError
+from rumiai_ray.logs import swallowed
+from rumiai_ray.runs.history_log import AnalysisFact, HistoryLine, ModelFact, ReadingFact, read_history
 from rumiai_ray.runs.line_log import now
 
 if TYPE_CHECKING:
@@ -16,6 +19,9 @@ if TYPE_CHECKING:
     from rumiai_ray.engine.work.entry_registry import ReadingBegun
     from rumiai_ray.ingest.manners import Paused
     from rumiai_ray.runs.history_log import HistoryLog
+    from rumiai_ray.storage import Store
+
+_LOG = logging.getLogger(__name__)
 
 
 def log_readings(log: HistoryLog, readings: Iterable[ReadingBegun]) -> None:
@@ -33,7 +39,21 @@ def log_lost(log: HistoryLog, entry_ids: Iterable[str], why: str) -> None:
 
 def log_put_off(log: HistoryLog, entry_id: str, paused: Paused) -> None:
     """Log that an entry is left undone, since its host is left alone."""
-    log.add(HistoryLine(time=now(), event="put_off", entry=entry_id, detail=f"{paused.host} refuses: {paused.why}"))
+    until = paused.until_s if paused.of_entry else None
+    log.add(HistoryLine(time=now(), event="put_off", entry=entry_id, refused_until=until, detail=f"{paused.host} refuses: {paused.why}"))
+
+
+def refused_before(run: Store, now_s: float) -> frozenset[str]:
+    """Entries of a run that a host has refused, in a session before, and that it was then to be asked for again by now.
+
+    None where a log cannot be read: such an entry is then left undone once more.
+    """
+    found = set[str]()
+    with swallowed(_LOG, "reading which entries their hosts have refused before", StorageError):
+        for _, line in read_history(run):
+            if line.entry and line.refused_until is not None and line.refused_until <= now_s:
+                found.add(line.entry)
+    return frozenset(found)
 
 
 def log_ended(log: HistoryLog, ended: Ended) -> None:

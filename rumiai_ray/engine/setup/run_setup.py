@@ -13,7 +13,6 @@ from rumiai_ray.frames.sampling import SamplingSpec
 from rumiai_ray.frames.shared.store import Remote
 from rumiai_ray.frames.store.store import FrameStore
 from rumiai_ray.ingest.limits import FetchLimits, Manners
-from rumiai_ray.ingest.rules import InputRules
 from rumiai_ray.ingest.upstream import ENVIRONMENT, Upstream, proxy_from_environment
 from rumiai_ray.insights.calls_to_action import EVERY_PHRASE
 from rumiai_ray.insights.thresholds import Thresholds
@@ -176,7 +175,7 @@ def fetch_limits(config: BaseConfig) -> FetchLimits:
         site_memory_bytes=limits.download_memory_mb * 2**20,
         impersonate=config.impersonate,
         resolution_px=config.resolution,
-        rules=InputRules(limits.inputs, limits.roots, limits.buckets, limits.hosts, limits.denied_networks),
+        rules=limits.rules,
         scratch_bytes=limits.scratch_max_mb * 2**20,
         reserve_bytes=limits.disk_reserve_mb * 2**20,
         proxy=proxy,

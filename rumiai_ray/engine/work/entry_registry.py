@@ -11,7 +11,7 @@ from rumiai_ray.ingest.limits import Manners
 from rumiai_ray.ingest.manners import HostBook
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from rumiai_ray.ingest.manners import Host, Paused
 
@@ -57,10 +57,11 @@ class Claims:
     Args:
         owners: claims known from before, by video key: those of a run that is being resumed.
         manners: what the readers keep to towards hosts.
+        refused_before: see `HostBook`.
     """
 
-    def __init__(self, owners: Mapping[str, str], manners: Manners | None = None) -> None:
-        self._hosts = HostBook(manners or Manners())
+    def __init__(self, owners: Mapping[str, str], manners: Manners | None = None, refused_before: Collection[str] = ()) -> None:
+        self._hosts = HostBook(manners or Manners(), refused_before=refused_before)
         self._owners = dict(owners)
         self._claimed: dict[str, str] = {}
         """Videos by the entry that owns them; the reverse of what was claimed in this run."""
@@ -107,9 +108,9 @@ class Claims:
         """As `HostBook.ask`."""
         return self._hosts.ask(host, entry_id)
 
-    def host_refused(self, host: str, why: str, retry_after_s: float | None) -> Paused | None:
+    def host_refused(self, host: str, why: str, retry_after_s: float | None, entry_id: str = "") -> Paused | None:
         """As `HostBook.refused`."""
-        return self._hosts.refused(host, why, retry_after_s)
+        return self._hosts.refused(host, why, retry_after_s, entry_id)
 
     def host_ended(self, host: str, entry_id: str, *, answered: bool) -> Paused | None:
         """As `HostBook.ended`."""

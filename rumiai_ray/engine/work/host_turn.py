@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from rumiai_ray.ingest.manners import LEFT_ALONE, refusal_of, refuses
@@ -18,7 +19,7 @@ class Hosts(Protocol):
     """The run's `HostBook`, wherever it is."""
 
     def ask(self, host: Host, entry_id: str) -> float | Paused: ...  # noqa: D102 -- as `HostBook.ask`; so are the others
-    def refused(self, host: str, why: str, retry_after_s: float | None) -> Paused | None: ...  # noqa: D102
+    def refused(self, host: str, why: str, retry_after_s: float | None, entry_id: str) -> Paused | None: ...  # noqa: D102
     def ended(self, host: str, entry_id: str, *, answered: bool) -> Paused | None: ...  # noqa: D102
 
 
@@ -58,7 +59,7 @@ class HostTurn:
             HostPausedError: the host is left alone from now on.
         """
         if self._host is not None and self._hosts is not None and refuses(self._host, error):
-            paused = self._hosts.refused(self._host.name, error.what, error.retry_after_s)
+            paused = self._hosts.refused(self._host.name, error.what, error.retry_after_s, self._entry_id)
             if paused is not None:
                 raise HostPausedError(error.what, error.subject, LEFT_ALONE) from error
 
@@ -74,8 +75,10 @@ class HostTurn:
         if refusal is not None and not refuses(self._host, refusal):
             refusal = None  # where the host has sent us on to refuses: that is this entry's trouble, and no other's
         if refusal is not None and not isinstance(refusal, RateLimitedError):  # of those each attempt was told
-            self._hosts.refused(self._host.name, refusal.what, None)
+            self._hosts.refused(self._host.name, refusal.what, None, self._entry_id)
         # Not for errors of our own, such as rules that forbid the address: the host has said nothing then.
         answered = error is None or (refusal is None and isinstance(error, PrivateError | RemovedError | NoVideoError))
         paused = self._hosts.ended(self._host.name, self._entry_id, answered=answered)
-        return paused if refusal is not None or isinstance(error, HostPausedError) else None
+        if paused is None or (refusal is None and not isinstance(error, HostPausedError)):
+            return None
+        return replace(paused, of_entry=True)

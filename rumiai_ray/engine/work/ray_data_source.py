@@ -197,7 +197,9 @@ def _cause(error: BaseException) -> BaseException:
 
 
 def _dataset(entries: Sequence[Entry], stage: Stage, claims: Any, policy: ReadPolicy) -> ray.data.Dataset:
-    blocks: list[pa.Table | bytes] = [entry_table(part) for part in blocks_of(entries, policy.tasks, _ENTRIES_PER_BLOCK)]
+    blocks: list[pa.Table | bytes] = [
+        entry_table(part) for part in blocks_of(entries, policy.tasks, _ENTRIES_PER_BLOCK, stage.limits.rules)
+    ]
     logging.getLogger("ray.data").setLevel(logging.ERROR)  # it warns that the bars are off, on every run
     context = DataContext.get_current()
     context.target_max_block_size = _BLOCK_BYTES
@@ -226,8 +228,8 @@ class _RunsHosts:
         answer: float | Paused = ray.get(self._claims.ask_host.remote(host, entry_id))
         return answer
 
-    def refused(self, host: str, why: str, retry_after_s: float | None) -> Paused | None:
-        paused: Paused | None = ray.get(self._claims.host_refused.remote(host, why, retry_after_s))
+    def refused(self, host: str, why: str, retry_after_s: float | None, entry_id: str) -> Paused | None:
+        paused: Paused | None = ray.get(self._claims.host_refused.remote(host, why, retry_after_s, entry_id))
         return paused
 
     def ended(self, host: str, entry_id: str, *, answered: bool) -> Paused | None:

@@ -13,10 +13,12 @@ import math
 import os
 import re
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from rumiai_ray.errors import InputError
 from rumiai_ray.ingest.location import locate
+from rumiai_ray.ingest.rules import ANYTHING
 from rumiai_ray.logs import swallowed
 from rumiai_ray.storage import in_parallel
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rumiai_ray.ingest.entries import Entry
+    from rumiai_ray.ingest.rules import InputRules
 
 _LOG = logging.getLogger(__name__)
 
@@ -44,18 +47,21 @@ class _Expected:
     length_s: float | None
 
 
-def expected_length_s(entry: Entry) -> float | None:
-    """Seconds of video that an entry is expected to have: what its manifest says, else by the size of a local file; None where unknown."""
+def expected_length_s(entry: Entry, rules: InputRules = ANYTHING) -> float | None:
+    """Seconds of video that an entry is expected to have: what its manifest says, else by the size of a local file; None where unknown.
+
+    A file that `rules` do not let the entry name is not looked at.
+    """
     folded = {name.strip().lower(): text.strip() for name, text in entry.columns.items()}
     for name in LENGTH_COLUMNS:
         length_s = _seconds(folded.get(name, ""))
         if length_s is not None:
             return min(length_s, _MOST_S)
-    # No such file on this machine, or nothing that names one: whoever reads it says what is wrong with it.
+    # No such file on this machine, nothing that names one, or one that must not be named: whoever reads it says what is wrong with it.
     with swallowed(_LOG, f"looking at the size of entry {entry.entry_id}", InputError, OSError, ValueError):
         location = locate(entry.location or entry.input)
         if location.kind == "file":
-            return min(os.stat(location.address).st_size / _BYTES_PER_S, _MOST_S)  # noqa: PTH116 -- a path may be any text
+            return min(os.stat(rules.checked(location)).st_size / _BYTES_PER_S, _MOST_S)  # noqa: PTH116 -- a path may be any text
     return None
 
 
@@ -67,7 +73,7 @@ def _seconds(text: str) -> float | None:
     return (float(text) or None) if _SECONDS.fullmatch(text) else None
 
 
-def blocks_of(entries: Sequence[Entry], readers: int, most: int) -> list[list[Entry]]:
+def blocks_of(entries: Sequence[Entry], readers: int, most: int, rules: InputRules = ANYTHING) -> list[list[Entry]]:
     """The blocks of one wave, in the order in which they are to be taken.
 
     First one short entry for each reader, so that results come early; then the longest first; entries of unknown length last, in the order
@@ -77,8 +83,10 @@ def blocks_of(entries: Sequence[Entry], readers: int, most: int) -> list[list[En
         entries: of the wave.
         readers: blocks that are read at a time.
         most: entries in a block.
+        rules: what an entry may name.
     """
-    expected = [_Expected(entry, length_s) for entry, length_s in zip(entries, in_parallel(expected_length_s, entries), strict=True)]
+    lengths = in_parallel(partial(expected_length_s, rules=rules), entries)
+    expected = [_Expected(entry, length_s) for entry, length_s in zip(entries, lengths, strict=True)]
     known = [one for one in expected if one.length_s is not None]
     short = sorted(known, key=_length_s)[:readers] if len(known) > readers else []
     first = set(map(id, short))

@@ -10,8 +10,11 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import accumulate
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -53,6 +56,8 @@ _NO_BREAK_BEFORE = re.compile("[\u0e2f\u0e30\u0e32\u0e33\u0e45\u0e46\u0eaf\u0eb0
 """Vowels and signs that are written after their consonant and are no combining marks."""
 _BLANK_LETTERS = "\u115f\u1160\u3164\uffa0"
 """Letters by their category that show nothing: Hangul fillers."""
+_FURTHEST = 2000
+"""Characters after the word before within which a segment's next word is looked for: in a segment of Whisper's no word is further."""
 (MODEL,) = WORDS.made_by
 
 
@@ -163,6 +168,7 @@ def as_vtt(cues: Sequence[Cue]) -> str:
 _WRITERS: dict[SubtitleFormat, Callable[[Sequence[Cue]], str]] = {"srt": as_srt, "vtt": as_vtt}
 
 
+@lru_cache(2**16)
 def columns(text: str) -> float:
     """How much of a line a text takes: a character is one column, a wide one more, a combining mark none."""
     return sum(
@@ -178,7 +184,7 @@ def _atoms(segment: Row, words: Iterable[Row]) -> list[_Atom]:
     at = 0
     for word in words:
         heard = _showable(word["word"])
-        found = text.find(heard, at) if heard else -1
+        found = text.find(heard, at, at + _FURTHEST + len(heard)) if heard else -1
         if found >= 0:
             at = found + len(heard)
             places += [found, at]
@@ -208,9 +214,10 @@ def _is_visible(character: str) -> bool:
 def _words_in(atom: str, at: int, boundaries: Sequence[int]) -> Iterator[tuple[int, str]]:
     """A piece in a script of South East Asia as Whisper's words, with their places in the text; any other piece as it is."""
     start = 0
-    for boundary in boundaries:
-        end = boundary - at
-        if start < end < len(atom) and _SOUTH_EAST.match(atom[end - 1]) and _SOUTH_EAST.match(atom[end]) and _may_break(atom, end):
+    # Only those inside the piece: to go through all of them for each piece would take the square of a text's length.
+    for place in range(bisect_right(boundaries, at), bisect_left(boundaries, at + len(atom))):
+        end = boundaries[place] - at
+        if _SOUTH_EAST.match(atom[end - 1]) and _SOUTH_EAST.match(atom[end]) and _may_break(atom, end):
             yield at + start, atom[start:end]
             start = end
     yield at + start, atom[start:]
@@ -224,10 +231,13 @@ def _may_break(text: str, at: int) -> bool:
 
 def _fitting(atom: str, at: int) -> list[tuple[int, str]]:
     """A piece and its place in the text; one that no line can hold is cut, where `_may_break` allows a cut."""
+    # Widths are added up: to measure the piece anew with each character takes hours for a letter with a million accents.
+    widths = [0.0 if character.isspace() else columns(character) for character in atom]
+    until = [0.0, *accumulate(widths)]
     pieces: list[tuple[int, str]] = []
     start = allowed = 0
     for end in range(1, len(atom) + 1):
-        while columns(atom[start:end].lstrip()) > LINE_COLUMNS:
+        while until[end] - until[start] > LINE_COLUMNS:
             cut = allowed if allowed > start else end - 1
             pieces.append((at + start, atom[start:cut]))
             start = cut
@@ -262,11 +272,15 @@ def _filled(atoms: Iterable[_Atom], width: float) -> list[list[_Atom]]:
 def _wrapped(pieces: Iterable[str], width: float) -> list[str]:
     """Pieces as lines of at most `width` columns; a piece that is wider has a line of its own."""
     lines: list[str] = []
+    used = 0.0
     for piece in pieces:
-        if lines and columns(lines[-1] + piece) <= width:
+        wide = columns(piece)
+        if lines and used + wide <= width:
             lines[-1] += piece
+            used += wide
         else:
             lines.append(piece.lstrip())
+            used = columns(lines[-1])
     return lines
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -10,10 +10,8 @@ from hypothesis import strategies as st
 
 from rumiai_ray.engine.work.reading_order import LENGTH_COLUMNS, blocks_of, expected_length_s
 from rumiai_ray.ingest.entries import Entry
+from rumiai_ray.ingest.rules import InputRules
 from simulated_batch import LONG_S, MODEL_BOUND, READ_BOUND, Batch, as_before, of_length, rows_of, skewed
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 MOST = 16
 LONG_AT = (0, 37, 100, 190, 200)
@@ -81,3 +79,15 @@ def test_a_length_is_taken_from_the_manifest_and_else_from_the_size_of_a_local_f
 def test_whatever_a_manifest_says_a_length_is_a_number_that_a_day_holds_or_unknown(name: str, text: str, source: str) -> None:
     length_s = expected_length_s(Entry("e", source, {name: text}, source))
     assert length_s is None or 0.0 <= length_s <= 86_400.0
+
+
+@pytest.mark.parametrize("rules", [InputRules(inputs=("web",)), InputRules(roots=("/nobody/has/this",))], ids=["kinds", "roots"])
+def test_a_file_that_a_row_must_not_name_is_not_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rules: InputRules) -> None:
+    entries = [Entry(f"e{number}", str(tmp_path / f"{number}.mp4")) for number in range(3)]
+    for size, entry in enumerate(entries, 1):
+        Path(entry.input).write_bytes(bytes(size * 1000))
+    assert [entry.entry_id for block in blocks_of(entries, 1, MOST) for entry in block] == ["e0", "e2", "e1"]
+    seen: list[object] = []
+    monkeypatch.setattr("rumiai_ray.engine.work.reading_order.os.stat", seen.append)
+    assert [entry.entry_id for block in blocks_of(entries, 1, MOST, rules) for entry in block] == ["e0", "e1", "e2"]
+    assert seen == []
