@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help python venv debian weights demo check test chaos hostile soak attribution cluster-test image-test scale bench bench-gate bench-plain pictures report-times soak-real lint dictionary constraints clean
+.PHONY: help python venv debian weights demo check test chaos hostile soak attribution cluster-test image-test scale bench bench-gate bench-plain pictures report-times first-run soak-real lint dictionary constraints clean
 
 NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell $(name) $(NEW_ENOUGH) 2>/dev/null && command -v $(name))))
@@ -124,6 +124,9 @@ bench-gate: $(STAMP) weights $(BENCH)/clips/clips.txt ## CPU-seconds a clip of e
 
 report-times: $(STAMP) ## how long each page of REPORT (a directory that `rumiai-ray report` wrote) takes to open in headless Chromium
 	PYTHONPATH=tests/support $(BIN)/python tests/benchmarks/open_report.py $(REPORT)
+
+first-run: ## what a stranger's first commands print and cost, on this machine without its Debian packages (root, overlayfs, 12 GB)
+	python3 tests/benchmarks/first_run.py build/first-run $(FIRST_RUN_ARGS)
 
 soak-real: $(STAMP) weights ## every video of MEDIA three times in one batch; results equal to one-by-one runs
 	PYTHONPATH=.:tests/support $(BIN)/python tests/soak/real.py $(MEDIA) build/soak-real $(SOAK_ARGS)

@@ -1,9 +1,10 @@
 """Fill the frame store from a manifest, without models: `python jobs/prefetch.py --manifest FILE`.
 
 A run over the same videos with the same sampling, on the same node, then decodes nothing; with `--store-remote`, on any node.
+Hosts are treated as a batch treats them: `--limits-host-downloads`, `--limits-host-interval-s`, `--limits-host-refusals`, `Retry-After`.
 
-Exit codes: 0 all stored, 1 some video could not be had or uploaded, or was evicted again, 2 wrong usage, 3 the store cannot be
-written any more.
+Exit codes: 0 all stored, 1 some video could not be had or uploaded, was evicted again, or left undone because its host refuses,
+2 wrong usage, 3 the store cannot be written any more.
 """  # noqa: INP001 -- a script
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -28,10 +30,12 @@ from rumiai_ray.cli.endings import scratch_directory  # noqa: E402 -- found on t
 from rumiai_ray.cli.exits import Exit  # noqa: E402
 from rumiai_ray.cli.options import with_settings  # noqa: E402
 from rumiai_ray.config import BaseConfig  # noqa: E402 -- typer reads the annotations
-from rumiai_ray.engine.setup.run_setup import fetch_limits, open_store  # noqa: E402
+from rumiai_ray.engine.setup.run_setup import fetch_limits, manners, open_store  # noqa: E402
+from rumiai_ray.engine.work.host_turn import HostTurn  # noqa: E402
 from rumiai_ray.errors import RumiaiError, StorageError  # noqa: E402
 from rumiai_ray.ingest.entries import read_manifest  # noqa: E402
 from rumiai_ray.ingest.fetch import fetch  # noqa: E402
+from rumiai_ray.ingest.manners import LEFT_ALONE, HostBook, Paused, host_of  # noqa: E402
 
 if TYPE_CHECKING:
     from rumiai_ray.frames.store.store import FrameStore
@@ -49,26 +53,31 @@ AtOnce = Annotated[int, typer.Option("--at-once", min=1, help="Videos fetched an
 class Outcome:
     """How one entry ended."""
 
-    kind: Origin | Literal["failed"]
+    kind: Origin | Literal["failed", "undone"]
     text: str
     """The entry's key in the store, or the failure in words."""
     shared: bool = False
     """Whether the shared store has it."""
+    paused: Paused | None = None
+    """Why the entry's host is left alone; of an entry that is left undone."""
 
 
 @with_settings("store", "store_remote", "store_max_gb", "sampling", "limits", "cookies")
 def prefetch(manifest: Manifest, config: BaseConfig, at_once: AtOnce = 1) -> None:
     """Fetch and decode every video of a manifest into the frame store; no model is loaded."""
     entries = list(read_manifest(manifest))
-    store, limits = open_store(config), fetch_limits(config)
+    store, limits, hosts = open_store(config), fetch_limits(config), HostBook(manners(config))
     counts: Counter[str] = Counter()
     keys: set[str] = set()
     shared: set[str] = set()
+    refusing: dict[str, Paused] = {}
     try:
         with scratch_directory() as workdir, ThreadPoolExecutor(at_once) as pool:
-            for outcome in pool.map(lambda entry: _store(entry, store, limits, workdir), entries):
+            for outcome in pool.map(lambda entry: _store(entry, store, limits, workdir, hosts), entries):
                 counts[outcome.kind] += 1
-                if outcome.kind == "failed":
+                if outcome.paused is not None:
+                    refusing[outcome.paused.host] = outcome.paused
+                elif outcome.kind == "failed":
                     typer.echo(outcome.text, err=True)
                 else:
                     keys.add(outcome.text)
@@ -78,32 +87,48 @@ def prefetch(manifest: Manifest, config: BaseConfig, at_once: AtOnce = 1) -> Non
         _say(error)
         raise typer.Exit(Exit.ABORTED) from error
     fetched = f"{counts['remote']} fetched, " if store.remote else ""
+    undone = f", {counts['undone']} left undone" if refusing else ""
     in_both = f", {len(shared)} in {config.store_remote}" if store.remote else ""
     typer.echo(
-        f"{len(entries)} entries: {counts['miss']} decoded, {fetched}{counts['hit']} there already, {counts['failed']} failed; "
+        f"{len(entries)} entries: {counts['miss']} decoded, {fetched}{counts['hit']} there already, {counts['failed']} failed{undone}; "
         f"{len(keys) - evicted} videos in {config.store}{in_both}"
     )
+    for host in refusing.values():
+        again = f"{datetime.fromtimestamp(host.until_s, UTC):%Y-%m-%d %H:%M} UTC"
+        typer.echo(f"{host.host} refuses: {host.why}; the same command goes on after {again} ({LEFT_ALONE})", err=True)
     unshared = len(keys - shared) if store.remote and store.remote.writable else 0
     if unshared:
         typer.echo(f"{unshared} videos could not be uploaded to {config.store_remote}; the same command tries again", err=True)
     if evicted:
         typer.echo(f"{evicted} videos were evicted again: the store holds at most {config.store_max_gb:g} GB (--store-max-gb)", err=True)
-    if evicted or unshared or counts["failed"]:
+    if evicted or unshared or counts["failed"] or refusing:
         raise typer.Exit(Exit.TROUBLED)
 
 
-def _store(entry: Entry, store: FrameStore, limits: FetchLimits, workdir: Path) -> Outcome:
-    """Make sure of one entry's frames.
+def _store(entry: Entry, store: FrameStore, limits: FetchLimits, workdir: Path, hosts: HostBook) -> Outcome:
+    """Make sure of one entry's frames, when its host's turn has come.
 
     Raises:
         StorageError: the store or the work directory cannot be written: not this entry's trouble.
     """
+    turn = HostTurn(host_of(entry), entry.entry_id, hosts)
+    paused = turn.wait()
+    if paused is not None:
+        return Outcome("undone", entry.entry_id, paused=paused)
+    fetched = False
     try:
-        with fetch(entry, limits, workdir) as video, store.ensure(video.path, video.video_key) as stored:
-            return Outcome(stored.origin, stored.key, shared=stored.origin == "remote" or store.share(stored))
-    except StorageError:
+        with fetch(entry, limits, workdir, refused=turn.refused) as video:
+            turn.ended(None)
+            fetched = True
+            with store.ensure(video.path, video.video_key) as stored:
+                return Outcome(stored.origin, stored.key, shared=stored.origin == "remote" or store.share(stored))
+    except StorageError as error:
+        turn.ended(error)  # others may be waiting for it
         raise
     except RumiaiError as error:
+        paused = None if fetched else turn.ended(error)
+        if paused is not None:
+            return Outcome("undone", entry.entry_id, paused=paused)
         return Outcome("failed", f"{entry.entry_id}: {type(error).__name__}: {error}")
 
 

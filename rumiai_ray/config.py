@@ -344,7 +344,8 @@ def load_config(toml: Path | None = None, flags: dict[str, Any] | None = None) -
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
         got = "" if name in {"proxy", "on_end"} else f" (got {first['input']!r})"  # what stands there may be a password
-        raise ConfigError(f"{first['msg']}{got}", f"setting {name}", "`rumiai-ray analyze --help-all` lists every setting") from error
+        said = "there is no such setting" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
+        raise ConfigError(f"{said}{got}", f"setting {name}", "`rumiai-ray analyze --help-all` lists every setting") from error
     except (ValueError, OSError) as error:
         raise ConfigError(f"cannot read: {error}", str(toml or "configuration")) from error
 

@@ -39,7 +39,10 @@ def analyze(
         RumiaiError: an input or a setting is wrong, or the machine is not fit for the run; nothing was written.
     """
     from rumiai_ray.cli.analyze import analyze_inputs  # noqa: PLC0415 -- the package must be light to import
+    from rumiai_ray.errors import ConfigError  # noqa: PLC0415
 
+    if isinstance(inputs, str) or not inputs:
+        raise ConfigError("is no list of inputs", f"inputs={inputs!r}", 'analyze(["clip.mp4"])')
     config, name = _config(models, settings), _name(run_id)
     analyze_inputs([os.fspath(one) for one in inputs], config, run_id=name, quiet=True)
     return _run(name, config)
@@ -77,9 +80,12 @@ def batch(
         RumiaiError: the manifest or a setting is wrong, or the machine is not fit for the run; no run was created.
     """
     from rumiai_ray.cli.batch import start  # noqa: PLC0415 -- the package must be light to import
+    from rumiai_ray.errors import ConfigError  # noqa: PLC0415
     from rumiai_ray.ingest.entries import read_manifest  # noqa: PLC0415
     from rumiai_ray.ingest.table import EntryFile  # noqa: PLC0415
 
+    if not isinstance(manifest, str | os.PathLike):
+        raise ConfigError("a manifest is one path or URI", f"manifest={manifest!r}", "a few inputs go to rumiai_ray.analyze([…])")
     config, name = _config(models, settings), _name(run_id)
     start(EntryFile.of(read_manifest(os.fspath(manifest), input_column=input_column, id_column=id_column)), config, run_id=name)
     return _run(name, config)

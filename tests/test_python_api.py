@@ -100,3 +100,16 @@ def test_every_public_function_and_class_has_an_example_that_runs(public: Any) -
 
 def test_the_examples_cover_the_public_names() -> None:
     assert {*rumiai_ray.__all__} == {"__version__", "analyze", "batch", "open_corpus", "open_run"}
+
+
+def test_inputs_that_are_no_list_and_a_manifest_that_is_one_are_refused(asked: list[tuple[Any, BaseConfig]]) -> None:
+    wrong: Any
+    for wrong in ("clip.mp4", []):
+        with pytest.raises(ConfigError, match=r'no list of inputs .analyze\(\["clip.mp4"\]\)'):
+            rumiai_ray.analyze(wrong)
+    wrong = ["a.mp4"]
+    with pytest.raises(ConfigError, match="a manifest is one path"):
+        rumiai_ray.batch(wrong)
+    with pytest.raises(ConfigError, match="setting nosuch: there is no such setting"):
+        rumiai_ray.analyze(["clip.mp4"], nosuch=1)
+    assert not asked

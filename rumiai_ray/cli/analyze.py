@@ -79,8 +79,10 @@ def analyze_inputs(
     """
     from rumiai_ray.cli.doctor.verb import preflight  # noqa: PLC0415
     from rumiai_ray.cli.warm_choice import kept_by_warm_cell  # noqa: PLC0415
+    from rumiai_ray.cli.wrong_usage import check_no_list  # noqa: PLC0415
     from rumiai_ray.ingest.entries import entries_from_inputs  # noqa: PLC0415
 
+    check_no_list(inputs)
     entries = entries_from_inputs(inputs)
     early = ThreadPoolExecutor(2)
     # Hashing needs no Python, and the preflight waits for a process of its own: both go on while Ray is imported.

@@ -6,6 +6,7 @@ Exit codes: 0 complete, 1 some video or model failed, 2 usage or preflight, 3 ab
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import os
 import re
@@ -24,6 +25,7 @@ from rumiai_ray.cli.garbage import WHILE_IMPORTING
 from rumiai_ray.cli.help_text import VerbGroup, examples, in_plain_text
 from rumiai_ray.cli.options import Verbose  # noqa: TC001 -- typer reads the annotations
 from rumiai_ray.cli.terminal import say
+from rumiai_ray.cli.wrong_usage import check_batch, in_our_words, possible_options
 from rumiai_ray.engine.ray_session import supervisor as supervise
 from rumiai_ray.errors import ConfigError, RumiaiError
 from rumiai_ray.logs import configure
@@ -57,6 +59,7 @@ _VERBS = {
 """The module of each verb, here in `rumiai_ray.cli`, in the order `--help` shows them."""
 _VERBOSE = re.compile("--verbose|-v+")
 _COMPLETION = ("--install-completion", "--show-completion")
+_OUTPUT_FAILS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EPIPE}
 _INTERRUPTED = 130
 """What typer makes of a KeyboardInterrupt, for itself to exit with."""
 
@@ -81,7 +84,7 @@ def understood(arguments: Sequence[str]) -> list[str]:
     """`arguments` with `help` as the option it means.
 
     Raises:
-        ConfigError: the first one is neither a verb nor anything that could be an input.
+        ConfigError: the first one is neither a verb nor anything that could be an input, or `batch` is given its list without an option.
     """
     first = _first(arguments)
     if first == "help":
@@ -92,6 +95,8 @@ def understood(arguments: Sequence[str]) -> list[str]:
         near = get_close_matches(first.lower(), [*_VERBS, "help"], n=1, cutoff=0.6)
         hint = f"did you mean `{near[0]}`?" if near else f"there are: {', '.join(_VERBS)}; a file of that name is given as ./{first}"
         raise ConfigError("no such command", repr(first), hint)
+    if first == "batch":
+        check_batch(arguments[arguments.index(first) :])
     return list(arguments)
 
 
@@ -180,9 +185,15 @@ def _run() -> int:
     try:
         arguments = understood(sys.argv[1:])
         ended = command_line(_first(arguments) or "--help")(arguments, standalone_mode=False)
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except RumiaiError as error:
         say(f"{type(error).__name__}: {error}", err=True)
         return Exit.USAGE
+    except OSError as error:
+        if error.filename is not None or error.errno not in _OUTPUT_FAILS:
+            raise
+        return _without_output(error)
     except (typer.Abort, KeyboardInterrupt):
         ended = _INTERRUPTED
     except typer.TyperException as error:
@@ -194,10 +205,23 @@ def _run() -> int:
     return ended or Exit.COMPLETE
 
 
+def _without_output(error: OSError) -> int:
+    """Tell in one line that standard output cannot be written. Python would try again at its end, and say so in its own words."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    if error.errno != errno.EPIPE:  # whoever read it has gone
+        say(f"standard output cannot be written: {error.strerror}; free space where it goes, or send it elsewhere", err=True)
+    return Exit.ABORTED
+
+
 def _show(error: typer.TyperException) -> None:
     """What typer itself would print of wrong usage."""
     from typer.rich_utils import rich_format_error  # noqa: PLC0415 -- only needed here
 
+    if type(error).__name__ == "NoArgsIsHelpError":  # its message is the help; typer's own function leaves it out
+        say(str(getattr(error, "message", "")), err=True)
+        return
     if isinstance(message := getattr(error, "message", None), str):  # it may quote an argument: a file's name, a URL
-        vars(error)["message"] = terminal_safe(shown(message))
+        vars(error)["message"] = terminal_safe(shown(in_our_words(message)))
+    if isinstance(wrong := getattr(error, "option_name", None), str) and hasattr(error, "possibilities"):
+        vars(error)["possibilities"] = possible_options(wrong, error)
     rich_format_error(error)  # type: ignore[arg-type]  # wants the private class below the public one that can be caught

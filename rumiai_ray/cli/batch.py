@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from rumiai_ray.cli.exits import Exit  # noqa: TC001 -- typer reads the annotations
 from rumiai_ray.cli.help_text import examples
 from rumiai_ray.cli.options import RunId, RunLabel, RunNote, Tags, with_settings
-from rumiai_ray.cli.terminal import say
+from rumiai_ray.cli.terminal import counted, say
 from rumiai_ray.config import BaseConfig  # noqa: TC001 -- typer reads the annotations
 
 if TYPE_CHECKING:
@@ -213,7 +213,7 @@ def _run(prepared: Prepared, begin: Callable[[], tuple[RunWriter, Remaining]]) -
     with scratch_directory() as workdir, connected(prepared.config) as here:
         plan = plan_of_ray(prepared.config, prepared.models)
         writer, left = begin()
-        say(f"run {prepared.manifest.run_id}: {left.count} entries", err=True)
+        say(f"run {prepared.manifest.run_id}: {counted(left.count, 'entry', 'entries')}", err=True)
         progress = BatchProgress(prepared.models)
         engine = BatchRun(prepared.config, prepared.stage(workdir), writer, here, plan, progress)
 

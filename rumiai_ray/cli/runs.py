@@ -10,7 +10,7 @@ import typer
 
 from rumiai_ray.cli.exits import Exit
 from rumiai_ray.cli.options import PrintJson, RunLabel, RunNote, Tags, with_settings
-from rumiai_ray.cli.terminal import say, say_json
+from rumiai_ray.cli.terminal import counted, say, say_json
 from rumiai_ray.config import BaseConfig
 from rumiai_ray.errors import ConfigError
 
@@ -181,12 +181,14 @@ def verify(run: RunName, config: BaseConfig) -> None:
     """Check every committed file of a run: there, checksum, rows, schema. Exit code 1 where something is wrong."""
     from rumiai_ray.runs.find import find_run  # noqa: PLC0415
 
-    problems = find_run(run, config.out).verify()
+    found = find_run(run, config.out)
+    problems = found.verify()
     for problem in problems:
         say(problem)
     if problems:
         raise typer.Exit(Exit.TROUBLED)
-    say("sound")
+    files = counted(sum(len(record.files) for record in found.records), "committed file")
+    say(f"{files} checked: each is there, with the checksum, rows and columns that its commit record names")
 
 
 @app.command("diff")

@@ -93,6 +93,9 @@ def print_tables(run: Run, out: TextIO | None = None) -> None:
     for line in forgettings(run):
         console.print(line, highlight=False, soft_wrap=True)
     console.print(ending(run), highlight=False, soft_wrap=True)
+    if not any(record.committed for record in run.records):
+        console.print(Text("no video is committed", "dim"))
+        return
     query = f"SELECT * FROM read_parquet('{run.store.uri()}/objects/*.parquet')"  # noqa: S608 -- shown, never run
     console.print(Text(f"open it in DuckDB:  {query}", "dim"), soft_wrap=True)
 

@@ -12,10 +12,11 @@ import pyarrow.compute as pc
 
 from rumiai_ray.cli.terminal import counted, say, say_json
 from rumiai_ray.errors import ConfigError
+from rumiai_ray.ingest.manifest.rows import unit_of
 from rumiai_ray.shown import one_line, shown_input
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from rumiai_ray.ingest.entries import Entry
     from rumiai_ray.runs.failure_log import LoggedFailure
@@ -59,7 +60,7 @@ def find_entries(entries: Iterable[Entry], name: str, subject: str) -> list[Entr
 
     Args:
         entries: of the run.
-        name: an id, an address or a path, or a number: the manifest's line, without a manifest the position on the command line.
+        name: an id, an address or a path, or a number: the manifest's line or row, without a manifest the position on the command line.
         subject: the run, in words.
 
     Raises:
@@ -121,7 +122,7 @@ def _outcome(run: Run, entry_id: str) -> EntryOutcome:
 def print_why(run: Run, told: EntryStory) -> None:
     """Print it for people."""
     entry = told.entry
-    place = f", line {entry.line} of the manifest" if entry.line is not None else ""
+    place = f", {_unit(run.manifest.command)} {entry.line} of the manifest" if entry.line is not None else ""
     say(one_line(f"entry {entry.entry_id}{place}: {entry.input}"))
     for line in _outcome_lines(run, told):
         say(one_line(line))
@@ -133,6 +134,14 @@ def print_why(run: Run, told: EntryStory) -> None:
         say(f"  {_NO_LOG}")
     for line in _cost_lines(told):
         say(one_line(line))
+
+
+def _unit(command: Sequence[str]) -> str:
+    """What the numbers of a run's entries count, lines or rows: the name of the manifest in its command line tells."""
+    for before, argument in zip(("", *command), command, strict=False):
+        if before == "--manifest" or argument.startswith("--manifest="):
+            return unit_of(argument.removeprefix("--manifest="))
+    return "line"
 
 
 def print_json(run: Run, told: list[EntryStory]) -> None:

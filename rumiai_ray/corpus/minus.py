@@ -16,6 +16,7 @@ from rumiai_ray.ingest.entries import INPUT_COLUMNS, read_manifest
 from rumiai_ray.ingest.local import open_regular
 from rumiai_ray.ingest.location import locate
 from rumiai_ray.ingest.manifest.listing import files_of
+from rumiai_ray.ingest.manifest.names import folded
 from rumiai_ray.ingest.manifest.rows import ManifestRow, read_rows
 from rumiai_ray.ingest.rules import ANYTHING
 from rumiai_ray.runs.export.folder import removed_unless_written
@@ -137,7 +138,7 @@ def _rows(uri: str, input_column: str | None, id_column: str | None) -> Iterator
     if "://" not in uri and any(file.name != uri for file in files_of(uri)):
         yield from ((entry, ManifestRow({"input": entry.input})) for entry in entries)
         return
-    wanted = (input_column.strip().casefold(),) if input_column else INPUT_COLUMNS
+    wanted = (folded(input_column),) if input_column else INPUT_COLUMNS
     yield from ((entry, row) for entry, (_, row) in zip(entries, read_rows(uri, wanted), strict=True))
 
 

@@ -13,24 +13,27 @@ from rumiai_ray.ingest.cleaning import CELL_CHARS, INPUT_CHARS, NAME_CHARS, SHOR
 from rumiai_ray.ingest.identity import Namer, stem_of
 from rumiai_ray.ingest.location import locate, unquoted
 from rumiai_ray.ingest.manifest.listing import ListedFile, check_folder, files_of
-from rumiai_ray.ingest.manifest.rows import read_rows
+from rumiai_ray.ingest.manifest.names import folded, unwrapped, visible
+from rumiai_ray.ingest.manifest.rows import place_of, read_rows, unit_of
 from rumiai_ray.ingest.outcomes import ManifestRowError
 from rumiai_ray.shown import shown_addresses, shown_input, unguarded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from rumiai_ray.ingest.manifest.rows import ManifestRow
+from rumiai_ray.ingest.manifest.rows import ManifestRow
 
 _LOG = logging.getLogger(__name__)
 
 INPUT_COLUMNS = (
     *("input", "path", "url"),
     *("webvideourl", "postpage", "share_url", "shareurl", "post_url", "posturl", "permalink", "webpage_url"),
+    *("post_link", "video_link", "tiktok_url", "tiktok_link"),
     *("video_url", "videourl"),
 )
-"""Names of the column that holds the input, compared without case: the first one that is not blank in a row. After the first three come the
-names in exports of common scrapers: those of posts' pages, then those of media files, whose addresses expire within days."""
+"""Names of the column that holds the input, compared as `folded`: the first one that is not blank in a row. After the first three come the
+names in exports of common scrapers and in people's own tables: those of posts' pages, then those of media files, whose addresses expire
+within days."""
 
 _BAD_ID = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _ROUNDED = re.compile(r"[0-9](?:[.,][0-9]+)?[eE]\+[0-9]{2,3}")
@@ -140,7 +143,7 @@ def read_manifest(uri: str, *, input_column: str | None = None, id_column: str |
     an optional `id`, further columns are carried along as text: numbers and nested values as JSON, nulls left out. Relative paths are
     relative to the working directory. A folder, or a glob pattern that matches, stands for a manifest of its files: see `files_of`.
 
-    A row that cannot be used costs only itself: it is given out as an entry with a `problem` that names its line.
+    A row that cannot be used costs only itself: it is given out as an entry with a `problem` that names its line or row.
 
     Args:
         uri: a local path or a URI of any protocol that fsspec and its installed drivers know.
@@ -166,14 +169,15 @@ def read_manifest(uri: str, *, input_column: str | None = None, id_column: str |
         characters += len(entry.input) + sum(map(len, entry.columns.values()))
         if count > _MOST_ROWS or characters > _MOST_CHARS:
             what = f"more than {_MOST_ROWS:,} rows" if count > _MOST_ROWS else f"more than {_MOST_CHARS:,} characters"
-            raise InputError(what, f"{uri}, line {line}", "divide the manifest, or leave out columns that are not needed")
+            raise InputError(what, place_of(uri, line), "divide the manifest, or leave out columns that are not needed")
         usable = usable or entry.problem is None
         first = first or entry.problem
         yield entry
     if usable:
         return
     if first is None:
-        raise InputError("no rows", uri, "below the header, give one row for each video")
+        hint = "below the header, give one row for each video" if uri.lower().endswith((".csv", ".tsv")) else "give one row for each video"
+        raise InputError("no rows", uri, hint)
     raise InputError(f"not one row can be used; the first problem: {first.what}", first.subject, first.hint)
 
 
@@ -195,8 +199,9 @@ class _RowReader:
 
     def __init__(self, uri: str, input_column: str | None, id_column: str | None) -> None:
         self._uri = uri
-        self.inputs = (_folded(input_column),) if input_column else INPUT_COLUMNS
-        self._id = _folded(id_column or "id")
+        self._unit = unit_of(uri)
+        self.inputs = (folded(input_column),) if input_column else INPUT_COLUMNS
+        self._id = folded(id_column or "id")
         self._id_required = id_column is not None
         self._namer = Namer()
 
@@ -206,10 +211,10 @@ class _RowReader:
         Raises:
             InputError: the manifest as a whole has no column with the input.
         """
-        place = f"{cleaned(self._uri, SHORT_CHARS)}, line {line}"
+        place = f"{cleaned(self._uri, SHORT_CHARS)}, {self._unit} {line}"
         if isinstance(row, InputError):
             return self._unusable(line, place, "", None, {}, (), row)
-        names = {_folded(name): name for name in reversed(list(row.cells))}
+        names = {folded(name): name for name in reversed(list(row.cells))}
         input_name = next((names[name] for name in self.inputs if name in names and (row.cells[names[name]] or "").strip()), None)
         input_name = input_name or next((names[name] for name in self.inputs if name in names), None)
         id_name = names.get(self._id)
@@ -220,7 +225,7 @@ class _RowReader:
         columns = _columns(further, cleaner)
         given = _plain_id(row.cells[id_name] or "") if id_name is not None else ""
         text = (row.cells[input_name] or "") if input_name is not None else ""
-        text = unquoted(unguarded(text) if row.guarded else text)
+        text = _sole(unquoted(visible(unguarded(text) if row.guarded else text)))
         missing = self._missing(input_name, id_name, place, list(row.cells))
         if missing is not None and row.tabular:
             raise missing
@@ -266,10 +271,10 @@ class _RowReader:
         if not error.subject.startswith(place):
             error = InputError(error.what, f"{place}: {error.subject}", error.hint)
         try:
-            entry_id = self._claimed(given, place) if given else self._namer.free(f"line-{line}", place)
+            entry_id = self._claimed(given, place) if given else self._namer.free(f"{self._unit}-{line}", place)
         except InputError as unusable:
             _LOG.debug("%s: the row gets an ID of its own: %s", place, unusable)
-            entry_id = self._namer.free(f"line-{line}", place)
+            entry_id = self._namer.free(f"{self._unit}-{line}", place)
         return Entry(entry_id, cleaned(shown_input(text), INPUT_CHARS), columns, "", line, notes, Problem.of(error))
 
 
@@ -321,5 +326,9 @@ def id_of_cell(cell: str, text: str) -> str | None:
     return given if given and not unusable and shown_input(given) == given else None
 
 
-def _folded(name: str) -> str:
-    return name.strip().casefold()
+def _sole(text: str) -> str:
+    """The address in a list of one, as a column of lists holds it; else `text`."""
+    match unwrapped(text):
+        case [str(address)]:
+            return address
+    return text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,6 +35,15 @@ _ERRNOS = {
     errno.ENAMETOOLONG: ("a name longer than the file system allows", "check the path"),
 }
 
+_NOT_A_PATH = (
+    (
+        re.compile(r"/(?:https?:|(?:[a-z0-9-]+\.)+(?:com|net|org|tv|be|co|io|ru|cn|jp|kr|de|fr|uk))/", re.IGNORECASE),
+        "web addresses begin with https://",
+    ),
+    (re.compile(r"/[A-Za-z]:\\"), "a Windows path: under WSL the drive C: is /mnt/c, with / between folders"),
+)
+"""What a path that leads nowhere was meant as."""
+
 
 def open_regular(path: str) -> BufferedReader:
     """Open a regular file for reading; symbolic links are followed.
@@ -55,6 +65,8 @@ def open_regular(path: str) -> BufferedReader:
         what, hint = _ERRNOS.get(error.errno or 0, (f"cannot be read: {error.strerror}", "check the disk and the mount"))
         if error.errno == errno.ENOENT and os.path.islink(path):  # noqa: PTH114 -- as above
             what, hint = "a symbolic link to a file that is not there", "mount or restore what it points to"
+        elif error.errno in {errno.ENOENT, errno.ENOTDIR}:
+            hint = next((better for spelling, better in _NOT_A_PATH if spelling.search(path)), hint)
         raise InputError(what, path, hint) from error
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -58,6 +59,8 @@ class Paused:
 class HostBook:
     """Hands out turns and counts refusals. A reader that asks again, as a repeated task does, gets the turn that it has already.
 
+    Threads may share one.
+
     Args:
         manners: what to keep to.
         clock: seconds since 1970.
@@ -69,6 +72,7 @@ class HostBook:
         self._manners = manners
         self._refused_before = frozenset(refused_before)
         self._clock = clock
+        self._one_at_a_time = threading.Lock()
         self._turns: dict[str, dict[str, float]] = {}
         """Start of each turn that is taken or waited for, by host and entry."""
         self._next_s: dict[str, float] = {}
@@ -81,19 +85,20 @@ class HostBook:
 
     def ask(self, host: Host, entry_id: str) -> float | Paused:
         """Seconds to wait before asking again, 0 for a turn that begins now; or why the host is left alone."""
-        if paused := self._paused.get(host.name):
-            return paused
-        now_s, manners = self._clock(), self._manners
-        turns = self._turns.setdefault(host.name, {})
-        for forgotten in [entry for entry, start_s in turns.items() if start_s + manners.lease_s < now_s]:
-            del turns[forgotten]
-        if entry_id not in turns:
-            if len(turns) >= manners.downloads:
-                return _FULL_S
-            turns[entry_id] = max(now_s, self._next_s.get(host.name, 0.0))
-            if host.paced:
-                self._next_s[host.name] = turns[entry_id] + manners.interval_s
-        return max(0.0, turns[entry_id] - now_s, self._quiet_until_s.get(host.name, 0.0) - now_s)
+        with self._one_at_a_time:
+            if paused := self._paused.get(host.name):
+                return paused
+            now_s, manners = self._clock(), self._manners
+            turns = self._turns.setdefault(host.name, {})
+            for forgotten in [entry for entry, start_s in turns.items() if start_s + manners.lease_s < now_s]:
+                del turns[forgotten]
+            if entry_id not in turns:
+                if len(turns) >= manners.downloads:
+                    return _FULL_S
+                turns[entry_id] = max(now_s, self._next_s.get(host.name, 0.0))
+                if host.paced:
+                    self._next_s[host.name] = turns[entry_id] + manners.interval_s
+            return max(0.0, turns[entry_id] - now_s, self._quiet_until_s.get(host.name, 0.0) - now_s)
 
     def refused(self, host: str, why: str, retry_after_s: float | None, entry_id: str = "") -> Paused | None:
         """Note that a host has refused; why it is left alone, where it is. None of an entry that was refused before.
@@ -104,17 +109,18 @@ class HostBook:
             retry_after_s: how long it asks to be left alone; None where it does not say.
             entry_id: whom it refused.
         """
-        now_s, manners = self._clock(), self._manners
-        asked_s = min(retry_after_s or 0.0, _LONGEST_PAUSE_S)
-        too_long = asked_s > manners.longest_wait_s
-        if not too_long:
-            self._quiet_until_s[host] = max(self._quiet_until_s.get(host, 0.0), now_s + asked_s)
-        if entry_id in self._refused_before:
-            return None
-        self._refused[host] += 1
-        if manners.refusals and host not in self._paused and (too_long or self._refused[host] >= manners.refusals):
-            self._paused[host] = Paused(host, why, now_s + (asked_s if too_long else max(asked_s, manners.pause_s)))
-        return self._paused.get(host)
+        with self._one_at_a_time:
+            now_s, manners = self._clock(), self._manners
+            asked_s = min(retry_after_s or 0.0, _LONGEST_PAUSE_S)
+            too_long = asked_s > manners.longest_wait_s
+            if not too_long:
+                self._quiet_until_s[host] = max(self._quiet_until_s.get(host, 0.0), now_s + asked_s)
+            if entry_id in self._refused_before:
+                return None
+            self._refused[host] += 1
+            if manners.refusals and host not in self._paused and (too_long or self._refused[host] >= manners.refusals):
+                self._paused[host] = Paused(host, why, now_s + (asked_s if too_long else max(asked_s, manners.pause_s)))
+            return self._paused.get(host)
 
     def ended(self, host: str, entry_id: str, *, answered: bool) -> Paused | None:
         """Note that a turn is over; why the host is left alone, where it is. None of an entry that was refused before.
@@ -124,10 +130,11 @@ class HostBook:
             entry_id: whose turn.
             answered: the host has said something of the post, good or bad, so that refusals are no longer in a row.
         """
-        self._turns.get(host, {}).pop(entry_id, None)
-        if answered:
-            self._refused[host] = 0
-        return None if entry_id in self._refused_before else self._paused.get(host)
+        with self._one_at_a_time:
+            self._turns.get(host, {}).pop(entry_id, None)
+            if answered:
+                self._refused[host] = 0
+            return None if entry_id in self._refused_before else self._paused.get(host)
 
 
 def host_of(entry: Entry) -> Host | None:

@@ -76,6 +76,8 @@ class RunPage:
     lines: tuple[VideoLine, ...]
     pictures_missing: int
     not_computed: tuple[str, ...]
+    undone: int
+    """Inputs that a stopped run never came to."""
 
 
 def run_page(rows: RunRows, posters: Mapping[str, str | None], pages: Mapping[str, str]) -> RunPage:
@@ -105,6 +107,7 @@ def run_page(rows: RunRows, posters: Mapping[str, str | None], pages: Mapping[st
             video["width_px"] is not None for video in _unique(rows.videos) if posters.get(video["video_key"], "") is None
         ),
         not_computed=tuple(name for name in TABLES_BY_NAME if name not in rows.known),
+        undone=0 if run.status in {"complete", "partial"} else max(0, run.manifest.entries - len(run.entries())),
     )
 
 

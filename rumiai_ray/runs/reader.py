@@ -17,6 +17,7 @@ from rumiai_ray.runs.datafile import read_data_file, version_of
 from rumiai_ray.runs.failure_log import read_failures
 from rumiai_ray.runs.history_log import read_history
 from rumiai_ray.runs.manifest import RunManifest
+from rumiai_ray.runs.notebook import html_of
 from rumiai_ray.runs.older import absent, as_today, names_in_files, parts_inside, versions_as_read
 from rumiai_ray.runs.verify import problems
 from rumiai_ray.runs.views import query, to_duckdb, to_pandas, to_polars
@@ -45,7 +46,7 @@ RunStatus = Literal["complete", "partial", "aborted", "incomplete"]
 EntryState = Literal["committed", "dead_lettered"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Run:
     """One run as it was when it was first looked at; `again` shows what has been committed since.
 
@@ -71,6 +72,13 @@ class Run:
     run_id: str
     fills_absent: bool = True
     """Whether a column that the run's schema version lacks is null in its tables; else they lack it, too."""
+
+    def __repr__(self) -> str:
+        return f"<Run {self.run_id} in {self.store.uri()}>"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return html_of(self)
 
     @cached_property
     def manifest(self) -> RunManifest:

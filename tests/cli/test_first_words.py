@@ -150,3 +150,16 @@ def test_a_user_without_a_home_gets_help_and_a_directory_of_its_own() -> None:
         home = Path(done.stdout.splitlines()[0]).parents[1]
         assert home.parent == Path(folder)
         assert home.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["schema"], ["schema", "--markdown"], ["runs", "ls"]])
+def test_output_that_cannot_be_written_is_said_in_one_line(arguments: list[str], tmp_path: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-P", "-m", "rumiai_ray", *arguments]
+        ended = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}
+        )
+    assert ended.returncode == 3
+    assert ended.stderr.splitlines() == [
+        "standard output cannot be written: No space left on device; free space where it goes, or send it elsewhere"
+    ]

@@ -88,3 +88,17 @@ def test_a_shell_completes_verbs_and_options(typed: str, offered: str) -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, env=os.environ | variables, check=False, timeout=60
     )
     assert offered in ended.stdout.split(), ended.stderr
+
+
+@pytest.mark.parametrize("arguments", [[], ["runs"], ["weights"], ["frames"], ["corpus"], ["manifest"]])
+def test_a_command_that_lacks_its_verb_shows_what_there_is(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["rumiai-ray", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == Exit.USAGE
+    said = capsys.readouterr().err
+    assert said.startswith("Usage: ")
+    assert " ".join(["rumiai-ray", *arguments, "[OPTIONS]"]) in said
+    assert "Commands:" in said

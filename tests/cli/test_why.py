@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from command_line import run_main
 from rumiai_ray.cli.exits import Exit
-from rumiai_ray.cli.why import find_entries
+from rumiai_ray.cli.why import _unit, find_entries
 from rumiai_ray.errors import ConfigError
 from rumiai_ray.ingest.entries import Entry
 from rumiai_ray.ingest.table import EntryFile
@@ -173,3 +173,18 @@ def test_what_a_strange_history_says_is_told_or_left_out(rumiai: Call, writer: R
     assert "past-the-calendar" not in out
     assert "a machine that the log does not name begins to read it" in out
     assert "None" not in out
+
+
+@pytest.mark.parametrize(
+    ("command", "unit"),
+    [
+        (["rumiai-ray", "batch", "--manifest", "posts.csv"], "line"),
+        (["rumiai-ray", "batch", "--manifest", "posts.jsonl"], "line"),
+        (["rumiai-ray", "batch", "--manifest=s3://bucket/posts.JSON"], "row"),
+        (["rumiai-ray", "batch", "--name", "x", "--manifest", "posts.parquet"], "row"),
+        (["rumiai-ray", "runs", "retry", "20261129T001804Z-abba25"], "line"),
+        ([], "line"),
+    ],
+)
+def test_a_row_of_a_file_without_lines_is_called_a_row(command: list[str], unit: str) -> None:
+    assert _unit(command) == unit

@@ -380,15 +380,15 @@ def test_an_id_that_kept_its_length_and_lost_its_last_digits_is_refused(write: C
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        ('[{"url": "/v/a"}, {"url": "/v/b"} {"url": "/v/c"}]', "line 3: broken JSON: a comma"),
-        ('[{"url": "/v/a"},]', "line 2: broken JSON: a comma before"),
-        ('[{"url": "/v/a"}', "line 2: broken JSON: a comma or a closing"),
-        ('[{"url": "/v/a"}, {"url": ', "line 2: broken JSON: Expecting value"),
+        ('[{"url": "/v/a"}, {"url": "/v/b"} {"url": "/v/c"}]', "row 3: broken JSON: a comma"),
+        ('[{"url": "/v/a"},]', "row 2: broken JSON: a comma before"),
+        ('[{"url": "/v/a"}', "row 2: broken JSON: a comma or a closing"),
+        ('[{"url": "/v/a"}, {"url": ', "row 2: broken JSON: Expecting value"),
         ('[{"n": ' + "9" * 5000 + "}]", "a number that cannot be read"),
         ("[" * 100_000, "nested too deeply"),
         ("[]", "no rows"),
         ("", "no rows"),
-        ("[1, null]", "a JSON int, not an object"),
+        ("[1, null]", "row 1: .*a JSON int, not an object"),
         ('{"a": 1}', "no column with the input"),
     ],
 )

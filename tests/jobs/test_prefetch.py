@@ -5,11 +5,18 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from numbered_clips import numbered_clip
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PREFETCH = Path(__file__).resolve().parents[2] / "jobs" / "prefetch.py"
 
@@ -99,3 +106,92 @@ def test_a_manifest_that_is_not_there_is_wrong_usage(manifest: Path) -> None:
     assert "none.csv" in ended.stderr
     assert "Traceback" not in ended.stderr
     assert not (manifest.parent / "store").exists()
+
+
+class Host(ThreadingHTTPServer):
+    """Serves one clip, whatever is asked for, until it has had enough."""
+
+    daemon_threads = True
+
+    def __init__(self, body: bytes) -> None:
+        super().__init__(("127.0.0.1", 0), _Answer)
+        self.body = body
+        self.refuses = False
+        self.retry_after_s: int | None = None
+        self.takes_s = 0.0
+        self.asked: list[str] = []
+        self.most = 0
+        """Most downloads at a time."""
+        self.now = 0
+        self.lock = threading.Lock()
+
+
+class _Answer(BaseHTTPRequestHandler):
+    server: Host
+
+    def do_GET(self) -> None:
+        host = self.server
+        with host.lock:
+            host.asked.append(self.path)
+            host.now += 1
+            host.most = max(host.most, host.now)
+        time.sleep(host.takes_s)
+        self.send_response(429 if host.refuses else 200)
+        if host.refuses and host.retry_after_s is not None:
+            self.send_header("Retry-After", str(host.retry_after_s))
+        self.send_header("Content-Length", str(0 if host.refuses else len(host.body)))
+        self.end_headers()
+        if not host.refuses:
+            self.wfile.write(host.body)
+        with host.lock:
+            host.now -= 1
+
+    def log_message(self, *_: object) -> None:
+        return
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[Host]:
+    numbered_clip(tmp_path / "served.mkv", 7)
+    server = Host((tmp_path / "served.mkv").read_bytes())
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+
+
+def served(manifest: Path, host: Host, count: int) -> Path:
+    """The manifest, and behind its rows `count` more, of files of `host`."""
+    with manifest.open("a") as stream:
+        stream.writelines(f"w{number},http://127.0.0.1:{host.server_port}/{number}.mkv\n" for number in range(count))
+    return manifest
+
+
+def test_no_more_download_from_one_host_at_a_time_than_the_limits_say(manifest: Path, host: Host) -> None:
+    host.takes_s = 0.2
+    ended = prefetch(served(manifest, host, 6), "--at-once", "6", "--limits-private-hosts", "--limits-host-downloads", "2")
+    assert ended.returncode == 0, ended.stderr
+    assert (len(host.asked), host.most) == (6, 2)
+
+
+def test_a_host_that_asks_to_be_left_alone_is_and_the_same_command_goes_on(manifest: Path, host: Host) -> None:
+    host.refuses, host.retry_after_s = True, 3600
+    refused = prefetch(served(manifest, host, 5), "--limits-private-hosts")
+    assert refused.returncode == 1
+    assert refused.stdout.startswith("8 entries: 2 decoded, 1 there already, 0 failed, 5 left undone; 2 videos in ")
+    assert host.asked == ["/0.mkv"], "after its first word nobody asks again"
+    (told,) = refused.stderr.splitlines()
+    assert told.startswith("127.0.0.1 refuses: ")
+    assert "the same command goes on after 20" in told
+
+    host.refuses = False
+    again = prefetch(manifest, "--limits-private-hosts")
+    assert (again.returncode, again.stderr) == (0, "")
+    assert again.stdout.startswith("8 entries: 1 decoded, 7 there already, 0 failed; 3 videos in ")
+
+
+def test_refusals_in_a_row_end_the_asking(manifest: Path, host: Host) -> None:
+    host.refuses = True
+    refused = prefetch(served(manifest, host, 9), "--limits-private-hosts", "--limits-host-refusals", "2")
+    assert refused.returncode == 1
+    assert ", 0 failed, 9 left undone; " in refused.stdout
+    assert len(host.asked) == 2

@@ -13,7 +13,10 @@ from report_run import OLD_TABLES, analysis_row, plain_rows, text_row, video_key
 from rumiai_ray.errors import ConfigError
 from rumiai_ray.report.write import ReportSize, find_video, write_report, write_video
 from rumiai_ray.runs.diff import compare_runs
+from rumiai_ray.runs.reader import open_run
+from rumiai_ray.runs.writer import RunWriter
 from rumiai_ray.schema.registry import TABLES_BY_NAME
+from synthetic_run import manifest, stamped
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -118,6 +121,16 @@ def test_the_runs_page_counts_statuses_and_groups_failures(tmp_path: Path) -> No
     assert "it crashed" in failures
     assert "no such file" in failures
     assert index.count("dead letter</span>") == 2
+
+
+def test_a_run_that_was_stopped_says_how_many_inputs_it_never_came_to(tmp_path: Path) -> None:
+    writer = RunWriter.create(tmp_path / "runs", manifest(entries=5))
+    writer.add({"videos": stamped("videos", [video_row("a")], "a"), "analyses": stamped("analyses", [analysis_row("yolo")], "a")})
+    writer.commit(["a"])
+    writer.finish("aborted", {})
+    index = write_report(open_run(writer.run.uri()), tmp_path / "report", None)[0].read_text(encoding="utf-8")
+    assert "Not analysed: 4 of 5 inputs. The run is aborted" in index
+    assert "every input was read" not in index
 
 
 def test_entries_of_one_video_share_its_page(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from rumiai_ray.errors import InputError
+from rumiai_ray.ingest.manifest.names import folded, visible
 from rumiai_ray.ingest.manifest.text_file import LINE_CHARS, Overlong
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ _DELIMITERS = ",;\t|"
 _RECORD_LINES = 10_000
 _RECORD_CHARS = 4_000_000
 """Most that a record with line ends in it may take: a quote that is never closed would otherwise swallow the rest of the file."""
+_TITLE_LINES = 20
+"""Lines among which the header is looked for where the first one is not it."""
 _QUOTES = "check the quotes on that line"
 
 
@@ -66,9 +69,11 @@ class Records:
         names = self._record(line, None)
         if isinstance(names, InputError):
             raise names
-        header = [name.strip() for name in names]
+        header = [visible(name) for name in names]
         while header and not header[-1]:
             header.pop()
+        if not {folded(name) for name in header} & set(wanted):
+            self._check_no_header(header, number, wanted)
         if not header:
             raise InputError("a header of blanks", f"{self._uri}, line {number}", "the first line names the columns, one of them `input`")
         header = [name or f"column_{place}" for place, name in enumerate(header, 1)]
@@ -76,9 +81,24 @@ class Records:
             raise InputError(f"the column {repeated[0]!r} is there twice", f"{self._uri}, line {number}", "rename one of them")
         return header
 
+    def _check_no_header(self, header: Sequence[str], number: int, wanted: Sequence[str]) -> None:
+        """Raises `InputError` where the first line is plainly not the header: a title above a table, or the first row of one without."""
+        below, found = list(islice(iter(self._next, None), _TITLE_LINES)), None
+        for place, line in enumerate(below, number + 1):
+            if found is None and any(self._score(line, delimiter, wanted)[0] for delimiter in _DELIMITERS):
+                found = place
+        self._back.extend(reversed(below))
+        self._line = number
+        if found is not None:
+            what = f"the first line does not name the columns, line {found} does"
+            raise InputError(what, self._place(number), f"delete what is above line {found}")
+        if any("://" in name for name in header):
+            hint = f"put a line above it that names them, one of them `{wanted[0]}`; or list the addresses alone in a .txt file"
+            raise InputError("the first line does not name the columns, it holds an address", self._place(number), hint)
+
     def _score(self, line: str, delimiter: str, wanted: Sequence[str]) -> tuple[bool, int, bool]:
         try:
-            names = {name.strip().casefold() for name in next(_reader([line], delimiter))}
+            names = {folded(name) for name in next(_reader([line], delimiter))}
         except (csv.Error, StopIteration) as error:
             _LOG.debug("the first line is no header with the separator %r: %s", delimiter, error)
             names = set()
@@ -100,7 +120,9 @@ class Records:
                     return cells
                 named = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}.get(self._delimiter, "its separator")
                 what = f"{len(cells)} fields where the header has {width}"
-                broken = InputError(what, self._place(number), f"quote fields that contain {named}")
+                broken = InputError(
+                    what, self._place(number), f"quote fields that contain {named}, and name every column in the first line"
+                )
         self._back.extend(reversed(taken[1:]))
         self._line = number
         return broken

@@ -7,6 +7,7 @@ import logging
 from typing import IO, TYPE_CHECKING, Any
 
 from rumiai_ray.errors import InputError
+from rumiai_ray.ingest.manifest.names import folded
 from rumiai_ray.ingest.manifest.text_file import pieces
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def values(stream: IO[bytes], uri: str, wanted: Sequence[str]) -> Iterator[Any]:
 
 
 def _inside(value: Any, wanted: Sequence[str]) -> list[Any]:
-    if not isinstance(value, dict) or any(name.strip().casefold() in wanted for name in value):
+    if not isinstance(value, dict) or any(folded(name) in wanted for name in value):
         return [value]
     lists = [inner for inner in value.values() if isinstance(inner, list) and inner]
     return lists[0] if len(lists) == 1 and all(isinstance(item, dict) for item in lists[0]) else [value]
@@ -125,4 +126,4 @@ class _Text:
 
     def _broken(self, what: str) -> InputError:
         hint = "export it again, as an array of objects or one object a line"
-        return InputError(f"broken JSON: {what}", f"{self._uri}, line {self._values + 1}", hint)
+        return InputError(f"broken JSON: {what}", f"{self._uri}, row {self._values + 1}", hint)

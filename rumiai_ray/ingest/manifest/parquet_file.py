@@ -38,7 +38,7 @@ def rows(stream: IO[bytes], uri: str) -> Iterator[dict[str, str | None] | InputE
                 columns = {name: _texts(batch.column(at), interval_text if name in intervals else as_text) for at, name in enumerate(names)}
                 for place in range(batch.num_rows):
                     number += 1
-                    yield _row({name: texts[place] for name, texts in columns.items()}, f"{uri}, line {number}")
+                    yield _row({name: texts[place] for name, texts in columns.items()}, f"{uri}, row {number}")
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InputError(f"unreadable Parquet: {error}", uri, "write the manifest again") from error
 

@@ -14,6 +14,7 @@ from rumiai_ray.ingest.local import open_regular
 from rumiai_ray.ingest.location import locate
 from rumiai_ray.ingest.manifest.csv_file import Records
 from rumiai_ray.ingest.manifest.json_file import values
+from rumiai_ray.ingest.manifest.names import of_list, unwrapped, visible
 from rumiai_ray.ingest.manifest.text_file import LINE_CHARS, Overlong, lines
 from rumiai_ray.ingest.manifest.values import as_text
 from rumiai_ray.ingest.stores import opened
@@ -48,14 +49,30 @@ def read_rows(uri: str, wanted: Sequence[str] = ("input",)) -> Iterator[tuple[in
     Raises:
         InputError: unknown format, or a file that cannot be read as a whole.
     """
-    path = urlsplit(uri).path if "://" in uri else uri
-    suffix = PurePosixPath(path).suffix.lower()
-    reader = _READERS.get(suffix)
+    reader = _READERS.get(_suffix(uri))
     if reader is None:
+        if (suffix := _suffix(uri)) in _TO_CONVERT:
+            what, hint = _TO_CONVERT[suffix]
+            raise InputError(what, uri, hint)
         known = f"known endings: {', '.join(_READERS)}; videos themselves are arguments of `rumiai-ray analyze`"
         raise InputError("no manifest format that is known by its ending", uri, known)
     with _opened(uri) as stream:
         yield from reader(stream, uri, wanted)
+
+
+def place_of(uri: str, number: int) -> str:
+    """How an error names the place of a row: its line in a file of lines, else which row it is."""
+    return f"{uri}, {unit_of(uri)} {number}"
+
+
+def unit_of(uri: str) -> str:
+    """What `read_rows` counts in the manifest at `uri`: `line` or `row`."""
+    return "row" if _suffix(uri) in _WITHOUT_LINES else "line"
+
+
+def _suffix(uri: str) -> str:
+    path = urlsplit(uri).path if "://" in uri else uri
+    return PurePosixPath(path).suffix.lower()
 
 
 @contextmanager
@@ -70,7 +87,7 @@ def _opened(uri: str) -> Iterator[IO[bytes]]:
 
 def _read_text(stream: IO[bytes], uri: str, wanted: Sequence[str]) -> Iterator[tuple[int, ManifestRow | InputError]]:
     for number, line in enumerate(lines(stream, uri), 1):
-        text = line.strip()
+        text = of_list(line)
         if text and not text.startswith("#"):
             yield number, _overlong(uri, number) if isinstance(line, Overlong) else ManifestRow({wanted[0]: text})
 
@@ -85,18 +102,18 @@ def _read_csv(stream: IO[bytes], uri: str, wanted: Sequence[str]) -> Iterator[tu
 
 
 def _read_json(stream: IO[bytes], uri: str, wanted: Sequence[str]) -> Iterator[tuple[int, ManifestRow | InputError]]:
-    del wanted
     for number, line in enumerate(lines(stream, uri), 1):
-        if line.strip():
+        if visible(line):
             try:
-                yield number, _overlong(uri, number) if isinstance(line, Overlong) else _json_row(line, f"{uri}, line {number}")
+                row = _overlong(uri, number) if isinstance(line, Overlong) else _json_row(visible(line), f"{uri}, line {number}", wanted[0])
+                yield number, row
             except InputError as error:
                 yield number, error
 
 
-def _json_row(line: str, place: str) -> ManifestRow:
+def _json_row(line: str, place: str, input_name: str) -> ManifestRow:
     try:
-        return _row_of(json.loads(line), place)
+        return _row_of(json.loads(line), place, input_name)
     except json.JSONDecodeError as error:
         raise InputError(f"no valid JSON: {error.msg}", place, "one JSON object a line") from error
     except ValueError as error:  # Python refuses integers of more than 4,300 digits
@@ -105,7 +122,12 @@ def _json_row(line: str, place: str) -> ManifestRow:
         raise InputError("values nested too deeply", place, "one JSON object a line, with a few levels at most") from error
 
 
-def _row_of(values: object, place: str) -> ManifestRow:
+def _row_of(values: object, place: str, input_name: str) -> ManifestRow:
+    """The row of an object, of a text that holds one, or of a text that is an input by itself."""
+    if isinstance(values, str):
+        values = unwrapped(values)
+    if isinstance(values, str):
+        return ManifestRow({input_name: values}, tabular=False)
     if not isinstance(values, dict):
         raise InputError(f"a JSON {type(values).__name__}, not an object", place, 'rows look like {"input": "…"}')
     return ManifestRow({name: None if value is None else as_text(value) for name, value in values.items()}, tabular=False)
@@ -114,7 +136,7 @@ def _row_of(values: object, place: str) -> ManifestRow:
 def _read_json_file(stream: IO[bytes], uri: str, wanted: Sequence[str]) -> Iterator[tuple[int, ManifestRow | InputError]]:
     for number, value in enumerate(values(stream, uri, wanted), 1):
         try:
-            yield number, ManifestRow({wanted[0]: value}) if isinstance(value, str) else _row_of(value, f"{uri}, line {number}")
+            yield number, _row_of(value, f"{uri}, row {number}", wanted[0])
         except InputError as error:
             yield number, error
 
@@ -140,3 +162,11 @@ _READERS: dict[str, _FormatReader] = {
     ".parquet": _read_parquet,
     ".txt": _read_text,
 }
+_WITHOUT_LINES = (".json", ".parquet")
+"""Endings of formats whose rows are not lines."""
+_SHEET = ("no manifest format: a spreadsheet", "save the sheet as CSV UTF-8")
+_PACKED = ("no manifest format: a packed file", "unpack it first")
+_TO_CONVERT = dict.fromkeys((".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".numbers"), _SHEET) | dict.fromkeys(
+    (".gz", ".zip", ".bz2", ".xz", ".zst", ".7z"), _PACKED
+)
+"""Endings of files that people have instead of a manifest: what they are, and what to do."""

@@ -31,6 +31,8 @@ _NO_TEXT = (
     (b"PAR1", "a Parquet file under another ending", "rename it to end in .parquet"),
 )
 
+_WEB_PAGE = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype\s+html|html)\b", re.IGNORECASE)
+
 
 class Overlong(str):
     """The beginning of a line that is longer than `LINE_CHARS`."""
@@ -75,6 +77,8 @@ def pieces(stream: IO[bytes], uri: str) -> Iterator[tuple[str, bool]]:
     for mark, what, hint in _NO_TEXT:
         if head.startswith(mark):
             raise InputError(what, uri, hint)
+    if _WEB_PAGE.match(head):
+        raise InputError("a web page, not a list of videos", uri, "a download that asked for a login, perhaps: export the file again")
     encoding = _encoding(head)
     decoder = codecs.getincrementaldecoder(encoding)("surrogateescape" if encoding.startswith("utf-8") else "surrogatepass")
     while chunk:
