@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help python venv debian weights demo check test chaos hostile soak attribution cluster-test image-test scale bench bench-gate bench-plain pictures report-times first-run soak-real lint dictionary constraints clean
+.PHONY: help python venv debian weights demo check test chaos hostile soak attribution cluster-test image-test scale bench bench-gate bench-plain pictures report-times first-run corpus-scale soak-real lint dictionary constraints clean
 
 NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell $(name) $(NEW_ENOUGH) 2>/dev/null && command -v $(name))))
@@ -98,6 +98,9 @@ BENCH := build/bench
 
 attribution: $(STAMP) ## 2,000 numbered clips in batches of random shape while processes are killed (an hour)
 	$(BIN)/python -m pytest tests/soak/test_attribution.py -s $(PYTEST_ARGS)
+
+corpus-scale: $(STAMP) ## questions to 1,000 runs of made rows, 100,000 videos: time and memory of each
+	$(BIN)/python tests/soak/corpus_scale.py --runs 1000 --videos 100
 
 scale: $(STAMP) ## 100,000 videos that cost nothing: what the driver spends on each (an hour)
 	$(BIN)/python tests/soak/run_scale.py --videos 100000

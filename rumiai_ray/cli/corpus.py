@@ -1,4 +1,4 @@
-"""`rumiai-ray corpus …`: many runs as one set of tables: list, ask, search, compare, export; `forget` is in a module of its own."""
+"""`rumiai-ray corpus …`: many runs as one set of tables. `review`, `compact` and `forget` are in modules of their own."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
+from rumiai_ray.cli.compact import compact
 from rumiai_ray.cli.forget import forget
 from rumiai_ray.cli.help_text import examples
 from rumiai_ray.cli.older import say_absent_in
 from rumiai_ray.cli.options import CsvRaw, RunNames, with_settings
 from rumiai_ray.cli.query import AsCsv, ExternalAccess, RowsAsJson, Sql, answer, check_one_format
+from rumiai_ray.cli.review import review
 from rumiai_ray.cli.tables import listing
 from rumiai_ray.cli.terminal import SafeConsole, say
 from rumiai_ray.config import BaseConfig
@@ -25,7 +27,9 @@ if TYPE_CHECKING:
     from rumiai_ray.corpus.cohorts.over_time import MetricOverTime
     from rumiai_ray.corpus.reader import Corpus
 
-app = typer.Typer(help="Many runs as one set of tables: list, ask, search, compare, export, forget.", no_args_is_help=True)
+app = typer.Typer(
+    help="Many runs as one set of tables: list, ask, search, compare, report, export, review, compact, forget.", no_args_is_help=True
+)
 _LAST = "last commit (UTC)"
 _COMPARISONS = (
     "rumiai-ray corpus compare 'runs/*' --by like_count --top 25%             the most liked quarter against the rest",
@@ -65,6 +69,8 @@ class CorpusFormat(StrEnum):
 
 def add_to(parent: typer.Typer) -> None:
     """Register the verbs."""
+    app.command("review", epilog=examples("rumiai-ray corpus review RUN project-1.json"))(review)
+    app.command("compact", epilog=examples("rumiai-ray corpus compact 'runs/*' --to compacted"))(compact)
     app.command("forget")(forget)
     parent.add_typer(app, name="corpus")
 
@@ -243,6 +249,35 @@ def search(  # noqa: PLR0913, PLR0917 -- an option each
         SafeConsole().print(table)
     places = "1 place" if total == 1 else f"{total} places"
     say(f"{found.num_rows} of {places}; --limit {total} shows all" if found.num_rows < total else f"found in {places}", err=True)
+
+
+@app.command("report", epilog=examples("rumiai-ray corpus report 'runs/*' --by view_count --title 'Spring campaign'"))
+@with_settings("out")
+def report(
+    runs: RunNames,
+    config: BaseConfig,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            "--by",
+            metavar="SQL",
+            help="The metric whose highest videos are compared with the rest. [default: likes, views, comments or shares, as known]",
+            show_default=False,
+        ),
+    ] = None,
+    top: Annotated[str, typer.Option("--top", metavar="SHARE", help="The first cohort: 25% of the videos, or 50 of them.")] = "25%",
+    title: Annotated[str, typer.Option("--title", help="Heading of the page.")] = "Corpus",
+    allow_mixed: AllowMixed = False,  # noqa: FBT002 -- typer's way
+    to: Annotated[Path, typer.Option("--to", metavar="FILE", help="New file.")] = Path("corpus-report.html"),
+) -> None:
+    """Write one page about many runs: what is in them, what each model covers, what the videos that did well have more of.
+
+    The page names no file, address or creator, and loads nothing from anywhere.
+    """
+    from rumiai_ray.report.write import write_corpus  # noqa: PLC0415 -- SciPy's import is not for `--help`
+
+    write_corpus(_opened(runs, config, allow_mixed=allow_mixed), to, title=title, by=by, top=top)
+    say(f"open {to}", err=True)
 
 
 @app.command("export")

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from rumiai_ray.runs.reader import Run
 
 NOT_REACHED = (
-    "not reached: exports, reports and pages written elsewhere; runs that were not named; names, tags and notes of runs; the manifest and "
-    "the videos themselves; frame stores of other machines; logs that Ray kept; backups, and earlier versions that an object store keeps"
+    "not reached: compacted corpora, exports, reports and pages written elsewhere; runs that were not named; names, tags and notes of "
+    "runs; the manifest and the videos themselves; frame stores of other machines; logs that Ray kept; backups, and earlier versions that "
+    "an object store keeps"
 )
 
 

@@ -21,15 +21,31 @@ from rumiai_ray.runs.older import parts_inside
 from rumiai_ray.storage import in_parallel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     import duckdb
 
     from rumiai_ray.runs.commits import CommitRecord
+    from rumiai_ray.runs.datafile import DataFile
     from rumiai_ray.runs.reader import Run
 
+    FindCompacted = Callable[[Run, DataFile], "CompactedFile | None"]
+
 FILE = "corpus_file"
-"""Name of the column in which DuckDB says which file a row is from."""
+"""Name of the column in which DuckDB says which file a row is from. A file of a compacted corpus has it, too, with the address of the file
+of the run that the row was committed in."""
+PLACE = "file_row_number"
+"""Name of the column in which DuckDB says where in its file a row is; likewise."""
+
+
+@dataclass(frozen=True)
+class CompactedFile:
+    """A file of a compacted corpus; see `compacted`."""
+
+    uri: str
+    rows: int
+    size_bytes: int
+    on_disk: bool
 
 
 @dataclass(frozen=True)
@@ -53,6 +69,13 @@ class CorpusFile:
     """Its size as its commit record says."""
     on_disk: bool
     """Whether `uri` is a path on this machine."""
+    compacted: CompactedFile | None = None
+    """The file of a compacted corpus that has its rows, and from which they are read."""
+
+    @property
+    def source(self) -> str:
+        """Address of the file that is read."""
+        return self.uri if self.compacted is None else self.compacted.uri
 
     def check(self) -> None:
         """See that, on a disk, it is what was committed as far as its directory entry tells. DuckDB waits for ever at a pipe.
@@ -60,20 +83,24 @@ class CorpusFile:
         Raises:
             StorageError: it is missing, a link, no regular file, or of another size.
         """
-        if not self.on_disk:
+        read = self.compacted or self
+        if not read.on_disk:
             return
         try:
-            found = Path(self.uri).lstat()
+            found = Path(read.uri).lstat()
         except OSError as error:
             raise self.damage(f"cannot be read: {error.strerror}") from error
         if not stat.S_ISREG(found.st_mode):
             raise self.damage("cannot be read: no regular file")
-        if found.st_size != self.size_bytes:
-            raise self.damage(f"cannot be read: {found.st_size} bytes, {self.size_bytes} were committed")
+        if found.st_size != read.size_bytes:
+            raise self.damage(f"cannot be read: {found.st_size} bytes, {read.size_bytes} were committed")
 
     def damage(self, what: str) -> StorageError:
         """What to raise where the file is not what was committed."""
-        return StorageError(what, self.uri, "the run is damaged: restore the file, or leave the run out")
+        hint = "the run is damaged: restore the file, or leave the run out"
+        if self.compacted is not None:
+            hint = "the compacted corpus is damaged: leave it out, and the runs themselves are read"
+        return StorageError(what, self.source, hint)
 
 
 @dataclass(frozen=True)
@@ -84,8 +111,12 @@ class Files:
     """By table, in the order of the commits. A part of a table has the files of that table's older versions, too."""
 
     @classmethod
-    def of(cls, runs: Sequence[Run]) -> Files:
+    def of(cls, runs: Sequence[Run], compacted: FindCompacted = lambda *_: None) -> Files:
         """The files that the commit records name.
+
+        Args:
+            runs: of the corpus.
+            compacted: gives the file of a compacted corpus that has the rows of a run's file; None where none has.
 
         Raises:
             StorageError: a run is damaged.
@@ -107,6 +138,7 @@ class Files:
                         rows=file.rows,
                         size_bytes=file.size_bytes,
                         on_disk=run.store.on_disk,
+                        compacted=compacted(run, file),
                     )
                     for table in (file.table, *parts_inside(file.table, run.manifest.tables)):
                         parts[table].append(part)
@@ -114,7 +146,7 @@ class Files:
 
     def uris(self, *tables: str) -> list[str]:
         """Addresses of the files of some tables."""
-        return [part.uri for table in dict.fromkeys(tables) for part in self.parts.get(table, ())]
+        return list(dict.fromkeys(part.source for table in dict.fromkeys(tables) for part in self.parts.get(table, ())))
 
 
 def _by_commit(runs: Sequence[Run]) -> list[tuple[int, CommitRecord]]:
@@ -126,9 +158,9 @@ def _by_commit(runs: Sequence[Run]) -> list[tuple[int, CommitRecord]]:
 
 def by_version(parts: Iterable[CorpusFile]) -> list[list[CorpusFile]]:
     """The parts that one plain `read_parquet` can read together, the latest version first."""
-    versions: dict[tuple[int, str], list[CorpusFile]] = defaultdict(list)
+    versions: dict[tuple[int, str, bool], list[CorpusFile]] = defaultdict(list)
     for part in parts:
-        versions[-1 if part.version is None else part.version, part.table].append(part)
+        versions[-1 if part.version is None else part.version, part.table, part.compacted is not None].append(part)
     return [versions[version] for version in sorted(versions, reverse=True)]
 
 
@@ -142,12 +174,19 @@ def read_parquet(parts: Sequence[CorpusFile], *, tagged: bool = False) -> str:
     Raises:
         StorageError: a file on a disk is not what was committed; see `CorpusFile.check`.
     """
-    for part in parts:
+    sources = {part.source: part for part in parts}
+    for part in sources.values():
         part.check()
-    listed = ", ".join(quoted(as_pattern(part.uri)) for part in parts)
-    tags = f", filename = '{FILE}', file_row_number = true" if tagged else ""
+    listed = ", ".join(quoted(as_pattern(source)) for source in sources)
+    is_compacted = parts[0].compacted is not None
+    tags = f", filename = '{FILE}', file_row_number = true" if tagged and not is_compacted else ""
     # DuckDB would take directories named like `label=cat` for columns, in place of the files' own.
-    return f"read_parquet([{listed}], hive_partitioning = false{tags})"
+    read = f"read_parquet([{listed}], hive_partitioning = false{tags})"
+    if tagged or not is_compacted:
+        return read
+    held = sum(part.compacted.rows for part in sources.values() if part.compacted is not None)
+    wanted = "" if sum(part.rows for part in parts) == held else f" WHERE {FILE} IN ({', '.join(quoted(part.uri) for part in parts)})"
+    return f"(SELECT * EXCLUDE ({FILE}, {PLACE}) FROM {read}{wanted})"  # noqa: S608 -- names of columns and files, quoted
 
 
 def written_columns(database: duckdb.DuckDBPyConnection, version: Sequence[CorpusFile]) -> list[str]:

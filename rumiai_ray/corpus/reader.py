@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from rumiai_ray.corpus.choice import ENTRIES, choose
+from rumiai_ray.corpus.compacted import CompactedRows
 from rumiai_ray.corpus.files import Files, as_pattern, by_version, identifier, quoted, written_columns
 from rumiai_ray.corpus.members import check_comparable, find_runs
+from rumiai_ray.corpus.reviews import ACCURACY, accuracy_sql, reviews_table
 from rumiai_ray.corpus.runs_table import RUNS, runs_table
 from rumiai_ray.corpus.runs_table import SCHEMA as RUNS_SCHEMA
 from rumiai_ray.corpus.summary import NEEDS, SUMMARY, summary_sql
@@ -19,6 +21,8 @@ from rumiai_ray.corpus.views import define, files_table, is_of_today, prepare
 from rumiai_ray.errors import ConfigError, StorageError
 from rumiai_ray.runs.datafile import unlike_any_time
 from rumiai_ray.runs.older import absent, versions_as_read
+from rumiai_ray.runs.reviews.table import REVIEWS
+from rumiai_ray.runs.reviews.table import SCHEMA as REVIEWS_SCHEMA
 from rumiai_ray.runs.views import CLOSED, NO_DOWNLOADS, named_in, package
 from rumiai_ray.schema.registry import TABLES_BY_NAME
 
@@ -46,9 +50,10 @@ class Corpus:
     letter. Tables that several families decide (`windows`, `timeline`, `person_framing`) are those of the analysis in which the most
     families answered. Rows of one video may thus be of several runs: join on `video_key`, and on `run_id` too for `tracks`.
 
-    The tables are those of a run, and three more: `entries`, which has one row per input and content in the columns of `videos`, where
-    `videos` has one row per content; `runs`, which says of each run what it differs in; and `summary`, one wide row per video. Columns
-    that an older schema version lacks are null.
+    The tables are those of a run, and five more: `entries`, which has one row per input and content in the columns of `videos`, where
+    `videos` has one row per content; `runs`, which says of each run what it differs in; `summary`, one wide row per video; `reviews`, what
+    people corrected in a labelling tool; and `accuracy`, how often each model was right by that. Columns that an older schema version
+    lacks are null.
 
     Checksums are not checked on this way, since a question reads only the columns that it needs: `rumiai-ray runs verify` does it.
 
@@ -65,10 +70,12 @@ class Corpus:
 
     runs: tuple[Run, ...]
     """Oldest first, by the last commit."""
+    compacted: CompactedRows | None = None
+    """Where rows of these runs lie that were put together."""
 
     @cached_property
     def _files(self) -> Files:
-        return Files.of(self.runs)
+        return Files.of(self.runs) if self.compacted is None else Files.of(self.runs, self.compacted.file_of)
 
     @cached_property
     def _choice(self) -> CorpusChoice:
@@ -83,7 +90,7 @@ class Corpus:
     def tables(self) -> list[str]:
         """Names of the tables. Of a table that this release does not know, only rows tell the columns: without rows there is none."""
         known = {name for run in self.runs for name in versions_as_read(run.manifest.tables) if name in TABLES_BY_NAME}
-        return sorted({ENTRIES, RUNS, SUMMARY, *self._files.parts, *known})
+        return sorted({ENTRIES, RUNS, SUMMARY, REVIEWS, ACCURACY, *self._files.parts, *known})
 
     def absent(self, name: str) -> dict[int | None, list[str]]:
         """By schema version, the columns of a table that are null in rows of that version, which lacks them.
@@ -213,6 +220,8 @@ class Corpus:
         names = named_in(sql, tables) or tables
         if SUMMARY in names:
             names = list(dict.fromkeys([*NEEDS, *names]))
+        if ACCURACY in names:
+            names = list(dict.fromkeys([REVIEWS, *names]))
         paths = self._files.uris(*map(files_table, names))
         with self._database(paths) as database:
             self._define(database, names)
@@ -231,10 +240,14 @@ class Corpus:
         for name in names:
             if name == RUNS:
                 database.register(RUNS, runs_table(self.runs, self._files, self._choice))
-            elif name != SUMMARY:
+            elif name == REVIEWS:
+                database.register(REVIEWS, reviews_table(self.runs))
+            elif name not in {SUMMARY, ACCURACY}:
                 define(database, name, self._files, self._choice)
         if SUMMARY in names:
             database.execute(f"CREATE VIEW {SUMMARY} AS {summary_sql()}")
+        if ACCURACY in names:
+            database.execute(f"CREATE VIEW {ACCURACY} AS {accuracy_sql()}")
 
     def _check_select(self, database: duckdb.DuckDBPyConnection, sql: str) -> None:
         """Refuse what is not one SELECT: the files may be opened by any statement, and COPY would write over a run's.
@@ -281,7 +294,8 @@ def as_declared(name: str, rows: pa.Table) -> pa.Table:
     if problem := unlike_any_time(rows):
         raise StorageError(problem, name, "a run is damaged: `rumiai-ray runs verify` tells which of them, and which file of it")
     table = TABLES_BY_NAME.get(files_table(name))
-    declared = RUNS_SCHEMA if name == RUNS else table.schema if table is not None else pa.schema(())
+    of_corpus = {RUNS: RUNS_SCHEMA, REVIEWS: REVIEWS_SCHEMA}
+    declared = table.schema if table is not None else of_corpus.get(name, pa.schema(()))
     fields = [declared.field(field.name).with_nullable(nullable=True) if field.name in declared.names else field for field in rows.schema]
     return rows.cast(pa.schema(fields))
 
@@ -297,7 +311,8 @@ def open_corpus(runs: Iterable[str | os.PathLike[str]], *, allow_mixed: bool = F
 
     Args:
         runs: directories or URIs of runs, and patterns of such: `["runs/*", "s3://bucket/runs/*"]`. What a pattern matches and is no run is
-            left out.
+            left out. A directory that `corpus compact` has written is read in place of the files of runs that it has; alone it stands for
+            its runs.
         allow_mixed: read runs with other models, weights, *result* settings or schema versions than the newest one, too.
         out: the directory that holds the runs which are named without a slash.
 
@@ -305,7 +320,8 @@ def open_corpus(runs: Iterable[str | os.PathLike[str]], *, allow_mixed: bool = F
         ConfigError: one of them names no run; or the runs are not comparable, and the message names the differences.
         StorageError: a run is damaged.
     """
-    found = tuple(find_runs(runs, out))
+    compacted, named = CompactedRows.among(list(runs))
+    found = tuple(find_runs(named, out))
     if not allow_mixed:
         check_comparable(found)
-    return Corpus(found)
+    return Corpus(found, compacted)

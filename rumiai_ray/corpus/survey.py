@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from rumiai_ray.corpus.compacted import CompactedRows
 from rumiai_ray.corpus.members import in_order, named_runs
 from rumiai_ray.corpus.reader import Corpus
 from rumiai_ray.corpus.runs_table import RUNS, SCHEMA
@@ -37,7 +38,7 @@ def survey(patterns: Iterable[str | os.PathLike[str]], out: str | os.PathLike[st
     Raises:
         ConfigError: one of the patterns names no run.
     """
-    runs = named_runs(patterns, out)
+    runs = named_runs(CompactedRows.among(list(patterns))[1], out)
     problems = dict(zip(runs, in_parallel(_problem, runs), strict=True))
     sound = in_order([run for run, problem in problems.items() if problem is None])
     listed = _COLUMNS.empty_table()

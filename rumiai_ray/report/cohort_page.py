@@ -234,7 +234,7 @@ def _tables(features: Sequence[TestedFeature], lines: Sequence[FeatureLine], tit
 
 
 def _difference(one: FeatureDifference) -> FeatureLine:
-    figures = tuple(_figure(value, one.feature, is_share=one.is_share) for value in (one.value, one.value_rest))
+    figures = tuple(shown_value(value, one.feature, is_share=one.is_share) for value in (one.value, one.value_rest))
     missing = one.unmeasured + one.unmeasured_rest
     return _line(one, figures, f"{one.n} and {one.n_rest}" + (f", not measured in {missing}" if missing else ""))
 
@@ -244,7 +244,7 @@ def _correlation(one: FeatureCorrelation) -> FeatureLine:
 
 
 def _line(one: TestedFeature, figures: tuple[ShownFigure, ...], counts: str) -> FeatureLine:
-    field, part = _field(one.feature)
+    field, part = field_of(one.feature)
     told = {Verdict.FOUND: one.size or "", Verdict.TOO_FEW: one.reason or ""}.get(one.verdict, "")
     return FeatureLine(
         name=in_words(one.feature if field is None else field.name),
@@ -269,7 +269,7 @@ def _whisker(one: TestedFeature) -> Whisker | None:
     return Whisker(percent((one.effect + 1) / 2), percent((low + 1) / 2), percent((high - low) / 2), kind)
 
 
-def _field(feature: str) -> tuple[pa.Field[Any] | None, str]:
+def field_of(feature: str) -> tuple[pa.Field[Any] | None, str]:
     """The column of a run's tables that a column of `summary` comes from, None where it is of none, and the part of the video."""
     for window, part in _PARTS.items():
         name = feature.removeprefix(f"{window}_")
@@ -278,12 +278,13 @@ def _field(feature: str) -> tuple[pa.Field[Any] | None, str]:
     return (VIDEOS.schema.field(feature) if feature in VIDEOS.schema.names else None), ""
 
 
-def _figure(value: float | None, feature: str, *, is_share: bool) -> ShownFigure:
+def shown_value(value: float | None, feature: str, *, is_share: bool) -> ShownFigure:
+    """A value of a column of `summary` as people read it, with its unit."""
     if value is None:
         return absent("not measured in any of these videos")
     if is_share:
         return share(value)
-    field, _ = _field(feature)
+    field, _ = field_of(feature)
     facts = {} if field is None else facts_of(field)
     if facts.get("range") == "0..1" and "unit" not in facts:
         return ShownFigure(f"{100 * value:.3g} %", value)

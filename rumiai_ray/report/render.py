@@ -22,13 +22,14 @@ from rumiai_ray.shown import terminal_safe
 
 if TYPE_CHECKING:
     from rumiai_ray.report.cohort_page import CohortPage
+    from rumiai_ray.report.corpus_page import CorpusPage
     from rumiai_ray.report.run_page import RunPage
     from rumiai_ray.report.video_page import VideoPage
 
 _TEMPLATES = "templates"
 
 
-def render(template: str, page: RunPage | VideoPage | CohortPage, home: str | None = None) -> str:
+def render(template: str, page: RunPage | VideoPage | CohortPage | CorpusPage, home: str | None = None) -> str:
     """The HTML of a page.
 
     Args:

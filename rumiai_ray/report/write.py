@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rumiai_ray.errors import ConfigError, StorageError
 from rumiai_ray.report.cohort_page import cohort_page
+from rumiai_ray.report.corpus_page import corpus_page
 from rumiai_ray.report.render import render
 from rumiai_ray.report.rows import RunRows
 from rumiai_ray.report.run_page import run_page
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from rumiai_ray.corpus.cohorts.compare import CohortComparison
     from rumiai_ray.corpus.cohorts.correlate import MetricCorrelations
     from rumiai_ray.corpus.cohorts.over_time import MetricOverTime
+    from rumiai_ray.corpus.reader import Corpus
     from rumiai_ray.frames.store.store import FrameStore
     from rumiai_ray.runs.reader import Run
     from rumiai_ray.schema.table import Row
@@ -170,6 +172,25 @@ def write_cohorts(found: CohortComparison | MetricCorrelations | MetricOverTime,
         StorageError: it cannot be written.
     """
     write_new(path, render("cohorts.html", cohort_page(found, runs)))
+
+
+def write_corpus(corpus: Corpus, path: Path, *, title: str, by: str | None = None, top: str = "25%") -> None:
+    """Write the page of a corpus as one file; see `corpus_page`.
+
+    Args:
+        corpus: the runs.
+        path: the file, which must not be there yet.
+        title: heading.
+        by: the metric by which cohorts are compared.
+        top: how much of them is the first cohort.
+
+    Raises:
+        ConfigError: the file is there, or the metric cannot be asked for.
+        StorageError: a run is damaged, or the file cannot be written.
+    """
+    if path.exists():
+        raise ConfigError("is there already", str(path), "choose another name")
+    write_new(path, render("corpus.html", corpus_page(corpus, title=title, by=by, top=top)))
 
 
 def find_video(run: Run, wanted: str) -> Row:

@@ -29,6 +29,7 @@ from rumiai_ray.runs.datafile import PART, TABLE_NAME, rewrite_data_file
 from rumiai_ray.runs.forgotten import Forgotten, Remembered, ReplacedFile, digest_of
 from rumiai_ray.runs.line_log import DIRECTORY as LOGS
 from rumiai_ray.runs.line_log import PICTURE, without_lines
+from rumiai_ray.runs.reviews.table import REVIEWS, without_videos
 from rumiai_ray.runs.verify import ENTRY_TABLES
 from rumiai_ray.runs.writer import MANIFEST, PRIVATE, entries_path, private_path
 from rumiai_ray.shown import HIDDEN
@@ -223,7 +224,7 @@ class _Cleaning:
         yield from (path for path in private if path != kept)
         if self.store.exists(PICTURE):  # the last one of a run that has ended
             yield PICTURE
-        for directory in ("", RECORDS, LOGS, PRIVATE):
+        for directory in ("", RECORDS, LOGS, PRIVATE, REVIEWS):
             prefix = f"{directory}/" if directory else ""
             yield from (f"{prefix}{name}" for name in self.store.names(directory) if _PARTS.fullmatch(name))
         # Data files come last: while one of those that were replaced is there, `verify` says that the work is not finished.
@@ -250,6 +251,7 @@ def clean(run: Run) -> None:
     _rewrite_manifest(run, left.entries(), left.command())
     for path, data in left.logs():
         run.store.replace(path, data)
+    without_videos(run.store, lambda key: ("video", key) in left.names)
     for path in _cleaning(run.again()).garbage():
         with suppress(FileNotFoundError):
             run.store.remove(path)

@@ -18,6 +18,7 @@ from rumiai_ray.runs.hold import alone_with
 from rumiai_ray.runs.labels import LABELS, read_labels
 from rumiai_ray.runs.line_log import DIRECTORY as LOGS
 from rumiai_ray.runs.line_log import LOG_NAME, PICTURE
+from rumiai_ray.runs.reviews.table import REVIEW_FILE, REVIEWS
 from rumiai_ray.runs.writer import MANIFEST, PRIVATE, SUMMARY
 from rumiai_ray.storage import Store
 
@@ -36,6 +37,7 @@ _FILE = re.compile(
     rf"""({TABLE_NAME}/{PART}
     | {RECORDS}/\d{{8,}}\.json
     | {LOGS}/{LOG_NAME}
+    | {REVIEWS}/{REVIEW_FILE}
     | {re.escape(PICTURE)}
     | {PRIVATE}/[0-9a-f]{{32}}\.parquet
     | entries-[0-9a-f]{{16}}\.parquet

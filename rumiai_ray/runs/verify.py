@@ -9,6 +9,7 @@ from rumiai_ray.errors import StorageError
 from rumiai_ray.runs.commits import record_path
 from rumiai_ray.runs.datafile import read_data_file, stored_schema
 from rumiai_ray.runs.labels import read_labels
+from rumiai_ray.runs.reviews.table import read_reviews
 from rumiai_ray.schema.registry import TABLES_BY_NAME
 
 if TYPE_CHECKING:
@@ -37,10 +38,11 @@ def problems(run: RunRecords) -> list[str]:
         manifest = run.manifest
     except StorageError as error:
         found.append(str(error))
-    try:
-        read_labels(run.store)
-    except StorageError as error:
-        found.append(str(error))
+    for read in (read_labels, read_reviews):
+        try:
+            read(run.store)
+        except StorageError as error:
+            found.append(str(error))
     rows_of: dict[str, list[str]] = {name: [] for name in ENTRY_TABLES}
     for file in (file for record in run.log.records for file in record.files):
         try:

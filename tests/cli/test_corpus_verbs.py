@@ -427,6 +427,10 @@ def test_a_condition_a_correlation_and_a_metric_over_time_are_asked_for_by_one_v
     code, out, _ = rumiai("corpus", "compare", "runs/*", "--where", "hook_has_captions")
     assert code == Exit.COMPLETE
     assert re.search(r"like_count .* \+0\.\d", out)
+    rows = list(csv.DictReader(StringIO(rumiai("corpus", "compare", "runs/*", "--where", "hook_has_captions", "--csv")[1])))
+    kinds = {row["feature"]: row["kind"] for row in rows}
+    assert (kinds["like_count"], kinds["hook_cuts_per_minute"]) == ("outcome", "feature")
+    assert float(next(row["effect"] for row in rows if row["feature"] == "like_count")) > 0
     out = rumiai("corpus", "compare", "runs/*", "--by", "like_count", "--correlate")[1]
     assert "like_count: known of 59 videos" in out
     assert "posted_at" in out

@@ -317,7 +317,8 @@ def test_any_table_gives_an_answer_and_every_figure_lies_where_it_can(data: st.D
     assert comparison.n + comparison.n_rest == videos
     assert sum(one.n for one in over.periods) == np.sum(~np.isnan(confounders["posted_at"]))
     for answer in (comparison, correlations, over):
-        assert answer.table().num_rows == len(answer.periods if answer is over else answer.features)  # type: ignore[union-attr]
+        told = answer.periods if answer is over else (*answer.features, *getattr(answer, "outcomes", ()))  # type: ignore[union-attr]
+        assert answer.table().num_rows == len(told)
         assert not any("cause" in note for note in answer.notes)
     for one in (*comparison.features, *comparison.outcomes, *correlations.features):
         tested = one.effect is not None

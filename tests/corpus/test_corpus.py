@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from made_corpus import FAMILIES, Commit, Made, expected, in_order, made_run, model
+from made_corpus import COMMITS, FAMILIES, TABLES, Commit, Made, expected, in_order, made_run, model, possible
 from rumiai_ray import open_corpus, open_run
 from rumiai_ray.errors import ConfigError, StorageError
 from rumiai_ray.schema.registry import TABLES_BY_NAME
@@ -20,7 +20,6 @@ from synthetic_run import rewrite, video_key
 if TYPE_CHECKING:
     from rumiai_ray.corpus.reader import Corpus
 
-TABLES = ("entries", "videos", "dead_letter", "analyses", "objects", "texts", "tracks", "person_framing")
 YOLO_ONLY = {"yolo": "ok"}
 
 
@@ -277,32 +276,6 @@ def test_a_table_without_rows_and_a_column_of_it_are_there_and_others_are_not(ou
         corpus.table("words", ["nosuch"])
 
 
-_ends = st.dictionaries(st.sampled_from(FAMILIES), st.sampled_from(["ok", "empty", "degraded", "failed", "skipped"]))
-_made = st.builds(
-    Made,
-    input=st.sampled_from(["a.mp4", "b.mp4", "c.mp4"]),
-    content=st.sampled_from(["a", "b", "c"]),
-    ends=_ends,
-    mark=st.integers(0, 99),
-    dead=st.sampled_from([False, False, False, True]),
-)
-_commits = st.lists(st.builds(Commit, at=st.integers(0, 4), entries=st.lists(_made, min_size=1, max_size=3)), max_size=3)
-
-
-def _possible(commits: list[Commit]) -> list[Commit]:
-    """The commits as a run could have made them: each content is analysed once, and every entry has an id of its own."""
-    analysed: set[str] = set()
-    changed = []
-    for number, commit in enumerate(commits):
-        entries = []
-        for place, made in enumerate(commit.entries):
-            ends = {} if made.content in analysed or made.dead else made.ends
-            analysed |= {made.content} if ends else set()
-            entries.append(Made(made.input, made.content, f"entry-{number}-{place}", ends, made.mark, made.dead))
-        changed.append(Commit(commit.at, entries))
-    return changed
-
-
 @pytest.fixture
 def no_syncs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Power cuts are not what these tests are about, and waiting for the disk took most of their time."""
@@ -311,10 +284,10 @@ def no_syncs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("no_syncs")
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(_commits, min_size=1, max_size=3))
+@given(st.lists(COMMITS, min_size=1, max_size=3))
 def test_every_table_has_the_rows_that_its_definition_gives(tmp_path_factory: pytest.TempPathFactory, runs: list[list[Commit]]) -> None:
     out = tmp_path_factory.mktemp("runs")
-    made = [made_run(out, f"run-{number}", _possible(commits), finish=False) for number, commits in enumerate(runs)]
+    made = [made_run(out, f"run-{number}", possible(commits), finish=False) for number, commits in enumerate(runs)]
     corpus = corpus_of(out)
     for table in TABLES:
         assert in_order(corpus.table(table).to_pylist()) == in_order(expected(made, table)), table

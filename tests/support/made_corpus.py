@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from hypothesis import strategies as st
+
 from report_run import table_row, text_row
 from rumiai_ray.runs.datafile import read_data_file
 from rumiai_ray.runs.manifest import ModelRecord, WeightsRecord
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 BEGAN = datetime(2026, 11, 1, tzinfo=UTC)
 FAMILIES = ("yolo", "ocr", "mediapipe")
 ANSWERED = {"ok", "empty", "degraded"}
+TABLES = ("entries", "videos", "dead_letter", "analyses", "objects", "texts", "tracks", "person_framing")
+"""Those that `expected` knows."""
 
 Row = dict[str, Any]
 
@@ -204,3 +208,29 @@ def _expected_by_entry(rows: dict[str, list[Told]], table: str) -> list[Row]:
 def in_order(rows: Iterable[Row]) -> list[str]:
     """Rows in an order of their own, to be compared."""
     return sorted(repr(sorted(row.items(), key=lambda cell: cell[0])) for row in rows)
+
+
+_ENDS = st.dictionaries(st.sampled_from(FAMILIES), st.sampled_from(["ok", "empty", "degraded", "failed", "skipped"]))
+_MADE = st.builds(
+    Made,
+    input=st.sampled_from(["a.mp4", "b.mp4", "c.mp4"]),
+    content=st.sampled_from(["a", "b", "c"]),
+    ends=_ENDS,
+    mark=st.integers(0, 99),
+    dead=st.sampled_from([False, False, False, True]),
+)
+COMMITS = st.lists(st.builds(Commit, at=st.integers(0, 4), entries=st.lists(_MADE, min_size=1, max_size=3)), max_size=3)
+
+
+def possible(commits: list[Commit]) -> list[Commit]:
+    """The commits as a run could have made them: each content is analysed once, and every entry has an id of its own."""
+    analysed: set[str] = set()
+    changed = []
+    for number, commit in enumerate(commits):
+        entries = []
+        for place, made in enumerate(commit.entries):
+            ends = {} if made.content in analysed or made.dead else made.ends
+            analysed |= {made.content} if ends else set()
+            entries.append(Made(made.input, made.content, f"entry-{number}-{place}", ends, made.mark, made.dead))
+        changed.append(Commit(commit.at, entries))
+    return changed

@@ -66,6 +66,13 @@ class FeatureDifference(TestedFeature):
 DIFFERENCES = pa.schema(
     (
         column("feature", pa.string(), "Column of `summary`."),
+        column(
+            "kind",
+            pa.string(),
+            "Whether it is a feature of the videos, or how they did: the platform's figures, which are compared where a condition defines "
+            "the cohorts and corrected for their own number.",
+            range_="feature|outcome",
+        ),
         column("n", pa.int64(), "Videos of the first cohort in which it was measured, and which are compared."),
         column("n_rest", pa.int64(), "The same of the rest."),
         column("unmeasured", pa.int64(), "Videos of the first cohort in which it was not measured."),
@@ -143,8 +150,10 @@ class CohortComparison:
         return tuple(feature for feature in self.features if feature.verdict == verdict)
 
     def table(self) -> pa.Table:
-        """The features as an Arrow table, one row each."""
-        return pa.Table.from_pylist([vars(feature) for feature in self.features], schema=DIFFERENCES)
+        """The outcomes and then the features as an Arrow table, one row each."""
+        kinds = (("outcome", self.outcomes), ("feature", self.features))
+        rows = [{**vars(one), "kind": kind} for kind, ones in kinds for one in ones]
+        return pa.Table.from_pylist(rows, schema=DIFFERENCES)
 
     def summary(self) -> str:
         """One sentence: how many features differ, and of how many nothing is said."""

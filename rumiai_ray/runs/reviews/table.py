@@ -1,0 +1,180 @@
+"""The table `reviews` of a run: files under `reviews/` in its directory, each named after the digest of its bytes.
+
+Reviews are no output of a model: no commit record names them, they may come at any time, and a run without them is whole. What the run
+forgets is taken out of them, too (`runs.forget`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from contextlib import suppress
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from rumiai_ray.errors import StorageError
+from rumiai_ray.schema.table import STAMP, column
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from rumiai_ray.schema.table import Row
+    from rumiai_ray.storage import Store
+
+REVIEWS = "reviews"
+"""The table, and the directory of its files."""
+REVIEW_FILE = r"[0-9a-f]{64}\.parquet"
+"""What a file's name looks like."""
+
+_TIME = pa.timestamp("ms", tz="UTC")
+
+
+class ReviewVerdict(StrEnum):
+    """What a review says of one box."""
+
+    CONFIRMED = "confirmed"
+    """Box and label of the detector are there."""
+    RELABELLED = "relabelled"
+    """The box is there under another label."""
+    REMOVED = "removed"
+    """The detector's box is not there."""
+    MISSED = "missed"
+    """The reviewer's box is one that the detector has not."""
+    EMPTY = "empty"
+    """The frame has no box, neither the detector's nor the reviewer's."""
+
+
+def _edges(prefix: str, whose: str) -> tuple[pa.Field[Any], ...]:
+    return tuple(
+        column(f"{prefix}{name}", pa.float32(), f"{side} edge of {whose} box.", unit="px", nullable=True)
+        for name, side in (("x1", "Left"), ("y1", "Top"), ("x2", "Right"), ("y2", "Bottom"))
+    )
+
+
+SCHEMA = pa.schema(
+    (
+        *STAMP,
+        column("frame_index", pa.int32(), "Position among the video's sampled frames, 0 first."),
+        column("verdict", pa.string(), "What the review says of the box.", range_="|".join(ReviewVerdict)),
+        column("object_index", pa.int32(), "The detector's box in `objects`; null for a box that it missed.", nullable=True),
+        column("label", pa.string(), "The detector's label.", nullable=True),
+        column("confidence", pa.float64(), "The detector's confidence.", range_="0..1", nullable=True),
+        *_edges("", "the detector's"),
+        column("reviewed_label", pa.string(), "The reviewer's label; null for a box that was removed.", nullable=True),
+        *_edges("reviewed_", "the reviewer's"),
+        column("iou", pa.float64(), "Intersection over union of the two boxes; null where one is missing.", range_="0..1", nullable=True),
+        column("reviewer", pa.string(), "Who reviewed the frame, as the tool or `--by` says.", nullable=True),
+        column("reviewed_at", _TIME, "When, as the tool says.", nullable=True),
+        column("imported_at", _TIME, "When the review was read."),
+        column("tool", pa.string(), "In whose format the review was read.", range_="labelstudio|coco|fiftyone"),
+        column("file_sha256", pa.string(), "Digest of the file that was read."),
+        column("model_name", pa.string(), "The family whose boxes were reviewed."),
+        column("backend", pa.string(), "What ran as the family."),
+        column("model_version", pa.string(), "Version of its library."),
+        column("weights_sha256", pa.string(), "Digest of its weights."),
+        column("source_sha256", pa.string(), "Digest of this package's source that ran it: the release."),
+    ),
+    metadata={"table": REVIEWS, "definition": "One box of a reviewed frame, by reviewer; or a reviewed frame without any."},
+)
+
+
+def table_of(rows: list[Row]) -> pa.Table:
+    """Rows as the table."""
+    return pa.Table.from_pylist(rows, schema=SCHEMA)
+
+
+def write_reviews(run: Store, rows: pa.Table) -> str:
+    """Keep rows beside a run; the same rows are kept once.
+
+    Returns:
+        The file's path in the run's directory.
+
+    Raises:
+        StorageError: they cannot be written.
+    """
+    sink = pa.BufferOutputStream()
+    pq.write_table(rows, sink, compression="zstd")
+    data = sink.getvalue().to_pybytes()
+    path = f"{REVIEWS}/{hashlib.sha256(data).hexdigest()}.parquet"
+    with suppress(FileExistsError):
+        run.publish(path, data)
+    return path
+
+
+def review_files(run: Store) -> Iterator[tuple[str, pa.Table]]:
+    """Each file of reviews with its rows.
+
+    Raises:
+        StorageError: a file is not what was written.
+    """
+    for name in sorted(run.names(REVIEWS)):
+        if re.fullmatch(REVIEW_FILE, name):
+            path = f"{REVIEWS}/{name}"
+            yield path, _read(run, path, name.partition(".")[0])
+
+
+def read_reviews(run: Store) -> pa.Table:
+    """The reviews of a run. Of several reviews of a frame by one reviewer the one that was imported last counts.
+
+    Raises:
+        StorageError: a file is not what was written.
+    """
+    rows = pa.concat_tables([SCHEMA.empty_table(), *(rows for _, rows in review_files(run))])
+    cells: dict[str, list[Any]] = rows.select(["video_key", "frame_index", "reviewer", "imported_at", "file_sha256"]).to_pydict()
+    frames = list(zip(cells["video_key"], cells["frame_index"], cells["reviewer"], strict=True))
+    files = list(zip(cells["imported_at"], cells["file_sha256"], strict=True))
+    newest: dict[tuple[Any, ...], tuple[Any, ...]] = {}
+    for frame, file in zip(frames, files, strict=True):
+        newest[frame] = max(newest.get(frame, file), file)
+    return rows.filter(pa.array([newest[frame] == file for frame, file in zip(frames, files, strict=True)], pa.bool_()))
+
+
+def without_videos(run: Store, is_gone: Callable[[str], bool]) -> bool:
+    """Take the reviews of some videos out of a run's files.
+
+    Args:
+        run: the run's directory; nobody else may be writing it.
+        is_gone: whether a video's rows go, by its key.
+
+    Returns:
+        Whether there were any.
+
+    Raises:
+        StorageError: a file is not what was written, or cannot be replaced. The same call again goes on.
+    """
+    found = False
+    for path, rows in list(review_files(run)):
+        kept = rows.filter(pa.array([not is_gone(str(key)) for key in rows["video_key"].to_pylist()], pa.bool_()))
+        if kept.num_rows < rows.num_rows:
+            found = True
+            if kept.num_rows:
+                write_reviews(run, kept)
+            with suppress(FileNotFoundError):
+                run.remove(path)
+    return found
+
+
+def _read(run: Store, path: str, digest: str) -> pa.Table:
+    def damaged(what: str) -> StorageError:
+        return StorageError(what, run.uri(path), "remove the file, and import its review again: `rumiai-ray corpus review`")
+
+    data = run.read(path)
+    if hashlib.sha256(data).hexdigest() != digest:
+        raise damaged("its SHA-256 is not the one in its name")
+    try:
+        rows = pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
+        rows.validate(full=True)
+        if rows.schema.names != SCHEMA.names or rows.schema.types != SCHEMA.types:
+            raise damaged("its columns are not those of reviews")
+        for field in SCHEMA:
+            if not field.nullable and rows[field.name].null_count:
+                raise damaged(f"its column {field.name!r} has nulls")
+        for name in ("reviewed_at", "imported_at"):
+            pc.min_max(rows[name]).as_py()
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
+        raise damaged(f"no readable Parquet file: {error}") from error
+    return pa.Table.from_arrays(rows.columns, schema=SCHEMA)

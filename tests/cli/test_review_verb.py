@@ -1,0 +1,71 @@
+"""`corpus review`, in this process, through `main`: from an export over corrections to a question."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from command_line import run_main
+from report_run import analysis_row, video_row, write_run
+from rumiai_ray.cli.exits import Exit
+from synthetic_run import object_row
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    Call = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def rumiai(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    """Calls the command line beside one run with two detections; gives exit code, stdout, stderr."""
+    monkeypatch.setattr("os.fsync", lambda _: None)
+    monkeypatch.setenv("RUMIAI_OUT", str(tmp_path / "runs"))
+    monkeypatch.chdir(tmp_path)
+    seen = analysis_row("yolo", frames_seen=[0, 1], frames_planned=2, frames_analyzed=2)
+    write_run(tmp_path / "runs", {"clip": {"videos": [video_row("clip")], "analyses": [seen], "objects": [object_row(0), object_row(1)]}})
+    return lambda *arguments: run_main(arguments, monkeypatch, capsys)
+
+
+def corrected(rumiai: Call, place: Path) -> Path:
+    """A file of COCO in which one of the two boxes is gone."""
+    assert rumiai("export", "latest", "--format", "coco", "--no-pictures", "--to", "coco")[0] == Exit.COMPLETE
+    value: Any = json.loads((place / "coco/annotations.json").read_text())
+    value["annotations"].pop()
+    path = place / "corrected.json"
+    path.write_text(json.dumps(value))
+    return path
+
+
+def test_corrections_come_back_and_are_asked_for_in_sql(rumiai: Call, tmp_path: Path) -> None:
+    path = corrected(rumiai, tmp_path)
+    code, _, err = rumiai("corpus", "review", "latest", str(path), "--by", "zoe\x1b[31m")
+    assert code == Exit.COMPLETE
+    assert "1 corrections in 2 reviewed frames of 1 videos" in err
+    out = rumiai("corpus", "query", "runs/*", "SELECT precision, recall, detections FROM accuracy", "--csv")[1]
+    assert out == "precision,recall,detections\n0.5,1.0,2\n"
+    out = rumiai("corpus", "query", "runs/*", "SELECT verdict, reviewer FROM reviews ORDER BY frame_index")[1]
+    assert "removed" in out
+    assert "\x1b[31m" not in out
+    assert rumiai("runs", "verify", "latest")[0] == Exit.COMPLETE
+    assert rumiai("runs", "rm", "latest", "--yes")[0] == Exit.COMPLETE
+    assert not list((tmp_path / "runs").iterdir())
+
+
+def test_what_changes_nothing_is_said_and_what_is_there_or_of_no_frame_is_refused(rumiai: Call, tmp_path: Path) -> None:
+    path = corrected(rumiai, tmp_path)
+    assert "is this the export as it was written?" in rumiai("corpus", "review", "latest", "coco/annotations.json")[2]
+    code, _, err = rumiai("corpus", "review", "latest", "coco/annotations.json")
+    assert (code, "reviews already" in err) == (Exit.USAGE, True)
+    value = json.loads(path.read_text())
+    for image in value["images"]:
+        image |= {"video_key": "0" * 64, "file_name": "x.jpg"}
+    path.write_text(json.dumps(value))
+    code, _, err = rumiai("corpus", "review", "latest", str(path))
+    assert code == Exit.USAGE
+    assert "no reviewed frame of this run" in err
+    assert rumiai("corpus", "review", "latest", str(tmp_path))[0] != Exit.COMPLETE
+    assert rumiai("corpus", "review", "latest", "nosuch.json")[0] != Exit.COMPLETE

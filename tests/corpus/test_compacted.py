@@ -1,0 +1,111 @@
+"""A compacted corpus answers as its runs do, whatever was committed, forgotten or moved since."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from made_corpus import COMMITS, TABLES, Commit, Made, expected, in_order, made_run, possible
+from rumiai_ray import open_corpus, open_run
+from rumiai_ray.corpus.compacted import INDEX, compact, problems
+from rumiai_ray.corpus.files import FILE, PLACE
+from rumiai_ray.errors import ConfigError, StorageError
+from rumiai_ray.runs.forget import Doomed, Selected, forget
+from synthetic_run import video_key
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rumiai_ray.corpus.reader import Corpus
+
+
+@pytest.fixture(autouse=True)
+def no_syncs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Power cuts are not what these tests are about."""
+    monkeypatch.setattr("os.fsync", lambda _: None)
+
+
+def made(out: Path) -> Corpus:
+    made_run(out, "one", [Commit(1, [Made("a.mp4", "a", mark=1), Made("b.mp4", "b", mark=2)]), Commit(2, [Made("c.mp4", "c", mark=3)])])
+    made_run(out, "two", [Commit(3, [Made("b.mp4", "b", mark=4), Made("x.mp4", "x", dead=True)])])
+    return open_corpus([f"{out}/*"])
+
+
+def rows(corpus: Corpus) -> dict[str, list[str]]:
+    return {table: in_order(corpus.table(table).to_pylist()) for table in (*TABLES, "runs", "summary")}
+
+
+def test_it_is_read_in_place_of_the_runs_files_with_the_same_answers_alone_and_beside_them(tmp_path: Path) -> None:
+    plain = made(tmp_path / "runs")
+    done = compact(plain.runs, tmp_path / "compacted")
+    assert done.sources > done.files
+    assert done.rows == sum(file.rows for run in plain.runs for record in run.records for file in record.files)
+    compacted = f"{tmp_path}/compacted"
+    for named in ([compacted], [f"{tmp_path}/runs/*", compacted]):
+        corpus = open_corpus(named)
+        assert rows(corpus) == rows(plain)
+        assert FILE not in corpus.table("objects").column_names
+        assert PLACE not in corpus.table("objects").column_names
+    for file in (tmp_path / "runs").rglob("*/objects/*.parquet"):
+        file.unlink()
+    assert open_corpus([tmp_path / "compacted"]).table("objects").num_rows == 6
+    with pytest.raises(StorageError):
+        plain.table("objects")
+
+
+def test_what_came_later_is_read_from_the_runs_and_what_was_forgotten_from_nowhere(tmp_path: Path) -> None:
+    plain = made(tmp_path / "runs")
+    compact(plain.runs, tmp_path / "compacted")
+    made_run(tmp_path / "runs", "three", [Commit(9, [Made("a.mp4", "a", mark=7)])])
+    key = video_key("c")
+    forget(open_run(tmp_path / "runs/one"), Doomed(frozenset({"c.mp4"}), frozenset({key}), frozenset({"c.mp4"})), Selected("video", key))
+    corpus = open_corpus([f"{tmp_path}/runs/*", tmp_path / "compacted"])
+    assert rows(corpus) == rows(open_corpus([f"{tmp_path}/runs/*"]))
+    assert corpus.query("SELECT DISTINCT class_id FROM objects ORDER BY 1").to_pylist() == [{"class_id": 4}, {"class_id": 7}]
+
+
+def test_damage_of_it_is_named_and_the_runs_answer_without_it(tmp_path: Path) -> None:
+    plain = made(tmp_path / "runs")
+    place = tmp_path / "compacted"
+    compact(plain.runs, place)
+    assert list(problems(place)) == []
+    file = next((place / "objects").iterdir())
+    data = file.read_bytes()
+    file.write_bytes(bytes([data[0] ^ 1]) + data[1:])
+    assert "SHA-256" in next(problems(place))
+    file.write_bytes(data + b"x")
+    with pytest.raises(StorageError, match="leave it out"):
+        open_corpus([place]).table("objects")
+    index = json.loads((place / INDEX).read_text())
+    index["parts"][0]["path"] = "../x.parquet"
+    (place / INDEX).write_text(json.dumps(index))
+    with pytest.raises(StorageError, match=r"compacted\.json"):
+        open_corpus([place])
+    with pytest.raises(ConfigError, match="not empty"):
+        compact(plain.runs, place)
+
+
+def test_a_run_that_is_damaged_is_not_compacted_and_nothing_is_left(tmp_path: Path) -> None:
+    plain = made(tmp_path / "runs")
+    file = next((tmp_path / "runs/two/objects").iterdir())
+    file.write_bytes(file.read_bytes() + b"x")
+    with pytest.raises(StorageError, match="committed"):
+        compact(plain.runs, tmp_path / "compacted")
+    assert not (tmp_path / "compacted").exists()
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(COMMITS, min_size=1, max_size=3), st.integers(0, 3))
+def test_every_table_has_the_rows_that_its_definition_gives_whatever_part_is_compacted(
+    tmp_path_factory: pytest.TempPathFactory, runs: list[list[Commit]], compacted: int
+) -> None:
+    place = tmp_path_factory.mktemp("corpus")
+    all_runs = [made_run(place / "runs", f"run-{number}", possible(commits), finish=False) for number, commits in enumerate(runs)]
+    compact(all_runs[:compacted], place / "compacted")
+    corpus = open_corpus([f"{place}/runs/*", place / "compacted"])
+    for table in TABLES:
+        assert in_order(corpus.table(table).to_pylist()) == in_order(expected(all_runs, table)), table

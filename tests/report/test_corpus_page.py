@@ -1,0 +1,86 @@
+"""The page of a corpus: made to be shown, so that it names nobody and nothing of this machine, and loads nothing."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cohort_runs import write_liked_videos
+from made_corpus import Commit, Made, made_run
+from report_run import analysis_row, video_row, write_run
+from rumiai_ray import open_corpus
+from rumiai_ray.errors import ConfigError
+from rumiai_ray.report.corpus_page import corpus_page
+from rumiai_ray.report.write import write_corpus
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HOSTILE = "<script>document.title='owned'</script><img src=x onerror=alert(1)>\"'&\u202e"
+
+
+@pytest.fixture(autouse=True)
+def no_syncs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Power cuts are not what these tests are about."""
+    monkeypatch.setattr("os.fsync", lambda _: None)
+
+
+def page_of(out: Path, place: Path, **options: str) -> str:
+    path = place / "page.html"
+    write_corpus(open_corpus([f"{out}/*"], allow_mixed=True), path, **{"title": "Corpus", **options})
+    return path.read_text(encoding="utf-8")
+
+
+def test_a_page_says_what_is_in_the_corpus_what_liked_videos_have_more_of_and_names_nobody(tmp_path: Path) -> None:
+    out = tmp_path / "runs"
+    write_liked_videos(out, title=HOSTILE)
+    text = page_of(out, tmp_path, title=HOSTILE)
+    tiles = dict(zip(*(re.findall(rf'<p class="{kind}">(.*?)</p>', text) for kind in ("name", "value")), strict=True))
+    assert (tiles["videos"], tiles["creators"], tiles["runs"]) == ("60", "20", "1")
+    assert "<h2>top 25% by like_count, against the rest</h2>" in text
+    differs = text.partition("<h3>What differs</h3>")[2].partition("</table>")[0]
+    assert re.search(r'title="Cuts in the window over its length[^"]*">cuts per minute</th><td>hook</td>', differs)
+    assert 'like count</th><td class="number">98 %</td>' in text
+    assert "It says what goes together, not why." in text
+    assert "posted 2026-09-07 to 2026-09-27" in text
+    assert "&lt;script&gt;document.title" in text
+    assert text.count("<script>") == 1, "the page's own"
+    assert not re.search(r"<img|\u202e|author-|post-0|" + re.escape(str(tmp_path)), text)
+    assert not re.search(r"""(?:src|href|action|data)=["']?(?:https?:)?//|url\(|@import""", text)
+    assert not re.search(r"<[^>]+ (?:style|on[a-z]+)=", text), "the policy would forbid it"
+    with pytest.raises(ConfigError, match="is there already"):
+        page_of(out, tmp_path)
+
+
+def test_a_model_that_did_not_run_everywhere_and_runs_that_differ_are_named(tmp_path: Path) -> None:
+    out = tmp_path / "runs"
+    made_run(out, "one", [Commit(1, [Made("a.mp4", "a", ends={"yolo": "ok", "ocr": "failed"}), Made("x.mp4", "x", dead=True)])])
+    made_run(out, "two", [Commit(2, [Made("b.mp4", "b", ends={"yolo": "empty"})])], ["yolo"])
+    page = corpus_page(open_corpus([f"{out}/*"], allow_mixed=True), title="Corpus")
+    lines = {line.name: line for line in page.models}
+    assert (lines["yolo"].parts, lines["yolo"].covered.text) == ((("ok", 1), ("empty", 1)), "100 %")
+    assert (lines["ocr"].parts, lines["ocr"].covered.text) == ((("failed", 1), ("not run", 1)), "0 %")
+    assert "ocr did not run on 1 of 2 videos." in page.warnings
+    assert page.warnings[0].startswith("1 run was made with other models")
+    assert page.dead == (("InputError", 1),)
+    assert page.cohorts is None
+    text = page_of(out, tmp_path)
+    assert "too few to compare any" in text
+    assert "models.ocr" in text
+
+
+def test_a_corpus_without_videos_is_a_page_of_dashes(tmp_path: Path) -> None:
+    made_run(tmp_path / "runs", "one", [])
+    text = page_of(tmp_path / "runs", tmp_path)
+    assert "no videos" in text
+    assert "None were measured." in text
+
+
+def test_a_name_of_a_backend_and_a_label_that_are_markup_stay_text(tmp_path: Path) -> None:
+    rows = {"videos": [video_row("clip")], "analyses": [analysis_row("yolo", backend=HOSTILE)]}
+    write_run(tmp_path / "runs", {"clip": rows})
+    text = page_of(tmp_path / "runs", tmp_path)
+    assert "&lt;script&gt;document.title" in text
+    assert "<img" not in text
