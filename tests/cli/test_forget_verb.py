@@ -58,7 +58,7 @@ def test_a_video_is_forgotten_in_all_runs_that_are_named(rumiai: Call, runs: Pat
     assert code == Exit.COMPLETE
     assert "one: 1 entry and " in out
     assert "two: 1 entry and " in out
-    assert "not reached: exports" in err
+    assert "not reached: compacted corpora, exports" in err
     corpus = open_corpus([f"{runs}/*"])
     assert [run.verify() for run in corpus.runs] == [[], []]
     assert corpus.table("videos", ["video_key"])["video_key"].to_pylist() == [video_key("a")]
