@@ -208,7 +208,8 @@ def check_manifest(bench: Bench, folder: Path, name: str, content: bytes, *, goo
             row = dead[entry.entry_id]
             assert row["error_class"] == "ManifestRowError"
             assert row["manifest_line"] == entry.line
-            assert f"{name}, line {entry.line}: " in row["error_message"]
+            counted = "row" if name.endswith((".json", ".parquet")) else "line"
+            assert f"{name}, {counted} {entry.line}: " in row["error_message"]
     if good:
         assert str(bench.clip) in run.table("videos")["input"].to_pylist()
 
