@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import json
+import shutil
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from command_line import run_main
-from report_run import analysis_row, video_row, write_run
+from report_run import analysis_row, video_key, video_row, write_run
 from rumiai_ray.cli.exits import Exit
+from rumiai_ray.errors import ConfigError
+from rumiai_ray.runs.find import find_run
+from rumiai_ray.runs.forget import Doomed, Selected, forget
+from rumiai_ray.runs.hold import alone_with
+from rumiai_ray.runs.reviews.given import parse_review
+from rumiai_ray.runs.reviews.judged import judge
+from rumiai_ray.runs.reviews.table import read_reviews, review_files
 from synthetic_run import object_row
 
 if TYPE_CHECKING:
@@ -69,3 +78,52 @@ def test_what_changes_nothing_is_said_and_what_is_there_or_of_no_frame_is_refuse
     assert "no reviewed frame of this run" in err
     assert rumiai("corpus", "review", "latest", str(tmp_path))[0] != Exit.COMPLETE
     assert rumiai("corpus", "review", "latest", "nosuch.json")[0] != Exit.COMPLETE
+
+
+@pytest.mark.parametrize("locks", [True, False])
+def test_a_video_that_is_forgotten_while_its_review_is_read_does_not_come_back(
+    rumiai: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, locks: bool
+) -> None:
+    path = corrected(rumiai, tmp_path)
+    run = find_run("latest", tmp_path / "runs")
+    if not locks:
+        monkeypatch.setattr("rumiai_ray.runs.hold._locked", lambda *_: None)
+        monkeypatch.setattr("rumiai_ray.runs.hold.SILENT_FOR", timedelta(0))
+    ended: list[int] = []
+
+    def judged_late(*arguments: Any, **options: Any) -> Any:
+        found = judge(*arguments, **options)
+        key = video_key("clip")
+        try:
+            with alone_with(run):
+                forget(run.again(), Doomed(frozenset({"clip"}), frozenset({key}), frozenset({"clip.mp4"})), Selected("video", key))
+            ended.append(0)
+        except ConfigError:
+            ended.append(1)
+        return found
+
+    monkeypatch.setattr("rumiai_ray.runs.reviews.judged.judge", judged_late)
+    code, _, err = rumiai("corpus", "review", "latest", str(path))
+    if locks:
+        assert (code, ended) == (Exit.COMPLETE, [1])
+    else:
+        assert (code, ended) == (Exit.USAGE, [0])
+        assert "has forgotten" in err
+        assert read_reviews(run.store).num_rows == 0
+        assert list(review_files(run.store)) == []
+    assert run.again().verify() == []
+
+
+def test_a_review_of_a_run_that_was_removed_while_it_was_read_does_not_make_it_again(
+    rumiai: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = corrected(rumiai, tmp_path)
+
+    def parsed_late(*arguments: Any, **options: Any) -> Any:
+        shutil.rmtree(tmp_path / "runs")
+        return parse_review(*arguments, **options)
+
+    monkeypatch.setattr("rumiai_ray.runs.reviews.given.parse_review", parsed_late)
+    code, _, err = rumiai("corpus", "review", "latest", str(path))
+    assert (code, "removed meanwhile" in err) == (Exit.USAGE, True)
+    assert not (tmp_path / "runs").exists()
