@@ -16,6 +16,8 @@ from rumiai_ray.config import BaseConfig
 from rumiai_ray.errors import ConfigError
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from rumiai_ray.runs.reader import Run
     from rumiai_ray.runs.reviews.given import GivenReview
     from rumiai_ray.runs.reviews.judged import Judged
@@ -48,6 +50,7 @@ def review(
     from rumiai_ray.runs.find import find_run  # noqa: PLC0415
     from rumiai_ray.runs.hold import WriterHold  # noqa: PLC0415
     from rumiai_ray.runs.reviews.given import parse_review  # noqa: PLC0415
+    from rumiai_ray.runs.reviews.judged import judge  # noqa: PLC0415
 
     found = find_run(run, config.out)
     with open_regular(str(file)) as stream:
@@ -56,31 +59,29 @@ def review(
     who = None if by is None else cleaned(by, NAME_CHARS)
     hold = WriterHold(found.store)  # from here on nothing of the run is forgotten or removed, where there are locks
     try:
-        judged = _judged(found.again(), given, file, hashlib.sha256(data).hexdigest(), who)
+        _check_there(found)
+        with found.again().read_with_todays_columns() as read:
+            judged = judge(read, given, imported_at=datetime.now(UTC), file_sha256=hashlib.sha256(data).hexdigest(), by=who)
+        _say_left_out(given, judged)
+        if not judged.frames:
+            raise ConfigError("holds no reviewed frame of this run", str(file), "name the run whose export was reviewed")
+        if not judged.changed:
+            say("no box differs from what the detector found: is this the export as it was written?", err=True)
+        _keep(found, judged, file)
     finally:
         hold.let_go()
     say(f"{judged.changed} corrections in {judged.frames} reviewed frames of {judged.videos} videos", err=True)
     say(f"the tables `reviews` and `accuracy` of `rumiai-ray corpus query {found.run_id}` have them", err=True)
 
 
-def _judged(found: Run, given: GivenReview, file: Path, digest: str, who: str | None) -> Judged:
-    """Judge a review and keep it beside a run that nobody changes meanwhile.
+def _check_there(run: Run) -> None:
+    from rumiai_ray.runs.writer import MANIFEST  # noqa: PLC0415 -- as above
 
-    Raises:
-        ConfigError: nothing of it can be kept.
-    """
-    from rumiai_ray.runs.forget import remembered  # noqa: PLC0415 -- as above
-    from rumiai_ray.runs.reviews.judged import judge  # noqa: PLC0415
-    from rumiai_ray.runs.reviews.table import review_files, without_rows_of, write_reviews  # noqa: PLC0415
-    from rumiai_ray.runs.writer import MANIFEST  # noqa: PLC0415
+    if not run.store.exists(MANIFEST):  # a review alone would make the run's directory again
+        raise ConfigError("the run was removed meanwhile", run.store.uri(), "`rumiai-ray runs ls` lists those that are there")
 
-    removed = ConfigError("the run was removed meanwhile", found.store.uri(), "`rumiai-ray runs ls` lists those that are there")
-    if not found.store.exists(MANIFEST):
-        raise removed
-    if any(digest in rows["file_sha256"].to_pylist() for _, rows in review_files(found.store)):
-        raise ConfigError("is in this run's reviews already", str(file), "export the project anew after further corrections")
-    with found.read_with_todays_columns() as read:
-        judged = judge(read, given, imported_at=datetime.now(UTC), file_sha256=digest, by=who)
+
+def _say_left_out(given: GivenReview, judged: Judged) -> None:
     for count, what in (
         (given.unreviewed, "frames left out: nobody has reviewed them"),
         (given.shapes, "labels left out: they are no boxes"),
@@ -89,17 +90,32 @@ def _judged(found: Run, given: GivenReview, file: Path, digest: str, who: str | 
     ):
         if count:
             say(f"{count} {what}", err=True)
-    if not judged.frames:
-        raise ConfigError("holds no reviewed frame of this run", str(file), "name the run whose export was reviewed")
-    if not judged.changed:
-        say("no box differs from what the detector found: is this the export as it was written?", err=True)
-    # An object store has no locks: what was removed or forgotten meanwhile must not come back.
-    if not found.store.exists(MANIFEST):
-        raise removed
-    rows = without_rows_of(judged.rows, remembered(found.again()))
+
+
+def _keep(run: Run, judged: Judged, file: Path) -> None:
+    """Keep a review beside the run. An object store has no locks: what was removed or forgotten meanwhile must not come back.
+
+    Raises:
+        ConfigError: nothing of it is to be kept.
+    """
+    from rumiai_ray.runs.forget import remembered  # noqa: PLC0415 -- as above
+    from rumiai_ray.runs.reviews.table import last_import, without_rows_of, write_reviews  # noqa: PLC0415
+
+    _check_there(run)
+    rows = without_rows_of(judged.rows, remembered(run.again()))
     if not rows.num_rows:
         raise ConfigError("reviews nothing but what this run has forgotten", str(file), "there is nothing to keep")
     if forgotten := judged.rows.num_rows - rows.num_rows:
         say(f"{counted(forgotten, 'row')} left out: the run has forgotten the video", err=True)
-    write_reviews(found.store, rows)
-    return judged
+    before = last_import(run.store, rows["file_sha256"][0].as_py())
+    if _without_time(before).equals(_without_time(rows)):
+        hint = "export the project anew after further corrections; another --field, --tag or --by imports the same file again"
+        raise ConfigError("is in this run's reviews already, with the same rows", str(file), hint)
+    write_reviews(run.store, rows)
+    if before.num_rows:
+        say(f"{counted(before.num_rows, 'row')} of the earlier import of this file no longer count", err=True)
+
+
+def _without_time(rows: pa.Table) -> pa.Table:
+    """Reviews without the time at which they were read, which differs from import to import."""
+    return rows.drop_columns(["imported_at"])

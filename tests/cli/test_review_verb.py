@@ -80,6 +80,34 @@ def test_what_changes_nothing_is_said_and_what_is_there_or_of_no_frame_is_refuse
     assert rumiai("corpus", "review", "latest", "nosuch.json")[0] != Exit.COMPLETE
 
 
+def test_a_file_that_was_imported_with_the_wrong_tag_is_imported_again_with_the_right_one(rumiai: Call, tmp_path: Path) -> None:
+    assert rumiai("export", "latest", "--format", "fiftyone", "--no-pictures", "--to", "fo")[0] == Exit.COMPLETE
+    path = tmp_path / "fo/samples.json"
+    value = json.loads(path.read_text())
+    first, second = value["samples"]
+    first |= {"tags": ["seen"], "corrected": {"detections": []}}
+    second |= {"tags": ["done"], "corrected": second["objects"]}
+    path.write_text(json.dumps(value))
+    run = find_run("latest", tmp_path / "runs")
+
+    def kept() -> list[tuple[int, str, str | None]]:
+        return [(row["frame_index"], row["verdict"], row["reviewer"]) for row in read_reviews(run.store).to_pylist()]
+
+    assert rumiai("corpus", "review", "latest", str(path), "--tag", "seen")[0] == Exit.COMPLETE
+    assert kept() == [(0, "confirmed", None)]
+    code, _, err = rumiai("corpus", "review", "latest", str(path), "--tag", "done")
+    assert (code, "1 row of the earlier import" in err) == (Exit.COMPLETE, True)
+    assert kept() == [(1, "confirmed", None)]
+    files = len(list(review_files(run.store)))
+    code, _, err = rumiai("corpus", "review", "latest", str(path), "--tag", "done")
+    assert (code, "reviews already" in err, len(list(review_files(run.store)))) == (Exit.USAGE, True, files)
+    assert rumiai("corpus", "review", "latest", str(path), "--field", "corrected", "--by", "zoe")[0] == Exit.COMPLETE
+    assert sorted(kept()) == [(0, "removed", "zoe"), (1, "confirmed", "zoe")]
+    assert rumiai("corpus", "review", "latest", str(path), "--tag", "nosuch")[0] == Exit.USAGE
+    assert len(kept()) == 2
+    assert run.again().verify() == []
+
+
 @pytest.mark.parametrize("locks", [True, False])
 def test_a_video_that_is_forgotten_while_its_review_is_read_does_not_come_back(
     rumiai: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, locks: bool

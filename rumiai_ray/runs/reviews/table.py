@@ -124,16 +124,12 @@ def review_files(run: Store) -> Iterator[tuple[str, pa.Table]]:
 def read_reviews(run: Store) -> pa.Table:
     """The reviews of a run that count: none of a video that the run has forgotten, though its files may still hold them.
 
-    Of several reviews of a frame by one reviewer the one that was imported last counts.
+    Of several imports of one file the last one counts, and of several reviews of a frame by one reviewer the one that was imported last.
 
     Raises:
         StorageError: a file is not what was written, or the run's manifest is damaged.
     """
-    files = [rows for _, rows in review_files(run)]
-    if not files:
-        return SCHEMA.empty_table()
-    gone = _gone(run)
-    rows = _each_once([without_rows_of(part, gone) for part in files])
+    rows = _counting(run)
     cells: dict[str, list[Any]] = rows.select(["video_key", "frame_index", "reviewer", "imported_at", "file_sha256"]).to_pydict()
     frames = list(zip(cells["video_key"], cells["frame_index"], cells["reviewer"], strict=True))
     imports = list(zip(cells["imported_at"], cells["file_sha256"], strict=True))
@@ -141,6 +137,30 @@ def read_reviews(run: Store) -> pa.Table:
     for frame, one in zip(frames, imports, strict=True):
         newest[frame] = max(newest.get(frame, one), one)
     return rows.filter(pa.array([newest[frame] == one for frame, one in zip(frames, imports, strict=True)], pa.bool_()))
+
+
+def last_import(run: Store, file_sha256: str) -> pa.Table:
+    """What counts of the last import of a file; no row where it was never imported.
+
+    Raises:
+        StorageError: a file of reviews is not what was written, or the run's manifest is damaged.
+    """
+    rows = _counting(run)
+    return rows.filter(pa.array([digest == file_sha256 for digest in rows["file_sha256"].to_pylist()], pa.bool_()))
+
+
+def _counting(run: Store) -> pa.Table:
+    """The last import of each file, without what the run has forgotten."""
+    files = [rows for _, rows in review_files(run)]
+    if not files:
+        return SCHEMA.empty_table()
+    gone = _gone(run)
+    rows = _each_once([without_rows_of(part, gone) for part in files])
+    times, digests = rows["imported_at"].to_pylist(), rows["file_sha256"].to_pylist()
+    last: dict[str, Any] = {}
+    for time, digest in zip(times, digests, strict=True):
+        last[digest] = max(last.get(digest, time), time)
+    return rows.filter(pa.array([last[digest] == time for time, digest in zip(times, digests, strict=True)], pa.bool_()))
 
 
 def without_rows_of(rows: pa.Table, gone: Remembered) -> pa.Table:
