@@ -49,12 +49,12 @@ def review(
     from rumiai_ray.ingest.local import open_regular  # noqa: PLC0415
     from rumiai_ray.runs.find import find_run  # noqa: PLC0415
     from rumiai_ray.runs.hold import WriterHold  # noqa: PLC0415
-    from rumiai_ray.runs.reviews.given import parse_review  # noqa: PLC0415
+    from rumiai_ray.runs.reviews.given import MOST_BYTES, parse_review  # noqa: PLC0415
     from rumiai_ray.runs.reviews.judged import judge  # noqa: PLC0415
 
     found = find_run(run, config.out)
     with open_regular(str(file)) as stream:
-        data = stream.read()
+        data = stream.read(MOST_BYTES + 1)  # one more, which is refused
     given = parse_review(data, str(file), field=field, tag=tag)
     who = None if by is None else cleaned(by, NAME_CHARS)
     hold = WriterHold(found.store)  # from here on nothing of the run is forgotten or removed, where there are locks

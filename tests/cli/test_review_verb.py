@@ -108,6 +108,23 @@ def test_a_file_that_was_imported_with_the_wrong_tag_is_imported_again_with_the_
     assert run.again().verify() == []
 
 
+def test_a_file_that_is_too_large_is_refused_before_all_of_it_is_read(
+    rumiai: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "large.json"
+    path.write_bytes(b"[" + b" " * 5_000 + b"]")
+    read: list[int] = []
+
+    def parsed(data: bytes, *arguments: Any, **options: Any) -> Any:
+        read.append(len(data))
+        return parse_review(data, *arguments, **options)
+
+    monkeypatch.setattr("rumiai_ray.runs.reviews.given.MOST_BYTES", 1_000)
+    monkeypatch.setattr("rumiai_ray.runs.reviews.given.parse_review", parsed)
+    code, _, err = rumiai("corpus", "review", "latest", str(path))
+    assert (code, read, "more than 1,000 bytes" in err) == (Exit.USAGE, [1_001], True)
+
+
 @pytest.mark.parametrize("locks", [True, False])
 def test_a_video_that_is_forgotten_while_its_review_is_read_does_not_come_back(
     rumiai: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, locks: bool

@@ -242,6 +242,19 @@ def test_any_json_is_read_or_refused(value: Any) -> None:
         parse_review(json.dumps(value).encode(), "file")
 
 
+@pytest.mark.parametrize("kind", FILES)
+def test_a_frame_with_more_boxes_than_are_read_is_refused_by_name(run: Run, tmp_path: Path, kind: str) -> None:
+    value = exported(run, tmp_path, kind)
+    boxes = {
+        "coco": lambda: value["annotations"],
+        "fiftyone": lambda: value["samples"][0]["objects"]["detections"],
+        "labelstudio": lambda: value[0]["annotations"][0]["result"],
+    }[kind]()
+    boxes += [boxes[0]] * 5_000
+    with pytest.raises(ConfigError, match=r"frame '.*jpg' has 5,00\d boxes, at most 5,000"):
+        judged(run, value)
+
+
 def test_what_a_run_forgets_is_in_no_review_any_more(run: Run, tmp_path: Path) -> None:
     write_reviews(run.store, judged(run, exported(run, tmp_path, "coco")).rows)
     key = video_key("clip")
