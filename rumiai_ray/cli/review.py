@@ -70,7 +70,8 @@ def review(
         _keep(found, judged, file)
     finally:
         hold.let_go()
-    say(f"{judged.changed} corrections in {judged.frames} reviewed frames of {judged.videos} videos", err=True)
+    frames, videos = counted(judged.frames, "reviewed frame"), counted(judged.videos, "video")
+    say(f"{counted(judged.changed, 'correction')} in {frames} of {videos}", err=True)
     say(f"the tables `reviews` and `accuracy` of `rumiai-ray corpus query {found.run_id}` have them", err=True)
 
 
@@ -82,14 +83,15 @@ def _check_there(run: Run) -> None:
 
 
 def _say_left_out(given: GivenReview, judged: Judged) -> None:
-    for count, what in (
-        (given.unreviewed, "frames left out: nobody has reviewed them"),
-        (given.shapes, "labels left out: they are no boxes"),
-        (judged.of_other_runs, "frames left out: the file says that they are of other runs"),
-        (judged.unknown, "frames left out: this run has no such frame"),
-    ):
+    for count, one, many in (
+        (given.unreviewed, "frame left out: nobody has reviewed it", "frames left out: nobody has reviewed them"),
+        (given.shapes, "label left out: it is no box", "labels left out: they are no boxes"),
+        (judged.of_other_runs, "frame left out: the file says that it is of another run",
+         "frames left out: the file says that they are of other runs"),
+        (judged.unknown, "frame left out: this run has no such frame", "frames left out: this run has no such frames"),
+    ):  # fmt: skip
         if count:
-            say(f"{count} {what}", err=True)
+            say(counted(count, one, many), err=True)
 
 
 def _keep(run: Run, judged: Judged, file: Path) -> None:
@@ -113,7 +115,12 @@ def _keep(run: Run, judged: Judged, file: Path) -> None:
         raise ConfigError("is in this run's reviews already, with the same rows", str(file), hint)
     write_reviews(run.store, rows)
     if before.num_rows:
-        say(f"{counted(before.num_rows, 'row')} of the earlier import of this file no longer count", err=True)
+        rows_of = counted(
+            before.num_rows,
+            "row of the earlier import of this file no longer counts",
+            "rows of the earlier import of this file no longer count",
+        )
+        say(rows_of, err=True)
 
 
 def _without_time(rows: pa.Table) -> pa.Table:

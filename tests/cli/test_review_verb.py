@@ -53,7 +53,7 @@ def test_corrections_come_back_and_are_asked_for_in_sql(rumiai: Call, tmp_path: 
     path = corrected(rumiai, tmp_path)
     code, _, err = rumiai("corpus", "review", "latest", str(path), "--by", "zoe\x1b[31m")
     assert code == Exit.COMPLETE
-    assert "1 corrections in 2 reviewed frames of 1 videos" in err
+    assert "1 correction in 2 reviewed frames of 1 video\n" in err
     out = rumiai("corpus", "query", "runs/*", "SELECT precision, recall, detections FROM accuracy", "--csv")[1]
     assert out == "precision,recall,detections\n0.5,1.0,2\n"
     out = rumiai("corpus", "query", "runs/*", "SELECT verdict, reviewer FROM reviews ORDER BY frame_index")[1]
@@ -97,6 +97,8 @@ def test_a_file_that_was_imported_with_the_wrong_tag_is_imported_again_with_the_
     assert kept() == [(0, "confirmed", None)]
     code, _, err = rumiai("corpus", "review", "latest", str(path), "--tag", "done")
     assert (code, "1 row of the earlier import" in err) == (Exit.COMPLETE, True)
+    assert "1 frame left out: nobody has reviewed it\n" in err
+    assert "0 corrections in 1 reviewed frame of 1 video\n" in err
     assert kept() == [(1, "confirmed", None)]
     files = len(list(review_files(run.store)))
     code, _, err = rumiai("corpus", "review", "latest", str(path), "--tag", "done")

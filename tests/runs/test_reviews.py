@@ -192,7 +192,10 @@ def test_frames_that_nobody_reviewed_that_are_unknown_or_of_another_run_are_coun
         (b"[" * 100_000, "no JSON"),
         (b"{}", "neither Label Studio"),
         (b'[{"image": "a.jpg", "label": []}]', "0.data|data"),
-        (b'{"images": [], "annotations": [{"image_id": 1, "category_id": 1, "bbox": [0, 0, 1, 1]}], "categories": []}', "image 1"),
+        (
+            b'{"images": [], "annotations": [{"image_id": 1, "category_id": 1, "bbox": [0, 0, 1, 1]}], "categories": []}',
+            "image 1 or category 1, which the file does not define",
+        ),
         (b'{"images": [{"id": 1, "width": 0, "height": 1}], "annotations": [], "categories": []}', "greater than 0"),
         (b'{"samples": [{"filepath": "a"}]}', "--field"),
         (b'{"samples": 1}', "no review"),

@@ -246,7 +246,7 @@ def _coco(value: dict[str, Any]) -> GivenReview:
     shapes = 0
     for one in coco.annotations:
         if one.image_id not in images or one.category_id not in names:
-            raise ValueError(f"an annotation of image {one.image_id} and category {one.category_id}, which the file has not")
+            raise ValueError(f"annotation refers to image {one.image_id} or category {one.category_id}, which the file does not define")
         if len(one.bbox) != 4:  # noqa: PLR2004 -- x, y, width, height
             shapes += 1
             continue
