@@ -5,15 +5,22 @@ from __future__ import annotations
 import hashlib
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rumiai_ray.cli.options import with_settings
 from rumiai_ray.cli.runs import RunName
-from rumiai_ray.cli.terminal import say
+from rumiai_ray.cli.terminal import counted, say
 from rumiai_ray.config import BaseConfig
 from rumiai_ray.errors import ConfigError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from rumiai_ray.runs.reader import Run
+    from rumiai_ray.runs.reviews.given import GivenReview
+    from rumiai_ray.runs.reviews.judged import Judged
 
 
 @with_settings("out")
@@ -42,39 +49,80 @@ def review(
     from rumiai_ray.ingest.local import open_regular  # noqa: PLC0415
     from rumiai_ray.runs.find import find_run  # noqa: PLC0415
     from rumiai_ray.runs.hold import WriterHold  # noqa: PLC0415
-    from rumiai_ray.runs.reviews.given import parse_review  # noqa: PLC0415
+    from rumiai_ray.runs.reviews.given import MOST_BYTES, parse_review  # noqa: PLC0415
     from rumiai_ray.runs.reviews.judged import judge  # noqa: PLC0415
-    from rumiai_ray.runs.reviews.table import review_files, write_reviews  # noqa: PLC0415
-    from rumiai_ray.runs.writer import MANIFEST  # noqa: PLC0415
 
     found = find_run(run, config.out)
     with open_regular(str(file)) as stream:
-        data = stream.read()
-    digest = hashlib.sha256(data).hexdigest()
-    if any(digest in rows["file_sha256"].to_pylist() for _, rows in review_files(found.store)):
-        raise ConfigError("is in this run's reviews already", str(file), "export the project anew after further corrections")
+        data = stream.read(MOST_BYTES + 1)  # one more, which is refused
     given = parse_review(data, str(file), field=field, tag=tag)
     who = None if by is None else cleaned(by, NAME_CHARS)
-    with found.read_with_todays_columns() as read:
-        judged = judge(read, given, imported_at=datetime.now(UTC), file_sha256=digest, by=who)
-    for count, what in (
-        (given.unreviewed, "frames left out: nobody has reviewed them"),
-        (given.shapes, "labels left out: they are no boxes"),
-        (judged.of_other_runs, "frames left out: the file says that they are of other runs"),
-        (judged.unknown, "frames left out: this run has no such frame"),
-    ):
-        if count:
-            say(f"{count} {what}", err=True)
-    if not judged.frames:
-        raise ConfigError("holds no reviewed frame of this run", str(file), "name the run whose export was reviewed")
-    if not judged.changed:
-        say("no box differs from what the detector found: is this the export as it was written?", err=True)
-    hold = WriterHold(found.store)
+    hold = WriterHold(found.store)  # from here on nothing of the run is forgotten or removed, where there are locks
     try:
-        if not found.store.exists(MANIFEST):  # a review alone would make the run's directory again
-            raise ConfigError("the run was removed meanwhile", found.store.uri(), "`rumiai-ray runs ls` lists those that are there")
-        write_reviews(found.store, judged.rows)
+        _check_there(found)
+        with found.again().read_with_todays_columns() as read:
+            judged = judge(read, given, imported_at=datetime.now(UTC), file_sha256=hashlib.sha256(data).hexdigest(), by=who)
+        _say_left_out(given, judged)
+        if not judged.frames:
+            raise ConfigError("holds no reviewed frame of this run", str(file), "name the run whose export was reviewed")
+        if not judged.changed:
+            say("no box differs from what the detector found: is this the export as it was written?", err=True)
+        _keep(found, judged, file)
     finally:
         hold.let_go()
-    say(f"{judged.changed} corrections in {judged.frames} reviewed frames of {judged.videos} videos", err=True)
+    frames, videos = counted(judged.frames, "reviewed frame"), counted(judged.videos, "video")
+    say(f"{counted(judged.changed, 'correction')} in {frames} of {videos}", err=True)
     say(f"the tables `reviews` and `accuracy` of `rumiai-ray corpus query {found.run_id}` have them", err=True)
+
+
+def _check_there(run: Run) -> None:
+    from rumiai_ray.runs.writer import MANIFEST  # noqa: PLC0415 -- as above
+
+    if not run.store.exists(MANIFEST):  # a review alone would make the run's directory again
+        raise ConfigError("the run was removed meanwhile", run.store.uri(), "`rumiai-ray runs ls` lists those that are there")
+
+
+def _say_left_out(given: GivenReview, judged: Judged) -> None:
+    for count, one, many in (
+        (given.unreviewed, "frame left out: nobody has reviewed it", "frames left out: nobody has reviewed them"),
+        (given.shapes, "label left out: it is no box", "labels left out: they are no boxes"),
+        (judged.of_other_runs, "frame left out: the file says that it is of another run",
+         "frames left out: the file says that they are of other runs"),
+        (judged.unknown, "frame left out: this run has no such frame", "frames left out: this run has no such frames"),
+    ):  # fmt: skip
+        if count:
+            say(counted(count, one, many), err=True)
+
+
+def _keep(run: Run, judged: Judged, file: Path) -> None:
+    """Keep a review beside the run. An object store has no locks: what was removed or forgotten meanwhile must not come back.
+
+    Raises:
+        ConfigError: nothing of it is to be kept.
+    """
+    from rumiai_ray.runs.forget import remembered  # noqa: PLC0415 -- as above
+    from rumiai_ray.runs.reviews.table import last_import, without_rows_of, write_reviews  # noqa: PLC0415
+
+    _check_there(run)
+    rows = without_rows_of(judged.rows, remembered(run.again()))
+    if not rows.num_rows:
+        raise ConfigError("reviews nothing but what this run has forgotten", str(file), "there is nothing to keep")
+    if forgotten := judged.rows.num_rows - rows.num_rows:
+        say(f"{counted(forgotten, 'row')} left out: the run has forgotten the video", err=True)
+    before = last_import(run.store, rows["file_sha256"][0].as_py())
+    if _without_time(before).equals(_without_time(rows)):
+        hint = "export the project anew after further corrections; another --field, --tag or --by imports the same file again"
+        raise ConfigError("is in this run's reviews already, with the same rows", str(file), hint)
+    write_reviews(run.store, rows)
+    if before.num_rows:
+        rows_of = counted(
+            before.num_rows,
+            "row of the earlier import of this file no longer counts",
+            "rows of the earlier import of this file no longer count",
+        )
+        say(rows_of, err=True)
+
+
+def _without_time(rows: pa.Table) -> pa.Table:
+    """Reviews without the time at which they were read, which differs from import to import."""
+    return rows.drop_columns(["imported_at"])

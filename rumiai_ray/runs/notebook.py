@@ -28,12 +28,15 @@ class ShownRun(RunTables, RunRecords, Protocol):
 
 def html_of(run: ShownRun) -> str:
     """HTML without scripts or styles that reach beyond it. A damaged run says so in place of its tables."""
-    head = f"<p>run <b>{_text(run.run_id)}</b>: {{}}, in <code>{_text(run.store.uri())}</code></p>"
     try:
-        return f"<div>{head.format(run.status)}{_videos(run)}{_dead_letters(run)}{_tables(run)}</div>"
+        return f"<div>{_head(run, run.status)}{_videos(run)}{_dead_letters(run)}{_tables(run)}</div>"
     except RumiaiError as error:
         _LOG.debug("a run cannot be shown in a notebook: %s", error)
-        return f"<div>{head.format('unreadable')}<p>{_text(str(error))}</p></div>"
+        return f"<div>{_head(run, 'unreadable')}<p>{_text(str(error))}</p></div>"
+
+
+def _head(run: ShownRun, status: str) -> str:
+    return f"<p>run <b>{_text(run.run_id)}</b>: {status}, in <code>{_text(run.store.uri())}</code></p>"
 
 
 def _videos(run: ShownRun) -> str:

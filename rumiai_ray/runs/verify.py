@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from rumiai_ray.errors import StorageError
 from rumiai_ray.runs.commits import record_path
 from rumiai_ray.runs.datafile import read_data_file, stored_schema
+from rumiai_ray.runs.forgotten import Remembered
 from rumiai_ray.runs.labels import read_labels
-from rumiai_ray.runs.reviews.table import read_reviews
+from rumiai_ray.runs.reviews.table import review_files, without_rows_of
 from rumiai_ray.schema.registry import TABLES_BY_NAME
 
 if TYPE_CHECKING:
@@ -32,17 +33,21 @@ def problems(run: RunRecords) -> list[str]:
     left = [record_path(number) for number in run.log.outdated]
     replaced = (file.old for record in run.log.forgettings if record.forgotten is not None for file in record.forgotten.replaced)
     left += [path for path in replaced if run.store.exists(path)]
+    gone = Remembered(run.run_id, [record.forgotten for record in run.log.forgettings if record.forgotten is not None])
+    try:
+        left += [path for path, rows in review_files(run.store) if without_rows_of(rows, gone).num_rows < rows.num_rows]
+    except StorageError as error:
+        found.append(str(error))
     found += [f"{path} still holds what was forgotten: the same `rumiai-ray corpus forget` once more removes it" for path in left]
     manifest = None
     try:
         manifest = run.manifest
     except StorageError as error:
         found.append(str(error))
-    for read in (read_labels, read_reviews):
-        try:
-            read(run.store)
-        except StorageError as error:
-            found.append(str(error))
+    try:
+        read_labels(run.store)
+    except StorageError as error:
+        found.append(str(error))
     rows_of: dict[str, list[str]] = {name: [] for name in ENTRY_TABLES}
     for file in (file for record in run.log.records for file in record.files):
         try:

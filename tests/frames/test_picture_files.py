@@ -118,6 +118,10 @@ GREY, RGB, PALETTE = 0, 2, 3
         (8, RGB, b"\x12\x12\x00" * 64, b"\0\x12\0\x12\0\0", True),
         (16, RGB, b"\x12\x34\x12\x00\x00\x12" * 64, b"\x12\x34\x12\x00\x00\x12", True),
         (16, RGB, b"\x12\x34\x12\x00\x00\x12" * 64, b"\x12\x34\x22\x00\x00\x12", False),
+        (16, RGB, b"\x12\x34\x12\x00\x00\x12" * 64, b"\x12\x35\x12\x00\x00\x12", False),
+        (16, RGB, b"\x12\x34\x12\x00\x00\x12" * 64, b"\x12\x34\x12\x00\x00\x13", False),
+        (16, RGB, b"\x12\x34\x12\x00\x00\x12" * 64, b"\x13\x34\x12\x00\x00\x12", False),
+        (16, RGB, b"\x00\x01" * 192, b"\x00\x00" * 3, False),
     ],
 )
 def test_the_one_transparent_colour_of_a_png_is_white_at_any_depth(
@@ -126,6 +130,15 @@ def test_the_one_transparent_colour_of_a_png_is_white_at_any_depth(
     path = tmp_path / "clear.png"
     path.write_bytes(png(depth, colour, pixels, (b"tRNS", clear)))
     assert colours_in(decoded(path).pictures[0]) == ("WWWW" if is_clear else "KKKK")
+
+
+def test_of_one_deep_picture_only_the_pixels_of_exactly_the_clear_colour_are_white(tmp_path: Path) -> None:
+    path = tmp_path / "clear.png"
+    clear, near = b"\x12\x34\x12\x00\x00\x12", b"\x12\x34\x12\x01\x00\x12"
+    path.write_bytes(png(16, RGB, clear * 32 + near * 32, (b"tRNS", clear)))
+    assert colours_in(decoded(path).pictures[0]) == "WKWK"
+    path.write_bytes(path.read_bytes()[:-20])
+    assert decoded(path).pictures[0].shape[:2] == (16, 64)
 
 
 @pytest.mark.parametrize(

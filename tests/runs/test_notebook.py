@@ -60,6 +60,15 @@ def test_names_from_outside_are_no_markup(writer: RunWriter, tmp_path: Path) -> 
     assert "&lt;script&gt;" in said
 
 
+@pytest.mark.parametrize("name", ["{tag}", "a{0}b", "{", "}{", "{0!r:>9}"])
+def test_a_run_in_a_folder_with_braces_in_its_name_is_shown(tmp_path: Path, name: str) -> None:
+    commit(RunWriter.create(tmp_path / name, manifest()), "well", input="well.mp4")
+    run = open_run(tmp_path / name / RUN_ID)
+    assert f"<code>{tmp_path}/{name}/{RUN_ID}</code>" in run._repr_html_().replace("&gt;", ">")
+    (tmp_path / name / RUN_ID / "commits" / "00000000.json").write_text("{")
+    assert name in open_run(tmp_path / name / RUN_ID)._repr_html_().replace("&gt;", ">")
+
+
 def test_of_many_videos_the_first_are_shown(writer: RunWriter, tmp_path: Path) -> None:
     for number in range(23):
         commit(writer, f"v{number}", input=f"v{number}.mp4")

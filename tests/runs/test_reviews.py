@@ -16,10 +16,10 @@ from report_run import analysis_row, video_key, video_row, write_run
 from rumiai_ray import open_corpus
 from rumiai_ray.errors import ConfigError, StorageError
 from rumiai_ray.runs.export.labelling import export_labelling
-from rumiai_ray.runs.forget import Doomed, Selected, forget
+from rumiai_ray.runs.forget import Doomed, Selected, clean, forget
 from rumiai_ray.runs.reviews.given import parse_review
 from rumiai_ray.runs.reviews.judged import judge
-from rumiai_ray.runs.reviews.table import REVIEWS, read_reviews, write_reviews
+from rumiai_ray.runs.reviews.table import REVIEWS, read_reviews, review_files, table_of, write_reviews
 from synthetic_run import WEIGHTS, object_row
 
 if TYPE_CHECKING:
@@ -192,7 +192,10 @@ def test_frames_that_nobody_reviewed_that_are_unknown_or_of_another_run_are_coun
         (b"[" * 100_000, "no JSON"),
         (b"{}", "neither Label Studio"),
         (b'[{"image": "a.jpg", "label": []}]', "0.data|data"),
-        (b'{"images": [], "annotations": [{"image_id": 1, "category_id": 1, "bbox": [0, 0, 1, 1]}], "categories": []}', "image 1"),
+        (
+            b'{"images": [], "annotations": [{"image_id": 1, "category_id": 1, "bbox": [0, 0, 1, 1]}], "categories": []}',
+            "image 1 or category 1, which the file does not define",
+        ),
         (b'{"images": [{"id": 1, "width": 0, "height": 1}], "annotations": [], "categories": []}', "greater than 0"),
         (b'{"samples": [{"filepath": "a"}]}', "--field"),
         (b'{"samples": 1}', "no review"),
@@ -242,12 +245,57 @@ def test_any_json_is_read_or_refused(value: Any) -> None:
         parse_review(json.dumps(value).encode(), "file")
 
 
+@pytest.mark.parametrize("kind", FILES)
+def test_a_frame_with_more_boxes_than_are_read_is_refused_by_name(run: Run, tmp_path: Path, kind: str) -> None:
+    value = exported(run, tmp_path, kind)
+    boxes = {
+        "coco": lambda: value["annotations"],
+        "fiftyone": lambda: value["samples"][0]["objects"]["detections"],
+        "labelstudio": lambda: value[0]["annotations"][0]["result"],
+    }[kind]()
+    boxes += [boxes[0]] * 5_000
+    with pytest.raises(ConfigError, match=r"frame '.*jpg' has 5,00\d boxes, at most 5,000"):
+        judged(run, value)
+
+
 def test_what_a_run_forgets_is_in_no_review_any_more(run: Run, tmp_path: Path) -> None:
     write_reviews(run.store, judged(run, exported(run, tmp_path, "coco")).rows)
     key = video_key("clip")
     forget(run, Doomed(frozenset({"clip"}), frozenset({key}), frozenset({"clip.mp4"})), Selected("video", key))
     assert read_reviews(run.store).num_rows == 0
     assert not [path for path in (tmp_path / "runs").rglob("*") if path.is_file() and REVIEWS in path.parts]
+
+
+def two_videos(run: Run, rows: pa.Table) -> tuple[pa.Table, str]:
+    """A review's rows, and the same ones of a video that nothing forgets, with that video's key."""
+    other = video_key("other")
+    both = rows.to_pylist() + [row | {"video_key": other} for row in rows.to_pylist()]
+    return table_of([row | {"run_id": run.run_id} for row in both]), other
+
+
+@pytest.mark.parametrize("stopped", ["before its files were rewritten", "before the old file was removed"])
+def test_a_forgetting_that_was_broken_off_shows_no_review_of_the_video_and_each_other_one_once(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopped: str
+) -> None:
+    rows, other = two_videos(run, judged(run, exported(run, tmp_path, "coco")).rows)
+    write_reviews(run.store, rows)
+    key = video_key("clip")
+
+    def fall_over(*_: Any) -> None:
+        raise StorageError("the disk is full", "", "")
+
+    where = {"before its files were rewritten": "runs.forget.without_videos", "before the old file was removed": "storage.Store.remove"}
+    with monkeypatch.context() as broken:
+        broken.setattr(f"rumiai_ray.{where[stopped]}", fall_over)
+        with pytest.raises(StorageError, match="disk is full"):
+            forget(run, Doomed(frozenset({"clip"}), frozenset({key}), frozenset({"clip.mp4"})), Selected("video", key))
+    assert len(list(review_files(run.store))) == (1 if stopped == "before its files were rewritten" else 2)
+    found = read_reviews(run.store)
+    assert found["video_key"].to_pylist() == [other] * (rows.num_rows // 2)
+    assert any("reviews/" in problem and "still holds what was forgotten" in problem for problem in run.again().verify())
+    clean(run.again())
+    assert read_reviews(run.store).num_rows == rows.num_rows // 2
+    assert run.again().verify() == []
 
 
 def test_an_altered_file_of_reviews_is_damage_that_verify_and_a_question_name(run: Run, tmp_path: Path) -> None:

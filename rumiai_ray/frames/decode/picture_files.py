@@ -251,9 +251,33 @@ class PictureFile:
         milliseconds = float(self._image.info.get("duration") or 0)
         return (milliseconds if milliseconds > _SHORTEST_MS else _SHORTEST_SHOWN_MS) / 1000
 
+    def _colours(self) -> NDArray[np.uint8]:
+        """(height, width, 3) RGB of the picture that is loaded: in sRGB, on white."""
+        clear = self._image.info.get("transparency")
+        is_deep = self._depth == 2 * _DEPTH and self._image.mode == "RGB" and isinstance(clear, tuple)
+        if not is_deep or getattr(self._image, "n_frames", 1) > 1:  # of a frame of an animation Pillow gives no low bytes
+            return _rgb(self._image, self._depth)
+        high = np.asarray(self._image, np.uint16)
+        is_clear = np.all(high << _DEPTH | self._low_bytes() == np.array(clear, np.uint16), axis=-1)
+        opaque = _srgb(self._image, self._image.info.get("icc_profile"))
+        return np.where(is_clear[..., None], np.uint8(_WHITE), np.asarray(opaque, np.uint8))
+
+    def _low_bytes(self) -> NDArray[np.uint8]:
+        """(height, width, 3) low bytes of a PNG's RGB samples of 16 bits. Pillow keeps the high ones; transparency is told by all bits."""
+        from PIL import Image, ImageFile  # noqa: PLC0415 -- imported long since
+
+        image: Any = Image.open(BytesIO(self._data.getvalue()), formats=["PNG"])
+        image.tile = [tile._replace(args="RGB;16L") for tile in image.tile]
+        ImageFile.LOAD_TRUNCATED_IMAGES = True  # what is missing was told when the high bytes were read
+        try:
+            image.load()
+        finally:
+            ImageFile.LOAD_TRUNCATED_IMAGES = False
+        return np.asarray(image, np.uint8)
+
     def _shown(self) -> Shown:
         transfer = self._properties.transfer
-        frame = VideoFrame.from_ndarray(_rgb(self._image, self._depth), format="rgb24")
+        frame = VideoFrame.from_ndarray(self._colours(), format="rgb24")
         if transfer in HDR_TRANSFERS:
             frame.color_trc = transfer
         view = View(frame.width, frame.height, orientation=self._orientation)

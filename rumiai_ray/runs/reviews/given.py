@@ -19,8 +19,10 @@ ReviewTool = Literal["labelstudio", "coco", "fiftyone"]
 FIELD = "objects"
 """The field of a FiftyOne sample in which `export` writes the boxes."""
 
-_MOST_BYTES = 2**30
+MOST_BYTES = 2**30
 """Of a file. A run of 1,000 videos with 300 boxes each exports 100 MB."""
+_MOST_BOXES = 5_000
+"""Of a frame: pairing them takes memory for each pair of a reviewer's box and one of the detector's."""
 _PERCENT = 100.0
 _HINT = "export the project as JSON, with every annotation: Label Studio's JSON, COCO's, or samples.json of FiftyOneDataset"
 
@@ -165,10 +167,20 @@ def parse_review(data: bytes, subject: str, *, field: str = FIELD, tag: str | No
         tag: of FiftyOne's samples take those with this tag only: the format does not say which were looked at.
 
     Raises:
-        ConfigError: it is none of the formats.
+        ConfigError: it is none of the formats, or has more boxes in a frame than are read.
     """
-    if len(data) > _MOST_BYTES:
-        raise ConfigError(f"{len(data):,} bytes, at most {_MOST_BYTES:,} are read", subject, "export fewer frames at a time")
+    if len(data) > MOST_BYTES:
+        raise ConfigError(f"more than {MOST_BYTES:,} bytes, which are the most that are read", subject, "export fewer frames at a time")
+    review = _review_in(data, subject, field, tag)
+    for frame in review.frames:
+        if len(frame.boxes) > _MOST_BOXES:
+            name = cleaned(frame.file, NAME_CHARS)
+            what = f"frame {name!r} has {len(frame.boxes):,} boxes, at most {_MOST_BOXES:,} of a frame are read"
+            raise ConfigError(what, subject, "correct the frame in the labelling tool, then export the project anew")
+    return review
+
+
+def _review_in(data: bytes, subject: str, field: str, tag: str | None) -> GivenReview:
     try:
         value = json.loads(data)
         if isinstance(value, list):
@@ -234,7 +246,7 @@ def _coco(value: dict[str, Any]) -> GivenReview:
     shapes = 0
     for one in coco.annotations:
         if one.image_id not in images or one.category_id not in names:
-            raise ValueError(f"an annotation of image {one.image_id} and category {one.category_id}, which the file has not")
+            raise ValueError(f"annotation refers to image {one.image_id} or category {one.category_id}, which the file does not define")
         if len(one.bbox) != 4:  # noqa: PLR2004 -- x, y, width, height
             shapes += 1
             continue

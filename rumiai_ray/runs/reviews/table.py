@@ -17,6 +17,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from rumiai_ray.errors import StorageError
+from rumiai_ray.runs.commits import read_log
+from rumiai_ray.runs.forgotten import Remembered
+from rumiai_ray.runs.manifest import RunManifest
+from rumiai_ray.runs.writer import MANIFEST
 from rumiai_ray.schema.table import STAMP, column
 
 if TYPE_CHECKING:
@@ -118,19 +122,68 @@ def review_files(run: Store) -> Iterator[tuple[str, pa.Table]]:
 
 
 def read_reviews(run: Store) -> pa.Table:
-    """The reviews of a run. Of several reviews of a frame by one reviewer the one that was imported last counts.
+    """The reviews of a run that count: none of a video that the run has forgotten, though its files may still hold them.
+
+    Of several imports of one file the last one counts, and of several reviews of a frame by one reviewer the one that was imported last.
 
     Raises:
-        StorageError: a file is not what was written.
+        StorageError: a file is not what was written, or the run's manifest is damaged.
     """
-    rows = pa.concat_tables([SCHEMA.empty_table(), *(rows for _, rows in review_files(run))])
+    rows = _counting(run)
     cells: dict[str, list[Any]] = rows.select(["video_key", "frame_index", "reviewer", "imported_at", "file_sha256"]).to_pydict()
     frames = list(zip(cells["video_key"], cells["frame_index"], cells["reviewer"], strict=True))
-    files = list(zip(cells["imported_at"], cells["file_sha256"], strict=True))
+    imports = list(zip(cells["imported_at"], cells["file_sha256"], strict=True))
     newest: dict[tuple[Any, ...], tuple[Any, ...]] = {}
-    for frame, file in zip(frames, files, strict=True):
-        newest[frame] = max(newest.get(frame, file), file)
-    return rows.filter(pa.array([newest[frame] == file for frame, file in zip(frames, files, strict=True)], pa.bool_()))
+    for frame, one in zip(frames, imports, strict=True):
+        newest[frame] = max(newest.get(frame, one), one)
+    return rows.filter(pa.array([newest[frame] == one for frame, one in zip(frames, imports, strict=True)], pa.bool_()))
+
+
+def last_import(run: Store, file_sha256: str) -> pa.Table:
+    """What counts of the last import of a file; no row where it was never imported.
+
+    Raises:
+        StorageError: a file of reviews is not what was written, or the run's manifest is damaged.
+    """
+    rows = _counting(run)
+    return rows.filter(pa.array([digest == file_sha256 for digest in rows["file_sha256"].to_pylist()], pa.bool_()))
+
+
+def _counting(run: Store) -> pa.Table:
+    """The last import of each file, without what the run has forgotten."""
+    files = [rows for _, rows in review_files(run)]
+    if not files:
+        return SCHEMA.empty_table()
+    gone = _gone(run)
+    rows = _each_once([without_rows_of(part, gone) for part in files])
+    times, digests = rows["imported_at"].to_pylist(), rows["file_sha256"].to_pylist()
+    last: dict[str, Any] = {}
+    for time, digest in zip(times, digests, strict=True):
+        last[digest] = max(last.get(digest, time), time)
+    return rows.filter(pa.array([last[digest] == time for time, digest in zip(times, digests, strict=True)], pa.bool_()))
+
+
+def without_rows_of(rows: pa.Table, gone: Remembered) -> pa.Table:
+    """Reviews without those of videos that a run has forgotten."""
+    return rows.filter(pa.array([("video", key) not in gone for key in rows["video_key"].to_pylist()], pa.bool_()))
+
+
+def _gone(run: Store) -> Remembered:
+    """What the run has forgotten by now."""
+    run_id = RunManifest.from_json(run.read(MANIFEST), run.uri(MANIFEST)).run_id
+    return Remembered(run_id, [record.forgotten for record in read_log(run, run_id).forgettings if record.forgotten is not None])
+
+
+def _each_once(files: list[pa.Table]) -> pa.Table:
+    """The rows of all files. A stop in `without_videos` leaves the rows of the videos that stay in two files: one of the two counts."""
+    seen: set[tuple[Any, ...]] = set()
+    parts = [SCHEMA.empty_table()]
+    for rows in files:
+        cells: dict[str, list[Any]] = rows.select(["file_sha256", "imported_at", "video_key"]).to_pydict()
+        videos = list(zip(*cells.values(), strict=True))
+        parts.append(rows.filter(pa.array([one not in seen for one in videos], pa.bool_())))
+        seen.update(videos)
+    return pa.concat_tables(parts)
 
 
 def without_videos(run: Store, is_gone: Callable[[str], bool]) -> bool:
