@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from rumiai_ray.corpus.cohorts.tested import FEWEST
+from rumiai_ray.corpus.cohorts.top import cohort_size, parsed_top
 from rumiai_ray.corpus.files import identifier
 from rumiai_ray.corpus.reviews import ACCURACY
 from rumiai_ray.report.charts import Bars, bars_of
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from rumiai_ray.schema.table import Row
 
 METRICS = ("like_count", "view_count", "comment_count", "share_count")
-"""By the first of these that is known of enough videos, cohorts are compared where nobody names a metric."""
+"""By the one of these that is known of the most videos, of equals the first, cohorts are compared where nobody names a metric."""
 
 _KNOWN = ("uploaded_at", "author", *METRICS)
 _NEVER = "not run"
@@ -121,7 +122,7 @@ def corpus_page(corpus: Corpus, *, title: str, by: str | None = None, top: str =
     Args:
         corpus: the runs.
         title: heading.
-        by: the metric whose highest videos are compared with the rest; by default the first of `METRICS` that is known of enough videos.
+        by: the metric whose highest videos are compared with the rest; by default the one of `METRICS` that is known of the most videos.
         top: how much of them is the first cohort.
 
     Raises:
@@ -138,7 +139,7 @@ def corpus_page(corpus: Corpus, *, title: str, by: str | None = None, top: str =
     videos: int = totals["videos"]
     dead = _rows(corpus, "SELECT error_class AS name, count(*) AS n FROM dead_letter GROUP BY ALL ORDER BY n DESC, name")
     models = _models(corpus, videos)
-    metric = by or next((name for name in METRICS if totals[name] >= 2 * FEWEST), None)
+    metric = by or _metric(totals, top)
     found = None if metric is None else corpus.compare(by=metric, top=top)
     mixed = [run[_RUN_ID] for run in runs if run["differences"]]
     return CorpusPage(
@@ -158,7 +159,8 @@ def corpus_page(corpus: Corpus, *, title: str, by: str | None = None, top: str =
         measures=tuple(_measures(corpus)),
         accuracy=tuple(map(_accuracy, corpus.table(ACCURACY).to_pylist())),
         cohorts=None if found is None else cohort_page(found, [run[_RUN_ID] for run in runs]),
-        no_cohorts=f"Views, likes, comments or shares are known of fewer than {2 * FEWEST} videos: too few to compare any.",
+        no_cohorts=f"Likes, views, comments or shares are known of so few videos that the top {top} or the rest are fewer than {FEWEST}: "
+        "too few to compare any.",
         dead=tuple((row["name"], row["n"]) for row in dead),
         lines=tuple(map(_run_line, reversed(runs))),
     )
@@ -167,6 +169,13 @@ def corpus_page(corpus: Corpus, *, title: str, by: str | None = None, top: str =
 def _rows(corpus: Corpus, sql: str) -> list[Row]:
     rows: list[Row] = corpus.query(sql).to_pylist()
     return rows
+
+
+def _metric(totals: Row, top: str) -> str | None:
+    """The metric known of the most videos; None where one of the two cohorts would have fewer of them than a test needs."""
+    name = max(METRICS, key=lambda name: totals[name])
+    first = cohort_size(*parsed_top(top), totals[name])
+    return name if min(first, totals[name] - first) >= FEWEST else None
 
 
 def _models(corpus: Corpus, videos: int) -> list[CoverageLine]:

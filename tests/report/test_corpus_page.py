@@ -39,7 +39,7 @@ def test_a_page_says_what_is_in_the_corpus_what_liked_videos_have_more_of_and_na
     text = page_of(out, tmp_path, title=HOSTILE)
     tiles = dict(zip(*(re.findall(rf'<p class="{kind}">(.*?)</p>', text) for kind in ("name", "value")), strict=True))
     assert (tiles["videos"], tiles["creators"], tiles["runs"]) == ("60", "20", "1")
-    assert "<h2>top 25% by like_count, against the rest</h2>" in text
+    assert "<h2>top 25% by view_count, against the rest</h2>" in text
     differs = text.partition("<h3>What differs</h3>")[2].partition("</table>")[0]
     assert re.search(r'title="Cuts in the window over its length[^"]*">cuts per minute</th><td>hook</td>', differs)
     assert 'like count</th><td class="number">98 %</td>' in text
@@ -69,6 +69,21 @@ def test_a_model_that_did_not_run_everywhere_and_runs_that_differ_are_named(tmp_
     text = page_of(out, tmp_path)
     assert "too few to compare any" in text
     assert "models.ocr" in text
+
+
+def test_the_metric_known_of_the_most_videos_is_compared_where_both_cohorts_can_be_tested(tmp_path: Path) -> None:
+    rows = {
+        f"post-{number:02}": {"videos": [video_row(f"post-{number:02}", like_count=number if number < 16 else None, view_count=number)]}
+        for number in range(29)
+    }
+    write_run(tmp_path / "runs", rows)
+    corpus = open_corpus([f"{tmp_path}/runs/*"])
+    cohorts = corpus_page(corpus, title="Corpus").cohorts
+    assert cohorts is not None
+    assert cohorts.title == "top 25% by view_count"
+    for top in ("24%", "7", "22", "80%", "99"):
+        page = corpus_page(corpus, title="Corpus", top=top)
+        assert (page.cohorts, f"the top {top} or the rest are fewer than 8" in page.no_cohorts) == (None, True), top
 
 
 def test_a_corpus_without_videos_is_a_page_of_dashes(tmp_path: Path) -> None:
