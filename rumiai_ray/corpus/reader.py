@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from rumiai_ray.runs.reader import Run
 
 _ROWS_AT_A_TIME = 10_000
+ONE_IS_DAMAGED = "a run is damaged: `rumiai-ray runs verify` tells which of them, and which file of it"
 
 
 @dataclass(frozen=True)
@@ -292,7 +293,7 @@ def as_declared(name: str, rows: pa.Table) -> pa.Table:
         StorageError: a column holds times that no calendar has.
     """
     if problem := unlike_any_time(rows):
-        raise StorageError(problem, name, "a run is damaged: `rumiai-ray runs verify` tells which of them, and which file of it")
+        raise StorageError(problem, name, ONE_IS_DAMAGED)
     table = TABLES_BY_NAME.get(files_table(name))
     of_corpus = {RUNS: RUNS_SCHEMA, REVIEWS: REVIEWS_SCHEMA}
     declared = table.schema if table is not None else of_corpus.get(name, pa.schema(()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,11 +12,14 @@ import pyarrow as pa
 from rumiai_ray.corpus.cohorts.tested import FEWEST
 from rumiai_ray.corpus.cohorts.top import cohort_size, parsed_top
 from rumiai_ray.corpus.files import identifier
+from rumiai_ray.corpus.reader import ONE_IS_DAMAGED
 from rumiai_ray.corpus.reviews import ACCURACY
+from rumiai_ray.errors import StorageError
 from rumiai_ray.report.charts import Bars, bars_of
 from rumiai_ray.report.cohort_page import CohortPage, cohort_page, field_of, shown_value
 from rumiai_ray.report.run_page import Tile
 from rumiai_ray.report.values import ShownFigure, absent, count, in_words, seconds, share
+from rumiai_ray.runs.datafile import unlike_any_time
 from rumiai_ray.schema.run import Status
 from rumiai_ray.schema.windows import HOOK, WHOLE
 
@@ -133,18 +137,19 @@ def corpus_page(corpus: Corpus, *, title: str, by: str | None = None, top: str =
     known = ", ".join(f"count({name}) AS {name}" for name in _KNOWN)
     (totals,) = _rows(
         corpus,
-        f"SELECT count(*) AS videos, sum(duration_s) AS length_s, count(DISTINCT author) AS authors, min(uploaded_at) AS first, "  # noqa: S608
-        f"max(uploaded_at) AS last, {known} FROM videos",
+        f"SELECT count(*) AS videos, sum(duration_s) AS length_s, count(DISTINCT author) AS authors, "  # noqa: S608 -- names of columns
+        f"min(uploaded_at) AS first_uploaded_at, max(uploaded_at) AS last_uploaded_at, {known} FROM videos",
     )
     videos: int = totals["videos"]
     dead = _rows(corpus, "SELECT error_class AS name, count(*) AS n FROM dead_letter GROUP BY ALL ORDER BY n DESC, name")
     models = _models(corpus, videos)
     metric = by or _metric(totals, top)
     found = None if metric is None else corpus.compare(by=metric, top=top)
+    first = totals["first_uploaded_at"]
     mixed = [run[_RUN_ID] for run in runs if run["differences"]]
     return CorpusPage(
         title=title,
-        span="" if totals["first"] is None else f"posted {totals['first']:%Y-%m-%d} to {totals['last']:%Y-%m-%d}",
+        span="" if first is None else f"posted {first:%Y-%m-%d} to {totals['last_uploaded_at']:%Y-%m-%d}",
         tiles=(
             Tile("videos", count(videos)),
             Tile("of video", seconds(totals["length_s"], None if videos else "no videos")),
@@ -167,8 +172,27 @@ def corpus_page(corpus: Corpus, *, title: str, by: str | None = None, top: str =
 
 
 def _rows(corpus: Corpus, sql: str) -> list[Row]:
-    rows: list[Row] = corpus.query(sql).to_pylist()
+    """The answer to a question; no value in it is one that no table may hold.
+
+    Raises:
+        ConfigError: DuckDB is not installed.
+        StorageError: a run is damaged.
+    """
+    answer = corpus.query(sql)
+    if problem := unlike_any_time(answer):
+        raise StorageError(problem, corpus.run_id, ONE_IS_DAMAGED)
+    rows: list[Row] = answer.to_pylist()
+    for row in rows:
+        if (name := next((name for name, value in row.items() if not _is_finite(value)), None)) is not None:
+            raise StorageError(f"its column {name!r} holds numbers that are not finite", corpus.run_id, ONE_IS_DAMAGED)
     return rows
+
+
+def _is_finite(value: Any) -> bool:
+    """Whether a value is no infinite number and no NaN, nor has one in it."""
+    if isinstance(value, dict):
+        return all(map(_is_finite, value.values()))
+    return all(map(_is_finite, value)) if isinstance(value, list) else not isinstance(value, float) or math.isfinite(value)
 
 
 def _metric(totals: Row, top: str) -> str | None:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import re
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from cohort_runs import write_liked_videos
+from cohort_runs import figures, write_liked_videos
 from made_corpus import Commit, Made, made_run
 from report_run import analysis_row, video_row, write_run
 from rumiai_ray import open_corpus
-from rumiai_ray.errors import ConfigError
+from rumiai_ray.errors import ConfigError, StorageError
 from rumiai_ray.report.corpus_page import corpus_page
 from rumiai_ray.report.write import write_corpus
+from synthetic_run import rewrite
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,6 +88,30 @@ def test_the_metric_known_of_the_most_videos_is_compared_where_both_cohorts_can_
     for top in ("24%", "7", "22", "80%", "99"):
         page = corpus_page(corpus, title="Corpus", top=top)
         assert (page.cohorts, f"the top {top} or the rest are fewer than 8" in page.no_cohorts) == (None, True), top
+
+
+@pytest.mark.parametrize(
+    ("table", "name", "value", "said"),
+    [
+        ("videos", "uploaded_at", 2**53, "uploaded_at' holds times out of range"),
+        ("videos", "duration_s", float("inf"), "length_s' holds numbers that are not finite"),
+        ("videos", "duration_s", float("nan"), "length_s' holds numbers that are not finite"),
+        ("windows", "cuts_per_minute", float("inf"), "hook_cuts_per_minute' holds numbers that are not finite"),
+        ("windows", "words_per_minute", float("nan"), "hook_words_per_minute' holds numbers that are not finite"),
+    ],
+)
+def test_a_time_or_a_number_that_no_run_has_is_damage(tmp_path: Path, table: str, name: str, value: float, said: str) -> None:
+    run = write_run(tmp_path / "runs", {"clip": {"videos": [video_row("clip")], "windows": [figures("hook", 0)]}})
+    record = run.records[0]
+    facts = next(file for file in record.files if file.table == table)
+    file = tmp_path / "runs" / run.run_id / facts.path
+    rows = pq.read_table(file)
+    kind = rows.schema.field(name)
+    pq.write_table(rows.set_column(rows.column_names.index(name), kind, pa.array([value]).cast(kind.type)), file)
+    changed = facts.model_copy(update={"size_bytes": file.stat().st_size, "sha256": sha256(file.read_bytes()).hexdigest()})
+    rewrite(run.store, record.model_copy(update={"files": tuple(changed if one is facts else one for one in record.files)}))
+    with pytest.raises(StorageError, match=f"{said}.*runs verify"):
+        corpus_page(open_corpus([f"{tmp_path}/runs/*"]), title="Corpus")
 
 
 def test_a_corpus_without_videos_is_a_page_of_dashes(tmp_path: Path) -> None:
