@@ -16,6 +16,7 @@ from report_run import analysis_row, video_row, write_run
 from rumiai_ray import open_corpus
 from rumiai_ray.errors import ConfigError, StorageError
 from rumiai_ray.report.corpus_page import corpus_page
+from rumiai_ray.report.values import seconds
 from rumiai_ray.report.write import write_corpus
 from synthetic_run import rewrite
 
@@ -112,6 +113,15 @@ def test_a_time_or_a_number_that_no_run_has_is_damage(tmp_path: Path, table: str
     rewrite(run.store, record.model_copy(update={"files": tuple(changed if one is facts else one for one in record.files)}))
     with pytest.raises(StorageError, match=f"{said}.*runs verify"):
         corpus_page(open_corpus([f"{tmp_path}/runs/*"]), title="Corpus")
+
+
+@pytest.mark.parametrize(
+    ("value_s", "shown"),
+    [(59.4, "59.4 s"), (60, "1:00"), (3_599.4, "59:59"), (3_599.5, "1 h 0 min"), (86_000, "23 h 53 min"), (86_399, "1 d 0 h"),
+     (3_000_000, "34 d 17 h")],
+)  # fmt: skip
+def test_a_long_time_is_shown_in_hours_or_days(value_s: float, shown: str) -> None:
+    assert seconds(value_s).text == shown
 
 
 def test_a_corpus_without_videos_is_a_page_of_dashes(tmp_path: Path) -> None:
