@@ -228,8 +228,11 @@ def _coverage(name: str, note: str, parts: list[tuple[str, int]], covered: int, 
 def _warnings(mixed: list[str], models: list[CoverageLine], videos: int) -> list[str]:
     said = []
     if mixed:
-        runs = "1 run was" if len(mixed) == 1 else f"{len(mixed)} runs were"
-        said.append(f"{runs} made with other models, weights or settings than the newest one: figures of their videos are not quite alike.")
+        runs, whose = ("1 run was", "Its") if len(mixed) == 1 else (f"{len(mixed)} runs were", "Their")
+        said.append(
+            f"{runs} made with other models, weights or settings than the newest one. "
+            f"{whose} figures are not directly comparable with the newest run's."
+        )
     never = {line.name: dict(line.parts).get(_NEVER, 0) for line in models}
     said += [f"{name} did not run on {missing} of {videos} videos." for name, missing in never.items() if missing]
     return said

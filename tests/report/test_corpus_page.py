@@ -69,6 +69,7 @@ def test_a_model_that_did_not_run_everywhere_and_runs_that_differ_are_named(tmp_
     assert (lines["ocr"].parts, lines["ocr"].covered.text) == ((("failed", 1), ("not run", 1)), "0 %")
     assert "ocr did not run on 1 of 2 videos." in page.warnings
     assert page.warnings[0].startswith("1 run was made with other models")
+    assert page.warnings[0].endswith("Its figures are not directly comparable with the newest run's.")
     assert page.dead == (("InputError", 1),)
     assert page.cohorts is None
     text = page_of(out, tmp_path)
