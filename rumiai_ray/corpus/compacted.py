@@ -97,6 +97,8 @@ class CompactedRows:
     """Directories or URIs of the runs."""
     places: Mapping[tuple[str, str], CompactedFile]
     """By address and digest of the file of a run."""
+    stores: tuple[Store, ...] = ()
+    """The directories of the compacted corpora."""
 
     @classmethod
     def among(cls, named: Sequence[str | os.PathLike[str]]) -> tuple[Self | None, list[str | os.PathLike[str]]]:
@@ -122,7 +124,7 @@ class CompactedRows:
             for source in part.sources
         }
         runs = tuple(dict.fromkeys(uri for _, index in found for uri in index.runs))
-        return cls(runs, places), others or list(runs)
+        return cls(runs, places, tuple(store for store, _ in found)), others or list(runs)
 
     def file_of(self, run: Run, file: DataFile) -> CompactedFile | None:
         """The file in which the rows of a run's file lie as well; None where none does."""

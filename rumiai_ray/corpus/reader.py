@@ -271,7 +271,8 @@ class Corpus:
         """
         duckdb = package("duckdb", "duckdb")
         with duckdb.connect(config=NO_DOWNLOADS) as database:
-            for fs in {run.store.protocol: run.store.fs for run in self.runs if not run.store.on_disk}.values():
+            stores = [*(() if self.compacted is None else self.compacted.stores), *(run.store for run in self.runs)]
+            for fs in {store.protocol: store.fs for store in stores if not store.on_disk}.values():
                 database.register_filesystem(fs)
             database.execute("SET TimeZone = 'UTC'")  # as the columns say; else the answer's type is this machine's
             try:

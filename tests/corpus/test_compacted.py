@@ -15,6 +15,7 @@ from rumiai_ray.corpus.compacted import INDEX, compact, problems
 from rumiai_ray.corpus.files import FILE, PLACE
 from rumiai_ray.errors import ConfigError, StorageError
 from rumiai_ray.runs.forget import Doomed, Selected, forget
+from rumiai_ray.storage import Store
 from synthetic_run import video_key
 
 if TYPE_CHECKING:
@@ -117,6 +118,16 @@ def test_damage_of_it_is_named_and_the_runs_answer_without_it(tmp_path: Path) ->
         open_corpus([place])
     with pytest.raises(ConfigError, match="not empty"):
         compact(plain.runs, place)
+
+
+def test_it_may_lie_on_another_file_system_than_the_runs(tmp_path: Path, bucket: str) -> None:
+    plain = made(tmp_path / "runs")
+    compact(plain.runs, tmp_path / "compacted")
+    store = Store.at(f"{bucket}/compacted")
+    for file in (path for path in (tmp_path / "compacted").rglob("*") if path.is_file()):
+        store.create(str(file.relative_to(tmp_path / "compacted")), file.read_bytes())
+    for named in ([store.uri()], [f"{tmp_path}/runs/*", store.uri()]):
+        assert rows(open_corpus(named)) == rows(plain)
 
 
 def test_a_run_that_is_damaged_is_not_compacted_and_nothing_is_left(tmp_path: Path) -> None:
