@@ -12,10 +12,10 @@ digest for each of these files, the SHA-256 of each of its own files, and one of
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
-import re
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
@@ -111,7 +111,8 @@ class CompactedRows:
         others: list[str | os.PathLike[str]] = []
         for name in named:
             store = Store.at(name)
-            if re.search(r"[*?\[]", os.fspath(name)) or not store.exists(INDEX):
+            # On a disk a directory may be called `set[1]`; an object store is asked for no name that is a pattern.
+            if (not store.on_disk and glob.has_magic(os.fspath(name))) or not store.exists(INDEX):
                 others.append(name)
             else:
                 found.append((store, _index(store.read(INDEX), store.uri(INDEX))))

@@ -120,6 +120,16 @@ def test_damage_of_it_is_named_and_the_runs_answer_without_it(tmp_path: Path) ->
         compact(plain.runs, place)
 
 
+@pytest.mark.parametrize("name", ["set[1]", "set*", "set?"])
+def test_its_name_may_look_like_a_pattern(tmp_path: Path, name: str) -> None:
+    plain = made(tmp_path / "runs")
+    compact(plain.runs, tmp_path / name)
+    for file in (tmp_path / "runs").rglob("*/objects/*.parquet"):
+        file.unlink()
+    for named in ([tmp_path / name], [f"{tmp_path}/runs/*", f"{tmp_path}/{name}"]):
+        assert open_corpus(named).table("objects").num_rows == 6
+
+
 def test_it_may_lie_on_another_file_system_than_the_runs(tmp_path: Path, bucket: str) -> None:
     plain = made(tmp_path / "runs")
     compact(plain.runs, tmp_path / "compacted")
