@@ -12,10 +12,10 @@ digest for each of these files, the SHA-256 of each of its own files, and one of
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
-import re
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
@@ -97,6 +97,8 @@ class CompactedRows:
     """Directories or URIs of the runs."""
     places: Mapping[tuple[str, str], CompactedFile]
     """By address and digest of the file of a run."""
+    stores: tuple[Store, ...] = ()
+    """The directories of the compacted corpora."""
 
     @classmethod
     def among(cls, named: Sequence[str | os.PathLike[str]]) -> tuple[Self | None, list[str | os.PathLike[str]]]:
@@ -109,7 +111,8 @@ class CompactedRows:
         others: list[str | os.PathLike[str]] = []
         for name in named:
             store = Store.at(name)
-            if re.search(r"[*?\[]", os.fspath(name)) or not store.exists(INDEX):
+            # On a disk a directory may be called `set[1]`; an object store is asked for no name that is a pattern.
+            if (not store.on_disk and glob.has_magic(os.fspath(name))) or not store.exists(INDEX):
                 others.append(name)
             else:
                 found.append((store, _index(store.read(INDEX), store.uri(INDEX))))
@@ -122,7 +125,7 @@ class CompactedRows:
             for source in part.sources
         }
         runs = tuple(dict.fromkeys(uri for _, index in found for uri in index.runs))
-        return cls(runs, places), others or list(runs)
+        return cls(runs, places, tuple(store for store, _ in found)), others or list(runs)
 
     def file_of(self, run: Run, file: DataFile) -> CompactedFile | None:
         """The file in which the rows of a run's file lie as well; None where none does."""

@@ -174,19 +174,33 @@ def read_parquet(parts: Sequence[CorpusFile], *, tagged: bool = False) -> str:
     Raises:
         StorageError: a file on a disk is not what was committed; see `CorpusFile.check`.
     """
-    sources = {part.source: part for part in parts}
-    for part in sources.values():
-        part.check()
-    listed = ", ".join(quoted(as_pattern(source)) for source in sources)
-    is_compacted = parts[0].compacted is not None
-    tags = f", filename = '{FILE}', file_row_number = true" if tagged and not is_compacted else ""
+    sources: dict[str, list[CorpusFile]] = defaultdict(list)
+    for part in parts:
+        sources[part.source].append(part)
+    for own in sources.values():
+        own[0].check()
+    if parts[0].compacted is None:
+        return _listed_sources(sources, f", filename = '{FILE}', file_row_number = true" if tagged else "")
+    partly = {source: own for source, own in sources.items() if not _is_whole(own)}
+    columns = "*" if tagged else f"* EXCLUDE ({FILE}, {PLACE})"
+    whole = [source for source in sources if source not in partly]
+    selects = [f"SELECT {columns} FROM {_listed_sources(whole)}"] if whole else []  # noqa: S608 -- names of columns and files, quoted
+    selects += [
+        # Each by its own files: another compacted corpus may hold the rows of the same run.
+        f"SELECT {columns} FROM {_listed_sources([source])} WHERE {FILE} IN ({', '.join(quoted(part.uri) for part in own)})"  # noqa: S608
+        for source, own in partly.items()
+    ]
+    return f"({united(selects)})"
+
+
+def _listed_sources(sources: Iterable[str], tags: str = "") -> str:
     # DuckDB would take directories named like `label=cat` for columns, in place of the files' own.
-    read = f"read_parquet([{listed}], hive_partitioning = false{tags})"
-    if tagged or not is_compacted:
-        return read
-    held = sum(part.compacted.rows for part in sources.values() if part.compacted is not None)
-    wanted = "" if sum(part.rows for part in parts) == held else f" WHERE {FILE} IN ({', '.join(quoted(part.uri) for part in parts)})"
-    return f"(SELECT * EXCLUDE ({FILE}, {PLACE}) FROM {read}{wanted})"  # noqa: S608 -- names of columns and files, quoted
+    return f"read_parquet([{', '.join(quoted(as_pattern(source)) for source in sources)}], hive_partitioning = false{tags})"
+
+
+def _is_whole(parts: Sequence[CorpusFile]) -> bool:
+    """Whether these are all of the files whose rows one compacted file holds."""
+    return parts[0].compacted is not None and sum(part.rows for part in parts) == parts[0].compacted.rows
 
 
 def written_columns(database: duckdb.DuckDBPyConnection, version: Sequence[CorpusFile]) -> list[str]:

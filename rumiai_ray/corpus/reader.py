@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from rumiai_ray.runs.reader import Run
 
 _ROWS_AT_A_TIME = 10_000
+ONE_IS_DAMAGED = "a run is damaged: `rumiai-ray runs verify` tells which of them, and which file of it"
 
 
 @dataclass(frozen=True)
@@ -270,7 +271,8 @@ class Corpus:
         """
         duckdb = package("duckdb", "duckdb")
         with duckdb.connect(config=NO_DOWNLOADS) as database:
-            for fs in {run.store.protocol: run.store.fs for run in self.runs if not run.store.on_disk}.values():
+            stores = [*(() if self.compacted is None else self.compacted.stores), *(run.store for run in self.runs)]
+            for fs in {store.protocol: store.fs for store in stores if not store.on_disk}.values():
                 database.register_filesystem(fs)
             database.execute("SET TimeZone = 'UTC'")  # as the columns say; else the answer's type is this machine's
             try:
@@ -292,7 +294,7 @@ def as_declared(name: str, rows: pa.Table) -> pa.Table:
         StorageError: a column holds times that no calendar has.
     """
     if problem := unlike_any_time(rows):
-        raise StorageError(problem, name, "a run is damaged: `rumiai-ray runs verify` tells which of them, and which file of it")
+        raise StorageError(problem, name, ONE_IS_DAMAGED)
     table = TABLES_BY_NAME.get(files_table(name))
     of_corpus = {RUNS: RUNS_SCHEMA, REVIEWS: REVIEWS_SCHEMA}
     declared = table.schema if table is not None else of_corpus.get(name, pa.schema(()))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-
-from rumiai_ray.runs.reviews.table import REVIEWS, SCHEMA, ReviewVerdict, read_reviews
+from rumiai_ray.runs.reviews.table import REVIEWS, ReviewVerdict, newest_reviews, read_reviews
 from rumiai_ray.storage import in_parallel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import pyarrow as pa
 
     from rumiai_ray.runs.reader import Run
 
@@ -22,10 +22,12 @@ _OF_BOTH = (ReviewVerdict.CONFIRMED, ReviewVerdict.RELABELLED)
 def reviews_table(runs: Sequence[Run]) -> pa.Table:
     """The reviews of all runs, also of those whose rows no longer count: a review is of a model, and a later analysis does not undo it.
 
+    A review of a run that was copied counts once.
+
     Raises:
         StorageError: a file of reviews is damaged.
     """
-    return pa.concat_tables([SCHEMA.empty_table(), *in_parallel(lambda run: read_reviews(run.store), runs)])
+    return newest_reviews(in_parallel(lambda run: read_reviews(run.store), runs))
 
 
 def accuracy_sql() -> str:
@@ -37,7 +39,8 @@ def accuracy_sql() -> str:
         SELECT model_name, backend, model_version, weights_sha256, source_sha256,
             count(DISTINCT video_key) AS videos, count(DISTINCT (run_id, video_key, frame_index)) AS frames,
             count(DISTINCT reviewer) AS reviewers,
-            count(*) FILTER ({detections}) AS detections, count(*) FILTER ({given}) AS reviewed_boxes, {counts},
+            count(DISTINCT (run_id, video_key, frame_index, object_index)) FILTER ({detections}) AS detections,
+            count(*) FILTER ({given}) AS reviewed_boxes, {counts},
             {right} / nullif(count(*) FILTER ({detections}), 0) AS precision,
             {right} / nullif(count(*) FILTER ({given}), 0) AS recall,
             {right} / nullif(count(*) FILTER (verdict IN ({_listed(*_OF_BOTH)})), 0) AS label_agreement,

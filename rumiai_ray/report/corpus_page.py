@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -9,12 +10,16 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from rumiai_ray.corpus.cohorts.tested import FEWEST
+from rumiai_ray.corpus.cohorts.top import cohort_size, parsed_top
 from rumiai_ray.corpus.files import identifier
+from rumiai_ray.corpus.reader import ONE_IS_DAMAGED
 from rumiai_ray.corpus.reviews import ACCURACY
+from rumiai_ray.errors import StorageError
 from rumiai_ray.report.charts import Bars, bars_of
 from rumiai_ray.report.cohort_page import CohortPage, cohort_page, field_of, shown_value
 from rumiai_ray.report.run_page import Tile
 from rumiai_ray.report.values import ShownFigure, absent, count, in_words, seconds, share
+from rumiai_ray.runs.datafile import unlike_any_time
 from rumiai_ray.schema.run import Status
 from rumiai_ray.schema.windows import HOOK, WHOLE
 
@@ -23,7 +28,7 @@ if TYPE_CHECKING:
     from rumiai_ray.schema.table import Row
 
 METRICS = ("like_count", "view_count", "comment_count", "share_count")
-"""By the first of these that is known of enough videos, cohorts are compared where nobody names a metric."""
+"""By the one of these that is known of the most videos, of equals the first, cohorts are compared where nobody names a metric."""
 
 _KNOWN = ("uploaded_at", "author", *METRICS)
 _NEVER = "not run"
@@ -121,7 +126,7 @@ def corpus_page(corpus: Corpus, *, title: str, by: str | None = None, top: str =
     Args:
         corpus: the runs.
         title: heading.
-        by: the metric whose highest videos are compared with the rest; by default the first of `METRICS` that is known of enough videos.
+        by: the metric whose highest videos are compared with the rest; by default the one of `METRICS` that is known of the most videos.
         top: how much of them is the first cohort.
 
     Raises:
@@ -132,18 +137,19 @@ def corpus_page(corpus: Corpus, *, title: str, by: str | None = None, top: str =
     known = ", ".join(f"count({name}) AS {name}" for name in _KNOWN)
     (totals,) = _rows(
         corpus,
-        f"SELECT count(*) AS videos, sum(duration_s) AS length_s, count(DISTINCT author) AS authors, min(uploaded_at) AS first, "  # noqa: S608
-        f"max(uploaded_at) AS last, {known} FROM videos",
+        f"SELECT count(*) AS videos, sum(duration_s) AS length_s, count(DISTINCT author) AS authors, "  # noqa: S608 -- names of columns
+        f"min(uploaded_at) AS first_uploaded_at, max(uploaded_at) AS last_uploaded_at, {known} FROM videos",
     )
     videos: int = totals["videos"]
     dead = _rows(corpus, "SELECT error_class AS name, count(*) AS n FROM dead_letter GROUP BY ALL ORDER BY n DESC, name")
     models = _models(corpus, videos)
-    metric = by or next((name for name in METRICS if totals[name] >= 2 * FEWEST), None)
+    metric = by or _metric(totals, top)
     found = None if metric is None else corpus.compare(by=metric, top=top)
+    first = totals["first_uploaded_at"]
     mixed = [run[_RUN_ID] for run in runs if run["differences"]]
     return CorpusPage(
         title=title,
-        span="" if totals["first"] is None else f"posted {totals['first']:%Y-%m-%d} to {totals['last']:%Y-%m-%d}",
+        span="" if first is None else f"posted {first:%Y-%m-%d} to {totals['last_uploaded_at']:%Y-%m-%d}",
         tiles=(
             Tile("videos", count(videos)),
             Tile("of video", seconds(totals["length_s"], None if videos else "no videos")),
@@ -158,15 +164,42 @@ def corpus_page(corpus: Corpus, *, title: str, by: str | None = None, top: str =
         measures=tuple(_measures(corpus)),
         accuracy=tuple(map(_accuracy, corpus.table(ACCURACY).to_pylist())),
         cohorts=None if found is None else cohort_page(found, [run[_RUN_ID] for run in runs]),
-        no_cohorts=f"Views, likes, comments or shares are known of fewer than {2 * FEWEST} videos: too few to compare any.",
+        no_cohorts=f"Likes, views, comments or shares are known of so few videos that the top {top} or the rest are fewer than {FEWEST}: "
+        "too few to compare any.",
         dead=tuple((row["name"], row["n"]) for row in dead),
         lines=tuple(map(_run_line, reversed(runs))),
     )
 
 
 def _rows(corpus: Corpus, sql: str) -> list[Row]:
-    rows: list[Row] = corpus.query(sql).to_pylist()
+    """The answer to a question; no value in it is one that no table may hold.
+
+    Raises:
+        ConfigError: DuckDB is not installed.
+        StorageError: a run is damaged.
+    """
+    answer = corpus.query(sql)
+    if problem := unlike_any_time(answer):
+        raise StorageError(problem, corpus.run_id, ONE_IS_DAMAGED)
+    rows: list[Row] = answer.to_pylist()
+    for row in rows:
+        if (name := next((name for name, value in row.items() if not _is_finite(value)), None)) is not None:
+            raise StorageError(f"its column {name!r} holds numbers that are not finite", corpus.run_id, ONE_IS_DAMAGED)
     return rows
+
+
+def _is_finite(value: Any) -> bool:
+    """Whether a value is no infinite number and no NaN, nor has one in it."""
+    if isinstance(value, dict):
+        return all(map(_is_finite, value.values()))
+    return all(map(_is_finite, value)) if isinstance(value, list) else not isinstance(value, float) or math.isfinite(value)
+
+
+def _metric(totals: Row, top: str) -> str | None:
+    """The metric known of the most videos; None where one of the two cohorts would have fewer of them than a test needs."""
+    name = max(METRICS, key=lambda name: totals[name])
+    first = cohort_size(*parsed_top(top), totals[name])
+    return name if min(first, totals[name] - first) >= FEWEST else None
 
 
 def _models(corpus: Corpus, videos: int) -> list[CoverageLine]:
@@ -195,8 +228,11 @@ def _coverage(name: str, note: str, parts: list[tuple[str, int]], covered: int, 
 def _warnings(mixed: list[str], models: list[CoverageLine], videos: int) -> list[str]:
     said = []
     if mixed:
-        runs = "1 run was" if len(mixed) == 1 else f"{len(mixed)} runs were"
-        said.append(f"{runs} made with other models, weights or settings than the newest one: figures of their videos are not quite alike.")
+        runs, whose = ("1 run was", "Its") if len(mixed) == 1 else (f"{len(mixed)} runs were", "Their")
+        said.append(
+            f"{runs} made with other models, weights or settings than the newest one. "
+            f"{whose} figures are not directly comparable with the newest run's."
+        )
     never = {line.name: dict(line.parts).get(_NEVER, 0) for line in models}
     said += [f"{name} did not run on {missing} of {videos} videos." for name, missing in never.items() if missing]
     return said

@@ -16,6 +16,8 @@ UNREADABLE = "(script not readable)"
 _SHOWN_UNITS = {"1/min": "a minute", "1/s": "a second", "full scale": ""}
 """Units that are words on a page; the others are shown as the schema has them."""
 _MINUTE_S = 60
+_HOUR_S = 3600
+_DAY_H = 24
 _SHORT_S = 10
 """Below this, tenths of a second would make 0.0 of a measured time."""
 
@@ -60,8 +62,17 @@ def seconds(value: float | None, why: str | None = None) -> ShownFigure:
     if value is None or why:
         return absent(why or "not measured")
     if value >= _MINUTE_S:
-        return ShownFigure(clock(value), value)
+        return ShownFigure(clock(value) if round(value) < _HOUR_S else _hours(value), value)
     return ShownFigure(f"{value:.1f} s" if value >= _SHORT_S else f"{value:.2f} s", value)
+
+
+def _hours(value_s: float) -> str:
+    """A time as hours and minutes, from a day on as days and hours."""
+    minutes = round(value_s / _MINUTE_S)
+    if minutes < _DAY_H * 60:
+        return f"{minutes // 60} h {minutes % 60} min"
+    hours = round(value_s / _HOUR_S)
+    return f"{hours // _DAY_H} d {hours % _DAY_H} h"
 
 
 def clock(value_s: float) -> str:

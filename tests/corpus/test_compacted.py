@@ -15,6 +15,7 @@ from rumiai_ray.corpus.compacted import INDEX, compact, problems
 from rumiai_ray.corpus.files import FILE, PLACE
 from rumiai_ray.errors import ConfigError, StorageError
 from rumiai_ray.runs.forget import Doomed, Selected, forget
+from rumiai_ray.storage import Store
 from synthetic_run import video_key
 
 if TYPE_CHECKING:
@@ -68,6 +69,36 @@ def test_what_came_later_is_read_from_the_runs_and_what_was_forgotten_from_nowhe
     assert corpus.query("SELECT DISTINCT class_id FROM objects ORDER BY 1").to_pylist() == [{"class_id": 4}, {"class_id": 7}]
 
 
+def overlapping(place: Path) -> list[str]:
+    """Runs A, B and C, of which A lies in two compacted corpora, and the names of all five."""
+    out = place / "runs"
+    run_a = made_run(out, "a", [Commit(1, [Made("a.mp4", "a", mark=1)])])
+    run_b = made_run(out, "b", [Commit(2, [Made("b.mp4", "b", mark=2), Made("q.mp4", "q", ends={"ocr": "ok"}, mark=3)])])
+    run_c = made_run(out, "c", [Commit(3, [Made("c.mp4", "c", mark=4)])])
+    compact([run_a, run_b], place / "c1")
+    compact([run_a, run_c], place / "c2")
+    return [*(run.store.uri() for run in (run_a, run_b, run_c)), f"{place}/c1", f"{place}/c2"]
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+@pytest.mark.parametrize("forgotten", [False, True])
+def test_a_run_that_lies_in_two_of_them_counts_once(tmp_path: Path, forgotten: bool, swapped: bool) -> None:  # noqa: FBT001
+    named = overlapping(tmp_path)
+    if forgotten:
+        key = video_key("q")
+        forget(open_run(named[1]), Doomed(frozenset({"q.mp4"}), frozenset({key}), frozenset({"q.mp4"})), Selected("video", key))
+    plain = rows(open_corpus(named[:3]))
+    assert rows(open_corpus([*named[:3], *(reversed(named[3:]) if swapped else named[3:])])) == plain
+    assert open_corpus(named).query("SELECT count(*) AS n FROM objects").to_pylist() == [{"n": 6}]
+
+
+def test_a_run_that_lies_in_two_of_them_counts_once_where_some_of_its_rows_are_outdated(tmp_path: Path) -> None:
+    named = overlapping(tmp_path)
+    made_run(tmp_path / "runs", "later", [Commit(7, [Made("b.mp4", "b", mark=9), Made("c.mp4", "c", ends={"ocr": "ok"}, mark=8)])])
+    runs = [*named[:3], f"{tmp_path}/runs/later"]
+    assert rows(open_corpus([*runs, *named[3:]])) == rows(open_corpus(runs))
+
+
 def test_damage_of_it_is_named_and_the_runs_answer_without_it(tmp_path: Path) -> None:
     plain = made(tmp_path / "runs")
     place = tmp_path / "compacted"
@@ -87,6 +118,26 @@ def test_damage_of_it_is_named_and_the_runs_answer_without_it(tmp_path: Path) ->
         open_corpus([place])
     with pytest.raises(ConfigError, match="not empty"):
         compact(plain.runs, place)
+
+
+@pytest.mark.parametrize("name", ["set[1]", "set*", "set?"])
+def test_its_name_may_look_like_a_pattern(tmp_path: Path, name: str) -> None:
+    plain = made(tmp_path / "runs")
+    compact(plain.runs, tmp_path / name)
+    for file in (tmp_path / "runs").rglob("*/objects/*.parquet"):
+        file.unlink()
+    for named in ([tmp_path / name], [f"{tmp_path}/runs/*", f"{tmp_path}/{name}"]):
+        assert open_corpus(named).table("objects").num_rows == 6
+
+
+def test_it_may_lie_on_another_file_system_than_the_runs(tmp_path: Path, bucket: str) -> None:
+    plain = made(tmp_path / "runs")
+    compact(plain.runs, tmp_path / "compacted")
+    store = Store.at(f"{bucket}/compacted")
+    for file in (path for path in (tmp_path / "compacted").rglob("*") if path.is_file()):
+        store.create(str(file.relative_to(tmp_path / "compacted")), file.read_bytes())
+    for named in ([store.uri()], [f"{tmp_path}/runs/*", store.uri()]):
+        assert rows(open_corpus(named)) == rows(plain)
 
 
 def test_a_run_that_is_damaged_is_not_compacted_and_nothing_is_left(tmp_path: Path) -> None:

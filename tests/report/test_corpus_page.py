@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import re
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from cohort_runs import write_liked_videos
+from cohort_runs import figures, write_liked_videos
 from made_corpus import Commit, Made, made_run
 from report_run import analysis_row, video_row, write_run
 from rumiai_ray import open_corpus
-from rumiai_ray.errors import ConfigError
+from rumiai_ray.errors import ConfigError, StorageError
 from rumiai_ray.report.corpus_page import corpus_page
+from rumiai_ray.report.values import seconds
 from rumiai_ray.report.write import write_corpus
+from synthetic_run import rewrite
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,7 +44,7 @@ def test_a_page_says_what_is_in_the_corpus_what_liked_videos_have_more_of_and_na
     text = page_of(out, tmp_path, title=HOSTILE)
     tiles = dict(zip(*(re.findall(rf'<p class="{kind}">(.*?)</p>', text) for kind in ("name", "value")), strict=True))
     assert (tiles["videos"], tiles["creators"], tiles["runs"]) == ("60", "20", "1")
-    assert "<h2>top 25% by like_count, against the rest</h2>" in text
+    assert "<h2>top 25% by view_count, against the rest</h2>" in text
     differs = text.partition("<h3>What differs</h3>")[2].partition("</table>")[0]
     assert re.search(r'title="Cuts in the window over its length[^"]*">cuts per minute</th><td>hook</td>', differs)
     assert 'like count</th><td class="number">98 %</td>' in text
@@ -64,11 +69,60 @@ def test_a_model_that_did_not_run_everywhere_and_runs_that_differ_are_named(tmp_
     assert (lines["ocr"].parts, lines["ocr"].covered.text) == ((("failed", 1), ("not run", 1)), "0 %")
     assert "ocr did not run on 1 of 2 videos." in page.warnings
     assert page.warnings[0].startswith("1 run was made with other models")
+    assert page.warnings[0].endswith("Its figures are not directly comparable with the newest run's.")
     assert page.dead == (("InputError", 1),)
     assert page.cohorts is None
     text = page_of(out, tmp_path)
     assert "too few to compare any" in text
     assert "models.ocr" in text
+
+
+def test_the_metric_known_of_the_most_videos_is_compared_where_both_cohorts_can_be_tested(tmp_path: Path) -> None:
+    rows = {
+        f"post-{number:02}": {"videos": [video_row(f"post-{number:02}", like_count=number if number < 16 else None, view_count=number)]}
+        for number in range(29)
+    }
+    write_run(tmp_path / "runs", rows)
+    corpus = open_corpus([f"{tmp_path}/runs/*"])
+    cohorts = corpus_page(corpus, title="Corpus").cohorts
+    assert cohorts is not None
+    assert cohorts.title == "top 25% by view_count"
+    for top in ("24%", "7", "22", "80%", "99"):
+        page = corpus_page(corpus, title="Corpus", top=top)
+        assert (page.cohorts, f"the top {top} or the rest are fewer than 8" in page.no_cohorts) == (None, True), top
+
+
+@pytest.mark.parametrize(
+    ("table", "name", "value", "said"),
+    [
+        ("videos", "uploaded_at", 2**53, "uploaded_at' holds times out of range"),
+        ("videos", "duration_s", float("inf"), "length_s' holds numbers that are not finite"),
+        ("videos", "duration_s", float("nan"), "length_s' holds numbers that are not finite"),
+        ("windows", "cuts_per_minute", float("inf"), "hook_cuts_per_minute' holds numbers that are not finite"),
+        ("windows", "words_per_minute", float("nan"), "hook_words_per_minute' holds numbers that are not finite"),
+    ],
+)
+def test_a_time_or_a_number_that_no_run_has_is_damage(tmp_path: Path, table: str, name: str, value: float, said: str) -> None:
+    run = write_run(tmp_path / "runs", {"clip": {"videos": [video_row("clip")], "windows": [figures("hook", 0)]}})
+    record = run.records[0]
+    facts = next(file for file in record.files if file.table == table)
+    file = tmp_path / "runs" / run.run_id / facts.path
+    rows = pq.read_table(file)
+    kind = rows.schema.field(name)
+    pq.write_table(rows.set_column(rows.column_names.index(name), kind, pa.array([value]).cast(kind.type)), file)
+    changed = facts.model_copy(update={"size_bytes": file.stat().st_size, "sha256": sha256(file.read_bytes()).hexdigest()})
+    rewrite(run.store, record.model_copy(update={"files": tuple(changed if one is facts else one for one in record.files)}))
+    with pytest.raises(StorageError, match=f"{said}.*runs verify"):
+        corpus_page(open_corpus([f"{tmp_path}/runs/*"]), title="Corpus")
+
+
+@pytest.mark.parametrize(
+    ("value_s", "shown"),
+    [(59.4, "59.4 s"), (60, "1:00"), (3_599.4, "59:59"), (3_599.5, "1 h 0 min"), (86_000, "23 h 53 min"), (86_399, "1 d 0 h"),
+     (3_000_000, "34 d 17 h")],
+)  # fmt: skip
+def test_a_long_time_is_shown_in_hours_or_days(value_s: float, shown: str) -> None:
+    assert seconds(value_s).text == shown
 
 
 def test_a_corpus_without_videos_is_a_page_of_dashes(tmp_path: Path) -> None:

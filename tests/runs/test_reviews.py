@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -156,6 +157,23 @@ def test_the_later_review_of_a_frame_by_one_reviewer_counts_and_two_reviewers_ar
         [("7", 0, "relabelled"), ("7", 0, "confirmed"), ("7", 0, "removed"), ("7", 1, "confirmed"), ("7", 2, "missed")]
         + 3 * [("8", 0, "removed")]
     )
+
+
+def test_a_copied_run_and_a_second_reviewer_double_neither_reviews_nor_detections(run: Run, tmp_path: Path) -> None:
+    value = exported(run, tmp_path, "labelstudio")
+    write_reviews(run.store, judged(run, value).rows)
+    place = tmp_path / "runs" / run.run_id
+    shutil.copytree(place, tmp_path / "copy")
+    once, twice = open_corpus([place]), open_corpus([place, tmp_path / "copy"])
+    for table in ("reviews", "accuracy"):
+        assert twice.table(table).to_pylist() == once.table(table).to_pylist()
+    for task in value:
+        task["annotations"].append({**task["annotations"][0], "completed_by": 8})
+    later = judge(run, parse_review(json.dumps(value).encode(), "file"), imported_at=NOW.replace(hour=13), file_sha256="e" * 64).rows
+    write_reviews(run.store, later)
+    for corpus in (open_corpus([place]), open_corpus([tmp_path / "copy", place])):
+        (row,) = corpus.query("SELECT detections, confirmed, reviewers, precision, recall FROM accuracy").to_pylist()
+        assert row == {"detections": 4, "confirmed": 8, "reviewers": 2, "precision": 1.0, "recall": 1.0}
 
 
 def test_boxes_that_were_turned_or_lie_at_one_place_are_told_apart(run: Run, tmp_path: Path) -> None:

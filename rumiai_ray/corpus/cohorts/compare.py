@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,6 +24,7 @@ from rumiai_ray.corpus.cohorts.tested import (
     size_of,
     untested,
 )
+from rumiai_ray.corpus.cohorts.top import TOP, cohort_size, parsed_top
 from rumiai_ray.errors import ConfigError
 from rumiai_ray.schema.table import column
 
@@ -34,11 +34,9 @@ if TYPE_CHECKING:
     from rumiai_ray.corpus.cohorts.effects import CohortCells, Flags, Floats, Places
     from rumiai_ray.corpus.cohorts.features import Ask, FeatureRows
 
-TOP = "25%"
 CLUSTER = "video_key"
 """Near-duplicates are known by their bytes alone."""
 NOT_WHY = "This compares videos as they were found; it is no experiment. It says what goes together, not why."
-_TOP = re.compile(r"(\d{1,3}(?:\.\d{1,6})?)\s?%|(\d{1,12})", re.ASCII)
 _OF_ONE_AUTHOR = 0.25
 """Share of a cohort from which on one author is mentioned. A choice: at a quarter, that author's habits show in every median."""
 
@@ -179,7 +177,7 @@ def compare(
         question = f"where {where}"
         outcomes = True
     else:
-        share, number = _parsed(top)
+        share, number = parsed_top(top)
         rows = read_features(ask, str(by), "DOUBLE", cluster)
         first, ties = highest(rows.asked, share, number, str(by))
         question = f"top {top} by {by}"
@@ -250,7 +248,7 @@ def highest(metric: Floats, share: float | None, number: int | None, name: str) 
     """
     if not len(metric):
         return np.zeros(0, np.bool_), ""
-    asked = int(np.ceil(share * len(metric) - 1e-9)) if share is not None else int(number or 0)
+    asked = cohort_size(share, number, len(metric))
     if asked > len(metric):
         return np.ones(len(metric), np.bool_), f"{name} is known of {len(metric)} videos only, {asked} were asked for."
     wanted = asked
@@ -296,20 +294,6 @@ def summed_up(features: Sequence[TestedFeature], verb: str, nothing: str) -> str
         if counts[verdict]:
             parts.append(said.format(counts[verdict]))
     return "; ".join(parts) + "."
-
-
-def _parsed(top: str) -> tuple[float | None, int | None]:
-    """A share or a number of videos.
-
-    Raises:
-        ConfigError: the text is neither.
-    """
-    found = _TOP.fullmatch(top.strip())
-    percent = None if found is None or found[1] is None else float(found[1])
-    number = None if found is None or found[2] is None else int(found[2])
-    if not (percent is not None and 0 < percent < 100) and not number:  # noqa: PLR2004 -- percent
-        raise ConfigError("neither a share nor a number of videos", repr(top), "give a share such as 25%, or a number such as 50")
-    return None if percent is None else percent / 100, number
 
 
 def feature_differences(

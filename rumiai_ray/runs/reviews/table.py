@@ -24,7 +24,7 @@ from rumiai_ray.runs.writer import MANIFEST
 from rumiai_ray.schema.table import STAMP, column
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from rumiai_ray.schema.table import Row
     from rumiai_ray.storage import Store
@@ -129,14 +129,24 @@ def read_reviews(run: Store) -> pa.Table:
     Raises:
         StorageError: a file is not what was written, or the run's manifest is damaged.
     """
-    rows = _counting(run)
-    cells: dict[str, list[Any]] = rows.select(["video_key", "frame_index", "reviewer", "imported_at", "file_sha256"]).to_pydict()
-    frames = list(zip(cells["video_key"], cells["frame_index"], cells["reviewer"], strict=True))
-    imports = list(zip(cells["imported_at"], cells["file_sha256"], strict=True))
+    return newest_reviews([_counting(run)])
+
+
+def newest_reviews(places: Sequence[pa.Table]) -> pa.Table:
+    """Of several reviews of a run's frame by one reviewer the one that was imported last, once.
+
+    Args:
+        places: the reviews in each directory of a run; a run may have been copied. Of copies of a review the one in the last place counts.
+    """
+    rows = pa.concat_tables([SCHEMA.empty_table(), *places])
+    cells: dict[str, list[Any]] = rows.select(["run_id", "video_key", "frame_index", "reviewer", "imported_at", "file_sha256"]).to_pydict()
+    frames = list(zip(*(cells[name] for name in ("run_id", "video_key", "frame_index", "reviewer")), strict=True))
+    numbers = [number for number, place in enumerate(places) for _ in range(place.num_rows)]
+    files = list(zip(cells["imported_at"], cells["file_sha256"], numbers, strict=True))
     newest: dict[tuple[Any, ...], tuple[Any, ...]] = {}
-    for frame, one in zip(frames, imports, strict=True):
-        newest[frame] = max(newest.get(frame, one), one)
-    return rows.filter(pa.array([newest[frame] == one for frame, one in zip(frames, imports, strict=True)], pa.bool_()))
+    for frame, file in zip(frames, files, strict=True):
+        newest[frame] = max(newest.get(frame, file), file)
+    return rows.filter(pa.array([newest[frame] == file for frame, file in zip(frames, files, strict=True)], pa.bool_()))
 
 
 def last_import(run: Store, file_sha256: str) -> pa.Table:
