@@ -144,6 +144,10 @@ class Files:
                         parts[table].append(part)
         return cls({table: tuple(found) for table, found in parts.items()})
 
+    def damage(self, source: str, what: str) -> StorageError:
+        """What to raise where a file that is read, one of `uris`, is not what was committed."""
+        return next(part for parts in self.parts.values() for part in parts if part.source == source).damage(what)
+
     def uris(self, *tables: str) -> list[str]:
         """Addresses of the files of some tables."""
         return list(dict.fromkeys(part.source for table in dict.fromkeys(tables) for part in self.parts.get(table, ())))

@@ -280,8 +280,7 @@ class Corpus:
             except (duckdb.Error, pa.ArrowException) as error:  # a stream of rows tells DuckDB's troubles as Arrow's
                 text = str(error)
                 if (path := next((path for path in paths if path in text), None)) is not None:
-                    hint = "the run is damaged: restore the file, or leave the run out"
-                    raise StorageError(f"cannot be read: {text}", path, hint) from error
+                    raise self._files.damage(path, f"cannot be read: {text}") from error
                 raise ConfigError(f"DuckDB: {text}", self.run_id, f"the tables are {', '.join(self.tables())}") from error
 
 

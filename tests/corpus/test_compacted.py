@@ -120,6 +120,17 @@ def test_damage_of_it_is_named_and_the_runs_answer_without_it(tmp_path: Path) ->
         compact(plain.runs, place)
 
 
+def test_damage_inside_a_file_of_it_is_blamed_on_it_and_that_of_a_run_on_the_run(tmp_path: Path) -> None:
+    plain = made(tmp_path / "runs")
+    compact(plain.runs, tmp_path / "compacted")
+    for place, said in (("compacted/objects", "the compacted corpus is damaged"), ("runs/two/objects", "the run is damaged")):
+        file = next((tmp_path / place).iterdir())
+        file.write_bytes(bytes(len(file.read_bytes())))
+        named = [f"{tmp_path}/runs/*", *([f"{tmp_path}/compacted"] if "compacted" in place else [])]
+        with pytest.raises(StorageError, match=f"(?s){file.name}.*{said}"):
+            open_corpus(named).table("objects")
+
+
 @pytest.mark.parametrize("name", ["set[1]", "set*", "set?"])
 def test_its_name_may_look_like_a_pattern(tmp_path: Path, name: str) -> None:
     plain = made(tmp_path / "runs")
