@@ -74,6 +74,27 @@ def test_what_is_no_table_of_videos_is_refused_with_what_to_do(tmp_path: Path, n
         list(read_manifest(str(path)))
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("m.csv", f"Video URL,video_url\n,{A}\n{B},\n"),
+        ("m.csv", f"video_url,Video-URL,VIDEO URL\n,,{A}\n , {B},\n"),
+        ("m.jsonl", f'{{"Video URL": null, "video_url": "{A}"}}\n{{"Video URL": "{B}", "video_url": null}}\n'),
+        ("m.json", json.dumps([{"Video URL": "", "video_url": A}, {"Video URL": B, "video_url": A}])),
+    ],
+)
+def test_of_columns_with_one_name_in_two_spellings_the_one_that_is_filled_counts(tmp_path: Path, name: str, content: str) -> None:
+    path = tmp_path / name
+    path.write_text(content)
+    assert inputs(path) == [A, B]
+
+
+def test_of_two_spellings_of_the_column_of_ids_the_one_that_is_filled_counts(tmp_path: Path) -> None:
+    path = tmp_path / "m.csv"
+    path.write_text(f"input,ID,id\n{A},,first\n{B},second,\n")
+    assert [entry.entry_id for entry in read_manifest(str(path))] == ["first", "second"]
+
+
 def test_a_row_that_looks_like_a_header_below_a_header_is_a_row(tmp_path: Path) -> None:
     path = tmp_path / "joined.csv"
     path.write_text(f"input,id\n{A},1\ninput,id\n{B},2\n")
