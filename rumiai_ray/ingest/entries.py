@@ -13,7 +13,7 @@ from rumiai_ray.ingest.cleaning import CELL_CHARS, INPUT_CHARS, NAME_CHARS, SHOR
 from rumiai_ray.ingest.identity import Namer, stem_of
 from rumiai_ray.ingest.location import locate, unquoted
 from rumiai_ray.ingest.manifest.listing import ListedFile, check_folder, files_of
-from rumiai_ray.ingest.manifest.names import folded, unwrapped, visible
+from rumiai_ray.ingest.manifest.names import by_folded_name, folded, unwrapped, visible
 from rumiai_ray.ingest.manifest.rows import place_of, read_rows, unit_of
 from rumiai_ray.ingest.outcomes import ManifestRowError
 from rumiai_ray.shown import shown_addresses, shown_input, unguarded
@@ -96,7 +96,7 @@ class Entry:
     @property
     def language(self) -> str | None:
         """What the manifest's column `language` says of the video; None without one."""
-        return next((text.strip() for name, text in self.columns.items() if name.strip().lower() == "language" and text.strip()), None)
+        return by_folded_name(self.columns).get("language")
 
     @property
     def hides(self) -> bool:
