@@ -91,7 +91,7 @@ def _opened(uri: str) -> Iterator[IO[bytes]]:
         with opened(uri) as stream:
             yield stream
     else:
-        with open_regular(locate(uri).address) as stream:
+        with open_regular(locate(uri).address, uri) as stream:
             yield stream
 
 
