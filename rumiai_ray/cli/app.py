@@ -24,6 +24,7 @@ from rumiai_ray.cli.exits import Exit
 from rumiai_ray.cli.garbage import WHILE_IMPORTING
 from rumiai_ray.cli.help_text import VerbGroup, examples, in_plain_text
 from rumiai_ray.cli.options import Verbose  # noqa: TC001 -- typer reads the annotations
+from rumiai_ray.cli.output import is_of_output, mark_errors
 from rumiai_ray.cli.terminal import say
 from rumiai_ray.cli.wrong_usage import check_batch, in_our_words, possible_options
 from rumiai_ray.engine.ray_session import supervisor as supervise
@@ -59,7 +60,6 @@ _VERBS = {
 """The module of each verb, here in `rumiai_ray.cli`, in the order `--help` shows them."""
 _VERBOSE = re.compile("--verbose|-v+")
 _COMPLETION = ("--install-completion", "--show-completion")
-_OUTPUT_FAILS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EPIPE}
 _INTERRUPTED = 130
 """What typer makes of a KeyboardInterrupt, for itself to exit with."""
 
@@ -73,6 +73,18 @@ class _DefaultsToAnalyze(VerbGroup):
             at = args.index(first)
             args = [*args[:at], DEFAULT, *args[at:]]
         return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            if is_of_output(error):
+                raise
+            raise _OtherPipeError from error  # typer takes every broken pipe for that of stdout, and ends without a word
+
+
+class _OtherPipeError(Exception):
+    """A pipe that is not standard output broke; the cause says more."""
 
 
 def _first(arguments: Sequence[str]) -> str:
@@ -178,6 +190,7 @@ def _drives(arguments: list[str]) -> bool:
 def main() -> None:
     """Run the command line; every error of ours becomes one line on stderr and an exit code, and SIGTERM means what Ctrl-C does."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    mark_errors(sys.stdout)
     sys.exit(_run())
 
 
@@ -191,7 +204,7 @@ def _run() -> int:
         say(f"{type(error).__name__}: {error}", err=True)
         return Exit.USAGE
     except OSError as error:
-        if error.filename is not None or error.errno not in _OUTPUT_FAILS:
+        if not is_of_output(error):
             raise
         return _without_output(error)
     except (typer.Abort, KeyboardInterrupt):

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TextIO
 
 from rumiai_ray.cli.exits import Exit
 from rumiai_ray.cli.garbage import imports_are_done
+from rumiai_ray.cli.output import mark_errors
 from rumiai_ray.cli.overview import ending, failures, print_overview
 from rumiai_ray.cli.terminal import SafeConsole, say
 from rumiai_ray.engine.drive.endings import HostsRefuse
@@ -175,6 +176,7 @@ def noise_to_stderr() -> Iterator[TextIO]:
             yield stdout
         else:
             with os.fdopen(kept, "w", encoding=stdout.encoding, errors=stdout.errors, closefd=False) as before:
+                mark_errors(before)
                 yield before
     finally:
         sys.stdout.flush()

@@ -187,8 +187,9 @@ def verify(run: RunName, config: BaseConfig) -> None:
         say(problem)
     if problems:
         raise typer.Exit(Exit.TROUBLED)
-    files = counted(sum(len(record.files) for record in found.records), "committed file")
-    say(f"{files} checked: each is there, with the checksum, rows and columns that its commit record names")
+    files = sum(len(record.files) for record in found.records)
+    present = f"{counted(files, 'committed file')} {'is' if files == 1 else 'are'} present; checksums, row counts and columns are correct."
+    say(present if files else "nothing is committed")
 
 
 @app.command("diff")

@@ -122,7 +122,7 @@ def _outcome(run: Run, entry_id: str) -> EntryOutcome:
 def print_why(run: Run, told: EntryStory) -> None:
     """Print it for people."""
     entry = told.entry
-    place = f", {_unit(run.manifest.command)} {entry.line} of the manifest" if entry.line is not None else ""
+    place = f", {_place(run.manifest.command, entry.line)}" if entry.line is not None else ""
     say(one_line(f"entry {entry.entry_id}{place}: {entry.input}"))
     for line in _outcome_lines(run, told):
         say(one_line(line))
@@ -136,12 +136,12 @@ def print_why(run: Run, told: EntryStory) -> None:
         say(one_line(line))
 
 
-def _unit(command: Sequence[str]) -> str:
-    """What the numbers of a run's entries count, lines or rows: the name of the manifest in its command line tells."""
+def _place(command: Sequence[str], number: int) -> str:
+    """Where an entry stands: its line or row where a run's command names the manifest, else its number (`runs retry`, the Python API)."""
     for before, argument in zip(("", *command), command, strict=False):
         if before == "--manifest" or argument.startswith("--manifest="):
-            return unit_of(argument.removeprefix("--manifest="))
-    return "line"
+            return f"{unit_of(argument.removeprefix('--manifest='))} {number} of the manifest"
+    return f"number {number} in the manifest"
 
 
 def print_json(run: Run, told: list[EntryStory]) -> None:

@@ -6,7 +6,6 @@ import os
 import re
 import shlex
 from difflib import get_close_matches
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rumiai_ray.cli.help_text import EVERYDAY
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _EVERYWHERE = ("--version", "--verbose", "--help")
-_LISTS = frozenset({".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".xlsx", ".xls", ".ods"})
+_HELP = {"-h", "--help", "--help-all"}
 _EVERYDAY = {"--" + name.replace(".", "-").replace("_", "-") for name in EVERYDAY}
 _NO_DATE = re.compile(r"does not match the formats '%Y-%m-%d'\.?")
 
@@ -38,12 +37,32 @@ def possible_options(wrong: str, error: Any) -> list[str]:
 def check_batch(arguments: Sequence[str]) -> None:
     """Raises `ConfigError` for `batch posts.csv`: the manifest is the value of an option."""
     verb, given, *_ = [*arguments, "", ""]
-    if verb == "batch" and given not in {"", "help"} and not given.startswith("-"):
-        raise ConfigError("`batch` takes its manifest as an option", repr(given), f"rumiai-ray batch --manifest {shlex.quote(given)}")
+    if verb == "batch" and given not in {"", "help"} and not given.startswith("-") and not _HELP & set(arguments):
+        raise ConfigError("`batch` takes its manifest as an option", repr(given), _as_manifest(given))
 
 
 def check_no_list(inputs: Sequence[str]) -> None:
-    """Raises `ConfigError` for a list of videos that is given as a video."""
+    """Raises `ConfigError` for a list of videos, a spreadsheet or a packed file that is given as a video."""
+    from rumiai_ray.ingest.manifest.rows import is_manifest, to_convert  # noqa: PLC0415 -- only needed here
+
     for given in inputs:
-        if Path(given).suffix.lower() in _LISTS and os.path.isfile(given):  # noqa: PTH113 -- a Path would normalise the name
-            raise ConfigError("a list, not a video", repr(given), f"rumiai-ray batch --manifest {shlex.quote(given)}")
+        convert = to_convert(given)
+        if (convert or is_manifest(given)) and os.path.isfile(given):  # noqa: PTH113 -- a Path would normalise the name
+            if convert:
+                raise ConfigError(f"{_kind(convert)}, not a video", repr(given), convert[1])
+            raise ConfigError("a list, not a video", repr(given), _as_manifest(given))
+
+
+def _as_manifest(given: str) -> str:
+    """What to type instead, and before that what to do with a file that is no manifest as it is."""
+    from rumiai_ray.ingest.manifest.rows import to_convert  # noqa: PLC0415 -- only needed here
+
+    convert = to_convert(given)
+    if convert is None:
+        return f"rumiai-ray batch --manifest {shlex.quote(given)}"
+    return f"{_kind(convert)}: {convert[1]}, then rumiai-ray batch --manifest FILE"
+
+
+def _kind(convert: tuple[str, str]) -> str:
+    """`a spreadsheet`, of `to_convert`."""
+    return convert[0].rpartition(": ")[2]

@@ -13,13 +13,13 @@ from rumiai_ray.ingest.cleaning import CELL_CHARS, INPUT_CHARS, NAME_CHARS, SHOR
 from rumiai_ray.ingest.identity import Namer, stem_of
 from rumiai_ray.ingest.location import locate, unquoted
 from rumiai_ray.ingest.manifest.listing import ListedFile, check_folder, files_of
-from rumiai_ray.ingest.manifest.names import folded, unwrapped, visible
+from rumiai_ray.ingest.manifest.names import by_folded_name, folded, unwrapped, visible
 from rumiai_ray.ingest.manifest.rows import place_of, read_rows, unit_of
 from rumiai_ray.ingest.outcomes import ManifestRowError
 from rumiai_ray.shown import shown_addresses, shown_input, unguarded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from rumiai_ray.ingest.manifest.rows import ManifestRow
 
@@ -96,7 +96,7 @@ class Entry:
     @property
     def language(self) -> str | None:
         """What the manifest's column `language` says of the video; None without one."""
-        return next((text.strip() for name, text in self.columns.items() if name.strip().lower() == "language" and text.strip()), None)
+        return by_folded_name(self.columns).get("language")
 
     @property
     def hides(self) -> bool:
@@ -214,10 +214,11 @@ class _RowReader:
         place = f"{cleaned(self._uri, SHORT_CHARS)}, {self._unit} {line}"
         if isinstance(row, InputError):
             return self._unusable(line, place, "", None, {}, (), row)
-        names = {folded(name): name for name in reversed(list(row.cells))}
-        input_name = next((names[name] for name in self.inputs if name in names and (row.cells[names[name]] or "").strip()), None)
-        input_name = input_name or next((names[name] for name in self.inputs if name in names), None)
-        id_name = names.get(self._id)
+        names: dict[str, list[str]] = {}
+        for name in row.cells:
+            names.setdefault(folded(name), []).append(name)
+        input_name = _first_filled((there for name in self.inputs for there in names.get(name, ())), row)
+        id_name = _first_filled(names.get(self._id, ()), row)
         cleaner = Cleaner()
         further = {name: text for name, text in row.cells.items() if name not in (input_name, id_name)}
         if row.guarded:
@@ -276,6 +277,12 @@ class _RowReader:
             _LOG.debug("%s: the row gets an ID of its own: %s", place, unusable)
             entry_id = self._namer.free(f"{self._unit}-{line}", place)
         return Entry(entry_id, cleaned(shown_input(text), INPUT_CHARS), columns, "", line, notes, Problem.of(error))
+
+
+def _first_filled(names: Iterable[str], row: ManifestRow) -> str | None:
+    """The first of `names` whose cell in `row` is not blank, else the first of them; None where there is none."""
+    there = list(names)
+    return next((name for name in there if visible(row.cells[name] or "")), there[0] if there else None)
 
 
 def _is_rounded(entry_id: str, text: str) -> bool:

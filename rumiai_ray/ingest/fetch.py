@@ -51,7 +51,7 @@ def fetch(
     location = locate(entry.location or entry.input)
     address = limits.rules.checked(location)
     if location.kind == "file":
-        yield local_video(address, limits)
+        yield local_video(address, limits, given=entry.input)
         return
     try:
         scratch = TemporaryDirectory(prefix=SCRATCH_PREFIX, dir=workdir.absolute())

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
 from rumiai_ray.ingest.cleaning import SHORT_CHARS, TEXT_CHARS, Cleaner
+from rumiai_ray.ingest.manifest.names import by_folded_name, folded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -43,7 +44,7 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
     "comment_count": (*("comment_count", "comments", "commentcount", "commentscount", "stats.commentcount", "statistics.comment_count"),),
     "share_count": ("share_count", "shares", "sharecount", "stats.sharecount", "statistics.share_count"),
 }
-"""Names of manifest columns, compared without case, by the column of `videos` that they fill; the first that can be read counts. A dot
+"""Names of manifest columns, compared as `folded`, by the column of `videos` that they fill; the first that can be read counts. A dot
 leads into a nested value: a JSON object, or a column that an export has flattened, `authorMeta.name` or `authorMeta/name`."""
 _NESTED = {name.partition(".")[0] for names in _NAMES.values() for name in names if "." in name}
 _COUNT = re.compile(r"(\d+|\d{1,3}(?:,\d{3})+)(?:\.0+)?", re.ASCII)
@@ -71,7 +72,7 @@ def told(metadata: VideoMetadata, columns: Mapping[str, str]) -> Told:
         metadata: what the source says.
         columns: the manifest's further columns of the row.
     """
-    folded = _flat(columns)
+    texts = _flat(columns)
     cleaner = Cleaner()
     origins: dict[str, FigureOrigin] = {}
     given: dict[str, object] = {}
@@ -80,7 +81,7 @@ def told(metadata: VideoMetadata, columns: Mapping[str, str]) -> Told:
             origins[field] = "source"
             continue
         for name in names:
-            value = _READERS.get(field, _count)(name, folded[name], cleaner) if folded.get(name) else None
+            value = _READERS.get(field, _count)(name, texts[name], cleaner) if texts.get(name) else None
             if value is not None:
                 given[field], origins[field] = value, "manifest"
                 break
@@ -89,22 +90,22 @@ def told(metadata: VideoMetadata, columns: Mapping[str, str]) -> Told:
 
 def given_author(columns: Mapping[str, str]) -> str | None:
     """The author that a manifest row names; None where it names none."""
-    folded = _flat(columns)
-    return next((folded[name] for name in _NAMES["author"] if folded.get(name)), None)
+    texts = _flat(columns)
+    return next((texts[name] for name in _NAMES["author"] if texts.get(name)), None)
 
 
 def _flat(columns: Mapping[str, str]) -> dict[str, str]:
     """The columns' texts by their folded names, and of those that hold a JSON object the texts and numbers in it instead."""
     flat: dict[str, str] = {}
-    for name, text in columns.items():
-        folded = name.strip().lower().replace("/", ".")
-        inside = _object(text.strip()) if folded in _NESTED else None
+    for name, text in by_folded_name(columns).items():
+        dotted = name.replace("/", ".")
+        inside = _object(text) if dotted in _NESTED else None
         if inside is None:
-            flat.setdefault(folded, text.strip())
+            flat.setdefault(dotted, text)
             continue
         for key, value in inside.items():
             if isinstance(value, str | int | float) and not isinstance(value, bool):
-                flat.setdefault(f"{folded}.{key.lower()}", str(value).strip())
+                flat.setdefault(f"{dotted}.{folded(key)}", str(value).strip())
     return flat
 
 

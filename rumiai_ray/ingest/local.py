@@ -37,16 +37,20 @@ _ERRNOS = {
 
 _NOT_A_PATH = (
     (
-        re.compile(r"/(?:https?:|(?:[a-z0-9-]+\.)+(?:com|net|org|tv|be|co|io|ru|cn|jp|kr|de|fr|uk))/", re.IGNORECASE),
+        re.compile(r"(?://)?(?:https?:|(?:[a-z0-9-]+\.)+(?:com|net|org|tv|be|co|io|ru|cn|jp|kr|de|fr|uk))/", re.IGNORECASE),
         "web addresses begin with https://",
     ),
-    (re.compile(r"/[A-Za-z]:\\"), "a Windows path: under WSL the drive C: is /mnt/c, with / between folders"),
+    (re.compile(r"[A-Za-z]:[\\/]"), "a Windows path: under WSL the drive C: is /mnt/c, with / between folders"),
 )
-"""What a path that leads nowhere was meant as."""
+"""What a path that leads nowhere was meant as, by how the text that was given begins."""
 
 
-def open_regular(path: str) -> BufferedReader:
+def open_regular(path: str, given: str = "") -> BufferedReader:
     """Open a regular file for reading; symbolic links are followed.
+
+    Args:
+        path: absolute.
+        given: the text that `path` was made of, which tells what may have been meant.
 
     Raises:
         InputError: missing, no permission, or no regular file. Pipes and devices are not opened: that can hang or act.
@@ -66,7 +70,7 @@ def open_regular(path: str) -> BufferedReader:
         if error.errno == errno.ENOENT and os.path.islink(path):  # noqa: PTH114 -- as above
             what, hint = "a symbolic link to a file that is not there", "mount or restore what it points to"
         elif error.errno in {errno.ENOENT, errno.ENOTDIR}:
-            hint = next((better for spelling, better in _NOT_A_PATH if spelling.search(path)), hint)
+            hint = next((better for spelling, better in _NOT_A_PATH if spelling.match(given)), hint)
         raise InputError(what, path, hint) from error
 
 
@@ -76,19 +80,20 @@ def _check_kind(mode: int, path: str) -> None:
             raise InputError(what, path, hint)
 
 
-def local_video(path: str, limits: FetchLimits, metadata: VideoMetadata | None = None) -> FetchedVideo:
+def local_video(path: str, limits: FetchLimits, metadata: VideoMetadata | None = None, given: str = "") -> FetchedVideo:
     """The video in a local file, left where it is.
 
     Args:
         path: absolute.
         limits: of which only `max_bytes` matters here.
         metadata: what is known about it; nothing for a file the user named.
+        given: see `open_regular`.
 
     Raises:
         InputError: it cannot be opened or read.
         MediaError: it is empty or larger than the limit.
     """
-    with open_regular(path) as stream:
+    with open_regular(path, given) as stream:
         size_bytes = os.fstat(stream.fileno()).st_size
         check_size(size_bytes, path, limits)
         try:

@@ -46,7 +46,7 @@ def test_a_batch_is_written_into_a_bucket_and_its_run_listed_shown_and_verified_
     assert {video["status"] for video in shown.document["videos"]} == {"complete", "dead_letter"}
     verified = rumiai_ray("runs", "verify", "night", *out, cwd=workplace)
     assert verified.code == 0
-    assert "checked: each is there, with the checksum, rows and columns" in verified.stdout
+    assert "present; checksums, row counts and columns are correct." in verified.stdout
     again = rumiai_ray(*order, "--store", workplace / "store", cwd=workplace)
     assert again.code == 2
     assert "rumiai-ray runs resume night" in again.stderr

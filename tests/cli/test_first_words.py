@@ -163,3 +163,44 @@ def test_output_that_cannot_be_written_is_said_in_one_line(arguments: list[str],
     assert ended.stderr.splitlines() == [
         "standard output cannot be written: No space left on device; free space where it goes, or send it elsewhere"
     ]
+
+
+@pytest.mark.parametrize(
+    "error", ["OSError(28, 'No space left on device')", "OSError(27, 'File too large')", "BrokenPipeError(32, 'Broken pipe')"]
+)
+def test_an_error_of_another_file_or_pipe_is_not_blamed_on_standard_output(error: str, tmp_path: Path) -> None:
+    program = (
+        "import sys; sys.argv[1:] = ['schema', '--markdown']\n"
+        f"def broken(*_, **__): raise {error}\n"
+        "import rumiai_ray.cli.schema, rumiai_ray.cli.app as app\n"
+        "rumiai_ray.cli.schema.say = broken\n"
+        "app.main()"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-P", "-c", program],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    assert ended.returncode == 1
+    assert "standard output" not in ended.stderr
+    assert error.split("'")[1] in ended.stderr
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_an_error_of_standard_output_is_told_from_others(unbuffered: str) -> None:
+    program = (
+        "import sys; from rumiai_ray.cli.output import is_of_output, mark_errors\n"
+        "mark_errors(sys.stdout)\n"
+        "try: print('x'); sys.stdout.flush()\n"
+        "except OSError as error: print(is_of_output(error), is_of_output(OSError(28, 'x')), file=sys.stderr)\n"
+        "import os; os.dup2(2, 1)"
+    )
+    with Path("/dev/full").open("w") as full:
+        environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": unbuffered}
+        ended = subprocess.run(
+            [sys.executable, "-P", "-c", program], stdout=full, stderr=subprocess.PIPE, text=True, check=False, env=environment
+        )
+    assert ended.stderr.splitlines()[0] == "True False"

@@ -65,7 +65,7 @@ def test_a_video_is_forgotten_in_all_runs_that_are_named(rumiai: Call, runs: Pat
     assert set(corpus.table("objects")["video_key"].to_pylist()) == {video_key("a")}
     left = sorted(path.name for path in tmp_path.rglob("*.html"))
     assert left == ["one-a.mp4.html", "two-mine.html"], "a report's index shows all videos; other pages are of others"
-    assert "checked: each is there, with the checksum, rows and columns" in rumiai("runs", "verify", "one")[1]
+    assert "present; checksums, row counts and columns are correct." in rumiai("runs", "verify", "one")[1]
     code, out, _ = rumiai("corpus", "forget", "runs/*", "--video", video_key("b"))
     assert code == Exit.COMPLETE
     assert "one: forgotten on 20" in out

@@ -74,7 +74,7 @@ def test_a_run_is_named_tagged_and_annotated_and_nothing_of_its_results_changes(
     assert max(map(len, out.splitlines())) <= 80
     rows = json.loads(rumiai("runs", "ls", "--json")[1])
     assert [rows[0][key] for key in ("name", "tags", "videos", "dead_letters")] == ["summer posts", ["q3", "tiktok"], 1, 1]
-    assert "checked: each is there, with the checksum, rows and columns" in rumiai("runs", "verify", "summer posts")[1]
+    assert "present; checksums, row counts and columns are correct." in rumiai("runs", "verify", "summer posts")[1]
     rumiai("runs", "tag", "summer posts", "--untag", "q3", "--note", "")
     assert read_labels(open_run(path).store) == Labels(name="summer posts", tags=("tiktok",))
     assert rumiai("runs", "tag", path.name, "--name", "")[1] == f"{path.name} #tiktok\n"

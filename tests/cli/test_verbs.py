@@ -204,9 +204,14 @@ def test_a_run_is_verified(rumiai: Callable[..., Ended], run: Path) -> None:
     verified = rumiai("runs", "verify", run.name)
     assert verified.code == Exit.COMPLETE
     files = len(list(run.glob("*/*.parquet")))
-    assert verified.out.startswith(f"{files} committed files checked: each is there, with the checksum, rows and columns")
+    assert verified.out == f"{files} committed files are present; checksums, row counts and columns are correct.\n"
     next((run / "objects").glob("*.parquet")).unlink()
     assert rumiai("runs", "verify", run.name).code == Exit.TROUBLED
+
+
+def test_a_run_of_which_nothing_is_committed_is_not_called_correct(rumiai: Callable[..., Ended], tmp_path: Path) -> None:
+    RunWriter.create(tmp_path / "runs", manifest())
+    assert rumiai("runs", "verify", RUN_ID)[:2] == (Exit.COMPLETE, "nothing is committed\n")
 
 
 def test_weights_are_listed_whether_they_are_here_or_not(rumiai: Callable[..., Ended]) -> None:

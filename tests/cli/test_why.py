@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from command_line import run_main
 from rumiai_ray.cli.exits import Exit
-from rumiai_ray.cli.why import _unit, find_entries
+from rumiai_ray.cli.why import _place, find_entries
 from rumiai_ray.errors import ConfigError
 from rumiai_ray.ingest.entries import Entry
 from rumiai_ray.ingest.table import EntryFile
@@ -51,7 +51,8 @@ def writer(tmp_path: Path) -> RunWriter:
     """Of a run in which one entry is committed, one is a dead letter and one has only been begun."""
     entries = EntryFile.of(ENTRIES)
     made = RunWriter.create(
-        tmp_path / "runs", manifest(entries=len(ENTRIES), entries_sha256=entries.sha256, locations="0" * 32), entries=entries.data,
+        tmp_path / "runs", manifest(entries=len(ENTRIES), entries_sha256=entries.sha256, locations="0" * 32,
+                                    command=("rumiai-ray", "batch", "--manifest", "m.csv")), entries=entries.data,
         locations=entries.secret,
     )  # fmt: skip
     history, failures = made.logs.history, made.logs.failures
@@ -176,15 +177,15 @@ def test_what_a_strange_history_says_is_told_or_left_out(rumiai: Call, writer: R
 
 
 @pytest.mark.parametrize(
-    ("command", "unit"),
+    ("command", "place"),
     [
-        (["rumiai-ray", "batch", "--manifest", "posts.csv"], "line"),
-        (["rumiai-ray", "batch", "--manifest", "posts.jsonl"], "line"),
-        (["rumiai-ray", "batch", "--manifest=s3://bucket/posts.JSON"], "row"),
-        (["rumiai-ray", "batch", "--name", "x", "--manifest", "posts.parquet"], "row"),
-        (["rumiai-ray", "runs", "retry", "20261129T001804Z-abba25"], "line"),
-        ([], "line"),
+        (["rumiai-ray", "batch", "--manifest", "posts.csv"], "line 7 of the manifest"),
+        (["rumiai-ray", "batch", "--manifest", "posts.jsonl"], "line 7 of the manifest"),
+        (["rumiai-ray", "batch", "--manifest=s3://bucket/posts.JSON"], "row 7 of the manifest"),
+        (["rumiai-ray", "batch", "--name", "x", "--manifest", "posts.parquet"], "row 7 of the manifest"),
+        (["rumiai-ray", "runs", "retry", "20261129T001804Z-abba25"], "number 7 in the manifest"),
+        ([], "number 7 in the manifest"),
     ],
 )
-def test_a_row_of_a_file_without_lines_is_called_a_row(command: list[str], unit: str) -> None:
-    assert _unit(command) == unit
+def test_a_row_of_a_file_without_lines_is_called_a_row(command: list[str], place: str) -> None:
+    assert _place(command, 7) == place

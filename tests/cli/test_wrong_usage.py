@@ -26,6 +26,11 @@ if TYPE_CHECKING:
         (["export", "latest", "--format", "docx"], "'docx' is not one of 'csv'"),
         (["batch", "posts.csv"], "rumiai-ray batch --manifest posts.csv"),
         (["batch", "my posts.csv"], "rumiai-ray batch --manifest 'my posts.csv'"),
+        (["batch", "posts.xlsx"], "save the sheet as CSV UTF-8, then rumiai-ray batch --manifest FILE"),
+        (["posts.xlsx"], "a spreadsheet, not a video (save the sheet as CSV UTF-8)"),
+        (["posts.csv.gz"], "a packed file, not a video (unpack it first)"),
+        (["posts.json"], "a list, not a video (rumiai-ray batch --manifest posts.json)"),
+        (["posts.TXT"], "a list, not a video (rumiai-ray batch --manifest posts.TXT)"),
         (["posts.csv"], "a list, not a video (rumiai-ray batch --manifest posts.csv)"),
         (["analyze", "clip.mp4", "posts.csv"], "a list, not a video"),
     ],
@@ -35,7 +40,8 @@ def test_wrong_usage_is_told_what_was_meant(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
-    (tmp_path / "posts.csv").write_text("url\nhttps://h/a\n")
+    for ending in ("csv", "json", "TXT", "xlsx", "csv.gz"):
+        (tmp_path / f"posts.{ending}").write_text("url\nhttps://h/a\n")
     (tmp_path / "clip.mp4").write_text("no video")
     monkeypatch.setattr(sys, "argv", ["rumiai-ray", *arguments])
     with pytest.raises(SystemExit) as ended:
@@ -44,3 +50,14 @@ def test_wrong_usage_is_told_what_was_meant(
     err = capsys.readouterr().err
     assert said in err
     assert "Value error" not in err
+
+
+@pytest.mark.parametrize("option", ["-h", "--help", "--help-all"])
+def test_help_is_given_beside_a_manifest_that_lacks_its_option(
+    option: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["rumiai-ray", "batch", "posts.csv", option])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == Exit.COMPLETE
+    assert "--manifest" in capsys.readouterr().out

@@ -11,7 +11,7 @@ import pytest
 from cohort_runs import VIDEOS, write_liked_videos
 from made_corpus import Commit, Made, made_run
 from rumiai_ray import open_corpus
-from rumiai_ray.corpus.cohorts.features import CONFOUNDERS, is_feature
+from rumiai_ray.corpus.cohorts.features import CONFOUNDERS, _followers, is_feature
 from rumiai_ray.corpus.cohorts.over_time import Period
 from rumiai_ray.corpus.cohorts.tested import Verdict
 from rumiai_ray.errors import ConfigError
@@ -181,3 +181,8 @@ def test_a_question_that_cannot_be_asked_is_refused_with_what_can(corpus: Corpus
         corpus.compare(**arguments)  # type: ignore[arg-type] # as somebody may pass them
     with pytest.raises(ConfigError, match="day, week, month"):
         corpus.over_time(by="like_count", period="decade")
+
+
+@pytest.mark.parametrize("name", ["Follower Count", "author-followers", "followers", "AuthorMeta/Fans"])
+def test_a_column_of_followers_is_found_however_its_name_is_written(name: str) -> None:
+    assert _followers({name: "1,200", "Followers": ""}) == 1200

@@ -26,6 +26,17 @@ def test_a_measured_zero_of_the_source_is_kept() -> None:
     assert (known.metadata.like_count, known.origins) == (0, {"like_count": "source"})
 
 
+def test_columns_named_as_people_write_them_are_read() -> None:
+    columns = {
+        "View Count": "5", "Like-Count": "6", "\ufeffComments ": "7", "Author Name": "zoe", "Posted-At": "2024-05-01T12:00:00Z",
+        "Share Count": "", "share_count": "8", "Author Meta/Name": "no such export",
+    }  # fmt: skip
+    said = told(NOTHING, columns).metadata
+    assert (said.view_count, said.like_count, said.comment_count, said.share_count) == (5, 6, 7, 8)
+    assert (said.author, said.uploaded_at) == ("zoe", datetime(2024, 5, 1, 12, tzinfo=UTC))
+    assert given_author({"Author Name": "zoe"}) == "zoe"
+
+
 def test_an_export_of_a_scraper_is_understood() -> None:
     columns = {
         "text": "not a title", "playCount": "1200000", "diggCount": "34", "commentCount": "5.0", "shareCount": "1,234",

@@ -10,9 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from rumiai_ray.errors import InputError
-from rumiai_ray.ingest.entries import read_manifest
-from rumiai_ray.ingest.local import open_regular
-from rumiai_ray.ingest.location import locate
+from rumiai_ray.ingest.entries import Entry, entries_from_inputs, read_manifest
+from rumiai_ray.ingest.fetch import FetchLimits, fetch
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,6 +57,10 @@ def test_tables_of_people_are_read(tmp_path: Path, name: str, content: str | byt
         ("m.csv", f"Export of 12.11.2026;;\nurl;views;likes\n{A};5;6\n", "line 2 does .delete"),
         ("m.csv", f"{A}\n{B}\n", "holds an address .put a line above it that names them, one of them `input`"),
         ("m.csv", f"{A},5\n{B},6\n", "holds an address"),
+        ("m.csv", f"link,kind\n{A},url\n{B},url\n", "no column with the input .*--input-column; the columns here are: link, kind"),
+        ("m.csv", "link,kind\na.mp4,path\nb.mp4,path\n", "no column with the input .*--input-column"),
+        ("m.csv", f"link\tkind\tnote\nurl\t\t\n{A}\tx\ty\n", "no column with the input .*--input-column"),
+        ("m.csv", f"Posts, likes of 2026\nurl;views\n{A};5\n", "line 2 does .delete"),
         ("m.csv", "views,likes\n5,6\n", "line 2: no column with the input"),
         ("m.csv", f"url,,\n{A},x,y\n", "name every column in the first line"),
         ("m.csv", "<!DOCTYPE html>\n<html><body>Sign in</body></html>\n", "a web page"),
@@ -72,6 +75,27 @@ def test_what_is_no_table_of_videos_is_refused_with_what_to_do(tmp_path: Path, n
     path.write_text(content)
     with pytest.raises(InputError, match=complaint):
         list(read_manifest(str(path)))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("m.csv", f"Video URL,video_url\n,{A}\n{B},\n"),
+        ("m.csv", f"video_url,Video-URL,VIDEO URL\n,,{A}\n , {B},\n"),
+        ("m.jsonl", f'{{"Video URL": null, "video_url": "{A}"}}\n{{"Video URL": "{B}", "video_url": null}}\n'),
+        ("m.json", json.dumps([{"Video URL": "", "video_url": A}, {"Video URL": B, "video_url": A}])),
+    ],
+)
+def test_of_columns_with_one_name_in_two_spellings_the_one_that_is_filled_counts(tmp_path: Path, name: str, content: str) -> None:
+    path = tmp_path / name
+    path.write_text(content)
+    assert inputs(path) == [A, B]
+
+
+def test_of_two_spellings_of_the_column_of_ids_the_one_that_is_filled_counts(tmp_path: Path) -> None:
+    path = tmp_path / "m.csv"
+    path.write_text(f"input,ID,id\n{A},,first\n{B},second,\n")
+    assert [entry.entry_id for entry in read_manifest(str(path))] == ["first", "second"]
 
 
 def test_a_row_that_looks_like_a_header_below_a_header_is_a_row(tmp_path: Path) -> None:
@@ -116,6 +140,12 @@ def test_a_parquet_file_without_rows_is_refused_without_a_word_of_a_header(tmp_p
         ("tiktok.com/@x/video/1", "begin with https://"),
         ("https:/www.tiktok.com/@x/video/1", "begin with https://"),
         ("C:\\Users\\me\\clip.mp4", "a Windows path"),
+        ("C:/Users/me/a.mp4", "a Windows path"),
+        ("//www.tiktok.com/@x/video/1", "begin with https://"),
+        ("/nowhere/example.com/clip.mp4", "check the path"),
+        ("/nowhere/www.tiktok.com/7300.mp4", "check the path"),
+        ("nowhere/my.io/x.mp4", "check the path"),
+        ("/nowhere/C:/x.mp4", "check the path"),
         ("my.com.mp4", "check the path"),
         ("some/clip.com", "check the path"),
     ],
@@ -124,6 +154,17 @@ def test_a_path_that_leads_nowhere_is_told_what_it_may_have_meant(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, hint: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match="no such file") as caught:
-        open_regular(locate(text).address)
+    with pytest.raises(InputError, match="no such file") as caught, fetch(Entry("e", text), FetchLimits(), tmp_path):
+        pass
     assert hint in caught.value.hint
+
+
+def test_a_missing_file_in_a_directory_that_is_called_like_a_host_is_no_web_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "example.com").mkdir()
+    monkeypatch.chdir(tmp_path / "example.com")
+    (entry,) = entries_from_inputs(["clips/none.mp4"])
+    with pytest.raises(InputError, match="no such file") as caught, fetch(entry, FetchLimits(), tmp_path):
+        pass
+    assert "check the path" in caught.value.hint

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from rumiai_ray.corpus.files import identifier
 from rumiai_ray.corpus.summary import SUMMARY
 from rumiai_ray.errors import ConfigError
+from rumiai_ray.ingest.manifest.names import by_folded_name
 from rumiai_ray.schema.windows import CLOSING, HOOK, WHOLE
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ FOLLOWERS = (
     *("followers", "follower_count", "followers_count", "author_followers", "channel_follower_count", "subscribers", "subscriber_count"),
     *("fans", "authormeta.fans", "authormeta/fans"),
 )
-"""Names of manifest columns, compared without case, that hold the author's followers; the first with a whole number counts."""
+"""Names of manifest columns, compared as `folded`, that hold the author's followers; the first with a whole number counts."""
 _COUNT = re.compile(r"(\d{1,18}|\d{1,3}(?:,\d{3}){1,5})(?:\.0+)?", re.ASCII)
 _STRATA = 5
 """Cochran, The effectiveness of adjustment by subclassification (Biometrics, 1968): five take away nine tenths of the bias."""
@@ -186,6 +187,6 @@ def _seconds(column: pa.ChunkedArray[Any]) -> Floats:
 
 
 def _followers(columns: Mapping[str, str | None] | None) -> float:
-    folded = {name.strip().lower(): (text or "").strip() for name, text in (columns or {}).items()}
-    found = next((match for name in FOLLOWERS if (match := _COUNT.fullmatch(folded.get(name, "")))), None)
+    texts = by_folded_name(columns or {})
+    found = next((match for name in FOLLOWERS if (match := _COUNT.fullmatch(texts.get(name, "")))), None)
     return np.nan if found is None else float(found[1].replace(",", ""))

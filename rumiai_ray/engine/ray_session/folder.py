@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
 from rumiai_ray.engine.ray_session.settings import ENVIRONMENT
+from rumiai_ray.errors import StorageError
 from rumiai_ray.logs import swallowed
 
 if TYPE_CHECKING:
@@ -55,14 +56,27 @@ class RayFolder:
 
     @classmethod
     def make(cls) -> Self:
-        """A new one, below `/tmp` where there is one."""
-        path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=_SHORT if _SHORT.is_dir() else None))
+        """A new one, below `/tmp` where there is one.
+
+        Raises:
+            StorageError: the directory, or the file that is locked in it, cannot be written. Nothing is left of it.
+        """
+        place = _SHORT if _SHORT.is_dir() else Path(tempfile.gettempdir())
+        try:
+            path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))
+        except OSError as error:
+            raise _unwritable(error, place) from error
+        lock = -1
         # Locked before the file has its name: a `doctor --clear` in between would take the directory for a dead owner's.
         part = path / f"{_OWNER}.part"
-        lock = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        os.write(lock, json.dumps({"pid": os.getpid()}).encode())
-        part.rename(path / _OWNER)
+        try:
+            lock = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            os.write(lock, json.dumps({"pid": os.getpid()}).encode())
+            part.rename(path / _OWNER)
+        except OSError as error:
+            cls(path, lock).remove()
+            raise _unwritable(error, path) from error
         return cls(path, lock)
 
     @property
@@ -95,6 +109,10 @@ class RayFolder:
         kept = keep_logs(self.path)
         self.release()
         return kept
+
+
+def _unwritable(error: OSError, path: Path) -> StorageError:
+    return StorageError(f"cannot write Ray's directory: {error.strerror}", str(path), "free space there, or make the directory writable")
 
 
 def environment_of(folder: Path) -> dict[str, str]:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from rumiai_ray.errors import InputError
 from rumiai_ray.ingest.location import locate
+from rumiai_ray.ingest.manifest.names import by_folded_name
 from rumiai_ray.ingest.rules import ANYTHING
 from rumiai_ray.logs import swallowed
 from rumiai_ray.storage import in_parallel
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 
 LENGTH_COLUMNS = ("duration", "duration_s", "duration_seconds", "video_duration", "length_s", "videometa.duration")
-"""Names of manifest columns with a video's length, compared without case; the first that can be read counts."""
+"""Names of manifest columns with a video's length, compared as `folded`; the first that can be read counts."""
 _CLOCK = re.compile(r"(?:(\d{1,3}):)?(\d{1,3}):(\d{1,2})(?:\.\d+)?", re.ASCII)
 _SECONDS = re.compile(r"\d{1,7}(?:\.\d{1,9})?", re.ASCII)
 _BYTES_PER_S = 250_000
@@ -52,9 +53,9 @@ def expected_length_s(entry: Entry, rules: InputRules = ANYTHING) -> float | Non
 
     A file that `rules` do not let the entry name is not looked at.
     """
-    folded = {name.strip().lower(): text.strip() for name, text in entry.columns.items()}
+    texts = by_folded_name(entry.columns)
     for name in LENGTH_COLUMNS:
-        length_s = _seconds(folded.get(name, ""))
+        length_s = _seconds(texts.get(name, ""))
         if length_s is not None:
             return min(length_s, _MOST_S)
     # No such file on this machine, nothing that names one, or one that must not be named: whoever reads it says what is wrong with it.

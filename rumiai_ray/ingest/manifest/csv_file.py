@@ -73,7 +73,7 @@ class Records:
         while header and not header[-1]:
             header.pop()
         if not {folded(name) for name in header} & set(wanted):
-            self._check_no_header(header, number, wanted)
+            self._check_no_header(header, line, wanted)
         if not header:
             raise InputError("a header of blanks", f"{self._uri}, line {number}", "the first line names the columns, one of them `input`")
         header = [name or f"column_{place}" for place, name in enumerate(header, 1)]
@@ -81,11 +81,12 @@ class Records:
             raise InputError(f"the column {repeated[0]!r} is there twice", f"{self._uri}, line {number}", "rename one of them")
         return header
 
-    def _check_no_header(self, header: Sequence[str], number: int, wanted: Sequence[str]) -> None:
+    def _check_no_header(self, header: Sequence[str], title: str, wanted: Sequence[str]) -> None:
         """Raises `InputError` where the first line is plainly not the header: a title above a table, or the first row of one without."""
+        number = self._line
         below, found = list(islice(iter(self._next, None), _TITLE_LINES)), None
         for place, line in enumerate(below, number + 1):
-            if found is None and any(self._score(line, delimiter, wanted)[0] for delimiter in _DELIMITERS):
+            if found is None and any(self._heads(line, title, delimiter, wanted) for delimiter in _DELIMITERS):
                 found = place
         self._back.extend(reversed(below))
         self._line = number
@@ -96,13 +97,22 @@ class Records:
             hint = f"put a line above it that names them, one of them `{wanted[0]}`; or list the addresses alone in a .txt file"
             raise InputError("the first line does not name the columns, it holds an address", self._place(number), hint)
 
+    def _heads(self, line: str, title: str, delimiter: str, wanted: Sequence[str]) -> bool:
+        """Whether a line is the header below a title: rows may have a cell `url`, too, but an address beside it and no more cells."""
+        names, above = ([name for cell in self._split(text, delimiter) if (name := visible(cell))] for text in (line, title))
+        return len(names) > len(above) and bool(set(map(folded, names)) & set(wanted)) and not any("/" in name for name in names)
+
     def _score(self, line: str, delimiter: str, wanted: Sequence[str]) -> tuple[bool, int, bool]:
-        try:
-            names = {folded(name) for name in next(_reader([line], delimiter))}
-        except (csv.Error, StopIteration) as error:
-            _LOG.debug("the first line is no header with the separator %r: %s", delimiter, error)
-            names = set()
+        names = set(map(folded, self._split(line, delimiter)))
         return bool(names & set(wanted)), len(names), delimiter == self._delimiter
+
+    @staticmethod
+    def _split(line: str, delimiter: str) -> list[str]:
+        try:
+            return next(_reader([line], delimiter))
+        except (csv.Error, StopIteration) as error:
+            _LOG.debug("a line is no header with the separator %r: %s", delimiter, error)
+            return []
 
     def _record(self, line: str, width: int | None) -> list[str] | InputError:
         """The record that begins with `line`. Where it is broken, `line` alone is lost: the lines after it are read again."""

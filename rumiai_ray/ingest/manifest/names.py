@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _LOG = logging.getLogger(__name__)
 
@@ -17,6 +21,15 @@ _BULLET = re.compile(r"(?:[-*•–]|[0-9]{1,6}[.)])\s+(?=https?://)", re.IGNORE
 def folded(name: str) -> str:
     """`name` for comparing: without case, invisible marks and blanks around it; `Video URL` is `video_url`."""
     return _BETWEEN_WORDS.sub("_", name.strip().strip(INVISIBLE).strip().casefold())
+
+
+def by_folded_name(columns: Mapping[str, str | None]) -> dict[str, str]:
+    """The texts of a row's columns by folded name, stripped; blank ones are left out, and of one name in two spellings the first counts."""
+    texts: dict[str, str] = {}
+    for name, text in columns.items():
+        if filled := (text or "").strip():
+            texts.setdefault(folded(name), filled)
+    return texts
 
 
 def visible(text: str) -> str:

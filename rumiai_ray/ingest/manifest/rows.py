@@ -51,8 +51,8 @@ def read_rows(uri: str, wanted: Sequence[str] = ("input",)) -> Iterator[tuple[in
     """
     reader = _READERS.get(_suffix(uri))
     if reader is None:
-        if (suffix := _suffix(uri)) in _TO_CONVERT:
-            what, hint = _TO_CONVERT[suffix]
+        if convert := to_convert(uri):
+            what, hint = convert
             raise InputError(what, uri, hint)
         known = f"known endings: {', '.join(_READERS)}; videos themselves are arguments of `rumiai-ray analyze`"
         raise InputError("no manifest format that is known by its ending", uri, known)
@@ -70,6 +70,16 @@ def unit_of(uri: str) -> str:
     return "row" if _suffix(uri) in _WITHOUT_LINES else "line"
 
 
+def is_manifest(uri: str) -> bool:
+    """Whether the name of a file says that `read_rows` reads it."""
+    return _suffix(uri) in _READERS
+
+
+def to_convert(uri: str) -> tuple[str, str] | None:
+    """What a file is that people have instead of a manifest, by its name, and what to do; None for any other."""
+    return _TO_CONVERT.get(_suffix(uri))
+
+
 def _suffix(uri: str) -> str:
     path = urlsplit(uri).path if "://" in uri else uri
     return PurePosixPath(path).suffix.lower()
@@ -81,7 +91,7 @@ def _opened(uri: str) -> Iterator[IO[bytes]]:
         with opened(uri) as stream:
             yield stream
     else:
-        with open_regular(locate(uri).address) as stream:
+        with open_regular(locate(uri).address, uri) as stream:
             yield stream
 
 

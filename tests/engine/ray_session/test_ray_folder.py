@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import stat
@@ -9,12 +10,13 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from rumiai_ray.engine.ray_session import folder as ray_folder
 from rumiai_ray.engine.ray_session.folder import LOG_FILE_BYTES, LOGS_BYTES, RayFolder, left_behind
+from rumiai_ray.errors import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,6 +57,23 @@ def test_directory_token_and_kept_logs_are_the_users_alone() -> None:
     assert len(folder.token_path.read_text()) == 64
     folder.remove()
     assert not folder.path.exists()
+
+
+@pytest.mark.parametrize("fails", ["mkdtemp", "open", "write"])
+def test_a_disk_that_takes_no_directory_is_named(place: Path, monkeypatch: pytest.MonkeyPatch, fails: str) -> None:
+    open_file = os.open
+
+    def full(path: object = "", *further: Any, **named: Any) -> int:
+        if fails == "open" and not str(path).endswith(".part"):  # removing the directory opens it
+            return open_file(str(path), *further, **named)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tempfile if fails == "mkdtemp" else os, fails, full)
+        with pytest.raises(StorageError, match="No space left on device") as caught:
+            RayFolder.make()
+    assert caught.value.subject.startswith(str(place))
+    assert not list(place.iterdir())
 
 
 def test_two_folders_have_two_tokens() -> None:

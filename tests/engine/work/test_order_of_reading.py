@@ -91,3 +91,8 @@ def test_a_file_that_a_row_must_not_name_is_not_looked_at(tmp_path: Path, monkey
     monkeypatch.setattr("rumiai_ray.engine.work.reading_order.os.stat", seen.append)
     assert [entry.entry_id for block in blocks_of(entries, 1, MOST, rules) for entry in block] == ["e0", "e1", "e2"]
     assert seen == []
+
+
+@pytest.mark.parametrize("columns", [{"Duration S": "12"}, {"video-duration": "0:12"}, {"Duration": " ", "duration": "12"}])
+def test_a_column_of_lengths_is_found_however_its_name_is_written(columns: dict[str, str]) -> None:
+    assert expected_length_s(Entry("e", "https://h.example/1.mp4", columns)) == 12
