@@ -44,6 +44,7 @@ from rich.table import Table  # noqa: E402 -- only where the packages are
 
 from rumiai_ray.cli.exits import Exit  # noqa: E402 -- found on the path just set
 from rumiai_ray.cli.options import with_settings  # noqa: E402
+from rumiai_ray.cli.terminal import say  # noqa: E402
 from rumiai_ray.cli.weights import choose_or_fetch  # noqa: E402
 from rumiai_ray.config import BaseConfig  # noqa: E402 -- typer reads the annotations
 from rumiai_ray.engine.batch import BatchRun  # noqa: E402
@@ -254,5 +255,5 @@ if __name__ == "__main__":
     try:
         app()
     except RumiaiError as error:
-        typer.echo(f"{type(error).__name__}: {error}", err=True)
+        say(f"{type(error).__name__}: {error}", err=True)
         sys.exit(Exit.TROUBLED if isinstance(error, ModelError) else Exit.USAGE)

@@ -13,10 +13,15 @@ _NAMED = re.compile(r"`(tests/[\w/]+\.py)?::(test_\w+)`")
 _SAME = {"same", "likewise"}
 
 
+def blocks() -> list[str]:
+    """Stretches of lines that begin with `|`: each is a table, if its second line says so."""
+    return re.findall(r"(?:^[ \t]*\|.*(?:\n|\Z))+", PAGE, re.MULTILINE)
+
+
 def tables() -> list[list[list[str]]]:
     """Cells of the rows of each table whose last column is the test; the first row is the head."""
     found: list[list[list[str]]] = []
-    for block in re.findall(r"(?:^\|.*\n)+", PAGE, re.MULTILINE):
+    for block in blocks():
         rows = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in block.splitlines()]
         if rows[0][-1].lower() == "test":
             found.append([rows[0], *rows[2:]])
@@ -45,6 +50,10 @@ def test_each_attack_names_a_test_that_exists() -> None:
                 if not path or name not in names_in(path):
                     wrong.append(f"{path}::{name} is not there")
     assert wrong == []
+
+
+def test_every_row_belongs_to_a_table_with_a_head() -> None:
+    assert [block for block in blocks() if not re.match(r"[^\n]*\n[ \t]*\|(?:\s*:?-+:?\s*\|)+\s*(?:\n|\Z)", block)] == []
 
 
 def test_every_file_that_the_page_names_exists() -> None:

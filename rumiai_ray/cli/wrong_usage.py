@@ -22,7 +22,7 @@ _NO_DATE = re.compile(r"does not match the formats '%Y-%m-%d'\.?")
 
 def in_our_words(message: str) -> str:
     """A message of typer or pydantic without the words that are meant for programmers."""
-    return _NO_DATE.sub("is no date like 2026-11-30", message.replace("Value error, ", ""))
+    return _NO_DATE.sub("is not a date (expected YYYY-MM-DD)", message.replace("Value error, ", ""))
 
 
 def possible_options(wrong: str, error: Any) -> list[str]:

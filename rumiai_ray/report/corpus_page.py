@@ -289,5 +289,5 @@ def _run_line(run: Row) -> CorpusRunLine:
         run["status"],
         tuple(count(run[name]) for name in ("committed", "dead_lettered", "counted")),
         ", ".join(model.partition(":")[0] for model in run["models"]),
-        tuple(run["differences"]),
+        tuple(dict.fromkeys(line.partition(": ")[0] for line in run["differences"])),  # a value may be a path, or somebody's words
     )

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import fnmatch
 import glob
+import logging
 import re
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from rumiai_ray.ingest.location import unquoted
 from rumiai_ray.shown import shown
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
+
+_LOG = logging.getLogger(__name__)
 
 _VALUE = re.compile(r"(--?[A-Za-z][\w-]*=)(.+)", re.DOTALL)
 _NAMELESS = frozenset({"..", "/"})
@@ -43,18 +46,30 @@ def names_of(command: Sequence[str], gone: Collection[str], left: Collection[str
 
 def _stands_for_any(value: str, inputs: Iterable[str]) -> bool:
     text = unquoted(value)
-    if "://" in text and not text.lower().startswith("file:"):
-        return any(value == shown(one) for one in inputs)
-    path = PurePosixPath(unquote(text.partition("://")[2]) if "://" in text else text)
-    names_a_place = not _NAMELESS.issuperset(path.parts)
-    return any(one in (value, text) or shown(one) == value or (names_a_place and _is_in(path, one)) for one in inputs)
+    spellings = {value, text, shown(text)}
+    path = _path_of(text)
+    names_a_place = path is not None and not _NAMELESS.issuperset(path.parts)
+    return any(not spellings.isdisjoint((one, shown(one))) or (path is not None and names_a_place and _is_in(path, one)) for one in inputs)
+
+
+def _path_of(text: str) -> PurePosixPath | None:
+    """The path that an argument or an input names; None for an address that is no file's."""
+    if "://" not in text:
+        return PurePosixPath(text)
+    if not text.lower().startswith("file:"):
+        return None
+    try:
+        return PurePosixPath(unquote(urlsplit(text).path))
+    except ValueError as error:  # brackets where a host would be: no file has such an address
+        _LOG.debug("%s names no file: %s", shown(text), error)
+        return None
 
 
 def _is_in(path: PurePosixPath, given: str) -> bool:
     """Whether an input is that path, lies below it, or is matched by it. Only spellings are compared: nothing of it need be there now."""
-    if "://" in given and not given.lower().startswith("file:"):
+    one = _path_of(given)
+    if one is None:
         return False
-    one = PurePosixPath(unquote(given.partition("://")[2]) if "://" in given else given)
     if path.parts[0].startswith("~"):  # of a home directory that may be another user's; inputs found in it have their whole path
         if not path.parts[1:]:
             return False

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
         (["--verison"], "--version"),
         (["clip.mp4", "--jsno"], "--json"),
         (["clip.mp4", "--models", "yolow"], "setting models: unknown model yolow"),
-        (["list", "https://h/x", "--since", "yesterday"], "'yesterday' is no date like 2026-11-30"),
+        (["list", "https://h/x", "--since", "yesterday"], "'yesterday' is not a date (expected YYYY-MM-DD)"),
         (["export", "latest", "--format", "docx"], "'docx' is not one of 'csv'"),
         (["batch", "posts.csv"], "rumiai-ray batch --manifest posts.csv"),
         (["batch", "my posts.csv"], "rumiai-ray batch --manifest 'my posts.csv'"),

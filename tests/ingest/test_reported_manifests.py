@@ -281,6 +281,12 @@ def test_a_name_that_is_no_utf_8_costs_that_file_alone(folder: Path, argument: s
     assert len({entry.entry_id for entry in entries}) == len(entries)
 
 
+@pytest.mark.parametrize("scheme", ["file://", "FILE://", "File://localhost"])
+def test_a_folder_of_a_file_address_stands_for_paths_whatever_the_case_of_its_scheme(folder: Path, scheme: str) -> None:
+    entries = entries_from_inputs([f"{scheme}{folder}/clips/deep"])
+    assert [(entry.input, entry.location) for entry in entries] == [(f"{folder}/clips/deep/c.webm", f"{folder}/clips/deep/c.webm")]
+
+
 def test_a_folder_without_videos_costs_only_itself(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("x")
     assert [entry.input for entry in entries_from_inputs([str(tmp_path)])] == [str(tmp_path)]

@@ -125,6 +125,17 @@ def test_a_long_time_is_shown_in_hours_or_days(value_s: float, shown: str) -> No
     assert seconds(value_s).text == shown
 
 
+def test_of_settings_that_differ_the_page_has_the_names_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = ["models.yolo.settings.weights: /home/maria/acme.pt | yolo11n.pt", 'insights.calls_to_action: ["Buy: acme"] | []']
+    monkeypatch.setattr("rumiai_ray.corpus.runs_table.different_parts", lambda *_: told)
+    out = tmp_path / "runs"
+    for name, at in (("one", 1), ("two", 2)):
+        made_run(out, name, [Commit(at, [Made(f"{name}.mp4", name)])])
+    text = page_of(out, tmp_path)
+    assert "<li>models.yolo.settings.weights</li><li>insights.calls_to_action</li>" in text
+    assert not re.search(r"maria|acme", text)
+
+
 def test_a_corpus_without_videos_is_a_page_of_dashes(tmp_path: Path) -> None:
     made_run(tmp_path / "runs", "one", [])
     text = page_of(tmp_path / "runs", tmp_path)

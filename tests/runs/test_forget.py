@@ -24,6 +24,7 @@ from rumiai_ray.engine.setup.resume import given_entries, of_resumed, to_retry
 from rumiai_ray.errors import ConfigError, StorageError
 from rumiai_ray.ingest.entries import Entry
 from rumiai_ray.ingest.table import EntryFile
+from rumiai_ray.runs.command_names import names_of
 from rumiai_ray.runs.commits import record_path
 from rumiai_ray.runs.datafile import PART
 from rumiai_ray.runs.failure_log import About
@@ -143,12 +144,14 @@ def test_a_creator_is_taken_out_of_every_byte_of_a_run_and_the_fact_is_kept(out:
     "argument",
     [
         "clips/zoe-1.mp4", "'clips/zoe-1.mp4'", "./zoes/", "zoes", "--manifest=zoes", "all/of/zoe/..", "*/zoe-*.mp4", "**/zoe*",
-        "zoes/[a-z]*.mp4", "~/zoes", "file:///srv/zo%65s/",
+        "zoes/[a-z]*.mp4", "~/zoes", "file:///srv/zo%65s/", "file://localhost/srv/zoes", "FILE:///srv/zoes", "<file:///srv/zoes>",
+        " file://LOCALHOST/srv/zoes ", "'zoes/*.mp4'",
     ],
 )  # fmt: skip
 def test_no_file_folder_or_pattern_of_the_command_line_tells_who_was_forgotten(tmp_path: Path, argument: str) -> None:
-    places = {"~/zoes": "/home/u/zoes/zoe-1.mp4", "file:///srv/zo%65s/": "/srv/zoes/zoe-1.mp4", "all/of/zoe/..": "all/of/zoe/../zoe-1.mp4"}
-    given = places.get(argument, "zoes/zoe-1.mp4" if "zoes" in argument else "clips/zoe-1.mp4")
+    places = {"~/zoes": "/home/u/zoes/zoe-1.mp4", "all/of/zoe/..": "all/of/zoe/../zoe-1.mp4"}
+    below = "/srv/zoes/zoe-1.mp4" if "/srv/" in argument else "zoes/zoe-1.mp4" if "zoes" in argument else "clips/zoe-1.mp4"
+    given = places.get(argument, below)
     entries = EntryFile.of(
         [Entry("zoe-1", given), Entry("ann-1", "clips/ann-1.mp4"), Entry("ann-2", "mixed/ann-2.mp4"), Entry("zoe-2", "mixed/zoe.mp4")]
     )
@@ -166,6 +169,18 @@ def test_no_file_folder_or_pattern_of_the_command_line_tells_who_was_forgotten(t
     clean(now)
     assert now.again().manifest.command == now.manifest.command
     assert now.verify() == []
+
+
+@pytest.mark.parametrize("around", ["{}", '"{}"', "<{}>", "  {} ", "'{}'", "“{}”", '--input="{}"'])
+@pytest.mark.parametrize("query", ["", "?sig=hunter2", "?…"])
+def test_an_address_of_the_command_line_is_found_however_it_was_quoted(around: str, query: str) -> None:
+    gone, left = "https://t.example/@alice/video/1", "https://t.example/@ann/video/2"
+    command = [around.format(gone + query), around.format(left + query), "https://[t.example/@alice", "file://[alice"]
+    for kept in (query, "?…" if query else ""):
+        found = names_of(command, {gone + kept}, {left + kept})
+        assert found
+        assert all("@alice/video/1" in one and "ann" not in one for one in found)
+        assert any(around.format(gone + query).endswith(one) for one in found)
 
 
 @pytest.mark.usefixtures("given_up")
