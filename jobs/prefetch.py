@@ -29,6 +29,7 @@ import typer  # noqa: E402 -- only where the packages are
 from rumiai_ray.cli.endings import scratch_directory  # noqa: E402 -- found on the path just set
 from rumiai_ray.cli.exits import Exit  # noqa: E402
 from rumiai_ray.cli.options import with_settings  # noqa: E402
+from rumiai_ray.cli.terminal import say  # noqa: E402
 from rumiai_ray.config import BaseConfig  # noqa: E402 -- typer reads the annotations
 from rumiai_ray.engine.setup.run_setup import fetch_limits, manners, open_store  # noqa: E402
 from rumiai_ray.engine.work.host_turn import HostTurn  # noqa: E402
@@ -78,7 +79,7 @@ def prefetch(manifest: Manifest, config: BaseConfig, at_once: AtOnce = 1) -> Non
                 if outcome.paused is not None:
                     refusing[outcome.paused.host] = outcome.paused
                 elif outcome.kind == "failed":
-                    typer.echo(outcome.text, err=True)
+                    say(outcome.text, err=True)
                 else:
                     keys.add(outcome.text)
                     shared |= {outcome.text} if outcome.shared else set()
@@ -89,18 +90,18 @@ def prefetch(manifest: Manifest, config: BaseConfig, at_once: AtOnce = 1) -> Non
     fetched = f"{counts['remote']} fetched, " if store.remote else ""
     undone = f", {counts['undone']} left undone" if refusing else ""
     in_both = f", {len(shared)} in {config.store_remote}" if store.remote else ""
-    typer.echo(
+    say(
         f"{len(entries)} entries: {counts['miss']} decoded, {fetched}{counts['hit']} there already, {counts['failed']} failed{undone}; "
         f"{len(keys) - evicted} videos in {config.store}{in_both}"
     )
     for host in refusing.values():
         again = f"{datetime.fromtimestamp(host.until_s, UTC):%Y-%m-%d %H:%M} UTC"
-        typer.echo(f"{host.host} refuses: {host.why}; the same command goes on after {again} ({LEFT_ALONE})", err=True)
+        say(f"{host.host} refuses: {host.why}; the same command goes on after {again} ({LEFT_ALONE})", err=True)
     unshared = len(keys - shared) if store.remote and store.remote.writable else 0
     if unshared:
-        typer.echo(f"{unshared} videos could not be uploaded to {config.store_remote}; the same command tries again", err=True)
+        say(f"{unshared} videos could not be uploaded to {config.store_remote}; the same command tries again", err=True)
     if evicted:
-        typer.echo(f"{evicted} videos were evicted again: the store holds at most {config.store_max_gb:g} GB (--store-max-gb)", err=True)
+        say(f"{evicted} videos were evicted again: the store holds at most {config.store_max_gb:g} GB (--store-max-gb)", err=True)
     if evicted or unshared or counts["failed"] or refusing:
         raise typer.Exit(Exit.TROUBLED)
 
@@ -133,7 +134,7 @@ def _store(entry: Entry, store: FrameStore, limits: FetchLimits, workdir: Path, 
 
 
 def _say(error: RumiaiError) -> None:
-    typer.echo(f"{type(error).__name__}: {error}", err=True)
+    say(f"{type(error).__name__}: {error}", err=True)
 
 
 if __name__ == "__main__":

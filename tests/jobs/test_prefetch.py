@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from numbered_clips import numbered_clip
+from rumiai_ray.shown import terminal_safe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,6 +62,18 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_stored(manifest: Path) -> 
     assert [line.split(":")[0] for line in told] == ["d", "e"]
     assert "text.mp4" in told[0]
     assert "missing.mp4" in told[1]
+
+
+def test_a_name_that_a_terminal_would_obey_is_printed_and_not_obeyed(tmp_path: Path) -> None:
+    listed = tmp_path / "videos.txt"
+    listed.write_text("nope\x1b]0;pwned\x07\x1b[31mRED.mp4\n\u202egpj.mp4\n")
+    ended = prefetch(listed)
+    assert ended.returncode == 1
+    assert terminal_safe(ended.stderr) == ended.stderr
+    assert "RED.mp4" in ended.stderr
+    unreadable = prefetch(tmp_path / "none\x1b[31m.csv")
+    assert unreadable.returncode == 2
+    assert terminal_safe(unreadable.stderr) == unreadable.stderr
 
 
 def test_a_store_too_small_for_the_manifest_is_not_called_filled(manifest: Path) -> None:
