@@ -39,12 +39,11 @@ from rumiai_ray.cli.interpreter import check_interpreter  # noqa: E402 -- found 
 check_interpreter()
 
 import typer  # noqa: E402 -- only where the packages are
-from rich.console import Console  # noqa: E402 -- only where the packages are
-from rich.table import Table  # noqa: E402 -- only where the packages are
+from rich.table import Table  # noqa: E402
 
 from rumiai_ray.cli.exits import Exit  # noqa: E402 -- found on the path just set
 from rumiai_ray.cli.options import with_settings  # noqa: E402
-from rumiai_ray.cli.terminal import say  # noqa: E402
+from rumiai_ray.cli.terminal import SafeConsole, say  # noqa: E402
 from rumiai_ray.cli.weights import choose_or_fetch  # noqa: E402
 from rumiai_ray.config import BaseConfig  # noqa: E402 -- typer reads the annotations
 from rumiai_ray.engine.batch import BatchRun  # noqa: E402
@@ -107,7 +106,7 @@ def bench(manifest: Manifest, config: BaseConfig, report: Report = None) -> None
     """Measure each model alone, then the batch engine, and set the one beside the other."""
     if os.environ.get("RAY_ADDRESS"):
         raise ConfigError("it measures this machine, on a Ray of its own", "RAY_ADDRESS", "unset it")
-    console = Console(stderr=True)
+    console = SafeConsole(stderr=True)
     with tempfile.TemporaryDirectory(prefix="rumiai-bench-") as folder:
         config = config.model_copy(update={"out": str(Path(folder) / "runs")})
         prepared = prepare(config, choose_or_fetch(config), EntryFile.of(read_manifest(manifest)), command=sys.argv)
@@ -216,7 +215,7 @@ def compare(alone: Mapping[str, Alone], watched: Watched, videos: int, others: M
 
 def show(figures: Mapping[str, Any]) -> None:
     """The figures, for people."""
-    console, videos, batch = Console(), figures["videos"], figures["batch"]
+    console, videos, batch = SafeConsole(), figures["videos"], figures["batch"]
     counted, clock_s, share = figures["videos_counted"], batch["clock_s"], figures["share_of_ceiling"]
     on_gpu = any(cost["gpu_busy"] is not None for cost in figures["models_alone"].values())
     table = Table(

@@ -2,6 +2,8 @@
 
 A run over the same videos with the same sampling, on the same node, then decodes nothing; with `--store-remote`, on any node.
 Hosts are treated as a batch treats them: `--limits-host-downloads`, `--limits-host-interval-s`, `--limits-host-refusals`, `Retry-After`.
+A video that its host refuses again after the pause has failed and does not pause the host again; `.refused-UID.json` in the store
+remembers which were refused.
 
 Exit codes: 0 all stored, 1 some video could not be had or uploaded, was evicted again, or left undone because its host refuses,
 2 wrong usage, 3 the store cannot be written any more.
@@ -9,7 +11,9 @@ Exit codes: 0 all stored, 1 some video could not be had or uploaded, was evicted
 
 from __future__ import annotations
 
+import os
 import sys
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -37,6 +41,7 @@ from rumiai_ray.errors import RumiaiError, StorageError  # noqa: E402
 from rumiai_ray.ingest.entries import read_manifest  # noqa: E402
 from rumiai_ray.ingest.fetch import fetch  # noqa: E402
 from rumiai_ray.ingest.manners import LEFT_ALONE, HostBook, Paused, host_of  # noqa: E402
+from rumiai_ray.ingest.refused_entries import RefusedEntries  # noqa: E402
 
 if TYPE_CHECKING:
     from rumiai_ray.frames.store.store import FrameStore
@@ -67,26 +72,34 @@ class Outcome:
 def prefetch(manifest: Manifest, config: BaseConfig, at_once: AtOnce = 1) -> None:
     """Fetch and decode every video of a manifest into the frame store; no model is loaded."""
     entries = list(read_manifest(manifest))
-    store, limits, hosts = open_store(config), fetch_limits(config), HostBook(manners(config))
+    store, limits = open_store(config), fetch_limits(config)
+    refused = RefusedEntries(config.store.expanduser().absolute() / f".refused-{os.getuid()}.json")
+    hosts = HostBook(manners(config), refused_before=refused.over(entries, time.time()))
     counts: Counter[str] = Counter()
     keys: set[str] = set()
     shared: set[str] = set()
     refusing: dict[str, Paused] = {}
     try:
         with scratch_directory() as workdir, ThreadPoolExecutor(at_once) as pool:
-            for outcome in pool.map(lambda entry: _store(entry, store, limits, workdir, hosts), entries):
+            outcomes = pool.map(lambda entry: _store(entry, store, limits, workdir, hosts), entries)
+            for entry, outcome in zip(entries, outcomes, strict=True):
                 counts[outcome.kind] += 1
                 if outcome.paused is not None:
                     refusing[outcome.paused.host] = outcome.paused
+                    if outcome.paused.of_entry:
+                        refused.refused(entry, outcome.paused.until_s)
                 elif outcome.kind == "failed":
                     say(outcome.text, err=True)
                 else:
+                    refused.answered(entry)
                     keys.add(outcome.text)
                     shared |= {outcome.text} if outcome.shared else set()
         evicted = len(keys - {entry.key for entry in store.entries()})
     except StorageError as error:
         _say(error)
         raise typer.Exit(Exit.ABORTED) from error
+    finally:
+        refused.save()
     fetched = f"{counts['remote']} fetched, " if store.remote else ""
     undone = f", {counts['undone']} left undone" if refusing else ""
     in_both = f", {len(shared)} in {config.store_remote}" if store.remote else ""

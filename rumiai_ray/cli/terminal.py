@@ -1,6 +1,6 @@
 """The one way to standard output and standard error: text from outside cannot speak to the terminal, nor to rich.
 
-`tests/cli/test_terminal.py` sees that no other module of the command line prints by itself.
+`tests/cli/test_terminal.py` sees that no other module of the command line, and no program of `jobs/`, prints by itself.
 """
 
 from __future__ import annotations

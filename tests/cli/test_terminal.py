@@ -21,6 +21,8 @@ from rumiai_ray.logs import configure
 from rumiai_ray.shown import terminal_safe
 
 CLI = Path(rumiai_ray.__file__).parent / "cli"
+JOBS = CLI.parents[1] / "jobs"
+PROGRAMS = [*sorted(CLI.rglob("*.py")), *sorted(JOBS.glob("*.py"))]
 EXEMPT = {"terminal.py": "it is the one way", "doctor/libraries.py": "a process of its own, which prints names of modules to its parent"}
 STRANGE = [
     "\x1b]0;owned\x1b\\ ",
@@ -80,9 +82,9 @@ def test_what_is_logged_has_neither_secrets_nor_controls(capsys: pytest.CaptureF
     assert "no video at https://h.example/a?… \N{REPLACEMENT CHARACTER}[31m" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("path", sorted(CLI.rglob("*.py")), ids=lambda path: path.relative_to(CLI).as_posix())
-def test_no_module_of_the_command_line_prints_by_itself(path: Path) -> None:
-    if path.relative_to(CLI).as_posix() in EXEMPT:
+@pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.relative_to(CLI.parents[1]).as_posix())
+def test_no_module_of_the_command_line_and_no_job_prints_by_itself(path: Path) -> None:
+    if path.is_relative_to(CLI) and path.relative_to(CLI).as_posix() in EXEMPT:
         return
     calls = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
     names = {ast.unparse(call.func) for call in calls}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import stat
 import subprocess
 import sys
 import threading
@@ -14,6 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from numbered_clips import numbered_clip
+from rumiai_ray.shown import terminal_safe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,6 +64,18 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_stored(manifest: Path) -> 
     assert [line.split(":")[0] for line in told] == ["d", "e"]
     assert "text.mp4" in told[0]
     assert "missing.mp4" in told[1]
+
+
+def test_a_name_that_a_terminal_would_obey_is_printed_and_not_obeyed(tmp_path: Path) -> None:
+    listed = tmp_path / "videos.txt"
+    listed.write_text("nope\x1b]0;pwned\x07\x1b[31mRED.mp4\n\u202egpj.mp4\n")
+    ended = prefetch(listed)
+    assert ended.returncode == 1
+    assert terminal_safe(ended.stderr) == ended.stderr
+    assert "RED.mp4" in ended.stderr
+    unreadable = prefetch(tmp_path / "none\x1b[31m.csv")
+    assert unreadable.returncode == 2
+    assert terminal_safe(unreadable.stderr) == unreadable.stderr
 
 
 def test_a_store_too_small_for_the_manifest_is_not_called_filled(manifest: Path) -> None:
@@ -117,6 +132,8 @@ class Host(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Answer)
         self.body = body
         self.refuses = False
+        self.refused_path = ""
+        """The one path that is refused where the others are served."""
         self.retry_after_s: int | None = None
         self.takes_s = 0.0
         self.asked: list[str] = []
@@ -136,12 +153,13 @@ class _Answer(BaseHTTPRequestHandler):
             host.now += 1
             host.most = max(host.most, host.now)
         time.sleep(host.takes_s)
-        self.send_response(429 if host.refuses else 200)
-        if host.refuses and host.retry_after_s is not None:
+        refuses = host.refuses or self.path == host.refused_path
+        self.send_response(429 if refuses else 200)
+        if refuses and host.retry_after_s is not None:
             self.send_header("Retry-After", str(host.retry_after_s))
-        self.send_header("Content-Length", str(0 if host.refuses else len(host.body)))
+        self.send_header("Content-Length", str(0 if refuses else len(host.body)))
         self.end_headers()
-        if not host.refuses:
+        if not refuses:
             self.wfile.write(host.body)
         with host.lock:
             host.now -= 1
@@ -187,6 +205,32 @@ def test_a_host_that_asks_to_be_left_alone_is_and_the_same_command_goes_on(manif
     again = prefetch(manifest, "--limits-private-hosts")
     assert (again.returncode, again.stderr) == (0, "")
     assert again.stdout.startswith("8 entries: 1 decoded, 7 there already, 0 failed; 3 videos in ")
+
+
+def test_a_video_that_is_always_refused_does_not_keep_its_host_from_being_asked_for_the_others(tmp_path: Path, host: Host) -> None:
+    host.refused_path, host.retry_after_s = "/0.mkv", 3600
+    listed = tmp_path / "videos.csv"
+    listed.write_text("id,input\n")
+    served(listed, host, 3)
+    first = prefetch(listed, "--limits-private-hosts")
+    assert ", 0 failed, 3 left undone; " in first.stdout, first.stdout + first.stderr
+    (kept,) = (tmp_path / "store").glob(".refused-*.json")
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    assert "127.0.0.1" not in kept.read_text()
+
+    early = prefetch(listed, "--limits-private-hosts")
+    assert ", 0 failed, 3 left undone; " in early.stdout, "its pause is not over"
+
+    kept.write_text(json.dumps(dict.fromkeys(json.loads(kept.read_text()), 1)))  # hours later
+    host.asked.clear()
+    later = prefetch(listed, "--limits-private-hosts")
+    assert later.returncode == 1
+    assert later.stdout.startswith("3 entries: 1 decoded, 1 there already, 1 failed; 1 videos in "), later.stdout + later.stderr
+    assert {"/1.mkv", "/2.mkv"} < set(host.asked)
+
+    host.refused_path = ""
+    assert prefetch(listed, "--limits-private-hosts").returncode == 0
+    assert json.loads(kept.read_text()) == {}
 
 
 def test_refusals_in_a_row_end_the_asking(manifest: Path, host: Host) -> None:

@@ -166,7 +166,8 @@ def _counting(run: Store) -> pa.Table:
         return SCHEMA.empty_table()
     gone = _gone(run)
     rows = _each_once([without_rows_of(part, gone) for part in files])
-    times, digests = rows["imported_at"].to_pylist(), rows["file_sha256"].to_pylist()
+    times: list[Any] = rows["imported_at"].to_pylist()
+    digests: list[Any] = rows["file_sha256"].to_pylist()
     last: dict[str, Any] = {}
     for time, digest in zip(times, digests, strict=True):
         last[digest] = max(last.get(digest, time), time)
