@@ -136,6 +136,8 @@ class Host(ThreadingHTTPServer):
         """The one path that is refused where the others are served."""
         self.retry_after_s: int | None = None
         self.takes_s = 0.0
+        self.pair: threading.Barrier | None = None
+        """Where two downloads wait for each other."""
         self.asked: list[str] = []
         self.most = 0
         """Most downloads at a time."""
@@ -152,6 +154,8 @@ class _Answer(BaseHTTPRequestHandler):
             host.asked.append(self.path)
             host.now += 1
             host.most = max(host.most, host.now)
+        if host.pair is not None:
+            host.pair.wait(60)
         time.sleep(host.takes_s)
         refuses = host.refuses or self.path == host.refused_path
         self.send_response(429 if refuses else 200)
@@ -185,7 +189,7 @@ def served(manifest: Path, host: Host, count: int) -> Path:
 
 
 def test_no_more_download_from_one_host_at_a_time_than_the_limits_say(manifest: Path, host: Host) -> None:
-    host.takes_s = 0.2
+    host.pair, host.takes_s = threading.Barrier(2), 0.2
     ended = prefetch(served(manifest, host, 6), "--at-once", "6", "--limits-private-hosts", "--limits-host-downloads", "2")
     assert ended.returncode == 0, ended.stderr
     assert (len(host.asked), host.most) == (6, 2)
