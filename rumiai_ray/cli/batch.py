@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -14,6 +15,7 @@ from rumiai_ray.cli.help_text import examples
 from rumiai_ray.cli.options import RunId, RunLabel, RunNote, Tags, with_settings
 from rumiai_ray.cli.terminal import say
 from rumiai_ray.config import BaseConfig  # noqa: TC001 -- typer reads the annotations
+from rumiai_ray.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from rumiai_ray.ingest.table import EntryFile
     from rumiai_ray.runs.labels import Labels
     from rumiai_ray.runs.reader import Run
+    from rumiai_ray.runs.shards import Shard
     from rumiai_ray.runs.writer import RunWriter
 
 Manifest = Annotated[
@@ -40,10 +43,20 @@ InputColumn = Annotated[
     ),
 ]
 IdColumn = Annotated[str | None, typer.Option("--id-column", help="Manifest column with the id; `id` where not given.", show_default=False)]
+ShardOption = Annotated[
+    str | None,
+    typer.Option(
+        "--shard",
+        metavar="I/N",
+        help="Do only the I-th of N parts of the manifest: for N drivers that share one run, whose --run-id all of them are given.",
+        show_default=False,
+    ),
+]
 EXAMPLES = examples(
     "rumiai-ray batch --manifest posts.csv --input-column url",
     "rumiai-ray batch --manifest s3://bucket/posts.parquet --out s3://bucket/runs",
     "rumiai-ray batch --manifest clips/ --models whisper --run-id speech",
+    "rumiai-ray batch --manifest s3://bucket/posts.parquet --out s3://bucket/runs --run-id posts --shard 2/4",
 )
 
 
@@ -58,6 +71,7 @@ def batch(  # noqa: PLR0913, PLR0917 -- an option each
     input_column: InputColumn = None,
     id_column: IdColumn = None,
     run_id: RunId = None,
+    shard: ShardOption = None,
     name: RunLabel = None,
     tag: Tags = None,
     note: RunNote = None,
@@ -68,49 +82,72 @@ def batch(  # noqa: PLR0913, PLR0917 -- an option each
     from rumiai_ray.ingest.table import EntryFile  # noqa: PLC0415
     from rumiai_ray.runs.labels import given_labels  # noqa: PLC0415
 
+    part = _given_shard(shard, run_id)
     labels = given_labels(name, tag or (), note)
     entries = EntryFile.of(read_manifest(manifest, input_column=input_column, id_column=id_column))
-    raise typer.Exit(start(entries, config, run_id=run_id, labels=labels))
+    raise typer.Exit(start(entries, config, run_id=run_id, labels=labels, shard=part))
 
 
-def start(entries: EntryFile, config: BaseConfig, *, run_id: str | None = None, labels: Labels | None = None) -> Exit:
-    """A new run over `entries`.
+def _given_shard(text: str | None, run_id: str | None) -> Shard | None:
+    from rumiai_ray.runs.shards import Shard  # noqa: PLC0415
+
+    if text is None:
+        return None
+    if run_id is None:
+        raise ConfigError("needs a --run-id", f"--shard {text}", "give the same one to the driver of every shard")
+    return Shard.given(text)
+
+
+def start(
+    entries: EntryFile, config: BaseConfig, *, run_id: str | None = None, labels: Labels | None = None, shard: Shard | None = None
+) -> Exit:
+    """A new run over `entries`, or one shard of it, which other drivers may have begun.
 
     Raises:
         RumiaiError: usage, preflight, or no Ray; no run was created.
     """
     from rumiai_ray.cli.endings import noise_to_stderr  # noqa: PLC0415
-    from rumiai_ray.engine.setup.resume import Remaining  # noqa: PLC0415
+    from rumiai_ray.engine.setup.resume import Remaining, of_resumed  # noqa: PLC0415
     from rumiai_ray.runs.labels import write_labels  # noqa: PLC0415
 
     with noise_to_stderr():
-        prepared = _prepare(config, entries, run_id)
+        prepared = _prepare(config, entries, run_id, None, shard)
         prepared.check_free()
 
         def create() -> tuple[RunWriter, Remaining]:
-            writer = prepared.create_run()
+            if shard is None:
+                writer, left = prepared.create_run(), Remaining(entries, len(entries))
+            else:
+                writer, run = prepared.take_shard(shard)
+                left = of_resumed(run)
             if labels:
                 write_labels(writer.run, labels)
-            return writer, Remaining(entries, len(entries))
+            return writer, left
 
         return _run(prepared, create)
 
 
-def resume(run: Run, config: BaseConfig) -> Exit:
+def resume(run: Run, config: BaseConfig, shard: str | None = None) -> Exit:
     """Do what a run's records do not have yet, under the fingerprint it was started with.
 
+    Args:
+        run: the whole run.
+        config: the settings given now.
+        shard: which of its shards, where it has some.
+
     Raises:
-        ConfigError: the run was started with something else; shows what.
+        ConfigError: the run was started with something else; shows what. Or no shard was named, or one that the run does not have.
         StorageError: the run is damaged.
     """
     from rumiai_ray.cli.endings import noise_to_stderr  # noqa: PLC0415
     from rumiai_ray.engine.setup.resume import given_entries, of_resumed  # noqa: PLC0415
     from rumiai_ray.runs.writer import check_resumable  # noqa: PLC0415
 
+    run = _shard_to_resume(run, shard)
     # The run goes on where it lies, whatever is given now.
     config = config_of_run(run, config).model_copy(update={"out": _beside(run)})
     with noise_to_stderr():
-        prepared = _prepare(config, given_entries(run), run.run_id, _backends(run))
+        prepared = _prepare(config, given_entries(run), run.run_id, _backends(run), run.shard)
         check_resumable(run, prepared.manifest)
 
         def take_over() -> tuple[RunWriter, Remaining]:
@@ -119,6 +156,24 @@ def resume(run: Run, config: BaseConfig) -> Exit:
             return prepared.resume_run(now), of_resumed(now)
 
         return _run(prepared, take_over)
+
+
+def _shard_to_resume(run: Run, text: str | None) -> Run:
+    from rumiai_ray.runs.shards import Shard  # noqa: PLC0415
+
+    count = run.manifest.shards
+    if count == 1:
+        if text is not None:
+            raise ConfigError("the run is not divided into shards", f"--shard {text}", "leave it out")
+        return run
+    left = [str(part.shard) for part in run.log.left] if run.log.shards else [f"1/{count}"]
+    if text is None:
+        hint = f"name one with --shard: {', '.join(left)}" if left else "all of them have ended; `rumiai-ray runs retry` repeats failures"
+        raise ConfigError(f"the run is divided into {count} shards, each of which is resumed by itself", run.store.uri(), hint)
+    shard = Shard.given(text)
+    if shard.of != count:
+        raise ConfigError(f"the run is divided into {count} shards", f"--shard {text}", f"write `{shard.number}/{count}`")
+    return replace(run, shard=shard)
 
 
 def retry(run: Run, config: BaseConfig) -> Exit:
@@ -187,7 +242,13 @@ def _backends(run: Run) -> dict[str, str]:
     return {model.name: model.backend for model in run.manifest.models}
 
 
-def _prepare(config: BaseConfig, entries: EntryFile, run_id: str | None, kept: Mapping[str, str] | None = None) -> Prepared:
+def _prepare(
+    config: BaseConfig,
+    entries: EntryFile,
+    run_id: str | None,
+    kept: Mapping[str, str] | None = None,
+    shard: Shard | None = None,
+) -> Prepared:
     say("checking this machine, the settings and the weights", err=True)
     from rumiai_ray.cli.doctor.verb import preflight  # noqa: PLC0415
     from rumiai_ray.cli.weights import choose_or_fetch  # noqa: PLC0415
@@ -196,7 +257,7 @@ def _prepare(config: BaseConfig, entries: EntryFile, run_id: str | None, kept: M
 
     check_address()
     preflight(config)
-    return prepare(config, choose_or_fetch(config, kept=kept), entries, command=sys.argv, run_id=run_id)
+    return prepare(config, choose_or_fetch(config, kept=kept), entries, command=sys.argv, run_id=run_id, shard=shard)
 
 
 def _run(prepared: Prepared, begin: Callable[[], tuple[RunWriter, Remaining]]) -> Exit:
@@ -213,7 +274,8 @@ def _run(prepared: Prepared, begin: Callable[[], tuple[RunWriter, Remaining]]) -
     with scratch_directory() as workdir, connected(prepared.config) as here:
         plan = plan_of_ray(prepared.config, prepared.models)
         writer, left = begin()
-        say(f"run {prepared.manifest.run_id}: {left.count} entries", err=True)
+        part = "" if prepared.shard is None else f", shard {prepared.shard}"
+        say(f"run {prepared.manifest.run_id}{part}: {left.count} entries", err=True)
         progress = BatchProgress(prepared.models)
         engine = BatchRun(prepared.config, prepared.stage(workdir), writer, here, plan, progress)
 

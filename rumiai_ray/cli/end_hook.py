@@ -50,6 +50,8 @@ class RunEnd:
     """Entries, of the run as a whole."""
     dead_letters: int
     format: int = 1
+    shard: str | None = None
+    """Of a run with shards, the one whose driver has ended, `2/4`: `status` and `exit_code` are of it alone. Else not told."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ def environment(end: RunEnd, base: Mapping[str, str]) -> dict[str, str]:
 
 
 def _document(end: RunEnd) -> bytes:
-    return json.dumps(asdict(end)).encode() + b"\n"
+    return json.dumps({name: value for name, value in asdict(end).items() if value is not None}).encode() + b"\n"
 
 
 def _post(hook: EndHook, end: RunEnd) -> None:

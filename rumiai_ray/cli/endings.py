@@ -66,7 +66,7 @@ def run_to_the_end(
         on_end: what is called. A second signal ends the process without it.
     """
     imports_are_done()
-    supervise.tell(run=writer.run.uri(), resumable=resumable)
+    supervise.tell(run=writer.run.uri(), which=_which(writer), resumable=resumable)
     try:
         with _stopping(engine, drain_s):
             status = run()
@@ -85,7 +85,7 @@ def run_to_the_end(
         return Exit.ABORTED
     except KeyboardInterrupt:  # a second signal
         if resumable:
-            say(f"stopped; go on with: rumiai-ray runs resume {writer.run.uri()}", err=True)
+            say(f"stopped; go on with: {_resume(writer)}", err=True)
         raise
     except Exception as error:  # noqa: BLE001 -- the command's boundary: a run that was begun says how it ended, whatever happened
         said = shown(f"{type(error).__name__}: {error}")
@@ -111,14 +111,22 @@ def _end_stopped(stopped: Stopped, writer: RunWriter, *, resumable: bool) -> Non
                 err=True,
             )
         entries = "1 entry is" if stopped.entries == 1 else f"{stopped.entries:,} entries are"
-        when = f"resume after {stopped.until:%Y-%m-%d %H:%M} UTC with: rumiai-ray runs resume {uri}"
+        when = f"resume after {stopped.until:%Y-%m-%d %H:%M} UTC with: {_resume(writer)}"
         say(f"incomplete: {entries} left undone; {when} ({LEFT_ALONE})", err=True)
     elif resumable:
-        say(f"stopped; go on with: rumiai-ray runs resume {uri}", err=True)
+        say(f"stopped; go on with: {_resume(writer)}", err=True)
     else:
         writer.drop()
         writer.finish("aborted", {})
         say("aborted; what was committed before stays readable", err=True)
+
+
+def _resume(writer: RunWriter) -> str:
+    return f"rumiai-ray runs resume {writer.run.uri()}{_which(writer)}"
+
+
+def _which(writer: RunWriter) -> str:
+    return "" if writer.shard is None else f" --shard {writer.shard}"
 
 
 def _call_hook(on_end: EndHook | None, writer: RunWriter, status: HookStatus, code: Exit) -> None:
@@ -133,7 +141,13 @@ def _call_hook(on_end: EndHook | None, writer: RunWriter, status: HookStatus, co
         say(f"the end hook is told of no entry: {error}", err=True)
         states = Counter()
     end = RunEnd(
-        writer.manifest.run_id, writer.run.uri(), status, int(code), committed=states["committed"], dead_letters=states["dead_lettered"]
+        writer.manifest.run_id,
+        writer.run.uri(),
+        status,
+        int(code),
+        committed=states["committed"],
+        dead_letters=states["dead_lettered"],
+        shard=None if writer.shard is None else str(writer.shard),
     )
     call(on_end, end)
 

@@ -88,8 +88,10 @@ def forgettings(run: Run) -> list[str]:
 
 
 def ending(run: Run) -> Text:
-    """How the run ended and where it is."""
-    return Text.assemble("run ", (run.run_id, "bold"), f": {run.status}, in {run.store.uri()}")
+    """How the run ended and where it is; of one with shards, those that have not ended."""
+    left = [str(part.shard) for part in run.log.left] if run.log.shards else []
+    waits = f", not ended: shard{'s' if left[1:] else ''} {', '.join(left)}" if left else ""
+    return Text.assemble("run ", (run.run_id, "bold"), f": {run.status}{waits}, in {run.store.uri()}")
 
 
 def _count(number: int, one: str, many: str | None = None) -> str:

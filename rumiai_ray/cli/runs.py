@@ -214,12 +214,18 @@ def diff(
 
 @app.command("resume")
 @with_settings()
-def resume(run: RunName, config: BaseConfig) -> None:
+def resume(
+    run: RunName,
+    config: BaseConfig,
+    shard: Annotated[
+        str | None, typer.Option("--shard", metavar="I/N", help="Which shard of a run that has several drivers.", show_default=False)
+    ] = None,
+) -> None:
     """Go on with a run that was stopped or killed; refused where code, weights or result settings have changed."""
     from rumiai_ray.cli.batch import resume as go_on  # noqa: PLC0415
     from rumiai_ray.runs.find import find_run  # noqa: PLC0415
 
-    raise typer.Exit(go_on(find_run(run, config.out), config))
+    raise typer.Exit(go_on(find_run(run, config.out), config, shard))
 
 
 @app.command("retry")

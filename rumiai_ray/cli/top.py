@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from rich.console import Group
@@ -18,9 +19,10 @@ from rumiai_ray.cli.tables import folding
 from rumiai_ray.cli.terminal import SafeConsole, counted, say
 from rumiai_ray.engine.results.picture import RunPicture, read_picture
 from rumiai_ray.shown import terminal_safe
+from rumiai_ray.storage import in_parallel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from rich.console import RenderableType
 
@@ -39,6 +41,11 @@ class Sighting:
     trouble: str
     """Why the run is not running, in words; empty for one that is."""
 
+    @property
+    def runs(self) -> bool:
+        """Whether its driver works."""
+        return self.picture is not None and not self.trouble
+
 
 def look(
     run: Run,
@@ -52,7 +59,7 @@ def look(
     The clocks of two machines may differ: a picture that looks old is waited for, and counts as old only if no other comes. `waits` is told
     before that how many seconds it may take.
     """
-    picture = read_picture(run.store)
+    picture = read_picture(run.store, run.shard)
     if picture is None:
         return Sighting(None, f"not running, or its driver has kept no picture of it yet: only batches do; the run is {run.status}")
     if picture.ended:
@@ -68,30 +75,35 @@ def look(
     while waited_s < limit_s:
         sleep(min(_LOOK_S, limit_s))
         waited_s += min(_LOOK_S, limit_s)
-        newer = read_picture(run.store)
+        newer = read_picture(run.store, run.shard)
         if newer is not None and newer.number != picture.number:
             return Sighting(newer, f"not running: {newer.ended}; the run is {run.status}" if newer.ended else "")
     old = _span(max(clock() - picture.written, 0.0))
     what = f"its driver on {picture.driver} has given no sign of life for {old}" if run.status == "incomplete" else "it has ended"
-    hint = (
-        f"; `rumiai-ray runs resume {run.run_id}` goes on once it is certain that the driver is gone" if run.status == "incomplete" else ""
-    )
+    which = "" if run.shard is None else f" --shard {run.shard}"
+    goes_on = f"; `rumiai-ray runs resume {run.run_id}{which}` goes on once it is certain that the driver is gone"
+    hint = goes_on if run.status == "incomplete" else ""
     return Sighting(picture, f"not running: {what}; the run is {run.status}{hint}")
 
 
 def top(run: Run, *, once: bool) -> Exit:
     """Show the run, once or until it ends. Ends with 1 where it is not running."""
     console = SafeConsole()
-    found = look(run, waits=_say_that_it_waits)
-    if once or found.trouble or found.picture is None:
-        console.print(view(run, found))
-        return Exit.TROUBLED if found.trouble else Exit.COMPLETE
-    with Live(view(run, found), console=console, auto_refresh=False) as live:
-        while not found.trouble and found.picture is not None:
-            time.sleep(found.picture.every_s)
-            found = look(run.again())
-            live.update(view(run, found), refresh=True)
+    drivers = run.parts  # with shards, one for each
+    seen = in_parallel(partial(look, waits=_say_that_it_waits), drivers)
+    if once or not any(found.runs for found in seen):
+        console.print(_views(drivers, seen))
+        return Exit.COMPLETE if any(found.runs for found in seen) else Exit.TROUBLED
+    with Live(_views(drivers, seen), console=console, auto_refresh=False) as live:
+        while every_s := [found.picture.every_s for found in seen if found.runs and found.picture is not None]:
+            time.sleep(min(every_s))
+            seen = in_parallel(lambda part: look(part.again()), drivers)
+            live.update(_views(drivers, seen), refresh=True)
     return Exit.COMPLETE
+
+
+def _views(drivers: Sequence[Run], seen: Sequence[Sighting]) -> RenderableType:
+    return Group(*(view(part, found) for part, found in zip(drivers, seen, strict=True)))
 
 
 def _say_that_it_waits(limit_s: float) -> None:
@@ -102,14 +114,14 @@ def view(run: Run, found: Sighting) -> RenderableType:
     """What is printed."""
     lines: list[RenderableType] = []
     if found.trouble:
-        lines.append(Text(f"run {run.run_id}: {found.trouble}"))
+        lines.append(Text(f"run {run.run_id}{_of_shard(run)}: {found.trouble}"))
     picture = found.picture
     if picture is None:
         return Group(*lines)
     progress = picture.progress
     since = f"{_span(picture.elapsed_s)} since Ray was there"
     doing_now = "as it was last: " if found.trouble else ""
-    lines.append(Text(f"{doing_now}run {picture.run_id}, driver on {picture.driver}: {doing(progress)}, {since}"))
+    lines.append(Text(f"{doing_now}run {picture.run_id}{_of_shard(run)}, driver on {picture.driver}: {doing(progress)}, {since}"))
     lines.append(Text("  ".join(of_seconds(progress))))
     lines.append(Text("  ".join(of_entries(progress))))
     rows, writing = counted(picture.rows, "row"), counted(picture.writing, "entry", "entries")
@@ -119,6 +131,10 @@ def view(run: Run, found: Sighting) -> RenderableType:
     if not found.trouble:
         lines += [_cells(picture), _reading(picture)]
     return Group(*lines)
+
+
+def _of_shard(run: Run) -> str:
+    return "" if run.shard is None else f", shard {run.shard}"
 
 
 def _cells(picture: RunPicture) -> Table:

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from rumiai_ray.cli.terminal import counted, say, say_json
 from rumiai_ray.errors import ConfigError
+from rumiai_ray.runs.shards import Shard
 from rumiai_ray.shown import one_line, shown_input
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ class EntryOutcome:
     """`committed`, `dead_lettered`, or None: it is not in the run."""
     sequence: int | None
     """Number of the commit record."""
+    shard: int | None
+    """Whose record it is, where the run has shards."""
     dead_letter: dict[str, Any] | None
     analyses: list[dict[str, Any]]
 
@@ -101,21 +104,21 @@ def tell_of(run: Run, entry: Entry) -> EntryStory:
 
 
 def _outcome(run: Run, entry_id: str) -> EntryOutcome:
-    state, sequence = None, None
+    state, sequence, shard = None, None, None
     for record in run.records:
         for name, ids in (("committed", record.committed), ("dead_lettered", record.dead_lettered)):
             if entry_id in ids:
-                state, sequence = name, record.sequence
+                state, sequence, shard = name, record.sequence, record.shard
     if state is None:
-        return EntryOutcome(None, None, None, [])
+        return EntryOutcome(None, None, None, None, [])
     if state == "dead_lettered":
         columns = ["entry_id", "stage", "error_class", "error_message", "attempts", "retryable"]
         rows = run.table("dead_letter", columns).filter(pc.field("entry_id") == entry_id).to_pylist()
-        return EntryOutcome(state, sequence, rows[-1] if rows else None, [])
+        return EntryOutcome(state, sequence, shard, rows[-1] if rows else None, [])
     keys = run.table("videos", ["entry_id", "video_key"]).filter(pc.field("entry_id") == entry_id)["video_key"].to_pylist()
     columns = ["video_key", "model_name", "status", "detail", "attempts", "processing_time_s", "error_class", "error_message"]
     analyses = run.table("analyses", columns).filter(pc.field("video_key").isin(keys)).to_pylist()
-    return EntryOutcome(state, sequence, None, analyses)
+    return EntryOutcome(state, sequence, shard, None, analyses)
 
 
 def print_why(run: Run, told: EntryStory) -> None:
@@ -156,11 +159,13 @@ def print_json(run: Run, told: list[EntryStory]) -> None:
 
 def _outcome_lines(run: Run, told: EntryStory) -> list[str]:
     outcome = told.outcome
+    commit = f"commit {outcome.sequence}{'' if outcome.shard is None else f' of shard {outcome.shard}'}"
     match outcome.state:
         case None:
-            going = (
-                f"it may still come, or `rumiai-ray runs resume {run.run_id}` reads it" if run.status == "incomplete" else "it never came"
-            )
+            count = run.manifest.shards
+            which = f" --shard {Shard.holding(told.entry.input, count)}" if count > 1 else ""
+            goes_on = f"it may still come, or `rumiai-ray runs resume {run.run_id}{which}` reads it"
+            going = goes_on if run.status == "incomplete" else "it never came"
             return [f"outcome: not in the run, which is {run.status}: {going}"]
         case "dead_lettered":
             row = outcome.dead_letter
@@ -170,11 +175,11 @@ def _outcome_lines(run: Run, told: EntryStory) -> list[str]:
                 else ""
             )
             again = f"; `rumiai-ray runs retry {run.run_id}` may help" if row and row["retryable"] else ""
-            return [f"outcome: a dead letter (commit {outcome.sequence}){said}{again}"]
+            return [f"outcome: a dead letter ({commit}){said}{again}"]
         case _:
             copied = any(line.outcome == "copy" for _, line in told.history)
             note = "; its bytes were analysed for another entry" if copied else ""
-            return [f"outcome: committed (commit {outcome.sequence}){note}", *(f"  {_analysis(row)}" for row in outcome.analyses)]
+            return [f"outcome: committed ({commit}){note}", *(f"  {_analysis(row)}" for row in outcome.analyses)]
 
 
 def _analysis(row: dict[str, Any]) -> str:

@@ -28,6 +28,7 @@ from rumiai_ray.engine.work.entry_registry import Claims
 from rumiai_ray.engine.work.node import node_here
 from rumiai_ray.engine.work.poll import Poll
 from rumiai_ray.engine.work.ray_data_source import RayDataSource, ReadPolicy
+from rumiai_ray.engine.work.shared_claims import ShardClaims
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -73,7 +74,7 @@ class BatchRun:
         self._watched = _Watched(watcher, stage.run_id, plan.actors, writer)
         self._drive = Drive(stage.run_id, writer.logs, self._watched, limits)
         self._claims: Any = None
-        """Handle of the run's `Claims` actor."""
+        """Handle of the run's `Claims` actor, or what is used like one."""
 
     @cached_property
     def _groups(self) -> Groups:
@@ -100,11 +101,6 @@ class BatchRun:
             TransientError: no node had room for a cell in time.
             ModelError: cells die again and again, or a model of theirs.
         """
-        # Its calls may be repeated: what a death makes it forget, the entry tracker does not.
-        self._claims = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Claims).remote(
-            dict.fromkeys(analysed, ""), manners(self._config)
-        )
-        self._watched.readers = Poll(self._claims.take_news.remote)
         engine = self._config.engine
         check_code(self._writer.manifest, self._here.code_sha256)
         spec = cell_spec(self._config, self._stage.models, self._plan.cell, self._here)
@@ -112,8 +108,24 @@ class BatchRun:
         supply = OwnCells(spec, engine.place_timeout_s, placement=placement)
         dispatch = partial(dispatcher_of, config=self._config)
         pool = CellPool(supply, dispatch, engine.attempts, lost_model=self._drive.log_answer)
-        with contextlib.closing(pool), self._watched.session():
+        with self._claiming(dict.fromkeys(analysed, "")), contextlib.closing(pool), self._watched.session():
+            self._watched.readers = Poll(self._claims.take_news.remote)
             return self._drive.run(self._source, pool, self._groups, entries, total, analysed)
+
+    @contextlib.contextmanager
+    def _claiming(self, owners: Mapping[str, str]) -> Iterator[None]:
+        """Have the claims actor of the run, which the drivers of all its shards share."""
+        shard, kept_to = self._writer.shard, manners(self._config)
+        if shard is None:
+            # Its calls may be repeated: what a death makes it forget, the entry tracker does not.
+            self._claims = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Claims).remote(owners, kept_to)
+            yield
+            return
+        self._claims = shared = ShardClaims(self._writer.run.uri(), shard, owners, kept_to)
+        try:
+            yield
+        finally:
+            shared.leave()
 
     def stop(self) -> None:
         """Take nothing new, finish what is in hand, then raise `Stopped` from `run`. Callable from a signal handler."""
@@ -136,7 +148,7 @@ class _Watched(Observer):
         self._meter = ProgressMeter(actors)
         self._metrics = BatchMetrics(run_id)
         self._history = writer.logs.history
-        self._pictures = PictureWriter(writer.run, run_id, node_here())
+        self._pictures = PictureWriter(writer.run, run_id, node_here(), writer.shard)
         self._reading: tuple[UnderWay, ...] = ()
         """What is being read, as it was told last."""
         self._looked_s = float("-inf")

@@ -115,6 +115,19 @@ class EntryFile:
         data = _filtered(self.data, forgotten)
         return self if data is None else EntryFile(data, (_filtered(self.secret, forgotten) or self.secret) if self.secret else b"")
 
+    def only(self, wanted: Callable[[str], bool]) -> EntryFile:
+        """The entries with these inputs, row for row as they are.
+
+        Args:
+            wanted: whether entries with an input stay.
+        """
+        inputs = pq.ParquetFile(pa.BufferReader(self.data))
+        masks = [
+            [wanted(str(text)) for text in inputs.read_row_group(group, columns=["input"], use_threads=False)["input"].to_pylist()]
+            for group in range(inputs.num_row_groups)
+        ]
+        return EntryFile(_masked(self.data, masks), _masked(self.secret, masks) if self.secret else b"")
+
     @cached_property
     def sha256(self) -> str:
         """Digest of `data`. There is none of `secret`: with the rest of an address known, a short password could be found by it."""
@@ -147,6 +160,18 @@ def _filtered(data: bytes, forgotten: Callable[[str], bool]) -> bytes | None:
             if kept.num_rows:  # a part of no rows, in both files
                 writer.write_table(kept)
     return sink.getvalue().to_pybytes() if dropped else None
+
+
+def _masked(data: bytes, masks: Sequence[Sequence[bool]]) -> bytes:
+    """A Parquet file with the rows that the masks of its parts keep, in the same parts."""
+    file, sink = pq.ParquetFile(pa.BufferReader(data)), pa.BufferOutputStream()
+    with pq.ParquetWriter(sink, file.schema_arrow, compression="zstd") as writer:
+        for group, mask in enumerate(masks):
+            if any(mask):  # a part of no rows, in both files
+                # A file with fewer rows than the other is another run's: its rows are told apart when they are read.
+                rows = file.read_row_group(group, use_threads=False) if group < file.num_row_groups else file.schema_arrow.empty_table()
+                writer.write_table(rows.filter(pa.array([*mask, *[False] * rows.num_rows][: rows.num_rows], pa.bool_())))
+    return sink.getvalue().to_pybytes()
 
 
 def _locations(secret: pq.ParquetFile | None, group: int) -> list[dict[str, str]]:

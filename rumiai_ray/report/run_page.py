@@ -118,7 +118,7 @@ def _tiles(rows: RunRows, dead: Sequence[Row], analyses: Sequence[Row]) -> list[
     partial = {row["video_key"] for row in analyses if row["status"] == Status.FAILED}
     length_s = sum(video["duration_s"] for video in rows.videos)
     records = run.records
-    wall_s = (records[-1].written_at - run.manifest.created_at).total_seconds() if records else None
+    wall_s = (max(record.written_at for record in records) - run.manifest.created_at).total_seconds() if records else None
     rate = ShownFigure(f"{60 * len(rows.videos) / wall_s:.1f}") if wall_s and rows.videos else absent("nothing was committed")
     ratio = ShownFigure(f"{length_s / wall_s:.2f}×") if wall_s and rows.videos else absent("nothing was committed")
     frames = sum(video["frames_sampled"] for video in rows.videos)

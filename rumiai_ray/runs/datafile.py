@@ -18,13 +18,14 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from rumiai_ray.errors import StorageError
+from rumiai_ray.runs.shards import Shard
 from rumiai_ray.schema import SchemaError, Table
 from rumiai_ray.schema.registry import TABLES_BY_NAME, parts_of
 from rumiai_ray.schema.table import immeasurable
 from rumiai_ray.storage import Store
 
-PART = r"part-\d{8}-[0-9a-f]{32}\.parquet"
-"""What a data file's name looks like."""
+PART = r"part-(\d{4}-)?\d{8}-[0-9a-f]{32}\.parquet"
+"""What a data file's name looks like. One of a shard begins with the shard's number: whoever ends another shard leaves it alone."""
 
 TABLE_NAME = r"[a-z][a-z0-9_]{0,62}"
 """What a table's name looks like. The name becomes part of paths (`export`) and a name in SQL, and a run may be a stranger's."""
@@ -66,7 +67,7 @@ def check_rows(table: Table, rows: pa.Table, run_id: str) -> pa.Table:
     return rows
 
 
-def write_data_file(run: Store, table: Table, rows: pa.Table, *, run_id: str, sequence: int) -> DataFile:
+def write_data_file(run: Store, table: Table, rows: pa.Table, *, run_id: str, sequence: int, shard: Shard | None = None) -> DataFile:
     """Write stamped rows to a new file of their own, in the order given.
 
     Args:
@@ -75,6 +76,7 @@ def write_data_file(run: Store, table: Table, rows: pa.Table, *, run_id: str, se
         rows: rows of `table.schema`.
         run_id: the run; every row must carry it.
         sequence: number of the commit the file is meant for; it only helps people to find their way.
+        shard: the shard that the commit is of.
 
     Returns:
         The facts for the commit record.
@@ -85,14 +87,19 @@ def write_data_file(run: Store, table: Table, rows: pa.Table, *, run_id: str, se
     """
     check_rows(table, rows, run_id)
     # The schema is put on again: equality of schemas ignores metadata, and the data dictionary must travel with the rows.
-    return _write(run, table.name, pa.Table.from_arrays(rows.columns, schema=table.schema), sequence)
+    return _write(run, table.name, pa.Table.from_arrays(rows.columns, schema=table.schema), sequence, shard)
 
 
-def _write(run: Store, table: str, rows: pa.Table, sequence: int) -> DataFile:
+def of_shard(shard: Shard | None) -> str:
+    """How the names of the data files of a shard begin, or of a run without shards."""
+    return "part-" if shard is None else f"part-{shard.name}-"
+
+
+def _write(run: Store, table: str, rows: pa.Table, sequence: int, shard: Shard | None) -> DataFile:
     sink = pa.BufferOutputStream()
     pq.write_table(rows, sink, compression="zstd")
     data = sink.getvalue().to_pybytes()
-    path = f"{table}/part-{sequence:08d}-{uuid4().hex}.parquet"
+    path = f"{table}/{of_shard(shard)}{sequence:08d}-{uuid4().hex}.parquet"
     run.create(path, data)
     return DataFile(table=table, path=path, rows=rows.num_rows, size_bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
 
@@ -149,7 +156,9 @@ def field_of_today(table: Table, name: str) -> "pa.Field[pa.DataType] | None":
     return next((stored_schema(part).field(name) for part in parts_of(table.name) if name in part.schema.names), None)
 
 
-def rewrite_data_file(run: Store, facts: DataFile, left: Callable[[pa.Table], pa.Table], *, sequence: int) -> DataFile | None:
+def rewrite_data_file(
+    run: Store, facts: DataFile, left: Callable[[pa.Table], pa.Table], *, sequence: int, shard: Shard | None = None
+) -> DataFile | None:
     """Write the rows of a committed file that are to stay to a new file, in their order and in the columns they were written in.
 
     Args:
@@ -157,6 +166,7 @@ def rewrite_data_file(run: Store, facts: DataFile, left: Callable[[pa.Table], pa
         facts: what the commit record says about the file.
         left: gives of the rows those that stay, in their order.
         sequence: number of the record that will name the new file.
+        shard: the shard that the record is of.
 
     Returns:
         The facts of the new file, which may have no rows; None where all rows stay and nothing was written.
@@ -174,7 +184,7 @@ def rewrite_data_file(run: Store, facts: DataFile, left: Callable[[pa.Table], pa
     kept = left(rows)
     if kept.num_rows == rows.num_rows:
         return None
-    return _write(run, facts.table, kept, sequence)
+    return _write(run, facts.table, kept, sequence, shard)
 
 
 def _committed_bytes(run: Store, facts: DataFile) -> bytes:

@@ -23,11 +23,11 @@ import pyarrow.compute as pc
 from rumiai_ray.errors import StorageError
 from rumiai_ray.ingest.table import EntryFile
 from rumiai_ray.runs.commits import DIRECTORY as RECORDS
-from rumiai_ray.runs.commits import CommitLog, record_path, seal_again
+from rumiai_ray.runs.commits import CommitLog, directory_of, seal_again, write_head
 from rumiai_ray.runs.datafile import PART, TABLE_NAME, rewrite_data_file
 from rumiai_ray.runs.forgotten import Forgotten, Remembered, ReplacedFile, digest_of
 from rumiai_ray.runs.line_log import DIRECTORY as LOGS
-from rumiai_ray.runs.line_log import PICTURE, without_lines
+from rumiai_ray.runs.line_log import PICTURE_NAME, without_lines
 from rumiai_ray.runs.verify import ENTRY_TABLES
 from rumiai_ray.runs.writer import MANIFEST, PRIVATE, entries_path, private_path
 from rumiai_ray.shown import HIDDEN
@@ -112,12 +112,29 @@ def forget(run: Run, doomed: Doomed, selected: Selected) -> Forgotten:
         ConfigError: another process has written a record meanwhile; nothing was forgotten.
         StorageError: the run is damaged, or something cannot be written. The same call again finishes what was begun.
     """
+    if run.manifest.shards > 1 and not run.log.shards:  # the driver that made the run died before it wrote the first record
+        write_head(run.store, run.run_id, run.manifest.shards)
+        run = run.again()
+    forgotten = [_forget_of(part, doomed, selected) for part in run.parts]
+    clean(run.again())
+    rows: Counter[str] = Counter()
+    for one in forgotten:
+        rows.update(one.rows)
+    return forgotten[0].model_copy(update={"rows": dict(sorted(rows.items()))})
+
+
+def _forget_of(run: Run, doomed: Doomed, selected: Selected) -> Forgotten:
+    """Let the records of a run without shards, or of one of its shards, forget rows.
+
+    The records of all shards name the same entries, videos and inputs; rows and files are each shard's own. Where a process dies between
+    two shards, the same call again finds the rows that are left.
+    """
     log = CommitLog.resumed(run.store, run.run_id, run.log)
     replaced: list[ReplacedFile] = []
     rows: Counter[str] = Counter()
     for record in run.records:
         for file in record.files:
-            new = rewrite_data_file(run.store, file, doomed.left(file.table), sequence=log.next_sequence)
+            new = rewrite_data_file(run.store, file, doomed.left(file.table), sequence=log.next_sequence, shard=run.shard)
             if new is not None:
                 replaced.append(ReplacedFile(old=file.path, new=new))
                 rows[file.table] += file.rows - new.rows
@@ -131,7 +148,6 @@ def forget(run: Run, doomed: Doomed, selected: Selected) -> Forgotten:
         replaced=tuple(replaced),
     )
     log.forget(forgotten)
-    clean(run.again())
     return forgotten
 
 
@@ -168,14 +184,15 @@ class _Cleaning:
 
     def records(self) -> Iterator[tuple[str, bytes]]:
         """Records that still name what was forgotten, and torn ones, with what is to stand in their place."""
-        outdated = set(self.log.outdated)
-        for record in self.log.records:
-            if record.sequence in outdated:
-                path = record_path(record.sequence)
-                yield path, seal_again(self.store.read(path), record)
-        for number in self.log.void:  # commits nothing, and half a record may name anybody
-            if self.store.read_or_none(record_path(number)):
-                yield record_path(number), b""
+        for part in self.log.parts:
+            outdated = set(part.outdated)
+            for record in part.records:
+                if record.sequence in outdated:
+                    path = part.path(record.sequence)
+                    yield path, seal_again(self.store.read(path), record)
+            for number in part.void:  # commits nothing, and half a record may name anybody
+                if self.store.read_or_none(part.path(number)):
+                    yield part.path(number), b""
 
     def entries(self) -> EntryFile | None:
         """The entries that are left; None where the run's copy is as it should be."""
@@ -205,9 +222,9 @@ class _Cleaning:
         # Without the copy of the entries nobody can tell whose these locations are.
         kept = private_path(manifest.locations) if entries_path(manifest.entries_sha256) in top else None
         yield from (path for path in private if path != kept)
-        if self.store.exists(PICTURE):  # the last one of a run that has ended
-            yield PICTURE
-        for directory in ("", RECORDS, LOGS, PRIVATE):
+        # The last pictures of a run that has ended.
+        yield from (f"{LOGS}/{name}" for name in self.store.names(LOGS) if re.fullmatch(PICTURE_NAME, name))
+        for directory in ("", RECORDS, *(directory_of(part.shard) for part in self.log.shards), LOGS, PRIVATE):
             prefix = f"{directory}/" if directory else ""
             yield from (f"{prefix}{name}" for name in self.store.names(directory) if _PARTS.fullmatch(name))
         # Data files come last: while one of those that were replaced is there, `verify` says that the work is not finished.

@@ -81,7 +81,7 @@ def alone_with(run: RunRecords) -> Iterator[None]:
 
 def _check_silent(run: RunRecords) -> None:
     records = run.log.records
-    if records and records[-1].kind == "end":
+    if not run.log.left:
         return
     last = max((record.written_at for record in records), default=run.manifest.created_at)
     if datetime.now(UTC) - last < SILENT_FOR:

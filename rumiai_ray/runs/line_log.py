@@ -18,11 +18,21 @@ from uuid import uuid4
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from rumiai_ray.runs.shards import Shard
     from rumiai_ray.storage import Store
 
 DIRECTORY = "logs"
 PICTURE = f"{DIRECTORY}/now.json"
 """What a running batch does at the moment; see `engine.results.picture`."""
+PICTURE_NAME = r"now(-\d{4})?\.json"
+"""What it is called; with the number of its shard, where the run has shards."""
+
+
+def picture_path(shard: Shard | None) -> str:
+    """Path of the picture of a run's driver, relative to the run's directory."""
+    return PICTURE if shard is None else f"{DIRECTORY}/now-{shard.name}.json"
+
+
 LOG_NAME = r"[a-z]+-[0-9TZ]+-[0-9a-f]{8}(-\d{4,})?\.jsonl"
 """What the files of all kinds of logs are called."""
 _ANY_NAME = re.compile(LOG_NAME)

@@ -17,12 +17,16 @@ from rumiai_ray.provenance import GitState, git_state, package_versions, result_
 from rumiai_ray.runs.datafile import TABLE_NAME
 from rumiai_ray.runs.fingerprint import fingerprint
 from rumiai_ray.runs.ids import check_run_id
+from rumiai_ray.runs.shards import MOST_SHARDS
 from rumiai_ray.runs.times import RecordedTime
 from rumiai_ray.schema.registry import TABLES_BY_NAME
 from rumiai_ray.settings import result_settings
 from rumiai_ray.shown import HIDDEN, shown, shown_values
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""The latest that this version reads."""
+PLAIN_FORMAT, SHARDED_FORMAT = 1, 2
+"""What is written: runs without shards stay readable for versions that do not know them."""
 
 _TableName = Annotated[str, StringConstraints(pattern=rf"^{TABLE_NAME}$")]
 
@@ -119,7 +123,7 @@ def _without_hook(command: Sequence[str]) -> list[str]:
 class RunManifest(_Record):
     """Everything needed to say what a run was and whether another would say the same."""
 
-    format_version: int = FORMAT_VERSION
+    format_version: int = PLAIN_FORMAT
     run_id: str
     created_at: RecordedTime
     """UTC."""
@@ -145,6 +149,8 @@ class RunManifest(_Record):
     """Digest of the run's own copy of its entries."""
     locations: str = Field(default="", pattern=r"^([0-9a-f]{32})?$")
     """Random name, under `private/`, of the file with the addresses that hold secrets; empty where none does."""
+    shards: int = Field(default=1, ge=1, le=MOST_SHARDS)
+    """Into how many parts the entries are divided, each with a driver and commit records of its own."""
     tables: dict[_TableName, int]
     """Schema version of every table this run can have."""
     fingerprint: str = ""
@@ -198,6 +204,10 @@ class RunManifest(_Record):
             sandbox=SandboxRecord.of_now(),
             tables={name: table.version for name, table in TABLES_BY_NAME.items()},
         )
+
+    def divided(self, shards: int) -> Self:
+        """The manifest of the same run with its entries divided into so many shards; versions without shards refuse it."""
+        return self.model_copy(update={"shards": shards, "format_version": PLAIN_FORMAT if shards == 1 else SHARDED_FORMAT})
 
     def result_parts(self) -> dict[str, object]:
         """What can change a result, as JSON values: source, packages, sampling, result settings and each model's identity."""

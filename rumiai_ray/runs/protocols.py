@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from rumiai_ray.runs.commits import Log
     from rumiai_ray.runs.manifest import RunManifest
+    from rumiai_ray.runs.shards import Shard
     from rumiai_ray.storage import Store
 
 
@@ -45,6 +46,10 @@ class RunRecords(Protocol):
     @property
     def manifest(self) -> RunManifest:
         """What was asked for; raises StorageError where the manifest is missing or damaged."""
+
+    @property
+    def shard(self) -> Shard | None:
+        """The only shard of it that is read; None for all of a run."""
 
     @property
     def log(self) -> Log:

@@ -18,7 +18,8 @@ from rumiai_ray.runs.failure_log import read_failures
 from rumiai_ray.runs.history_log import read_history
 from rumiai_ray.runs.manifest import RunManifest
 from rumiai_ray.runs.older import absent, as_today, names_in_files, parts_inside, versions_as_read
-from rumiai_ray.runs.verify import problems
+from rumiai_ray.runs.sharded import KEY, copies_in, summed, without_keys
+from rumiai_ray.runs.verify import ENTRY_TABLES, problems
 from rumiai_ray.runs.views import query, to_duckdb, to_pandas, to_polars
 from rumiai_ray.runs.writer import MANIFEST
 from rumiai_ray.schema.registry import TABLES_BY_NAME
@@ -26,7 +27,7 @@ from rumiai_ray.storage import Store, in_parallel
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator, Mapping
 
     import duckdb
     import pandas as pd
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from rumiai_ray.runs.datafile import DataFile
     from rumiai_ray.runs.failure_log import LoggedFailure
     from rumiai_ray.runs.history_log import HistoryLine
+    from rumiai_ray.runs.shards import Shard
 
 _LOG = logging.getLogger(__name__)
 
@@ -71,6 +73,8 @@ class Run:
     run_id: str
     fills_absent: bool = True
     """Whether a column that the run's schema version lacks is null in its tables; else they lack it, too."""
+    shard: Shard | None = None
+    """Only this shard of the run is read; see `parts`."""
 
     @cached_property
     def manifest(self) -> RunManifest:
@@ -87,7 +91,17 @@ class Run:
     @cached_property
     def log(self) -> Log:
         """The records with all that is wrong with them; `records` is for those who want to rely on them."""
-        return read_log(self.store, self.run_id)
+        return read_log(self.store, self.run_id, self.shard)
+
+    @property
+    def parts(self) -> tuple[Run, ...]:
+        """The run's shards, each as a run of its own; the run itself where it has none. Each has its log already."""
+        if not self.log.shards:
+            return (self,)
+        parts = tuple(replace(self, shard=log.shard) for log in self.log.shards)
+        for part, log in zip(parts, self.log.shards, strict=True):
+            vars(part).update({"log": log} | {name: value for name, value in vars(self).items() if name == "manifest"})
+        return parts
 
     def again(self) -> Run:
         """The same run, as it is when this one is first looked at."""
@@ -106,14 +120,19 @@ class Run:
 
     @property
     def status(self) -> RunStatus:
-        """How the run ended. A run that was resumed after its end is judged by its last record."""
-        last = self.records[-1] if self.records else None
-        return last.status if last is not None and last.kind == "end" and last.status is not None else "incomplete"
+        """How the run ended. A run that was resumed after its end is judged by its last record, one with shards by the worst of theirs."""
+        _ = self.records
+        if self.log.left:
+            return "incomplete"
+        ends = {part.end.status for part in self.log.parts if part.end is not None}
+        return "aborted" if "aborted" in ends else "partial" if "partial" in ends else "complete"
 
     @property
     def summary(self) -> dict[str, Any]:
-        """The figures of the end record; empty for an incomplete run."""
-        return self.records[-1].summary if self.status != "incomplete" else {}
+        """The figures of the end record; empty for an incomplete run. Of a run with shards: sums, and `shards` has those of each."""
+        if self.status == "incomplete":
+            return {}
+        return summed({str(part.shard): part.end.summary for part in self.log.parts if part.end is not None})
 
     def entries(self) -> dict[str, EntryState]:
         """How each entry the run is done with ended, in the order of the commits; the latest record counts."""
@@ -145,7 +164,7 @@ class Run:
         files = self._files(source)
         if files:
             wanted = None if columns is None else names_in_files(name, columns)
-            parts = in_parallel(lambda file: read_data_file(self.store, file, wanted), files)
+            parts = self._without_copies(source, files, wanted)
             promised = self._promised_version(source)
             if other := [version_of(part) for part in parts if promised is not None and version_of(part) != str(promised)]:
                 says = f"a file of {source} says schema version {other[0] or 'none'}, the manifest says {promised}"
@@ -237,6 +256,24 @@ class Run:
                 raise
             what = f"its tables lack {error.args[0]!r}, or hold another value than this release knows"
             raise ConfigError(what, self.store.uri(), "this run was written in another schema version; `query` reads it") from error
+
+    def _without_copies(self, source: str, files: list[DataFile], columns: list[str] | None) -> list[pa.Table]:
+        """The rows of files of a table, but for those of videos that an earlier shard has analysed as well."""
+        copies = self._copies if source not in ENTRY_TABLES else {}
+        adds = bool(copies) and columns is not None and KEY not in columns
+        parts = in_parallel(lambda file: read_data_file(self.store, file, [*columns, KEY] if adds and columns else columns), files)
+        if not copies:
+            return parts
+        kept = [without_keys(rows, copies.get(file.path, ())) for file, rows in zip(files, parts, strict=True)]
+        return [rows.drop_columns(KEY) for rows in kept] if adds else kept
+
+    @cached_property
+    def _copies(self) -> Mapping[str, Collection[str]]:
+        """By data file, the videos whose rows in it do not count: each shard analyses by itself, so two may analyse the same bytes."""
+        if not self.log.shards:
+            return {}
+        _ = self.records
+        return copies_in(self.store, self.log.shards)
 
     def _filled(self, name: str, columns: list[str] | None) -> list[str]:
         """The columns of a table that are null where a file of an older version lacks them."""

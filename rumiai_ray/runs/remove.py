@@ -17,7 +17,7 @@ from rumiai_ray.runs.datafile import PART, TABLE_NAME
 from rumiai_ray.runs.hold import alone_with
 from rumiai_ray.runs.labels import LABELS, read_labels
 from rumiai_ray.runs.line_log import DIRECTORY as LOGS
-from rumiai_ray.runs.line_log import LOG_NAME, PICTURE
+from rumiai_ray.runs.line_log import LOG_NAME, PICTURE_NAME
 from rumiai_ray.runs.writer import MANIFEST, PRIVATE, SUMMARY
 from rumiai_ray.storage import Store
 
@@ -32,11 +32,12 @@ _LOG = logging.getLogger(__name__)
 _AGE = re.compile(r"\s*(\d{1,6})\s*([hdw])\s*", re.IGNORECASE)
 _HOURS = {"h": 1, "d": 24, "w": 7 * 24}
 
+_DIRECTORY = re.compile(rf"{TABLE_NAME}|{RECORDS}/\d{{4}}")
 _FILE = re.compile(
     rf"""({TABLE_NAME}/{PART}
-    | {RECORDS}/\d{{8,}}\.json
+    | {RECORDS}/(\d{{4}}/)?\d{{8,}}\.json
     | {LOGS}/{LOG_NAME}
-    | {re.escape(PICTURE)}
+    | {LOGS}/{PICTURE_NAME}
     | {PRIVATE}/[0-9a-f]{{32}}\.parquet
     | entries-[0-9a-f]{{16}}\.parquet
     | {re.escape(MANIFEST)} | {re.escape(SUMMARY)} | {re.escape(LABELS)}
@@ -139,8 +140,8 @@ def _remove_local(root: Path, uri: str) -> list[str]:
         below = {Path(path).relative_to(root): names for path, _, names in os.walk(root, onerror=_raise)}
         for name in _in_order((directory / name).as_posix() for directory, names in below.items() for name in names):
             (root / name).unlink()
-        directories = [root / directory for directory in below if re.fullmatch(TABLE_NAME, directory.as_posix())]
-        for directory in (*directories, root):  # records, logs and addresses lie in directories that are named as tables are
+        directories = [root / directory for directory in below if _DIRECTORY.fullmatch(directory.as_posix())]
+        for directory in (*reversed(directories), root):  # records, logs and addresses lie in directories that are named as tables are
             if not any(directory.iterdir()):
                 directory.rmdir()
         return sorted(path.name for path in root.iterdir()) if root.exists() else []

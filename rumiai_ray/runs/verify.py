@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from rumiai_ray.errors import StorageError
-from rumiai_ray.runs.commits import record_path
 from rumiai_ray.runs.datafile import read_data_file, stored_schema
 from rumiai_ray.runs.labels import read_labels
 from rumiai_ray.schema.registry import TABLES_BY_NAME
@@ -27,8 +26,8 @@ ENTRY_TABLES = {"videos": "committed", "dead_letter": "dead_lettered"}
 def problems(run: RunRecords) -> list[str]:
     """Everything that is wrong with a run, in words; nothing for a sound one."""
     found = list(run.log.problems)
-    found += [f"{record_path(number)} was cut short: its writer died, or it was damaged; it commits nothing" for number in run.log.torn]
-    left = [record_path(number) for number in run.log.outdated]
+    found += [f"{path} was cut short: its writer died, or it was damaged; it commits nothing" for path in _paths(run, "torn")]
+    left = _paths(run, "outdated")
     replaced = (file.old for record in run.log.forgettings if record.forgotten is not None for file in record.forgotten.replaced)
     left += [path for path in replaced if run.store.exists(path)]
     found += [f"{path} still holds what was forgotten: the same `rumiai-ray corpus forget` once more removes it" for path in left]
@@ -37,6 +36,10 @@ def problems(run: RunRecords) -> list[str]:
         manifest = run.manifest
     except StorageError as error:
         found.append(str(error))
+    else:
+        told = len(run.log.shards) or 1
+        if manifest.shards != told and run.log.records:
+            found.append(f"the manifest says {manifest.shards} shards, the records are of {told}")
     try:
         read_labels(run.store)
     except StorageError as error:
@@ -55,6 +58,10 @@ def problems(run: RunRecords) -> list[str]:
         entries = [entry for record in run.log.records for entry in getattr(record, listed)]
         found += _entry_problems(table, Counter(entries), Counter(rows_of[table]))
     return found
+
+
+def _paths(run: RunRecords, numbers: Literal["torn", "outdated"]) -> list[str]:
+    return [part.path(number) for part in run.log.parts for number in getattr(part, numbers)]
 
 
 def _schema_problems(file: DataFile, rows: pa.Table, manifest: RunManifest | None) -> Iterator[str]:

@@ -14,8 +14,8 @@ import pyarrow as pa
 
 from rumiai_ray.errors import ConfigError, StorageError
 from rumiai_ray.logs import swallowed
-from rumiai_ray.runs.commits import CommitLog, read_log
-from rumiai_ray.runs.datafile import PART, DataFile, check_rows, write_data_file
+from rumiai_ray.runs.commits import CommitLog, read_log, write_head
+from rumiai_ray.runs.datafile import PART, DataFile, check_rows, of_shard, write_data_file
 from rumiai_ray.runs.failure_log import FailureLog
 from rumiai_ray.runs.fingerprint import differences
 from rumiai_ray.runs.history_log import HistoryLog
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from rumiai_ray.runs.commits import CommitRecord, EndStatus
     from rumiai_ray.runs.manifest import RunManifest
     from rumiai_ray.runs.protocols import RunRecords
+    from rumiai_ray.runs.shards import Shard
     from rumiai_ray.schema import Table
 
 _LOG = logging.getLogger(__name__)
@@ -85,6 +86,24 @@ def check_resumable(run: RunRecords, manifest: RunManifest) -> None:
         )
 
 
+def check_same(run: RunRecords, manifest: RunManifest) -> None:
+    """See that a run, which another shard's driver has made, is the one that `manifest` asks for.
+
+    Raises:
+        ConfigError: it is of another number of shards or of other entries, or see `check_resumable`.
+        StorageError: its manifest is missing or damaged.
+    """
+    hint = "start every shard with the same manifest, number of shards and settings, or choose another run id"
+    its = run.manifest
+    if its.shards != manifest.shards:
+        divided = "is not divided into shards" if its.shards == 1 else f"is divided into {its.shards} shards"
+        raise ConfigError(f"the run {divided}, this command says {manifest.shards}", run.store.uri(), hint)
+    if its.entries_sha256 != manifest.entries_sha256:
+        what = f"the run has other entries ({its.entries:,}) than this manifest ({manifest.entries:,})"
+        raise ConfigError(what, run.store.uri(), hint)
+    check_resumable(run, manifest)
+
+
 def _check_unchanged(run: RunRecords) -> None:
     """See that a run is as it was when it was read, after a hold on it was taken.
 
@@ -93,8 +112,8 @@ def _check_unchanged(run: RunRecords) -> None:
     """
     if not run.store.exists(MANIFEST):
         raise ConfigError("the run was removed meanwhile", run.store.uri(), "start a new run")
-    if read_log(run.store, run.run_id).next_sequence != run.log.next_sequence:
-        what = f"another writer has written record {run.log.next_sequence} of this run"
+    if read_log(run.store, run.run_id, run.shard).next_sequence != run.log.next_sequence:
+        what = f"another writer has written record {run.log.next_sequence} of this {'run' if run.shard is None else 'shard'}"
         raise ConfigError(what, run.store.uri(), "another process was writing or changing it; resume it anew, once that has ended")
 
 
@@ -122,10 +141,12 @@ class RunWriter:
     Rows wait in memory between `add` and `commit`; a process that dies loses those and nothing else.
     """
 
-    def __init__(self, run: Store, manifest: RunManifest, log: CommitLog, tables: Mapping[str, Table]) -> None:
+    def __init__(self, run: Store, manifest: RunManifest, log: CommitLog, tables: Mapping[str, Table], shard: Shard | None = None) -> None:
         self.run = run
         """The run's directory."""
         self.manifest = manifest
+        self.shard = shard
+        """The one that it writes; None in a run without shards."""
         self.logs = RunLogs(FailureLog(run), HistoryLog(run))
         """Of this session."""
         self._log = log
@@ -143,6 +164,7 @@ class RunWriter:
         entries: bytes = b"",
         locations: bytes = b"",
         shared: bool = False,
+        shard: Shard | None = None,
     ) -> Self:
         """Start a new run in `<out>/<run id>/`.
 
@@ -154,11 +176,15 @@ class RunWriter:
             locations: the addresses among them that hold secrets, a Parquet file whose name the manifest has. On a disk its mode is 0600,
                 whoever may read the rest; an object store has no modes: who may read `private/` there is its policy's matter.
             shared: on a disk, let the umask say who may read the run. Else its directory and all in it are for its owner alone.
+            shard: the one that this writer writes, of as many as the manifest says.
 
         Raises:
             ConfigError: see `check_free`; or the file system does not keep to exclusive creation, which commits rest on.
             StorageError: the directory cannot be written.
+            ValueError: the manifest is of another number of shards.
         """
+        if manifest.shards != (1 if shard is None else shard.of):
+            raise ValueError(f"shard {shard} of a run with {manifest.shards} shards")
         run = check_free(out, manifest.run_id)
         try:
             run.make(shared=shared)
@@ -171,6 +197,9 @@ class RunWriter:
                     run.publish(entries_path(hashlib.sha256(entries).hexdigest()), entries)
             run.publish(MANIFEST, manifest.to_json())
         except FileExistsError as error:
+            if locations:
+                with swallowed(_LOG, "removing addresses that no manifest names", FileNotFoundError, StorageError):
+                    run.remove(private_path(manifest.locations))
             raise _taken(run, manifest.run_id) from error
         try:
             run.prove_exclusive(MANIFEST, manifest.to_json())
@@ -178,7 +207,9 @@ class RunWriter:
             with swallowed(_LOG, f"removing the manifest of {manifest.run_id}", FileNotFoundError, StorageError):
                 run.remove(MANIFEST)  # just made, and without it there is no run
             raise
-        return cls(run, manifest, CommitLog(run, manifest.run_id), tables)
+        if shard is not None:
+            write_head(run, manifest.run_id, shard.of)
+        return cls(run, manifest, CommitLog(run, manifest.run_id, shard=shard), tables, shard)
 
     @classmethod
     def resume(cls, run: RunRecords, manifest: RunManifest, tables: Mapping[str, Table] = TABLES_BY_NAME) -> Self:
@@ -188,7 +219,7 @@ class RunWriter:
         a record that another writer adds later makes the first commit be refused.
 
         Args:
-            run: the run, read a moment ago.
+            run: the run, or one shard of it, read a moment ago.
             manifest: what would run now, with the run's id.
             tables: the tables the run can have.
 
@@ -197,10 +228,15 @@ class RunWriter:
             StorageError: the run is damaged.
         """
         check_resumable(run, manifest)
-        writer = cls(run.store, run.manifest, CommitLog.resumed(run.store, run.run_id, run.log), tables)
+        if run.manifest.shards != (1 if run.shard is None else run.shard.of):
+            hint = f"name one of them: `rumiai-ray runs resume {run.run_id} --shard 1/{run.manifest.shards}`"
+            raise ConfigError(f"has {run.manifest.shards} shards, each of which is written by itself", run.store.uri(), hint)
+        writer = cls(run.store, run.manifest, CommitLog.resumed(run.store, run.run_id, run.log), tables, run.shard)
         try:
             # Only now that this process shows that it writes can nobody change or remove the run.
             _check_unchanged(run)
+            if run.shard is not None:
+                write_head(run.store, run.run_id, run.shard.of)
         except (ConfigError, StorageError):
             writer._hold.let_go()
             raise
@@ -294,13 +330,16 @@ class RunWriter:
         """
         if self._buffers:
             raise ValueError(f"rows of {sorted(self._buffers)} were added and not committed")
-        log = read_log(self.run, self.manifest.run_id)
+        log = read_log(self.run, self.manifest.run_id, self.shard)
         if log.problems:
             raise StorageError("; ".join(log.problems), self.run.uri(), "the run was damaged while it went on: start a new run")
         named = {file.path for record in log.records for file in record.files}
-        filled = {path.partition("/")[0] for path in named}
+        whole = log if self.shard is None else read_log(self.run, self.manifest.run_id)
+        filled = {file.table for record in whole.records for file in record.files}
         # Listed before the end record: whatever appears later belongs to a process that resumes the run.
-        found = [f"{name}/{file}" for name in self._tables for file in self.run.names(name) if re.fullmatch(PART, file)]
+        found = [
+            f"{name}/{file}" for name in self._tables for file in self.run.names(name) if re.fullmatch(PART, file) and self._is_own(file)
+        ]
         empty = [self._write(name, table.schema.empty_table()) for name, table in self._tables.items() if name not in filled]
         try:
             record = self._log.end(status, summary, empty)
@@ -308,15 +347,27 @@ class RunWriter:
             self._discard([file.path for file in empty])
             raise
         self._discard([path for path in found if path not in named])
-        view = {"run_id": self.manifest.run_id, "status": status, **summary}
+        view = {"run_id": self.manifest.run_id, "status": status, **summary} if self.shard is None else self._view_of_shards()
         self.run.replace(SUMMARY, (json.dumps(view, indent=2, allow_nan=False) + "\n").encode())
         # Last of all: whatever is written later would make the directory of a run that was removed meanwhile again.
         self.logs.close()
         self._hold.let_go()
         return record
 
+    def _is_own(self, file: str) -> bool:
+        """Whether a data file was written for this writer's shard: another's may be on their way into a record."""
+        return file.startswith(of_shard(self.shard))
+
+    def _view_of_shards(self) -> dict[str, Any]:
+        """What `summary.json` says while shards end one by one; `Run.summary` adds their figures up."""
+        ends = {str(part.shard): part.end for part in read_log(self.run, self.manifest.run_id).shards}
+        shards = {name: {"status": "incomplete"} if end is None else {"status": end.status, **end.summary} for name, end in ends.items()}
+        return {"run_id": self.manifest.run_id, "shards": shards}
+
     def _write(self, name: str, rows: pa.Table) -> DataFile:
-        return write_data_file(self.run, self._tables[name], rows, run_id=self.manifest.run_id, sequence=self._log.next_sequence)
+        return write_data_file(
+            self.run, self._tables[name], rows, run_id=self.manifest.run_id, sequence=self._log.next_sequence, shard=self.shard
+        )
 
     def _discard(self, paths: Sequence[str]) -> None:
         for path in paths:

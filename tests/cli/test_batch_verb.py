@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from rumiai_ray.config import BaseConfig
     from rumiai_ray.engine.setup.run_setup import Prepared
     from rumiai_ray.runs.reader import Run
+    from rumiai_ray.runs.shards import Shard
     from rumiai_ray.runs.writer import RunWriter
 
 ENTRIES = EntryFile.of([Entry(name, f"{name}.mp4") for name in ("a", "b", "c")])
@@ -77,9 +78,9 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
     monkeypatch.chdir(tmp_path)
     stage = Stage(tmp_path / "runs")
 
-    def prepared(config: BaseConfig, entries: EntryFile, run_id: str | None, _kept: object = None) -> Prepared:
+    def prepared(config: BaseConfig, entries: EntryFile, run_id: str | None, _kept: object = None, shard: Shard | None = None) -> Prepared:
         stage.while_preparing()
-        return prepare(config, [], entries, command=["test"], run_id=run_id)
+        return prepare(config, [], entries, command=["test"], run_id=run_id, shard=shard)
 
     @contextmanager
     def connected(_: BaseConfig) -> Iterator[LocalRay]:

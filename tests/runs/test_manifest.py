@@ -118,8 +118,8 @@ def test_a_damaged_manifest_is_a_storage_error_that_names_the_file(damage: bytes
 
 
 def test_a_manifest_of_an_unknown_format_is_refused() -> None:
-    with pytest.raises(StorageError, match="format 2"):
-        RunManifest.from_json(manifest(format_version=2).to_json(), "manifest.json")
+    with pytest.raises(StorageError, match="format 3, this version reads 2"):
+        RunManifest.from_json(manifest(format_version=3).to_json(), "manifest.json")
 
 
 def test_a_manifest_cannot_carry_an_id_that_is_a_path() -> None:

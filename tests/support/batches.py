@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from rumiai_ray.engine.ray_session.local import LocalRay
     from rumiai_ray.engine.results.progress import Progress
     from rumiai_ray.models.base import ModelPlan
+    from rumiai_ray.runs.shards import Shard
 
 TABLES = {**TABLES_BY_NAME, "seen": fakes.SEEN, "heard": fakes.HEARD}
 WELL = (fakes.plan("reader", "Reader"), fakes.plan("ears", "Listener"))
@@ -50,6 +51,8 @@ class Kit:
     stage_type: type[Stage] = Stage
     cells: int | None = 1
     """Most cells; None for as many as Ray has room for. Each costs a process for every model and one more to start."""
+    shard: Shard | None = None
+    """The one that the runs' driver does."""
     watcher: _Watcher | None = None
     """Of the run that was started last."""
 
@@ -69,10 +72,12 @@ class Kit:
         # The session's Ray froze the code when the session began.
         versions = {name: table.version for name, table in TABLES.items()}
         manifest = manifest.model_copy(update={"tables": versions, "source_sha256": self.here.code_sha256})
+        if self.shard is not None:
+            manifest = manifest.divided(self.shard.of)
         if again:
-            writer = RunWriter.resume(find_run(run_id, config.out), manifest, TABLES)
+            writer = RunWriter.resume(replace(find_run(run_id, config.out), shard=self.shard), manifest, TABLES)
         else:
-            writer = RunWriter.create(config.out, manifest, TABLES)
+            writer = RunWriter.create(config.out, manifest, TABLES, shard=self.shard)
         work, size = self.place / "work", config.engine.batch_frames
         stage = self.stage_type(run_id, self.models, open_store(config), fetch_limits(config), work, size, thresholds(config))
         watcher = self.watcher = _Watcher(on_tick)

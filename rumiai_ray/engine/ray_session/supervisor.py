@@ -68,9 +68,9 @@ def is_supervised() -> bool:
 def tell(**words: object) -> None:
     """Leave word for the parent; a word replaces an earlier one of its name.
 
-    Known are `run` (URI), `resumable`, `connected` (to a Ray), `ray` (directory of a Ray of our own, None when it has ended in order),
-    `lost` (what has ended) and `ended`: this process has said itself how it ended. `ended` is True, or the exit code, where Ray may end
-    this process before it has ended itself.
+    Known are `run` (URI), `which` (the option that names its shard), `resumable`, `connected` (to a Ray), `ray` (directory of a Ray of our
+    own, None when it has ended in order), `lost` (what has ended) and `ended`: this process has said itself how it ended. `ended` is
+    True, or the exit code, where Ray may end this process before it has ended itself.
     """
     for pipe in _to_parent:
         os.write(pipe, json.dumps(words).encode() + b"\n")
@@ -168,7 +168,7 @@ def last_words(words: Mapping[str, Any], status: int) -> list[str]:
     lines = [f"{type(error).__name__}: {error}"]
     if words.get("run"):
         if words.get("resumable"):
-            lines.append(f"stopped; go on with: rumiai-ray runs resume {words['run']}")
+            lines.append(f"stopped; go on with: rumiai-ray runs resume {words['run']}{words.get('which') or ''}")
         else:
             lines.append("aborted; what was committed before stays readable")
     return lines

@@ -10,6 +10,7 @@ import logging
 import pickle
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from rumiai_ray.engine.work.entry_reader import Stage
     from rumiai_ray.insights.thresholds import Thresholds
     from rumiai_ray.models.base import ModelPlan
+    from rumiai_ray.runs.shards import Shard
     from rumiai_ray.runs.writer import RunWriter
     from rumiai_ray.schema import Table
     from rumiai_ray.storage import Store
@@ -54,11 +56,13 @@ class Target:
     tables: Mapping[str, Table]
     thresholds: Thresholds
     """Of the insights."""
+    shard: Shard | None = None
+    """Of the run; its number is in the names of the files."""
 
     @classmethod
     def of(cls, writer: RunWriter, stage: Stage) -> Target:
         """The target of a run."""
-        return cls(writer.run, stage.run_id, stage.models, writer.tables, stage.thresholds)
+        return cls(writer.run, stage.run_id, stage.models, writer.tables, stage.thresholds, writer.shard)
 
 
 @dataclass(frozen=True)
@@ -160,13 +164,14 @@ def endings(group: Sequence[Settled], written: Written) -> list[Ended]:
 
 def _file(target: Target, name: str, rows: pa.Table, sequence: int) -> DataFile:
     """Written again where storage fails, under a new name, after a while."""
+    write = partial(write_data_file, target.run, target.tables[name], rows, run_id=target.run_id, sequence=sequence, shard=target.shard)
     for pause_s in _PAUSES_S:
         try:
-            return write_data_file(target.run, target.tables[name], rows, run_id=target.run_id, sequence=sequence)
+            return write()
         except StorageError as error:
             _LOG.warning("a file of table %s cannot be written, again in %g s: %s", name, pause_s, error)
             time.sleep(pause_s)
-    return write_data_file(target.run, target.tables[name], rows, run_id=target.run_id, sequence=sequence)
+    return write()
 
 
 def _tables(target: Target, settled: Settled) -> dict[str, pa.Table]:

@@ -14,11 +14,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rumiai_ray.engine.results.progress import Phase, Progress
 from rumiai_ray.engine.work.counts import Tally
-from rumiai_ray.runs.line_log import PICTURE
+from rumiai_ray.runs.line_log import picture_path
 from rumiai_ray.schema.run import Status
 
 if TYPE_CHECKING:
     from rumiai_ray.engine.work.entry_registry import UnderWay
+    from rumiai_ray.runs.shards import Shard
     from rumiai_ray.storage import Store
 
 _DISK_EVERY_S = 2.0
@@ -129,10 +130,12 @@ class PictureWriter:
         run: the run's directory.
         run_id: the run's.
         driver: the machine this is.
+        shard: the one that the driver does.
     """
 
-    def __init__(self, run: Store, run_id: str, driver: str) -> None:
+    def __init__(self, run: Store, run_id: str, driver: str, shard: Shard | None = None) -> None:
         self._run = run
+        self._path = picture_path(shard)
         self._run_id = run_id
         self._driver = driver
         self._every_s = _DISK_EVERY_S if run.on_disk else _OBJECT_EVERY_S
@@ -195,7 +198,7 @@ class PictureWriter:
         )
 
     def _write(self, picture: RunPicture) -> None:
-        self._run.replace_private(PICTURE, picture.model_dump_json().encode())
+        self._run.replace_private(self._path, picture.model_dump_json().encode())
 
     def _say(self, problem: Exception) -> None:
         if not self._said:
@@ -203,17 +206,17 @@ class PictureWriter:
             _LOG.warning("`rumiai-ray runs top` cannot be told what the run does now: %s: %s", type(problem).__name__, problem)
 
 
-def read_picture(run: Store) -> RunPicture | None:
-    """The last picture of a run; None where there is none, or none that can be read.
+def read_picture(run: Store, shard: Shard | None = None) -> RunPicture | None:
+    """The last picture of a run, or of the driver of one of its shards; None where there is none, or none that can be read.
 
     Raises:
         StorageError: the file cannot be read.
     """
-    data = run.read_or_none(PICTURE)
+    data = run.read_or_none(picture_path(shard))
     if data is None:
         return None
     try:
         return RunPicture.model_validate_json(data)
     except ValidationError as error:
-        _LOG.debug("%s is no picture of a run: %s", run.uri(PICTURE), error)
+        _LOG.debug("%s is no picture of a run: %s", run.uri(picture_path(shard)), error)
         return None

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from rumiai_ray.ingest.entries import Entry
     from rumiai_ray.runs.reader import Run
+    from rumiai_ray.runs.shards import Shard
 
 
 @dataclass(frozen=True)
@@ -33,15 +34,20 @@ class Remaining:
 
 
 def of_resumed(run: Run) -> Remaining:
-    """What the records of `run` do not have yet.
+    """What the records of `run` do not have yet, or those of the shard that it is.
 
     Raises:
         StorageError: the run is damaged.
     """
-    given, done = given_entries(run), run.entries()
+    given, done = entries_of_shard(given_entries(run), run.shard), run.entries()
     analysed = {str(key) for key in run.table("videos", ["video_key"])["video_key"].to_pylist()}
     left = (entry for entry in given if entry.entry_id not in done)
     return Remaining(left, len(given) - len(done), sorted(analysed), tally_of(run))
+
+
+def entries_of_shard(entries: EntryFile, shard: Shard | None) -> EntryFile:
+    """Those of a run's entries that one driver has to do."""
+    return entries if shard is None else entries.only(shard.has)
 
 
 def to_retry(run: Run) -> EntryFile:

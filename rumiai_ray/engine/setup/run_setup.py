@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from rumiai_ray.engine.work.entry_reader import Stage
+from rumiai_ray.errors import ConfigError
 from rumiai_ray.frames.limits import DecodeLimits
 from rumiai_ray.frames.sampling import SamplingSpec
 from rumiai_ray.frames.shared.store import Remote
@@ -19,7 +20,9 @@ from rumiai_ray.insights.calls_to_action import EVERY_PHRASE
 from rumiai_ray.insights.thresholds import Thresholds
 from rumiai_ray.runs.ids import check_run_id, new_run_id
 from rumiai_ray.runs.manifest import RunManifest
-from rumiai_ray.runs.writer import RunWriter, check_free
+from rumiai_ray.runs.reader import open_run, run_at
+from rumiai_ray.runs.writer import MANIFEST, RunWriter, check_free, check_same
+from rumiai_ray.storage import Store
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from rumiai_ray.ingest.table import EntryFile
     from rumiai_ray.models.base import ModelPlan
     from rumiai_ray.runs.reader import Run
+    from rumiai_ray.runs.shards import Shard
 
 _LEASE_MARGIN_S = 60.0
 """What a turn at a host outlasts the timeout of its download by."""
@@ -44,14 +48,18 @@ class Prepared:
     limits: FetchLimits
     entries: EntryFile
     manifest: RunManifest
+    shard: Shard | None = None
+    """The one that is to be done of a run with shards."""
 
     def check_free(self) -> None:
         """See that `create_run` would find no other run in its way, before anything slow.
 
         Raises:
-            ConfigError: a run of this id exists.
+            ConfigError: a run of this id exists; for a shard, one that it is not of, or the shard was begun already.
+            StorageError: for a shard, the run is damaged.
         """
-        check_free(self.config.out, self.manifest.run_id)
+        if self.shard is None or self._shard_of_run(self.shard) is None:
+            check_free(self.config.out, self.manifest.run_id)
 
     def create_run(self) -> RunWriter:
         """Make the run's directory and write its manifest.
@@ -61,8 +69,50 @@ class Prepared:
             StorageError: the directory cannot be written.
         """
         return RunWriter.create(
-            self.config.out, self.manifest, entries=self.entries.data, locations=self.entries.secret, shared=self.config.shared
+            self.config.out,
+            self.manifest,
+            entries=self.entries.data,
+            locations=self.entries.secret,
+            shared=self.config.shared,
+            shard=self.shard,
         )
+
+    def take_shard(self, shard: Shard) -> tuple[RunWriter, Run]:
+        """Begin a shard: of a run that its first driver makes, and that the others find.
+
+        Returns:
+            Its writer, and the shard as it is: without a record.
+
+        Raises:
+            ConfigError: as `create_run` and `check_free`.
+            StorageError: the directory cannot be written, or the run is damaged.
+        """
+        run = self._shard_of_run(shard)
+        if run is None:
+            try:
+                return self.create_run(), replace(open_run(self._directory.uri()), shard=shard)
+            except ConfigError:
+                run = self._shard_of_run(shard)  # another shard's driver may have been faster
+                if run is None:
+                    raise
+        run.store.prove_exclusive(MANIFEST, run.store.read(MANIFEST))
+        return RunWriter.resume(run, self.manifest), run
+
+    @property
+    def _directory(self) -> Store:
+        return Store.at(self.config.out).below(self.manifest.run_id)
+
+    def _shard_of_run(self, shard: Shard) -> Run | None:
+        """The shard of the run, where there is a run already."""
+        found = run_at(self._directory)
+        if found is None:
+            return None
+        check_same(found, self.manifest)
+        run = replace(found, shard=shard)
+        if run.log.next_sequence:
+            hint = f"go on with it: `rumiai-ray runs resume {self.manifest.run_id} --shard {shard}`, once no driver is at it"
+            raise ConfigError(f"shard {shard} was begun already", run.store.uri(), hint)
+        return run
 
     def resume_run(self, run: Run) -> RunWriter:
         """Take over a run whose writer is gone, as of when `run` was read.
@@ -80,9 +130,23 @@ class Prepared:
 
 
 def prepare(
-    config: BaseConfig, models: Sequence[ModelPlan], entries: EntryFile, *, command: Sequence[str], run_id: str | None = None
+    config: BaseConfig,
+    models: Sequence[ModelPlan],
+    entries: EntryFile,
+    *,
+    command: Sequence[str],
+    run_id: str | None = None,
+    shard: Shard | None = None,
 ) -> Prepared:
     """Name the run, open the store, write down what is going to run.
+
+    Args:
+        config: all settings.
+        models: what was chosen.
+        entries: of the run as a whole.
+        command: the command line.
+        run_id: its name; made up where there is none.
+        shard: the part of the entries that is to be done.
 
     Raises:
         ConfigError: the run id cannot name a run, or the shared frame store is no place.
@@ -97,7 +161,9 @@ def prepare(
         sampling=asdict(sampling_spec(config)),
         entries=(len(entries), entries.sha256, uuid4().hex if entries.secret else ""),
     )
-    return Prepared(config, tuple(models), open_store(config), fetch_limits(config), entries, manifest)
+    if shard is not None:
+        manifest = manifest.divided(shard.of)
+    return Prepared(config, tuple(models), open_store(config), fetch_limits(config), entries, manifest, shard)
 
 
 def open_store(config: BaseConfig) -> FrameStore:

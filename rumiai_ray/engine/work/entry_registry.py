@@ -57,10 +57,11 @@ class Claims:
     Args:
         owners: claims known from before, by video key: those of a run that is being resumed.
         manners: what the readers keep to towards hosts.
+        hosts: the book of hosts that is kept with others; one of its own where there is none.
     """
 
-    def __init__(self, owners: Mapping[str, str], manners: Manners | None = None) -> None:
-        self._hosts = HostBook(manners or Manners())
+    def __init__(self, owners: Mapping[str, str], manners: Manners | None = None, hosts: HostBook | None = None) -> None:
+        self._hosts = hosts or HostBook(manners or Manners())
         self._owners = dict(owners)
         self._claimed: dict[str, str] = {}
         """Videos by the entry that owns them; the reverse of what was claimed in this run."""
