@@ -97,8 +97,9 @@ def tables_of(run_id: str, entry: str, turned: float) -> dict[str, Any]:
     shots = [{"shot_index": at, "start_s": at * 2.0, "end_s": at * 2.0 + 2, "duration_s": 2.0, "frames": 60} for at in range(2)]
     cut = Outcome(1, 0.1, rows=2, frames=(), audio_s=0.0, missed=(), failure=None, thumbnails=120)
     seen = Outcome(1, 0.1, rows=4, frames=(0, 5, 10, 15), audio_s=0.0, missed=(), failure=None)
+    cuts = {name: pack(TABLES_BY_NAME[name].rows(rows)) for name, rows in (("shots", shots), ("picture_hashes", []))}
     answers: list[tuple[Index, Payload]] = [
-        (Index(entry, key, 0, 2, {"shots": cut}), {"shots": {"shots": pack(TABLES_BY_NAME["shots"].rows(shots))}}),
+        (Index(entry, key, 0, 2, {"shots": cut}), {"shots": cuts}),
         (Index(entry, key, 1, 2, {"embed": seen}), {"embed": {"embeddings": pack(TABLES_BY_NAME["embeddings"].rows(rows_of(turned)))}}),
     ]
     times_s = tuple(at / 5 for at in range(20))

@@ -1,4 +1,4 @@
-"""`rumiai-ray corpus …`: many runs as one set of tables: list, ask, search, compare, export; `forget` is in a module of its own."""
+"""`rumiai-ray corpus …`: many runs as one set of tables: list, ask, search, compare, duplicates, export; `forget` has its own module."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rumiai_ray.corpus.cohorts.over_time import MetricOverTime
     from rumiai_ray.corpus.reader import Corpus
 
-app = typer.Typer(help="Many runs as one set of tables: list, ask, search, compare, export, forget.", no_args_is_help=True)
+app = typer.Typer(help="Many runs as one set of tables: list, ask, search, compare, duplicates, export, forget.", no_args_is_help=True)
 _LAST = "last commit (UTC)"
 _COMPARISONS = (
     "rumiai-ray corpus compare 'runs/*' --by like_count --top 25%             the most liked quarter against the rest",
@@ -163,8 +163,14 @@ def compare(  # noqa: PLR0913, PLR0917 -- an option each
         ),
     ] = None,
     cluster: Annotated[
-        str, typer.Option(metavar="SQL", help="Equal for near-duplicates, of which one video counts; an expression over `summary`.")
-    ] = "video_key",
+        str | None,
+        typer.Option(
+            metavar="SQL",
+            help="Equal for near-duplicates, of which one video counts; an expression over `summary`. "
+            "[default: as `corpus duplicates` says]",
+            show_default=False,
+        ),
+    ] = None,
     page: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Write a page (one HTML file) that can be shown to others.", show_default=False),
@@ -205,6 +211,36 @@ def compare(  # noqa: PLR0913, PLR0917 -- an option each
         print_warnings(found)
     else:
         print_findings(found)
+
+
+@app.command("duplicates")
+@with_settings("out")
+def duplicates(
+    runs: RunNames,
+    config: BaseConfig,
+    allow_mixed: AllowMixed = False,  # noqa: FBT002 -- typer's way
+    as_csv: AsCsv = False,  # noqa: FBT002
+    csv_raw: CsvRaw = False,  # noqa: FBT002
+    as_json: RowsAsJson = False,  # noqa: FBT002
+) -> None:
+    """List videos that are near-duplicates: encoded again, cropped, mirrored, faster or slower, trimmed, with bars or a caption.
+
+    They are known by hashes of their pictures, which the family `shots` computes. The first of each cluster was posted first.
+    """
+    check_one_format(as_csv=as_csv, as_json=as_json)
+    found = _opened(runs, config, allow_mixed=allow_mixed).near_duplicates()
+    clusters = len(set(found["cluster"].to_pylist()))
+    if as_csv or as_json:
+        answer(found, as_csv=as_csv, csv_raw=csv_raw, as_json=as_json)
+    elif found.num_rows:
+        table = listing("cluster", "video", "kind", "match", "speed", folds=("video",))
+        for row in found.to_pylist():
+            name = one_line(shown_input(row["entry_id"] or row["video_key"]))
+            figures = ("", "") if row["similarity"] is None else (f"{row['similarity']:.0%}", f"{row['speed']:.2f}")
+            table.add_row(row["cluster"][:8], name, row["kind"], *figures)
+        SafeConsole().print(table)
+    one = "1 cluster" if clusters == 1 else f"{clusters} clusters"
+    say(f"{found.num_rows} videos in {one} of near-duplicates", err=True)
 
 
 @app.command(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from rumiai_ray.corpus.choice import ENTRIES, choose
+from rumiai_ray.corpus.duplicates.clusters import CLUSTER_OF_VIDEO, NEAR_DUPLICATES, near_duplicates
 from rumiai_ray.corpus.files import Files, by_version, identifier, quoted, written_columns
 from rumiai_ray.corpus.members import check_comparable, find_runs
 from rumiai_ray.corpus.runs_table import RUNS, runs_table
@@ -20,6 +21,7 @@ from rumiai_ray.errors import ConfigError, StorageError
 from rumiai_ray.runs.datafile import unlike_any_time
 from rumiai_ray.runs.older import absent, versions_as_read
 from rumiai_ray.runs.views import CLOSED, NO_DOWNLOADS, named_in, package
+from rumiai_ray.schema.picture_hashes import PICTURE_HASHES
 from rumiai_ray.schema.registry import TABLES_BY_NAME
 
 if TYPE_CHECKING:
@@ -48,7 +50,7 @@ class Corpus:
 
     The tables are those of a run, and three more: `entries`, which has one row per input and content in the columns of `videos`, where
     `videos` has one row per content; `runs`, which says of each run what it differs in; and `summary`, one wide row per video. Columns
-    that an older schema version lacks are null.
+    that an older schema version lacks are null. SQL that names `near_duplicates` gets what `near_duplicates()` gives.
 
     Checksums are not checked on this way, since a question reads only the columns that it needs: `rumiai-ray runs verify` does it.
 
@@ -74,6 +76,10 @@ class Corpus:
     def _choice(self) -> CorpusChoice:
         with self._database(self._files.uris("analyses", "videos", "dead_letter")) as database:
             return choose(database, self._files)
+
+    @cached_property
+    def _near_duplicates(self) -> pa.Table:
+        return near_duplicates(self.query)
 
     @property
     def run_id(self) -> str:
@@ -139,6 +145,33 @@ class Corpus:
             rows: pa.Table = answer.to_arrow_table()
             return rows
 
+    def near_duplicates(self) -> pa.Table:
+        """The videos that have near-duplicates in the corpus: encoded again, cropped, mirrored, faster, slower, trimmed or captioned.
+
+        They are known by `picture_hashes`, which the family `shots` computes; of a video without such rows nothing is said. The answer is
+        made once for each `Corpus`.
+
+        Example:
+            >>> import rumiai_ray
+            >>> rumiai_ray.open_corpus(["runs/*"]).near_duplicates().column_names[:3]
+            ['cluster', 'video_key', 'entry_id']
+
+        Returns:
+            One row per video, the first of each cluster at its head, in the columns of `corpus.duplicates.clusters.COLUMNS`.
+
+        Raises:
+            ConfigError: DuckDB is not installed, or no run has `picture_hashes`.
+            StorageError: a run is damaged.
+        """
+        if not self._has_hashes:
+            hint = "analyse the videos with this release, the family `shots` among its models"
+            raise ConfigError("no run has picture hashes, by which near-duplicates are known", self.run_id, hint)
+        return self._near_duplicates
+
+    @property
+    def _has_hashes(self) -> bool:
+        return PICTURE_HASHES.name in self.tables()
+
     def compare(
         self,
         *,
@@ -146,7 +179,7 @@ class Corpus:
         top: str = "25%",
         where: str | None = None,
         stratify: str | None = None,
-        cluster: str = "video_key",
+        cluster: str | None = None,
         seed: int = 0,
     ) -> CohortComparison:
         """Compare two cohorts of videos, feature by feature: the top by a metric against the rest, or those that meet a condition.
@@ -166,6 +199,7 @@ class Corpus:
             where: in place of a metric an SQL condition; videos for which it is null are left out.
             stratify: compare within fifths of `duration`, `followers` or `posted_at`, which then stands less behind what is found.
             cluster: an SQL expression over `summary` that is equal for near-duplicates, which count once; null for a video that has none.
+                By default the clusters of `near_duplicates()`; where no run has picture hashes, `video_key`, and a note says so.
             seed: of the resampling that gives the intervals.
 
         Raises:
@@ -174,15 +208,19 @@ class Corpus:
         """
         from rumiai_ray.corpus.cohorts.compare import compare  # noqa: PLC0415 -- SciPy is only for this
 
-        return compare(self.query, by=by, top=top, where=where, stratify=stratify, cluster=cluster, seed=seed)
+        expression, notes = self._cluster(cluster)
+        found = compare(self.query, by=by, top=top, where=where, stratify=stratify, cluster=expression, seed=seed)
+        return replace(found, notes=(*notes, *found.notes))
 
-    def correlate(self, *, by: str, cluster: str = "video_key", seed: int = 0) -> MetricCorrelations:
+    def correlate(self, *, by: str, cluster: str | None = None, seed: int = 0) -> MetricCorrelations:
         """Correlate every feature with a metric, by rank (Spearman); arguments and errors are those of `compare`."""
         from rumiai_ray.corpus.cohorts.correlate import correlate  # noqa: PLC0415
 
-        return correlate(self.query, by=by, cluster=cluster, seed=seed)
+        expression, notes = self._cluster(cluster)
+        found = correlate(self.query, by=by, cluster=expression, seed=seed)
+        return replace(found, notes=(*notes, *found.notes))
 
-    def over_time(self, *, by: str, period: str = "week", cluster: str = "video_key", seed: int = 0) -> MetricOverTime:
+    def over_time(self, *, by: str, period: str = "week", cluster: str | None = None, seed: int = 0) -> MetricOverTime:
         """Follow a metric by the day, week or month in which videos were posted, the newest against the one before.
 
         Args:
@@ -197,7 +235,21 @@ class Corpus:
         """
         from rumiai_ray.corpus.cohorts.over_time import over_time  # noqa: PLC0415
 
-        return over_time(self.query, by=by, period=period, cluster=cluster, seed=seed)
+        expression, notes = self._cluster(cluster)
+        found = over_time(self.query, by=by, period=period, cluster=expression, seed=seed)
+        return replace(found, notes=(*notes, *found.notes))
+
+    def _cluster(self, given: str | None) -> tuple[str, tuple[str, ...]]:
+        """The expression that is equal for near-duplicates, and what is to be said of it."""
+        if given is not None:
+            return given, ()
+        if not self._has_hashes:
+            return "video_key", ("Near-duplicates are known by their bytes alone: no run has `picture_hashes`.",)
+        sql = f"SELECT count(*) AS n FROM videos ANTI JOIN {PICTURE_HASHES.name} USING (video_key)"  # noqa: S608 -- our own name
+        if not (without := self.query(sql)["n"][0].as_py()):
+            return CLUSTER_OF_VIDEO, ()
+        videos = "1 video has" if without == 1 else f"{without} videos have"
+        return CLUSTER_OF_VIDEO, (f"{videos} no picture hashes: near-duplicates of such are known by their bytes alone.",)
 
     def _select(self, name: str, columns: list[str] | None = None) -> str:
         if name not in self.tables():
@@ -210,7 +262,7 @@ class Corpus:
         """The answer to a statement, while the database is open that gives it."""
         tables = self.tables()
         # `SHOW TABLES` names none and means all.
-        names = named_in(sql, tables) or tables
+        names = named_in(sql, [*tables, NEAR_DUPLICATES] if self._has_hashes else tables) or tables
         if SUMMARY in names:
             names = list(dict.fromkeys([*NEEDS, *names]))
         paths = self._files.uris(*map(files_table, names))
@@ -230,6 +282,8 @@ class Corpus:
         for name in names:
             if name == RUNS:
                 database.register(RUNS, runs_table(self.runs, self._files, self._choice))
+            elif name == NEAR_DUPLICATES:
+                database.register(NEAR_DUPLICATES, self._near_duplicates)
             elif name != SUMMARY:
                 define(database, name, self._files, self._choice)
         if SUMMARY in names:

@@ -51,7 +51,8 @@ def _assembled(sizes: tuple[int, ...], *, shots: bool = True, failed: bool = Fal
     count = len(sizes) + shots
     if shots:
         cut = Outcome(1, 0.1, rows=2, frames=(), audio_s=0.0, missed=(), failure=None, thumbnails=120)
-        answers.append((Index("e", "v", 0, count, {"shots": cut}), {"shots": {"shots": pack(TABLES_BY_NAME["shots"].rows(SHOTS))}}))
+        tables = {name: pack(TABLES_BY_NAME[name].rows(rows)) for name, rows in (("shots", SHOTS), ("picture_hashes", []))}
+        answers.append((Index("e", "v", 0, count, {"shots": cut}), {"shots": tables}))
     begin = 0
     for size in sizes:
         frames = range(begin, begin + size)

@@ -1,4 +1,7 @@
-"""Shots: PySceneDetect's measure of change and an adaptive rule in time (`cuts.py`) on the thumbnails of every decoded frame."""
+"""Shots: PySceneDetect's measure of change and an adaptive rule in time (`cuts.py`) on the thumbnails of every decoded frame.
+
+The thumbnails' perceptual hashes are taken on the way (`picture_hashes.py`): by them a corpus knows near-duplicates.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,9 @@ import numpy as np
 
 from rumiai_ray.models.base import Model, ModelSettings, Prediction, Thumbnails
 from rumiai_ray.models.signals.cuts import Changes, CutRule, cuts
+from rumiai_ray.models.signals.picture_hashes import hash_rows, thinned
 from rumiai_ray.models.weights.files import Candidate
+from rumiai_ray.schema import picture_hashes
 from rumiai_ray.schema import shots as schema
 from rumiai_ray.settings import result
 
@@ -35,11 +40,11 @@ class ShotsSettings(ModelSettings):
 
 
 class Shots(Model[ShotsSettings, Thumbnails]):
-    """What lies between cuts."""
+    """What lies between cuts, and what its pictures look like."""
 
     name: ClassVar[str] = "shots"
-    tables: ClassVar[tuple[Table, ...]] = schema.TABLES
-    packages: ClassVar[tuple[str, ...]] = ("scenedetect",)
+    tables: ClassVar[tuple[Table, ...]] = (*schema.TABLES, *picture_hashes.TABLES)
+    packages: ClassVar[tuple[str, ...]] = ("scenedetect", "opencv-contrib-python")
 
     @classmethod
     def candidates(cls, settings: ShotsSettings) -> tuple[Candidate, ...]:
@@ -63,7 +68,7 @@ class Shots(Model[ShotsSettings, Thumbnails]):
         import scenedetect.detectors  # noqa: F401, PLC0415 -- heavy, and the first call should not pay for it
 
     def predict(self, batch: Thumbnails) -> Prediction:
-        """Rows of `shots` for one stretch. `shot_index` counts the cuts of the stretch so far: 0 goes on with the shot before it."""
+        """Rows for one stretch. `shot_index` counts the cuts of the stretch so far: 0 goes on with the shot before it."""
         settings = self.settings
         first, end = batch.own_first, batch.own_first + batch.own_count
         found = [at for at in _cuts(batch, settings) if first <= at < end]
@@ -75,11 +80,17 @@ class Shots(Model[ShotsSettings, Thumbnails]):
             start_s = float(batch.time_s[begin])
             end_s = batch.end_s if stop == end else float(batch.time_s[stop])
             rows.append(_row(number + offset, start_s, end_s, stop - begin))
-        return Prediction({schema.SHOTS.name: schema.SHOTS.rows(rows)})
+        hashes = picture_hashes.PICTURE_HASHES
+        return Prediction(
+            {
+                schema.SHOTS.name: schema.SHOTS.rows(rows),
+                hashes.name: hashes.rows(list(hash_rows(batch, lambda number: _picture(batch, number)))),
+            }
+        )
 
     @classmethod
     def join(cls, parts: Sequence[Mapping[str, pa.Table]]) -> dict[str, pa.Table]:
-        """A shot that goes on over a seam is one; shots are numbered through."""
+        """A shot that goes on over a seam is one; shots are numbered through. Of pictures that look alike, the first one's hashes stay."""
         joined: list[dict[str, Any]] = []
         for part in parts:
             for row in part[schema.SHOTS.name].to_pylist():
@@ -87,7 +98,9 @@ class Shots(Model[ShotsSettings, Thumbnails]):
                     before = joined.pop()
                     row = _row(0, before["start_s"], row["end_s"], before["frames"] + row["frames"])  # noqa: PLW2901 -- one with it
                 joined.append(row | {"shot_index": len(joined)})
-        return {schema.SHOTS.name: schema.SHOTS.rows(joined)}
+        hashes = picture_hashes.PICTURE_HASHES
+        hashed = (row for part in parts for row in part[hashes.name].to_pylist())
+        return {schema.SHOTS.name: schema.SHOTS.rows(joined), hashes.name: hashes.rows(list(thinned(hashed)))}
 
 
 def _row(index: int, start_s: float, end_s: float, frames: int) -> dict[str, object]:
