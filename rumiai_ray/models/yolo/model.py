@@ -1,4 +1,4 @@
-"""Objects: YOLO11n through Ultralytics, or EfficientDet-Lite0 through MediaPipe as its declared stand-in."""
+"""Objects: YOLO11n through Ultralytics, its INT8 export through OpenVINO alone, or EfficientDet-Lite0 as their declared stand-in."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from rumiai_ray.models.base import FrameBatch, Model, ModelSettings, Prediction,
 from rumiai_ray.models.weights.files import Candidate, HubSource, PackageSource, WeightFile
 from rumiai_ray.models.yolo.coco import COCO_CLASSES
 from rumiai_ray.models.yolo.efficientdet import EfficientDet
+from rumiai_ray.models.yolo.openvino_detector import OpenVinoDetector
 from rumiai_ray.models.yolo.ultralytics_detector import UltralyticsDetector, UltralyticsOptions
 from rumiai_ray.schema import yolo as schema
 from rumiai_ray.settings import execution, result
@@ -116,6 +117,15 @@ class Yolo(Model[YoloSettings, FrameBatch]):
         if "efficientdet" in files:
             self._detector = EfficientDet(files["efficientdet"], settings.confidence)
             return
+        if self.plan.backend == _YOLO11N_INT8.backend:
+            self._detector = OpenVinoDetector(
+                files["xml"],
+                threads=settings.threads,
+                confidence=settings.confidence,
+                iou=settings.iou,
+                image_size_px=settings.image_size_px,
+            )
+            return
         options = UltralyticsOptions(
             device=self.plan.device,
             half=self.plan.precision == "fp16",
@@ -202,7 +212,7 @@ _YOLO11N_OFFLINE = replace(_YOLO11N, profiles=("offline",), only_local=True)
 
 _YOLO11N_INT8 = Candidate(
     backend="ultralytics/yolo11n-openvino-int8",
-    package="ultralytics",
+    package="openvino",
     files=tuple(
         WeightFile(role, f"yolo11n_int8{_OPENVINO}/{name}", digest, "AGPL-3.0")
         for role, name, digest in (
