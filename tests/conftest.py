@@ -89,6 +89,9 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         return (yield)
     finally:
         _tier_running = None
+        if sys.platform == "linux" and os.sched_getscheduler(0) == os.SCHED_FIFO:
+            # SVT-AV1's encoder gives root's whole process real-time priority: every later test and its children would starve the others.
+            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
 @pytest.fixture(scope="session")
