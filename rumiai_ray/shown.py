@@ -43,7 +43,7 @@ _ASSIGNED = re.compile(
 )
 _HEADER = re.compile(r"(\b(?:(?:proxy-)?authorization|(?:set-)?cookie2?)['\"]?\s{0,8}[:=]\s{0,8}['\"]?)[^\r\n'\"]+", re.IGNORECASE)
 _BEARER = re.compile(r"(\bbearer\s{1,8})[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
-_WORD = re.compile(r"[A-Za-z]{1,11}(?=[\s,.;:)]|\Z)")
+_WORD = re.compile(r"[A-Za-z]{1,11}(?=[,.;:)]?(?:\s|\Z))")
 _SENTENCE_BEGINS = frozenset(
     {
         "a", "all", "an", "are", "at", "broken", "can", "cannot", "could", "denied", "directory", "every", "expected", "expired",
@@ -93,8 +93,11 @@ def shown(text: str, known: Iterable[str] = ()) -> str:
 
 
 def _without_value(found: re.Match[str]) -> str:
-    """A key without its value; as it is where a sentence follows: `…/passwd: no media file` is said of a file of that name."""
-    follows_colon = found[1].rstrip() != found[1] and found[1].rstrip().endswith(":")
+    """A key without its value; as it is where a sentence follows: `…/passwd: no media file` is said of a file of that name.
+
+    A value with an equals sign is never a sentence: headers that hold several values are written so.
+    """
+    follows_colon = found[1].rstrip() != found[1] and found[1].rstrip().endswith(":") and "=" not in found[0]
     word = _WORD.match(found.string, found.end(1)) if follows_colon else None
     return found[0] if word is not None and word[0].lower() in _SENTENCE_BEGINS else f"{found[1]}{HIDDEN}"
 

@@ -58,6 +58,12 @@ def test_an_address_in_a_text_loses_its_secrets_and_nothing_else(address: str, b
         "Cookie: no=1; a=hunter2",
         "https://h.example/login/token: hunter2 and more",
         "Authorization: Basic hunter2 it is",
+        "password: not.hunter2",
+        "token: a.b.hunter2",
+        "api_key: for:hunter2",
+        "Authorization: in.hunter2",
+        "Cookie: a; sessionid=hunter2",
+        "Set-Cookie: the; sid=hunter2; Path=/",
     ],
 )
 def test_a_signature_or_key_outside_of_an_address_is_hidden_too(text: str) -> None:
