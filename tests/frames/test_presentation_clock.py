@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import pairwise
+from random import Random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rumiai_ray.frames.decode import clock as clock_module
 from rumiai_ray.frames.decode.clock import REORDER_DEPTH, PresentationClock
 from rumiai_ray.frames.decode.stamps import PacketTime, cadence_s, judge
 
@@ -23,6 +26,18 @@ def timed(stamps_s: list[float | None], period_s: float) -> tuple[PresentationCl
     released = [piece for number, stamp_s in enumerate(stamps_s) for piece in clock.push(counted.close(stamp_s), None, number)]
     released += clock.finish()
     return clock, [time_s for time_s, _ in released], [number for _, number in released]
+
+
+def damaged(rng: Random, count: int, period_s: float, start_s: float) -> list[float | None]:
+    """Stamps of frames in a decoder's order, up to a third of them missing, equal to another, negative or wild."""
+    depth = rng.randint(1, REORDER_DEPTH // 2)
+    order = sorted(range(count), key=lambda number: number + rng.uniform(0, depth))
+    stamps_s: list[float | None] = [start_s + number * period_s for number in order]
+    for victim in rng.sample(range(count), rng.randint(0, count // 3)):
+        stamps_s[victim] = rng.choice(
+            [None, start_s + order[max(0, victim - 1)] * period_s, start_s - rng.uniform(1e3, 1e6), start_s + rng.uniform(1e4, 1e7)]
+        )
+    return stamps_s
 
 
 @pytest.mark.parametrize("period_s", PERIODS_S)
@@ -75,18 +90,33 @@ def test_up_to_a_third_of_damaged_timestamps_cost_no_more_than_a_frame(
 def test_frames_out_of_order_with_up_to_a_third_of_stamps_damaged_last_as_long_as_they_are(
     data: st.DataObject, count: int, period_s: float, start_s: float
 ) -> None:
-    rng = data.draw(st.randoms(use_true_random=True), label="generator")
-    depth = rng.randint(1, REORDER_DEPTH // 2)
-    order = sorted(range(count), key=lambda number: number + rng.uniform(0, depth))
-    stamps_s: list[float | None] = [start_s + number * period_s for number in order]
-    for victim in rng.sample(range(count), rng.randint(0, count // 3)):
-        stamps_s[victim] = rng.choice(
-            [None, start_s + order[max(0, victim - 1)] * period_s, start_s - rng.uniform(1e3, 1e6), start_s + rng.uniform(1e4, 1e7)]
-        )
+    stamps_s = damaged(data.draw(st.randoms(use_true_random=True), label="generator"), count, period_s, start_s)
     clock, times_s, released = timed(stamps_s, period_s)
     assert sorted(released) == list(range(count))
     assert all(b > a for a, b in pairwise(times_s))
     assert clock.end_s == pytest.approx(count * period_s, abs=1.01 * period_s)
+
+
+def test_frames_before_the_first_stamp_are_counted_right_and_seldom_one_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[list[float | None], float]] = []
+    move_before = clock_module._move_before
+
+    def spy(times: list[float], trusted: list[float | None], period_s: float) -> None:
+        asked.append((trusted, period_s))
+        move_before(times, trusted, period_s)
+
+    monkeypatch.setattr(clock_module, "_move_before", spy)
+    off = Counter[int]()
+    for seed in range(300):
+        rng = Random(seed)
+        count, period_s = rng.randint(12, 150), rng.choice(PERIODS_S)
+        asked.clear()
+        timed(damaged(rng, count, period_s, 0.0), period_s)
+        for trusted, period_s in asked[:1]:
+            stamps_s = [stamp_s for stamp_s in trusted if stamp_s is not None]
+            off[clock_module._frames_before(trusted, period_s) - round(min(stamps_s) / period_s)] += 1
+    assert set(off) <= {-1, 0, 1}
+    assert off[0] >= 0.95 * off.total()
 
 
 HELD_BACK = [3, 0, 1, 5, 2, 6, 4, 8, 7, 9, 10, 12, 11, 14, 17, 13, 15, 16, 19, 21, 18, 22, 23, 20, 24, *range(25, 60)]
