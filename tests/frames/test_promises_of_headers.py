@@ -97,3 +97,25 @@ def test_sound_that_an_edit_list_of_a_fragmented_file_hides_is_no_loss(tmp_path:
     facts = decoded(path).facts
     assert facts.frames_decoded == 100
     assert (facts.problems, facts.lost_audio) == ((), ())
+
+
+@pytest.mark.parametrize("share", [0.5, 0.6, 0.7, 0.8, 0.9])
+def test_of_a_cut_file_the_sound_that_its_header_states_is_promised_without_the_codecs_padding(tmp_path: Path, share: float) -> None:
+    path = tmp_path / "whole.mp4"
+    with av.open(str(path), "w", options={"movflags": "faststart"}) as output:
+        video: Any = output.add_stream("libx264", rate=FPS)
+        audio: Any = output.add_stream("aac", rate=44_100, layout="mono")
+        video.width, video.height, video.pix_fmt = 96, 64, "yuv420p"
+        noise = np.random.default_rng(0)
+        for _ in range(75):
+            output.mux(video.encode(av.VideoFrame.from_ndarray(noise.integers(0, 256, (64, 96, 3), np.uint8), format="rgb24")))
+        output.mux(video.encode(None))
+        tone = av.AudioFrame.from_ndarray(noise.normal(0, 0.1, (1, 131_330)).astype(np.float32), format="fltp", layout="mono")
+        tone.sample_rate, tone.pts = 44_100, 0
+        output.mux([*audio.encode(tone), *audio.encode(None)])
+    assert decoded(path).facts.lost_audio == ()
+    cut = tmp_path / "cut.mp4"
+    data = path.read_bytes()
+    cut.write_bytes(data[: int(share * len(data))])
+    [lost] = (line for line in decoded(cut).facts.lost_audio if "promised" in line)
+    assert lost.endswith("of 2.98 promised seconds of audio decoded"), "an edit list hides the encoder's first 1,024 samples"

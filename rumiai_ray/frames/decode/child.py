@@ -253,9 +253,12 @@ class Extraction:
     def _lost_sound(self) -> list[str]:
         if self._track is None or self._audio_decoder is None:
             return ["no audio stream has a codec that is known here"]
-        hidden_s = 0.0
-        if self._track.start_s is not None and self._survey.audio_from_s is not None and not self._audio_decoder.errors:
-            hidden_s = max(0.0, self._track.start_s - self._survey.audio_from_s)  # by an edit list; libav drops these samples
+        hidden_s, audio = 0.0, self._media.audio
+        # libav drops the samples that an edit list hides. The length that it states is without them, but for sound in fragments, of
+        # which no index counts the packets.
+        in_fragments = audio is not None and audio.frames == 0
+        if in_fragments and self._track.start_s is not None and self._survey.audio_from_s is not None and not self._audio_decoder.errors:
+            hidden_s = max(0.0, self._track.start_s - self._survey.audio_from_s)
         return self._track.lost(self._audio_decoder.errors, max(0.0, self._survey.promised_audio_s - hidden_s))
 
 
