@@ -12,11 +12,16 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import re
 import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
@@ -33,6 +38,7 @@ HUBS = (
 HOME = "/home/stranger"
 _NOT_A_STRANGERS = ("RUMIAI_", "RAY_", "VIRTUAL_ENV", "XDG_", "PYTHON", "CI")
 """Beginnings of variables that somebody who has just cloned has not set."""
+_INSTALLED = ["dpkg-query", "--show", "--showformat=${Package}\\t${Depends},${Pre-Depends}\\t${Provides}\\n"]
 _SAID = """
 said() { printf '\\n$ %s\\n' "$1"; local begun=$SECONDS; bash -c "$1"; printf '(exit code %s, %s s)\\n' $? $((SECONDS - begun)); }
 """
@@ -42,8 +48,7 @@ def script(commands: list[str], *, without_hubs: bool) -> str:
     """What is run inside the overlay, by bash."""
     packages = debian_packages()
     lines = [
-        # Debian's program ffmpeg is not what is loaded: its libraries are packages of their own.
-        f"dpkg --remove --force-depends {shlex.join(packages)} $(dpkg-query -f '${{Package}}\\n' -W 'libavcodec[0-9]*') >/dev/null 2>&1",
+        f"dpkg --remove --force-depends {shlex.join(with_dependents(packages))} >/dev/null 2>&1",
         f"rm -rf {HOME}; mkdir -p {HOME}; export HOME={HOME}; cd",
         _SAID,
         f"echo 'without the Debian packages {' '.join(packages)}{', hubs unreachable' if without_hubs else ''}'",
@@ -57,6 +62,28 @@ def script(commands: list[str], *, without_hubs: bool) -> str:
     ]
     lines += [f"said {shlex.quote(command)}" for command in commands]
     return "\n".join([*lines, f"said 'du -sh .venv {HOME}/.cache'"])
+
+
+def with_dependents(packages: Iterable[str]) -> list[str]:
+    """These packages, the libraries of libav beside them, and all that cannot be installed without one of them.
+
+    With a dependent left behind, `apt-get install` refuses everything until that is repaired: no stranger's machine is like that.
+    """
+    shown = subprocess.run(_INSTALLED, capture_output=True, text=True, check=True).stdout
+    needs: dict[str, list[set[str]]] = {}
+    provides: dict[str, set[str]] = {}
+    for line in shown.splitlines():
+        name, needed, provided = line.split("\t")
+        needs[name] = [{re.split(r"[\s:(]", one.strip())[0] for one in group.split("|")} for group in needed.split(",") if group.strip()]
+        provides[name] = {name, *(re.split(r"[\s(]", one.strip())[0] for one in provided.split(","))}
+    # Debian's program ffmpeg is not what is loaded: its libraries are packages of their own.
+    gone = {name for name in needs if name in set(packages) or re.fullmatch(r"libavcodec\d+", name)}
+    while True:
+        there = set[str]().union(*(provides[name] for name in needs.keys() - gone))
+        broken = {name for name in needs.keys() - gone if not all(group & there for group in needs[name])}
+        if not broken:
+            return sorted(gone)
+        gone |= broken
 
 
 def run(folder: Path, inside: str) -> int:

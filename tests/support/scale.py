@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 
 MAX_BYTES_A_VIDEO = 2048
 """Growth of what the driver holds that is allowed."""
+VIDEOS_A_SECOND_OF_A_GROUP = 333
+"""A group is committed after one second for each of so many videos, at most after the default 30: the driver's memory is sampled at
+commits, and a run of 2,000 videos has as many of them as one of 10,000."""
 _TASKS = {"IDLE", "MapBatches", "write_group"}
 """What a worker of extraction and of writing is called while it works and while it waits."""
 _SETTLED = 0.2
@@ -92,7 +95,8 @@ def measure(here: LocalRay, place: Path, videos: int, models: int = 1, cells: in
     with manifest_file.open("w") as file:
         file.write("id,input,views\n")
         file.writelines(f"video-{number:07},clips/{number:07}.mp4,{number}\n" for number in range(videos))
-    flags: dict[str, Any] = {"store": str(place / "store"), "out": str(place / "runs"), "engine": {"cells": cells}}
+    engine = {"cells": cells, "group_age_s": min(30.0, videos / VIDEOS_A_SECOND_OF_A_GROUP)}
+    flags: dict[str, Any] = {"store": str(place / "store"), "out": str(place / "runs"), "engine": engine}
     config = load_config(flags=flags)
     plans = tuple(nulls.null_plan(f"null{number}") for number in range(models))
     tables = {**TABLES_BY_NAME, "nothing": nulls.NOTHING}
