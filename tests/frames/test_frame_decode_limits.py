@@ -201,8 +201,9 @@ def test_each_limit_names_the_file_itself_and_its_setting(clip: Path, tmp_path: 
             facts_of(path, limits)
 
 
-def test_a_reader_who_stops_in_the_middle_leaves_no_process_behind(clip: Path) -> None:
-    pieces = decode(clip, SamplingSpec(), LIMITS)
+def test_a_reader_who_stops_in_the_middle_leaves_no_process_behind(tmp_path: Path) -> None:
+    long = make_clip(tmp_path / "long.mp4", [number / 25 for number in range(1500)])  # more than a pipe holds
+    pieces = decode(long, SamplingSpec(), LIMITS)
     next(pieces)
     children = subprocess.run(["pgrep", "-P", str(os.getpid()), "-f", "frames.decode.child"], capture_output=True, text=True, check=True)  # noqa: S607 -- procps
     pieces.close()

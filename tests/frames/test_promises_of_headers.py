@@ -54,8 +54,7 @@ def _avi(path: Path, codec: str, numbers: Sequence[int], *, sound: bool = False)
 def test_a_picture_that_avi_holds_by_empty_chunks_is_no_loss(tmp_path: Path, kind: str, codec: str) -> None:
     facts = decoded(_avi(tmp_path / "held.avi", codec, HELD[kind], sound=kind == "every second frame")).facts
     assert facts.frames_decoded == len(HELD[kind])
-    if codec != "libx264":  # libav guesses its presentation times in AVI: each is the next packet's
-        assert facts.duration_s == pytest.approx(4.0, abs=0.13)
+    assert facts.duration_s == pytest.approx(4.0, abs=0.13)
     assert (facts.problems, facts.lost_video, facts.lost_audio) == ((), (), ())
 
 

@@ -26,7 +26,7 @@ from rumiai_ray.frames.decode.picture_files import is_motion_jpeg, prepare_pictu
 from rumiai_ray.frames.decode.picture_track import MICROSECOND, Picture, PictureTrack, refuse_too_long, refuse_too_many_pixels
 from rumiai_ray.frames.decode.sound import AUDIO_ERRORS, SOUND_BYTES_A_MESSAGE, SoundTrack, send_sound
 from rumiai_ray.frames.decode.sound_extraction import extract_sound
-from rumiai_ray.frames.decode.stamps import JUMP_S
+from rumiai_ray.frames.decode.stamps import JUMP_S, DecodingTimes
 from rumiai_ray.frames.decode.still_extraction import extract_pictures
 from rumiai_ray.frames.decode.survey import cut_short, survey
 from rumiai_ray.frames.decode.views import FrameViews
@@ -72,15 +72,20 @@ class Extraction:
         self._broken_off: list[str] = []
         self._stated_px = media.video.codec_context.width, media.video.codec_context.height
         self._survey = survey(media, job.input_fd)
+        if self._survey.lacks_times:
+            media = reopened(media, job.input_fd, fills_times=True)
+            self._survey = survey(media, job.input_fd)
         refuse_too_long(self._survey.duration_s, job.limits.max_duration_s)
-        self._media = reopened(media, job.input_fd)
+        self._media = reopened(media, job.input_fd, fills_times=media.fills_times)
         # Before libav takes memory for a picture. It counts rows and columns that nobody sees, at most as many again as the others.
         self._media.video.codec_context.options = {"max_pixels": str(2 * job.limits.max_pixels)}
         self._video_decoder = PacketDecoder(self._media.video)
         self._video_errors = self._video_decoder.errors
         self._audio_decoder = None if self._media.audio is None else PacketDecoder(self._media.audio)
         self._clock: PresentationClock[Picture] = PresentationClock(self._survey.period_s, _reorder_depth(self._media))
-        self._uses_dts: bool | None = None
+        self._decoding_times: DecodingTimes | None = None
+        if self._survey.decoding_times_only:
+            self._decoding_times = DecodingTimes(counted=self._media.container.format.name == "avi")
         self._views = FrameViews(self._media, job.input_fd)
         self._pictures: PictureTrack | None = None
         self._track: SoundTrack | None = None
@@ -137,7 +142,12 @@ class Extraction:
         return sound_until_s
 
     def _decode_video(self, packet: Packet[VideoStream] | None) -> None:
+        failed = len(self._video_errors)
+        if self._decoding_times and packet is not None:
+            self._decoding_times.sent(packet.dts, is_key=packet.is_keyframe)
         frames = self._video_decoder.frames(packet)
+        if self._decoding_times and len(self._video_errors) > failed:
+            self._decoding_times.failed()
         if packet is not None:
             self._views.decoded(packet)
         for frame in frames:
@@ -161,10 +171,7 @@ class Extraction:
 
     def _stamp_s(self, frame: VideoFrame) -> float | None:
         """A frame's timestamp in file time, None where it has none that counts."""
-        if self._uses_dts is None:
-            # AVI stores decoding times only; with them, all or nothing, lest the two kinds be mixed.
-            self._uses_dts = frame.pts is None and frame.dts is not None
-        stamp = frame.dts if self._uses_dts else frame.pts
+        stamp = self._decoding_times.shown(frame.dts) if self._decoding_times else frame.pts
         return self._survey.stamps.close(None if stamp is None else float(stamp * self._time_base))
 
     def _decode_audio(self, packet: Packet[AudioStream] | None) -> None:
@@ -236,6 +243,8 @@ class Extraction:
         is_known = self._survey.begins_with_key or bool(self._video_errors) or frames < self._survey.promised_frames
         if first_s is None or self._clock.repaired or not is_known:
             return []
+        if self._decoding_times:
+            first_s += float(self._decoding_times.delay * self._time_base)
         late_s = self._clock.origin_s - first_s
         if late_s < period_s / 2:
             return []

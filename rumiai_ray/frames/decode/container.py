@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import av
+from av.container.core import Flags
 from av.stream import Discard, Disposition
 
 from rumiai_ray.errors import MediaError
@@ -79,6 +80,8 @@ class Media:
     video_streams: int
     """Moving ones; cover art is none."""
     audio_streams: int
+    fills_times: bool = False
+    """See `open_media`."""
 
     @property
     def video_place(self) -> int:
@@ -91,14 +94,22 @@ class Media:
         return None if self.audio is None else list(self.container.streams.audio).index(self.audio)
 
 
-def open_media(descriptor: int) -> Media | SoundMedia:
+def open_media(descriptor: int, *, fills_times: bool = False) -> Media | SoundMedia:
     """Open the file behind `descriptor` and choose its streams: libav's best moving video and best audio, as players do.
+
+    Args:
+        descriptor: of the file.
+        fills_times: let libav work out presentation times that packets lack. It is right where some packets state theirs, as in MPEG
+            program streams. Where none does, it takes pictures to be shown in the order in which they are decoded, which is wrong for
+            H.264 in AVI.
 
     Raises:
         MediaError: no container this decoder reads, a playlist, neither a video nor an audio stream, or no decoder for its video or,
             where there is no video stream, its audio.
     """
     container = _open_container(descriptor)
+    if not fills_times:
+        container.flags &= ~cast("int", Flags.gen_pts.value)
     moving = _moving(container)
     video = _readable_video(container, moving) if moving else None
     audible = [stream for stream in container.streams.audio if stream.codec_context is not None]
@@ -117,20 +128,25 @@ def open_media(descriptor: int) -> Media | SoundMedia:
             chosen.codec_context.thread_count = 1
             chosen.codec_context.thread_type = "NONE"
     if video is not None:
-        return Media(container, video, audio, len(moving), len(container.streams.audio))
+        return Media(container, video, audio, len(moving), len(container.streams.audio), fills_times)
     if audio is None:
         raise AssertionError("a file with neither stream has just been refused")
     return SoundMedia(container, audio, len(container.streams.audio))
 
 
-def reopened(media: Opened, descriptor: int) -> Opened:
+def reopened(media: Opened, descriptor: int, *, fills_times: bool = False) -> Opened:
     """Close `media` and open its file again, to read it from its beginning.
+
+    Args:
+        media: the open file.
+        descriptor: of the same file.
+        fills_times: see `open_media`.
 
     Raises:
         MediaError: the file holds streams of another kind now.
     """
     media.container.close()
-    again = open_media(descriptor)
+    again = open_media(descriptor, fills_times=fills_times)
     if not isinstance(again, type(media)):
         raise MediaError("the file changed while it was read", hint="wait until it is written")
     return again

@@ -62,6 +62,66 @@ class Stamps:
         return [f"timestamps jump ahead by {gap_s:.1f} s (two recordings in one file?); the gap was closed" for _, gap_s in self.joints]
 
 
+class DecodingTimes:
+    """When pictures are shown whose packets say only when they are decoded.
+
+    Such containers (AVI, ASF) have one time for each picture, so pictures take these times in the order in which a decoder gives them,
+    which is the order in which they are shown. Each comes with the decoding time of the packet that released it: later than its own by
+    as many pictures as the decoder holds back.
+
+    Args:
+        counted: whether the container has no clock and the times are numbers of pictures, as in AVI: the first picture begins with the
+            sound. Otherwise a picture is shown when the decoder gives it.
+    """
+
+    def __init__(self, *, counted: bool) -> None:
+        self._counted = counted
+        self.delay = 0
+        """How long after it was decoded the first picture is shown, in ticks."""
+        self._sent: list[int] = []
+        self._places: dict[int, int] = {}
+        self._first: int | None = 0
+        self._held_back: int | None = None
+        self._next = 0
+
+    def sent(self, dts: int | None, *, is_key: bool) -> None:
+        """A packet goes to the decoder.
+
+        Args:
+            dts: its decoding time, in ticks.
+            is_key: whether a decoder can begin with it.
+        """
+        if dts is None:
+            return
+        if self._first is None and is_key:
+            self._first = len(self._sent)
+        self._places[dts] = len(self._sent)
+        self._sent.append(dts)
+
+    def failed(self) -> None:
+        """The packet sent last cannot be decoded. While there is no picture, the first one is that of a later key frame."""
+        if self._held_back is None:
+            self._first = None
+
+    def shown(self, released: int | None) -> int | None:
+        """When the decoder's next picture is shown, in ticks; None where that cannot be known.
+
+        Args:
+            released: the picture's decoding time by the decoder; None for one that it held back to the end.
+        """
+        place = self._next
+        if released is not None and released in self._places:
+            if self._held_back is None:
+                first = self._places[released] if self._first is None else min(self._first, self._places[released])
+                self._held_back = self._places[released] - first
+                self.delay = 0 if self._counted else released - self._sent[first]
+            place = max(place, self._places[released] - self._held_back)
+        if place >= len(self._sent):
+            return None
+        self._next = place + 1
+        return self._sent[place] + self.delay
+
+
 def cadence_s(stamps_s: Sequence[float], otherwise_s: float) -> float:
     """The most usual time from one frame to the next.
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from statistics import median
 from typing import TYPE_CHECKING
 
 import av
@@ -16,7 +17,7 @@ from rumiai_ray.frames.decode.stamps import PacketTime, Stamps, cadence_s, judge
 from rumiai_ray.ingest.stated_length import states_its_length
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from av.audio.stream import AudioStream
     from av.container import InputContainer
@@ -28,6 +29,8 @@ _FALLBACK_FPS = 25.0
 _MAX_PLAUSIBLE_FPS = 1000.0
 _JOINABLE = {"mpegts", "mpeg", "flv", "live_flv"}
 """Containers whose files are often two written one after another; others have one time line by their format."""
+_DECODING_TIMES_ONLY = {"avi", "asf"}
+"""Containers that never say when a picture is shown: where libav says it of some pictures, it has concluded that."""
 _SEQUENCE_UNITS: dict[str, tuple[int, int, int, Collection[int]]] = {
     "mpeg1video": (0, 0, 0xFF, (0xB3,)),
     "mpeg2video": (0, 0, 0xFF, (0xB3,)),
@@ -39,6 +42,9 @@ _SEQUENCE_UNITS: dict[str, tuple[int, int, int, Collection[int]]] = {
 """Where a unit says what it is, (byte behind the start code, bits to the right, mask), and the kinds that are sequence headers, or video or
 sequence parameter sets."""
 _RIFF_HEADER_BYTES = 8
+_SPARSE = 1 / 2
+"""Where fewer packets than this have a timestamp, gaps between timestamps are no cadence: MPEG program streams stamp the first picture of
+each of their own packets, which hold sixteen small ones and more."""
 _BROKEN_OFF = 0.9
 """A file that ends a second and this share before the end its header promises has been cut; headers are not exact."""
 
@@ -68,6 +74,10 @@ class Survey:
     frame on, and have lost nothing before it."""
     stamps: Stamps
     """Which timestamps count."""
+    decoding_times_only: bool = False
+    """Whether the file says only when its pictures are decoded, as AVI and ASF do, and they may be shown in another order."""
+    lacks_times: bool = False
+    """Whether packets that say when they are decoded say only in part when their picture is shown."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +108,8 @@ def survey(media: Media, descriptor: int) -> Survey:
     chosen = (media.video,) if media.audio is None else (media.video, media.audio)
     video: list[PacketTime] = []
     audio: list[PacketTime] = []
-    count = hidden = 0
+    lengths_s: list[float] = []
+    count = hidden = shown = decoded_only = 0
     begins_with_key = False
     listed = _listed_by_avi(media, descriptor)
     for packet in packets(media, chosen, []):
@@ -108,12 +119,18 @@ def survey(media: Media, descriptor: int) -> Survey:
             continue
         if is_video and count == 0:
             begins_with_key = packet.is_keyframe or _begins_a_sequence(media.video.codec_context.codec.canonical_name, bytes(packet))
-        count += is_video
+        if is_video:
+            count += 1
+            shown += packet.pts is not None
+            decoded_only += packet.pts is None and packet.dts is not None
+            lengths_s.append(float((packet.duration or 0) * packet.time_base))
         stamp = packet.dts if packet.pts is None else packet.pts
         if stamp is not None:
             time = PacketTime(float(stamp * packet.time_base), float((packet.duration or 0) * packet.time_base))
             (video if is_video else audio).append(time)
-    period_s = cadence_s([packet_time.start_s for packet_time in video], 1 / _plausible_fps(media.video))
+    otherwise_s = _usual_length_s(lengths_s) or 1 / _plausible_fps(media.video)
+    is_sparse = len(video) < _SPARSE * count
+    period_s = otherwise_s if is_sparse else cadence_s([packet_time.start_s for packet_time in video], otherwise_s)
     stamps = judge(video, audio, period_s, joins=media.container.format.name in _JOINABLE)
     ends_s = [(closed_s, packet_time.duration_s) for packet_time in video if (closed_s := stamps.close(packet_time.start_s)) is not None]
     if not ends_s:
@@ -125,6 +142,7 @@ def survey(media: Media, descriptor: int) -> Survey:
     # Pictures before the first key frame lean on what a cut took away: players drop them too.
     pictures_from_s = min((closed_s for closed_s, _ in (ends_s[:1] if begins_with_key else ends_s)), default=None)
     promised_s, promised_audio_s = _promised_s(media.container, media.audio, stamps)
+    decoding_times_only = bool(decoded_only) and (not shown or media.container.format.name in _DECODING_TIMES_ONLY)
     return Survey(
         duration_s,
         period_s,
@@ -136,6 +154,8 @@ def survey(media: Media, descriptor: int) -> Survey:
         pictures_from_s,
         begins_with_key,
         stamps,
+        decoding_times_only=decoding_times_only,
+        lacks_times=bool(decoded_only and shown) and not decoding_times_only,
     )
 
 
@@ -237,6 +257,12 @@ def _begins_a_sequence(codec: str, data: bytes) -> bool:
     at, right, mask, kinds = _SEQUENCE_UNITS[codec]
     units = data.split(b"\0\0\1")[1:]
     return any(len(unit) > at and unit[at] >> right & mask in kinds for unit in units)
+
+
+def _usual_length_s(lengths_s: Sequence[float]) -> float | None:
+    """How long most packets say that they are shown; None where that is no length of a picture."""
+    usual_s = median(lengths_s) if lengths_s else 0.0
+    return usual_s if usual_s * _MAX_PLAUSIBLE_FPS >= 1 else None
 
 
 def _plausible_fps(video: VideoStream) -> float:
