@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from decoded import decoded
-from rumiai_ray.frames.decode.stamps import DecodingTimes
+from rumiai_ray.frames.decode.stamps import TimesByPlace
 from rumiai_ray.frames.sampling import SamplingSpec
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ KINDS: dict[str, tuple[str, str, dict[str, str]]] = {
     "Motion JPEG in AVI": ("avi", "mjpeg", {}),
     "H.264 in ASF": ("asf", "libx264", {"bf": "3"}),
     "WMV in ASF": ("asf", "wmv2", {}),
+    "H.264 in MXF": ("mxf", "libx264", {"bf": "3"}),
     "H.264 in a program stream": ("mpeg", "libx264", {"bf": "2"}),
     "MPEG-2 in a program stream": ("mpeg", "mpeg2video", {"bf": "2", "qmin": "1", "qmax": "2"}),
     "H.264 alone": ("h264", "libx264", {"bf": "2"}),
@@ -42,9 +43,13 @@ KINDS: dict[str, tuple[str, str, dict[str, str]]] = {
 WITH_SOUND = {"avi": "pcm_s16le", "asf": "pcm_s16le"}
 
 
+def _fps(kind: str) -> int:
+    return 25 if "MPEG-2" in kind or "MXF" in kind else FPS  # these know no ten
+
+
 def _clip(path: Path, kind: str, *, sound: bool = False, frames: int = FRAMES) -> Path:
     container, codec, options = KINDS[kind]
-    fps = 25 if codec == "mpeg2video" else FPS  # the codec knows no ten
+    fps = _fps(kind)
     with av.open(str(path), "w", format=container) as output:
         stream: Any = output.add_stream(codec, rate=fps, options=options)
         stream.width, stream.height = 160, 96
@@ -72,7 +77,7 @@ def _numbers(found: Decoded) -> list[int]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_pictures_come_at_their_times_and_in_their_order(tmp_path: Path, kind: str) -> None:
-    fps = 25 if "MPEG-2" in kind else FPS
+    fps = _fps(kind)
     found = decoded(_clip(tmp_path / "clip", kind), SamplingSpec(fps=fps))
     assert found.facts.frames_decoded == FRAMES
     assert found.facts.duration_s == pytest.approx(FRAMES / fps, abs=0.001)
@@ -98,6 +103,24 @@ def test_pictures_and_sound_stay_together(tmp_path: Path, kind: str) -> None:
     assert found.rms(1.35, 2.2) > 0.1
 
 
+@pytest.mark.parametrize("container", ["mp4", "matroska", "mpegts", "flv", "nut"])
+@pytest.mark.parametrize("frames", [5, 24])
+def test_a_writer_who_forgot_in_which_order_pictures_are_shown_does_no_harm(tmp_path: Path, container: str, frames: int) -> None:
+    """Each packet says that its picture is shown when it is decoded."""
+    right = _clip(tmp_path / "right", "H.264 in AVI, pyramid", frames=frames)
+    with av.open(str(right)) as source, av.open(str(tmp_path / "forgot"), "w", format=container) as output:
+        stream = output.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream, packet.pts = stream, packet.dts
+                output.mux(packet)
+    found = decoded(tmp_path / "forgot", SamplingSpec(fps=FPS))
+    assert _numbers(found) == list(range(frames))
+    assert [round(frame.time_s * FPS) for frame in found.frames] == list(range(frames))
+    assert found.facts.duration_s == pytest.approx(frames / FPS, abs=0.002)
+    assert found.facts.lost_video == ()
+
+
 def test_pictures_behind_a_broken_group_stay_where_they_are(tmp_path: Path) -> None:
     """The packets of the first group are there, and not one of them can be decoded."""
     whole = _clip(tmp_path / "whole", "H.264 in AVI, short groups")
@@ -118,7 +141,7 @@ def test_pictures_behind_a_broken_group_stay_where_they_are(tmp_path: Path) -> N
 
 
 def test_a_picture_has_the_time_of_its_place() -> None:
-    times = DecodingTimes(counted=True)
+    times = TimesByPlace(counted=True)
     for dts in range(6):
         times.sent(10 * dts, is_key=dts == 0)
     # two are held back: the first picture comes with the third packet, the last two with none
@@ -126,14 +149,14 @@ def test_a_picture_has_the_time_of_its_place() -> None:
 
 
 def test_where_there_is_a_clock_a_picture_is_shown_when_the_decoder_gives_it() -> None:
-    times = DecodingTimes(counted=False)
+    times = TimesByPlace(counted=False)
     for dts in range(4):
         times.sent(10 * dts, is_key=dts == 0)
     assert [times.shown(released) for released in (20, 30, None, None, None)] == [20, 30, 40, 50, None]
 
 
 def test_what_cannot_be_decoded_moves_nothing() -> None:
-    times = DecodingTimes(counted=True)
+    times = TimesByPlace(counted=True)
     for dts in range(4):
         times.sent(10 * dts, is_key=dts == 0)
         times.failed()

@@ -26,7 +26,7 @@ from rumiai_ray.frames.decode.picture_files import is_motion_jpeg, prepare_pictu
 from rumiai_ray.frames.decode.picture_track import MICROSECOND, Picture, PictureTrack, refuse_too_long, refuse_too_many_pixels
 from rumiai_ray.frames.decode.sound import AUDIO_ERRORS, SOUND_BYTES_A_MESSAGE, SoundTrack, send_sound
 from rumiai_ray.frames.decode.sound_extraction import extract_sound
-from rumiai_ray.frames.decode.stamps import JUMP_S, DecodingTimes
+from rumiai_ray.frames.decode.stamps import JUMP_S, TimesByPlace
 from rumiai_ray.frames.decode.still_extraction import extract_pictures
 from rumiai_ray.frames.decode.survey import cut_short, survey
 from rumiai_ray.frames.decode.views import FrameViews
@@ -83,9 +83,12 @@ class Extraction:
         self._video_errors = self._video_decoder.errors
         self._audio_decoder = None if self._media.audio is None else PacketDecoder(self._media.audio)
         self._clock: PresentationClock[Picture] = PresentationClock(self._survey.period_s, _reorder_depth(self._media))
-        self._decoding_times: DecodingTimes | None = None
-        if self._survey.decoding_times_only:
-            self._decoding_times = DecodingTimes(counted=self._media.container.format.name == "avi")
+        self._by_place: TimesByPlace | None = None
+        if self._survey.decoding_times_only or self._survey.decoded_as_shown:
+            self._by_place = TimesByPlace(counted=self._media.container.format.name != "asf")
+        self._is_by_place = self._survey.decoding_times_only
+        self._newest_pts: int | None = None
+        self._places_s: list[float | None] = []
         self._views = FrameViews(self._media, job.input_fd)
         self._pictures: PictureTrack | None = None
         self._track: SoundTrack | None = None
@@ -143,11 +146,12 @@ class Extraction:
 
     def _decode_video(self, packet: Packet[VideoStream] | None) -> None:
         failed = len(self._video_errors)
-        if self._decoding_times and packet is not None:
-            self._decoding_times.sent(packet.dts, is_key=packet.is_keyframe)
+        if self._by_place and packet is not None:
+            pts = None if self._survey.decoding_times_only else packet.pts
+            self._by_place.sent(packet.dts, is_key=packet.is_keyframe, pts=pts)
         frames = self._video_decoder.frames(packet)
-        if self._decoding_times and len(self._video_errors) > failed:
-            self._decoding_times.failed()
+        if self._by_place and len(self._video_errors) > failed:
+            self._by_place.failed()
         if packet is not None:
             self._views.decoded(packet)
         for frame in frames:
@@ -171,8 +175,18 @@ class Extraction:
 
     def _stamp_s(self, frame: VideoFrame) -> float | None:
         """A frame's timestamp in file time, None where it has none that counts."""
-        stamp = self._decoding_times.shown(frame.dts) if self._decoding_times else frame.pts
-        return self._survey.stamps.close(None if stamp is None else float(stamp * self._time_base))
+        if self._by_place:
+            self._places_s = [*self._places_s[-REORDER_DEPTH:], self._counts_s(self._by_place.shown(frame.dts))]
+            goes_back = frame.pts is not None and self._newest_pts is not None and frame.pts < self._newest_pts
+            if goes_back and not self._is_by_place and not self._video_errors:
+                # Only as the decoder gives them: the file does not say in which order its pictures are shown.
+                self._is_by_place = True
+                self._clock.restamp(self._places_s[:-1])
+            self._newest_pts = frame.pts
+        return self._places_s[-1] if self._is_by_place else self._counts_s(frame.pts)
+
+    def _counts_s(self, ticks: int | None) -> float | None:
+        return self._survey.stamps.close(None if ticks is None else float(ticks * self._time_base))
 
     def _decode_audio(self, packet: Packet[AudioStream] | None) -> None:
         if self._track is None or self._audio_decoder is None:
@@ -243,8 +257,8 @@ class Extraction:
         is_known = self._survey.begins_with_key or bool(self._video_errors) or frames < self._survey.promised_frames
         if first_s is None or self._clock.repaired or not is_known:
             return []
-        if self._decoding_times:
-            first_s += float(self._decoding_times.delay * self._time_base)
+        if self._is_by_place and self._by_place:
+            first_s += float(self._by_place.delay * self._time_base)
         late_s = self._clock.origin_s - first_s
         if late_s < period_s / 2:
             return []

@@ -72,6 +72,16 @@ class PresentationClock(Generic[T]):
         self._waiting.append(_Waiting(stamp_s, duration_s, frame))
         return [self._release()] if len(self._waiting) > self._depth else []
 
+    def restamp(self, stamps_s: Sequence[float | None]) -> None:
+        """Give the frames that wait other timestamps.
+
+        Args:
+            stamps_s: in the order in which the frames came; the last ones are theirs.
+        """
+        count = len(self._waiting)
+        stamps_s = stamps_s[len(stamps_s) - count :]
+        self._waiting = [waiting._replace(stamp_s=stamp_s) for waiting, stamp_s in zip(self._waiting, stamps_s, strict=True)]
+
     def finish(self) -> list[tuple[float, T]]:
         """There are no more frames: all that still wait, in order."""
         self._is_all = True

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -76,6 +77,8 @@ class Survey:
     """Which timestamps count."""
     decoding_times_only: bool = False
     """Whether the file says only when its pictures are decoded, as AVI and ASF do, and they may be shown in another order."""
+    decoded_as_shown: bool = False
+    """Whether no packet is to be shown before one that is decoded earlier."""
     lacks_times: bool = False
     """Whether packets that say when they are decoded say only in part when their picture is shown."""
 
@@ -155,6 +158,7 @@ def survey(media: Media, descriptor: int) -> Survey:
         begins_with_key,
         stamps,
         decoding_times_only=decoding_times_only,
+        decoded_as_shown=shown == len(video) and all(a.start_s < b.start_s for a, b in pairwise(video)),
         lacks_times=bool(decoded_only and shown) and not decoding_times_only,
     )
 
