@@ -24,7 +24,7 @@ from rumiai_ray.cli.exits import Exit
 from rumiai_ray.cli.garbage import WHILE_IMPORTING
 from rumiai_ray.cli.help_text import VerbGroup, examples, in_plain_text
 from rumiai_ray.cli.options import Verbose  # noqa: TC001 -- typer reads the annotations
-from rumiai_ray.cli.output import is_of_output, mark_errors
+from rumiai_ray.cli.output import is_of_output, mark_streams, to_nowhere
 from rumiai_ray.cli.terminal import say
 from rumiai_ray.cli.wrong_usage import check_batch, in_our_words, possible_options
 from rumiai_ray.engine.ray_session import supervisor as supervise
@@ -161,6 +161,7 @@ def _common(
 
 def program() -> None:
     """`main`, as a process of its own: where it is still connected to a Ray that stays, it ends without good-bye."""
+    mark_streams()
     if _drives(sys.argv[1:]):
         supervise.supervise()
     gc.set_threshold(*WHILE_IMPORTING)
@@ -190,7 +191,7 @@ def _drives(arguments: list[str]) -> bool:
 def main() -> None:
     """Run the command line; every error of ours becomes one line on stderr and an exit code, and SIGTERM means what Ctrl-C does."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    mark_errors(sys.stdout)
+    mark_streams()
     sys.exit(_run())
 
 
@@ -220,7 +221,7 @@ def _run() -> int:
 
 def _without_output(error: OSError) -> int:
     """Tell in one line that standard output cannot be written. Python would try again at its end, and say so in its own words."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    to_nowhere(1)
     if error.errno != errno.EPIPE:  # whoever read it has gone
         say(f"standard output cannot be written: {error.strerror}; free space where it goes, or send it elsewhere", err=True)
     return Exit.ABORTED

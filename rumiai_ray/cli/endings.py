@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TextIO
 
 from rumiai_ray.cli.exits import Exit
 from rumiai_ray.cli.garbage import imports_are_done
-from rumiai_ray.cli.output import mark_errors
+from rumiai_ray.cli.output import as_standard_error, mark_errors
 from rumiai_ray.cli.overview import ending, failures, print_overview
 from rumiai_ray.cli.terminal import SafeConsole, say
 from rumiai_ray.engine.drive.endings import HostsRefuse
@@ -68,22 +68,32 @@ def run_to_the_end(
     """
     imports_are_done()
     supervise.tell(run=writer.run.uri(), resumable=resumable)
+    status, code = _ended(engine, run, writer, summary, resumable=resumable, drain_s=drain_s)
+    if resumable and status in {"complete", "partial"}:
+        _tell(writer)
+    _call_hook(on_end, writer, status, code)
+    if resumable and status != "aborted":
+        _is_said(code)
+    return code
+
+
+def _ended(
+    engine: Stoppable,
+    run: Callable[[], Literal["complete", "partial"]],
+    writer: RunWriter,
+    summary: Callable[[], dict[str, Any]],
+    *,
+    resumable: bool,
+    drain_s: float | None,
+) -> tuple[HookStatus, Exit]:
+    """Run, write the end record, and say why where the run has been stopped or broken off. Arguments as of `run_to_the_end`."""
     try:
         with _stopping(engine, drain_s):
             status = run()
         writer.finish(status, summary())
-        code = Exit.COMPLETE if status == "complete" else Exit.TROUBLED
-        if resumable:
-            tell(open_run(writer.run.uri()))
-        _call_hook(on_end, writer, status, code)
-        if resumable:
-            _is_said(code)
     except Stopped as stopped:
         _end_stopped(stopped, writer, resumable=resumable)
-        _call_hook(on_end, writer, "stopped" if resumable else "aborted", Exit.ABORTED)
-        if resumable:
-            _is_said(Exit.ABORTED)
-        return Exit.ABORTED
+        return "stopped" if resumable else "aborted", Exit.ABORTED
     except KeyboardInterrupt:  # a second signal
         if resumable:
             say(f"stopped; go on with: rumiai-ray runs resume {writer.run.uri()}", err=True)
@@ -92,20 +102,23 @@ def run_to_the_end(
         said = shown(f"{type(error).__name__}: {error}")
         say(said if isinstance(error, RumiaiError) else f"{said} (a bug of ours; the traceback is in {_keep_traceback(writer)})", err=True)
         if not resumable:
-            # A full disk may refuse this too: then the run stays `incomplete`, and the line above is all there is to say.
-            with contextlib.suppress(StorageError):
-                writer.drop()
-                writer.finish("aborted", {"error": said})
-        _call_hook(on_end, writer, "aborted", Exit.ABORTED)
-        return Exit.ABORTED
-    return code
+            _mark_aborted(writer, {"error": said})
+        return "aborted", Exit.ABORTED
+    return status, Exit.COMPLETE if status == "complete" else Exit.TROUBLED
+
+
+def _mark_aborted(writer: RunWriter, summary: dict[str, Any]) -> None:
+    """Write that the run was aborted. A full disk may refuse this, too: then the run stays `incomplete`; why it ended is said anyway."""
+    with contextlib.suppress(StorageError):
+        writer.drop()
+        writer.finish("aborted", summary)
 
 
 def _end_stopped(stopped: Stopped, writer: RunWriter, *, resumable: bool) -> None:
     """Say why the run has ended before its entries did, and how it goes on; mark it where it cannot."""
     uri = writer.run.uri()
     if isinstance(stopped, HostsRefuse):
-        tell(open_run(uri))
+        _tell(writer)
         for host in stopped.hosts:
             say(
                 f"{host.host} refuses: {host.why}; worth asking again after {datetime.fromtimestamp(host.until_s, UTC):%Y-%m-%d %H:%M} UTC",
@@ -117,8 +130,7 @@ def _end_stopped(stopped: Stopped, writer: RunWriter, *, resumable: bool) -> Non
     elif resumable:
         say(f"stopped; go on with: rumiai-ray runs resume {uri}", err=True)
     else:
-        writer.drop()
-        writer.finish("aborted", {})
+        _mark_aborted(writer, {})
         say("aborted; what was committed before stays readable", err=True)
 
 
@@ -142,6 +154,15 @@ def _call_hook(on_end: EndHook | None, writer: RunWriter, status: HookStatus, co
 def _is_said(code: Exit) -> None:
     """Let the process above the driver know that nothing is left to say: closing Ray on a busy machine, Ray may end the driver itself."""
     supervise.tell(ended=int(code))
+
+
+def _tell(writer: RunWriter) -> None:
+    """`tell` of a run that has ended: what goes wrong while it is told is said, and changes neither its exit code nor its hook's call."""
+    try:
+        tell(open_run(writer.run.uri()))
+    except Exception as error:  # noqa: BLE001 -- the run has ended, whatever becomes of what is said about it
+        why = f"{type(error).__name__}: {error}"
+        say(f"the run has ended; its figures cannot be shown: {why} (`rumiai-ray runs show {writer.run.uri()}`)", err=True)
 
 
 def tell(run: Run) -> None:
@@ -171,17 +192,18 @@ def noise_to_stderr() -> Iterator[TextIO]:
     stdout.flush()
     kept = os.dup(1)
     os.dup2(2, 1)
-    try:
-        if replaced:  # by something that the noise does not reach
-            yield stdout
-        else:
-            with os.fdopen(kept, "w", encoding=stdout.encoding, errors=stdout.errors, closefd=False) as before:
-                mark_errors(before)
-                yield before
-    finally:
-        sys.stdout.flush()
-        os.dup2(kept, 1)
-        os.close(kept)
+    with as_standard_error(stdout):
+        try:
+            if replaced:  # by something that the noise does not reach
+                yield stdout
+            else:
+                with os.fdopen(kept, "w", encoding=stdout.encoding, errors=stdout.errors, closefd=False) as before:
+                    mark_errors(before)
+                    yield before
+        finally:
+            sys.stdout.flush()
+            os.dup2(kept, 1)
+            os.close(kept)
 
 
 @contextlib.contextmanager

@@ -7,6 +7,8 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+from rumiai_ray.cli.output import mark_streams
+
 _NEEDED = ("typer", "pydantic", "pydantic_settings", "pyarrow", "ray", "numpy")
 """Packages without which no command gets as far as the doctor, who knows of all others."""
 
@@ -28,5 +30,6 @@ def _end(why: str) -> None:
         remedy = f"start this command with {python}"
     else:
         remedy = "start this command with the Python that rumiai_ray was installed for, or install it: `make venv` in the checkout"
+    mark_streams()
     sys.stderr.write(f"{sys.executable} {why}: {remedy}\n")
     sys.exit(2)

@@ -1,0 +1,128 @@
+"""What becomes of a command whose standard output or standard error cannot be written: a full disk, or a reader that has gone."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from rumiai_ray.cli import end_hook, endings
+from rumiai_ray.cli.end_hook import EndHook, RunEnd
+from rumiai_ray.cli.endings import run_to_the_end
+from rumiai_ray.runs.writer import RunWriter
+from synthetic_run import RUN_ID, manifest, rows_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ROOT = Path(__file__).resolve().parents[2]
+RUMIAI = [sys.executable, "-P", "-m", "rumiai_ray"]
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    """A directory of runs with one complete run in it."""
+    writer = RunWriter.create(tmp_path / "runs", manifest())
+    writer.add(rows_of("clip"))
+    writer.commit(["clip"])
+    writer.finish("complete", {})
+    return tmp_path
+
+
+def reader_gone() -> int:
+    """The writing end of a pipe that nobody reads."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    return writing
+
+
+def full() -> int:
+    return os.open("/dev/full", os.O_WRONLY)
+
+
+@pytest.mark.parametrize("opened", [full, reader_gone])
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["query", "nosuch", "SELECT 1"], 2),
+        (["--no-such-option"], 2),
+        (["runs"], 2),
+        (["qeury", "x"], 2),
+        (["runs", "ls", "--out", "runs"], 0),
+        (["export", "latest", "--out", "runs", "--to", "csv"], 0),
+    ],
+)
+def test_a_command_keeps_its_exit_code_where_standard_error_cannot_be_written(
+    arguments: list[str], code: int, opened: Callable[[], int], runs: Path
+) -> None:
+    descriptor = opened()
+    ended = subprocess.run(
+        [*RUMIAI, *arguments], stdout=subprocess.PIPE, stderr=descriptor, cwd=runs, env=ENVIRONMENT, check=False, timeout=120
+    )
+    os.close(descriptor)
+    assert ended.returncode == code
+    assert (runs / "csv").is_dir() == (arguments[0] == "export")
+
+
+@pytest.mark.parametrize(("end", "code"), [("sys.exit(1)", 1), ("os.kill(os.getpid(), 9)", 3)])
+def test_the_process_above_a_driver_keeps_the_exit_code_where_standard_error_cannot_be_written(end: str, code: int, tmp_path: Path) -> None:
+    """Of a driver that was killed it has the last word."""
+    program = f"import os, sys, rumiai_ray.cli.app as app; sys.argv[1:] = ['analyze', 'x']; app.main = lambda: {end}; app.program()"
+    with Path("/dev/full").open("w") as error:
+        ended = subprocess.run([sys.executable, "-P", "-c", program], stderr=error, cwd=tmp_path, env=ENVIRONMENT, check=False, timeout=120)
+    assert ended.returncode == code
+
+
+def test_where_neither_stream_can_be_written_the_exit_code_is_that_of_standard_output(tmp_path: Path) -> None:
+    with Path("/dev/full").open("w") as output:
+        ended = subprocess.run([*RUMIAI, "schema"], stdout=output, stderr=output, cwd=tmp_path, env=ENVIRONMENT, check=False, timeout=120)
+    assert ended.returncode == 3
+
+
+def test_noise_that_standard_error_does_not_take_is_not_taken_for_output() -> None:
+    program = (
+        "import sys; from rumiai_ray.cli.endings import noise_to_stderr; from rumiai_ray.cli.output import mark_streams\n"
+        "mark_streams()\n"
+        "with noise_to_stderr() as out:\n"
+        "    print('noise' * 5000); print('noise', flush=True); print('{}', file=out)\n"
+        "print('after', flush=True)"
+    )
+    with Path("/dev/full").open("w") as error:
+        ended = subprocess.run(
+            [sys.executable, "-P", "-c", program],
+            stdout=subprocess.PIPE,
+            stderr=error,
+            text=True,
+            env=ENVIRONMENT,
+            check=False,
+            timeout=120,
+        )
+    assert (ended.returncode, ended.stdout) == (0, "{}\nafter\n")
+
+
+class _Engine:
+    def stop(self) -> None:
+        raise AssertionError("nobody asked")
+
+
+def test_a_run_whose_end_cannot_be_told_calls_its_hook_and_keeps_its_exit_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    told: list[RunEnd] = []
+
+    def broken(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(end_hook, "call", lambda _hook, end: told.append(end))
+    monkeypatch.setattr(endings, "print_overview", broken)
+    writer = RunWriter.create(tmp_path, manifest())
+    writer.add(rows_of("clip"))
+    writer.commit(["clip"])
+    assert run_to_the_end(_Engine(), lambda: "partial", writer, resumable=True, on_end=EndHook("anything")) == 1
+    assert [(end.run_id, end.status, end.exit_code) for end in told] == [(RUN_ID, "partial", 1)]
+    assert "No space left on device" in capfd.readouterr().err
