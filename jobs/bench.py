@@ -41,8 +41,10 @@ check_interpreter()
 import typer  # noqa: E402 -- only where the packages are
 from rich.table import Table  # noqa: E402
 
-from rumiai_ray.cli.exits import Exit  # noqa: E402 -- found on the path just set
+from rumiai_ray.cli.boundary import exit_code_of  # noqa: E402 -- found on the path just set
+from rumiai_ray.cli.exits import Exit  # noqa: E402
 from rumiai_ray.cli.options import with_settings  # noqa: E402
+from rumiai_ray.cli.output import mark_streams  # noqa: E402
 from rumiai_ray.cli.terminal import SafeConsole, say  # noqa: E402
 from rumiai_ray.cli.weights import choose_or_fetch  # noqa: E402
 from rumiai_ray.config import BaseConfig  # noqa: E402 -- typer reads the annotations
@@ -53,7 +55,7 @@ from rumiai_ray.engine.ray_session.session import connected  # noqa: E402
 from rumiai_ray.engine.results.ceiling import CORES, ceiling  # noqa: E402
 from rumiai_ray.engine.setup.machines import plan_of_ray  # noqa: E402
 from rumiai_ray.engine.setup.run_setup import prepare  # noqa: E402
-from rumiai_ray.errors import ConfigError, ModelError, RumiaiError  # noqa: E402
+from rumiai_ray.errors import ConfigError, ModelError  # noqa: E402
 from rumiai_ray.ingest.entries import read_manifest  # noqa: E402
 from rumiai_ray.ingest.table import EntryFile  # noqa: E402
 
@@ -251,8 +253,14 @@ def show(figures: Mapping[str, Any]) -> None:
 if __name__ == "__main__":
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(bench)
-    try:
-        app()
-    except RumiaiError as error:
-        say(f"{type(error).__name__}: {error}", err=True)
-        sys.exit(Exit.TROUBLED if isinstance(error, ModelError) else Exit.USAGE)
+
+    def measured() -> Any:
+        """The exit code; a model's failure is no wrong usage."""
+        try:
+            return app(standalone_mode=False)
+        except ModelError as error:
+            say(f"{type(error).__name__}: {error}", err=True)
+            return Exit.TROUBLED
+
+    mark_streams()
+    sys.exit(exit_code_of(measured))

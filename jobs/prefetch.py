@@ -30,9 +30,11 @@ check_interpreter()
 
 import typer  # noqa: E402 -- only where the packages are
 
-from rumiai_ray.cli.endings import scratch_directory  # noqa: E402 -- found on the path just set
+from rumiai_ray.cli.boundary import exit_code_of  # noqa: E402 -- found on the path just set
+from rumiai_ray.cli.endings import scratch_directory  # noqa: E402
 from rumiai_ray.cli.exits import Exit  # noqa: E402
 from rumiai_ray.cli.options import with_settings  # noqa: E402
+from rumiai_ray.cli.output import mark_streams  # noqa: E402
 from rumiai_ray.cli.terminal import say  # noqa: E402
 from rumiai_ray.config import BaseConfig  # noqa: E402 -- typer reads the annotations
 from rumiai_ray.engine.setup.run_setup import fetch_limits, manners, open_store  # noqa: E402
@@ -153,8 +155,5 @@ def _say(error: RumiaiError) -> None:
 if __name__ == "__main__":
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(prefetch)
-    try:
-        app()
-    except RumiaiError as error:
-        _say(error)
-        sys.exit(Exit.USAGE)
+    mark_streams()
+    sys.exit(exit_code_of(lambda: app(standalone_mode=False)))

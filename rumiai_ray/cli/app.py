@@ -5,8 +5,6 @@ Exit codes: 0 complete, 1 some video or model failed, 2 usage or preflight, 3 ab
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import gc
 import os
 import re
@@ -20,17 +18,16 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from rumiai_ray import __version__
-from rumiai_ray.cli.exits import Exit
+from rumiai_ray.cli.boundary import exit_code_of
 from rumiai_ray.cli.garbage import WHILE_IMPORTING
 from rumiai_ray.cli.help_text import VerbGroup, examples, in_plain_text
 from rumiai_ray.cli.options import Verbose  # noqa: TC001 -- typer reads the annotations
-from rumiai_ray.cli.output import is_of_output, mark_streams, to_nowhere
+from rumiai_ray.cli.output import mark_streams
 from rumiai_ray.cli.terminal import say
-from rumiai_ray.cli.wrong_usage import check_batch, in_our_words, possible_options
+from rumiai_ray.cli.wrong_usage import check_batch
 from rumiai_ray.engine.ray_session import supervisor as supervise
-from rumiai_ray.errors import ConfigError, RumiaiError
+from rumiai_ray.errors import ConfigError
 from rumiai_ray.logs import configure
-from rumiai_ray.shown import shown, terminal_safe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,8 +57,6 @@ _VERBS = {
 """The module of each verb, here in `rumiai_ray.cli`, in the order `--help` shows them."""
 _VERBOSE = re.compile("--verbose|-v+")
 _COMPLETION = ("--install-completion", "--show-completion")
-_INTERRUPTED = 130
-"""What typer makes of a KeyboardInterrupt, for itself to exit with."""
 
 
 class _DefaultsToAnalyze(VerbGroup):
@@ -78,8 +73,6 @@ class _DefaultsToAnalyze(VerbGroup):
         try:
             return super().invoke(ctx)
         except BrokenPipeError as error:
-            if is_of_output(error):
-                raise
             raise _OtherPipeError from error  # typer takes every broken pipe for that of stdout, and ends without a word
 
 
@@ -171,9 +164,8 @@ def program() -> None:
         attach: Any = sys.modules.get("rumiai_ray.engine.ray_session.warm_connection")
         if attach is None or not attach.may_be_left():
             raise
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(BrokenPipeError):  # whoever read it has gone
-                stream.flush()
+        for stream in filter(None, (sys.stdout, sys.stderr)):
+            stream.flush()  # raises nothing: a stream that cannot be written leads nowhere by now
         supervise.tell(ended=True)
         os._exit(int(end.code or 0))
     finally:
@@ -192,50 +184,9 @@ def main() -> None:
     """Run the command line; every error of ours becomes one line on stderr and an exit code, and SIGTERM means what Ctrl-C does."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     mark_streams()
-    sys.exit(_run())
+    sys.exit(exit_code_of(_run))
 
 
-def _run() -> int:
-    try:
-        arguments = understood(sys.argv[1:])
-        ended = command_line(_first(arguments) or "--help")(arguments, standalone_mode=False)
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except RumiaiError as error:
-        say(f"{type(error).__name__}: {error}", err=True)
-        return Exit.USAGE
-    except OSError as error:
-        if not is_of_output(error):
-            raise
-        return _without_output(error)
-    except (typer.Abort, KeyboardInterrupt):
-        ended = _INTERRUPTED
-    except typer.TyperException as error:
-        _show(error)
-        return Exit.USAGE
-    if ended == _INTERRUPTED:
-        say("aborted", err=True)
-        return Exit.ABORTED
-    return ended or Exit.COMPLETE
-
-
-def _without_output(error: OSError) -> int:
-    """Tell in one line that standard output cannot be written. Python would try again at its end, and say so in its own words."""
-    to_nowhere(1)
-    if error.errno != errno.EPIPE:  # whoever read it has gone
-        say(f"standard output cannot be written: {error.strerror}; free space where it goes, or send it elsewhere", err=True)
-    return Exit.ABORTED
-
-
-def _show(error: typer.TyperException) -> None:
-    """What typer itself would print of wrong usage."""
-    from typer.rich_utils import rich_format_error  # noqa: PLC0415 -- only needed here
-
-    if type(error).__name__ == "NoArgsIsHelpError":  # its message is the help; typer's own function leaves it out
-        say(str(getattr(error, "message", "")), err=True)
-        return
-    if isinstance(message := getattr(error, "message", None), str):  # it may quote an argument: a file's name, a URL
-        vars(error)["message"] = terminal_safe(shown(in_our_words(message)))
-    if isinstance(wrong := getattr(error, "option_name", None), str) and hasattr(error, "possibilities"):
-        vars(error)["possibilities"] = possible_options(wrong, error)
-    rich_format_error(error)  # type: ignore[arg-type]  # wants the private class below the public one that can be caught
+def _run() -> Any:
+    arguments = understood(sys.argv[1:])
+    return command_line(_first(arguments) or "--help")(arguments, standalone_mode=False)

@@ -16,7 +16,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import TextIO
 
-_STDOUT = "<stdout>"
+
+class OutputError(Exception):
+    """Standard output cannot be written.
+
+    It is no `OSError`: typer and rich end the process with 1 at a broken pipe, and a handler of another file's errors would catch it.
+    """
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(str(error))
+        self.errno = error.errno
+        self.reason = error.strerror
 
 
 def mark_streams() -> None:
@@ -26,7 +36,7 @@ def mark_streams() -> None:
 
 
 def mark_errors(stream: TextIO | None) -> None:
-    """Have `OSError`s of writing `stream`, also those of a later flush, name standard output, so that `is_of_output` knows them.
+    """Have errors of writing `stream`, also those of a later flush, raise `OutputError`.
 
     A stream that does not end in a file descriptor is left as it is.
     """
@@ -39,15 +49,9 @@ def mark_errors(stream: TextIO | None) -> None:
         try:
             return write(data)
         except OSError as error:
-            error.filename = _STDOUT
-            raise
+            raise OutputError(error) from error
 
     _replace_write(raw, marked)
-
-
-def is_of_output(error: OSError) -> bool:
-    """Whether `error` comes from writing a stream that was given to `mark_errors`."""
-    return error.filename is _STDOUT
 
 
 def give_up_errors(stream: TextIO | None) -> None:

@@ -192,10 +192,10 @@ def test_an_error_of_another_file_or_pipe_is_not_blamed_on_standard_output(error
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_an_error_of_standard_output_is_told_from_others(unbuffered: str) -> None:
     program = (
-        "import sys; from rumiai_ray.cli.output import is_of_output, mark_errors\n"
+        "import sys; from rumiai_ray.cli.output import OutputError, mark_errors\n"
         "mark_errors(sys.stdout)\n"
         "try: print('x'); sys.stdout.flush()\n"
-        "except OSError as error: print(is_of_output(error), is_of_output(OSError(28, 'x')), file=sys.stderr)\n"
+        "except OutputError as error: print(error.reason, isinstance(error, OSError), file=sys.stderr)\n"
         "import os; os.dup2(2, 1)"
     )
     with Path("/dev/full").open("w") as full:
@@ -203,4 +203,4 @@ def test_an_error_of_standard_output_is_told_from_others(unbuffered: str) -> Non
         ended = subprocess.run(
             [sys.executable, "-P", "-c", program], stdout=full, stderr=subprocess.PIPE, text=True, check=False, env=environment
         )
-    assert ended.stderr.splitlines()[0] == "True False"
+    assert ended.stderr.splitlines()[0] == "No space left on device False"

@@ -62,7 +62,7 @@ def test_a_command_keeps_its_exit_code_where_standard_error_cannot_be_written(
 ) -> None:
     descriptor = opened()
     ended = subprocess.run(
-        [*RUMIAI, *arguments], stdout=subprocess.PIPE, stderr=descriptor, cwd=runs, env=ENVIRONMENT, check=False, timeout=120
+        [*RUMIAI, *arguments], stdout=subprocess.PIPE, stderr=descriptor, cwd=runs, env=ENVIRONMENT, check=False, timeout=600
     )
     os.close(descriptor)
     assert ended.returncode == code
@@ -74,13 +74,13 @@ def test_the_process_above_a_driver_keeps_the_exit_code_where_standard_error_can
     """Of a driver that was killed it has the last word."""
     program = f"import os, sys, rumiai_ray.cli.app as app; sys.argv[1:] = ['analyze', 'x']; app.main = lambda: {end}; app.program()"
     with Path("/dev/full").open("w") as error:
-        ended = subprocess.run([sys.executable, "-P", "-c", program], stderr=error, cwd=tmp_path, env=ENVIRONMENT, check=False, timeout=120)
+        ended = subprocess.run([sys.executable, "-P", "-c", program], stderr=error, cwd=tmp_path, env=ENVIRONMENT, check=False, timeout=600)
     assert ended.returncode == code
 
 
 def test_where_neither_stream_can_be_written_the_exit_code_is_that_of_standard_output(tmp_path: Path) -> None:
     with Path("/dev/full").open("w") as output:
-        ended = subprocess.run([*RUMIAI, "schema"], stdout=output, stderr=output, cwd=tmp_path, env=ENVIRONMENT, check=False, timeout=120)
+        ended = subprocess.run([*RUMIAI, "schema"], stdout=output, stderr=output, cwd=tmp_path, env=ENVIRONMENT, check=False, timeout=600)
     assert ended.returncode == 3
 
 
@@ -100,7 +100,7 @@ def test_noise_that_standard_error_does_not_take_is_not_taken_for_output() -> No
             text=True,
             env=ENVIRONMENT,
             check=False,
-            timeout=120,
+            timeout=600,
         )
     assert (ended.returncode, ended.stdout) == (0, "{}\nafter\n")
 
@@ -126,3 +126,54 @@ def test_a_run_whose_end_cannot_be_told_calls_its_hook_and_keeps_its_exit_code(
     assert run_to_the_end(_Engine(), lambda: "partial", writer, resumable=True, on_end=EndHook("anything")) == 1
     assert [(end.run_id, end.status, end.exit_code) for end in told] == [(RUN_ID, "partial", 1)]
     assert "No space left on device" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["help", "query"],
+        ["--version"],
+        ["schema"],
+        ["schema", "--markdown"],
+        ["query", "latest", "SELECT 1", "--out", "runs"],
+        ["query", "latest", "SELECT 1", "--csv", "--out", "runs"],
+        ["query", "latest", "SELECT 1", "--json", "--out", "runs"],
+        ["runs", "show", "latest", "--out", "runs"],
+    ],
+    ids=" ".join,
+)
+def test_a_reader_that_has_gone_ends_a_command_without_a_word(arguments: list[str], runs: Path) -> None:
+    assert gone([*RUMIAI, *arguments], runs) == (3, "")
+
+
+@pytest.mark.parametrize("job", ["prefetch", "bench", "batch"])
+def test_a_reader_that_has_gone_ends_a_job_without_a_word(job: str, tmp_path: Path) -> None:
+    assert gone([sys.executable, str(ROOT / "jobs" / f"{job}.py"), "--help"], tmp_path) == (3, "")
+
+
+def test_a_job_whose_output_cannot_be_written_says_so_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "videos.txt").write_text("missing.mp4\n")
+    arguments = ["--manifest", "videos.txt", "--store", "store"]
+    with Path("/dev/full").open("w") as output:
+        ended = subprocess.run(
+            [sys.executable, str(ROOT / "jobs" / "prefetch.py"), *arguments],
+            stdout=output,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=tmp_path,
+            check=False,
+            timeout=600,
+        )
+    assert ended.returncode == 3
+    assert ended.stderr.splitlines()[1:] == [
+        "standard output cannot be written: No space left on device; free space where it goes, or send it elsewhere"
+    ]
+
+
+def gone(command: list[str], folder: Path) -> tuple[int, str]:
+    """The exit code and standard error of a command whose standard output is a pipe that nobody reads."""
+    output = reader_gone()
+    ended = subprocess.run(command, stdout=output, stderr=subprocess.PIPE, text=True, cwd=folder, env=ENVIRONMENT, check=False, timeout=600)
+    os.close(output)
+    return ended.returncode, ended.stderr

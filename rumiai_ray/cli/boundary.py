@@ -1,0 +1,76 @@
+"""Where a program of ours ends: what it raises becomes one line on stderr and an exit code, whatever can be written."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from rumiai_ray.cli.exits import Exit
+from rumiai_ray.cli.output import OutputError, to_nowhere
+from rumiai_ray.cli.terminal import say
+from rumiai_ray.cli.wrong_usage import in_our_words, possible_options
+from rumiai_ray.errors import RumiaiError
+from rumiai_ray.shown import shown, terminal_safe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_INTERRUPTED = 130
+"""What typer makes of a KeyboardInterrupt, for itself to exit with."""
+
+
+def exit_code_of(work: Callable[[], Any]) -> int:
+    """Do the work of a command line in a process whose streams are marked (`mark_streams`); returns its exit code.
+
+    Args:
+        work: an application of typer's, called with `standalone_mode=False`, so that it returns its exit code and raises its errors.
+    """
+    try:
+        code = _code(work)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OutputError as error:
+        return _without_output(error)
+    return code
+
+
+def _code(work: Callable[[], Any]) -> int:
+    try:
+        ended = work()
+    except RumiaiError as error:
+        say(f"{type(error).__name__}: {error}", err=True)
+        return Exit.USAGE
+    except (typer.Abort, KeyboardInterrupt):
+        ended = _INTERRUPTED
+    except typer.TyperException as error:
+        _show(error)
+        return Exit.USAGE
+    if ended == _INTERRUPTED:
+        say("aborted", err=True)
+        return Exit.ABORTED
+    return ended or Exit.COMPLETE
+
+
+def _without_output(error: OutputError) -> int:
+    """Tell in one line that standard output cannot be written. Python would try again at its end, and say so in its own words."""
+    to_nowhere(1)
+    if error.errno != errno.EPIPE:  # whoever read it has gone
+        say(f"standard output cannot be written: {error.reason}; free space where it goes, or send it elsewhere", err=True)
+    return Exit.ABORTED
+
+
+def _show(error: typer.TyperException) -> None:
+    """What typer itself would print of wrong usage."""
+    from typer.rich_utils import rich_format_error  # noqa: PLC0415 -- only needed here
+
+    if type(error).__name__ == "NoArgsIsHelpError":  # its message is the help; typer's own function leaves it out
+        say(str(getattr(error, "message", "")), err=True)
+        return
+    if isinstance(message := getattr(error, "message", None), str):  # it may quote an argument: a file's name, a URL
+        vars(error)["message"] = terminal_safe(shown(in_our_words(message)))
+    if isinstance(wrong := getattr(error, "option_name", None), str) and hasattr(error, "possibilities"):
+        vars(error)["possibilities"] = possible_options(wrong, error)
+    rich_format_error(error)  # type: ignore[arg-type]  # wants the private class below the public one that can be caught
