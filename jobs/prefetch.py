@@ -2,8 +2,8 @@
 
 A run over the same videos with the same sampling, on the same node, then decodes nothing; with `--store-remote`, on any node.
 Hosts are treated as a batch treats them: `--limits-host-downloads`, `--limits-host-interval-s`, `--limits-host-refusals`, `Retry-After`.
-A video that its host refuses again after the pause has failed and does not pause the host again; `.refused-UID.json` in the store
-remembers which were refused.
+A video that its host refuses again after the pause has failed; only several of them in a row pause the host again. They are asked for
+after all others. `.refused-UID.json` in the store remembers which were refused, until the host answers for them.
 
 Exit codes: 0 all stored, 1 some video could not be had or uploaded, was evicted again, or left undone because its host refuses,
 2 wrong usage, 3 the store cannot be written any more.
@@ -68,15 +68,19 @@ class Outcome:
     """Whether the shared store has it."""
     paused: Paused | None = None
     """Why the entry's host is left alone; of an entry that is left undone."""
+    answered: bool = False
+    """Whether the entry's host, where it has one, has said something of it, good or bad."""
 
 
 @with_settings("store", "store_remote", "store_max_gb", "sampling", "limits", "cookies")
 def prefetch(manifest: Manifest, config: BaseConfig, at_once: AtOnce = 1) -> None:
     """Fetch and decode every video of a manifest into the frame store; no model is loaded."""
-    entries = list(read_manifest(manifest))
+    listed = list(read_manifest(manifest))
     store, limits = open_store(config), fetch_limits(config)
     refused = RefusedEntries(config.store.expanduser().absolute() / f".refused-{os.getuid()}.json")
-    hosts = HostBook(manners(config), refused_before=refused.over(entries, time.time()))
+    began_s = time.time()
+    refused_before, entries = refused.over(listed, began_s), refused.last(listed, began_s)
+    hosts = HostBook(manners(config), refused_before=refused_before)
     counts: Counter[str] = Counter()
     keys: set[str] = set()
     shared: set[str] = set()
@@ -86,14 +90,12 @@ def prefetch(manifest: Manifest, config: BaseConfig, at_once: AtOnce = 1) -> Non
             outcomes = pool.map(lambda entry: _store(entry, store, limits, workdir, hosts), entries)
             for entry, outcome in zip(entries, outcomes, strict=True):
                 counts[outcome.kind] += 1
+                _remember(refused, entry, outcome, again=entry.entry_id in refused_before)
                 if outcome.paused is not None:
                     refusing[outcome.paused.host] = outcome.paused
-                    if outcome.paused.of_entry:
-                        refused.refused(entry, outcome.paused.until_s)
                 elif outcome.kind == "failed":
                     say(outcome.text, err=True)
                 else:
-                    refused.answered(entry)
                     keys.add(outcome.text)
                     shared |= {outcome.text} if outcome.shared else set()
         evicted = len(keys - {entry.key for entry in store.entries()})
@@ -121,6 +123,16 @@ def prefetch(manifest: Manifest, config: BaseConfig, at_once: AtOnce = 1) -> Non
         raise typer.Exit(Exit.TROUBLED)
 
 
+def _remember(refused: RefusedEntries, entry: Entry, outcome: Outcome, *, again: bool) -> None:
+    """Keep what an entry's host has said of it for the next call; `again`: it had been refused before this one."""
+    if outcome.answered:
+        refused.answered(entry)
+    elif outcome.paused is not None and outcome.paused.of_entry:
+        refused.refused(entry, outcome.paused.until_s)
+    elif outcome.kind == "failed" and again:
+        refused.failed_again(entry, time.time())
+
+
 def _store(entry: Entry, store: FrameStore, limits: FetchLimits, workdir: Path, hosts: HostBook) -> Outcome:
     """Make sure of one entry's frames, when its host's turn has come.
 
@@ -137,7 +149,8 @@ def _store(entry: Entry, store: FrameStore, limits: FetchLimits, workdir: Path, 
             turn.ended(None)
             fetched = True
             with store.ensure(video.path, video.video_key) as stored:
-                return Outcome(stored.origin, stored.key, shared=stored.origin == "remote" or store.share(stored))
+                shared = stored.origin == "remote" or store.share(stored)
+                return Outcome(stored.origin, stored.key, shared=shared, answered=True)
     except StorageError as error:
         turn.ended(error)  # others may be waiting for it
         raise
@@ -145,7 +158,7 @@ def _store(entry: Entry, store: FrameStore, limits: FetchLimits, workdir: Path, 
         paused = None if fetched else turn.ended(error)
         if paused is not None:
             return Outcome("undone", entry.entry_id, paused=paused)
-        return Outcome("failed", f"{entry.entry_id}: {type(error).__name__}: {error}")
+        return Outcome("failed", f"{entry.entry_id}: {type(error).__name__}: {error}", answered=fetched or turn.answered(error))
 
 
 def _say(error: RumiaiError) -> None:

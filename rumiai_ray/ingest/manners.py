@@ -64,8 +64,9 @@ class HostBook:
     Args:
         manners: what to keep to.
         clock: seconds since 1970.
-        refused_before: entries that a host refused in an earlier session, whose pause is over. A further refusal says something of the
-            entry, not of the host: it pauses nobody. Otherwise one such entry would have its host left alone at each resume for ever.
+        refused_before: entries that a host refused in an earlier session, whose pause is over. A further refusal of one of them says
+            something of the entry, not of the host: it pauses nobody, or one such entry would have its host left alone at each resume for
+            ever. A host that refuses `manners.refusals` in a row, at least two of them different entries, is left alone all the same.
     """
 
     def __init__(self, manners: Manners, clock: Callable[[], float] = time.time, refused_before: Collection[str] = ()) -> None:
@@ -80,7 +81,11 @@ class HostBook:
         self._quiet_until_s: dict[str, float] = {}
         """Before which a host is not asked, because it said so."""
         self._refused: Counter[str] = Counter()
-        """Refusals in a row."""
+        """Refusals in a row, without those of entries that were refused before."""
+        self._refused_again: dict[str, set[str]] = {}
+        """Entries that were refused before and are refused again, in the same row. Each counts once, however often it is tried."""
+        self._refuse_all: set[str] = set()
+        """Hosts that are left alone since they refuse one entry after another, and not for what they said to one of them."""
         self._paused: dict[str, Paused] = {}
 
     def ask(self, host: Host, entry_id: str) -> float | Paused:
@@ -101,7 +106,9 @@ class HostBook:
             return max(0.0, turns[entry_id] - now_s, self._quiet_until_s.get(host.name, 0.0) - now_s)
 
     def refused(self, host: str, why: str, retry_after_s: float | None, entry_id: str = "") -> Paused | None:
-        """Note that a host has refused; why it is left alone, where it is. None of an entry that was refused before.
+        """Note that a host has refused; why the entry is to be left undone, where its host is left alone.
+
+        None of an entry that was refused before, unless the host is left alone since it refuses one entry after another.
 
         Args:
             host: its name.
@@ -115,15 +122,22 @@ class HostBook:
             too_long = asked_s > manners.longest_wait_s
             if not too_long:
                 self._quiet_until_s[host] = max(self._quiet_until_s.get(host, 0.0), now_s + asked_s)
-            if entry_id in self._refused_before:
-                return None
-            self._refused[host] += 1
-            if manners.refusals and host not in self._paused and (too_long or self._refused[host] >= manners.refusals):
-                self._paused[host] = Paused(host, why, now_s + (asked_s if too_long else max(asked_s, manners.pause_s)))
-            return self._paused.get(host)
+            again = self._refused_again.setdefault(host, set())
+            if before := entry_id in self._refused_before:
+                again.add(entry_id)
+            else:
+                self._refused[host] += 1
+            # One entry that was refused before is no evidence against its host, whatever the limit is.
+            in_a_row = self._refused[host] + len(again)
+            refuses_all = in_a_row >= manners.refusals and not (before and in_a_row == 1)
+            if manners.refusals and (refuses_all or (too_long and not before)):
+                until_s = now_s + (asked_s if too_long else max(asked_s, manners.pause_s))
+                self._paused.setdefault(host, Paused(host, why, until_s))
+                self._refuse_all |= {host} if refuses_all else set()
+            return self._reason(host, entry_id)
 
     def ended(self, host: str, entry_id: str, *, answered: bool) -> Paused | None:
-        """Note that a turn is over; why the host is left alone, where it is. None of an entry that was refused before.
+        """Note that a turn is over; why the entry is to be left undone if it was refused: see `refused`.
 
         Args:
             host: its name.
@@ -134,7 +148,12 @@ class HostBook:
             self._turns.get(host, {}).pop(entry_id, None)
             if answered:
                 self._refused[host] = 0
-            return None if entry_id in self._refused_before else self._paused.get(host)
+                self._refused_again.pop(host, None)
+            return self._reason(host, entry_id)
+
+    def _reason(self, host: str, entry_id: str) -> Paused | None:
+        """Why an entry that is refused is left undone. One that was refused before is so only where its host refuses every entry."""
+        return self._paused.get(host) if entry_id not in self._refused_before or host in self._refuse_all else None
 
 
 def host_of(entry: Entry) -> Host | None:

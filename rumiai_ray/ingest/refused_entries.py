@@ -45,14 +45,29 @@ class RefusedEntries:
         """Ids of those among `entries` that were refused and whose pause is over: `HostBook.refused_before`."""
         return frozenset(entry.entry_id for entry in entries if self._until_s.get(_digest(entry), now_s + 1) <= now_s)
 
+    def last(self, entries: Iterable[Entry], now_s: float) -> list[Entry]:
+        """`entries`, those of `over` behind the others, so that however many of them are refused again nobody else has to wait for it.
+
+        Among them the one comes first that has been refused least recently: a host that refuses `Manners.refusals` of them in a row is left
+        alone, and those that have failed before that are the last ones the next time.
+        """
+        listed = list(entries)
+        over = self.over(listed, now_s)
+        return sorted(listed, key=lambda entry: self._until_s[_digest(entry)] if entry.entry_id in over else -1)
+
     def refused(self, entry: Entry, until_s: float) -> None:
         """Note that a host has refused an entry. One that is asked too early, and refused again, keeps its time."""
         digest = _digest(entry)
         self._until_s[digest] = min(int(until_s), self._until_s.get(digest, int(until_s)))
         self._changed = True
 
+    def failed_again(self, entry: Entry, now_s: float) -> None:
+        """Note that an entry of `over` has failed once more, without a word of its host about it."""
+        self._until_s[_digest(entry)] = int(now_s)
+        self._changed = True
+
     def answered(self, entry: Entry) -> None:
-        """Note that an entry has been had after all."""
+        """Note that a host has said something of an entry, good or bad: it refuses it no longer."""
         self._changed |= self._until_s.pop(_digest(entry), None) is not None
 
     def save(self) -> None:

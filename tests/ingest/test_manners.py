@@ -236,6 +236,58 @@ def test_an_entry_that_has_its_host_left_alone_is_a_dead_letter_when_it_is_refus
     assert session(host_has_calmed_down=False) == {"bad": "dead letter", "other": "left undone", "another": "left undone"}
 
 
+@given(st.lists(st.tuples(st.sampled_from("abcdef"), st.booleans()), max_size=40), st.integers(1, 5))
+def test_rows_that_were_refused_before_pause_a_host_only_when_it_refuses_so_many_different_ones_in_a_row(
+    said: list[tuple[str, bool]], refusals: int
+) -> None:
+    book = HostBook(Manners(refusals=refusals), Clock(), refused_before="abcdef")
+    in_a_row: set[str] = set()
+    for entry, answers in said:
+        if answers:
+            assert book.ended(SITE.name, entry, answered=True) is None
+            in_a_row.clear()
+            continue
+        in_a_row.add(entry)
+        paused = book.refused(SITE.name, "no", 3600.0, entry)
+        assert (paused is not None) is (len(in_a_row) >= max(refusals, 2)), "one row says nothing of its host, however often it is refused"
+        if paused is not None:
+            assert book.ended(SITE.name, entry, answered=False) == paused, "the row is left undone"
+            assert book.ask(SITE, "another") == paused
+            break
+
+
+def test_rows_that_were_refused_before_and_others_are_in_one_row(clock: Clock) -> None:
+    book = HostBook(Manners(refusals=3), clock, refused_before="ab")
+    assert [book.refused(SITE.name, "no", None, entry) for entry in "aabb"] == [None] * 4
+    assert book.refused(SITE.name, "no", None, "new") is not None
+
+
+@pytest.mark.parametrize(
+    "refusal", [RateLimitedError("HTTP 429", "u", "", 3600.0), BlockedError("captcha", "u"), LoginWallError("login", "u")]
+)
+def test_a_host_that_refuses_every_row_is_left_alone_although_all_of_them_were_refused_before(clock: Clock, refusal: RumiaiError) -> None:
+    entries = [f"e{number}" for number in range(30)]
+    left = list(entries)
+    while left:  # each round is a session of its own, and the pause is over
+        book = HostBook(Manners(refusals=10), clock, refused_before=entries)
+        ended: dict[str, Paused | None] = {}
+        for entry in left:
+            turn = HostTurn(SITE, entry, book, clock.sleep)
+            paused, error = turn.wait(), refusal
+            if paused is None:
+                try:
+                    if isinstance(error, RateLimitedError):
+                        turn.refused(error)
+                except HostPausedError as pause:
+                    error = pause
+                paused = turn.ended(error)
+            ended[entry] = paused
+        dead = [entry for entry, paused in ended.items() if paused is None]
+        assert dead == left[:9], "the tenth refusal in a row is about the host, and nobody is asked after that"
+        assert [entry for entry, paused in ended.items() if paused is not None and paused.of_entry] == left[9:10]
+        left = left[9:]
+
+
 @pytest.mark.parametrize(
     ("text", "host"),
     [

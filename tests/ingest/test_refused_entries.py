@@ -74,3 +74,15 @@ def test_the_file_has_a_bound(tmp_path: Path) -> None:
     again = RefusedEntries(path)
     assert len(json.loads(path.read_text())) == 10_000
     assert again.over([Entry("49", "https://h.example/49"), Entry("50", "https://h.example/50")], 1e6) == {"50"}
+
+
+def test_what_was_refused_before_comes_after_the_rest_and_those_refused_longest_ago_first(tmp_path: Path) -> None:
+    entries = [Entry(name, f"https://h.example/{name}") for name in "abcdef"]
+    kept = RefusedEntries(tmp_path / "refused.json")
+    for entry, until_s in zip(entries, (10, 20, 30, 999), strict=False):
+        kept.refused(entry, until_s)
+    kept.failed_again(entries[0], 40)
+    kept.save()
+    again = RefusedEntries(tmp_path / "refused.json")
+    assert "".join(entry.entry_id for entry in again.last(entries, 100)) == "defbca"
+    assert again.over(entries, 100) == {"a", "b", "c"}

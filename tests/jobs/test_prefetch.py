@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import stat
 import subprocess
@@ -16,6 +17,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from numbered_clips import numbered_clip
+from rumiai_ray.ingest.entries import read_manifest
+from rumiai_ray.ingest.refused_entries import RefusedEntries
 from rumiai_ray.shown import terminal_safe
 
 if TYPE_CHECKING:
@@ -134,6 +137,9 @@ class Host(ThreadingHTTPServer):
         self.refuses = False
         self.refused_path = ""
         """The one path that is refused where the others are served."""
+        self.refused_from = 10**6
+        """Paths of this number and higher ones are refused."""
+        self.gone = False
         self.retry_after_s: int | None = None
         self.takes_s = 0.0
         self.pair: threading.Barrier | None = None
@@ -157,8 +163,8 @@ class _Answer(BaseHTTPRequestHandler):
         if host.pair is not None:
             host.pair.wait(60)
         time.sleep(host.takes_s)
-        refuses = host.refuses or self.path == host.refused_path
-        self.send_response(429 if refuses else 200)
+        refuses = host.refuses or self.path == host.refused_path or int(self.path.strip("/").partition(".")[0]) >= host.refused_from
+        self.send_response(429 if refuses else 404 if host.gone else 200)
         if refuses and host.retry_after_s is not None:
             self.send_header("Retry-After", str(host.retry_after_s))
         self.send_header("Content-Length", str(0 if refuses else len(host.body)))
@@ -235,6 +241,52 @@ def test_a_video_that_is_always_refused_does_not_keep_its_host_from_being_asked_
     host.refused_path = ""
     assert prefetch(listed, "--limits-private-hosts").returncode == 0
     assert json.loads(kept.read_text()) == {}
+
+
+def remember(listed: Path, host: Host) -> Path:
+    """Have the store remember that every row of a manifest was refused, and that the pause is over; the host goes on refusing."""
+    host.refuses, host.retry_after_s = True, 3600
+    kept = listed.parent / "store" / f".refused-{os.getuid()}.json"
+    before = RefusedEntries(kept)
+    for number, entry in enumerate(read_manifest(str(listed))):
+        before.refused(entry, number)
+    before.save()
+    return kept
+
+
+def test_a_host_that_refuses_everything_again_is_left_alone_although_every_video_was_refused_before(tmp_path: Path, host: Host) -> None:
+    listed = tmp_path / "videos.csv"
+    listed.write_text("id,input\n")
+    remember(served(listed, host, 9), host)
+    refused = prefetch(listed, "--limits-private-hosts", "--limits-host-refusals", "3")
+    assert ", 2 failed, 7 left undone; " in refused.stdout, refused.stdout + refused.stderr
+    assert host.asked == ["/0.mkv", "/1.mkv", "/2.mkv"]
+    host.asked.clear()
+    prefetch(listed, "--limits-private-hosts", "--limits-host-refusals", "3")
+    assert host.asked == ["/2.mkv", "/3.mkv", "/4.mkv"], "those that have failed by themselves do not keep the others from being asked for"
+
+
+def test_however_many_videos_are_refused_the_others_are_asked_for_first(tmp_path: Path, host: Host) -> None:
+    listed = tmp_path / "videos.csv"
+    listed.write_text("id,input\n")
+    served(listed, host, 5)
+    remember(listed, host)
+    rows = listed.read_text().splitlines()
+    host.refuses, host.refused_from = False, 1
+    listed.write_text("\n".join([*rows, f"other,http://127.0.0.1:{host.server_port}/0.mkv"]) + "\n")
+    ended = prefetch(listed, "--limits-private-hosts", "--limits-host-refusals", "2")
+    assert host.asked[0] == "/0.mkv"
+    assert ended.stdout.startswith("6 entries: 1 decoded, 1 there already, 1 failed, 3 left undone; "), ended.stdout + ended.stderr
+
+
+def test_a_video_that_its_host_answers_for_is_no_longer_known_as_refused(tmp_path: Path, host: Host) -> None:
+    listed = tmp_path / "videos.csv"
+    listed.write_text("id,input\n")
+    kept = remember(served(listed, host, 3), host)
+    assert len(json.loads(kept.read_text())) == 3
+    host.refuses, host.gone = False, True
+    assert ", 3 failed; " in prefetch(listed, "--limits-private-hosts").stdout
+    assert json.loads(kept.read_text()) == {}, "the host has said that they are gone"
 
 
 def test_refusals_in_a_row_end_the_asking(manifest: Path, host: Host) -> None:

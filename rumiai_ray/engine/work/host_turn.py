@@ -12,6 +12,7 @@ from rumiai_ray.ingest.outcomes import HostPausedError, NoVideoError, PrivateErr
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from rumiai_ray.errors import RumiaiError
     from rumiai_ray.ingest.manners import Host, Paused
 
 
@@ -71,14 +72,22 @@ class HostTurn:
         """
         if self._host is None or self._hosts is None:
             return None
-        refusal = None if error is None else refusal_of(error)
-        if refusal is not None and not refuses(self._host, refusal):
-            refusal = None  # where the host has sent us on to refuses: that is this entry's trouble, and no other's
+        refusal = self._refusal(error)
         if refusal is not None and not isinstance(refusal, RateLimitedError):  # of those each attempt was told
             self._hosts.refused(self._host.name, refusal.what, None, self._entry_id)
-        # Not for errors of our own, such as rules that forbid the address: the host has said nothing then.
-        answered = error is None or (refusal is None and isinstance(error, PrivateError | RemovedError | NoVideoError))
-        paused = self._hosts.ended(self._host.name, self._entry_id, answered=answered)
+        paused = self._hosts.ended(self._host.name, self._entry_id, answered=self.answered(error))
         if paused is None or (refusal is None and not isinstance(error, HostPausedError)):
             return None
         return replace(paused, of_entry=True)
+
+    def answered(self, error: BaseException | None) -> bool:
+        """Whether the host has said something of the post, good or bad, where a fetch ended so.
+
+        Errors of our own, such as rules that forbid the address, are none of the host's.
+        """
+        return error is None or (self._refusal(error) is None and isinstance(error, PrivateError | RemovedError | NoVideoError))
+
+    def _refusal(self, error: BaseException | None) -> RumiaiError | None:
+        """`error`, where it says that the host refuses. Where one to which it has sent us on does, that is this entry's trouble alone."""
+        refusal = None if error is None else refusal_of(error)
+        return refusal if refusal is not None and self._host is not None and refuses(self._host, refusal) else None
