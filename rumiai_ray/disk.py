@@ -5,21 +5,47 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from io import BufferedReader
     from pathlib import Path
 
 
-def read(path: Path) -> bytes:
-    """Content of a regular file. A pipe, which nobody might ever write to, or a device without an end is not read."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+def read(path: Path, *, most: int | None = None, follow: bool = True) -> bytes:
+    """Content of a regular file. A pipe, which nobody might ever write to, or a device without an end is not read.
+
+    Args:
+        path: the file.
+        most: bytes, above which the file is refused; no more than that is read.
+        follow: whether a link of that name is followed. One on the way to it is.
+
+    Raises:
+        OSError: as `opened`; EFBIG: the file has more than `most` bytes.
+    """
+    with opened(path, follow=follow) as file:
+        data = file.read(-1 if most is None else most + 1)
+    if most is not None and len(data) > most:
+        raise OSError(errno.EFBIG, f"more than {most:,} bytes", str(path))
+    return data
+
+
+@contextmanager
+def opened(path: Path, *, follow: bool = True) -> Iterator[BufferedReader]:
+    """A regular file, open for reading; see `read`.
+
+    Raises:
+        OSError: the file cannot be opened (EISDIR: a directory, EINVAL: no regular file either, ELOOP: a link).
+    """
+    flags = os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
+    # An opener and not `os.fdopen`, which leaves the descriptor of a directory open and calls the directory by its number.
+    with open(path, "rb", opener=lambda name, mode: os.open(name, mode | flags)) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OSError(errno.EINVAL, "no regular file", str(path))
-        return file.read()
+        yield file
 
 
 def create(path: Path, data: bytes) -> None:

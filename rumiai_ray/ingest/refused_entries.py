@@ -5,12 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import re
-import stat
 from typing import TYPE_CHECKING
 
-from rumiai_ray.disk import replace_private
+from rumiai_ray import disk
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -76,7 +74,7 @@ class RefusedEntries:
             return
         latest = sorted(self._until_s.items(), key=lambda item: item[1])[-_MOST:]
         try:
-            replace_private(self._path, json.dumps(dict(latest)).encode())
+            disk.replace_private(self._path, json.dumps(dict(latest)).encode())
         except OSError as error:
             _LOG.warning("which entries their hosts have refused cannot be kept: %s: %s", self._path, error.strerror)
 
@@ -88,14 +86,7 @@ def _digest(entry: Entry) -> str:
 
 def _read(path: Path) -> dict[str, int]:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
-        with os.fdopen(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise ValueError("no regular file")  # noqa: TRY301 -- said with the others
-            data = file.read(_MOST_BYTES + 1)
-        if len(data) > _MOST_BYTES:
-            raise ValueError(f"more than {_MOST_BYTES} bytes")  # noqa: TRY301 -- as above
-        found = json.loads(data)
+        found = json.loads(disk.read(path, most=_MOST_BYTES, follow=False))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, RecursionError) as error:
