@@ -62,7 +62,7 @@ def review(
         _check_there(found)
         with found.again().read_with_todays_columns() as read:
             judged = judge(read, given, imported_at=datetime.now(UTC), file_sha256=hashlib.sha256(data).hexdigest(), by=who)
-        _say_left_out(given, judged)
+        _say_of_frames(given, judged)
         if not judged.frames:
             raise ConfigError("holds no reviewed frame of this run", str(file), "name the run whose export was reviewed")
         if not judged.changed:
@@ -82,13 +82,15 @@ def _check_there(run: Run) -> None:
         raise ConfigError("the run was removed meanwhile", run.store.uri(), "`rumiai-ray runs ls` lists those that are there")
 
 
-def _say_left_out(given: GivenReview, judged: Judged) -> None:
+def _say_of_frames(given: GivenReview, judged: Judged) -> None:
     for count, one, many in (
         (given.unreviewed, "frame left out: nobody has reviewed it", "frames left out: nobody has reviewed them"),
         (given.shapes, "label left out: it is no box", "labels left out: they are no boxes"),
         (judged.of_other_runs, "frame left out: the file says that it is of another run",
          "frames left out: the file says that they are of other runs"),
         (judged.unknown, "frame left out: this run has no such frame", "frames left out: this run has no such frames"),
+        (judged.by_name, "frame known by the name of its picture alone: the file does not say which frame it is",
+         "frames known by the names of their pictures alone: the file does not say which frames they are"),
     ):  # fmt: skip
         if count:
             say(counted(count, one, many), err=True)

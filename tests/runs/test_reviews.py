@@ -67,6 +67,13 @@ def verdicts(found: Judged) -> list[tuple[int, str, str | None, str | None]]:
     return sorted(rows, key=str)
 
 
+def frames_in(value: Any) -> list[dict[str, Any]]:
+    """What a file says of each frame."""
+    if isinstance(value, list):
+        return [task["data"] for task in value]
+    return list(value["images"] if "images" in value else value["samples"])
+
+
 def correct_coco(value: Any) -> None:
     boxes = value["annotations"]
     boxes[0]["category_id"] = next(one["id"] for one in value["categories"] if one["name"] == "cat")
@@ -200,6 +207,32 @@ def test_frames_that_nobody_reviewed_that_are_unknown_or_of_another_run_are_coun
     samples = exported(run, tmp_path, "fiftyone")
     samples["samples"][1]["tags"] = ["done"]
     assert judged(run, samples, tag="done").frames == 1
+
+
+@pytest.mark.parametrize("kind", FILES)
+@pytest.mark.parametrize("stated", [{"video_key": "0" * 64}, {"frame_index": 1}, {"video_key": "0" * 64, "frame_index": 0}])
+def test_a_frame_of_which_the_file_says_that_it_is_another_than_its_name_is_unknown(
+    run: Run, tmp_path: Path, kind: str, stated: dict[str, Any]
+) -> None:
+    value = exported(run, tmp_path, kind)
+    for number, frame in enumerate(frames_in(value)):
+        for name in ("run_id", "video_key", "frame_index"):
+            frame.pop(name, None)
+        frame.update(stated if number == 0 else {})
+    found = judged(run, value)
+    assert (found.unknown, found.frames, found.by_name) == (1, 2, 2)
+    assert {row["frame_index"] for row in found.rows.to_pylist()} == {1, 2}
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_frames_that_are_known_by_the_names_of_their_pictures_alone_are_counted(run: Run, tmp_path: Path, kind: str) -> None:
+    value = exported(run, tmp_path, kind)
+    assert judged(run, value).by_name == 0
+    first, second, _ = frames_in(value)
+    first.pop("video_key")
+    second.pop("frame_index")
+    found = judged(run, value)
+    assert (found.by_name, found.frames, found.unknown, found.changed) == (2, 3, 0, 0)
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,10 @@ class Judged:
     of_other_runs: int
     """Frames that the file says are another run's."""
     unknown: int
-    """Frames that the run does not have, or in which its detector saw nothing since it was not run."""
+    """Frames that the run does not have, or in which its detector saw nothing since it was not run; also those of which the file says that
+    they are another frame than the one that their picture is named after."""
+    by_name: int
+    """Frames that are known by the name of their picture alone: the file does not say which video, or which frame of it."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,10 @@ class _ReviewedPlace:
 
     video: LabelledVideo
     frame: LabelledFrame
+
+    def contradicts(self, given: GivenFrame) -> bool:
+        """Whether the file says that a frame is another one than this."""
+        return given.video_key not in {None, self.video.video_key} or given.frame_index not in {None, self.frame.frame_index}
 
 
 @dataclass(frozen=True)
@@ -91,7 +98,7 @@ def judge(run: Run, given: GivenReview, *, imported_at: datetime, file_sha256: s
         ConfigError: the run's tables lack a column.
         StorageError: the run is damaged.
     """
-    by_index: dict[tuple[str, int], _ReviewedPlace] = {}
+    by_index: dict[tuple[str | None, int | None], _ReviewedPlace] = {}
     by_file: dict[str, _ReviewedPlace] = {}
     for video in LabelledRun(run).videos():
         for frame in video.frames:
@@ -100,16 +107,17 @@ def judge(run: Run, given: GivenReview, *, imported_at: datetime, file_sha256: s
             by_file[frame.file.rpartition("/")[2]] = place
     made_by = _made_by(run)
     latest: dict[tuple[str, int, str | None], tuple[_ReviewedPlace, GivenFrame]] = {}
-    of_other_runs = unknown = 0
+    of_other_runs = unknown = by_name = 0
     for one in given.frames:
         if one.run_id not in {None, run.run_id}:
             of_other_runs += 1
             continue
-        named = by_file.get(one.file)
-        found = named if one.video_key is None or one.frame_index is None else by_index.get((one.video_key, one.frame_index))
-        if found is None:
+        stated = (one.video_key, one.frame_index)
+        found = by_file.get(one.file) if None in stated else by_index.get(stated)
+        if found is None or found.contradicts(one):
             unknown += 1
             continue
+        by_name += None in stated
         key = (found.video.video_key, found.frame.frame_index, one.reviewer or by)
         before = latest.get(key)
         if before is None or not _is_older(one, before[1]):
@@ -131,7 +139,7 @@ def judge(run: Run, given: GivenReview, *, imported_at: datetime, file_sha256: s
         }
         rows += [own | _cells(pair) for pair in pairs] or [own | {"verdict": ReviewVerdict.EMPTY}]
     videos = len({key for key, _, _ in latest})
-    return Judged(table_of(rows), len(latest), videos, changed, of_other_runs, unknown)
+    return Judged(table_of(rows), len(latest), videos, changed, of_other_runs, unknown, by_name)
 
 
 def _made_by(run: Run) -> dict[str, Row]:
