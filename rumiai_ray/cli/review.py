@@ -65,7 +65,7 @@ def review(
         _say_of_frames(given, judged)
         if not judged.frames:
             raise ConfigError("holds no reviewed frame of this run", str(file), "name the run whose export was reviewed")
-        if not judged.changed:
+        if not judged.changed and not judged.outside:
             say("no box differs from what the detector found: is this the export as it was written?", err=True)
         _keep(found, judged, file)
     finally:
@@ -91,6 +91,8 @@ def _say_of_frames(given: GivenReview, judged: Judged) -> None:
         (judged.unknown, "frame left out: this run has no such frame", "frames left out: this run has no such frames"),
         (judged.by_name, "frame known by the name of its picture alone: the file does not say which frame it is",
          "frames known by the names of their pictures alone: the file does not say which frames they are"),
+        (judged.outside, "box left out: it lies outside the picture, or has no extent",
+         "boxes left out: they lie outside the picture, or have no extent"),
     ):  # fmt: skip
         if count:
             say(counted(count, one, many), err=True)

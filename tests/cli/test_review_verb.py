@@ -80,15 +80,17 @@ def test_what_changes_nothing_is_said_and_what_is_there_or_of_no_frame_is_refuse
     assert rumiai("corpus", "review", "latest", "nosuch.json")[0] != Exit.COMPLETE
 
 
-def test_frames_known_by_name_alone_are_said(rumiai: Call, tmp_path: Path) -> None:
+def test_frames_known_by_name_alone_and_boxes_outside_the_picture_are_said(rumiai: Call, tmp_path: Path) -> None:
     path = corrected(rumiai, tmp_path)
     value = json.loads(path.read_text())
+    value["annotations"].append(value["annotations"][0] | {"id": 98, "bbox": [-50, 0, 20, 20]})
     for image in value["images"]:
         del image["video_key"], image["frame_index"]
     path.write_text(json.dumps(value))
     code, _, err = rumiai("corpus", "review", "latest", str(path))
     assert code == Exit.COMPLETE
     assert "2 frames known by the names of their pictures alone: the file does not say which frames they are\n" in err
+    assert "1 box left out: it lies outside the picture, or has no extent\n" in err
 
 
 def test_a_file_that_was_imported_with_the_wrong_tag_is_imported_again_with_the_right_one(rumiai: Call, tmp_path: Path) -> None:

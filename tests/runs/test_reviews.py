@@ -235,6 +235,21 @@ def test_frames_that_are_known_by_the_names_of_their_pictures_alone_are_counted(
     assert (found.by_name, found.frames, found.unknown, found.changed) == (2, 3, 0, 0)
 
 
+@pytest.mark.parametrize("bounds", [(-300, 0, 100, 100), (600, 0, 100, 100), (0, 2000, 10, 10), (10, 10, 0, 100), (10, 10, 100, -5)])
+def test_a_box_outside_the_picture_or_without_extent_is_counted_and_its_frame_is_not_called_empty(
+    run: Run, tmp_path: Path, bounds: tuple[int, ...]
+) -> None:
+    value = exported(run, tmp_path, "coco")
+    value["annotations"].append({"id": 99, "image_id": 3, "category_id": value["annotations"][0]["category_id"], "bbox": bounds})
+    found = judged(run, value)
+    assert (found.outside, found.frames, found.changed) == (1, 2, 0)
+    assert [one[1] for one in verdicts(found)] == ["confirmed"] * 4
+    value["annotations"][-1]["image_id"] = 2
+    found = judged(run, value)
+    assert (found.outside, found.frames) == (1, 3)
+    assert [one[1] for one in verdicts(found)] == ["confirmed"] * 4 + ["empty"]
+
+
 @pytest.mark.parametrize(
     ("data", "said"),
     [

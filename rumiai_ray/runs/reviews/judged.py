@@ -11,7 +11,7 @@ from rumiai_ray.runs.export.labelled import MODEL, LabelledRun
 from rumiai_ray.runs.reviews.table import ReviewVerdict, table_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     import pyarrow as pa
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
 SAME_BOX_IOU = 0.5
 """Two boxes of at least this intersection over union are one (Everingham and others, The PASCAL Visual Object Classes Challenge, 2010)."""
+
+
+_BoxInPixels = tuple[str, tuple[float, float, float, float]]
+"""A reviewer's label and box, cut to the picture: left, top, right and bottom edge in source pixels."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,9 @@ class Judged:
     they are another frame than the one that their picture is named after."""
     by_name: int
     """Frames that are known by the name of their picture alone: the file does not say which video, or which frame of it."""
+    outside: int
+    """Boxes of the reviewer's left out, since no part of them is inside the picture, or they have no extent. A frame in which there is
+    nothing else has no row and does not count: nothing can be told of it, not even that it is empty."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +68,7 @@ class _BoxPair:
     """A box of the detector's, a box of the reviewer's in source pixels, or both."""
 
     found: LabelledBox | None
-    given: tuple[str, tuple[float, float, float, float]] | None
+    given: _BoxInPixels | None
     iou: float | None
 
     @property
@@ -124,9 +131,17 @@ def judge(run: Run, given: GivenReview, *, imported_at: datetime, file_sha256: s
             latest[key] = (found, one)
     said: Row = {"run_id": run.run_id, "imported_at": imported_at, "tool": given.tool, "file_sha256": file_sha256, "model_name": MODEL}
     rows: list[Row] = []
-    changed = 0
-    for (_, _, reviewer), (place, one) in latest.items():
-        pairs = list(_pairs(place, one.boxes))
+    changed = outside = 0
+    frames: list[str] = []
+    for (video_key, _, reviewer), (place, one) in latest.items():
+        boxes = [_in_pixels(box, place.video) for box in one.boxes]
+        given_boxes = [box for box in boxes if box is not None]
+        left_out = len(boxes) - len(given_boxes)
+        outside += left_out
+        pairs = list(_pairs(place, given_boxes))
+        if left_out and not pairs:
+            continue
+        frames.append(video_key)
         changed += sum(pair.changed for pair in pairs)
         own: Row = {
             **said,
@@ -138,8 +153,7 @@ def judge(run: Run, given: GivenReview, *, imported_at: datetime, file_sha256: s
             "reviewed_at": one.reviewed_at,
         }
         rows += [own | _cells(pair) for pair in pairs] or [own | {"verdict": ReviewVerdict.EMPTY}]
-    videos = len({key for key, _, _ in latest})
-    return Judged(table_of(rows), len(latest), videos, changed, of_other_runs, unknown, by_name)
+    return Judged(table_of(rows), len(frames), len(set(frames)), changed, of_other_runs, unknown, by_name, outside)
 
 
 def _made_by(run: Run) -> dict[str, Row]:
@@ -170,12 +184,11 @@ def _edges(box: LabelledBox) -> tuple[float, float, float, float]:
     return box.x, box.y, box.x + box.width, box.y + box.height
 
 
-def _pairs(place: _ReviewedPlace, boxes: Iterable[GivenBox]) -> Iterator[_BoxPair]:
+def _pairs(place: _ReviewedPlace, given: Sequence[_BoxInPixels]) -> Iterator[_BoxPair]:
     """Every box of both sides, once."""
     from scipy.optimize import linear_sum_assignment  # noqa: PLC0415 -- SciPy's import is not for reading reviews
 
     found = place.frame.boxes
-    given = [one for one in (_in_pixels(box, place.video) for box in boxes) if one is not None]
     overlap = _iou([_edges(box) for box in found], [edges for _, edges in given])
     same = np.array([[box.label == label for label, _ in given] for box in found], np.bool_).reshape(overlap.shape)
     enough = overlap >= SAME_BOX_IOU
@@ -188,7 +201,7 @@ def _pairs(place: _ReviewedPlace, boxes: Iterable[GivenBox]) -> Iterator[_BoxPai
     yield from (_BoxPair(None, box, None) for number, box in enumerate(given) if number not in matched[1])
 
 
-def _in_pixels(box: GivenBox, video: LabelledVideo) -> tuple[str, tuple[float, float, float, float]] | None:
+def _in_pixels(box: GivenBox, video: LabelledVideo) -> _BoxInPixels | None:
     """A reviewer's box cut to the picture; None where nothing of it is left."""
     left, right = (min(max(edge, 0.0), 1.0) * video.width_px for edge in (box.x1, box.x2))
     top, bottom = (min(max(edge, 0.0), 1.0) * video.height_px for edge in (box.y1, box.y2))
