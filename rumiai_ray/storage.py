@@ -8,6 +8,7 @@ whether it keeps to that.
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -232,6 +233,19 @@ class Store:
             return self.read(path)
         except FileNotFoundError:
             return None
+
+    def sha256_or_none(self, path: str) -> str | None:
+        """SHA-256 of a file in hexadecimal, None where there is none. No more than a block of it is in memory at a time.
+
+        Raises:
+            StorageError: it cannot be read.
+        """
+        with self._failing("read", path, passes=FileNotFoundError):
+            try:
+                with disk.opened(Path(self._full(path))) if self._local else self.fs.open(self._full(path), "rb") as stream:
+                    return hashlib.file_digest(stream, "sha256").hexdigest()
+            except (FileNotFoundError, NotADirectoryError):
+                return None
 
     def exists(self, path: str = "") -> bool:
         """Whether there is such a file or directory."""

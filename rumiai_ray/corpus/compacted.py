@@ -31,7 +31,7 @@ from rumiai_ray.runs.export.folder import new_folder
 from rumiai_ray.storage import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from rumiai_ray.runs.datafile import DataFile
@@ -87,6 +87,14 @@ class Compaction:
     size_bytes: int
     sha256: str
     """Of the index, from which all other digests follow."""
+
+
+@dataclass(frozen=True)
+class _ReadFile:
+    """A file of a run, and its rows."""
+
+    source: _CompactedSource
+    rows: pa.Table
 
 
 @dataclass(frozen=True)
@@ -151,13 +159,13 @@ def compact(runs: Sequence[Run], directory: Path) -> Compaction:
     with new_folder(directory, "compacted rows") as folder:
         numbers: dict[str, int] = defaultdict(int)
         for (table, _), files in sorted(groups.items(), key=lambda group: group[0]):
-            left = list(files)
-            while left:
+            left = _rows_of(files)
+            following = next(left, None)
+            while following is not None:
                 path = f"{table}/{numbers[table]:05}.parquet"
                 numbers[table] += 1
                 with folder.file(path) as sink:
-                    sources = _write(sink, left)
-                del left[: len(sources)]
+                    sources, following = _write(sink, following, left)
                 written = directory / path
                 with written.open("rb") as stream:
                     digest = hashlib.file_digest(stream, "sha256").hexdigest()
@@ -172,33 +180,38 @@ def compact(runs: Sequence[Run], directory: Path) -> Compaction:
     return Compaction(len(parts), sum(len(part.sources) for part in parts), *sizes, sha256)
 
 
-def _write(sink: Any, files: Sequence[tuple[Run, DataFile]]) -> list[_CompactedSource]:
-    """Write rows of files from the first on, as long as they have its columns and the new file is not large enough; gives these files."""
+def _rows_of(files: Iterable[tuple[Run, DataFile]]) -> Iterator[_ReadFile]:
+    """Files of runs with their rows; each is read when its turn comes."""
+    for run, file in files:
+        rows = read_data_file(run.store, file)
+        source = _CompactedSource(uri=run.store.uri(file.path), run_id=run.run_id, path=file.path, rows=rows.num_rows, sha256=file.sha256)
+        yield _ReadFile(source, rows)
+
+
+def _write(sink: Any, first: _ReadFile, others: Iterator[_ReadFile]) -> tuple[list[_CompactedSource], _ReadFile | None]:
+    """Write the rows of files as long as they have the first one's columns and the new file is not large enough.
+
+    Returns:
+        The files that were written, and the one that the next file begins with.
+    """
+    plain = first.rows.schema
+    placed = plain.append(pa.field(FILE, pa.string())).append(pa.field(PLACE, pa.int64()))
     sources: list[_CompactedSource] = []
-    writer: pq.ParquetWriter | None = None
     waiting: list[pa.Table] = []
-    try:
-        for run, file in files:
-            uri = run.store.uri(file.path)
-            rows = read_data_file(run.store, file)
-            if writer is None:
-                plain = rows.schema
-                placed = plain.append(pa.field(FILE, pa.string())).append(pa.field(PLACE, pa.int64()))
-                writer = pq.ParquetWriter(sink, placed, compression="zstd")
-            elif not rows.schema.equals(plain) or sink.tell() > _FILE_BYTES:
-                break
-            tags = (pa.array([uri] * rows.num_rows, pa.string()), pa.array(range(rows.num_rows), pa.int64()))
+    following: _ReadFile | None = first
+    with pq.ParquetWriter(sink, placed, compression="zstd") as writer:
+        while following is not None and (not sources or (following.rows.schema.equals(plain) and sink.tell() <= _FILE_BYTES)):
+            rows, count = following.rows, following.rows.num_rows
+            tags = (pa.array([following.source.uri] * count, pa.string()), pa.array(range(count), pa.int64()))
             waiting.append(rows.append_column(FILE, tags[0]).append_column(PLACE, tags[1]))
-            sources.append(_CompactedSource(uri=uri, run_id=run.run_id, path=file.path, rows=rows.num_rows, sha256=file.sha256))
+            sources.append(following.source)
             if sum(part.num_rows for part in waiting) >= _GROUP_ROWS:
                 writer.write_table(pa.concat_tables(waiting), row_group_size=_GROUP_ROWS)
                 waiting.clear()
-        if writer is not None and waiting:
+            following = next(others, None)
+        if waiting:
             writer.write_table(pa.concat_tables(waiting), row_group_size=_GROUP_ROWS)
-    finally:
-        if writer is not None:
-            writer.close()
-    return sources
+    return sources, following
 
 
 def _index(data: bytes, subject: str) -> _CompactedIndex:
@@ -231,6 +244,6 @@ def problems(directory: str | os.PathLike[str]) -> Iterator[str]:
     if data is None:
         raise StorageError("no compacted corpus", store.uri(), f"a directory with {INDEX} is one")
     for part in _index(data, store.uri(INDEX)).parts:
-        found = store.read_or_none(part.path)
-        if found is None or hashlib.sha256(found).hexdigest() != part.sha256:
+        found = store.sha256_or_none(part.path)
+        if found != part.sha256:
             yield f"{store.uri(part.path)}: {'missing' if found is None else 'its SHA-256 is not the one in the index'}"

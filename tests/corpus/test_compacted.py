@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+import tracemalloc
+from collections import Counter
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from made_corpus import COMMITS, TABLES, Commit, Made, expected, in_order, made_run, possible
-from rumiai_ray import open_corpus, open_run
+from rumiai_ray import disk, open_corpus, open_run
 from rumiai_ray.corpus.compacted import INDEX, compact, problems
 from rumiai_ray.corpus.files import FILE, PLACE
 from rumiai_ray.errors import ConfigError, StorageError
@@ -19,6 +21,7 @@ from rumiai_ray.storage import Store
 from synthetic_run import video_key
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from rumiai_ray.corpus.reader import Corpus
@@ -56,6 +59,46 @@ def test_it_is_read_in_place_of_the_runs_files_with_the_same_answers_alone_and_b
     assert open_corpus([tmp_path / "compacted"]).table("objects").num_rows == 6
     with pytest.raises(StorageError):
         plain.table("objects")
+
+
+def test_each_file_of_a_run_is_read_once_however_many_files_its_rows_come_to_lie_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = made(tmp_path / "runs")
+    committed = [run.store.uri(file.path) for run in plain.runs for record in run.records for file in record.files if file.rows]
+    opened, read = disk.opened, Counter[str]()
+
+    def counting(path: Path, **options: bool) -> AbstractContextManager[Any]:
+        read[str(path)] += 1
+        return opened(path, **options)
+
+    monkeypatch.setattr("rumiai_ray.disk.opened", counting)
+    monkeypatch.setattr("rumiai_ray.corpus.compacted._FILE_BYTES", 0)
+    done = compact(plain.runs, tmp_path / "compacted")
+    assert done.files == len(committed) > 2
+    assert {path: read[path] for path in committed} == dict.fromkeys(committed, 1)
+    assert rows(open_corpus([tmp_path / "compacted"])) == rows(plain)
+
+
+def test_a_file_of_it_is_checked_without_being_held_in_memory(tmp_path: Path, bucket: str) -> None:
+    plain = made(tmp_path / "runs")
+    compact(plain.runs, tmp_path / "compacted")
+    file = next((tmp_path / "compacted/objects").iterdir())
+    with file.open("ab") as end:
+        end.truncate(64 * 2**20)
+    tracemalloc.start()
+    try:
+        (said,) = problems(tmp_path / "compacted")
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert "its SHA-256 is not the one" in said
+    assert most < 8 * 2**20
+    store = Store.at(f"{bucket}/compacted")
+    for path in (path for path in (tmp_path / "compacted").rglob("*") if path.is_file()):
+        if path != file:
+            store.create(str(path.relative_to(tmp_path / "compacted")), path.read_bytes())
+    assert list(problems(store.uri())) == [f"{store.uri()}/objects/{file.name}: missing"]
 
 
 def test_what_came_later_is_read_from_the_runs_and_what_was_forgotten_from_nowhere(tmp_path: Path) -> None:
