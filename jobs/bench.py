@@ -17,7 +17,8 @@ it, of all models' calls, each weighed with its model's CPU-seconds. **Throughpu
 
 A busy machine slows the models alone as well, which lowers the ceiling. So where other programs used more than 5 % of the cores in any
 part, there is no share: CPU-seconds are all that can be believed then, and the exit code is 1.
-Exit codes: 0 measured; 1 not measured: the machine was not quiet, or a video or a model failed; 2 wrong usage.
+Exit codes: 0 measured; 1 not measured: the machine was not quiet, or a video or a model failed; 2 wrong usage;
+3 aborted, or a disk or standard output cannot be written.
 """  # noqa: INP001 -- a script
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ A video that its host refuses again after the pause has failed; only several of 
 after all others. `.refused-UID.json` in the store remembers which were refused, until the host answers for them.
 
 Exit codes: 0 all stored, 1 some video could not be had or uploaded, was evicted again, or left undone because its host refuses,
-2 wrong usage, 3 the store cannot be written any more.
+2 wrong usage, 3 aborted, or the store, another disk or standard output cannot be written.
 """  # noqa: INP001 -- a script
 
 from __future__ import annotations

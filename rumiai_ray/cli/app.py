@@ -1,6 +1,6 @@
 """The command line: `rumiai-ray` and `python -m rumiai_ray`. Verbs live in modules of their own; here is what is common.
 
-Exit codes: 0 complete, 1 some video or model failed, 2 usage or preflight, 3 aborted.
+Exit codes: 0 complete, 1 some video or model failed, 2 usage or preflight, 3 aborted, or the machine failed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from rumiai_ray import __version__
-from rumiai_ray.cli.boundary import exit_code_of
+from rumiai_ray.cli.boundary import OtherPipeError, exit_code_of
 from rumiai_ray.cli.garbage import WHILE_IMPORTING
 from rumiai_ray.cli.help_text import VerbGroup, examples, in_plain_text
 from rumiai_ray.cli.options import Verbose  # noqa: TC001 -- typer reads the annotations
@@ -73,11 +73,7 @@ class _DefaultsToAnalyze(VerbGroup):
         try:
             return super().invoke(ctx)
         except BrokenPipeError as error:
-            raise _OtherPipeError from error  # typer takes every broken pipe for that of stdout, and ends without a word
-
-
-class _OtherPipeError(Exception):
-    """A pipe that is not standard output broke; the cause says more."""
+            raise OtherPipeError from error  # typer takes every broken pipe for that of stdout, and ends without a word
 
 
 def _first(arguments: Sequence[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +19,15 @@ from rumiai_ray.shown import shown, terminal_safe
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_LOG = logging.getLogger(__name__)
+_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+"""Errors of a disk that takes no more, whatever the command asked for."""
 _INTERRUPTED = 130
 """What typer makes of a KeyboardInterrupt, for itself to exit with."""
+
+
+class OtherPipeError(Exception):
+    """A pipe that is not standard output broke; the cause says more."""
 
 
 def exit_code_of(work: Callable[[], Any]) -> int:
@@ -42,7 +50,11 @@ def _code(work: Callable[[], Any]) -> int:
         ended = work()
     except RumiaiError as error:
         say(f"{type(error).__name__}: {error}", err=True)
-        return Exit.USAGE
+        return Exit.ABORTED if _is_of_disk(error) else Exit.USAGE
+    except (OSError, OtherPipeError) as error:
+        _LOG.debug("an error of the machine", exc_info=True)
+        say(_of_machine(error if isinstance(error, OSError) else error.__cause__ or error), err=True)
+        return Exit.ABORTED
     except (typer.Abort, KeyboardInterrupt):
         ended = _INTERRUPTED
     except typer.TyperException as error:
@@ -52,6 +64,22 @@ def _code(work: Callable[[], Any]) -> int:
         say("aborted", err=True)
         return Exit.ABORTED
     return ended or Exit.COMPLETE
+
+
+def _is_of_disk(error: BaseException | None) -> bool:
+    """Whether a disk that takes no more has caused an error of ours. What was asked for may have been right then."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _DISK:
+            return True
+        error = error.__cause__
+    return False
+
+
+def _of_machine(error: BaseException) -> str:
+    """One line about an error that no part of the program has put in words: what it happened to, and why."""
+    path, reason = getattr(error, "filename", None), getattr(error, "strerror", None) or str(error)
+    hint = "free space there" if _is_of_disk(error) else "RUMIAI_LOG=debug shows the traceback"
+    return f"{type(error).__name__}: {f'{path}: ' if path else ''}{reason} ({hint})"
 
 
 def _without_output(error: OutputError) -> int:

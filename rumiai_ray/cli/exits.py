@@ -14,4 +14,7 @@ class Exit(IntEnum):
     USAGE = 2
     """Wrong usage, or the preflight found something missing; nothing was started."""
     ABORTED = 3
-    """Interrupted, stopped by an error of storage, or incomplete because hosts refuse; the run holds what was committed before."""
+    """Interrupted, stopped by an error of the machine (a disk or standard output takes no more), or incomplete because hosts refuse.
+
+    The run holds what was committed before.
+    """
