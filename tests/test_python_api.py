@@ -105,10 +105,10 @@ def test_the_examples_cover_the_public_names() -> None:
 def test_inputs_that_are_no_list_and_a_manifest_that_is_one_are_refused(asked: list[tuple[Any, BaseConfig]]) -> None:
     wrong: Any
     for wrong in ("clip.mp4", []):
-        with pytest.raises(ConfigError, match=r'no list of inputs .analyze\(\["clip.mp4"\]\)'):
+        with pytest.raises(ConfigError, match=r'not a list of inputs .analyze\(\["clip.mp4"\]\)'):
             rumiai_ray.analyze(wrong)
     wrong = ["a.mp4"]
-    with pytest.raises(ConfigError, match="a manifest is one path"):
+    with pytest.raises(ConfigError, match="one path or URI is expected"):
         rumiai_ray.batch(wrong)
     with pytest.raises(ConfigError, match="setting nosuch: there is no such setting"):
         rumiai_ray.analyze(["clip.mp4"], nosuch=1)

@@ -29,11 +29,11 @@ Inputs = Annotated[
     list[str],
     typer.Argument(
         metavar="INPUT...",
-        help="Paths, folders, http(s) URLs or fsspec URIs; a name that begins with a dash goes after `--`.",
+        help="Paths, folders, http(s) URLs or fsspec URIs; put `--` before a name that begins with a dash.",
         show_default=False,
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, everything else on stderr.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Write one JSON document to stdout, and everything else to stderr.")]
 EXAMPLES = examples(
     "rumiai-ray clip.mp4",
     "rumiai-ray https://example.org/post.mp4 --models yolo,ocr",
@@ -136,9 +136,9 @@ def _await(left: Future[None]) -> None:
     try:
         left.result()
     except KeyboardInterrupt:
-        say("the run is done; Ray is being ended", err=True)
+        say("the run is done; shutting Ray down", err=True)
     except Exception as error:  # noqa: BLE001 -- see above
-        say(f"warning: Ray did not end in order: {type(error).__name__}: {error}", err=True)
+        say(f"warning: Ray did not shut down cleanly: {type(error).__name__}: {error}", err=True)
 
 
 def _choose(config: BaseConfig, kept: Mapping[str, str]) -> tuple[ModelPlan, ...]:

@@ -23,13 +23,15 @@ def add_to(app: typer.Typer) -> None:
 def annotate(
     run: RunName,
     video: Annotated[str, typer.Argument(metavar="VIDEO", help="One of the run's videos: entry id, input or key.", show_default=False)],
-    target: Annotated[Path, typer.Argument(metavar="OUT", help="The MP4 file to write; never written over.", show_default=False)],
+    target: Annotated[
+        Path, typer.Argument(metavar="OUT", help="MP4 file to create; an existing file is never overwritten.", show_default=False)
+    ],
     config: BaseConfig,
     source: Annotated[
-        Path | None, typer.Option("--input", help="Where the video lies now; by default where the run found it.", show_default=False)
+        Path | None, typer.Option("--input", help="Where the video is now; by default, where the run found it.", show_default=False)
     ] = None,
 ) -> None:
-    """Draw a run's results on a video, frame by frame: of each model what it saw nearest in time."""
+    """Draw a run's results on a video: on every frame, the result of each model that is nearest in time."""
     from rumiai_ray.engine.setup.run_setup import decode_limits  # noqa: PLC0415 -- brings Ray along
     from rumiai_ray.report.annotate import annotate as write  # noqa: PLC0415
     from rumiai_ray.report.write import find_video  # noqa: PLC0415

@@ -35,11 +35,9 @@ Manifest = Annotated[
 ]
 InputColumn = Annotated[
     str | None,
-    typer.Option(
-        "--input-column", help="Manifest column with the path or URL; `input`, `path` or `url` where not given.", show_default=False
-    ),
+    typer.Option("--input-column", help="Manifest column with the path or URL; by default `input`, `path` or `url`.", show_default=False),
 ]
-IdColumn = Annotated[str | None, typer.Option("--id-column", help="Manifest column with the id; `id` where not given.", show_default=False)]
+IdColumn = Annotated[str | None, typer.Option("--id-column", help="Manifest column with the id; by default `id`.", show_default=False)]
 EXAMPLES = examples(
     "rumiai-ray batch --manifest posts.csv --input-column url",
     "rumiai-ray batch --manifest s3://bucket/posts.parquet --out s3://bucket/runs",
@@ -161,7 +159,7 @@ def config_of_run(run: Run, config: BaseConfig) -> BaseConfig:
         elif _value_at(values, path) is None:
             _put(values, path, held)
     if left:
-        say(f"not taken from the run, give them again if they are wanted: {', '.join(left)}", err=True)
+        say(f"not taken from the run; pass them again if you want them: {', '.join(left)}", err=True)
     return load_config(flags={"out": _beside(run)} | values)
 
 

@@ -17,7 +17,7 @@ from rumiai_ray.cli.options import CsvRaw, RunNames, with_settings
 from rumiai_ray.cli.query import AsCsv, ExternalAccess, RowsAsJson, Sql, answer, check_one_format
 from rumiai_ray.cli.review import review
 from rumiai_ray.cli.tables import listing
-from rumiai_ray.cli.terminal import SafeConsole, say
+from rumiai_ray.cli.terminal import SafeConsole, counted, say
 from rumiai_ray.config import BaseConfig
 from rumiai_ray.shown import one_line, shown_input
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from rumiai_ray.corpus.reader import Corpus
 
 app = typer.Typer(
-    help="Many runs as one set of tables: list, ask, search, compare, report, export, review, compact, forget.", no_args_is_help=True
+    help="Many runs as one set of tables: list, query, search, compare, report, export, review, compact, forget.", no_args_is_help=True
 )
 _LAST = "last commit (UTC)"
 _COMPARISONS = (
@@ -39,7 +39,9 @@ _COMPARISONS = (
 )
 AllowMixed = Annotated[
     bool,
-    typer.Option("--allow-mixed", help="Read runs with other models, weights, result settings or schema versions than the newest, too."),
+    typer.Option(
+        "--allow-mixed", help="Also read runs whose models, weights, result settings or schema versions differ from the newest run's."
+    ),
 ]
 
 
@@ -88,7 +90,7 @@ def ls(
     config: BaseConfig,
     as_json: RowsAsJson = False,  # noqa: FBT002 -- typer's way
 ) -> None:
-    """List the runs of a corpus, how much of each counts, and in what each differs from the newest. Damaged runs come last."""
+    """List the runs of a corpus, how much of each counts, and how each differs from the newest. Damaged runs come last."""
     from rumiai_ray.corpus.survey import survey  # noqa: PLC0415 -- pyarrow's import is not for `--help`
 
     rows = survey(runs, config.out)
@@ -125,9 +127,9 @@ def query(  # noqa: PLR0913, PLR0917 -- an option each
     as_json: RowsAsJson = False,  # noqa: FBT002
     external_access: ExternalAccess = False,  # noqa: FBT002
 ) -> None:
-    """Ask the tables of many runs in SQL (DuckDB's). Of each video the newest analysis counts, of each input and content the newest entry.
+    """Query the tables of many runs in SQL (DuckDB). The newest analysis of a video counts, and the newest entry of an input and content.
 
-    Checksums are not checked on this way: `rumiai-ray runs verify` does it.
+    Checksums are not checked here; `rumiai-ray runs verify` checks them.
     """
     check_one_format(as_csv=as_csv, as_json=as_json)
     corpus = _opened(runs, config, allow_mixed=allow_mixed)
@@ -143,7 +145,9 @@ def compare(  # noqa: PLR0913, PLR0917 -- an option each
     config: BaseConfig,
     by: Annotated[
         str | None,
-        typer.Option("--by", metavar="SQL", help="The metric: a column of `summary` or an expression of such.", show_default=False),
+        typer.Option(
+            "--by", metavar="SQL", help="The metric: a column of `summary`, or an expression over its columns.", show_default=False
+        ),
     ] = None,
     top: Annotated[
         str | None,
@@ -153,27 +157,30 @@ def compare(  # noqa: PLR0913, PLR0917 -- an option each
     ] = None,
     where: Annotated[
         str | None,
-        typer.Option("--where", metavar="SQL", help="In place of --by: the first cohort meets this condition.", show_default=False),
+        typer.Option(
+            "--where", metavar="SQL", help="Instead of --by: the first cohort is the videos that meet this condition.", show_default=False
+        ),
     ] = None,
     stratify: Annotated[
         StratifyBy | None,
-        typer.Option(help="Compare within fifths of this, so that it is less likely to stand behind a difference.", show_default=False),
+        typer.Option(help="Compare within fifths of this, to reduce its influence on the differences.", show_default=False),
     ] = None,
     correlate: Annotated[  # noqa: FBT002 -- typer's way
-        bool, typer.Option("--correlate", help="In place of cohorts: correlate each feature with the metric (Spearman).")
+        bool, typer.Option("--correlate", help="Instead of cohorts: correlate each feature with the metric (Spearman).")
     ] = False,
     over: Annotated[
         OverPeriod | None,
         typer.Option(
-            help="In place of cohorts: follow the metric by time of posting, the newest period against the last.", show_default=False
+            help="Instead of cohorts: follow the metric by posting date, and compare the newest period with the one before.",
+            show_default=False,
         ),
     ] = None,
     cluster: Annotated[
-        str, typer.Option(metavar="SQL", help="Equal for near-duplicates, of which one video counts; an expression over `summary`.")
+        str, typer.Option(metavar="SQL", help="An expression over `summary` that is equal for near-duplicates, which then count once.")
     ] = "video_key",
     page: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write a page (one HTML file) that can be shown to others.", show_default=False),
+        typer.Option(metavar="FILE", help="Also write the result as one HTML page to share.", show_default=False),
     ] = None,
     allow_mixed: AllowMixed = False,  # noqa: FBT002
     as_csv: AsCsv = False,  # noqa: FBT002
@@ -182,19 +189,19 @@ def compare(  # noqa: PLR0913, PLR0917 -- an option each
 ) -> None:
     """Compare videos: what those with the highest metric, or those that meet a condition, have more or less of than the rest.
 
-    Features are the numbers of `summary`. P values are corrected for their number. It says what goes together, not why.
+    Features are the numeric columns of `summary`. P values are corrected for their number. The result shows what goes together, not why.
     """
     from rumiai_ray.cli.corpus_compare import print_findings, print_warnings  # noqa: PLC0415 -- SciPy's import is not for `--help`
     from rumiai_ray.report.write import write_cohorts  # noqa: PLC0415
 
     check_one_format(as_csv=as_csv, as_json=as_json)
     if (by is None) == (where is None):
-        raise typer.BadParameter("either --by or --where")
+        raise typer.BadParameter("give either --by or --where")
     others = [name for name, given in (("--top", top), ("--stratify", stratify), ("--where", where)) if given is not None]
     if (correlate or over) and others:
-        raise typer.BadParameter(f"{', '.join(others)}: only for cohorts")
+        raise typer.BadParameter(f"{', '.join(others)}: cannot be used with --correlate or --over")
     if (correlate and over) or (where is not None and top is not None):
-        raise typer.BadParameter("either --correlate or --over" if over else "--top goes with --by")
+        raise typer.BadParameter("give either --correlate or --over" if over else "--top needs --by")
     corpus = _opened(runs, config, allow_mixed=allow_mixed)
     found: CohortComparison | MetricCorrelations | MetricOverTime
     if correlate or over:
@@ -221,19 +228,21 @@ def search(  # noqa: PLR0913, PLR0917 -- an option each
     runs: RunNames,
     words: Annotated[
         str,
-        typer.Argument(metavar="WORDS", help="Words to look for, in quotes if they are several; the last argument.", show_default=False),
+        typer.Argument(
+            metavar="WORDS", help="Words to look for, quoted if there are several; always the last argument.", show_default=False
+        ),
     ],
     config: BaseConfig,
     allow_mixed: AllowMixed = False,  # noqa: FBT002 -- typer's way
-    raw: Annotated[bool, typer.Option("--raw", help="WORDS is a query in the syntax of SQLite's FTS5.")] = False,  # noqa: FBT002
-    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="Most places to show.")] = 20,
+    raw: Annotated[bool, typer.Option("--raw", help="Read WORDS as a query in SQLite's FTS5 syntax.")] = False,  # noqa: FBT002
+    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="Maximum number of places to show.")] = 20,
     as_csv: AsCsv = False,  # noqa: FBT002
     csv_raw: CsvRaw = False,  # noqa: FBT002
     as_json: RowsAsJson = False,  # noqa: FBT002
 ) -> None:
-    """Find words in what is said, on the screen, and in the names of what is seen. Places with more of the words come first.
+    """Find words in speech, on-screen text and object names. Places that match more of the words come first.
 
-    The index is made for each call and kept nowhere: rumiai-ray caches no model outputs.
+    The index is built for each call and not kept: rumiai-ray caches no model outputs.
     """
     from rumiai_ray.corpus.search import search as find  # noqa: PLC0415 -- pyarrow's import is not for `--help`
 
@@ -261,18 +270,18 @@ def report(
         typer.Option(
             "--by",
             metavar="SQL",
-            help="The metric whose highest videos are compared with the rest. [default: likes, views, comments or shares, as known]",
+            help="The metric: the highest videos are compared with the rest. [default: likes, views, comments or shares, as known]",
             show_default=False,
         ),
     ] = None,
     top: Annotated[str, typer.Option("--top", metavar="SHARE", help="The first cohort: 25% of the videos, or 50 of them.")] = "25%",
     title: Annotated[str, typer.Option("--title", help="Heading of the page.")] = "Corpus",
     allow_mixed: AllowMixed = False,  # noqa: FBT002 -- typer's way
-    to: Annotated[Path, typer.Option("--to", metavar="FILE", help="New file.")] = Path("corpus-report.html"),
+    to: Annotated[Path, typer.Option("--to", metavar="FILE", help="File to create.")] = Path("corpus-report.html"),
 ) -> None:
-    """Write one page about many runs: what is in them, what each model covers, what the videos that did well have more of.
+    """Write one page about many runs: what they contain, what each model covers, and what the videos that did well have more of.
 
-    The page names no file, address or creator, and loads nothing from anywhere.
+    The page names no file, address or creator, and loads nothing from the network.
     """
     from rumiai_ray.report.write import write_corpus  # noqa: PLC0415 -- SciPy's import is not for `--help`
 
@@ -288,17 +297,17 @@ def export(
     allow_mixed: AllowMixed = False,  # noqa: FBT002 -- typer's way
     kind: Annotated[
         CorpusFormat,
-        typer.Option("--format", help="csv and parquet: one file a table; feature-csv: one wide row per video, for training models."),
+        typer.Option("--format", help="csv and parquet: one file per table; feature-csv: one wide row per video, for training models."),
     ] = CorpusFormat.CSV,
     csv_raw: CsvRaw = False,  # noqa: FBT002
     to: Annotated[
         Path | None,
         typer.Option(
-            "--to", help="New directory, or new file for feature-csv; where not given, one here named after the format.", show_default=False
+            "--to", help="Directory to create, or file with feature-csv; by default, one named after the format.", show_default=False
         ),
     ] = None,
 ) -> None:
-    """Write the rows of many runs that count as files. Nothing is written over."""
+    """Write the rows that count, from many runs, to files. Existing files are never overwritten."""
     from rumiai_ray.runs.export.tables import export_features, export_tables  # noqa: PLC0415
 
     corpus = _opened(runs, config, allow_mixed=allow_mixed)
@@ -310,4 +319,4 @@ def export(
         return
     directory = to or Path(f"corpus-{kind.value}")
     written = export_tables(corpus, directory, "csv" if kind is CorpusFormat.CSV else "parquet", raw=csv_raw)
-    say(f"{len(written)} files under {directory}", err=True)
+    say(f"{counted(len(written), 'file')} under {directory}", err=True)

@@ -89,7 +89,7 @@ def _call(hook: EndHook, end: RunEnd, signals: _Signals) -> None:
         else:
             _run(shlex.split(hook.called), end, signals)
     except _InterruptedError as interrupted:
-        say(f"the end hook was ended by {interrupted.signal.name}; the run has ended as said above", err=True)
+        say(f"the end hook was stopped by {interrupted.signal.name}; the run ended as stated above", err=True)
     except Exception as error:  # noqa: BLE001 -- the hook's boundary: the run has ended, and says how whatever becomes of its hook
         # An address may be a secret as a whole, as those of chat systems are: none of it is said.
         said = error.what if isinstance(error, RumiaiError) else f"{type(error).__name__}: {error}"

@@ -55,43 +55,43 @@ def export(  # noqa: PLR0913, PLR0917 -- an option each
         ExportFormat,
         typer.Option(
             "--format",
-            help="csv and parquet: one file a table; json: the five documents per video that earlier tools read; "
+            help="csv and parquet: one file per table; json: the five documents per video that earlier tools read; "
             "feature-csv: one wide row per video, for training models; srt and vtt: the transcript as subtitles; "
             "coco, fiftyone and labelstudio: detected objects with the sampled frames, for labelling tools.",
         ),
     ] = ExportFormat.CSV,
     tables: Annotated[
-        str | None, typer.Option("--tables", metavar="A,B", help="With csv and parquet: these tables only.", show_default=False)
+        str | None, typer.Option("--tables", metavar="A,B", help="With csv and parquet: export only these tables.", show_default=False)
     ] = None,
     landmarks: Annotated[  # noqa: FBT002 -- typer's way
         bool,
         typer.Option(
             "--landmarks/--no-landmarks",
-            help="With csv and parquet: tables and columns of many numbers a row: landmarks, blendshapes, polygons, embeddings.",
+            help="With csv and parquet: include columns with many numbers per row: landmarks, blendshapes, polygons, embeddings.",
         ),
     ] = True,
     pictures: Annotated[  # noqa: FBT002
         bool,
-        typer.Option("--pictures/--no-pictures", help="With coco, fiftyone and labelstudio: the sampled frames, from the frame store."),
+        typer.Option("--pictures/--no-pictures", help="With coco, fiftyone and labelstudio: include the sampled frames from the store."),
     ] = True,
     csv_raw: CsvRaw = False,  # noqa: FBT002
     to: Annotated[
         Path | None,
         typer.Option(
             "--to",
-            help="New directory, or new file for feature-csv; where not given, one here named after run and format.",
+            help="Directory to create, or file with feature-csv; by default, one named after the run and format.",
             show_default=False,
         ),
     ] = None,
 ) -> None:
-    """Write a run's committed rows as files. Nothing is written over."""
+    """Write a run's committed rows to files. Existing files are never overwritten."""
     from rumiai_ray.runs.export.tables import export_features, export_tables  # noqa: PLC0415 -- pyarrow's import is not for `--help`
     from rumiai_ray.runs.find import find_run  # noqa: PLC0415
 
     if kind not in {ExportFormat.CSV, ExportFormat.PARQUET} and (tables is not None or not landmarks):
-        raise typer.BadParameter("--tables and --no-landmarks go with --format csv or parquet")
+        raise typer.BadParameter("--tables and --no-landmarks need --format csv or parquet")
     if kind not in _LABELLING and not pictures:
-        raise typer.BadParameter("--no-pictures goes with --format coco, fiftyone or labelstudio")
+        raise typer.BadParameter("--no-pictures needs --format coco, fiftyone or labelstudio")
     found = find_run(run, config.out)
     if kind is ExportFormat.FEATURE_CSV:
         path = to or Path(f"{found.run_id}-features.csv")
@@ -149,7 +149,7 @@ def _labelling(run: Run, directory: Path, kind: LabellingFormat, config: BaseCon
         say(f"{_counted(done.outside, 'detection')} outside the picture left out", err=True)
     if store is not None and done.pictures < done.frames:
         missing = done.frames - done.pictures
-        say(f"{missing} of {done.frames} pictures are missing: their frames are not in the frame store {store.root} any more", err=True)
+        say(f"{missing} of {done.frames} pictures are missing: their frames are no longer in the frame store {store.root}", err=True)
     boxes, frames, videos = _counted(done.boxes, "detection"), _counted(done.frames, "frame"), _counted(done.videos, "video")
     say(f"{boxes} in {frames} of {videos} under {directory}", err=True)
 

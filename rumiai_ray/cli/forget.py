@@ -32,7 +32,8 @@ def forget(
     runs: RunNames,
     config: BaseConfig,
     video: Annotated[
-        str | None, typer.Option("--video", metavar="KEY", help="Forget this video: its `video_key`, or its beginning.", show_default=False)
+        str | None,
+        typer.Option("--video", metavar="KEY", help="Forget the video with this `video_key`; its beginning is enough.", show_default=False),
     ] = None,
     author: Annotated[
         str | None,
@@ -40,11 +41,11 @@ def forget(
             "--author", metavar="NAME", help="Forget every video of this creator; case and a leading @ do not matter.", show_default=False
         ),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be forgotten.")] = False,  # noqa: FBT002 -- typer's way
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be forgotten, and change nothing.")] = False,  # noqa: FBT002 -- typer's way
 ) -> None:
-    """Take a video or a creator out of runs for good: rows, logs, addresses, report pages, stored frames. There is no way back.
+    """Permanently remove a video or a creator from runs: rows, logs, addresses, report pages, stored frames. This cannot be undone.
 
-    A record in each run keeps that something was forgotten, when, and how many rows, without a name. If the command was interrupted, the
+    Each run keeps a record of when something was forgotten and how many rows it had, without a name. If the command was interrupted, the
     same command finishes its work.
     """
     from rumiai_ray.corpus.forget import choose  # noqa: PLC0415 -- pyarrow's import is not for `--help`
@@ -54,7 +55,7 @@ def forget(
     from rumiai_ray.runs.hold import alone_with  # noqa: PLC0415
 
     if (video is None) == (author is None) or not (video or author or "").strip():
-        raise ConfigError("either --video or --author says what is forgotten", "", "give one of them")
+        raise ConfigError("exactly one of --video and --author must say what to forget", "", "give one of them")
     found = named_runs(runs, config.out)
     with ExitStack() as alone:
         if not dry_run:
@@ -152,7 +153,9 @@ def _remove(page: Path) -> None:
     try:
         page.unlink(missing_ok=True)
     except OSError as error:
-        raise StorageError(f"cannot remove it: {error.strerror}", str(page), "remove it yourself, then forget again") from error
+        raise StorageError(
+            f"cannot remove it: {error.strerror}", str(page), "remove it yourself, then run `corpus forget` again"
+        ) from error
 
 
 def _count(number: int, one: str, many: str | None = None) -> str:

@@ -12,7 +12,7 @@ from rich.table import Table
 from rumiai_ray.cli.exits import Exit
 from rumiai_ray.cli.options import with_settings
 from rumiai_ray.cli.tables import folding
-from rumiai_ray.cli.terminal import SafeConsole, say
+from rumiai_ray.cli.terminal import SafeConsole, counted, say
 from rumiai_ray.config import BaseConfig
 from rumiai_ray.errors import ConfigError
 
@@ -62,7 +62,7 @@ def ls(config: BaseConfig) -> None:
 @app.command("verify")
 @with_settings(*_SETTINGS)
 def verify(config: BaseConfig) -> None:
-    """Check every stored file against its checksum. Exit code 1 where one is damaged (the next run rebuilds it)."""
+    """Check every stored file against its checksum. Exit code 1 if one is damaged; the next run rebuilds it."""
     damaged = 0
     for key, problem in _store(config).verify():
         damaged += problem is not None
@@ -77,28 +77,28 @@ def prune(
     config: BaseConfig,
     to_gb: Annotated[
         float | None,
-        typer.Option("--to-gb", min=0.0, help="Size to prune to, 0 for nothing left; else --store-max-gb counts.", show_default=False),
+        typer.Option("--to-gb", min=0.0, help="Size to prune to; 0 empties the store. Default: --store-max-gb.", show_default=False),
     ] = None,
 ) -> None:
     """Remove least recently used videos until the store is small enough; videos in use stay."""
     evicted = _store(config).prune(int((config.store_max_gb if to_gb is None else to_gb) * 1e9))
-    say(f"{len(evicted)} stored videos removed")
+    say(f"{counted(len(evicted), 'stored video')} removed")
 
 
 @app.command("export")
 @with_settings(*_SETTINGS)
 def export(
-    key: Annotated[str, typer.Argument(help="Key of a stored video or the beginning of one; `frames ls` lists them.", show_default=False)],
-    directory: Annotated[Path, typer.Argument(help="Directory to write frames, audio and facts to.", show_default=False)],
+    key: Annotated[str, typer.Argument(help="Key of a stored video, or its beginning; `frames ls` lists them.", show_default=False)],
+    directory: Annotated[Path, typer.Argument(help="Directory to write frames, audio and metadata to.", show_default=False)],
     config: BaseConfig,
 ) -> None:
-    """Write a stored video's frames as JPEG, its audio as WAV and its facts as JSON."""
+    """Write a stored video's frames as JPEG, its audio as WAV and its metadata as JSON."""
     from rumiai_ray.frames.export import export as write  # noqa: PLC0415
 
     store = _store(config)
     matching = [entry.key for entry in store.entries() if entry.key.startswith(key) or entry.video_key.startswith(key)]
     if len(matching) != 1:
-        raise ConfigError(f"{len(matching) or 'no'} stored videos begin so", key, "`rumiai-ray frames ls`")
+        raise ConfigError(f"{len(matching) or 'no'} keys match", key, "`rumiai-ray frames ls` lists the keys")
     with store.open(matching[0]) as stored:
         write(stored, directory)
     say(f"written to {directory}")

@@ -41,15 +41,15 @@ def list_posts(
     url: Annotated[str, typer.Argument(metavar="URL", help="Page of a creator, a playlist or another list.", show_default=False)],
     config: BaseConfig,
     since: Annotated[
-        datetime | None, typer.Option(formats=_DAY, metavar="DATE", help="First day, as 2026-01-31, in UTC.", show_default=False)
+        datetime | None, typer.Option(formats=_DAY, metavar="DATE", help="First day (UTC), for example 2026-01-31.", show_default=False)
     ] = None,
-    until: Annotated[datetime | None, typer.Option(formats=_DAY, metavar="DATE", help="Last day, in UTC.", show_default=False)] = None,
-    limit: Annotated[int, typer.Option(min=1, metavar="N", help="Most posts.")] = 10_000,
+    until: Annotated[datetime | None, typer.Option(formats=_DAY, metavar="DATE", help="Last day (UTC).", show_default=False)] = None,
+    limit: Annotated[int, typer.Option(min=1, metavar="N", help="Maximum number of posts.")] = 10_000,
     csv_raw: CsvRaw = False,  # noqa: FBT002 -- typer's way
 ) -> None:
     """Print the posts of a creator, a playlist or another list as CSV that `batch --manifest` reads. No post is fetched.
 
-    Hashtag, sound and search pages that yt-dlp cannot walk are refused: export those with a scraper, whose CSV and JSON `batch` reads, too.
+    Hashtag, sound and search pages that yt-dlp cannot list are refused: export those with a scraper, whose CSV and JSON `batch` reads, too.
     """
     if since is not None and until is not None and since > until:
         raise typer.BadParameter("--since is after --until")
@@ -65,7 +65,7 @@ def list_posts(
         first = next(posts, None)  # the names of the columns only when the list has answered
         if walked.undated and not walked.kept:
             hint = "list it without --since and --until; `batch` finds the days in the posts themselves"
-            raise InputError("the list tells no post's day", url, hint)
+            raise InputError("the list does not say when its posts were published", url, hint)
         yield rows_of([])
         if first is not None:
             yield _row(first, raw=csv_raw)

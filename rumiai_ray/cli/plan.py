@@ -25,10 +25,12 @@ _GB_PER_CPU = 4.0
 _NODE_CPUS = (2, 4, 8, 16, 32, 64)
 """Kinds of nodes that clouds let."""
 
-Cpus = Annotated[int | None, typer.Option("--cpus", min=1, help="CPUs of a machine one thinks of.", show_default=False)]
-Gpus = Annotated[int | None, typer.Option("--gpus", min=0, help="Its GPUs.", show_default=False)]
-GpuMemory = Annotated[float | None, typer.Option("--gpu-memory", min=1, help="Memory of each of them, in GB.", show_default=False)]
-Memory = Annotated[float | None, typer.Option("--memory", min=1, help="Its memory in GB; by default 4 for each CPU.", show_default=False)]
+Cpus = Annotated[int | None, typer.Option("--cpus", min=1, help="CPUs of a machine to plan for.", show_default=False)]
+Gpus = Annotated[int | None, typer.Option("--gpus", min=0, help="GPUs of that machine.", show_default=False)]
+GpuMemory = Annotated[float | None, typer.Option("--gpu-memory", min=1, help="Memory of each GPU, in GB.", show_default=False)]
+Memory = Annotated[
+    float | None, typer.Option("--memory", min=1, help="Memory of that machine, in GB; by default 4 per CPU.", show_default=False)
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -44,7 +46,7 @@ def plan(
     memory: Memory = None,
     as_json: PrintJson = False,  # noqa: FBT002 -- typer's way
 ) -> None:
-    """Show cells, actors and what each takes: of this machine, of the cluster RAY_ADDRESS names, or of a machine that is described."""
+    """Show the cells, their actors and what each takes: on this machine, on the cluster at RAY_ADDRESS, or on a machine you describe."""
     from rumiai_ray.engine.setup.cluster_plan import plan_cluster  # noqa: PLC0415
     from rumiai_ray.engine.setup.machines import wishes_of  # noqa: PLC0415
 
@@ -69,7 +71,7 @@ def _described(cpus: int | None, gpus: int | None, gpu_memory: float | None, mem
     if cpus is None and gpus is None and gpu_memory is None and memory is None:
         return []
     if gpus and gpu_memory is None:
-        raise ConfigError("how much memory have they?", f"--gpus {gpus}", "--gpu-memory GB")
+        raise ConfigError("the memory of these GPUs is not known", f"--gpus {gpus}", "add --gpu-memory GB")
     counted = cpus if cpus is not None else this_machine().cpus
     return [Machine(counted, memory or counted * _GB_PER_CPU, gpus or 0, gpu_memory, name="the machine described")]
 
@@ -96,7 +98,7 @@ def _models(config: BaseConfig, device: str) -> tuple[ModelPlan, ...]:
     try:
         return weights.resolve_all(wanted, profile=config.profile, directories=weight_directories(config), device=device)
     except weights.MissingWeightsError as error:
-        say(f"planned for the first choice of the profile {config.profile}, for not all weights are here: {error.subject}", err=True)
+        say(f"planned for the first choice of the profile {config.profile}, because some weights are missing: {error.subject}", err=True)
         return weights.first_choices(wanted, profile=config.profile, device=device)
 
 

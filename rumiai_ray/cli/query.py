@@ -29,11 +29,11 @@ _LEGIBLE = 20
 _DIGEST = re.compile("[0-9a-f]{64}")
 """A video's key; its beginning tells it from all others of a run."""
 
-Sql = Annotated[str, typer.Argument(metavar="SQL", help="One statement, tables by their names.", show_default=False)]
-AsCsv = Annotated[bool, typer.Option("--csv", help="CSV on stdout, null as an empty cell.")]
-RowsAsJson = Annotated[bool, typer.Option("--json", help="A JSON array of objects on stdout.")]
+Sql = Annotated[str, typer.Argument(metavar="SQL", help="One SQL statement over the tables.", show_default=False)]
+AsCsv = Annotated[bool, typer.Option("--csv", help="Write CSV to stdout, with null as an empty cell.")]
+RowsAsJson = Annotated[bool, typer.Option("--json", help="Write a JSON array of objects to stdout.")]
 ExternalAccess = Annotated[
-    bool, typer.Option("--external-access", help="Let the statement read and write files and load extensions; only for SQL of your own.")
+    bool, typer.Option("--external-access", help="Let the statement read and write files and load extensions; only for your own SQL.")
 ]
 
 
@@ -52,7 +52,7 @@ def query(
     as_json: RowsAsJson = False,  # noqa: FBT002
     external_access: ExternalAccess = False,  # noqa: FBT002
 ) -> None:
-    """Ask a run's tables in SQL (DuckDB's): SELECT label, count(*) FROM objects GROUP BY label. Only committed rows are seen."""
+    """Query a run's tables in SQL (DuckDB): SELECT label, count(*) FROM objects GROUP BY label. Only committed rows are visible."""
     from rumiai_ray.runs.find import find_run  # noqa: PLC0415 -- pyarrow's import is not for `--help`
 
     check_one_format(as_csv=as_csv, as_json=as_json)
@@ -65,7 +65,7 @@ def query(
 def check_one_format(*, as_csv: bool, as_json: bool) -> None:
     """Refuse two formats at once, before anything is asked."""
     if as_csv and as_json:
-        raise typer.BadParameter("either --csv or --json")
+        raise typer.BadParameter("give either --csv or --json")
 
 
 def answer(rows: pa.Table, *, as_csv: bool, csv_raw: bool, as_json: bool) -> None:
@@ -106,7 +106,7 @@ def print_rows(rows: pa.Table) -> None:
                 down.add_row(Text(name), value)
             console.print(Text(f"row {number}", "bold"), down)
     if rows.num_rows > len(cells):
-        say(f"{len(cells)} of {rows.num_rows} rows; --csv and --json give all", err=True)
+        say(f"{len(cells)} of {rows.num_rows} rows; --csv and --json print all", err=True)
 
 
 def _cell(value: object) -> Text:

@@ -33,19 +33,17 @@ def report(
     config: BaseConfig,
     video: Annotated[
         str | None,
-        typer.Option("--video", metavar="VIDEO", help="One video's page only: its entry id, input or key.", show_default=False),
+        typer.Option("--video", metavar="VIDEO", help="Write only this video's page: entry id, input or key.", show_default=False),
     ] = None,
     to: Annotated[
         Path | None,
-        typer.Option(
-            "--to", help="New directory, or new file for --video; where not given, one here named after the run.", show_default=False
-        ),
+        typer.Option("--to", help="Directory to create, or file with --video; by default, one named after the run.", show_default=False),
     ] = None,
-    frames: Annotated[int, typer.Option(min=1, help="Most pictures on a video's page.")] = 120,
-    pages: Annotated[int, typer.Option(min=0, help="Most pages of videos.")] = 200,
+    frames: Annotated[int, typer.Option(min=1, help="Maximum number of frames on a video's page.")] = 120,
+    pages: Annotated[int, typer.Option(min=0, help="Maximum number of video pages.")] = 200,
     pictures: Annotated[bool, typer.Option("--pictures/--no-pictures", help="Show the sampled frames.")] = True,  # noqa: FBT002 -- typer's way
 ) -> None:
-    """Write a run as HTML pages that need no server and no network: the run, and each video with what was found drawn on its frames."""
+    """Write a run as HTML pages that need no server or network: one for the run, and one per video with results drawn on its frames."""
     from rumiai_ray.engine.setup.run_setup import open_store  # noqa: PLC0415 -- brings Ray along
     from rumiai_ray.report.write import INDEX, ReportSize, find_video, write_report, write_video  # noqa: PLC0415
     from rumiai_ray.runs.export.document import file_name  # noqa: PLC0415

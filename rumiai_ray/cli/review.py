@@ -34,16 +34,16 @@ def review(
     ],
     config: BaseConfig,
     by: Annotated[
-        str | None, typer.Option("--by", metavar="NAME", help="Who reviewed, where the file does not say.", show_default=False)
+        str | None, typer.Option("--by", metavar="NAME", help="Name of the reviewer, if FILE does not give one.", show_default=False)
     ] = None,
     field: Annotated[str, typer.Option("--field", help="FiftyOne: the field with the corrected boxes.")] = "objects",
     tag: Annotated[
-        str | None, typer.Option("--tag", help="FiftyOne: take the samples with this tag only, as reviewed.", show_default=False)
+        str | None, typer.Option("--tag", help="FiftyOne: treat only samples with this tag as reviewed.", show_default=False)
     ] = None,
 ) -> None:
-    """Keep what people corrected in a labelling tool beside the run: the tables `reviews` and `accuracy` of `corpus query`.
+    """Import corrections made in a labelling tool; `corpus query` shows them in the tables `reviews` and `accuracy`.
 
-    The boxes of `rumiai-ray export --format labelstudio|coco|fiftyone` are set against those in FILE. Nothing of the run is changed.
+    The boxes that `rumiai-ray export --format labelstudio|coco|fiftyone` wrote are compared with those in FILE. The run is not changed.
     """
     from rumiai_ray.ingest.cleaning import NAME_CHARS, cleaned  # noqa: PLC0415 -- pyarrow's import is not for `--help`
     from rumiai_ray.ingest.local import open_regular  # noqa: PLC0415
@@ -66,28 +66,31 @@ def review(
         if not judged.frames:
             raise ConfigError("holds no reviewed frame of this run", str(file), "name the run whose export was reviewed")
         if not judged.changed and not judged.outside:
-            say("no box differs from what the detector found: is this the export as it was written?", err=True)
+            say(
+                "no box differs from what the detector found: check that FILE is the tool's export, not the file that rumiai-ray wrote",
+                err=True,
+            )
         _keep(found, judged, file)
     finally:
         hold.let_go()
     frames, videos = counted(judged.frames, "reviewed frame"), counted(judged.videos, "video")
     say(f"{counted(judged.changed, 'correction')} in {frames} of {videos}", err=True)
-    say(f"the tables `reviews` and `accuracy` of `rumiai-ray corpus query {found.run_id}` have them", err=True)
+    say(f"see the tables `reviews` and `accuracy` in `rumiai-ray corpus query {found.run_id}`", err=True)
 
 
 def _check_there(run: Run) -> None:
     from rumiai_ray.runs.writer import MANIFEST  # noqa: PLC0415 -- as above
 
     if not run.store.exists(MANIFEST):  # a review alone would make the run's directory again
-        raise ConfigError("the run was removed meanwhile", run.store.uri(), "`rumiai-ray runs ls` lists those that are there")
+        raise ConfigError("the run was removed in the meantime", run.store.uri(), "`rumiai-ray runs ls` lists the runs that exist")
 
 
 def _say_of_frames(given: GivenReview, judged: Judged) -> None:
     for count, one, many in (
         (given.unreviewed, "frame left out: nobody has reviewed it", "frames left out: nobody has reviewed them"),
-        (given.shapes, "label left out: it is no box", "labels left out: they are no boxes"),
-        (judged.of_other_runs, "frame left out: the file says that it is of another run",
-         "frames left out: the file says that they are of other runs"),
+        (given.shapes, "label left out: it is not a box", "labels left out: they are not boxes"),
+        (judged.of_other_runs, "frame left out: according to the file, it belongs to another run",
+         "frames left out: according to the file, they belong to other runs"),
         (judged.unknown, "frame left out: this run has no such frame", "frames left out: this run has no such frames"),
         (judged.by_name, "frame known by the name of its picture alone: the file does not say which frame it is",
          "frames known by the names of their pictures alone: the file does not say which frames they are"),
@@ -110,13 +113,13 @@ def _keep(run: Run, judged: Judged, file: Path) -> None:
     _check_there(run)
     rows = without_rows_of(judged.rows, remembered(run.again()))
     if not rows.num_rows:
-        raise ConfigError("reviews nothing but what this run has forgotten", str(file), "there is nothing to keep")
+        raise ConfigError("contains only reviews of videos that this run has forgotten", str(file), "there is nothing to keep")
     if forgotten := judged.rows.num_rows - rows.num_rows:
         say(f"{counted(forgotten, 'row')} left out: the run has forgotten the video", err=True)
     before = last_import(run.store, rows["file_sha256"][0].as_py())
     if _without_time(before).equals(_without_time(rows)):
-        hint = "export the project anew after further corrections; another --field, --tag or --by imports the same file again"
-        raise ConfigError("is in this run's reviews already, with the same rows", str(file), hint)
+        hint = "export the project again after further corrections, or pass another --field, --tag or --by to import the same file again"
+        raise ConfigError("has already been imported into this run, with the same rows", str(file), hint)
     write_reviews(run.store, rows)
     if before.num_rows:
         rows_of = counted(

@@ -13,7 +13,7 @@ import typer
 from rich.text import Text
 
 from rumiai_ray.cli.tables import listing
-from rumiai_ray.cli.terminal import SafeConsole, say
+from rumiai_ray.cli.terminal import SafeConsole, counted, say
 from rumiai_ray.errors import ConfigError, StorageError
 from rumiai_ray.runs.find import find_run, list_runs, shown_id
 from rumiai_ray.runs.labels import LABELS, Labels, clean_line, read_labels
@@ -108,7 +108,7 @@ def remove(
     """
     runs = _chosen(names, age, keep_tags, out)
     if not runs:
-        say("no run is that old")
+        say("no run is old enough to remove")
         return
     for run in runs:
         check_is_run(run)
@@ -126,7 +126,7 @@ def remove(
 
 def _chosen(names: Sequence[str], age: str | None, keep_tags: Sequence[str], out: str | os.PathLike[str]) -> list[Run]:
     if bool(names) == (age is not None):
-        raise ConfigError("either runs or --older-than say what is removed", "", "give one of them")
+        raise ConfigError("either RUN or --older-than must say what to remove", "", "give one of them")
     if age is None:
         if keep_tags:
             raise ConfigError("belongs to --older-than", "--keep-tag", "leave it out: runs that are named are removed")
@@ -141,8 +141,10 @@ def _chosen(names: Sequence[str], age: str | None, keep_tags: Sequence[str], out
 
 def _confirmed(count: int) -> bool:
     if not (sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()):
-        raise ConfigError("nobody can be asked whether they may be removed", f"{count} runs", "give --yes")
-    return typer.confirm(f"Remove {'this run' if count == 1 else f'these {count} runs'} for good?", default=False, err=True)
+        raise ConfigError(
+            "there is no terminal on which to ask for confirmation", counted(count, "run"), "give --yes to remove without asking"
+        )
+    return typer.confirm(f"Remove {'this run' if count == 1 else f'these {count} runs'} permanently?", default=False, err=True)
 
 
 def _remove(run: Run, *, skip: bool) -> None:

@@ -16,7 +16,7 @@ from rumiai_ray.errors import ConfigError
 
 app = typer.Typer(help="Runs: list, show, verify, compare, resume, retry, tag, remove.", no_args_is_help=True)
 
-_RUN_HELP = "A run id under --out, its beginning, the run's name, `latest`, or a path."
+_RUN_HELP = "A run's id under --out, its name, the beginning of either, `latest`, or a path."
 RunName = Annotated[str, typer.Argument(metavar="RUN", help=_RUN_HELP, show_default=False)]
 
 
@@ -31,7 +31,7 @@ def ls(
     config: BaseConfig,
     as_json: PrintJson = False,  # noqa: FBT002 -- typer's way
 ) -> None:
-    """List the runs under --out, oldest first: what each is called, or else the command that started it."""
+    """List the runs under --out, oldest first, each with its name or else the command that started it."""
     from rumiai_ray.cli.run_list import listed, print_runs  # noqa: PLC0415 -- pyarrow's import is not for `--help`
     from rumiai_ray.runs.find import list_runs  # noqa: PLC0415
 
@@ -49,12 +49,10 @@ def tag(
     config: BaseConfig,
     name: RunLabel = None,
     tags: Tags = None,
-    untag: Annotated[
-        list[str] | None, typer.Option("--untag", help="A tag to take away; can be given several times.", show_default=False)
-    ] = None,
+    untag: Annotated[list[str] | None, typer.Option("--untag", help="Tag to remove; can be repeated.", show_default=False)] = None,
     note: RunNote = None,
 ) -> None:
-    """Name, tag and annotate runs, or show what they are called; an empty --name or --note takes it away. Results are not touched."""
+    """Name, tag or annotate runs, or show their names, tags and notes. An empty --name or --note removes it. Results are not touched."""
     from rumiai_ray.runs.find import find_run  # noqa: PLC0415
     from rumiai_ray.runs.labels import clean_line, given_labels, read_labels, write_labels  # noqa: PLC0415
 
@@ -85,18 +83,18 @@ def rm(
         typer.Option(
             "--older-than",
             metavar="AGE",
-            help="Remove the runs under --out in which nothing was written for so long: 12h, 90d, 4w.",
+            help="Remove runs under --out that have not been written to for this long: 12h, 90d, 4w.",
             show_default=False,
         ),
     ] = None,
     keep_tag: Annotated[
         list[str] | None,
-        typer.Option("--keep-tag", help="With --older-than: keep runs with this tag; can be given several times.", show_default=False),
+        typer.Option("--keep-tag", help="With --older-than: keep runs with this tag; can be repeated.", show_default=False),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,  # noqa: FBT002 -- typer's way
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,  # noqa: FBT002
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,  # noqa: FBT002 -- typer's way
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be removed, and remove nothing.")] = False,  # noqa: FBT002
 ) -> None:
-    """Remove runs for good, by name or by age. A run that is being written is never removed; stored frames stay."""
+    """Permanently remove runs, by name or by age. A run that is being written is never removed; stored frames stay."""
     from rumiai_ray.cli.run_list import remove  # noqa: PLC0415
 
     remove(runs or [], older_than, keep_tag or [], config.out, yes=yes, dry_run=dry_run)
@@ -109,7 +107,8 @@ def show(
     config: BaseConfig,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,  # noqa: FBT002 -- typer's way
     failures: Annotated[  # noqa: FBT002 -- typer's way
-        bool, typer.Option("--failures", help="Print every failure in the run's log, also of attempts that were repeated, with tracebacks.")
+        bool,
+        typer.Option("--failures", help="Print every failure in the run's log with its traceback, including attempts that were retried."),
     ] = False,
     export_json: Annotated[
         Path | None,
@@ -134,7 +133,7 @@ def show(
     if export_json is not None:
         with found.read_with_todays_columns() as read:
             written = export(read, export_json)
-        say(f"{len(written)} documents under {export_json}", err=True)
+        say(f"{counted(len(written), 'document')} under {export_json}", err=True)
 
 
 @app.command("why")
@@ -142,12 +141,12 @@ def show(
 def why(
     run: RunName,
     entry: Annotated[
-        str, typer.Argument(metavar="ENTRY", help="Its id, its path or address, or its line in the manifest.", show_default=False)
+        str, typer.Argument(metavar="ENTRY", help="The entry's id, path or address, or its line in the manifest.", show_default=False)
     ],
     config: BaseConfig,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,  # noqa: FBT002 -- typer's way
 ) -> None:
-    """Say what became of one entry and what happened on its way: attempts, nodes, times, errors, cost."""
+    """Show what happened to one entry and how it ended: attempts, nodes, times, errors, cost."""
     from rumiai_ray.cli.why import find_entries, print_json, print_why, tell_of  # noqa: PLC0415
     from rumiai_ray.engine.setup.resume import given_entries  # noqa: PLC0415
     from rumiai_ray.runs.find import find_run  # noqa: PLC0415
@@ -166,9 +165,9 @@ def why(
 def top(
     run: RunName,
     config: BaseConfig,
-    once: Annotated[bool, typer.Option("--once", help="Print one picture and end.")] = False,  # noqa: FBT002 -- typer's way
+    once: Annotated[bool, typer.Option("--once", help="Print one snapshot and exit.")] = False,  # noqa: FBT002 -- typer's way
 ) -> None:
-    """Show what every cell of a running batch does now, wherever its directory can be read. Exit code 1 where it does not run."""
+    """Show what every cell of a running batch is doing; only the run's directory is read. Exit code 1 if it is not running."""
     from rumiai_ray.cli.top import top as show_top  # noqa: PLC0415
     from rumiai_ray.runs.find import find_run  # noqa: PLC0415
 
@@ -178,7 +177,7 @@ def top(
 @app.command("verify")
 @with_settings("out")
 def verify(run: RunName, config: BaseConfig) -> None:
-    """Check every committed file of a run: there, checksum, rows, schema. Exit code 1 where something is wrong."""
+    """Check every committed file of a run: presence, checksum, row count, schema. Exit code 1 if anything is wrong."""
     from rumiai_ray.runs.find import find_run  # noqa: PLC0415
 
     found = find_run(run, config.out)
@@ -196,15 +195,15 @@ def verify(run: RunName, config: BaseConfig) -> None:
 @with_settings("out")
 def diff(
     before: Annotated[str, typer.Argument(metavar="A", help=_RUN_HELP, show_default=False)],
-    after: Annotated[str, typer.Argument(metavar="B", help="The run to set beside it.", show_default=False)],
+    after: Annotated[str, typer.Argument(metavar="B", help="The run to compare it with.", show_default=False)],
     config: BaseConfig,
     tolerance: Annotated[
         float, typer.Option(min=0.0, help="Numbers a and b are the same where |a - b| ≤ tolerance · max(1, |a|, |b|).")
     ] = 1e-4,
-    examples: Annotated[int, typer.Option(min=0, help="Changed rows shown of each table.")] = 3,
+    examples: Annotated[int, typer.Option(min=0, help="Changed rows to show per table.")] = 3,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,  # noqa: FBT002 -- typer's way
 ) -> None:
-    """Compare two runs: what ran, and which rows say something else. Exit code 1 where any does."""
+    """Compare two runs: what ran, and which rows differ. Exit code 1 if any row differs."""
     from rumiai_ray.cli.diff import print_diff, print_json  # noqa: PLC0415
     from rumiai_ray.runs.diff import compare_runs  # noqa: PLC0415
     from rumiai_ray.runs.find import find_run  # noqa: PLC0415
@@ -218,7 +217,7 @@ def diff(
 @app.command("resume")
 @with_settings()
 def resume(run: RunName, config: BaseConfig) -> None:
-    """Go on with a run that was stopped or killed; refused where code, weights or result settings have changed."""
+    """Resume a run that was stopped or killed. Refused if code, weights or result settings have changed."""
     from rumiai_ray.cli.batch import resume as go_on  # noqa: PLC0415
     from rumiai_ray.runs.find import find_run  # noqa: PLC0415
 
@@ -228,7 +227,7 @@ def resume(run: RunName, config: BaseConfig) -> None:
 @app.command("retry")
 @with_settings()
 def retry(run: RunName, config: BaseConfig) -> None:
-    """Start a new run of a run's dead letters and of its videos with a failed model."""
+    """Start a new run with a run's dead letters and the videos on which a model failed."""
     from rumiai_ray.cli.batch import retry as again  # noqa: PLC0415
     from rumiai_ray.runs.find import find_run  # noqa: PLC0415
 

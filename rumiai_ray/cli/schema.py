@@ -19,8 +19,8 @@ def add_to(app: typer.Typer) -> None:
 
 
 def schema(
-    table: Annotated[str | None, typer.Argument(metavar="[TABLE]", help="One table; all where not given.", show_default=False)] = None,
-    as_markdown: Annotated[bool, typer.Option("--markdown", help="One Markdown document on stdout.")] = False,  # noqa: FBT002 -- typer's way
+    table: Annotated[str | None, typer.Argument(metavar="[TABLE]", help="One table; by default all.", show_default=False)] = None,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="Write one Markdown document to stdout.")] = False,  # noqa: FBT002 -- typer's way
 ) -> None:
     """Print what every column of every table means: definition, unit, range, source."""
     from rumiai_ray.schema.dictionary import entries, markdown  # noqa: PLC0415 -- pyarrow's import is not for `--help`

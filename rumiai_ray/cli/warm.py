@@ -28,7 +28,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def up(config: BaseConfig) -> None:
-    """Start a Ray on this machine, or join the cluster RAY_ADDRESS names, and keep a cell warm there for `rumiai-ray VIDEO`."""
+    """Start Ray on this machine, or join the cluster at RAY_ADDRESS, and keep a warm cell there for `rumiai-ray VIDEO`."""
     from rumiai_ray.cli.consent import may_ask  # noqa: PLC0415
     from rumiai_ray.cli.doctor.verb import preflight  # noqa: PLC0415 -- `--help` must not wait for Ray
     from rumiai_ray.cli.endings import noise_to_stderr  # noqa: PLC0415
@@ -58,7 +58,7 @@ def up(config: BaseConfig) -> None:
 
 
 def down(verbose: Verbose = 0) -> None:
-    """End what `up` has started: your warm cells, and the Ray of this machine if `up` started one. Nothing else is touched."""
+    """Stop what `up` started: your warm cells, and Ray on this machine if `up` started it. Nothing else is touched."""
     say_more(verbose)
     from rumiai_ray.cli.endings import noise_to_stderr  # noqa: PLC0415
     from rumiai_ray.engine.ray_session.local_head import alone, stop_head  # noqa: PLC0415
@@ -79,7 +79,7 @@ def down(verbose: Verbose = 0) -> None:
 
 
 def status(as_json: PrintJson = False, verbose: Verbose = 0) -> None:  # noqa: FBT002 -- typer's way
-    """Say what is kept warm, where, and who uses it."""
+    """Show which cells are warm, where, and who is using them."""
     say_more(verbose)
     from rumiai_ray.cli.endings import noise_to_stderr  # noqa: PLC0415
     from rumiai_ray.engine.ray_session.local_head import find_head  # noqa: PLC0415

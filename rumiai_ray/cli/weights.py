@@ -15,7 +15,7 @@ from rumiai_ray.cli.downloads import download_bars
 from rumiai_ray.cli.exits import Exit
 from rumiai_ray.cli.options import with_settings
 from rumiai_ray.cli.tables import folding
-from rumiai_ray.cli.terminal import SafeConsole, say
+from rumiai_ray.cli.terminal import SafeConsole, counted, say
 from rumiai_ray.config import BaseConfig
 from rumiai_ray.errors import RumiaiError, WeightsError
 from rumiai_ray.logs import swallowed
@@ -42,7 +42,7 @@ def add_to(parent: typer.Typer) -> None:
 @app.command("ls")
 @with_settings(*_SETTINGS)
 def ls(config: BaseConfig) -> None:
-    """List every candidate of every model, in order of preference, and whether its files are here."""
+    """List every candidate of every model, in order of preference, and whether its files are present."""
     directories = _directories(config)
     table = Table(*folding("model", "backend", "profiles", "here", "licence", "files"))
     for name in config.models:
@@ -61,11 +61,11 @@ def ls(config: BaseConfig) -> None:
 @app.command("fetch")
 @with_settings(*_SETTINGS, "accept_noncommercial")
 def fetch(config: BaseConfig) -> None:
-    """Fetch what the profile's models lack, each file checked against its digest before it is put in place."""
+    """Fetch the weights that the profile's models lack. Each file is checked against its digest before it is put in place."""
     if config.profile == "auto":
         for plan in _ready(config, {}, asking=may_ask()):
             say(f"{plan.name}: {plan.backend}{plan.remark}", err=True)
-        say("everything that `auto` chooses here is there and right", err=True)
+        say("all weights that `auto` chooses are present and correct", err=True)
     else:
         _fetch(_with_consent(config, config.models), config.models)
 
@@ -85,7 +85,7 @@ def _fetch(config: BaseConfig, models: Sequence[str]) -> None:
             others,
             Terms(config.accept_noncommercial, bar),
         )
-    say(f"{len(written)} files fetched into {directory}; everything else was there and right", err=True)
+    say(f"{counted(len(written), 'file')} fetched into {directory}; all others were present and correct", err=True)
 
 
 def _with_consent(config: BaseConfig, models: Sequence[str]) -> BaseConfig:
@@ -217,7 +217,7 @@ def _lacking(candidates: Sequence[Candidate | None], config: BaseConfig) -> list
 @app.command("verify")
 @with_settings(*_SETTINGS, "device", "accept_noncommercial")
 def verify(config: BaseConfig) -> None:
-    """Check the digests of what would run. Exit code 2 where something is missing or wrong."""
+    """Check the digests of the weights that would run. Exit code 2 if any are missing or wrong."""
     from rumiai_ray.engine.setup.model_choice import choose_models  # noqa: PLC0415
 
     broken = False

@@ -38,7 +38,7 @@ def check_batch(arguments: Sequence[str]) -> None:
     """Raises `ConfigError` for `batch posts.csv`: the manifest is the value of an option."""
     verb, given, *_ = [*arguments, "", ""]
     if verb == "batch" and given not in {"", "help"} and not given.startswith("-") and not _HELP & set(arguments):
-        raise ConfigError("`batch` takes its manifest as an option", repr(given), _as_manifest(given))
+        raise ConfigError("`batch` takes its manifest as the option --manifest", repr(given), _as_manifest(given))
 
 
 def check_no_list(inputs: Sequence[str]) -> None:

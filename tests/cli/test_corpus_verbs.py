@@ -307,7 +307,7 @@ def test_minus_leaves_out_what_is_analysed_by_content_or_address_and_keeps_the_o
     assert "hunter2" not in err
     assert [entry.line for entry in read_manifest("left.csv", input_column="link")] == [2, 3, 4, 5, 6, 7, 8]
     code, _, err = rumiai("manifest", "minus", "posts.csv", "runs/*", "--to", "left.csv", "--input-column", "link")
-    assert (code, "is there already" in err) == (Exit.USAGE, True)
+    assert (code, "already exists" in err) == (Exit.USAGE, True)
 
 
 @pytest.mark.usefixtures("clips")
@@ -446,9 +446,9 @@ def test_a_condition_a_correlation_and_a_metric_over_time_are_asked_for_by_one_v
     [
         ((), "either --by or --where"),
         (("--by", "like_count", "--where", "true"), "either --by or --where"),
-        (("--where", "true", "--top", "25%"), "--top goes with --by"),
-        (("--where", "true", "--correlate"), "--where: only for cohorts"),
-        (("--by", "like_count", "--over", "week", "--stratify", "duration"), "--stratify: only for cohorts"),
+        (("--where", "true", "--top", "25%"), "--top needs --by"),
+        (("--where", "true", "--correlate"), "--where: cannot be used with --correlate"),
+        (("--by", "like_count", "--over", "week", "--stratify", "duration"), "--stratify: cannot be used with --correlate or --over"),
         (("--by", "like_count", "--over", "week", "--correlate"), "either --correlate or --over"),
         (("--by", "like_count", "--csv", "--json"), "either --csv or --json"),
         (("--by", "nosuch"), "nosuch"),

@@ -152,7 +152,7 @@ def test_a_signal_while_a_hook_works_ends_all_that_it_has_started_and_the_exit_c
     with signal_sent_when((tmp_path / "begun").exists, number):
         begun_s = time.monotonic()
         assert run_to_the_end(_Engine(), lambda: "partial", writer, resumable=resumable, on_end=hook) == Exit.TROUBLED
-    assert f"the end hook was ended by {number.name}; the run has ended as said above" in capfd.readouterr().err
+    assert f"the end hook was stopped by {number.name}; the run ended as stated above" in capfd.readouterr().err
     assert [signal.getsignal(one) for one in ENDING] == before
     time.sleep(max(0.0, begun_s + 5 - time.monotonic()))
     assert not (tmp_path / "late").exists()
@@ -163,7 +163,7 @@ def test_a_signal_while_an_address_is_posted_to_ends_that(capfd: pytest.CaptureF
         begun_s = time.monotonic()
         call(EndHook(url), END)
         assert time.monotonic() - begun_s < 4
-    assert "the end hook was ended by SIGTERM" in capfd.readouterr().err
+    assert "the end hook was stopped by SIGTERM" in capfd.readouterr().err
 
 
 def test_a_hook_that_reads_nothing_and_prints_goes_well_and_standard_output_stays_ours(capfd: pytest.CaptureFixture[str]) -> None:

@@ -184,9 +184,9 @@ def test_an_interruption_between_two_runs_is_finished_by_the_same_command(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ((), "either --video or --author"),
-        (("--video", "a", "--author", "b"), "either --video or --author"),
-        (("--author", " "), "either --video or --author"),
+        ((), "exactly one of --video and --author"),
+        (("--video", "a", "--author", "b"), "exactly one of --video and --author"),
+        (("--author", " "), "exactly one of --video and --author"),
         (("--video", "0" * 64), "no run has a video of this key"),
         (("--author", "nobody"), "no run has a video of this creator"),
     ],

@@ -138,7 +138,7 @@ def test_a_tag_can_be_given_to_a_run_whose_name_could_not(rumiai: Call, runs: Pa
 def test_labels_do_not_make_the_directory_of_a_removed_run_again(runs: Path) -> None:
     run = open_run(min(runs.iterdir()))
     remove_run(run)
-    with pytest.raises(ConfigError, match="was removed meanwhile"):
+    with pytest.raises(ConfigError, match="was removed in the meantime"):
         write_labels(run.store, Labels(name="x"))
     assert ids(runs) == ["bbbbbb", "cccccc"]
 
@@ -230,7 +230,7 @@ def test_the_rule_removes_what_is_old_and_keeps_what_is_tagged_or_damaged(rumiai
     damaged.write_bytes(b"{}\n")
     code, out, err = rumiai(*arguments, "--yes")
     assert "its age or its tags cannot be told: 20260901T000000Z-bbbbbb" in err
-    assert "no run is that old" in out
+    assert "no run is old enough to remove" in out
     damaged.write_bytes(whole)
     assert rumiai(*arguments, "--yes")[0] == Exit.COMPLETE
     assert ids(runs) == ["aaaaaa", "cccccc"]
@@ -242,8 +242,8 @@ def test_the_rule_removes_what_is_old_and_keeps_what_is_tagged_or_damaged(rumiai
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ((), "either runs or --older-than"),
-        (("latest", "--older-than", "1d"), "either runs or --older-than"),
+        ((), "either RUN or --older-than"),
+        (("latest", "--older-than", "1d"), "either RUN or --older-than"),
         (("latest", "--keep-tag", "x"), "belongs to --older-than"),
         (("--older-than", "90"), "not an age"),
         (("--older-than", "-1d"), "not an age"),

@@ -172,7 +172,7 @@ def test_report_writes_pages_and_says_which_one_to_open(rumiai: Call, tmp_path: 
 def test_annotate_names_what_is_missing(rumiai: Call, tmp_path: Path) -> None:
     code, _, err = rumiai("annotate", RUN_ID, "clip", "out.mp4")
     assert code == Exit.USAGE
-    assert "clip.mp4: the video is not there any more (give it with --input)" in err
+    assert "clip.mp4: the video is no longer there (give it with --input)" in err
     (tmp_path / "clip.mp4").write_bytes(b"no video")
     code, _, err = rumiai("annotate", RUN_ID, "clip", "out.mp4")
     assert code == Exit.USAGE

@@ -66,9 +66,9 @@ def test_corrections_come_back_and_are_asked_for_in_sql(rumiai: Call, tmp_path: 
 
 def test_what_changes_nothing_is_said_and_what_is_there_or_of_no_frame_is_refused(rumiai: Call, tmp_path: Path) -> None:
     path = corrected(rumiai, tmp_path)
-    assert "is this the export as it was written?" in rumiai("corpus", "review", "latest", "coco/annotations.json")[2]
+    assert "check that FILE is the tool's export" in rumiai("corpus", "review", "latest", "coco/annotations.json")[2]
     code, _, err = rumiai("corpus", "review", "latest", "coco/annotations.json")
-    assert (code, "reviews already" in err) == (Exit.USAGE, True)
+    assert (code, "already been imported" in err) == (Exit.USAGE, True)
     value = json.loads(path.read_text())
     for image in value["images"]:
         image |= {"video_key": "0" * 64, "file_name": "x.jpg"}
@@ -115,7 +115,7 @@ def test_a_file_that_was_imported_with_the_wrong_tag_is_imported_again_with_the_
     assert kept() == [(1, "confirmed", None)]
     files = len(list(review_files(run.store)))
     code, _, err = rumiai("corpus", "review", "latest", str(path), "--tag", "done")
-    assert (code, "reviews already" in err, len(list(review_files(run.store)))) == (Exit.USAGE, True, files)
+    assert (code, "already been imported" in err, len(list(review_files(run.store)))) == (Exit.USAGE, True, files)
     assert rumiai("corpus", "review", "latest", str(path), "--field", "corrected", "--by", "zoe")[0] == Exit.COMPLETE
     assert sorted(kept()) == [(0, "removed", "zoe"), (1, "confirmed", "zoe")]
     assert rumiai("corpus", "review", "latest", str(path), "--tag", "nosuch")[0] == Exit.USAGE
@@ -185,5 +185,5 @@ def test_a_review_of_a_run_that_was_removed_while_it_was_read_does_not_make_it_a
 
     monkeypatch.setattr("rumiai_ray.runs.reviews.given.parse_review", parsed_late)
     code, _, err = rumiai("corpus", "review", "latest", str(path))
-    assert (code, "removed meanwhile" in err) == (Exit.USAGE, True)
+    assert (code, "removed in the meantime" in err) == (Exit.USAGE, True)
     assert not (tmp_path / "runs").exists()

@@ -112,7 +112,7 @@ def test_the_version_is_printed(rumiai: Callable[..., Ended]) -> None:
         (["analyze"], "INPUT"),
         (["clip.mp4", "--sampling-fps", "0"], "ConfigError: setting sampling.fps"),
         (["runs", "show", "no-such-run"], "ConfigError: 'no-such-run': no such run"),
-        (["frames", "export", "0000", "there"], "ConfigError: 0000: no stored videos begin so"),
+        (["frames", "export", "0000", "there"], "ConfigError: 0000: no keys match"),
     ],
 )
 def test_wrong_usage_is_told_on_stderr_and_ends_with_2(rumiai: Callable[..., Ended], arguments: list[str], said: str) -> None:
@@ -152,11 +152,11 @@ def test_the_frame_verbs_show_the_shared_store_and_leave_it_alone(rumiai: Callab
 def test_prune_keeps_to_the_size_of_the_store_unless_another_is_named(rumiai: Callable[..., Ended], stored: str) -> None:
     assert rumiai("frames", "prune").out == "0 stored videos removed\n"
     assert stored[:16] in rumiai("frames", "ls").cells
-    assert rumiai("frames", "prune", "--store-max-gb", "1e-9").out == "1 stored videos removed\n"
+    assert rumiai("frames", "prune", "--store-max-gb", "1e-9").out == "1 stored video removed\n"
 
 
 def test_prune_to_nothing_empties_the_store(rumiai: Callable[..., Ended], stored: str) -> None:
-    assert rumiai("frames", "prune", "--to-gb", "0").out == "1 stored videos removed\n"
+    assert rumiai("frames", "prune", "--to-gb", "0").out == "1 stored video removed\n"
     assert stored[:16] not in rumiai("frames", "ls").cells
 
 
@@ -357,6 +357,6 @@ def test_a_list_that_tells_no_days_is_not_cut_by_days(rumiai: Callable[..., Ende
     monkeypatch.setattr(lists, "walked_list", walked_list)
     ended = rumiai("list", "https://h.example/list", "--since", "2026-01-31")
     assert (ended.code, ended.out) == (Exit.USAGE, "")
-    assert "the list tells no post's day" in ended.err
+    assert "the list does not say when its posts were published" in ended.err
     assert rumiai("list", "https://h.example/list", "--since", "yesterday").code == Exit.USAGE
     assert rumiai("list", "https://h.example/list", "--since", "2026-01-31", "--until", "2026-01-30").code == Exit.USAGE

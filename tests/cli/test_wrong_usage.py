@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         (["batch", "my posts.csv"], "rumiai-ray batch --manifest 'my posts.csv'"),
         (["batch", "posts.xlsx"], "save the sheet as CSV UTF-8, then rumiai-ray batch --manifest FILE"),
         (["posts.xlsx"], "a spreadsheet, not a video (save the sheet as CSV UTF-8)"),
-        (["posts.csv.gz"], "a packed file, not a video (unpack it first)"),
+        (["posts.csv.gz"], "a compressed file, not a video (decompress it first)"),
         (["posts.json"], "a list, not a video (rumiai-ray batch --manifest posts.json)"),
         (["posts.TXT"], "a list, not a video (rumiai-ray batch --manifest posts.TXT)"),
         (["posts.csv"], "a list, not a video (rumiai-ray batch --manifest posts.csv)"),

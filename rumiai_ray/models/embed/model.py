@@ -47,9 +47,9 @@ class EmbedSettings(ModelSettings):
     """Settings of the image-embedding family."""
 
     network: Literal["siglip-b16", "clip-b32"] = result("siglip-b16", "network: siglip-b16, or clip-b32, which takes a quarter of the time")
-    fps: float = result(1.0, "frames a second that are embedded; each shot's key frame is chosen among them", gt=0)
-    max_frames: int = result(60, "at most this many frames of a video", ge=1)
-    batch_frames: int = execution(8, "frames the network takes at once", ge=1)
+    fps: float = result(1.0, "frames embedded per second; each shot's key frame is one of them", gt=0)
+    max_frames: int = result(60, "largest number of frames embedded per video", ge=1)
+    batch_frames: int = execution(8, "frames per forward pass", ge=1)
 
     def subset(self, duration_s: float) -> Subset:
         """`fps` frames a second, `max_frames` in all."""

@@ -28,35 +28,34 @@ class OcrSettings(ModelSettings):
     engine: OcrEngine = result(
         "ppocr", "text reader: `ppocr` (PP-OCRv6 on OpenVINO) or `easyocr` (CRAFT and a recogniser, a tenth as fast)"
     )
-    threads: int = execution(1, "threads each of the model's libraries may use; where not given 2 with easyocr", ge=1)
+    threads: int = execution(1, "threads per library of the model; by default 2 with easyocr", ge=1)
     languages: Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_at_commas)] = result(
         ("en",),
-        "EasyOCR's language codes, comma-separated; ppocr reads Latin, Chinese and Japanese whatever is named, and takes EasyOCR's "
-        "recognisers for languages in other scripts; easyocr reads scripts other than Latin together with en only",
+        "EasyOCR's language codes, comma-separated; ppocr always reads Latin, Chinese and Japanese, and uses EasyOCR's "
+        "recognisers for languages in other scripts; easyocr combines other scripts than Latin with en only",
     )
-    fps: float | None = result(
-        None, "frames per second looked at; where not given every sampled one with ppocr, 1 with easyocr", gt=0, le=60
-    )
+    fps: float | None = result(None, "frames read per second; by default every sampled frame with ppocr, 1 with easyocr", gt=0, le=60)
     canvas_px: int | None = result(
-        None, "long side frames are scaled down to for finding text; where not given 480 with ppocr, 640 with easyocr", ge=128, le=2560
+        None, "long side that frames are scaled down to for finding text; by default 480 with ppocr, 640 with easyocr", ge=128, le=2560
     )
     mag_ratio: float = result(1.0, "easyocr: frames smaller than the canvas are enlarged by up to this for finding text", ge=1, le=4)
     box_margin: float = result(0.05, "easyocr: margin around a found text when it is read, as a share of its height", ge=0, le=1)
     min_size_px: int = result(10, "easyocr: found texts whose longer side is below this, in stored pixels, are not read", ge=1)
     min_confidence: float | None = result(
-        None, "readings below this confidence are not kept; where not given 0.5 with ppocr, 0 with easyocr", ge=0, le=1
+        None, "readings below this confidence are dropped; by default 0.5 with ppocr, 0 with easyocr", ge=0, le=1
     )
     min_glyph_confidence: float = result(
-        0.9, "ppocr: confidence needed to keep a single character: pictograms look like one (0.2 to 0.87; real ones 0.99)",
+        0.9, "ppocr: confidence needed to keep a single character, since pictograms resemble one (0.2 to 0.87; real ones 0.99)",
         ge=0, le=1,
     )  # fmt: skip
     foreign_probability: float = result(
-        0.8, "ppocr: probability from which on a line counts as one in a script that PP-OCR does not know", gt=0, le=1
+        0.8, "ppocr: probability at which a line counts as written in a script that PP-OCR does not know", gt=0, le=1
     )
     runtime: Literal["openvino", "torch"] = result(
-        "openvino", "easyocr: what finds text on a CPU; openvino finds the same texts in a quarter less time; a GPU always uses torch"
+        "openvino",
+        "easyocr: runtime that finds text on a CPU; openvino finds the same texts in a quarter less time; a GPU always uses torch",
     )
-    batch_frames: int = execution(4, "easyocr: frames in which text is looked for at once on a GPU; a CPU takes one by one", ge=1, le=32)
+    batch_frames: int = execution(4, "easyocr: frames searched for text at once on a GPU; a CPU takes them one by one", ge=1, le=32)
 
     @model_validator(mode="before")
     @classmethod

@@ -28,10 +28,14 @@ class ShotsSettings(ModelSettings):
     every cut of the eighteen shared clips (two of them flanked by a blend) and no other; a fixed threshold misses three.
     """
 
-    threshold: float = result(3.0, "times a frame must differ more from the one before than its neighbours do, to begin a shot", gt=0)
+    threshold: float = result(
+        3.0, "a shot begins where a frame differs at least this many times as much from the previous one as its neighbours do", gt=0
+    )
     min_difference: float = result(15.0, "difference in hue, saturation and brightness without which no frame begins a shot", ge=0, le=255)
-    neighbours: int = result(2, "changes of the picture on either side that a frame's difference is compared with", ge=1, le=30)
-    min_shot_s: float = result(0.3, "shortest shot; a flash of one or two frames is none, and a picture that stays this long is held", ge=0)
+    neighbours: int = result(2, "differences on either side that a frame's difference is compared with", ge=1, le=30)
+    min_shot_s: float = result(
+        0.3, "shortest shot, in seconds; a flash of a few frames is not one, and a picture that stays this long is held", ge=0
+    )
 
 
 class Shots(Model[ShotsSettings, Thumbnails]):

@@ -32,9 +32,9 @@ _PERIODS = 3
 class SoundSettings(ModelSettings):
     """Settings of the sound meter."""
 
-    silence_dbfs: float = result(-60.0, "loudness below which a stretch is silent; ffmpeg's silencedetect has the same", ge=-90, le=0)
-    pitch_floor_hz: float = result(75.0, "lowest pitch looked for; Praat's own", ge=30, le=500)
-    pitch_ceiling_hz: float = result(600.0, "highest pitch looked for; Praat's own", ge=100, le=2000)
+    silence_dbfs: float = result(-60.0, "loudness below which sound is silence (the default of ffmpeg's silencedetect)", ge=-90, le=0)
+    pitch_floor_hz: float = result(75.0, "lowest pitch searched for (Praat's default)", ge=30, le=500)
+    pitch_ceiling_hz: float = result(600.0, "highest pitch searched for (Praat's default)", ge=100, le=2000)
 
 
 class Sound(Model[SoundSettings, AudioChunk]):

@@ -61,7 +61,7 @@ _SHA256 = {
 class WhisperSettings(ModelSettings):
     """Settings of the speech recogniser. Decoding is at temperature 0 only: sampling would not give the same words twice."""
 
-    model: str = result("base", "network: base, tiny.en, or another one Systran converted, if its files are pinned")
+    model: str = result("base", "network: base, tiny.en, or another network converted by Systran, if its files are pinned")
     language: str | None = result(None, "ISO 639-1 code of the language spoken; none: detected for every 30 s of speech")
     languages: Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_at_commas)] = result(
         (),
@@ -72,22 +72,24 @@ class WhisperSettings(ModelSettings):
         "ISO 639-1 code of the language that most videos are in; decides where the sound is weak evidence. A manifest's column "
         "`language` and what a site says of a video come before it",
     )
-    beam_size: int = result(5, "hypotheses followed at once", ge=1)
+    beam_size: int = result(5, "beam size: hypotheses followed at once", ge=1)
     batch_size: int = result(4, "30-second windows decoded at once; on a CPU each costs 90 MB (base) and saves no time", ge=1)
     compute_type: Literal["auto", "int8", "int8_float16", "int8_float32", "float16", "bfloat16", "float32"] = result(
-        "auto", "arithmetic; auto: int8 on a CPU, float16 on a GPU"
+        "auto", "number format; auto: int8 on a CPU, float16 on a GPU"
     )
     vad: bool = result(default=True, description="decode only where a voice detector hears somebody")
-    vad_threshold: float = result(0.5, "probability from which the detector hears a voice", gt=0, lt=1)
-    vad_min_silence_s: float = result(0.5, "a longer silence may be cut out", gt=0)
+    vad_threshold: float = result(0.5, "probability at which the detector hears a voice", gt=0, lt=1)
+    vad_min_silence_s: float = result(0.5, "silence longer than this may be cut out, in seconds", gt=0)
     vad_pad_s: float = result(
-        0.4, "audio kept around speech; less costs words at the edges (word error rate 0.20 at 0.2 s, 0.16 at 0.4)", ge=0
+        0.4, "audio kept around speech, in seconds; less loses words at the edges (word error rate 0.20 at 0.2 s, 0.16 at 0.4)", ge=0
     )
     max_no_speech_prob: float = result(
-        0.6, "drop speech the model itself doubts more than this (on real clips: speech at most 0.20, inventions at least 0.67)", ge=0, le=1
+        0.6, "drop segments with a higher no-speech probability (on real clips: speech at most 0.20, inventions at least 0.67)", ge=0, le=1
     )
-    min_avg_logprob: float = result(-1.0, "drop speech whose tokens are less probable on average (Whisper's own limit)", le=0)
-    max_compression_ratio: float = result(2.4, "drop text that repeats itself more (Whisper's own limit)", gt=0)
+    min_avg_logprob: float = result(-1.0, "drop segments with a lower mean log probability of tokens (Whisper's default)", le=0)
+    max_compression_ratio: float = result(
+        2.4, "drop text with a higher compression ratio, which means repetition (Whisper's default)", gt=0
+    )
 
 
 def _memory_gb(model: str) -> tuple[float, float]:
