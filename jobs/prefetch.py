@@ -35,7 +35,7 @@ from rumiai_ray.cli.endings import scratch_directory  # noqa: E402
 from rumiai_ray.cli.exits import Exit  # noqa: E402
 from rumiai_ray.cli.options import with_settings  # noqa: E402
 from rumiai_ray.cli.output import mark_streams  # noqa: E402
-from rumiai_ray.cli.terminal import say  # noqa: E402
+from rumiai_ray.cli.terminal import counted, say  # noqa: E402
 from rumiai_ray.config import BaseConfig  # noqa: E402 -- typer reads the annotations
 from rumiai_ray.engine.setup.run_setup import fetch_limits, manners, open_store  # noqa: E402
 from rumiai_ray.engine.work.host_turn import HostTurn  # noqa: E402
@@ -108,17 +108,19 @@ def prefetch(manifest: Manifest, config: BaseConfig, at_once: AtOnce = 1) -> Non
     undone = f", {counts['undone']} left undone" if refusing else ""
     in_both = f", {len(shared)} in {config.store_remote}" if store.remote else ""
     say(
-        f"{len(entries)} entries: {counts['miss']} decoded, {fetched}{counts['hit']} there already, {counts['failed']} failed{undone}; "
-        f"{len(keys) - evicted} videos in {config.store}{in_both}"
+        f"{counted(len(entries), 'entry', 'entries')}: {counts['miss']} decoded, {fetched}{counts['hit']} there already, "
+        f"{counts['failed']} failed{undone}; {counted(len(keys) - evicted, 'video')} in {config.store}{in_both}"
     )
     for host in refusing.values():
         again = f"{datetime.fromtimestamp(host.until_s, UTC):%Y-%m-%d %H:%M} UTC"
-        say(f"{host.host} refuses: {host.why}; the same command goes on after {again} ({LEFT_ALONE})", err=True)
+        say(f"{host.host} refuses: {host.why}; run the same command after {again} to continue ({LEFT_ALONE})", err=True)
     unshared = len(keys - shared) if store.remote and store.remote.writable else 0
     if unshared:
-        say(f"{unshared} videos could not be uploaded to {config.store_remote}; the same command tries again", err=True)
+        say(f"{counted(unshared, 'video')} could not be uploaded to {config.store_remote}; run the same command again to retry", err=True)
     if evicted:
-        say(f"{evicted} videos were evicted again: the store holds at most {config.store_max_gb:g} GB (--store-max-gb)", err=True)
+        say(
+            f"{counted(evicted, 'video')} evicted again: the store holds at most {config.store_max_gb:g} GB; raise --store-max-gb", err=True
+        )
     if evicted or unshared or counts["failed"] or refusing:
         raise typer.Exit(Exit.TROUBLED)
 

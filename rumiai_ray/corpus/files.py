@@ -97,9 +97,9 @@ class CorpusFile:
 
     def damage(self, what: str) -> StorageError:
         """What to raise where the file is not what was committed."""
-        hint = "the run is damaged: restore the file, or leave the run out"
+        hint = "the run is damaged: restore the file, or leave the run out of the corpus"
         if self.compacted is not None:
-            hint = "the compacted corpus is damaged: leave it out, and the runs themselves are read"
+            hint = "the compacted corpus is damaged: leave it out to read the runs themselves"
         return StorageError(what, self.source, hint)
 
 

@@ -151,7 +151,7 @@ def write_manifest(rows: Iterable[Mapping[str, str | None]], path: Path) -> None
     """
     suffix = path.suffix.lower()
     if suffix not in _WRITERS:
-        raise ConfigError("no manifest format that can be written", str(path), f"known endings: {', '.join(_WRITERS)}")
+        raise ConfigError("not a manifest format that can be written", str(path), f"known endings: {', '.join(_WRITERS)}")
     listed = list(rows)
     try:
         with path.open("x", encoding="utf-8", newline="") as file, removed_unless_written(path):
@@ -163,6 +163,6 @@ def write_manifest(rows: Iterable[Mapping[str, str | None]], path: Path) -> None
                 writer.writeheader()
                 writer.writerows(listed)
     except FileExistsError as error:
-        raise ConfigError("is there already", str(path), "choose another name") from error
+        raise ConfigError("already exists", str(path), "choose another name") from error
     except OSError as error:
         raise StorageError(f"cannot write it: {error.strerror}", str(path), "choose another place") from error

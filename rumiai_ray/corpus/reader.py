@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from rumiai_ray.runs.reader import Run
 
 _ROWS_AT_A_TIME = 10_000
-ONE_IS_DAMAGED = "a run is damaged: `rumiai-ray runs verify` tells which of them, and which file of it"
+ONE_IS_DAMAGED = "a run is damaged: `rumiai-ray runs verify RUN` names the damaged files; check each run"
 
 
 @dataclass(frozen=True)

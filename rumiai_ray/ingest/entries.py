@@ -169,14 +169,14 @@ def read_manifest(uri: str, *, input_column: str | None = None, id_column: str |
         characters += len(entry.input) + sum(map(len, entry.columns.values()))
         if count > _MOST_ROWS or characters > _MOST_CHARS:
             what = f"more than {_MOST_ROWS:,} rows" if count > _MOST_ROWS else f"more than {_MOST_CHARS:,} characters"
-            raise InputError(what, place_of(uri, line), "divide the manifest, or leave out columns that are not needed")
+            raise InputError(what, place_of(uri, line), "split the manifest, or remove columns that are not needed")
         usable = usable or entry.problem is None
         first = first or entry.problem
         yield entry
     if usable:
         return
     if first is None:
-        hint = "below the header, give one row for each video" if uri.lower().endswith((".csv", ".tsv")) else "give one row for each video"
+        hint = "add one row per video below the header" if uri.lower().endswith((".csv", ".tsv")) else "add one row per video"
         raise InputError("no rows", uri, hint)
     raise InputError(f"not one row can be used; the first problem: {first.what}", first.subject, first.hint)
 

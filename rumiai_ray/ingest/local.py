@@ -40,7 +40,7 @@ _NOT_A_PATH = (
         re.compile(r"(?://)?(?:https?:|(?:[a-z0-9-]+\.)+(?:com|net|org|tv|be|co|io|ru|cn|jp|kr|de|fr|uk))/", re.IGNORECASE),
         "web addresses begin with https://",
     ),
-    (re.compile(r"[A-Za-z]:[\\/]"), "a Windows path: under WSL the drive C: is /mnt/c, with / between folders"),
+    (re.compile(r"[A-Za-z]:[\\/]"), "this is a Windows path; under WSL, drive C: is /mnt/c, with / between folders"),
 )
 """What a path that leads nowhere was meant as, by how the text that was given begins."""
 

@@ -108,7 +108,7 @@ def annotate(
         # FFmpeg opens files itself and would write over this one, or through a link.
         target.open("xb").close()
     except FileExistsError as error:
-        raise ConfigError("is there already", str(target), "choose another name") from error
+        raise ConfigError("already exists", str(target), "choose another name") from error
     except OSError as error:
         raise StorageError(f"cannot write it: {error.strerror}", str(target), "choose another place") from error
     try:
@@ -125,7 +125,7 @@ def _local(video: Row) -> Path:
     if "://" in location:
         raise ConfigError("was fetched from there and not kept", location, "give the file itself with --input")
     if not Path(location).is_file():
-        raise ConfigError("the video is not there any more", location, "give it with --input")
+        raise ConfigError("the video is no longer there", location, "give it with --input")
     return Path(location)
 
 

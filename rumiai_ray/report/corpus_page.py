@@ -1,4 +1,4 @@
-"""What stands on the page of a corpus: what is in it, how much of it each model covers, and what the videos that did well have more of."""
+"""What a corpus page shows: the corpus's content, each model's coverage, and what the videos that did well have more of."""
 
 from __future__ import annotations
 
@@ -164,8 +164,8 @@ def corpus_page(corpus: Corpus, *, title: str, by: str | None = None, top: str =
         measures=tuple(_measures(corpus)),
         accuracy=tuple(map(_accuracy, corpus.table(ACCURACY).to_pylist())),
         cohorts=None if found is None else cohort_page(found, [run[_RUN_ID] for run in runs]),
-        no_cohorts=f"Likes, views, comments or shares are known of so few videos that the top {top} or the rest are fewer than {FEWEST}: "
-        "too few to compare any.",
+        no_cohorts=f"Likes, views, comments or shares are known for so few videos that the top {top} or the rest would be fewer than "
+        f"{FEWEST}: too few to compare.",
         dead=tuple((row["name"], row["n"]) for row in dead),
         lines=tuple(map(_run_line, reversed(runs))),
     )
@@ -275,7 +275,7 @@ def _measure(name: str, found: dict[str, Any]) -> MeasureLine:
 
 
 def _accuracy(row: Row) -> AccuracyLine:
-    why = "no box of that kind was reviewed"
+    why = "no such box was reviewed"
     shares = tuple(share(row[name], why if row[name] is None else None) for name in ("precision", "recall", "label_agreement"))
     counts = tuple(count(row[name]) for name in ("frames", "detections", "reviewed_boxes"))
     release = f"{row['model_name']}: {row['backend']} {row['model_version']}, weights {row['weights_sha256'][:12]}"

@@ -116,7 +116,7 @@ def _is_of(run_id: str, path: Path) -> bool:
     try:
         page = path.read_bytes()
     except OSError as error:
-        raise StorageError(f"cannot be read: {error.strerror}", str(path), "remove it yourself, then forget again") from error
+        raise StorageError(f"cannot be read: {error.strerror}", str(path), "remove it yourself, then run `corpus forget` again") from error
     return b"<footer>rumiai_ray " in page and f"run <code>{run_id}</code>".encode() in page
 
 
@@ -154,7 +154,7 @@ def write_new(path: Path, page: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         _create(path, page)
     except FileExistsError as error:
-        raise ConfigError("is there already", str(path), "choose another name") from error
+        raise ConfigError("already exists", str(path), "choose another name") from error
     except OSError as error:
         raise StorageError(f"cannot write it: {error.strerror}", str(error.filename or path), "choose another place") from error
 
@@ -189,7 +189,7 @@ def write_corpus(corpus: Corpus, path: Path, *, title: str, by: str | None = Non
         StorageError: a run is damaged, or the file cannot be written.
     """
     if path.exists():
-        raise ConfigError("is there already", str(path), "choose another name")
+        raise ConfigError("already exists", str(path), "choose another name")
     write_new(path, render("corpus.html", corpus_page(corpus, title=title, by=by, top=top)))
 
 

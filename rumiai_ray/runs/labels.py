@@ -106,7 +106,7 @@ def write_labels(run: Store, labels: Labels) -> None:
     hold = WriterHold(run)
     try:
         if not run.exists(MANIFEST):
-            raise ConfigError("the run was removed meanwhile", run.uri(), "`rumiai-ray runs ls` lists those that are there")
+            raise ConfigError("the run was removed in the meantime", run.uri(), "`rumiai-ray runs ls` lists the runs that exist")
         run.replace(LABELS, (labels.model_dump_json(indent=2) + "\n").encode())
     finally:
         hold.let_go()

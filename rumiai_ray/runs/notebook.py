@@ -66,7 +66,9 @@ def _dead_letters(run: ShownRun) -> str:
 
 def _tables(run: ShownRun) -> str:
     names = ", ".join(f"<code>{_text(name)}</code>" for name in run.tables())
-    return f'<p>tables: {names}; <code>run.pandas("objects")</code> or <code>run.query("SELECT …")</code> reads them</p>' if names else ""
+    return (
+        f'<p>tables: {names}; <code>run.pandas("objects")</code> or <code>run.query("SELECT …")</code> reads a table</p>' if names else ""
+    )
 
 
 def _more(count: int, what: str) -> str:

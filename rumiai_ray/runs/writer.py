@@ -92,7 +92,7 @@ def _check_unchanged(run: RunRecords) -> None:
         ConfigError: it was removed, or another process has written a record.
     """
     if not run.store.exists(MANIFEST):
-        raise ConfigError("the run was removed meanwhile", run.store.uri(), "start a new run")
+        raise ConfigError("the run was removed in the meantime", run.store.uri(), "start a new run")
     if read_log(run.store, run.run_id).next_sequence != run.log.next_sequence:
         what = f"another writer has written record {run.log.next_sequence} of this run"
         raise ConfigError(what, run.store.uri(), "another process was writing or changing it; resume it anew, once that has ended")

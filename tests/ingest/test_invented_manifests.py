@@ -53,21 +53,21 @@ def test_tables_of_people_are_read(tmp_path: Path, name: str, content: str | byt
 @pytest.mark.parametrize(
     ("name", "content", "complaint"),
     [
-        ("m.csv", f"TikTok posts,,\n,,\nurl,views,likes\n{A},5,6\n", "line 1: .*line 3 does .delete what is above line 3"),
-        ("m.csv", f"Export of 12.11.2026;;\nurl;views;likes\n{A};5;6\n", "line 2 does .delete"),
-        ("m.csv", f"{A}\n{B}\n", "holds an address .put a line above it that names them, one of them `input`"),
+        ("m.csv", f"TikTok posts,,\n,,\nurl,views,likes\n{A},5,6\n", "line 1: .*are in line 3, not .*delete the lines above line 3"),
+        ("m.csv", f"Export of 12.11.2026;;\nurl;views;likes\n{A};5;6\n", "are in line 2, not .*delete"),
+        ("m.csv", f"{A}\n{B}\n", "holds an address, not .*add a first line with the column names, one of them `input`"),
         ("m.csv", f"{A},5\n{B},6\n", "holds an address"),
         ("m.csv", f"link,kind\n{A},url\n{B},url\n", "no column with the input .*--input-column; the columns here are: link, kind"),
         ("m.csv", "link,kind\na.mp4,path\nb.mp4,path\n", "no column with the input .*--input-column"),
         ("m.csv", f"link\tkind\tnote\nurl\t\t\n{A}\tx\ty\n", "no column with the input .*--input-column"),
-        ("m.csv", f"Posts, likes of 2026\nurl;views\n{A};5\n", "line 2 does .delete"),
+        ("m.csv", f"Posts, likes of 2026\nurl;views\n{A};5\n", "are in line 2, not .*delete"),
         ("m.csv", "views,likes\n5,6\n", "line 2: no column with the input"),
         ("m.csv", f"url,,\n{A},x,y\n", "name every column in the first line"),
         ("m.csv", "<!DOCTYPE html>\n<html><body>Sign in</body></html>\n", "a web page"),
         ("m.json", "\n  <html lang=en>", "a web page"),
         ("m.json", json.dumps(json.dumps([{"url": A}])), "row 1: .*a JSON list"),
         ("m.xlsx", "PK", "a spreadsheet.*save the sheet as CSV"),
-        ("m.csv.gz", "", "unpack it first"),
+        ("m.csv.gz", "", "decompress it first"),
     ],
 )
 def test_what_is_no_table_of_videos_is_refused_with_what_to_do(tmp_path: Path, name: str, content: str, complaint: str) -> None:
@@ -129,7 +129,7 @@ def test_a_row_of_a_parquet_file_is_called_a_row(tmp_path: Path) -> None:
 
 def test_a_parquet_file_without_rows_is_refused_without_a_word_of_a_header(tmp_path: Path) -> None:
     pq.write_table(pa.table({"input": pa.array([], pa.string())}), tmp_path / "m.parquet")
-    with pytest.raises(InputError, match=r"no rows \(give one row for each video\)"):
+    with pytest.raises(InputError, match=r"no rows \(add one row per video\)"):
         list(read_manifest(str(tmp_path / "m.parquet")))
 
 

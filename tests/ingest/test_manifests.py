@@ -164,7 +164,7 @@ def test_a_quote_that_is_never_closed_costs_its_own_line_and_no_other(write: Cal
 
 
 @pytest.mark.parametrize(
-    ("name", "complaint"), [("m.xlsx", "no manifest format"), ("clip.mp4", "no manifest format"), ("no.csv", "no such file")]
+    ("name", "complaint"), [("m.xlsx", "not a manifest format"), ("clip.mp4", "not a known manifest format"), ("no.csv", "no such file")]
 )
 def test_what_is_no_manifest_is_refused(tmp_path: Path, name: str, complaint: str) -> None:
     with pytest.raises(InputError, match=complaint):

@@ -236,7 +236,7 @@ def test_a_folder_stands_for_the_media_in_it_and_says_what_it_leaves_out(folder:
     entries = entries_from_inputs(["clips"])
     media = ["clips/a.MOV", "clips/b.mp4", "clips/deep/c.webm", "clips/deep/post.JPG", "clips/song.mp3"]
     assert [entry.input for entry in entries] == media
-    assert caplog.messages == ["clips: 5 files are taken, 5 left out: 2 .srt, 1 .txt, 1 hidden, 1 without an ending"]
+    assert caplog.messages == ["clips: taking 5 files, 5 left out: 2 .srt, 1 .txt, 1 hidden, 1 without an ending"]
     for name in ("deep/post.JPG", "song.mp3"):
         (folder / "clips" / name).unlink()
     entries = entries_from_inputs(["clips"])

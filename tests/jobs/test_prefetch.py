@@ -209,7 +209,7 @@ def test_a_host_that_asks_to_be_left_alone_is_and_the_same_command_goes_on(manif
     assert host.asked == ["/0.mkv"], "after its first word nobody asks again"
     (told,) = refused.stderr.splitlines()
     assert told.startswith("127.0.0.1 refuses: ")
-    assert "the same command goes on after 20" in told
+    assert "run the same command after 20" in told
 
     host.refuses = False
     again = prefetch(manifest, "--limits-private-hosts")
@@ -235,7 +235,7 @@ def test_a_video_that_is_always_refused_does_not_keep_its_host_from_being_asked_
     host.asked.clear()
     later = prefetch(listed, "--limits-private-hosts")
     assert later.returncode == 1
-    assert later.stdout.startswith("3 entries: 1 decoded, 1 there already, 1 failed; 1 videos in "), later.stdout + later.stderr
+    assert later.stdout.startswith("3 entries: 1 decoded, 1 there already, 1 failed; 1 video in "), later.stdout + later.stderr
     assert {"/1.mkv", "/2.mkv"} < set(host.asked)
 
     host.refused_path = ""

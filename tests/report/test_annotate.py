@@ -50,7 +50,7 @@ def test_the_sound_stays_in_its_place(analysed: Analysed, tmp_path: Path) -> Non
 
 def test_a_moved_video_is_taken_from_where_it_is_now(analysed: Analysed, tmp_path: Path) -> None:
     moved = analysed.clip.rename(tmp_path / "moved.mp4")
-    with pytest.raises(ConfigError, match="is not there any more"):
+    with pytest.raises(ConfigError, match="is no longer there"):
         annotate(analysed.run, "clip", tmp_path / "out.mp4", LIMITS)
     assert annotate(analysed.run, "clip", tmp_path / "out.mp4", LIMITS, source=moved) == 20
 
@@ -70,6 +70,6 @@ def test_a_video_that_was_fetched_is_asked_for(tmp_path: Path) -> None:
 
 def test_no_file_is_written_over(analysed: Analysed, tmp_path: Path) -> None:
     (tmp_path / "out.mp4").write_text("mine")
-    with pytest.raises(ConfigError, match="is there already"):
+    with pytest.raises(ConfigError, match="already exists"):
         annotate(analysed.run, "clip", tmp_path / "out.mp4", LIMITS)
     assert (tmp_path / "out.mp4").read_text() == "mine"

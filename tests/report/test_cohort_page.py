@@ -83,7 +83,7 @@ def test_a_page_says_what_differs_by_how_much_how_sure_and_what_was_not_told(tmp
 def test_a_page_is_never_written_over(tmp_path: Path) -> None:
     found = answers("likes")[0]
     write_cohorts(found, [], tmp_path / "new/page.html")
-    with pytest.raises(ConfigError, match="is there already"):
+    with pytest.raises(ConfigError, match="already exists"):
         write_cohorts(found, [], tmp_path / "new/page.html")
 
 

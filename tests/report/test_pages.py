@@ -161,7 +161,7 @@ def test_reports_never_mix_and_files_are_never_written_over(tmp_path: Path) -> N
     with pytest.raises(ConfigError, match="not empty"):
         write_report(run, tmp_path / "report", None)
     write_video(run, "clip", tmp_path / "one.html", None)
-    with pytest.raises(ConfigError, match="is there already"):
+    with pytest.raises(ConfigError, match="already exists"):
         write_video(run, "clip", tmp_path / "one.html", None)
 
 

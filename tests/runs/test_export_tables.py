@@ -91,7 +91,7 @@ def test_tables_of_two_runs_never_mix(run: Run, tmp_path: Path, kind: Any) -> No
 
 def test_features_are_never_written_over_a_file(run: Run, tmp_path: Path) -> None:
     (tmp_path / "mine.csv").write_text("mine")
-    with pytest.raises(ConfigError, match="is there already"):
+    with pytest.raises(ConfigError, match="already exists"):
         export_features(run, tmp_path / "mine.csv")
     assert (tmp_path / "mine.csv").read_text() == "mine"
 

@@ -201,7 +201,7 @@ def test_a_run_that_was_removed_after_it_was_read_is_not_resumed_and_not_made_ag
     read = find_run(RUN_ID, out)
     assert (read.records[-1].status, read.manifest.run_id) == ("aborted", RUN_ID)
     remove_run(find_run(RUN_ID, out))
-    with pytest.raises(ConfigError, match="was removed meanwhile"):
+    with pytest.raises(ConfigError, match="was removed in the meantime"):
         RunWriter.resume(read, read.manifest)
     assert Store.at(out).names() == []
 

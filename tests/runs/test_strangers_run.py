@@ -146,7 +146,7 @@ def test_an_annotated_video_is_not_written_through_a_link_to_nothing(tmp_path: P
     (tmp_path / "clip.mp4").write_bytes(b"video")
     (tmp_path / "out.mp4").symlink_to(tmp_path / "created.mp4")
     limits = open_store(load_config(None, {"store": str(tmp_path / "store")})).limits
-    with pytest.raises(ConfigError, match="is there already"):
+    with pytest.raises(ConfigError, match="already exists"):
         annotate(run, "clip", tmp_path / "out.mp4", limits, source=tmp_path / "clip.mp4")
     assert (tmp_path / "out.mp4").is_symlink()
     assert not (tmp_path / "created.mp4").exists()

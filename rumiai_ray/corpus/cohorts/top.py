@@ -21,7 +21,7 @@ def parsed_top(top: str) -> tuple[float | None, int | None]:
     percent = None if found is None or found[1] is None else float(found[1])
     number = None if found is None or found[2] is None else int(found[2])
     if not (percent is not None and 0 < percent < 100) and not number:  # noqa: PLR2004 -- percent
-        raise ConfigError("neither a share nor a number of videos", repr(top), "give a share such as 25%, or a number such as 50")
+        raise ConfigError("not a share or a number of videos", repr(top), "give a share such as 25%, or a number such as 50")
     return None if percent is None else percent / 100, number
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 
-SERVER_ENDED = "the warm cell has been ended, by `rumiai-ray down` or with its Ray"
+SERVER_ENDED = "the warm cell was stopped, by `rumiai-ray down` or because its Ray ended"
 _SPEAK_S = 3.0
 """Between two words of a command to the keeper, which takes it for dead after 20 s of silence."""
 
@@ -41,7 +41,7 @@ class QueuePlace:
         turn = answer(self._keeper.ask.remote(self.ticket, self.who, start=start))
         if turn["behind"] and turn["behind"] != self._told:
             self._told = turn["behind"]
-            self._say(f"waiting for the warm cell, which {self._told} uses")
+            self._say(f"waiting for the warm cell, which is used by {self._told}")
         return turn
 
     def replace(self) -> None:
@@ -93,4 +93,4 @@ def _place_lost(keeper: Any, ticket: str, who: str) -> str:
     if told["place"]:
         return ""
     now = "is closed" if told["closed"] else f"is used by {told['user']}" if told["user"] else "has been used by another command since"
-    return f"the keeper of the warm cell has heard nothing of this command for long and took it for dead; the cell {now}"
+    return f"the warm cell lost contact with this command and dropped it from the queue; the cell {now}"

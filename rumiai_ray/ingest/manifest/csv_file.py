@@ -91,11 +91,11 @@ class Records:
         self._back.extend(reversed(below))
         self._line = number
         if found is not None:
-            what = f"the first line does not name the columns, line {found} does"
-            raise InputError(what, self._place(number), f"delete what is above line {found}")
+            what = f"the column names are in line {found}, not in the first line"
+            raise InputError(what, self._place(number), f"delete the lines above line {found}")
         if any("://" in name for name in header):
-            hint = f"put a line above it that names them, one of them `{wanted[0]}`; or list the addresses alone in a .txt file"
-            raise InputError("the first line does not name the columns, it holds an address", self._place(number), hint)
+            hint = f"add a first line with the column names, one of them `{wanted[0]}`; or put the addresses alone into a .txt file"
+            raise InputError("the first line holds an address, not the column names", self._place(number), hint)
 
     def _heads(self, line: str, title: str, delimiter: str, wanted: Sequence[str]) -> bool:
         """Whether a line is the header below a title: rows may have a cell `url`, too, but an address beside it and no more cells."""

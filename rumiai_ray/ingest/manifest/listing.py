@@ -91,7 +91,7 @@ def _folder(text: str, address: str) -> list[ListedFile]:
             else:
                 left_out[ending or "without an ending"] += 1
     if found and left_out:
-        taken = "1 file is taken" if len(found) == 1 else f"{len(found)} files are taken"
+        taken = "taking 1 file" if len(found) == 1 else f"taking {len(found)} files"
         _LOG.warning("%s: %s, %d left out: %s", text, taken, left_out.total(), _told(left_out))
     keeps_address = text.lower().startswith(("file:", "~"))
     return [ListedFile(name if keeps_address else _relative(Path(text) / Path(name).relative_to(address)), name) for name in sorted(found)]

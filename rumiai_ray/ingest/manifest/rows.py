@@ -55,7 +55,7 @@ def read_rows(uri: str, wanted: Sequence[str] = ("input",)) -> Iterator[tuple[in
             what, hint = convert
             raise InputError(what, uri, hint)
         known = f"known endings: {', '.join(_READERS)}; videos themselves are arguments of `rumiai-ray analyze`"
-        raise InputError("no manifest format that is known by its ending", uri, known)
+        raise InputError("not a known manifest format", uri, known)
     with _opened(uri) as stream:
         yield from reader(stream, uri, wanted)
 
@@ -174,8 +174,8 @@ _READERS: dict[str, _FormatReader] = {
 }
 _WITHOUT_LINES = (".json", ".parquet")
 """Endings of formats whose rows are not lines."""
-_SHEET = ("no manifest format: a spreadsheet", "save the sheet as CSV UTF-8")
-_PACKED = ("no manifest format: a packed file", "unpack it first")
+_SHEET = ("not a manifest format: a spreadsheet", "save the sheet as CSV UTF-8")
+_PACKED = ("not a manifest format: a compressed file", "decompress it first")
 _TO_CONVERT = dict.fromkeys((".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".numbers"), _SHEET) | dict.fromkeys(
     (".gz", ".zip", ".bz2", ".xz", ".zst", ".7z"), _PACKED
 )

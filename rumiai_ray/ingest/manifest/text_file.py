@@ -78,7 +78,7 @@ def pieces(stream: IO[bytes], uri: str) -> Iterator[tuple[str, bool]]:
         if head.startswith(mark):
             raise InputError(what, uri, hint)
     if _WEB_PAGE.match(head):
-        raise InputError("a web page, not a list of videos", uri, "a download that asked for a login, perhaps: export the file again")
+        raise InputError("a web page, not a list of videos", uri, "perhaps the download required a login; export the file again")
     encoding = _encoding(head)
     decoder = codecs.getincrementaldecoder(encoding)("surrogateescape" if encoding.startswith("utf-8") else "surrogatepass")
     while chunk:

@@ -200,7 +200,7 @@ def write_pictures(folder: ExportFolder, store: FrameStore, video: LabelledVideo
     written = 0
     with stored:
         if size != (stored.facts.width_px, stored.facts.height_px):  # of a run that somebody else wrote: they may ask for any size
-            _LOG.warning("no pictures of %s: the run says that they have another size than the frame store", video.entry_id)
+            _LOG.warning("no pictures of %s: the run states another picture size than the frame store", video.entry_id)
             return 0
         enlarged = in_source_pixels and (stored.facts.stored_width_px, stored.facts.stored_height_px) != size
         for batch in stored.batches():

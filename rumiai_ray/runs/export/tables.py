@@ -122,7 +122,7 @@ def export_features(run: RunTables, path: Path, *, raw: bool = False) -> list[st
         with path.open("x", encoding="utf-8", newline="") as file, removed_unless_written(path):
             write_csv(rows, file, raw=raw)
     except FileExistsError as error:
-        raise ConfigError("is there already", str(path), "choose another name") from error
+        raise ConfigError("already exists", str(path), "choose another name") from error
     except OSError as error:
         raise unwritable(error, path) from error
     return missing

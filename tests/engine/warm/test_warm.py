@@ -192,4 +192,4 @@ def test_a_command_that_was_stopped_for_long_is_told_that_another_one_has_had_it
         finally:
             holder.send_signal(signal.SIGCONT)
         told = commands.end(holder)
-        assert "took it for dead" in told["lost_because"]
+        assert "lost contact" in told["lost_because"]

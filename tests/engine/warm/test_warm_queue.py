@@ -335,10 +335,13 @@ HERE = {"protocol": PROTOCOL, "place": True, "user": "one", "closed": False}
 @pytest.mark.parametrize(
     ("last", "why"),
     [
-        (HERE | {"place": False, "user": "process 7 on there"}, "took it for dead; the cell is used by process 7 on there"),
+        (
+            HERE | {"place": False, "user": "process 7 on there"},
+            "lost contact with this command and dropped it from the queue; the cell is used by process 7 on there",
+        ),
         (HERE | {"place": False, "user": "", "closed": True}, "the cell is closed"),
         (HERE | {"place": False, "user": ""}, "the cell has been used by another command since"),
-        (ActorDiedError(), "the warm cell has been ended"),
+        (ActorDiedError(), "the warm cell was stopped"),
     ],
 )
 def test_a_command_learns_that_it_has_lost_the_cell(monkeypatch: pytest.MonkeyPatch, last: Any, why: str) -> None:
@@ -379,5 +382,5 @@ def test_a_stop_while_another_command_has_the_cell_is_heard_and_gives_the_place_
     wanted: Any = None
     with pytest.raises(KeyboardInterrupt), warm._turn(wanted, said.append, check):
         pytest.fail("it had the cell")
-    assert said == ["waiting for the warm cell, which process 7 uses"]
+    assert said == ["waiting for the warm cell, which is used by process 7"]
     assert len(left) == 1
