@@ -17,7 +17,7 @@ from functools import cached_property
 from http import HTTPStatus
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
 import fsspec
@@ -240,12 +240,19 @@ class Store:
         Raises:
             StorageError: it cannot be read.
         """
-        with self._failing("read", path, passes=FileNotFoundError):
-            try:
-                with disk.opened(Path(self._full(path))) if self._local else self.fs.open(self._full(path), "rb") as stream:
-                    return hashlib.file_digest(stream, "sha256").hexdigest()
-            except (FileNotFoundError, NotADirectoryError):
-                return None
+        try:
+            with self._failing("read", path, passes=FileNotFoundError), self._open(path) as stream:
+                return hashlib.file_digest(stream, "sha256").hexdigest()
+        except FileNotFoundError:
+            return None
+
+    @contextmanager
+    def _open(self, path: str) -> Iterator[IO[bytes]]:
+        try:
+            with disk.opened(Path(self._full(path))) if self._local else self.fs.open(self._full(path), "rb") as stream:
+                yield stream
+        except NotADirectoryError as error:
+            raise FileNotFoundError(errno.ENOENT, "no such file", self._full(path)) from error
 
     def exists(self, path: str = "") -> bool:
         """Whether there is such a file or directory."""

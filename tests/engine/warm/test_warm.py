@@ -91,7 +91,7 @@ def test_a_cell_is_kept_shared_in_turn_closed_when_idle_and_ended(tmp_path: Path
         commands.end(holder)
         third = commands.end(waiting)
         assert third["pids"] == runs[0]["pids"]
-        assert any(line.startswith(f"waiting for the warm cell, which process {holder.pid} ") for line in third["told"])
+        assert any(line.startswith(f"waiting for the warm cell, which is used by process {holder.pid} ") for line in third["told"])
 
         commands("up", 1)
         (pid,) = runs[0]["pids"]
