@@ -156,7 +156,7 @@ def earlier(run: Run, selected: Selected) -> CommitRecord | None:
 
 def remembered_of(run: Run, selected: Selected) -> Remembered:
     """What a run's records forgot whenever the same was asked for."""
-    return Remembered(run.run_id, [record.forgotten for record in _asked(run, selected) if record.forgotten is not None])
+    return Remembered.of(_asked(run, selected))
 
 
 def _asked(run: Run, selected: Selected) -> list[CommitRecord]:
@@ -263,7 +263,7 @@ def _cleaning(run: Run) -> _Cleaning:
 
 def remembered(run: Run) -> Remembered:
     """What a run's records forget."""
-    return Remembered(run.run_id, [record.forgotten for record in run.log.forgettings if record.forgotten is not None])
+    return Remembered.of(run.log.forgettings)
 
 
 def entry_file(run: Run) -> EntryFile | None:

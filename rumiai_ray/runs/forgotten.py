@@ -5,9 +5,9 @@ anybody else. The run's id is part of each digest, so that the records of two ru
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import Literal, Self
+from typing import Literal, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -66,6 +66,15 @@ class Forgotten(BaseModel):
         return {file.old: file.new for file in self.replaced}
 
 
+class ForgettingRecord(Protocol):
+    """What is needed of a commit record, whose module needs this one."""
+
+    @property
+    def run_id(self) -> str: ...  # noqa: D102 -- as `CommitRecord`; so is the other
+    @property
+    def forgotten(self) -> Forgotten | None: ...  # noqa: D102
+
+
 class Remembered:
     """Answers whether a text was forgotten by any of several forgettings of one run.
 
@@ -80,6 +89,11 @@ class Remembered:
         for act in acts:
             for what, digests in act.names.items():
                 self._names[what] = self._names.get(what, frozenset()) | digests
+
+    @classmethod
+    def of(cls, records: Sequence[ForgettingRecord]) -> Self:
+        """What some of a run's records forget; `Log.forgettings` are all that do."""
+        return cls(records[0].run_id if records else "", [record.forgotten for record in records if record.forgotten is not None])
 
     def __contains__(self, what_and_text: tuple[DigestOf, str | None]) -> bool:
         what, text = what_and_text

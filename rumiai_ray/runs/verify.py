@@ -33,7 +33,7 @@ def problems(run: RunRecords) -> list[str]:
     left = [record_path(number) for number in run.log.outdated]
     replaced = (file.old for record in run.log.forgettings if record.forgotten is not None for file in record.forgotten.replaced)
     left += [path for path in replaced if run.store.exists(path)]
-    gone = Remembered(run.run_id, [record.forgotten for record in run.log.forgettings if record.forgotten is not None])
+    gone = Remembered.of(run.log.forgettings)
     try:
         left += [path for path, rows in review_files(run.store) if without_rows_of(rows, gone).num_rows < rows.num_rows]
     except StorageError as error:

@@ -182,7 +182,7 @@ def without_rows_of(rows: pa.Table, gone: Remembered) -> pa.Table:
 def _gone(run: Store) -> Remembered:
     """What the run has forgotten by now."""
     run_id = RunManifest.from_json(run.read(MANIFEST), run.uri(MANIFEST)).run_id
-    return Remembered(run_id, [record.forgotten for record in read_log(run, run_id).forgettings if record.forgotten is not None])
+    return Remembered.of(read_log(run, run_id).forgettings)
 
 
 def _each_once(files: list[pa.Table]) -> pa.Table:
