@@ -144,6 +144,7 @@ def test_a_run_that_lies_in_two_of_them_counts_once_where_some_of_its_rows_are_o
 
 def test_damage_of_it_is_named_and_the_runs_answer_without_it(tmp_path: Path) -> None:
     plain = made(tmp_path / "runs")
+    answers = rows(plain)
     place = tmp_path / "compacted"
     compact(plain.runs, place)
     assert list(problems(place)) == []
@@ -159,6 +160,9 @@ def test_damage_of_it_is_named_and_the_runs_answer_without_it(tmp_path: Path) ->
     (place / INDEX).write_text(json.dumps(index))
     with pytest.raises(StorageError, match=r"compacted\.json"):
         open_corpus([place])
+    with pytest.raises(StorageError, match=r"compacted\.json"):
+        open_corpus([f"{tmp_path}/runs/*", place])
+    assert rows(open_corpus([f"{tmp_path}/runs/*"])) == answers
     with pytest.raises(ConfigError, match="not empty"):
         compact(plain.runs, place)
 

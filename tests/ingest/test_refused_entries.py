@@ -52,17 +52,33 @@ def test_a_strangers_file_counts_as_empty_and_is_replaced(tmp_path: Path, conten
     assert len(json.loads(path.read_text())) == 1
 
 
-def test_a_pipe_a_directory_and_a_link_are_not_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    (tmp_path / "victim").write_text("{}")
-    (tmp_path / "link").symlink_to(tmp_path / "victim")
+def test_a_pipe_and_a_directory_are_not_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "directory").mkdir()
     os.mkfifo(tmp_path / "pipe")
-    for name in ("pipe", "directory", "link"):
+    for name in ("pipe", "directory"):
         kept = RefusedEntries(tmp_path / name)
+        assert f"is not known: {tmp_path / name}: " in caplog.text
+        assert kept.over([BAD], 1e12) == frozenset()
         kept.refused(BAD, 1)
         kept.save()
-    assert (tmp_path / "victim").read_text() == "{}"
+    assert RefusedEntries(tmp_path / "pipe").over([BAD], 1) == {"1"}, "the file has taken the place of the pipe"
     assert "cannot be kept" in caplog.text
+
+
+def test_a_link_is_not_read_and_what_it_leads_to_stays_as_it_is(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    victims = RefusedEntries(tmp_path / "victim")
+    victims.refused(BAD, 1)
+    victims.save()
+    before = (tmp_path / "victim").read_bytes()
+    assert RefusedEntries(tmp_path / "victim").over([BAD], 1) == {"1"}
+    (tmp_path / "link").symlink_to("victim")
+    kept = RefusedEntries(tmp_path / "link")
+    assert f"is not known: {tmp_path / 'link'}: " in caplog.text
+    assert kept.over([BAD, GOOD], 1e12) == frozenset()
+    kept.refused(GOOD, 1)
+    kept.save()
+    assert (tmp_path / "victim").read_bytes() == before
+    assert RefusedEntries(tmp_path / "link").over([BAD, GOOD], 1) == {"2"}
 
 
 def test_the_file_has_a_bound(tmp_path: Path) -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import shutil
+from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from report_run import analysis_row, video_key, video_row, write_run
@@ -304,11 +304,51 @@ _json = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(_json)
-def test_any_json_is_read_or_refused(value: Any) -> None:
-    with contextlib.suppress(ConfigError):
-        parse_review(json.dumps(value).encode(), "file")
+def places_in(value: Any, place: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Where each value within a JSON value is."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [place, *(found for name, one in inner for found in places_in(one, (*place, name)))]
+
+
+def replaced(value: Any, place: tuple[Any, ...], other: Any) -> Any:
+    if not place:
+        return other
+    inner = replaced(value[place[0]], place[1:], other)
+    if isinstance(value, dict):
+        return value | {place[0]: inner}
+    return [*value[: place[0]], inner, *value[place[0] + 1 :]]
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_any_json_or_an_export_with_any_json_in_it_is_judged_without_losing_a_box_or_refused_by_name(
+    run: Run, tmp_path: Path, kind: str
+) -> None:
+    value = exported(run, tmp_path, kind)
+    ends: Counter[str] = Counter()
+
+    @settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+    @given(st.just(()) | st.sampled_from(places_in(value)), _json)
+    @example(("nothing",), None)
+    def check(place: tuple[Any, ...], other: Any) -> None:
+        data = json.dumps(value if place == ("nothing",) else replaced(value, place, other)).encode()
+        try:
+            review = parse_review(data, "the file")
+        except ConfigError as error:
+            ends[f"refused {error.subject}"] += 1
+            return
+        ends["read"] += 1
+        found = judge(run, review, imported_at=NOW, file_sha256="f" * 64)
+        found.rows.validate(full=True)
+        rows = found.rows.to_pylist()
+        edges = [row[f"reviewed_{name}"] for row in rows for name in ("x1", "y1", "x2", "y2") if row["reviewed_label"] is not None]
+        assert all(0 <= edge <= 1024 for edge in edges), "inside the picture, and no NaN"
+        assert len({(row["video_key"], row["frame_index"], row["reviewer"]) for row in rows}) == found.frames
+        if found.frames == len(review.frames):
+            boxes = sum(len(frame.boxes) for frame in review.frames)
+            assert sum(row["reviewed_label"] is not None for row in rows) == boxes - found.outside
+
+    check()
+    assert ends.keys() == {"read", "refused the file"}
 
 
 @pytest.mark.parametrize("kind", FILES)
