@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from rumiai_ray.cli.tables import folding
-from rumiai_ray.cli.terminal import SafeConsole, say
+from rumiai_ray.cli.terminal import SafeConsole, counted, say
 from rumiai_ray.corpus.cohorts.compare import CohortComparison
 from rumiai_ray.corpus.cohorts.correlate import MetricCorrelations
 from rumiai_ray.corpus.cohorts.tested import NEVER_MEASURED, Verdict
@@ -49,7 +49,7 @@ def print_notes(found: CohortComparison | MetricCorrelations | MetricOverTime) -
 
 def _print_cohorts(found: CohortComparison) -> None:
     within = f", compared within fifths of {found.stratified_by}" if found.stratified_by else ""
-    say(f"{found.question}: {found.n} videos; the rest: {found.n_rest}{within}")
+    say(f"{found.question}: {counted(found.n, 'video')}; the rest: {found.n_rest}{within}")
     for sentence in _confounder_sentences(found):
         say(sentence)
     _print_differences("outcome", [one for one in found.outcomes if one.reason != NEVER_MEASURED])
@@ -78,7 +78,7 @@ def _print_differences(heading: str, differences: Sequence[FeatureDifference]) -
 
 
 def _print_correlations(found: MetricCorrelations) -> None:
-    say(f"{found.by}: known of {found.n} videos")
+    say(f"{found.by}: known of {counted(found.n, 'video')}")
     shown = [one for one in found.features if one.verdict is Verdict.FOUND]
     for heading, features in (("beside", found.confounders), ("feature", shown)):
         if features:

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rumiai_ray.cli.tables import folding
-from rumiai_ray.cli.terminal import SafeConsole, say_json
+from rumiai_ray.cli.terminal import SafeConsole, counted, say_json
 from rumiai_ray.runs.text import plain
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def print_diff(diff: RunDiff) -> None:
 def _videos(diff: RunDiff) -> str:
     both, before, after = diff.videos
     others = [f"{number} more in {run}" for number, run in ((before, "A"), (after, "B")) if number]
-    return f"{both} videos of both runs" + (f" ({', '.join(others)})" if others else "")
+    return f"{counted(both, 'video')} of both runs" + (f" ({', '.join(others)})" if others else "")
 
 
 def print_json(diff: RunDiff) -> None:

@@ -9,7 +9,7 @@ import typer
 
 from rumiai_ray.cli.batch import IdColumn, InputColumn
 from rumiai_ray.cli.options import RunNames, with_settings
-from rumiai_ray.cli.terminal import say
+from rumiai_ray.cli.terminal import counted, say
 from rumiai_ray.config import BaseConfig
 
 app = typer.Typer(help="Manifests: what is not analysed yet.", no_args_is_help=True)
@@ -51,11 +51,16 @@ def minus(
     for problem in left.unreadable:
         say(f"left out, since it cannot be read: {problem}", err=True)
     if left.untold:
-        say(f"{left.untold} stay in, since a run keeps no query of an address: whether they are analysed cannot be told", err=True)
+        rows_stay = counted(left.untold, "row stays", "rows stay")
+        say(f"{rows_stay} in, since a run keeps no query of an address: whether such a row is analysed cannot be told", err=True)
     if left.cleaned:
-        say(f"{left.cleaned} have characters that no file can hold, replaced by \N{REPLACEMENT CHARACTER}", err=True)
+        say(
+            f"{counted(left.cleaned, 'row has', 'rows have')} characters that no file can hold, replaced by \N{REPLACEMENT CHARACTER}",
+            err=True,
+        )
+    analysed = f"{counted(left.analysed, 'row is', 'rows are')} analysed already"
     if not left.rows:
-        say(f"nothing is left: all {left.analysed} are analysed; {to} was not written", err=True)
+        say(f"nothing is left: {analysed}; {to} was not written", err=True)
         return
     write_manifest(left.rows, to)
-    say(f"{len(left.rows)} rows written to {to}; {left.analysed} are analysed already", err=True)
+    say(f"{counted(len(left.rows), 'row')} written to {to}; {analysed}", err=True)

@@ -302,8 +302,8 @@ def test_minus_leaves_out_what_is_analysed_by_content_or_address_and_keeps_the_o
     assert code == Exit.COMPLETE, err
     kept = [line for line in MANIFEST.splitlines() if line[:1] not in {"1", "2", "6"}]
     assert (tmp_path / "left.csv").read_text().splitlines() == kept
-    assert "7 rows written to left.csv; 3 are analysed already" in err
-    assert "1 stay in, since a run keeps no query of an address" in err
+    assert "7 rows written to left.csv; 3 rows are analysed already" in err
+    assert "1 row stays in, since a run keeps no query of an address" in err
     assert "hunter2" not in err
     assert [entry.line for entry in read_manifest("left.csv", input_column="link")] == [2, 3, 4, 5, 6, 7, 8]
     code, _, err = rumiai("manifest", "minus", "posts.csv", "runs/*", "--to", "left.csv", "--input-column", "link")
@@ -318,7 +318,7 @@ def test_minus_opens_no_file_that_a_row_must_not_name(rumiai: Call, tmp_path: Pa
     monkeypatch.setattr("rumiai_ray.corpus.minus.open_regular", opened.append)
     code, _, err = rumiai("manifest", "minus", "posts.csv", "runs/*", "--to", "left.csv", "--input-column", "link")
     assert code == Exit.COMPLETE, err
-    assert "9 rows written to left.csv; 1 are analysed already" in err
+    assert "9 rows written to left.csv; 1 row is analysed already" in err
     assert opened == []
 
 
@@ -364,7 +364,7 @@ def test_minus_writes_no_file_where_nothing_is_left_and_none_of_another_kind(rum
     (tmp_path / "posts.txt").write_text("clips/a.mp4\nclips/copy.mp4\n")
     code, _, err = rumiai("manifest", "minus", "posts.txt", "one", "--to", "left.csv")
     assert code == Exit.COMPLETE
-    assert "all 2 are analysed" in err
+    assert "2 rows are analysed already" in err
     assert not (tmp_path / "left.csv").exists()
     (tmp_path / "posts.txt").write_text("clips/new.mp4\n")
     code, _, err = rumiai("manifest", "minus", "posts.txt", "one", "--to", "left.parquet")
@@ -379,7 +379,7 @@ def test_minus_replaces_what_no_file_can_hold_and_says_so(rumiai: Call, tmp_path
     (tmp_path / "posts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     code, _, err = rumiai("manifest", "minus", "posts.jsonl", "one", "--to", name)
     assert code == Exit.COMPLETE, err
-    assert "1 have characters that no file can hold" in err
+    assert "1 row has characters that no file can hold" in err
     text = (tmp_path / name).read_text()
     left = [json.loads(line) for line in text.splitlines()] if name.endswith("l") else list(csv.DictReader(StringIO(text)))
     assert [row["note"] for row in left] == [f"a\N{REPLACEMENT CHARACTER}b{long}", "plain"]

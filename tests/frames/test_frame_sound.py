@@ -85,6 +85,7 @@ def test_audio_beyond_the_limit_is_refused() -> None:
 
 def test_a_stream_without_any_audio_says_so() -> None:
     track, _ = track_of()
+    assert track.lost(["bad"], 0.0)[0] == "1 audio packet could not be decoded: bad"
     assert track.lost(["bad", "bad"], 0.0) == [
         "2 audio packets could not be decoded: bad",
         "the audio stream holds no audio that can be decoded",

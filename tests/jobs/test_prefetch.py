@@ -84,7 +84,10 @@ def test_a_name_that_a_terminal_would_obey_is_printed_and_not_obeyed(tmp_path: P
 def test_a_store_too_small_for_the_manifest_is_not_called_filled(manifest: Path) -> None:
     ended = prefetch(manifest, "--store-max-gb", "1e-6")
     assert ended.returncode == 1
-    assert "evicted again" in ended.stderr
+    assert "; 1 video in " in ended.stdout
+    assert ended.stderr.startswith("1 video was evicted again: ")
+    manifest.write_text(f"id,input\na,{manifest.parent}/one.mkv\n")
+    assert prefetch(manifest, node="another").stdout.startswith("1 entry: 1 decoded, 0 there already, 0 failed; 1 video in ")
 
 
 def test_one_node_fills_the_shared_store_for_all(manifest: Path) -> None:

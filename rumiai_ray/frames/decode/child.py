@@ -270,7 +270,8 @@ class Extraction:
         if frames < self._survey.promised_frames:
             found.append(f"{frames} of {self._survey.promised_frames} promised frames decoded")
         if self._video_errors:
-            found.append(f"{len(self._video_errors)} video packets could not be decoded: {self._video_errors[0]}")
+            broken = "1 video packet" if len(self._video_errors) == 1 else f"{len(self._video_errors)} video packets"
+            found.append(f"{broken} could not be decoded: {self._video_errors[0]}")
         return found
 
     def _lost_sound(self) -> list[str]:

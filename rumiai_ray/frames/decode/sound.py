@@ -160,7 +160,7 @@ class SoundTrack:
         found = []
         reached_s = self.samples / AUDIO_RATE_HZ
         if errors:
-            found.append(f"{len(errors)} audio packets could not be decoded: {errors[0]}")
+            found.append(f"{'1 audio packet' if len(errors) == 1 else f'{len(errors)} audio packets'} could not be decoded: {errors[0]}")
         if self.start_s is None:
             found.append("the audio stream holds no audio that can be decoded")
         elif reached_s < promised_s - _ENCODER_SLACK_S:
