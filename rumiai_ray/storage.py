@@ -17,7 +17,7 @@ from functools import cached_property
 from http import HTTPStatus
 from importlib import import_module
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
 import fsspec
@@ -28,6 +28,7 @@ from rumiai_ray.errors import ConfigError, StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from io import BufferedReader
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -247,7 +248,7 @@ class Store:
             return None
 
     @contextmanager
-    def _open(self, path: str) -> Iterator[IO[bytes]]:
+    def _open(self, path: str) -> Iterator[BufferedReader]:
         try:
             with disk.opened(Path(self._full(path))) if self._local else self.fs.open(self._full(path), "rb") as stream:
                 yield stream
