@@ -41,15 +41,20 @@ def numbered_packets(output: Any, codec: str, options: dict[str, str], key_every
 
 
 def with_a_first_picture_of_noise(
-    path: Path, codec: str, container: str, options: dict[str, str], head: int | None, *, sound: bool
+    path: Path, codec: str, container: str, options: dict[str, str], head: int | None, *, sound: bool, without_time: int | None = None
 ) -> Path:
-    """Four seconds of numbered pictures, a key frame each second; the first packet's data are noise from byte `head` on, if given."""
+    """Four seconds of numbered pictures, a key frame each second; the first packet's data are noise from byte `head` on, if given.
+
+    The packet `without_time` has the presentation time of the one before it.
+    """
     with av.open(str(path), "w", format=container) as output:
         packets = numbered_packets(output, codec, options, KEY_EVERY)
         if sound:
             track: Any = output.add_stream(SOUND_OF[container], rate=48_000)
             track.layout = "mono"
         for number, packet in enumerate(packets):
+            if number == without_time:
+                packet.pts = packets[number - 1].pts
             if number == 0 and head is not None:
                 data = bytes(packet)
                 noise = np.random.default_rng(1).integers(1, 256, len(data) - head, dtype=np.uint8).tobytes()
@@ -85,6 +90,14 @@ def test_a_video_whose_first_picture_is_damaged_keeps_its_times_and_says_what_th
     if sound:
         assert facts.audio_start_s == pytest.approx(-first / RATE, abs=0.05)
         assert len(result.samples) / 16_000 == pytest.approx(FRAMES / RATE, abs=0.1)
+
+
+@pytest.mark.parametrize("without_time", [20, 45, 70])
+def test_a_lost_start_is_said_whatever_a_later_timestamp_says(tmp_path: Path, without_time: int) -> None:
+    clip = with_a_first_picture_of_noise(tmp_path / "clip", "libx264", "matroska", {"bf": "0"}, 5, sound=False, without_time=without_time)
+    facts = decoded(clip).facts
+    assert facts.repaired_stamps > 0
+    assert any("of pictures, at the start" in lost for lost in facts.lost_video)
 
 
 @pytest.mark.parametrize(("codec", "container", "options", "head"), KINDS, ids=[f"{kind[0]}-{kind[1]}-{kind[3]}" for kind in KINDS])

@@ -190,6 +190,13 @@ def test_a_jump_of_joined_recordings_is_closed(to_s: float) -> None:
     assert "the gap was closed" in counted.notes()[0]
 
 
+@pytest.mark.parametrize("frames", [1, 2, 3])
+def test_a_jump_of_recordings_of_few_frames_is_closed(frames: int) -> None:
+    video = [PacketTime(start_s + number, 1.0) for start_s in (20.0, 4000.0) for number in range(frames)]
+    counted = judge(video, [], 1.0, joins=True)
+    assert [counted.close(packet.start_s) for packet in video] == pytest.approx([20.0 + number for number in range(2 * frames)])
+
+
 def test_a_gap_that_sound_fills_is_a_held_picture() -> None:
     video = [PacketTime(start_s + number / 25, 1 / 25) for start_s in (0.0, 30.0) for number in range(75)]
     audio = [PacketTime(number * 0.02, 0.02) for number in range(1650)]

@@ -255,7 +255,7 @@ class Extraction:
         """Whether the first pictures cannot be seen: times begin with the first one that can."""
         first_s, period_s = self._survey.pictures_from_s, self._survey.period_s
         is_known = self._survey.begins_with_key or bool(self._video_errors) or frames < self._survey.promised_frames
-        if first_s is None or self._clock.repaired or not is_known:
+        if first_s is None or not self._clock.is_origin_stated or not is_known:
             return []
         if self._is_by_place and self._by_place:
             first_s += float(self._by_place.delay * self._time_base)

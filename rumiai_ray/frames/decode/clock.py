@@ -56,6 +56,8 @@ class PresentationClock(Generic[T]):
         self._since_repair = self._depth
         self.origin_s = 0.0
         """The file's own timestamp of the first presented frame."""
+        self.is_origin_stated = False
+        """Whether the file says that, and no neighbour's timestamp stands in for it."""
         self.repaired = 0
         """Frames without a usable timestamp."""
         self.restarts = 0
@@ -111,6 +113,7 @@ class PresentationClock(Generic[T]):
         chosen = self._waiting.pop(index)
         if self._last_s is None:
             self.origin_s = time_s - self._shift_s
+            self.is_origin_stated = not repaired
             self._shift_s -= time_s
             time_s = 0.0
         self.repaired += repaired

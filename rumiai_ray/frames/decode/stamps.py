@@ -26,7 +26,7 @@ _DENSE = 0.5
 _FAR_S, _FAR_LENGTHS = 30.0, 2
 """How far few stamps are from all others to be damage and no held picture: so long, and so many lengths of the rest."""
 _ENOUGH = 8
-"""Of fewer packets nobody can say which are usual."""
+"""Of fewer packets nobody can say which are usual, and so which are damage."""
 _SAME_S = 1e-6
 _OFTEN = 1 / 3
 """A gap that fits into the most usual one two times or more, and is that often beside it, is the cadence."""
@@ -91,12 +91,14 @@ class TimesByPlace:
             is_key: whether a decoder can begin with it.
             pts: its time, in ticks, if that is another one.
         """
-        if dts is None:
+        time = dts if pts is None else pts
+        if time is None:
             return
         if self._first is None and is_key:
             self._first = len(self._times)
-        self._places[dts] = len(self._times)
-        self._times.append(dts if pts is None else pts)
+        if dts is not None:
+            self._places[dts] = len(self._times)
+        self._times.append(time)
 
     def failed(self) -> None:
         """The packet sent last cannot be decoded. While there is no picture, the first one is that of a later key frame."""
@@ -112,7 +114,7 @@ class TimesByPlace:
         place = self._next
         if released is not None and released in self._places:
             if self._held_back is None:
-                first = self._places[released] if self._first is None else min(self._first, self._places[released])
+                first = self._places[released] if self._first is None else min(max(self._first, self._next), self._places[released])
                 self._held_back = self._places[released] - first
                 self.delay = 0 if self._counted else released - self._times[first]
             place = max(place, self._places[released] - self._held_back)
@@ -153,7 +155,7 @@ def judge(video: Sequence[PacketTime], audio: Sequence[PacketTime], period_s: fl
         period_s: the video's cadence.
         joins: whether the container is one whose recordings may be joined by writing one after another.
     """
-    if len(video) < _ENOUGH:
+    if not video:
         return Stamps()
     apart_s = max(_APART_S, _APART_PERIODS * period_s)
     spans = sorted(
@@ -171,7 +173,7 @@ def judge(video: Sequence[PacketTime], audio: Sequence[PacketTime], period_s: fl
     usual = max(groups, key=lambda group: group[3])
     far_s = max(_FAR_S, _FAR_LENGTHS * (usual[2] - usual[0]))
     wild = []
-    if 2 * usual[3] >= len(video):
+    if len(video) >= _ENOUGH and 2 * usual[3] >= len(video):
         for group in groups:
             away_s = max(usual[0] - group[2], group[0] - usual[2])
             if _is_thin(group, period_s) and (away_s > far_s or group[1] < min(0.0, usual[0])):
