@@ -16,7 +16,7 @@ from rumiai_ray.insights.looks import EPSILON_S, worth
 from rumiai_ray.insights.video import SPEECH, TEXTS, AnalysedVideo, most, weighted_median
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from rumiai_ray.insights.looks import Look
     from rumiai_ray.insights.thresholds import Thresholds
@@ -61,9 +61,9 @@ class Texts:
     spans: list[Row]
     """Rows of `text_spans`."""
     parts: list[Row]
-    """What of each span is in one shot, as a row of `text_spans` by itself but for `kind` and `speech_overlap`, which are the span's: a cut
-    does not part a sentence. Spans that lack evidence have no parts: those of one doubtful reading, in a frame that is not held, of a shot
-    of which more frames were looked at."""
+    """The texts of each shot by itself, as rows of `text_spans` with the number of the span that they belong to. Their `kind` and
+    `speech_overlap` are the span's: a cut does not part a sentence. What lacks evidence in its own shot is left out: one doubtful reading,
+    in a frame that is not held, of a shot of which more frames were looked at."""
 
 
 def grow(video: AnalysedVideo, thresholds: Thresholds) -> Texts:
@@ -80,6 +80,34 @@ def grow(video: AnalysedVideo, thresholds: Thresholds) -> Texts:
     for caption in captions(video.rows("texts", "frame_index", "text_index")):
         if _letters(caption["text"]):
             by_frame.setdefault(place[caption["frame_index"]], []).append(caption)
+    spans = _grown(by_frame, looks, tried, video, thresholds)
+    spoken = video.rows("words", "word_index") if video.ran(SPEECH) else None
+    rows = [(_row(span, video, spoken, thresholds), span) for span in spans]
+    rows.sort(key=lambda pair: (pair[0]["first_seen_s"], pair[0]["y1"], pair[0]["x1"], pair[0]["text"]))
+    numbered = [({"span_index": number} | row, span) for number, (row, span) in enumerate(rows)]
+    looks_in_shot = Counter(video.shot_at(look.shown_from_s) for look in looks)
+    row_of = {id(sighting): row for row, span in numbered for sighting in span.sightings}
+    parts = []
+    for _, frames in groupby(sorted(by_frame), key=lambda at: video.shot_at(looks[at].shown_from_s)):
+        for part in _grown({at: by_frame[at] for at in frames}, looks, tried, video, thresholds):
+            if _counts(part, video, looks_in_shot, thresholds):
+                row = row_of[id(part.sightings[0])]
+                parts.append(row | _row(part, video, None, thresholds) | {name: row[name] for name in ("kind", "speech_overlap")})
+    return Texts([row for row, _ in numbered], sorted(parts, key=lambda part: (part["span_index"], part["first_seen_s"])))
+
+
+def _grown(
+    by_frame: Mapping[int, Sequence[Row]], looks: Sequence[Look], tried: Sequence[int], video: AnalysedVideo, thresholds: Thresholds
+) -> list[_Span]:
+    """Spans of these sightings; see `grow`.
+
+    Args:
+        by_frame: sightings, by their frame's place among `looks`.
+        looks: of all frames that were read.
+        tried: readings up to each look, itself included.
+        video: what else is known of the video.
+        thresholds: what is near and alike enough.
+    """
     spans: list[_Span] = []
     open_: list[_Span] = []
     for at, sightings in sorted(by_frame.items()):
@@ -92,18 +120,7 @@ def grow(video: AnalysedVideo, thresholds: Thresholds) -> Texts:
         fresh = [sighting for sighting in sightings if id(sighting) not in taken and sighting["confidence"] >= thresholds.text_confidence]
         open_ += [_Span([sighting], [look], tried[at]) for sighting in fresh]
         spans += open_[len(open_) - len(fresh) :]
-    spoken = video.rows("words", "word_index") if video.ran(SPEECH) else None
-    rows = [(_row(span, video, spoken, thresholds), span) for span in spans]
-    rows.sort(key=lambda pair: (pair[0]["first_seen_s"], pair[0]["y1"], pair[0]["x1"], pair[0]["text"]))
-    numbered = [({"span_index": number} | row, span) for number, (row, span) in enumerate(rows)]
-    looks_in_shot = Counter(video.shot_at(look.shown_from_s) for look in looks)
-    parts = [
-        row | _row(part, video, None, thresholds) | {name: row[name] for name in ("kind", "speech_overlap")}
-        for row, span in numbered
-        if _counts(span, video, looks_in_shot, thresholds)
-        for part in _parts(span, video)
-    ]
-    return Texts([row for row, _ in numbered], parts)
+    return spans
 
 
 def _counts(span: _Span, video: AnalysedVideo, looks_in_shot: Mapping[int | None, int], thresholds: Thresholds) -> bool:
@@ -112,14 +129,6 @@ def _counts(span: _Span, video: AnalysedVideo, looks_in_shot: Mapping[int | None
         return True
     only_look = looks_in_shot[video.shot_at(span.looks[0].shown_from_s)] == 1
     return only_look or span.last["confidence"] >= thresholds.single_text_confidence
-
-
-def _parts(span: _Span, video: AnalysedVideo) -> Iterator[_Span]:
-    """What of a span is in each shot."""
-    pairs = zip(span.sightings, span.looks, strict=True)
-    for _, run in groupby(pairs, key=lambda pair: video.shot_at(pair[1].shown_from_s)):
-        sightings, looks = zip(*run, strict=True)
-        yield _Span(list(sightings), list(looks))
 
 
 def _pairs(sightings: Sequence[Row], spans: Sequence[_Span], video: AnalysedVideo, thresholds: Thresholds) -> list[tuple[Row, _Span]]:
