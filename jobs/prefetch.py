@@ -118,9 +118,8 @@ def prefetch(manifest: Manifest, config: BaseConfig, at_once: AtOnce = 1) -> Non
     if unshared:
         say(f"{counted(unshared, 'video')} could not be uploaded to {config.store_remote}; run the same command again to retry", err=True)
     if evicted:
-        say(
-            f"{counted(evicted, 'video')} evicted again: the store holds at most {config.store_max_gb:g} GB; raise --store-max-gb", err=True
-        )
+        were = counted(evicted, "video was", "videos were")
+        say(f"{were} evicted again: the store holds at most {config.store_max_gb:g} GB; raise --store-max-gb", err=True)
     if evicted or unshared or counts["failed"] or refusing:
         raise typer.Exit(Exit.TROUBLED)
 
