@@ -12,7 +12,7 @@ import hostile_files
 import hostile_origins
 import hostile_seeds
 import hostile_targets
-from hostile_cases import Place, attempt
+from hostile_cases import Place, attempt, damaged
 from rumiai_ray.errors import StorageError
 from rumiai_ray.frames.store.entry import CompletionRecord, DamagedEntryError
 from rumiai_ray.runs.commits import read_log, record_path
@@ -129,3 +129,10 @@ def test_a_data_file_of_broken_parquet_under_a_digest_that_fits_is_a_storage_err
 def test_there_are_as_many_kinds_as_the_full_form_promises() -> None:
     assert len(hostile_origins.ORIGINS) >= 40
     assert len(hostile_files.CHANGES) >= 15
+
+
+def test_every_file_has_its_turn_to_be_damaged() -> None:
+    """In 20 rounds through all kinds of damage, up to as many files as there are cases."""
+    kinds = [change.__name__ for change in hostile_files.CHANGES]
+    cases = [damaged(kind, number) for number in range(20) for kind in kinds]
+    assert sorted(cases) == list(range(20 * len(kinds)))

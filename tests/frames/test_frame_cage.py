@@ -15,6 +15,7 @@ import pytest
 
 from caged import outcome
 from escapes import NUMBERS, OTHERS, PLAIN
+from rumiai_ray import confinement
 from rumiai_ray.confinement import Available, available
 from rumiai_ray.errors import ConfigError, MediaError
 from rumiai_ray.frames.decode import cage
@@ -180,7 +181,8 @@ def test_a_required_sandbox_that_is_not_whole_refuses_by_the_missing_layer(
 ) -> None:
     protected: list[bool] = []
     monkeypatch.setattr(cage, "available", lambda: offered)
-    monkeypatch.setattr(cage, "become_undumpable", lambda: protected.append(True))
+    monkeypatch.setattr(confinement, "available", lambda: offered)
+    monkeypatch.setattr(confinement, "become_undumpable", lambda: protected.append(True))
     with pytest.raises(ConfigError, match=rf"not confined.*{missing}.*--limits-require-sandbox"):
         facts_of(clip, DecodeLimits(require_sandbox=True))
     assert facts_of(clip, DecodeLimits()).frames_decoded

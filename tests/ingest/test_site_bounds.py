@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
+from rumiai_ray import confinement
 from rumiai_ray.confinement import Available, available
 from rumiai_ray.errors import ConfigError, InputError, MediaError, RumiaiError, TransientError
 from rumiai_ray.ingest import addresses, network
@@ -253,6 +254,17 @@ def test_no_post_is_fetched_unconfined_where_the_sandbox_is_required(
     monkeypatch.setattr(sites, "available", lambda: Available(7, seccomp=True, reasons=()))
     with got(url, required) as video:
         assert video.size_bytes == len(FILM)
+
+
+@pytest.mark.parametrize("landlock_abi", [0, 1])
+def test_the_parent_hides_its_memory_from_yt_dlp_only_where_landlock_does_not(
+    site: Site, got: Got, limits: FetchLimits, monkeypatch: pytest.MonkeyPatch, landlock_abi: int
+) -> None:
+    hidden: list[bool] = []
+    monkeypatch.setattr(confinement, "available", lambda: Available(landlock_abi, seccomp=True, reasons=()))
+    monkeypatch.setattr(confinement, "become_undumpable", lambda: hidden.append(True))
+    with got(site.url("/post/threads"), limits):
+        assert bool(hidden) is (landlock_abi == 0)
 
 
 def test_extractors_may_start_threads(site: Site, got: Got, limits: FetchLimits) -> None:

@@ -153,8 +153,14 @@ def _sizes(folder: Path) -> dict[str, tuple[int, int]]:
     return {str(path): (path.lstat().st_size, path.lstat().st_mtime_ns) for path in folder.rglob("*") if not path.is_dir()}
 
 
+def damaged(kind: str, number: int) -> int:
+    """Which file a case damages, counted from 0 through all kinds and numbers: so that each file has its turn."""
+    kinds = [change.__name__ for change in hostile_files.CHANGES]
+    return number * len(kinds) + kinds.index(kind)
+
+
 def _media(place: Place, kind: str, number: int, scratch: Path, dice: random.Random) -> str:
-    chosen, other = place.sound[(number + len(kind)) % len(place.sound)], dice.choice(place.sound)
+    chosen, other = place.sound[damaged(kind, number) % len(place.sound)], dice.choice(place.sound)
     video = scratch / "video.mp4"
     video.write_bytes(hostile_files.changed(kind, chosen.read_bytes(), other.read_bytes(), dice) or b"\0")
     store = FrameStore(scratch / "store", spec=SamplingSpec(fps=1), limits=DECODE)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 
-from rumiai_ray.confinement import Confinement, Enforced, available, become_undumpable, confine
+from rumiai_ray.confinement import Confinement, Enforced, available, confine
 from rumiai_ray.confinement.preloading import import_av
 
 _MODULES = ("numpy.ma",)
@@ -34,12 +34,3 @@ def enter(*descriptors: int) -> Enforced:
 def missing_layers() -> tuple[str, ...]:
     """The layers of the cage that this machine's kernel cannot enforce, in words; empty where the cage is whole."""
     return available().missing(Confinement())
-
-
-def protect_parent() -> None:
-    """Close this process's memory and environment to a decoder that Landlock does not keep from them.
-
-    The price is that no debugger, profiler or core dump of this user sees this process any more, so Landlock is preferred.
-    """
-    if not available().landlock_abi:
-        become_undumpable()

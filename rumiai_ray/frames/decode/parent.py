@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import numpy as np
 
+from rumiai_ray.confinement import protect_parent
 from rumiai_ray.errors import ConfigError, InputError, MediaError, TransientError
 from rumiai_ray.frames.decode import cage, checked
 from rumiai_ray.frames.decode.allowance import Allowance
@@ -102,7 +103,7 @@ def decode(path: Path, spec: SamplingSpec, limits: DecodeLimits, *, sha256: str 
             subject,
             "see `rumiai-ray doctor`, or leave out --limits-require-sandbox",
         )
-    cage.protect_parent()
+    protect_parent()
     with _opened(path, subject) as input_fd:
         size_bytes = os.fstat(input_fd).st_size
         try:

@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
-from rumiai_ray.confinement import Confinement, available
+from rumiai_ray.confinement import Confinement, available, protect_parent
 from rumiai_ray.errors import ConfigError, InputError, MediaError, RumiaiError, StorageError, TransientError
 from rumiai_ray.ingest import web
 from rumiai_ray.ingest.certificates import ca_bundle
@@ -129,6 +129,7 @@ def site_process(url: str, folder: Path, network: Network, limits: FetchLimits, 
         what = f"this kernel cannot confine the process that runs yt-dlp: {'; '.join(missing)}"
         raise ConfigError(what, url, "see `rumiai-ray doctor`, or leave out --limits-require-sandbox")
     cookies, bundle = _cookies(limits.cookies_file), ca_bundle()
+    protect_parent()
     with CheckingProxy(network, limits, url) as proxy:
         input_fd, output_fd = os.pipe()
         job = SiteJob(
