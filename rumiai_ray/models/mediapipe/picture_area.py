@@ -1,4 +1,12 @@
-"""Where the picture is inside an image: without the bars or the background that an editor put around it."""
+"""Where the picture is inside an image: without the bars or the background that an editor put around it.
+
+No measurement is recorded from when most of the constants were chosen. Of 93 real frames that were put off the middle of
+their own blurred copies, 52 are found, 30 stay whole, and 11 come out with other borders. The ranges were measured afterwards on 129
+generated images as `tests/insights/test_size_of_shot.py` makes them: skies above a horizon, bars, pictures off the middle of a blurred
+ground, and figures on a ground of one colour, up to 320 × 568 px, as they are and as JPEG. "Good from a to b" says that these two values
+of one constant leave all of the images judged right. A picture in the middle of a generated ground that is blurred by 12 px comes out up
+to 10 px too large on either side.
+"""
 
 from __future__ import annotations
 
@@ -12,30 +20,47 @@ if TYPE_CHECKING:
     from rumiai_ray.models.mediapipe.boxes import PixelBox
 
 _EVEN = 16
-"""Grey levels within which a line counts as one colour: JPEG's noise on a bar."""
+"""Grey levels within which a line counts as one colour: JPEG's noise on a bar, of up to 9 at quality 95 and 14 at 90. Good from 16 to 24:
+at 12 bars are lost, at 32 skies are taken for bars."""
 _RINGING = 8
-"""Lines of a bar beside the picture that JPEG's blocks mix with it."""
+"""Lines of a bar beside the picture that JPEG's blocks mix with it: up to 2 at quality 95 and 7 at 90. Good from 6 to 12: at 4 bars are
+lost, at 16 skies are taken for bars. At quality 75 and below up to 14 lines are mixed, and such a bar may not be found."""
 _DRIFT, _GRAIN = 2.0, 1.5
-"""Grey levels by which the mean of a bar's lines, and the samples of one line, may differ beyond that: a sky shades off, and has grain."""
+"""Grey levels by which the mean of a bar's lines, and the samples of one line, may differ beyond that: a sky shades off, and has grain. At
+quality 95 bars have up to 1.4 and 0.4, skies 7 and more, or else 1.7 and more. At quality 90 some bars have 2.3 and may not be found.
+Good from 1.5 to 6, and from 0.25 to 1.6."""
 _JUMP = 0.4
-"""Share of a line by which more of it differs from the bar than of the line before, where the picture begins after lines like these."""
+"""Share of a line by which more of it differs from the bar than of the line before, where the picture begins after lines like these. Good
+from 0.2 to 0.4: at 0.1 figures on a ground of one colour are cut out, at 0.5 bars are lost."""
 _SMALLEST = 0.2
-"""Share of a side below which what is left is no picture: a dark scene, or a card of one colour."""
+"""Share of a side below which what is left is no picture: a dark scene, or a card of one colour. Good from 0.05 to 0.3: above 0.31 a
+picture of 16:9 in an image of 9:16 is none. Within this range it is a choice: a lower one lets a caption on a card be the picture."""
 _STEP = 8.0
-"""Grey levels by which two thirds of a line differ from the next one at the edge of a picture that was put on another."""
+"""Grey levels by which two thirds of a line differ from the next one at the edge of a picture that was put on another. Good from 2 to 14;
+the generated edges have 14 and more. A choice: a picture whose edges differ by less from its ground is not found."""
 _ABOVE_OTHERS = 1.4
-"""How far such a step stands out from the picture's own horizontal or vertical lines, of which the eighth strongest is taken."""
+"""How far such a step stands out from the picture's own horizontal or vertical lines, of which the eighth strongest is taken. Good from 1
+to 2, so a choice: lower, lines of the picture itself are taken for its edge; higher, pictures with strong lines are not found."""
 _MOST_LINES = 8
+"""Good from 2 to 32, so a choice: a picture with as many lines that are stronger than its edges is not found by them."""
 _EDGE_QUANTILE = 0.35
+"""The share of a line that may stay alike across an edge. Good from 0.25 to 0.5: at 0.2 a found picture is lost."""
 _SMOOTH = 0.8
-"""Grey levels of the mean second difference along a line: below it the line is blurred (measured: blurred copies 0.2 to 0.4)."""
+"""Grey levels of the mean second difference along a line: below it the line is blurred. Blurred copies of real frames have 0.2 to 0.4, the
+generated ground 0.5 where it is blurred by a Gaussian of 12 px, 0.9 by one of 6 px and 1.6 by one of 3 px, the pictures 24. Good from 0.2
+to 2.4, since `_SMOOTH_SHARE` decides beside a sharp picture; a lower one leaves a dull picture whole, a higher one takes its dull ends
+away."""
 _SMOOTH_SHARE = 0.25
-"""The same as a share of the image's median line."""
+"""The same as a share of the image's median line. Good from 0.1 to 0.5: at 0.05 blurred ground counts as detail."""
 _SLACK = 0.02
+"""Share of a side by which the margins of a picture in the middle may differ. Good from 0.005 to 0.08, so a choice: a higher one takes a
+picture off the middle for one in the middle, a lower one misses a picture whose margins differ by a line or two."""
 _LEAST_MARGIN = 0.05
-"""Shares of a side: by how much both ends may differ, and below which a smooth end is part of the picture, such as a wall."""
+"""Share of a side below which a smooth end is part of the picture, such as a wall. Good from 0.02 to 0.05: at 0.1 narrower ground is not
+found."""
 _WIDEST_MARGIN = 0.4
-"""Share of a side that a bar takes at most, on either end."""
+"""Share of a side that a blurred ground takes at most, on either end. Good from 0.3 to 0.45; a picture of 16:9 in one of 9:16 has 0.34. It
+leaves the picture `_SMALLEST`, as everywhere."""
 
 
 def picture_area(image: NDArray[np.uint8]) -> PixelBox:

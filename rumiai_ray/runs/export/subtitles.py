@@ -57,7 +57,10 @@ _NO_BREAK_BEFORE = re.compile("[\u0e2f\u0e30\u0e32\u0e33\u0e45\u0e46\u0eaf\u0eb0
 _BLANK_LETTERS = "\u115f\u1160\u3164\uffa0"
 """Letters by their category that show nothing: Hangul fillers."""
 _FURTHEST = 2000
-"""Characters after the word before within which a segment's next word is looked for: in a segment of Whisper's no word is further."""
+"""Characters after the word before within which a segment's next word is looked for. A choice: a segment's text is its words put together
+(`whisper.transcript.text_of`), so the next one begins where the last one ends, and is further only in a run that something else wrote.
+There the time of a word that is further is not used, and that of its neighbours is interpolated. 10,000 words that are not in a text of
+900,000 characters take 0.3 s of CPU to look for, without a limit 6.4 s, which grows with the product of the two."""
 (MODEL,) = WORDS.made_by
 
 
