@@ -167,3 +167,12 @@ def test_what_cannot_be_decoded_moves_nothing() -> None:
     times.failed()
     times.sent(120, is_key=True)
     assert times.shown(120) == 90
+
+
+def test_a_packet_that_fails_behind_a_good_key_frame_moves_nothing() -> None:
+    times = TimesByPlace(counted=True)
+    for dts in range(3):
+        times.sent(10 * dts, is_key=dts == 0)
+        if dts == 1:
+            times.failed()
+    assert times.shown(20) == 0

@@ -190,7 +190,12 @@ def test_a_jump_of_joined_recordings_is_closed(to_s: float) -> None:
     assert "the gap was closed" in counted.notes()[0]
 
 
-@pytest.mark.parametrize("frames", [1, 2, 3])
+def test_a_picture_that_is_held_before_the_last_one_of_three_is_no_jump() -> None:
+    video = [PacketTime(start_s, 0.0) for start_s in (0.0, 0.5, 20.0)]
+    assert judge(video, [], 0.5, joins=True).joints == ()
+
+
+@pytest.mark.parametrize("frames", [2, 3])
 def test_a_jump_of_recordings_of_few_frames_is_closed(frames: int) -> None:
     video = [PacketTime(start_s + number, 1.0) for start_s in (20.0, 4000.0) for number in range(frames)]
     counted = judge(video, [], 1.0, joins=True)

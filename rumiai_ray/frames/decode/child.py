@@ -146,7 +146,7 @@ class Extraction:
 
     def _decode_video(self, packet: Packet[VideoStream] | None) -> None:
         failed = len(self._video_errors)
-        if self._by_place and packet is not None:
+        if self._by_place and packet is not None and not packet.is_discard:  # the survey counts none that an edit list hides
             pts = None if self._survey.decoding_times_only else packet.pts
             self._by_place.sent(packet.dts, is_key=packet.is_keyframe, pts=pts)
         frames = self._video_decoder.frames(packet)

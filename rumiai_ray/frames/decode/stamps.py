@@ -101,8 +101,8 @@ class TimesByPlace:
         self._times.append(time)
 
     def failed(self) -> None:
-        """The packet sent last cannot be decoded. While there is no picture, the first one is that of a later key frame."""
-        if self._held_back is None:
+        """The packet sent last cannot be decoded. If it would have been the first picture, that is one of a later key frame."""
+        if self._held_back is None and self._first == len(self._times) - 1:
             self._first = None
 
     def shown(self, released: int | None) -> int | None:
@@ -183,7 +183,8 @@ def judge(video: Sequence[PacketTime], audio: Sequence[PacketTime], period_s: fl
     if joins:
         for before, after in pairwise(kept):
             gap_s = after[0] - before[2]
-            if gap_s > JUMP_S:
+            is_recording = len(video) >= _ENOUGH or min(before[3], after[3]) > 1  # one picture alone may be held
+            if gap_s > JUMP_S and is_recording:
                 joints.append(((before[1] + after[0]) / 2, gap_s))
     return Stamps(tuple(joints), tuple(wild))
 
