@@ -250,6 +250,15 @@ def test_a_box_outside_the_picture_or_without_extent_is_counted_and_its_frame_is
     assert [one[1] for one in verdicts(found)] == ["confirmed"] * 4 + ["empty"]
 
 
+def test_a_frame_of_whose_boxes_none_can_be_used_rejects_no_detection(run: Run, tmp_path: Path) -> None:
+    value = exported(run, tmp_path, "coco")
+    unusable = value["annotations"][0] | {"id": 99, "bbox": [-300, 0, 100, 100]}
+    value["annotations"] = [one for one in value["annotations"] if one["image_id"] != unusable["image_id"]] + [unusable]
+    found = judged(run, value)
+    assert found.outside == 1
+    assert {one[1] for one in verdicts(found)} <= {"confirmed", "empty"}
+
+
 @pytest.mark.parametrize(
     ("data", "said"),
     [
