@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import select
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -30,7 +31,16 @@ class OutputError(Exception):
 
 
 def mark_streams() -> None:
-    """Do this to the streams of this process, once or more often: `mark_errors` to standard output, `give_up_errors` to standard error."""
+    """Prepare the standard streams of this process: `mark_errors` for output, `give_up_errors` for errors. Calling it again does no harm.
+
+    A stream that was closed at the start (`>&-`) leads to nowhere: a file opened later would get its descriptor, and what is printed.
+    """
+    for name, descriptor in (("stdout", 1), ("stderr", 2)):
+        if getattr(sys, name) is None and not _is_open(descriptor):
+            to_nowhere(descriptor)
+            nowhere = os.fdopen(descriptor, "w", encoding="utf-8")
+            setattr(sys, name, nowhere)
+            setattr(sys, f"__{name}__", nowhere)
     mark_errors(sys.stdout)
     give_up_errors(sys.stderr)
 
@@ -43,7 +53,7 @@ def mark_errors(stream: TextIO | None) -> None:
     raw = _raw(stream)
     if raw is None or "write" in vars(raw):
         return
-    write = raw.write
+    write = _waiting(raw)
 
     def marked(data: bytes) -> int:
         try:
@@ -83,12 +93,41 @@ def as_standard_error(stream: TextIO) -> Iterator[None]:
 def to_nowhere(descriptor: int) -> None:
     """Let a descriptor take, and lose, all that is written to it."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, descriptor)
-    os.close(nowhere)
+    if nowhere != descriptor:  # it is the same where that descriptor was closed
+        os.dup2(nowhere, descriptor)
+        os.close(nowhere)
+
+
+def _waiting(raw: io.FileIO) -> Callable[[bytes], int]:
+    """`raw.write` that writes everything, and waits for the reader of a non-blocking pipe (Node gives its children such).
+
+    Buffers raise an error there, and `python -u`, which has none, drops what the pipe does not take at once.
+    """
+    write = raw.write
+
+    def waiting(data: bytes) -> int:
+        left = memoryview(data).cast("B")
+        while left:
+            written = write(left)
+            if written is None:
+                select.select([], [raw], [])
+            else:
+                left = left[written:]
+        return len(data)
+
+    return waiting
+
+
+def _is_open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
 
 
 def _giving_up(raw: io.FileIO) -> Callable[[bytes], int]:
-    write = raw.write
+    write = _waiting(raw)
 
     def giving_up(data: bytes) -> int:
         try:

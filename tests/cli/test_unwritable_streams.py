@@ -177,3 +177,36 @@ def gone(command: list[str], folder: Path) -> tuple[int, str]:
     ended = subprocess.run(command, stdout=output, stderr=subprocess.PIPE, text=True, cwd=folder, env=ENVIRONMENT, check=False, timeout=600)
     os.close(output)
     return ended.returncode, ended.stderr
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_a_slow_reader_of_a_non_blocking_pipe_gets_everything(stream: str, unbuffered: str) -> None:
+    """Node gives its children such pipes. Four times what a pipe holds is printed, and nobody reads at first."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    program = (
+        "import sys, rumiai_ray.cli.boundary as boundary, rumiai_ray.cli.output as output; output.mark_streams()\n"
+        f"sys.exit(boundary.exit_code_of(lambda: print('x' * 262_144, file=sys.{stream})))"
+    )
+    out, err = (writing, subprocess.DEVNULL) if stream == "stdout" else (subprocess.DEVNULL, writing)
+    environment = ENVIRONMENT | {"PYTHONUNBUFFERED": unbuffered}
+    process = subprocess.Popen([sys.executable, "-P", "-c", program], env=environment, stdout=out, stderr=err)
+    os.close(writing)
+    with os.fdopen(reading, "rb", 0) as pipe:
+        first = pipe.read(1)  # comes when the pipe is full
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(1)
+        assert len(first + pipe.readall()) == 262_145
+    assert process.wait(60) == 0
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+@pytest.mark.parametrize(
+    ("arguments", "code"), [("schema", 0), ("runs ls --out runs", 0), ("query nosuch 'SELECT 1'", 2), ("absent.mp4 --json --out runs", 1)]
+)
+def test_a_stream_that_was_closed_at_the_start_leads_to_nowhere(arguments: str, code: int, closed: str, runs: Path) -> None:
+    line = f"{sys.executable} -P -m rumiai_ray {arguments} {closed}"
+    ended = subprocess.run(["bash", "-c", line], capture_output=True, cwd=runs, env=ENVIRONMENT, check=False, timeout=600)  # noqa: S607
+    assert (ended.returncode, b"Traceback" in ended.stdout + ended.stderr) == (code, False)
+    assert b"{" not in ended.stderr, "what is meant for standard output is not on standard error"
