@@ -42,7 +42,7 @@ check_interpreter()
 import typer  # noqa: E402 -- only where the packages are
 from rich.table import Table  # noqa: E402
 
-from rumiai_ray.cli.boundary import exit_code_of  # noqa: E402 -- found on the path just set
+from rumiai_ray.cli.boundary import exit_code_of, pipes_apart  # noqa: E402 -- found on the path just set
 from rumiai_ray.cli.exits import Exit  # noqa: E402
 from rumiai_ray.cli.options import with_settings  # noqa: E402
 from rumiai_ray.cli.output import mark_streams  # noqa: E402
@@ -253,7 +253,7 @@ def show(figures: Mapping[str, Any]) -> None:
 
 if __name__ == "__main__":
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(bench)
+    app.command()(pipes_apart()(bench))
 
     def measured() -> Any:
         """The exit code; a model's failure is no wrong usage."""

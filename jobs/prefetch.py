@@ -30,7 +30,7 @@ check_interpreter()
 
 import typer  # noqa: E402 -- only where the packages are
 
-from rumiai_ray.cli.boundary import exit_code_of  # noqa: E402 -- found on the path just set
+from rumiai_ray.cli.boundary import exit_code_of, pipes_apart  # noqa: E402 -- found on the path just set
 from rumiai_ray.cli.endings import scratch_directory  # noqa: E402
 from rumiai_ray.cli.exits import Exit  # noqa: E402
 from rumiai_ray.cli.options import with_settings  # noqa: E402
@@ -168,6 +168,6 @@ def _say(error: RumiaiError) -> None:
 
 if __name__ == "__main__":
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(prefetch)
+    app.command()(pipes_apart()(prefetch))
     mark_streams()
     sys.exit(exit_code_of(lambda: app(standalone_mode=False)))

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from rumiai_ray import __version__
-from rumiai_ray.cli.boundary import OtherPipeError, exit_code_of
+from rumiai_ray.cli.boundary import exit_code_of, pipes_apart
 from rumiai_ray.cli.garbage import WHILE_IMPORTING
 from rumiai_ray.cli.help_text import VerbGroup, examples, in_plain_text
 from rumiai_ray.cli.options import Verbose  # noqa: TC001 -- typer reads the annotations
@@ -70,10 +70,8 @@ class _DefaultsToAnalyze(VerbGroup):
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
-        try:
+        with pipes_apart():
             return super().invoke(ctx)
-        except BrokenPipeError as error:
-            raise OtherPipeError from error  # typer takes every broken pipe for that of stdout, and ends without a word
 
 
 def _first(arguments: Sequence[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -17,7 +18,7 @@ from rumiai_ray.errors import RumiaiError
 from rumiai_ray.shown import shown, terminal_safe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 _LOG = logging.getLogger(__name__)
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
@@ -28,6 +29,15 @@ _INTERRUPTED = 130
 
 class OtherPipeError(Exception):
     """A pipe that is not standard output broke; the cause says more."""
+
+
+@contextmanager
+def pipes_apart() -> Iterator[None]:
+    """Raise `OtherPipeError` for a broken pipe, inside a command of typer's: typer takes each for standard output's and exits silently."""
+    try:
+        yield
+    except BrokenPipeError as error:
+        raise OtherPipeError from error
 
 
 def exit_code_of(work: Callable[[], Any]) -> int:

@@ -210,3 +210,17 @@ def test_a_stream_that_was_closed_at_the_start_leads_to_nowhere(arguments: str, 
     ended = subprocess.run(["bash", "-c", line], capture_output=True, cwd=runs, env=ENVIRONMENT, check=False, timeout=600)  # noqa: S607
     assert (ended.returncode, b"Traceback" in ended.stdout + ended.stderr) == (code, False)
     assert b"{" not in ended.stderr, "what is meant for standard output is not on standard error"
+
+
+def test_a_broken_pipe_that_is_not_standard_output_is_said(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import sys, typer\n"
+        "from rumiai_ray.cli.boundary import exit_code_of, pipes_apart\n"
+        "def work():\n    raise BrokenPipeError(32, 'Broken pipe', '/run/other')\n"
+        "app = typer.Typer(add_completion=False)\napp.command()(pipes_apart()(work))\n"
+        "sys.exit(exit_code_of(lambda: app(standalone_mode=False)))\n"
+    )
+    ended = subprocess.run([sys.executable, "-P", program], capture_output=True, text=True, env=ENVIRONMENT, check=False, timeout=600)
+    assert (ended.returncode, ended.stdout) == (3, "")
+    assert ended.stderr.startswith("BrokenPipeError: /run/other: Broken pipe")

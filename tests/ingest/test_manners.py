@@ -198,6 +198,19 @@ def test_a_turn_is_waited_for_and_a_refusal_ends_the_attempts(clock: Clock) -> N
     assert HostTurn().ended(BlockedError("no")) is None
 
 
+def _asked(book: HostBook, entry: str, clock: Clock, error: RumiaiError | None) -> Paused | None:
+    """Ask a site for an entry, which ends with `error`; why the entry is left undone."""
+    turn = HostTurn(SITE, entry, book, clock.sleep)
+    if paused := turn.wait():
+        return paused
+    try:
+        if isinstance(error, RateLimitedError):
+            turn.refused(error)
+    except HostPausedError as pause:
+        error = pause
+    return turn.ended(error)
+
+
 @pytest.mark.parametrize(
     "refusal", [RateLimitedError("HTTP 429", "u", "", 3600.0), BlockedError("captcha", "u"), LoginWallError("login", "u")]
 )
@@ -212,16 +225,8 @@ def test_an_entry_that_has_its_host_left_alone_is_a_dead_letter_when_it_is_refus
         log = HistoryLog(run)
         ended = {}
         for entry in ("bad", "other", "another"):
-            turn = HostTurn(SITE, entry, book, clock.sleep)
-            error: RumiaiError | None = refusal if entry == "bad" or not host_has_calmed_down else None
-            paused = turn.wait()
-            if paused is None:
-                try:
-                    if isinstance(error, RateLimitedError):
-                        turn.refused(error)
-                except HostPausedError as pause:
-                    error = pause
-                paused = turn.ended(error)
+            error = refusal if entry == "bad" or not host_has_calmed_down else None
+            paused = _asked(book, entry, clock, error)
             if paused is not None:
                 log_put_off(log, entry, paused)
             ended[entry] = "dead letter" if paused is None and error is not None else "committed" if paused is None else "left undone"
@@ -272,16 +277,7 @@ def test_a_host_that_refuses_every_row_is_left_alone_although_all_of_them_were_r
         book = HostBook(Manners(refusals=10), clock, refused_before=entries)
         ended: dict[str, Paused | None] = {}
         for entry in left:
-            turn = HostTurn(SITE, entry, book, clock.sleep)
-            paused, error = turn.wait(), refusal
-            if paused is None:
-                try:
-                    if isinstance(error, RateLimitedError):
-                        turn.refused(error)
-                except HostPausedError as pause:
-                    error = pause
-                paused = turn.ended(error)
-            ended[entry] = paused
+            ended[entry] = _asked(book, entry, clock, refusal)
         dead = [entry for entry, paused in ended.items() if paused is None]
         assert dead == left[:9], "the tenth refusal in a row is about the host, and nobody is asked after that"
         assert [entry for entry, paused in ended.items() if paused is not None and paused.of_entry] == left[9:10]
