@@ -142,7 +142,7 @@ def become_undumpable() -> None:
 
 
 def protect_parent() -> None:
-    """Close this process's memory and environment to a child that Landlock does not keep from them. To be called before it is started.
+    """Close this process's memory and environment to its children if Landlock does not. Call it before a child starts.
 
     The price is that no debugger, profiler or core dump of this user sees this process any more, so Landlock is preferred.
     """

@@ -65,8 +65,8 @@ class HostBook:
         manners: what to keep to.
         clock: seconds since 1970.
         refused_before: entries that a host refused in an earlier session, whose pause is over. A further refusal of one of them says
-            something of the entry, not of the host: it pauses nobody, or one such entry would have its host left alone at each resume for
-            ever. A host that refuses `manners.refusals` in a row, at least two of them different entries, is left alone all the same.
+            something of the entry, not of the host: it pauses no host, or one such entry would pause its host at each resume for ever.
+            Several such entries refused in a row do count, each once: `manners.refusals` refusals in a row pause the host.
     """
 
     def __init__(self, manners: Manners, clock: Callable[[], float] = time.time, refused_before: Collection[str] = ()) -> None:
@@ -83,9 +83,9 @@ class HostBook:
         self._refused: Counter[str] = Counter()
         """Refusals in a row, without those of entries that were refused before."""
         self._refused_again: dict[str, set[str]] = {}
-        """Entries that were refused before and are refused again, in the same row. Each counts once, however often it is tried."""
+        """By host: the entries of `refused_before` that it has refused again since it last answered."""
         self._refuse_all: set[str] = set()
-        """Hosts that are left alone since they refuse one entry after another, and not for what they said to one of them."""
+        """Hosts that are paused for refusing one entry after another, not for the `Retry-After` of one refusal."""
         self._paused: dict[str, Paused] = {}
 
     def ask(self, host: Host, entry_id: str) -> float | Paused:
@@ -106,15 +106,17 @@ class HostBook:
             return max(0.0, turns[entry_id] - now_s, self._quiet_until_s.get(host.name, 0.0) - now_s)
 
     def refused(self, host: str, why: str, retry_after_s: float | None, entry_id: str = "") -> Paused | None:
-        """Note that a host has refused; why the entry is to be left undone, where its host is left alone.
-
-        None of an entry that was refused before, unless the host is left alone since it refuses one entry after another.
+        """Note that a host has refused an entry.
 
         Args:
             host: its name.
             why: what it said.
             retry_after_s: how long it asks to be left alone; None where it does not say.
             entry_id: whom it refused.
+
+        Returns:
+            Why the entry is left undone: its host is paused. None if the host is not paused, or if the entry was refused before and the
+            host does not refuse one entry after another.
         """
         with self._one_at_a_time:
             now_s, manners = self._clock(), self._manners
@@ -137,7 +139,7 @@ class HostBook:
             return self._reason(host, entry_id)
 
     def ended(self, host: str, entry_id: str, *, answered: bool) -> Paused | None:
-        """Note that a turn is over; why the entry is to be left undone if it was refused: see `refused`.
+        """Note that a turn is over; returns why the entry, if it was refused, is left undone, as `refused` does.
 
         Args:
             host: its name.
@@ -152,7 +154,7 @@ class HostBook:
             return self._reason(host, entry_id)
 
     def _reason(self, host: str, entry_id: str) -> Paused | None:
-        """Why an entry that is refused is left undone. One that was refused before is so only where its host refuses every entry."""
+        """Why a refused entry is left undone; see `refused`."""
         return self._paused.get(host) if entry_id not in self._refused_before or host in self._refuse_all else None
 
 

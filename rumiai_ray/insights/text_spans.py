@@ -61,9 +61,10 @@ class Texts:
     spans: list[Row]
     """Rows of `text_spans`."""
     parts: list[Row]
-    """The texts of each shot by itself, as rows of `text_spans` with the number of the span that they belong to. Their `kind` and
-    `speech_overlap` are the span's: a cut does not part a sentence. What lacks evidence in its own shot is left out: one doubtful reading,
-    in a frame that is not held, of a shot of which more frames were looked at."""
+    """The texts of each shot by itself, as rows of `text_spans` with the `span_index` of the span that they belong to. Their `kind` and
+    `speech_overlap` are the span's: a cut does not part a sentence. A text is left out if its own shot lacks evidence for it: all readings
+    there are below `text_confidence`, or one reading is below `single_text_confidence`, in a frame that is not held, and other frames of
+    the shot were read."""
 
 
 def grow(video: AnalysedVideo, thresholds: Thresholds) -> Texts:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from decoded import decoded
-from rumiai_ray.frames.decode.stamps import TimesByPlace
+from rumiai_ray.frames.decode.frame_times import TimesByPlace
 from rumiai_ray.frames.sampling import SamplingSpec
 
 if TYPE_CHECKING:

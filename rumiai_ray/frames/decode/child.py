@@ -20,13 +20,14 @@ from rumiai_ray.errors import MediaError
 from rumiai_ray.frames.decode import cage
 from rumiai_ray.frames.decode.clock import REORDER_DEPTH, PresentationClock
 from rumiai_ray.frames.decode.container import PacketDecoder, SoundMedia, open_media, packets, reopened
+from rumiai_ray.frames.decode.frame_times import FrameTimes
 from rumiai_ray.frames.decode.job import Job
 from rumiai_ray.frames.decode.loudness import layout_of
 from rumiai_ray.frames.decode.picture_files import is_motion_jpeg, prepare_pictures
 from rumiai_ray.frames.decode.picture_track import MICROSECOND, Picture, PictureTrack, refuse_too_long, refuse_too_many_pixels
 from rumiai_ray.frames.decode.sound import AUDIO_ERRORS, SOUND_BYTES_A_MESSAGE, SoundTrack, send_sound
 from rumiai_ray.frames.decode.sound_extraction import extract_sound
-from rumiai_ray.frames.decode.stamps import JUMP_S, TimesByPlace
+from rumiai_ray.frames.decode.stamps import JUMP_S
 from rumiai_ray.frames.decode.still_extraction import extract_pictures
 from rumiai_ray.frames.decode.survey import cut_short, survey
 from rumiai_ray.frames.decode.views import FrameViews
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
 
     from av.audio.stream import AudioStream
     from av.packet import Packet
-    from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
     from rumiai_ray.frames.decode.container import Media
@@ -83,12 +83,7 @@ class Extraction:
         self._video_errors = self._video_decoder.errors
         self._audio_decoder = None if self._media.audio is None else PacketDecoder(self._media.audio)
         self._clock: PresentationClock[Picture] = PresentationClock(self._survey.period_s, _reorder_depth(self._media))
-        self._by_place: TimesByPlace | None = None
-        if self._survey.decoding_times_only or self._survey.decoded_as_shown:
-            self._by_place = TimesByPlace(counted=self._media.container.format.name != "asf")
-        self._is_by_place = self._survey.decoding_times_only
-        self._newest_pts: int | None = None
-        self._places_s: list[float | None] = []
+        self._times = FrameTimes(self._survey, self._media.container.format.name, self._time_base)
         self._views = FrameViews(self._media, job.input_fd)
         self._pictures: PictureTrack | None = None
         self._track: SoundTrack | None = None
@@ -145,13 +140,12 @@ class Extraction:
         return sound_until_s
 
     def _decode_video(self, packet: Packet[VideoStream] | None) -> None:
+        if packet is not None:
+            self._times.sent(packet)
         failed = len(self._video_errors)
-        if self._by_place and packet is not None and not packet.is_discard:  # the survey counts none that an edit list hides
-            pts = None if self._survey.decoding_times_only else packet.pts
-            self._by_place.sent(packet.dts, is_key=packet.is_keyframe, pts=pts)
         frames = self._video_decoder.frames(packet)
-        if self._by_place and len(self._video_errors) > failed:
-            self._by_place.failed()
+        if len(self._video_errors) > failed:
+            self._times.failed()
         if packet is not None:
             self._views.decoded(packet)
         for frame in frames:
@@ -159,7 +153,8 @@ class Extraction:
                 self._video_errors.append(f"{frame.width}×{frame.height} is more than {self._job.limits.max_pixels} pixels")
                 continue
             picture = Picture(frame, self._views.of(frame))
-            for time_s, due in self._clock.push(self._stamp_s(frame), float(frame.duration * self._time_base) or None, picture):
+            stamp_s = self._times.of(frame, self._clock, is_intact=not self._video_errors)
+            for time_s, due in self._clock.push(stamp_s, float(frame.duration * self._time_base) or None, picture):
                 self._take(time_s, due)
 
     def _take(self, time_s: float, picture: Picture) -> None:
@@ -172,21 +167,6 @@ class Extraction:
     def _time_base(self) -> Fraction:
         """Seconds per tick of the video stream; frames that a decoder held back to the end come without one."""
         return self._media.video.time_base or MICROSECOND
-
-    def _stamp_s(self, frame: VideoFrame) -> float | None:
-        """A frame's timestamp in file time, None where it has none that counts."""
-        if self._by_place:
-            self._places_s = [*self._places_s[-REORDER_DEPTH:], self._counts_s(self._by_place.shown(frame.dts))]
-            goes_back = frame.pts is not None and self._newest_pts is not None and frame.pts < self._newest_pts
-            if goes_back and not self._is_by_place and not self._video_errors:
-                # Only as the decoder gives them: the file does not say in which order its pictures are shown.
-                self._is_by_place = True
-                self._clock.restamp(self._places_s[:-1])
-            self._newest_pts = frame.pts
-        return self._places_s[-1] if self._is_by_place else self._counts_s(frame.pts)
-
-    def _counts_s(self, ticks: int | None) -> float | None:
-        return self._survey.stamps.close(None if ticks is None else float(ticks * self._time_base))
 
     def _decode_audio(self, packet: Packet[AudioStream] | None) -> None:
         if self._track is None or self._audio_decoder is None:
@@ -257,9 +237,7 @@ class Extraction:
         is_known = self._survey.begins_with_key or bool(self._video_errors) or frames < self._survey.promised_frames
         if first_s is None or not self._clock.is_origin_stated or not is_known:
             return []
-        if self._is_by_place and self._by_place:
-            first_s += float(self._by_place.delay * self._time_base)
-        late_s = self._clock.origin_s - first_s
+        late_s = self._clock.origin_s - first_s - self._times.delay_s
         if late_s < period_s / 2:
             return []
         return [f"the first {late_s:.2f} s of pictures, at the start, could not be decoded; times count from the first one that could"]

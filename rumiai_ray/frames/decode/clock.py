@@ -57,7 +57,7 @@ class PresentationClock(Generic[T]):
         self.origin_s = 0.0
         """The file's own timestamp of the first presented frame."""
         self.is_origin_stated = False
-        """Whether the file says that, and no neighbour's timestamp stands in for it."""
+        """Whether `origin_s` is a timestamp of that frame's own; otherwise its neighbours' timestamps give it."""
         self.repaired = 0
         """Frames without a usable timestamp."""
         self.restarts = 0
@@ -75,14 +75,15 @@ class PresentationClock(Generic[T]):
         return [self._release()] if len(self._waiting) > self._depth else []
 
     def restamp(self, stamps_s: Sequence[float | None]) -> None:
-        """Give the frames that wait other timestamps.
+        """Replace the timestamps of the waiting frames.
 
         Args:
-            stamps_s: in the order in which the frames came; the last ones are theirs.
+            stamps_s: of the frames pushed last, in the order in which they came, as many as wait or more.
         """
-        count = len(self._waiting)
-        stamps_s = stamps_s[len(stamps_s) - count :]
-        self._waiting = [waiting._replace(stamp_s=stamp_s) for waiting, stamp_s in zip(self._waiting, stamps_s, strict=True)]
+        if not self._waiting:
+            return
+        newest = stamps_s[-len(self._waiting) :]
+        self._waiting = [waiting._replace(stamp_s=stamp_s) for waiting, stamp_s in zip(self._waiting, newest, strict=True)]
 
     def finish(self) -> list[tuple[float, T]]:
         """There are no more frames: all that still wait, in order."""

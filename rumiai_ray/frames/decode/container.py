@@ -99,9 +99,8 @@ def open_media(descriptor: int, *, fills_times: bool = False) -> Media | SoundMe
 
     Args:
         descriptor: of the file.
-        fills_times: let libav work out presentation times that packets lack. It is right where some packets state theirs, as in MPEG
-            program streams. Where none does, it takes pictures to be shown in the order in which they are decoded, which is wrong for
-            H.264 in AVI.
+        fills_times: let libav work out the presentation times that packets lack. The result is right if some packets state theirs, as in
+            MPEG program streams. If none does, libav assumes that pictures are shown in decoding order, which is wrong for H.264 in AVI.
 
     Raises:
         MediaError: no container this decoder reads, a playlist, neither a video nor an audio stream, or no decoder for its video or,

@@ -62,68 +62,6 @@ class Stamps:
         return [f"timestamps jump ahead by {gap_s:.1f} s (two recordings in one file?); the gap was closed" for _, gap_s in self.joints]
 
 
-class TimesByPlace:
-    """When pictures are shown whose packets have one time each, in the order in which they are decoded.
-
-    So it is in containers that say only when a packet is decoded (AVI, ASF), and in files whose writer forgot that pictures are shown in
-    another order. Pictures take these times in the order in which a decoder gives them, which is the order in which they are shown. Each
-    comes with the decoding time of the packet that released it: later than its own by as many pictures as the decoder holds back.
-
-    Args:
-        counted: whether the first picture has the time of the first packet. In ASF, a picture is shown when the decoder gives it.
-    """
-
-    def __init__(self, *, counted: bool) -> None:
-        self._counted = counted
-        self.delay = 0
-        """How long after the time of its packet the first picture is shown, in ticks."""
-        self._times: list[int] = []
-        self._places: dict[int, int] = {}
-        self._first: int | None = 0
-        self._held_back: int | None = None
-        self._next = 0
-
-    def sent(self, dts: int | None, *, is_key: bool, pts: int | None = None) -> None:
-        """A packet goes to the decoder.
-
-        Args:
-            dts: when it is decoded, in ticks.
-            is_key: whether a decoder can begin with it.
-            pts: its time, in ticks, if that is another one.
-        """
-        time = dts if pts is None else pts
-        if time is None:
-            return
-        if self._first is None and is_key:
-            self._first = len(self._times)
-        if dts is not None:
-            self._places[dts] = len(self._times)
-        self._times.append(time)
-
-    def failed(self) -> None:
-        """The packet sent last cannot be decoded. If it would have been the first picture, that is one of a later key frame."""
-        if self._held_back is None and self._first == len(self._times) - 1:
-            self._first = None
-
-    def shown(self, released: int | None) -> int | None:
-        """When the decoder's next picture is shown, in ticks; None where that cannot be known.
-
-        Args:
-            released: the picture's decoding time by the decoder; None for one that it held back to the end.
-        """
-        place = self._next
-        if released is not None and released in self._places:
-            if self._held_back is None:
-                first = self._places[released] if self._first is None else min(max(self._first, self._next), self._places[released])
-                self._held_back = self._places[released] - first
-                self.delay = 0 if self._counted else released - self._times[first]
-            place = max(place, self._places[released] - self._held_back)
-        if place >= len(self._times):
-            return None
-        self._next = place + 1
-        return self._times[place] + self.delay
-
-
 def cadence_s(stamps_s: Sequence[float], otherwise_s: float) -> float:
     """The most usual time from one frame to the next.
 

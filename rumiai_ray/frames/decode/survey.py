@@ -31,7 +31,7 @@ _MAX_PLAUSIBLE_FPS = 1000.0
 _JOINABLE = {"mpegts", "mpeg", "flv", "live_flv"}
 """Containers whose files are often two written one after another; others have one time line by their format."""
 _DECODING_TIMES_ONLY = {"avi", "asf"}
-"""Containers that never say when a picture is shown: where libav says it of some pictures, it has concluded that."""
+"""Containers that never state when a picture is shown. If libav states it for some pictures, libav has guessed."""
 _SEQUENCE_UNITS: dict[str, tuple[int, int, int, Collection[int]]] = {
     "mpeg1video": (0, 0, 0xFF, (0xB3,)),
     "mpeg2video": (0, 0, 0xFF, (0xB3,)),
@@ -44,8 +44,8 @@ _SEQUENCE_UNITS: dict[str, tuple[int, int, int, Collection[int]]] = {
 sequence parameter sets."""
 _RIFF_HEADER_BYTES = 8
 _SPARSE = 1 / 2
-"""Where fewer packets than this have a timestamp, gaps between timestamps are no cadence: MPEG program streams stamp the first picture of
-each of their own packets, which hold sixteen small ones and more."""
+"""If fewer packets than this share have a timestamp, the gaps between timestamps are no cadence: an MPEG program stream stamps the first
+picture of each of its own packets, and one such packet can hold sixteen small pictures and more."""
 _BROKEN_OFF = 0.9
 """A file that ends a second and this share before the end its header promises has been cut; headers are not exact."""
 
@@ -76,11 +76,11 @@ class Survey:
     stamps: Stamps
     """Which timestamps count."""
     decoding_times_only: bool = False
-    """Whether the file says only when its pictures are decoded, as AVI and ASF do, and they may be shown in another order."""
+    """Whether the file states only when its pictures are decoded, as AVI and ASF do."""
     decoded_as_shown: bool = False
-    """Whether no packet is to be shown before one that is decoded earlier."""
+    """Whether the packets' times only go forward: by these times, pictures are shown in the order in which they are decoded."""
     lacks_times: bool = False
-    """Whether packets that say when they are decoded say only in part when their picture is shown."""
+    """Whether only some of the packets state when their picture is shown; libav can work out the others (`open_media`)."""
 
 
 @dataclass(frozen=True)
@@ -264,7 +264,7 @@ def _begins_a_sequence(codec: str, data: bytes) -> bool:
 
 
 def _usual_length_s(lengths_s: Sequence[float]) -> float | None:
-    """How long most packets say that they are shown; None where that is no length of a picture."""
+    """The median of the packets' stated durations; None if that is shorter than any picture lasts."""
     usual_s = median(lengths_s) if lengths_s else 0.0
     return usual_s if usual_s * _MAX_PLAUSIBLE_FPS >= 1 else None
 
