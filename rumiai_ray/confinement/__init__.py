@@ -19,7 +19,7 @@ from rumiai_ray.confinement._kernel import PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS,
 from rumiai_ray.confinement._rules import seccomp_filter
 from rumiai_ray.confinement._syscalls import architecture
 
-__all__ = ["Available", "Confinement", "Enforced", "available", "become_undumpable", "confine"]
+__all__ = ["Available", "Confinement", "Enforced", "available", "become_undumpable", "confine", "missing_layers", "protect_parent"]
 
 
 @dataclass(frozen=True)
@@ -95,6 +95,22 @@ def available() -> Available:
         if not landlock_abi:
             reasons.append(("Landlock", f"{os.uname().sysname} does not have it"))
     return Available(landlock_abi, seccomp, tuple(reasons))
+
+
+DECODING = Confinement()
+"""What the process that decodes may do, as far as it matters for what a kernel must be able to enforce."""
+FETCHING = Confinement(readable=("/",), writable=("/",), connect_ports=(1,))
+"""The same of the process that runs yt-dlp, which needs files and a proxy's port."""
+
+
+def missing_layers() -> tuple[str, ...]:
+    """The layers that this kernel cannot enforce on the processes that handle strangers' bytes, in words; empty where it enforces all.
+
+    A layer that decoding does not need, and the process that runs yt-dlp does, says so.
+    """
+    offered = available()
+    decoding = offered.missing(DECODING)
+    return decoding + tuple(f"{layer} (needed for yt-dlp)" for layer in offered.missing(FETCHING) if layer not in decoding)
 
 
 def confine(confinement: Confinement) -> Enforced:

@@ -8,9 +8,8 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
-from rumiai_ray.confinement import available
+from rumiai_ray.confinement import available, missing_layers
 from rumiai_ray.errors import ConfigError, StorageError
-from rumiai_ray.frames.decode.cage import missing_layers
 from rumiai_ray.models.base import ModelPlan
 from rumiai_ray.models.catalogue import packages
 from rumiai_ray.provenance import GitState, git_state, package_versions, result_packages, source_sha256
@@ -89,7 +88,7 @@ class ClusterRecord(_Record):
 
 
 class SandboxRecord(_Record):
-    """How the kernel confines the processes that decode, on the machine that started the run."""
+    """How the kernel confines the processes that handle strangers' bytes, on the machine that started the run."""
 
     landlock_abi: int
     """Version of Landlock; 0 where there is none."""

@@ -16,6 +16,7 @@ import typer
 from typer.testing import CliRunner
 
 import rumiai_ray
+from rumiai_ray import confinement
 from rumiai_ray.cli.doctor import libraries as _libraries
 from rumiai_ray.cli.doctor import machine as _machine_checks
 from rumiai_ray.cli.doctor import packages as _package_checks
@@ -29,10 +30,10 @@ from rumiai_ray.confinement import Available
 from rumiai_ray.engine.ray_session import folder as ray_folder
 from rumiai_ray.engine.ray_session.folder import RayFolder
 from rumiai_ray.errors import ConfigError
-from rumiai_ray.frames.decode import cage
 from rumiai_ray.models import catalogue
 from rumiai_ray.models.base import Batch, Model, ModelSettings
 from rumiai_ray.models.weights.files import Candidate, UrlSource, WeightFile
+from rumiai_ray.runs.manifest import SandboxRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -115,7 +116,7 @@ def test_the_quick_checks_import_neither_torch_nor_ray(tmp_path: Path) -> None:
 def test_a_sandbox_that_is_whole_is_named_with_its_layers(
     diagnose: Callable[..., dict[str, Finding]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cage, "available", lambda: Available(7, seccomp=True, reasons=()))
+    monkeypatch.setattr(confinement, "available", lambda: Available(7, seccomp=True, reasons=()))
     monkeypatch.setattr(_machine_checks, "available", lambda: Available(7, seccomp=True, reasons=()))
     finding = diagnose()["sandbox"]
     assert finding.status == "ok"
@@ -124,16 +125,30 @@ def test_a_sandbox_that_is_whole_is_named_with_its_layers(
 
 def test_a_missing_layer_of_the_sandbox_is_a_warning_and_an_error_where_the_sandbox_is_required(monkeypatch: pytest.MonkeyPatch) -> None:
     reasons = (("Landlock", "the kernel does not offer it: Operation not supported"),)
-    monkeypatch.setattr(cage, "available", lambda: Available(0, seccomp=True, reasons=reasons))
+    monkeypatch.setattr(confinement, "available", lambda: Available(0, seccomp=True, reasons=reasons))
     warned, refused = (_machine_checks.sandbox(required=required) for required in (False, True))
     assert (warned.status, refused.status) == ("warning", "error")
     assert all("Landlock: the kernel does not offer it: Operation not supported" in finding.message for finding in (warned, refused))
     assert "--limits-require-sandbox" in refused.remedy
 
 
+@pytest.mark.parametrize(
+    ("landlock_abi", "layers"), [(1, ("TCP ports", "truncation")), (2, ("TCP ports", "truncation")), (3, ("TCP ports",))]
+)
+def test_a_layer_that_only_yt_dlp_needs_is_named_too(
+    diagnose: Callable[..., dict[str, Finding]], monkeypatch: pytest.MonkeyPatch, landlock_abi: int, layers: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(confinement, "available", lambda: Available(landlock_abi, seccomp=True, reasons=()))
+    finding = diagnose()["sandbox"]
+    assert finding.status == "warning"
+    assert [f"{layer}: ABI {landlock_abi}" in finding.message for layer in layers] == [True] * len(layers)
+    assert finding.message.count("(needed for yt-dlp)") == len(layers)
+    assert SandboxRecord.of_now().missing == confinement.missing_layers() != ()
+
+
 def test_preflight_refuses_a_run_that_requires_a_sandbox_the_kernel_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reasons = (("seccomp", "the kernel refuses filters: Function not implemented"),)
-    monkeypatch.setattr(cage, "available", lambda: Available(0, seccomp=False, reasons=reasons))
+    monkeypatch.setattr(confinement, "available", lambda: Available(0, seccomp=False, reasons=reasons))
     monkeypatch.chdir(tmp_path)
     app = typer.Typer()
 

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pydantic import BaseModel
 
+from rumiai_ray import confinement
 from rumiai_ray.confinement import Available
 from rumiai_ray.errors import ConfigError, StorageError
-from rumiai_ray.frames.decode import cage
 from rumiai_ray.models.base import ModelPlan, ModelSettings
 from rumiai_ray.provenance import source_sha256
 from rumiai_ray.runs import manifest as manifest_module
@@ -54,7 +54,7 @@ def test_a_manifest_says_what_runs_now_and_names_files_without_their_directories
 def test_a_manifest_names_the_layers_of_the_sandbox_that_the_kernel_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = of_now(tmp_path, Config(), YoloSettings())
     lacking = Available(0, seccomp=True, reasons=(("Landlock", "the kernel does not offer it: Operation not supported"),))
-    monkeypatch.setattr(cage, "available", lambda: lacking)
+    monkeypatch.setattr(confinement, "available", lambda: lacking)
     monkeypatch.setattr(manifest_module, "available", lambda: lacking)
     made = of_now(tmp_path, Config(), YoloSettings())
     assert made.sandbox is not None

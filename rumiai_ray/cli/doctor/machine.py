@@ -11,8 +11,7 @@ from pathlib import Path
 
 from rumiai_ray.cli.doctor.finding import Finding
 from rumiai_ray.cli.doctor.libraries import loadable_libraries
-from rumiai_ray.confinement import available
-from rumiai_ray.frames.decode.cage import missing_layers
+from rumiai_ray.confinement import available, missing_layers
 
 OLDEST_PYTHON = (3, 11)
 NEEDED_BYTES = 500_000_000
@@ -67,12 +66,12 @@ def _space(check: str, path: Path, flag: str) -> Finding:
 
 
 def sandbox(*, required: bool) -> Finding:
-    """Whether the kernel can confine the process that decodes strangers' bytes."""
+    """Whether the kernel can confine the processes that handle strangers' bytes: the decoder, and the one that runs yt-dlp."""
     missing = missing_layers()
     if not missing:
-        return Finding("sandbox", "ok", f"the decoder is confined: Landlock ABI {available().landlock_abi}, seccomp")
-    message = f"the decoder is not fully confined: {'; '.join(missing)}"
-    remedy = "use a kernel of 5.13 or later with Landlock among its security modules, in a container that permits it"
+        return Finding("sandbox", "ok", f"the decoder and yt-dlp are confined: Landlock ABI {available().landlock_abi}, seccomp")
+    message = f"strangers' bytes are not fully confined: {'; '.join(missing)}"
+    remedy = "use a kernel of 6.7 or later with Landlock among its security modules, in a container that permits it"
     if required:
         return Finding("sandbox", "error", message, f"{remedy}, or leave out --limits-require-sandbox")
     return Finding("sandbox", "warning", message, f"analyse only videos you trust here, or {remedy}")

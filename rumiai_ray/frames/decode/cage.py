@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 
-from rumiai_ray.confinement import Confinement, Enforced, available, confine
+from rumiai_ray.confinement import DECODING, Confinement, Enforced, available, confine
 from rumiai_ray.confinement.preloading import import_av
 
 _MODULES = ("numpy.ma",)
@@ -33,4 +33,4 @@ def enter(*descriptors: int) -> Enforced:
 
 def missing_layers() -> tuple[str, ...]:
     """The layers of the cage that this machine's kernel cannot enforce, in words; empty where the cage is whole."""
-    return available().missing(Confinement())
+    return available().missing(DECODING)

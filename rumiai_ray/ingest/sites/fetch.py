@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
-from rumiai_ray.confinement import Confinement, available, protect_parent
+from rumiai_ray.confinement import FETCHING, available, protect_parent
 from rumiai_ray.errors import ConfigError, InputError, MediaError, RumiaiError, StorageError, TransientError
 from rumiai_ray.ingest import web
 from rumiai_ray.ingest.certificates import ca_bundle
@@ -55,8 +55,6 @@ _BESIDE_BYTES = 2**20
 """Allowance beside the video and its pieces, which are as large as the video at most."""
 _MAX_COOKIES_BYTES = 4 * 2**20
 _MAX_WAIT_S = 366 * 86400.0
-_NEEDED = Confinement(readable=("/",), writable=("/",), connect_ports=(1,))
-"""The kinds of permission that the process has, as far as it matters for what a kernel must be able to enforce."""
 _ERRORS: dict[str, type[RumiaiError]] = {
     error.__name__: error
     for error in (
@@ -125,7 +123,7 @@ def site_process(url: str, folder: Path, network: Network, limits: FetchLimits, 
         InputError: the cookies file, or that of a company's certificates, cannot be read.
         TransientError: it cannot be started.
     """
-    if limits.require_sandbox and (missing := available().missing(_NEEDED)):
+    if limits.require_sandbox and (missing := available().missing(FETCHING)):
         what = f"this kernel cannot confine the process that runs yt-dlp: {'; '.join(missing)}"
         raise ConfigError(what, url, "see `rumiai-ray doctor`, or leave out --limits-require-sandbox")
     cookies, bundle = _cookies(limits.cookies_file), ca_bundle()
