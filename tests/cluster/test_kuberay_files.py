@@ -42,6 +42,11 @@ def groups() -> list[Any]:
     return [cluster()["headGroupSpec"], *cluster()["workerGroupSpecs"]]
 
 
+def submitter() -> Any:
+    """The template of the pod that submits the job."""
+    return job()["submitterPodTemplate"]
+
+
 def containers() -> list[Any]:
     return [container for group in groups() for container in group["template"]["spec"]["containers"]]
 
@@ -111,21 +116,22 @@ def test_cpu_pods_come_with_waiting_cells_and_read_beside_them() -> None:
 
 
 def test_no_pod_is_started_twice_and_none_is_root() -> None:
-    for group in groups():
-        pod = group["template"]["spec"]
+    for template in [group["template"] for group in groups()] + [submitter()]:
+        pod = template["spec"]
         assert pod["restartPolicy"] == "Never"
         wanted = {"runAsNonRoot": True, "runAsUser": 1000, "fsGroup": 1000, "seccompProfile": {"type": "RuntimeDefault"}}
         assert pod["securityContext"] == wanted
 
 
 def test_no_container_gets_more_rights_than_it_starts_with() -> None:
-    for context in [container["securityContext"] for container in containers()] + [cluster()["autoscalerOptions"]["securityContext"]]:
+    confined = [*containers(), *submitter()["spec"]["containers"], cluster()["autoscalerOptions"]]
+    for context in [each["securityContext"] for each in confined]:
         assert context == {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 
 
 def test_only_the_autoscaler_can_talk_to_kubernetes() -> None:
-    for group in groups():
-        assert group["template"]["spec"]["automountServiceAccountToken"] is False
+    for template in [group["template"] for group in groups()] + [submitter()]:
+        assert template["spec"]["automountServiceAccountToken"] is False
     (mount,) = cluster()["autoscalerOptions"]["volumeMounts"]
     assert mount["mountPath"] == "/var/run/secrets/kubernetes.io/serviceaccount"
     assert not any(mount["name"] == other["name"] for container in containers() for other in container["volumeMounts"])
@@ -142,6 +148,16 @@ def test_keys_of_the_bucket_are_in_a_file_and_in_no_environment() -> None:
         assert keys["secret"]["defaultMode"] == 0o440
 
 
+def test_the_pod_that_submits_has_no_keys_and_its_command_is_the_operators() -> None:
+    (container,) = submitter()["spec"]["containers"]
+    assert "command" not in container
+    assert "args" not in container
+    assert container["image"] == containers()[0]["image"]
+    assert {variable["name"] for variable in container["env"]} == {"RAY_USAGE_STATS_ENABLED"}
+    assert not {"volumes"} & set(submitter()["spec"])
+    assert "volumeMounts" not in container
+
+
 @pytest.mark.parametrize(("file", "kind"), [(FILES[0], "RayCluster"), (FILES[1], "RayJob"), (FILES[2], "RayCluster")])
 def test_the_operators_own_schema_accepts_it(file: str, kind: str) -> None:
     path = ROOT.parent / f"shared/kuberay/{kind}.v1.schema.json"
@@ -155,7 +171,7 @@ def policies() -> list[Any]:
 
 
 def test_pods_connect_to_no_address_that_a_fetch_would_refuse() -> None:
-    everybody, _ = policies()
+    everybody, *_ = policies()
     (blocks,) = [[to["ipBlock"] for to in rule["to"]] for rule in everybody["spec"]["egress"] if "ipBlock" in rule.get("to", [{}])[0]]
     closed = [ipaddress.ip_network(network) for network in blocks[0]["except"]]
     for address in (
@@ -174,9 +190,21 @@ def test_pods_connect_to_no_address_that_a_fetch_would_refuse() -> None:
 
 
 def test_the_policies_meet_every_pod_of_both_files() -> None:
-    for policy, group in zip(policies()[:1] * 2 + policies()[1:], [*groups(), groups()[0]], strict=True):
+    everybody, heads, submitters = policies()
+    head, worker = (group["template"] for group in groups())
+    for policy, template in ((everybody, head), (everybody, worker), (heads, head), (submitters, submitter())):
         wanted = {name: value for name, value in policy["spec"]["podSelector"]["matchLabels"].items() if not name.startswith("ray.io/")}
-        assert group["template"]["metadata"]["labels"] == wanted
+        assert template["metadata"]["labels"] == wanted
+
+
+def test_the_pod_that_submits_reaches_the_dashboard_and_names_alone() -> None:
+    *_, submitters = policies()
+    assert submitters["spec"]["policyTypes"] == ["Ingress", "Egress"]
+    assert "ingress" not in submitters["spec"]
+    dashboard, names = submitters["spec"]["egress"]
+    assert dashboard["to"] == [{"podSelector": {"matchLabels": {"rumiai": "node", "ray.io/node-type": "head"}}}]
+    assert [port["port"] for port in dashboard["ports"]] == [8265]
+    assert {port["port"] for port in names["ports"]} == {53}
 
 
 def test_ray_knows_every_start_parameter() -> None:
