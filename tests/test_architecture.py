@@ -108,6 +108,52 @@ def test_no_two_types_have_one_name() -> None:
     assert {one: modules_ for one, modules_ in where.items() if len(modules_) > 1} == {}
 
 
+def starts_ray(path: Path) -> bool:
+    """Whether code calls `ray.init`, by whatever name, or has the words of `ray start` for a command line."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    of_ray = {
+        alias.asname or alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module in {"ray", "ray._private.worker"}
+        for alias in node.names
+        if alias.name == "init"
+    }
+    names = {
+        alias.asname or alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+        if alias.name in {"ray", "ray._private.worker", "worker"}
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and node.value == "--head":
+            return True
+        if isinstance(node, ast.Call):
+            called = node.func
+            if isinstance(called, ast.Attribute) and called.attr == "init" and ast.unparse(called.value) in names:
+                return True
+            if isinstance(called, ast.Name) and called.id in of_ray:
+                return True
+    return False
+
+
+def test_two_modules_start_a_ray_and_both_give_it_a_token() -> None:
+    """SECURITY.md: a Ray without a token runs the code of every user of the machine."""
+    sources = [*MODULES.values(), *(ROOT / "jobs").rglob("*.py")]
+    starting = {path.relative_to(ROOT).as_posix() for path in sources if starts_ray(path)}
+    assert starting == {"rumiai_ray/engine/ray_session/local.py", "rumiai_ray/engine/ray_session/local_head.py"}
+    for path in starting:
+        assert "environment_of" in (ROOT / path).read_text(encoding="utf-8"), path
+
+
+@pytest.mark.parametrize(
+    "code", ["import ray\nray.init()", "import ray as r\nr.init()", "from ray import init as go\ngo()", "run(['ray', 'start', '--head'])"]
+)
+def test_every_way_to_start_a_ray_is_seen(tmp_path: Path, code: str) -> None:
+    (tmp_path / "module.py").write_text(code)
+    assert starts_ray(tmp_path / "module.py")
+
+
 def test_the_imports_are_really_read() -> None:
     assert {"engine.work.item", "frames.types"} <= imports_of("engine.cell.frontend")
     assert "models.base" in imports_of("engine.work.item")
