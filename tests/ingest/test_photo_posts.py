@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from decoded import decoded
-from post_sites import IMAGES, INSTAGRAM, MUSIC, PHOTO_POST, SHORT, TIKTOK, post_sites
+from post_sites import IMAGES, INSTAGRAM, INSTAGRAM_POST, MUSIC, PHOTO_POST, SHORT, TIKTOK, post_sites
 from quadrants import colour_at, colours_in, quadrants
 from rumiai_ray.errors import InputError, MediaError, RumiaiError, TransientError
 from rumiai_ray.ingest.outcomes import BlockedError, NoVideoError, PrivateError, RemovedError
@@ -362,14 +361,8 @@ def test_a_video_that_the_site_made_of_the_images_is_taken_as_it_is(sites: PostS
 
 def instagram(sites: PostSites, *media: dict[str, Any]) -> str:
     """Serve a post of Instagram that has this media; returns its address."""
-    user = {"username": "someone", "pk": "1", "full_name": "Some One"}
-    post = {"pk": "2900000000000000000", "code": "Ch", "user": user, "caption": {"text": "Two cards #cards"}, "like_count": 4}
-    product = {**post, **({"carousel_media": list(media)} if len(media) > 1 else media[0])}
-    sites.serve(f"https://{INSTAGRAM}/", '<script id="__eqmc" type="application/json">{"l": "token"}</script>')
-    sites.serve(f"https://{INSTAGRAM}/api/v1/web/get_ruling_for_content/", '{"status": "ok"}')
-    answer = {"data": {"xig_polaris_media": {"if_not_gated_logged_out": product}}}
-    sites.serve(f"https://{INSTAGRAM}/api/graphql", json.dumps(answer))
-    return f"https://{INSTAGRAM}/p/Chunk8jurwA/"
+    sites.serve_instagram(**({"carousel_media": list(media)} if len(media) > 1 else media[0]))
+    return INSTAGRAM_POST
 
 
 def photo(sites: PostSites, name: str, image: bytes) -> dict[str, Any]:
@@ -413,7 +406,7 @@ def test_instagrams_login_wall_is_a_refusal_that_asks_for_cookies(sites: PostSit
     sites.serve(f"https://{INSTAGRAM}/api/graphql", '{"data": {}}')
     sites.serve(f"https://{INSTAGRAM}/p/Chunk8jurwA", status=302, headers={"Location": f"https://{INSTAGRAM}/accounts/login/"})
     sites.serve(f"https://{INSTAGRAM}/accounts/login/", "<html>Log in</html>")
-    with pytest.raises(PrivateError) as caught, got(f"https://{INSTAGRAM}/p/Chunk8jurwA/"):
+    with pytest.raises(PrivateError) as caught, got(INSTAGRAM_POST):
         pass
     assert "cookies file" in caught.value.hint
 

@@ -30,8 +30,7 @@ TIKTOK, SHORT, INSTAGRAM, IMAGES, MUSIC = (
 HOSTS = (TIKTOK, SHORT, INSTAGRAM, IMAGES, MUSIC)
 POST_ID = "7240568259186019630"
 PHOTO_POST = f"https://{TIKTOK}/@someone/photo/{POST_ID}"
-_PAGE = f"https://{TIKTOK}/@someone/video/{POST_ID}"
-"""What yt-dlp asks for, whatever the post's address was."""
+INSTAGRAM_POST = f"https://{INSTAGRAM}/p/Chunk8jurwA/"
 _UNIVERSAL = '<script id="__UNIVERSAL_DATA_FOR_REHYDRATION__" type="application/json">{}</script>'
 
 
@@ -100,15 +99,16 @@ class PostSites(ThreadingHTTPServer):
         self.answers[url] = (status, body.encode() if isinstance(body, str) else body, headers or {})
         return url
 
-    def serve_tiktok(self, status: int = 0, **post: Any) -> None:
-        """Serve the page of the post `POST_ID`.
+    def serve_tiktok(self, status: int = 0, post_id: str = POST_ID, **post: Any) -> None:
+        """Serve the page of a post.
 
         Args:
             status: TikTok's own, 0 for a post that can be seen.
+            post_id: the post's; yt-dlp asks for this page, whether the post's address says `video` or `photo`.
             post: parts of `itemStruct`, in place of the usual ones or beside them.
         """
         item = {
-            "id": POST_ID,
+            "id": post_id,
             "desc": "Five places #travel",
             "createTime": "1685800000",
             "author": {"uniqueId": "someone", "nickname": "Some One", "id": "1"},
@@ -117,16 +117,50 @@ class PostSites(ThreadingHTTPServer):
             **post,
         }
         detail = {"statusCode": status, "itemInfo": {"itemStruct": {} if status else item}}
-        self.serve(_PAGE, _UNIVERSAL.format(json.dumps({"__DEFAULT_SCOPE__": {"webapp.video-detail": detail}})))
+        page = {"__DEFAULT_SCOPE__": {"webapp.video-detail": detail}}
+        self.serve(f"https://{TIKTOK}/@someone/video/{post_id}", _UNIVERSAL.format(json.dumps(page)))
 
-    def serve_photo_post(self, images: Sequence[bytes], sound: bytes | None) -> None:
+    def serve_video_post(self, film: bytes, post_id: str = POST_ID) -> None:
+        """Serve a post of a video of TikTok."""
+        play = self.serve(f"https://{MUSIC}/video-{post_id}.mp4", film)
+        self.serve_tiktok(post_id=post_id, video={"id": post_id, "height": 1280, "width": 720, "duration": 3, "playAddr": play})
+
+    def serve_creator(self, name: str, post_ids: Sequence[str]) -> None:
+        """Serve the page of a creator of TikTok and the list of their posts."""
+        user = {"userInfo": {"user": {"secUid": "MS4wLjABAAAA" + 64 * "x"}, "stats": {"videoCount": len(post_ids)}, "itemList": [{}]}}
+        page = {"__DEFAULT_SCOPE__": {"webapp.user-detail": {**user, "statusCode": 0}}}
+        self.serve(f"https://{TIKTOK}/@{name}", _UNIVERSAL.format(json.dumps(page)))
+        author = {"uniqueId": "someone", "nickname": "Some One", "id": "1"}
+        items = [{"id": one, "desc": f"post {one}", "createTime": "1685800000", "author": author, "video": {}} for one in post_ids]
+        self.serve(f"https://{TIKTOK}/api/creator/item_list/", json.dumps({"itemList": items, "hasMorePrevious": False}))
+
+    def serve_instagram(self, **product: Any) -> None:
+        """Serve `INSTAGRAM_POST`, whose media is described by these parts of its product info."""
+        user = {"username": "someone", "pk": "1", "full_name": "Some One"}
+        post = {"pk": "2900000000000000000", "code": "Ch", "user": user, "caption": {"text": "Two cards #cards"}, "like_count": 4}
+        self.serve(f"https://{INSTAGRAM}/", '<script id="__eqmc" type="application/json">{"l": "token"}</script>')
+        self.serve(f"https://{INSTAGRAM}/api/v1/web/get_ruling_for_content/", '{"status": "ok"}')
+        answer = {"data": {"xig_polaris_media": {"if_not_gated_logged_out": {**post, **product}}}}
+        self.serve(f"https://{INSTAGRAM}/api/graphql", json.dumps(answer))
+
+    def serve_reel(self, pictures: bytes, sound: bytes) -> None:
+        """Serve `INSTAGRAM_POST` as a video whose pictures and sound are files of their own, beside a small one that has both."""
+        urls = [self.serve(f"https://{IMAGES}/{name}", body) for name, body in (("pictures.mp4", pictures), ("sound.m4a", sound))]
+        kinds = ('mimeType="video/mp4" codecs="avc1.4d401f" width="720" height="1280"', 'mimeType="audio/mp4" codecs="mp4a.40.2"')
+        streams = (f'<Representation id="{len(url)}" bandwidth="90" {kind}><BaseURL>{url}' for kind, url in zip(kinds, urls, strict=True))
+        sets = "".join(f"<AdaptationSet>{one}</BaseURL></Representation></AdaptationSet>" for one in streams)
+        manifest = f'<MPD xmlns="urn:mpeg:dash:schema:mpd:2011" mediaPresentationDuration="PT3S"><Period>{sets}</Period></MPD>'
+        small = {"url": f"https://{IMAGES}/small.mp4", "width": 72, "height": 128}
+        self.serve_instagram(video_versions=[small], video_dash_manifest=manifest)
+
+    def serve_photo_post(self, images: Sequence[bytes], sound: bytes | None, post_id: str = POST_ID) -> None:
         """Serve a post of images with sound."""
         urls = [self.serve(f"https://{IMAGES}/photo-{number}~image.webp", image) for number, image in enumerate(images, 1)]
         post: dict[str, Any] = {"imagePost": {"title": "", "images": [{"imageURL": {"urlList": [url]}} for url in urls]}}
         music = {"id": "2", "title": "original sound", "authorName": "someone", "duration": 4, "playUrl": ""}
         if sound is not None:
             music["playUrl"] = self.serve(f"https://{MUSIC}/sound.m4a", sound)
-        self.serve_tiktok(**post, music=music)
+        self.serve_tiktok(post_id=post_id, **post, music=music)
 
 
 @contextmanager

@@ -18,6 +18,8 @@ _LOG = logging.getLogger(__name__)
 
 _HASHTAG = re.compile(r"#(\w+)")
 _MAX_TAGS = 1000
+_HANDLES = {"Instagram": "channel", "InstagramStory": "channel", "Twitter": "uploader_id", "Youtube": "uploader_id"}
+"""The field in which an extractor puts the handle, where that is not `uploader` (yt-dlp 2026)."""
 _TAG_CHARS = 35
 """Longest language tag that BCP 47 wants software to hold."""
 
@@ -37,7 +39,7 @@ def metadata_from(info: Mapping[str, Any], url: str, photo_notes: Sequence[str] 
     return VideoMetadata(
         title=title,
         description=description,
-        author=_text(info, cleaner, SHORT_CHARS, "uploader", "uploader_id", "channel"),
+        author=_handle(info, cleaner),
         hashtags=_hashtags(info.get("tags"), description if description is not None else title, cleaner),
         uploaded_at=_uploaded_at(info.get("timestamp"), cleaner),
         view_count=cleaner.count("view_count", info.get("view_count")),
@@ -48,6 +50,13 @@ def metadata_from(info: Mapping[str, Any], url: str, photo_notes: Sequence[str] 
         language=_text(info, cleaner, _TAG_CHARS, "language"),
         notes=cleaner.notes,
     )
+
+
+def _handle(info: Mapping[str, Any], cleaner: Cleaner) -> str | None:
+    """The author's handle without its `@`: most extractors call it `uploader`, which is a person's full name in some."""
+    first = _HANDLES.get(str(info.get("extractor_key")), "uploader")
+    handle = _text(info, cleaner, SHORT_CHARS, first, "uploader", "uploader_id", "channel")
+    return handle.removeprefix("@") if handle else handle
 
 
 def _text(info: Mapping[str, Any], cleaner: Cleaner, limit: int, *names: str) -> str | None:
