@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from decoded import decoded
-from post_sites import IMAGES, INSTAGRAM, MUSIC, PHOTO_POST, SHORT, TIKTOK, post_sites
+from post_sites import IMAGES, INSTAGRAM, MUSIC, PHOTO_POST, SHORT, TIKTOK
 from quadrants import colour_at, colours_in, quadrants
 from rumiai_ray.errors import InputError, MediaError, RumiaiError, TransientError
 from rumiai_ray.ingest.outcomes import BlockedError, NoVideoError, PrivateError, RemovedError
@@ -26,7 +25,7 @@ from rumiai_ray.ingest.sites.photo_posts import TikTokIE
 from sound_files import make_sound
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -38,14 +37,6 @@ if TYPE_CHECKING:
 pillow_heif.register_heif_opener()
 
 SIZE_PX = (96, 160)
-
-
-@pytest.fixture
-def sites(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PostSites]:
-    """The sites, whose certificate is trusted."""
-    with post_sites(tmp_path) as server:
-        monkeypatch.setenv("SSL_CERT_FILE", str(server.certificate))
-        yield server
 
 
 @pytest.fixture
@@ -362,14 +353,7 @@ def test_a_video_that_the_site_made_of_the_images_is_taken_as_it_is(sites: PostS
 
 def instagram(sites: PostSites, *media: dict[str, Any]) -> str:
     """Serve a post of Instagram that has this media; returns its address."""
-    user = {"username": "someone", "pk": "1", "full_name": "Some One"}
-    post = {"pk": "2900000000000000000", "code": "Ch", "user": user, "caption": {"text": "Two cards #cards"}, "like_count": 4}
-    product = {**post, **({"carousel_media": list(media)} if len(media) > 1 else media[0])}
-    sites.serve(f"https://{INSTAGRAM}/", '<script id="__eqmc" type="application/json">{"l": "token"}</script>')
-    sites.serve(f"https://{INSTAGRAM}/api/v1/web/get_ruling_for_content/", '{"status": "ok"}')
-    answer = {"data": {"xig_polaris_media": {"if_not_gated_logged_out": product}}}
-    sites.serve(f"https://{INSTAGRAM}/api/graphql", json.dumps(answer))
-    return f"https://{INSTAGRAM}/p/Chunk8jurwA/"
+    return sites.serve_instagram(**({"carousel_media": list(media)} if len(media) > 1 else media[0]))
 
 
 def photo(sites: PostSites, name: str, image: bytes) -> dict[str, Any]:
