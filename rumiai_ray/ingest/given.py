@@ -43,6 +43,14 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
     ),
     "comment_count": (*("comment_count", "comments", "commentcount", "commentscount", "stats.commentcount", "statistics.comment_count"),),
     "share_count": ("share_count", "shares", "sharecount", "stats.sharecount", "statistics.share_count"),
+    "save_count": (
+        *("save_count", "saves", "savecount", "collect_count", "collectcount", "bookmark_count", "bookmarks"),
+        *("stats.collectcount", "statistics.collect_count"),
+    ),
+    "track": ("track", "music_title", "musicmeta.musicname", "music.title"),
+    "artists": ("artists", "artist", "musicmeta.musicauthor", "music.authorname", "music.author"),
+    "sound_id": ("sound_id", "music_id", "musicid", "musicmeta.musicid", "music.id"),
+    "is_ad": ("is_ad", "isad", "is_sponsored", "issponsored", "is_paid_partnership"),
 }
 """Names of manifest columns, compared as `folded`, by the column of `videos` that they fill; the first that can be read counts. A dot
 leads into a nested value: a JSON object, or a column that an export has flattened, `authorMeta.name` or `authorMeta/name`."""
@@ -52,6 +60,7 @@ _COUNT = re.compile(r"(\d+|\d{1,3}(?:,\d{3})+)(?:\.0+)?", re.ASCII)
 _SECONDS = re.compile(r"\d{9,10}(?:\.0+)?", re.ASCII)
 _MILLISECONDS = re.compile(r"\d{12,13}(?:\.0+)?", re.ASCII)
 _LONGEST_SHOWN = 40
+_BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
 @dataclass(frozen=True)
@@ -146,14 +155,38 @@ def _time(name: str, text: str, cleaner: Cleaner) -> datetime | None:
     return None
 
 
+def _artists(name: str, text: str, cleaner: Cleaner) -> tuple[str, ...] | None:
+    """A JSON list of texts, or one text as it is: a comma may be part of a name."""
+    names = [text]
+    if text.startswith("["):
+        try:
+            listed = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            _LOG.debug("column %s begins like a list and is none: %s", name, error)
+        else:
+            names = [one for one in listed if isinstance(one, str) and one.strip()]
+    return tuple(dict.fromkeys(cleaner.text(name, one, SHORT_CHARS) for one in names)) or None
+
+
+def _boolean(name: str, text: str, cleaner: Cleaner) -> bool | None:
+    said = _BOOLEANS.get(text.lower())
+    if said is None:
+        _note(name, text, "answer of yes or no", cleaner)
+    return said
+
+
 def _note(name: str, text: str, wanted: str, cleaner: Cleaner) -> None:
     shown = text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…"
     cleaner.note(name, f"{shown!r} is no {wanted}, left out of the typed columns")
 
 
-_READERS: Mapping[str, Callable[[str, str, Cleaner], str | datetime | int | None]] = {
+_READERS: Mapping[str, Callable[[str, str, Cleaner], str | datetime | int | tuple[str, ...] | None]] = {
     "title": lambda name, text, cleaner: cleaner.text(name, text, TEXT_CHARS),
     "description": lambda name, text, cleaner: cleaner.text(name, text, TEXT_CHARS),
     "author": lambda name, text, cleaner: cleaner.text(name, text, SHORT_CHARS),
     "uploaded_at": _time,
+    "track": lambda name, text, cleaner: cleaner.text(name, text, SHORT_CHARS),
+    "artists": _artists,
+    "sound_id": lambda name, text, cleaner: cleaner.text(name, text, SHORT_CHARS),
+    "is_ad": _boolean,
 }

@@ -28,6 +28,28 @@ class VideoMetadata:
     comment_count: int | None = None
     share_count: int | None = None
     """Shares or reposts."""
+    save_count: int | None = None
+    """Saves, bookmarks or favourites."""
+    track: str | None = None
+    """Title of the sound that the post names."""
+    artists: tuple[str, ...] | None = None
+    """Of the sound, at least one."""
+    sound_id: str | None = None
+    """The source's own id of the sound."""
+    mentions: tuple[str, ...] | None = None
+    """Handles without '@', each once: those that the caption links to where the source names them, else those in the caption's text; ()
+    where there is a text without handles."""
+    is_ad: bool | None = None
+    """Whether the source marks the post as an ad or a paid partnership."""
+    subtitle_languages: tuple[str, ...] | None = None
+    """Language tags of subtitles that are not known to be automatic; () where the source names none, None where it does not say."""
+    automatic_subtitle_languages: tuple[str, ...] | None = None
+    """Language tags of subtitles that were recognised or translated by a machine."""
+    stated_duration_s: float | None = None
+    """As the source states the length; over 0."""
+    stated_width_px: int | None = None
+    """Of the file that was fetched, as the source states the size; over 0, in 32 bits."""
+    stated_height_px: int | None = None
     source_url: str | None = None
     """Canonical page where the site names one, else the URL that was asked for; None for files and stored objects."""
     language: str | None = None

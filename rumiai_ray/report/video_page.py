@@ -164,10 +164,25 @@ def _facts(video: Row) -> list[tuple[str, str]]:
 
 def _source(video: Row) -> list[tuple[str, str]]:
     hashtags = " ".join(f"#{tag}" for tag in video["hashtags"] or ())
-    counts = [(name, video[f"{name[:-1]}_count"]) for name in ("views", "likes", "comments", "shares")]
-    texts = [("title", video["title"]), ("caption", video["description"]), ("author", video["author"]), ("hashtags", hashtags)]
+    counts = [(name, video.get(f"{name[:-1]}_count")) for name in ("views", "likes", "comments", "shares", "saves")]
+    mentions = " ".join(f"@{handle}" for handle in video.get("mentions") or ())
+    texts = [
+        *(("title", video["title"]), ("caption", video["description"]), ("author", video["author"]), ("hashtags", hashtags)),
+        *(("mentions", mentions), ("sound", _sound(video)), ("subtitles", _subtitles(video))),
+        ("advertisement", "" if video.get("is_ad") is None else "yes" if video["is_ad"] else "no"),
+    ]
     given = [(name, f"{number:,}") for name, number in counts if number is not None]
     return [(name, text) for name, text in texts if text] + given + list(video["columns"].items())
+
+
+def _sound(video: Row) -> str:
+    artists = ", ".join(video.get("artists") or ())
+    return " by ".join(part for part in (video.get("track"), artists) if part)
+
+
+def _subtitles(video: Row) -> str:
+    automatic = [f"{language} (automatic)" for language in video.get("automatic_subtitle_languages") or ()]
+    return ", ".join([*(video.get("subtitle_languages") or ()), *automatic])
 
 
 def _moments(rows: RunRows, key: str, times_s: dict[int, float], strip: Strip) -> list[Moment]:

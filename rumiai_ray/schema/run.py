@@ -40,7 +40,7 @@ _PICTURES = "null where there is no video stream"
 
 VIDEOS = Table(
     "videos",
-    4,
+    5,
     "One committed entry: a manifest row whose video was read, or whose sound where it has no video stream.",
     (
         *_ENTRY,
@@ -163,15 +163,77 @@ VIDEOS = Table(
             nullable=True,
         ),
         column(
+            "save_count",
+            pa.int64(),
+            "Saves, bookmarks or favourites when it was fetched, or as the manifest says (see `metadata_source`); null where unknown.",
+            nullable=True,
+        ),
+        column("track", pa.string(), "Title of the sound that the source or the manifest names; null where unknown.", nullable=True),
+        column("artists", pa.list_(pa.string()), "Artists of `track`; null where unknown.", nullable=True),
+        column(
+            "sound_id", pa.string(), "The source's own id of the sound; posts with one sound share it. Null where unknown.", nullable=True
+        ),
+        column(
+            "mentions",
+            pa.list_(pa.string()),
+            "Handles that the caption mentions, without '@': those that it links to where the source names them, else those in its text; "
+            "empty for a caption without handles, null without a caption of the source.",
+            nullable=True,
+        ),
+        column(
+            "is_ad",
+            pa.bool_(),
+            "Whether the source marks the post as an ad or a paid partnership, or the manifest does (see `metadata_source`); null where "
+            "neither says.",
+            nullable=True,
+        ),
+        column(
+            "subtitle_languages",
+            pa.list_(pa.string()),
+            "Language tags, as the source writes them, of the post's subtitles that are not known to be automatic; empty where the source "
+            "names none, null where it does not say.",
+            nullable=True,
+        ),
+        column(
+            "automatic_subtitle_languages",
+            pa.list_(pa.string()),
+            "Language tags, as the source writes them, of subtitles that were recognised or translated by a machine (of YouTube's the "
+            "recognised ones); empty where the source names none, null where it does not say.",
+            nullable=True,
+        ),
+        column(
+            "stated_language",
+            pa.string(),
+            "Language tag of the speech as the source states it; the language that was heard is in `speech_segments`. Null where unknown.",
+            nullable=True,
+        ),
+        column(
+            "stated_duration_s",
+            pa.float64(),
+            "Length as the source states it; `duration_s` was measured. Null where unknown, and for a post of images.",
+            unit="s",
+            nullable=True,
+        ),
+        column(
+            "stated_width_px",
+            pa.int32(),
+            "Width of the file that was fetched as the source states it; `width_px` was measured. Null where unknown.",
+            unit="px",
+            nullable=True,
+        ),
+        column("stated_height_px", pa.int32(), "Height as the source states it; see `stated_width_px`.", unit="px", nullable=True),
+        column(
             "metadata_source",
             pa.map_(pa.string(), pa.string()),
-            "For each of title, description, author, uploaded_at and the four counts that is not null: `source` where the source said it "
-            "when the video was fetched, `manifest` where the source did not and a column of the manifest did.",
+            "For each of title, description, author, uploaded_at, the five counts, track, artists, sound_id and is_ad that is not null: "
+            "`source` where the source said it when the video was fetched, `manifest` where the source did not and a column of the "
+            "manifest did.",
             range_="source|manifest",
         ),
         column("source_url", pa.string(), "Canonical page at the source; null for files.", nullable=True),
         column("columns", pa.map_(pa.string(), pa.string()), "The manifest's further columns for this entry."),
     ),
+    same_since=4,  # version 5 added columns, which `absent` names, and changed none
 )
 
 ANALYSES = Table(

@@ -132,7 +132,8 @@ class Table:
     formerly: tuple[tuple[str, str], ...] = ()
     """(column, name it had in older versions) of renamed columns; rows of those versions are read under the names of today."""
     same_since: int | None = None
-    """The oldest version whose rows, once read by the names of today, say the same as rows of this version; None where none does."""
+    """The oldest version whose rows, once read by the names of today, say the same as rows of this version, but for what its source did
+    not say or was not asked (nullable columns that came later); None where none does."""
     part_of: str | None = None
     """The table whose bulky columns these are, in rows of their own under the same key, so that people can read its rows; earlier versions
     of it had the columns itself. None for a table that is no part of another. See `registry.parts_of`."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from post_sites import INSTAGRAM_POST, PHOTO_POST, card, post_sites
+from post_sites import PHOTO_POST, VIDEO_POST, card, post_sites
 from product import analyse
 from sound_files import make_sound
 from synthetic_clips import WIDTH_PX, make_clip
@@ -42,8 +42,7 @@ def test_a_video_post_is_analysed_with_what_the_platform_says_of_it(tmp_path: Pa
     film = make_clip(tmp_path / "film.mp4", [number / 25 for number in range(75)], sound_from_to_s=[(0, 3)]).read_bytes()
     with post_sites(tmp_path) as sites:
         sites.serve_video_post(film)
-        address = PHOTO_POST.replace("/photo/", "/video/")
-        ran = analyse(tmp_path, [address], *SIGNALS, "--proxy", sites.proxy, SSL_CERT_FILE=str(sites.certificate))
+        ran = analyse(tmp_path, [VIDEO_POST], *SIGNALS, "--proxy", sites.proxy, SSL_CERT_FILE=str(sites.certificate))
     assert ran.code == 0, ran.stderr
     (row,) = ran.run.table("videos").to_pylist()
     assert (row["author"], row["view_count"], row["like_count"]) == ("someone", 9, 3)
@@ -56,8 +55,8 @@ def test_pictures_and_sound_that_a_platform_serves_as_two_files_are_one_video(tm
     pictures = make_clip(tmp_path / "pictures.mp4", [number / 25 for number in range(75)]).read_bytes()
     sound = make_sound(tmp_path / "sound.m4a", 3.0).read_bytes()
     with post_sites(tmp_path) as sites:
-        sites.serve_reel(pictures, sound)
-        ran = analyse(tmp_path, [INSTAGRAM_POST], *SIGNALS, "--proxy", sites.proxy, SSL_CERT_FILE=str(sites.certificate))
+        address = sites.serve_reel(pictures, sound)
+        ran = analyse(tmp_path, [address], *SIGNALS, "--proxy", sites.proxy, SSL_CERT_FILE=str(sites.certificate))
         assert [url.rpartition("/")[2] for url in sites.asked[-2:]] == ["pictures.mp4", "sound.m4a"]
     assert ran.code == 0, ran.stderr
     (row,) = ran.run.table("videos").to_pylist()

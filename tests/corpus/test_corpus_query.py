@@ -181,7 +181,7 @@ def test_a_run_of_an_older_schema_version_is_read_beside_one_of_today(archive: P
 
 def test_runs_whose_tables_differ_by_names_and_parts_alone_are_read_together(tmp_path: Path) -> None:
     today = {name: table.version for name, table in TABLES_BY_NAME.items() if table.part_of is None}
-    before = today | {"faces": 4, "poses": 2, "hands": 1}
+    before = today | {"faces": 4, "poses": 2, "hands": 1, "videos": 4}
     made_run(tmp_path, "before", [Commit(1, [Made("a.mp4", "a")])], tables=before)
     made_run(tmp_path, "today", [Commit(2, [Made("b.mp4", "b")])])
     corpus = open_corpus([f"{tmp_path}/*"])

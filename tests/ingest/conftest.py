@@ -12,6 +12,7 @@ from urllib.parse import unquote
 
 import pytest
 
+from post_sites import post_sites
 from rumiai_ray.ingest.entries import entries_from_inputs
 from rumiai_ray.ingest.fetch import FetchedVideo, FetchLimits, fetch
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
+
+    from post_sites import PostSites
 
 
 class Request(BaseHTTPRequestHandler):
@@ -92,6 +95,14 @@ def site() -> Iterator[Site]:
     server.shutdown()
     server.server_close()
     thread.join()
+
+
+@pytest.fixture
+def sites(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PostSites]:
+    """TikTok, Instagram and YouTube, whose certificate is trusted; they are behind the proxy `sites.proxy`."""
+    with post_sites(tmp_path) as server:
+        monkeypatch.setenv("SSL_CERT_FILE", str(server.certificate))
+        yield server
 
 
 @pytest.fixture

@@ -50,6 +50,25 @@ def test_an_export_of_a_scraper_is_understood() -> None:
     assert set(known.origins.values()) == {"manifest"}
 
 
+def test_a_sound_saves_and_an_ad_mark_of_an_export_are_understood() -> None:
+    music = '{"musicId": "6956990112127585029", "musicName": "Build a Btch", "musicAuthor": "Poarch, Bella"}'
+    known = told(NOTHING, {"musicMeta": music, "collectCount": "12", "isAd": "False"})
+    said = known.metadata
+    assert (said.sound_id, said.track, said.artists) == ("6956990112127585029", "Build a Btch", ("Poarch, Bella",))
+    assert (said.save_count, said.is_ad, known.notes) == (12, False, ())
+    assert known.origins == dict.fromkeys(("sound_id", "track", "artists", "save_count", "is_ad"), "manifest")
+
+
+@pytest.mark.parametrize(("text", "artists"), [('["A", 5, "A", " ", "B"]', ("A", "B")), ("[A", ("[A",)), ("[]", None), ("[1]", None)])
+def test_artists_are_one_text_or_a_list_of_texts(text: str, artists: tuple[str, ...] | None) -> None:
+    assert told(NOTHING, {"artists": text}).metadata.artists == artists
+
+
+def test_an_ad_mark_that_is_neither_yes_nor_no_stays_null_and_is_noted() -> None:
+    known = told(NOTHING, {"is_ad": "perhaps"})
+    assert (known.metadata.is_ad, known.notes) == (None, ("is_ad: 'perhaps' is no answer of yes or no, left out of the typed columns",))
+
+
 @pytest.mark.parametrize("text", ["1.2M", "-5", "1,2", "about 7", "nan", "7e3", "0x10", "٣", "1.5"])
 def test_what_is_no_count_stays_null_and_is_noted(text: str) -> None:
     known = told(NOTHING, {"views": text})
@@ -87,7 +106,10 @@ def test_a_count_beyond_64_bits_is_bounded_and_noted() -> None:
     assert any("beyond 64 bits" in note for note in known.notes)
 
 
-@given(st.dictionaries(st.sampled_from(["views", "likes", "posted_at", "author", "title", "caption"]), st.text()))
+FILLING = ("views", "likes", "posted_at", "author", "title", "caption", "saves", "track", "artists", "sound_id", "is_ad", "music")
+
+
+@given(st.dictionaries(st.sampled_from(FILLING), st.text() | st.sampled_from(['{"id": 5}', "[[1]]", "[" * 5000, '{"a": NaN}'])))
 def test_no_text_ends_in_an_exception(columns: dict[str, str]) -> None:
     known = told(NOTHING, columns)
     assert {name for name, who in known.origins.items() if who == "manifest"} == set(known.origins)

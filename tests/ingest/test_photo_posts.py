@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from decoded import decoded
-from post_sites import IMAGES, INSTAGRAM, INSTAGRAM_POST, MUSIC, PHOTO_POST, SHORT, TIKTOK, post_sites
+from post_sites import IMAGES, INSTAGRAM, MUSIC, PHOTO_POST, SHORT, TIKTOK
 from quadrants import colour_at, colours_in, quadrants
 from rumiai_ray.errors import InputError, MediaError, RumiaiError, TransientError
 from rumiai_ray.ingest.outcomes import BlockedError, NoVideoError, PrivateError, RemovedError
@@ -25,7 +25,7 @@ from rumiai_ray.ingest.sites.photo_posts import TikTokIE
 from sound_files import make_sound
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -37,14 +37,6 @@ if TYPE_CHECKING:
 pillow_heif.register_heif_opener()
 
 SIZE_PX = (96, 160)
-
-
-@pytest.fixture
-def sites(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PostSites]:
-    """The sites, whose certificate is trusted."""
-    with post_sites(tmp_path) as server:
-        monkeypatch.setenv("SSL_CERT_FILE", str(server.certificate))
-        yield server
 
 
 @pytest.fixture
@@ -361,8 +353,7 @@ def test_a_video_that_the_site_made_of_the_images_is_taken_as_it_is(sites: PostS
 
 def instagram(sites: PostSites, *media: dict[str, Any]) -> str:
     """Serve a post of Instagram that has this media; returns its address."""
-    sites.serve_instagram(**({"carousel_media": list(media)} if len(media) > 1 else media[0]))
-    return INSTAGRAM_POST
+    return sites.serve_instagram(**({"carousel_media": list(media)} if len(media) > 1 else media[0]))
 
 
 def photo(sites: PostSites, name: str, image: bytes) -> dict[str, Any]:
@@ -406,7 +397,7 @@ def test_instagrams_login_wall_is_a_refusal_that_asks_for_cookies(sites: PostSit
     sites.serve(f"https://{INSTAGRAM}/api/graphql", '{"data": {}}')
     sites.serve(f"https://{INSTAGRAM}/p/Chunk8jurwA", status=302, headers={"Location": f"https://{INSTAGRAM}/accounts/login/"})
     sites.serve(f"https://{INSTAGRAM}/accounts/login/", "<html>Log in</html>")
-    with pytest.raises(PrivateError) as caught, got(INSTAGRAM_POST):
+    with pytest.raises(PrivateError) as caught, got(f"https://{INSTAGRAM}/p/Chunk8jurwA/"):
         pass
     assert "cookies file" in caught.value.hint
 

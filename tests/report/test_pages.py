@@ -103,6 +103,23 @@ def test_a_model_that_failed_was_skipped_or_not_asked_is_named_where_its_figures
     assert lane(page, "looks at the camera") == ": never"
 
 
+def test_what_the_source_says_of_sound_subtitles_and_mentions_is_shown_and_stays_text(tmp_path: Path) -> None:
+    said = {"track": "Burn Out", "artists": ["The Cinematic Orchestra", HOSTILE], "save_count": 1200, "is_ad": True, "mentions": ["a", "b"]}
+    video = video_row("clip", **said, subtitle_languages=["pt-BR"], automatic_subtitle_languages=["en"])
+    page = page_of(write_run(tmp_path / "runs", {"clip": {"videos": [video]}}), tmp_path)
+    words = " ".join(re.sub(r"<.*?>", " ", page).split())
+    for shown in ("sound Burn Out by The Cinematic Orchestra, ", "saves 1,200", "advertisement yes", "mentions @a @b"):
+        assert shown in words
+    assert "subtitles pt-BR, en (automatic)" in words
+    assert "&lt;script&gt;document.title" in page
+
+
+def test_what_the_source_does_not_say_has_no_line(tmp_path: Path) -> None:
+    page = page_of(write_run(tmp_path / "runs", {"clip": {"videos": [video_row("clip", author="someone", mentions=[])]}}), tmp_path)
+    source = page.partition("someone")[0].rpartition("<section")[2] + page.partition("someone")[2].partition("</section>")[0]
+    assert not re.search(r">(?:sound|saves|advertisement|mentions|subtitles)<", source)
+
+
 def test_the_page_shows_what_was_found(tmp_path: Path) -> None:
     page = page_of(write_run(tmp_path / "runs", {"clip": plain_rows()}, tables=OLD_TABLES), tmp_path)
     assert 'aria-label="0.00 seconds: objects: person; expression: happiness 0.94; text: BUY NOW"' in page

@@ -1,4 +1,4 @@
-"""TikTok and Instagram on this machine: a proxy, as a company has one, behind which every host of the world is this server.
+"""TikTok, Instagram and YouTube on this machine: a proxy, as a company has one, behind which every host of the world is this server.
 
 yt-dlp's own extractors meet the shapes of pages that the sites have: the product is told `--proxy` and `SSL_CERT_FILE`, and nothing of it
 is replaced.
@@ -27,10 +27,11 @@ TIKTOK, SHORT, INSTAGRAM, IMAGES, MUSIC = (
     *("www.tiktok.com", "vm.tiktok.com", "www.instagram.com"),
     *("p16-sign.tiktokcdn.com", "v16-webapp.tiktok.com"),
 )
-HOSTS = (TIKTOK, SHORT, INSTAGRAM, IMAGES, MUSIC)
+YOUTUBE, YOUTUBE_MEDIA = "www.youtube.com", "rr1---sn-4g5e6nez.googlevideo.com"
+HOSTS = (TIKTOK, SHORT, INSTAGRAM, IMAGES, MUSIC, YOUTUBE, YOUTUBE_MEDIA)
 POST_ID = "7240568259186019630"
 PHOTO_POST = f"https://{TIKTOK}/@someone/photo/{POST_ID}"
-INSTAGRAM_POST = f"https://{INSTAGRAM}/p/Chunk8jurwA/"
+VIDEO_POST = f"https://{TIKTOK}/@someone/video/{POST_ID}"
 _UNIVERSAL = '<script id="__UNIVERSAL_DATA_FOR_REHYDRATION__" type="application/json">{}</script>'
 
 
@@ -134,24 +135,71 @@ class PostSites(ThreadingHTTPServer):
         items = [{"id": one, "desc": f"post {one}", "createTime": "1685800000", "author": author, "video": {}} for one in post_ids]
         self.serve(f"https://{TIKTOK}/api/creator/item_list/", json.dumps({"itemList": items, "hasMorePrevious": False}))
 
-    def serve_instagram(self, **product: Any) -> None:
-        """Serve `INSTAGRAM_POST`, whose media is described by these parts of its product info."""
+    def serve_instagram(self, **product: Any) -> str:
+        """Serve a post as Instagram answers visitors who are not logged in.
+
+        Args:
+            product: parts of its description, in place of the usual ones or beside them.
+
+        Returns:
+            Its address.
+        """
         user = {"username": "someone", "pk": "1", "full_name": "Some One"}
         post = {"pk": "2900000000000000000", "code": "Ch", "user": user, "caption": {"text": "Two cards #cards"}, "like_count": 4}
         self.serve(f"https://{INSTAGRAM}/", '<script id="__eqmc" type="application/json">{"l": "token"}</script>')
         self.serve(f"https://{INSTAGRAM}/api/v1/web/get_ruling_for_content/", '{"status": "ok"}')
         answer = {"data": {"xig_polaris_media": {"if_not_gated_logged_out": {**post, **product}}}}
         self.serve(f"https://{INSTAGRAM}/api/graphql", json.dumps(answer))
+        return f"https://{INSTAGRAM}/p/Chunk8jurwA/"
 
-    def serve_reel(self, pictures: bytes, sound: bytes) -> None:
-        """Serve `INSTAGRAM_POST` as a video whose pictures and sound are files of their own, beside a small one that has both."""
+    def serve_reel(self, pictures: bytes, sound: bytes) -> str:
+        """Serve a post of Instagram whose pictures and sound are files of their own, and return its address."""
         urls = [self.serve(f"https://{IMAGES}/{name}", body) for name, body in (("pictures.mp4", pictures), ("sound.m4a", sound))]
         kinds = ('mimeType="video/mp4" codecs="avc1.4d401f" width="720" height="1280"', 'mimeType="audio/mp4" codecs="mp4a.40.2"')
         streams = (f'<Representation id="{len(url)}" bandwidth="90" {kind}><BaseURL>{url}' for kind, url in zip(kinds, urls, strict=True))
         sets = "".join(f"<AdaptationSet>{one}</BaseURL></Representation></AdaptationSet>" for one in streams)
         manifest = f'<MPD xmlns="urn:mpeg:dash:schema:mpd:2011" mediaPresentationDuration="PT3S"><Period>{sets}</Period></MPD>'
         small = {"url": f"https://{IMAGES}/small.mp4", "width": 72, "height": 128}
-        self.serve_instagram(video_versions=[small], video_dash_manifest=manifest)
+        return self.serve_instagram(video_versions=[small], video_dash_manifest=manifest)
+
+    def serve_youtube(self, media: bytes = b"", player: Mapping[str, Any] | None = None, rows: Sequence[Any] = ()) -> str:
+        """Serve a video's page and what the player's interface answers.
+
+        Args:
+            media: the file of the video.
+            player: parts of the player's response, in place of the usual ones or beside them.
+            rows: `metadataRowContainerRenderer.rows` of the page.
+
+        Returns:
+            The video's address.
+        """
+        video_id = "BGQWPY4IigY"
+        file = self.serve(f"https://{YOUTUBE_MEDIA}/videoplayback", media)
+        response = {
+            "playabilityStatus": {"status": "OK"},
+            "videoDetails": {
+                "videoId": video_id, "title": "A short", "shortDescription": "With @Friend.Of-Mine", "lengthSeconds": "16",
+                "channelId": "UCuAXFkgsw1L7xaCfnd5JJOw", "author": "Some One", "viewCount": "9", "isLiveContent": False,
+            },
+            "microformat": {"playerMicroformatRenderer": {
+                "uploadDate": "2024-05-01T12:00:00+00:00", "isFamilySafe": True, "ownerProfileUrl": "http://www.youtube.com/@someone",
+            }},
+            "streamingData": {
+                "formats": [{
+                    "itag": 18, "url": f"{file}?itag=18", "mimeType": 'video/mp4; codecs="avc1.42001E, mp4a.40.2"', "width": 360,
+                    "height": 640, "bitrate": 500_000, "fps": 30, "quality": "medium", "qualityLabel": "360p",
+                }],
+            },
+            **(player or {}),
+        }  # fmt: skip
+        secondary = {"metadataRowContainer": {"metadataRowContainerRenderer": {"rows": list(rows)}}}
+        contents = [{"videoSecondaryInfoRenderer": secondary}]
+        data = {"contents": {"twoColumnWatchNextResults": {"results": {"results": {"contents": contents}}}}}
+        scripts = {"ytInitialPlayerResponse": response, "ytInitialData": data}
+        page = "".join(f"<script>var {name} = {json.dumps(value)};</script>" for name, value in scripts.items())
+        self.serve(f"https://{YOUTUBE}/watch", page)
+        self.serve(f"https://{YOUTUBE}/youtubei/v1/player", json.dumps(response))
+        return f"https://{YOUTUBE}/shorts/{video_id}"
 
     def serve_photo_post(self, images: Sequence[bytes], sound: bytes | None, post_id: str = POST_ID) -> None:
         """Serve a post of images with sound."""

@@ -13,6 +13,8 @@ from rumiai_ray.schema.run import DEAD_LETTER, VIDEOS
 from rumiai_ray.shown import hidden, shown
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pyarrow as pa
 
     from rumiai_ray.frames.store.stored import StoredVideo
@@ -61,12 +63,24 @@ def video_row(run_id: str, entry: Entry, video: FetchedVideo, stored: StoredVide
         "title": _without(entry, known.title),
         "description": _without(entry, known.description),
         "author": _without(entry, known.author),
-        "hashtags": None if known.hashtags is None else [hidden(tag, known_of(entry)) for tag in known.hashtags],
+        "hashtags": _each_without(entry, known.hashtags),
         "uploaded_at": known.uploaded_at,
         "view_count": known.view_count,
         "like_count": known.like_count,
         "comment_count": known.comment_count,
         "share_count": known.share_count,
+        "save_count": known.save_count,
+        "track": _without(entry, known.track),
+        "artists": _each_without(entry, known.artists),
+        "sound_id": _without(entry, known.sound_id),
+        "mentions": _each_without(entry, known.mentions),
+        "is_ad": known.is_ad,
+        "subtitle_languages": _each_without(entry, known.subtitle_languages),
+        "automatic_subtitle_languages": _each_without(entry, known.automatic_subtitle_languages),
+        "stated_language": _without(entry, known.language),
+        "stated_duration_s": known.stated_duration_s,
+        "stated_width_px": known.stated_width_px,
+        "stated_height_px": known.stated_height_px,
         "metadata_source": list(said.origins.items()),
         "source_url": None if video.source_url is None else shown(video.source_url, known_of(entry)),
         "columns": list(entry.columns.items()),
@@ -104,6 +118,10 @@ def known_of(entry: Entry) -> tuple[str, ...]:
 def _without(entry: Entry, text: str | None) -> str | None:
     """A text of the entry's server, which may quote the address that it was asked for."""
     return None if text is None else hidden(text, known_of(entry))
+
+
+def _each_without(entry: Entry, texts: Sequence[str] | None) -> list[str] | None:
+    return None if texts is None else [hidden(text, known_of(entry)) for text in texts]
 
 
 def _digest(error: BaseException) -> str:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from rumiai_ray.ingest.sites.hosts import Literals, SiteHosts
+from rumiai_ray.ingest.sites.post_facts import AUTOMATIC_SUBTITLES, IS_AD, MENTIONS, SOUND_ID, SUBTITLES
 
 MAX_ANSWER_BYTES = 8 * 2**20
 """Longest line of answer the parent reads. The process has been fed with strangers' bytes."""
@@ -17,9 +18,16 @@ _MAX_TAG_CHARS = 1000
 _MAX_NOTES = 200
 _MAX_NOTE_CHARS = 300
 _MAX_NUMBER = 2.0**80
-_TEXTS = ("title", "description", "uploader", "uploader_id", "channel", "webpage_url", "language")
-_NUMBERS = ("timestamp", "view_count", "like_count", "comment_count", "repost_count")
-_LISTED_TEXTS = ("id", "url", "webpage_url", "title", "uploader", "uploader_id", "channel", "upload_date")
+_TEXTS = ("title", "description", "uploader", "uploader_id", "channel", "extractor_key", "webpage_url", "language", "track", SOUND_ID)
+_NUMBERS = (
+    *("timestamp", "view_count", "like_count", "comment_count", "repost_count", "save_count"),
+    *("duration", "width", "height"),
+)
+_BOOLEANS = (IS_AD,)
+_LISTS = ("tags", "artists", MENTIONS, SUBTITLES, AUTOMATIC_SUBTITLES)
+_TRACKS = ("subtitles", "automatic_captions")
+"""Of these yt-dlp has a dict by language, of which the languages are passed on."""
+_LISTED_TEXTS = ("id", "url", "webpage_url", "title", "uploader", "uploader_id", "channel", "extractor_key", "ie_key", "upload_date")
 _LISTED_NUMBERS = ("timestamp", "duration", "view_count", "like_count", "comment_count", "repost_count")
 _MAX_LISTED_CHARS = 10_000
 
@@ -138,9 +146,14 @@ def described(info: object) -> dict[str, Any]:
         return {}
     kept: dict[str, Any] = {name: info[name][:_MAX_TEXT_CHARS] for name in _TEXTS if isinstance(info.get(name), str)}
     kept |= {name: info[name] for name in _NUMBERS if _is_number(info.get(name))}
-    tags = info.get("tags")
-    if isinstance(tags, list | tuple):
-        kept["tags"] = [tag[:_MAX_TAG_CHARS] for tag in tags[:_MAX_TAGS] if isinstance(tag, str)]
+    kept |= {name: info[name] for name in _BOOLEANS if isinstance(info.get(name), bool)}
+    # A receiver finds a list where a sender found a dict.
+    lists = {name: info.get(name) for name in _LISTS} | {
+        name: list(tracks) if isinstance(tracks := info.get(name), dict) else tracks for name in _TRACKS
+    }
+    for name, texts in lists.items():
+        if isinstance(texts, list | tuple):
+            kept[name] = [text[:_MAX_TAG_CHARS] for text in texts[:_MAX_TAGS] if isinstance(text, str)]
     return kept
 
 

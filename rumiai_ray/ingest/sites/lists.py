@@ -21,6 +21,7 @@ from rumiai_ray.ingest.outcomes import NoListError
 from rumiai_ray.ingest.sites import fetch as sites
 from rumiai_ray.ingest.sites.job import described_item
 from rumiai_ray.ingest.sites.list_items import NO_LIST_HINT
+from rumiai_ray.ingest.sites.metadata import handle_fields
 from rumiai_ray.shown import terminal_safe, unguarded
 
 if TYPE_CHECKING:
@@ -224,12 +225,13 @@ def post_of(info: Mapping[str, Any]) -> ListedPost | None:
         return None
     cleaner = Cleaner()
     posted_at = _time(info.get("timestamp"))
+    author = _line(info, SHORT_CHARS, *handle_fields(info))
     duration_s = info.get("duration")
     known = isinstance(duration_s, int | float) and not isinstance(duration_s, bool) and 0 <= duration_s <= _MAX_DURATION_S
     return ListedPost(
         url=url,
         id=_id(info.get("id")),
-        author=_line(info, SHORT_CHARS, "uploader", "uploader_id", "channel"),
+        author=author.removeprefix("@") or None if author else None,
         title=_line(info, _TITLE_CHARS, "title"),
         posted_at=posted_at,
         posted_on=posted_at.date() if posted_at else _day(info.get("upload_date")),

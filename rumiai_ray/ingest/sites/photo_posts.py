@@ -1,4 +1,4 @@
-"""Posts of images, which yt-dlp takes for sound or for nothing: two of its extractors, extended to name the images of a post.
+"""Two of yt-dlp's extractors, extended to name the images of a post, which yt-dlp takes for sound or for nothing, and `post_facts`.
 
 An extractor of this module leaves the images in the description under `IMAGES`; `ConfinedYoutubeDL` fetches them. TikTok's are in the
 page that yt-dlp reads anyway (`itemStruct.imagePost`), with the post's sound beside them. Of an Instagram post yt-dlp keeps the images as
@@ -12,6 +12,8 @@ from typing import Any
 
 from yt_dlp.extractor import instagram, tiktok
 from yt_dlp.utils import ExtractorError, traverse_obj, variadic
+
+from rumiai_ray.ingest.sites.post_facts import instagram_facts, tiktok_facts
 
 IMAGES = "rumiai_images"
 """Key of a description: for each image of the post, in order, the addresses of that image, the best one first."""
@@ -33,7 +35,7 @@ class TikTokIE(tiktok.TikTokIE):  # type: ignore[misc]  # no types in yt-dlp
     )
 
     def _parse_aweme_video_web(self, aweme_detail: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        info: dict[str, Any] = super()._parse_aweme_video_web(aweme_detail, *args, **kwargs)
+        info: dict[str, Any] = {**super()._parse_aweme_video_web(aweme_detail, *args, **kwargs), **tiktok_facts(aweme_detail)}
         images = [
             _addresses(traverse_obj(image, ("imageURL", "urlList"))) for image in traverse_obj(aweme_detail, ("imagePost", "images", ...))
         ]
@@ -49,8 +51,9 @@ class TikTokIE(tiktok.TikTokIE):  # type: ignore[misc]  # no types in yt-dlp
 class InstagramIE(instagram.InstagramIE):  # type: ignore[misc]  # no types in yt-dlp
     """Instagram's posts. One without a video is no error."""
 
-    def _extract_product(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        info: dict[str, Any] = super()._extract_product(*args, **kwargs)
+    def _extract_product(self, product_info: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        product = product_info[0] if isinstance(product_info, list) and product_info else product_info
+        info: dict[str, Any] = {**super()._extract_product(product_info, *args, **kwargs), **instagram_facts(product)}
         if info.get("_type") == "playlist" or info.get("formats") or not info.get("thumbnails"):
             return info
         return {**info, "_type": "playlist", "entries": [info]}  # which the caller does not refuse for having no formats

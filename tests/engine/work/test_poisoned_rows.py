@@ -35,6 +35,7 @@ from rumiai_ray.ingest.entries import Entry, entries_from_inputs, read_manifest
 from rumiai_ray.ingest.local import local_video
 from rumiai_ray.ingest.location import locate
 from rumiai_ray.ingest.sites.metadata import metadata_from
+from rumiai_ray.ingest.sites.post_facts import AUTOMATIC_SUBTITLES, IS_AD, MENTIONS, SOUND_ID, SUBTITLES
 from rumiai_ray.ingest.table import EntryFile
 from rumiai_ray.runs.reader import Run, open_run
 from rumiai_ray.runs.writer import RunWriter
@@ -67,10 +68,14 @@ VALUES = st.recursive(
 )
 KEYS = (
     "title", "description", "uploader", "uploader_id", "channel", "tags", "timestamp", "view_count", "like_count", "comment_count",
-    "repost_count", "webpage_url",
+    "repost_count", "webpage_url", "save_count", "track", "artists", "duration", "width", "height", "subtitles", "automatic_captions",
+    "language", SOUND_ID, IS_AD, MENTIONS, SUBTITLES, AUTOMATIC_SUBTITLES,
 )  # fmt: skip
 DESCRIPTIONS = st.fixed_dictionaries({}, optional=dict.fromkeys(KEYS, VALUES))
-COUNTS = {"view_count": "view_count", "like_count": "like_count", "comment_count": "comment_count", "share_count": "repost_count"}
+COUNTS = {
+    "view_count": "view_count", "like_count": "like_count", "comment_count": "comment_count", "share_count": "repost_count",
+    "save_count": "save_count",
+}  # fmt: skip
 
 often = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
