@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from itertools import product
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 import av
@@ -65,8 +66,8 @@ def test_a_clip_that_does_not_state_its_transfer_has_none(tmp_path: Path, unstat
     assert row_of(coloured_clip(tmp_path / "clip.mp4", unstated))["color_transfer"] is None
 
 
-def restamped(path: Path, damage: dict[int, int | None]) -> Path:
-    """A Matroska clip of 50 numbered frames; those of `damage` repeat the time of the frame named, or lie an hour ahead (None)."""
+def restamped(path: Path, damage: dict[int, int | None], rng: Random | None = None) -> Path:
+    """A Matroska clip of 50 numbered frames; those of `damage` repeat the time of the frame named, or lie hours ahead (None)."""
     source = make_clip(path.with_name("source.mkv"), grid_times_s(FPS, 2.0), container="matroska")
     with av.open(str(source)) as read, av.open(str(path), "w", format="matroska") as write:
         video = read.streams.video[0]
@@ -77,7 +78,11 @@ def restamped(path: Path, damage: dict[int, int | None]) -> Path:
             if number in damage:
                 instead = damage[number]
                 assert packet.time_base is not None
-                packet.pts = stamps[instead] if instead is not None else (stamps[number] or 0) + round(3600 / packet.time_base)
+                packet.pts = (
+                    stamps[instead]
+                    if instead is not None
+                    else (stamps[number] or 0) + round((rng.uniform(1e3, 1e6) if rng else 3600) / packet.time_base)
+                )
             packet.dts = min(packet.pts or 0, stamps[number] or 0)  # muxers refuse decoding times that go back
             packet.stream = copy
             write.mux(packet)
@@ -94,6 +99,15 @@ def test_the_number_of_repaired_timestamps_is_on_the_row(tmp_path: Path, damage:
     assert row["repaired_stamps"] == count
     assert row["duration_s"] == pytest.approx(2.0, abs=1.01 / FPS)
     assert any("without a usable timestamp" in problem for problem in row["media_problems"]) == bool(count)
+
+
+@pytest.mark.parametrize("share", [0.4, 0.6, 0.8, 1.0])
+def test_a_file_most_of_whose_timestamps_are_wrong_lasts_as_long_as_its_cadence_says_and_says_so(tmp_path: Path, share: float) -> None:
+    rng = Random(round(10 * share))
+    row = row_of(restamped(tmp_path / "clip.mkv", dict.fromkeys(rng.sample(range(1, 50), round(share * 49))), rng))
+    assert row["duration_s"] == pytest.approx(2.0, abs=2.01 / FPS)
+    assert row["repaired_stamps"] >= round(share * 49) - 1
+    assert any("without a usable timestamp" in problem for problem in row["media_problems"])
 
 
 @pytest.mark.parametrize(
