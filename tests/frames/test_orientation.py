@@ -193,9 +193,10 @@ def test_a_picture_is_turned_and_mirrored_by_its_item_s_properties(tmp_path: Pat
     assert np.array_equal(upright, expected)
 
 
-def test_the_aperture_of_an_avif_picture_is_all_that_is_shown(tmp_path: Path) -> None:
+@pytest.mark.parametrize("ending", ["avif", "heic"])
+def test_the_aperture_of_a_picture_is_all_that_is_shown(tmp_path: Path, ending: str) -> None:
     for aperture, colours, size_px in APERTURES:
-        path = tmp_path / "picture.avif"
+        path = tmp_path / f"picture.{ending}"
         Image.fromarray(quadrants()).save(path, quality=95)
         path.write_bytes(_with_item_property(path.read_bytes(), struct.pack(">I4s8i", 40, b"clap", *aperture)))
         result = decoded(path)
@@ -204,7 +205,7 @@ def test_the_aperture_of_an_avif_picture_is_all_that_is_shown(tmp_path: Path) ->
 
 
 def _with_item_property(data: bytes, box: bytes) -> bytes:
-    """An AVIF file with one more property for its first item; the picture's offset in `iloc` moves along."""
+    """An AVIF or HEIC file with one more property for its first item; the picture's offset in `iloc` moves along."""
     at = data.index(b"ipco") - 4
     size = int.from_bytes(data[at : at + 4], "big")
     number, where = 0, at + 8

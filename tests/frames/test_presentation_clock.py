@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from rumiai_ray.frames.decode import clock as clock_module
 from rumiai_ray.frames.decode.clock import REORDER_DEPTH, PresentationClock
-from rumiai_ray.frames.decode.stamps import PacketTime, cadence_s, judge
+from rumiai_ray.frames.decode.stamps import PacketTime, Stamps, cadence_s, judge, measure
 
 PERIODS_S = [1 / 60, 1001 / 30000, 1 / 25, 1 / 10, 1.0]
 
@@ -95,6 +95,58 @@ def test_frames_out_of_order_with_up_to_a_third_of_stamps_damaged_last_as_long_a
     assert sorted(released) == list(range(count))
     assert all(b > a for a, b in pairwise(times_s))
     assert clock.end_s == pytest.approx(count * period_s, abs=1.01 * period_s)
+
+
+@pytest.mark.parametrize("share", [0.4, 0.5, 0.6, 0.75, 0.9, 1.0])
+@pytest.mark.parametrize(
+    "kinds", [("missing",), ("equal",), ("negative",), ("wild",), ("missing", "equal", "negative", "wild")], ids="+".join
+)
+def test_with_more_than_a_third_of_stamps_damaged_the_cadence_tells_the_length_and_it_is_said(kinds: tuple[str, ...], share: float) -> None:
+    for seed in range(60):
+        rng = Random(f"{kinds} {share} {seed}")
+        count, period_s, start_s = rng.randint(24, 150), rng.choice(PERIODS_S), rng.choice([0.0, 3.0, 3600.0])
+        good_s = [start_s + number * period_s for number in range(count)]
+        stamps_s: list[float | None] = [*good_s]
+        for victim in rng.sample(range(count), round(share * count)):
+            damage = {
+                "missing": None,
+                "equal": good_s[max(0, victim - 1)],
+                "negative": start_s - rng.uniform(1e3, 1e6),
+                "wild": start_s + rng.uniform(1e4, 1e7),
+            }
+            stamps_s[victim] = damage[rng.choice(kinds)]
+        packets = [PacketTime(stamp_s, 0.0) for stamp_s in stamps_s if stamp_s is not None]
+        cadence, counted = measure(packets, [], count, period_s, joins=False)
+        clock: PresentationClock[int] = PresentationClock(cadence)
+        released = [piece for number, stamp_s in enumerate(stamps_s) for piece in clock.push(counted.close(stamp_s), None, number)]
+        released += clock.finish()
+        assert sorted(number for _, number in released) == list(range(count))
+        assert all(b > a for a, b in pairwise(time_s for time_s, _ in released))
+        assert clock.end_s == pytest.approx(count * period_s, abs=2.01 * period_s)
+        assert "without a usable timestamp" in clock.notes()[0]
+
+
+def test_the_first_stamp_after_many_frames_without_one_is_no_jump() -> None:
+    stamps_s: list[float | None] = [None if number < 40 else 3600 + number / 25 for number in range(75)]
+    clock: PresentationClock[int] = PresentationClock(1 / 25)
+    released = [piece for number, stamp_s in enumerate(stamps_s) for piece in clock.push(stamp_s, None, number)] + clock.finish()
+    assert [time_s for time_s, _ in released] == pytest.approx([number / 25 for number in range(75)])
+    assert clock.origin_s == pytest.approx(3600)
+    assert clock.repaired == 40
+
+
+@pytest.mark.parametrize("recordings", [3, 5, 8])
+def test_recordings_each_of_which_begins_earlier_than_the_one_before_are_no_disorder(recordings: int) -> None:
+    video = [PacketTime(100.0 * (recordings - part) + number / 25, 1 / 25) for part in range(recordings) for number in range(50)]
+    period_s, stamps = measure(video, [], len(video), 1 / 25, joins=False)
+    assert period_s == pytest.approx(1 / 25)
+    assert stamps == Stamps()
+
+
+@pytest.mark.parametrize("every_s", [3.0, 20.0, 60.0])
+def test_pictures_that_are_all_held_are_no_disorder(every_s: float) -> None:
+    video = [PacketTime(burst * every_s + number / 25, 0.0) for burst in range(20) for number in (1, 0)]
+    assert measure(video, [], len(video), 1 / 25, joins=False)[1] == Stamps()
 
 
 def test_frames_before_the_first_stamp_are_counted_right_and_seldom_one_off(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import av
 import numpy as np
@@ -27,6 +28,13 @@ DIGITS = dict(zip("0123456789", ["zero", "one", "two", "three", "four", "five", 
 CLOCK_VOICE = "a_speech/autoeditor_example_voice_timecode.mp4"
 GRID = "c_text_derived/tt_grid4_captions_720x1280.mp4"
 GRID_SENTENCES = ("bin blue at f two now", "bin red by k seven now", "lay white by s zero again", "set white in z three now")
+
+
+VOICES = (
+    "a_speech/grid_bbaf2n.mpg", "a_speech/grid_brbk7n.mpg", "a_speech/grid_lwbsza.mpg", "a_speech/grid_id2_vcd_swwp2s.mpg",
+    "a_speech/jfk.flac",
+)  # fmt: skip
+"""Five English speakers."""
 
 
 class Transcript:
@@ -173,6 +181,66 @@ def test_a_short_english_sentence_is_english_where_that_is_expected(
     rows = model.predict(AudioChunk(samples, 0.0)).tables["speech_segments"].to_pylist()
     assert {row["language"] for row in rows} == {"en"}
     model.close()
+
+
+@pytest.mark.model("whisper")
+@pytest.mark.parametrize("clip", VOICES)
+def test_what_is_known_of_a_video_decides_on_a_sentence_too_short_to_tell_and_on_no_other(
+    plan_for: Callable[..., ModelPlan], media: Path, clip: str
+) -> None:
+    model = loaded(plan_for("whisper", vad=False, beam_size=1, max_no_speech_prob=1.0, min_avg_logprob=-9.0))
+    samples = read_audio(media / clip)[: int(1.4 * AUDIO_RATE_HZ)]
+
+    def decision(language: str | None) -> tuple[str, float, str]:
+        (row,) = model.predict(AudioChunk(samples, 0.0, language)).tables["speech_segments"].to_pylist()
+        return row["language"], row["language_probability"], row["language_decision"]
+
+    alone, told, told_wrong = decision(None), decision("en-GB"), decision("ja")
+    model.close()
+    assert told[0] == "en"
+    assert told[2] == ("detected" if alone[0] == "en" else "expected")
+    assert 0 < told[1] <= 1
+    assert told_wrong[:2] == alone[:2], "nobody hears Japanese in this"
+
+
+WEAK = {"da": 0.32, "en": 0.21, "nn": 0.12, "nl": 0.06}
+"""What a network hears in an English sentence of 1.4 s."""
+
+
+class _Listener:
+    """Stands in for the network: it hears the same in every window."""
+
+    supported_languages = ("en", "da", "nn", "nl", "de", "pt")
+
+    def __init__(self, heard: Mapping[str, float]) -> None:
+        self._heard = heard
+
+    def languages_in(self, windows: list[Any], _batch_size: int) -> list[Mapping[str, float]]:
+        return [self._heard] * len(windows)
+
+
+@pytest.mark.parametrize(
+    ("known", "expected_language", "decided"),
+    [
+        (None, None, ("da", "detected")),
+        ("en", None, ("en", "expected")),
+        ("en-US", None, ("en", "expected")),
+        ("EN_gb", None, ("en", "expected")),
+        ("nl", "en", ("nl", "expected")),
+        (None, "en", ("en", "expected")),
+        ("no language", "en", ("en", "expected")),
+        ("xx", "en", ("en", "expected")),
+    ],
+)
+def test_wiring_only_the_language_of_a_video_comes_before_the_configured_one(
+    known: str | None, expected_language: str | None, decided: tuple[str, str]
+) -> None:
+    settings = WhisperSettings(vad=False, expected_language=expected_language)
+    model = Whisper(cast("ModelPlan", SimpleNamespace(settings=settings)))
+    model._recogniser = cast("Any", _Listener(WEAK))
+    samples = np.ones(int(1.4 * AUDIO_RATE_HZ), np.int16)
+    _, (language,) = model._turns(AudioChunk(samples, 0.0, known), samples.astype(np.float32))
+    assert (language.code, language.decision) == decided
 
 
 @pytest.mark.model("whisper")

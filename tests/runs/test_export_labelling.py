@@ -94,6 +94,13 @@ def test_fiftyone_has_a_sample_a_frame_with_relative_boxes_and_ids_that_stay(tmp
     assert all(len(one) == 24 and int(one, 16) >= 0 for one in ids)
 
 
+@pytest.mark.parametrize(("kind", "file"), [("coco", "annotations.json"), ("fiftyone", "metadata.json")])
+def test_the_information_about_the_dataset_names_the_run(tmp_path: Path, kind: Any, file: str) -> None:
+    run = run_with(tmp_path / "runs", [(144, 256, 288, 512)])
+    export_labelling(run, tmp_path / "to", kind, None)
+    assert json.loads((tmp_path / "to" / file).read_text())["info"]["run_id"] == run.run_id
+
+
 def test_label_studio_has_tasks_with_predictions_in_percent_that_its_interface_shows(tmp_path: Path) -> None:
     run = run_with(tmp_path / "runs", [(144, 256, 288, 512)])
     export_labelling(run, tmp_path / "made for it", "labelstudio", None)

@@ -54,6 +54,7 @@ class PresentationClock(Generic[T]):
         self._last_s: float | None = None
         self._last_duration_s: float | None = None
         self._since_repair = self._depth
+        self._is_anchored = True
         self.origin_s = 0.0
         """The file's own timestamp of the first presented frame."""
         self.is_origin_stated = False
@@ -109,6 +110,7 @@ class PresentationClock(Generic[T]):
             lowest = min(w.stamp_s for w in self._waiting if w.stamp_s is not None)
             self._shift_s = (self._last_s or 0.0) + self._period_s - lowest
             self.restarts += 1
+        self._anchor()
         stamps = [None if w.stamp_s is None else w.stamp_s + self._shift_s for w in self._waiting]
         index, time_s, repaired = _next_of(stamps, self._last_s, self._period_s, released=self._released if self._is_all else None)
         chosen = self._waiting.pop(index)
@@ -127,6 +129,17 @@ class PresentationClock(Generic[T]):
         self._last_s, self._since_repair = time_s, 0 if repaired else self._since_repair + 1
         self._released += 1
         return time_s, chosen.frame  # type: ignore[return-value] # what went in as T
+
+    def _anchor(self) -> None:
+        """Let the first stamp of a video that begins with many frames without one be that frame's place, counted by the frame rate."""
+        first = next((place for place, waiting in enumerate(self._waiting) if waiting.stamp_s is not None), None)
+        if first is None:
+            self._is_anchored = self._is_anchored and self._last_s is not None
+        elif not self._is_anchored:
+            stamp_s = self._waiting[first].stamp_s or 0.0
+            self._shift_s = (self._last_s or 0.0) + (first + 1) * self._period_s - stamp_s
+            self.origin_s = -self._shift_s
+            self._is_anchored = True
 
     def _has_gone_back(self) -> bool:
         if self._last_s is None:

@@ -20,6 +20,14 @@ if TYPE_CHECKING:
 _THUMBNAILS_A_MESSAGE = 64
 MICROSECOND = Fraction(1, 1_000_000)
 """Time base of streams that have none: libav's own."""
+_NAMED_OTHERWISE = {
+    ColorTrc.GAMMA22: "bt470m",
+    ColorTrc.GAMMA28: "bt470bg",
+    ColorTrc.LOG: "log100",
+    ColorTrc.LOG_SQRT: "log316",
+    ColorTrc.BT1361_ECG: "bt1361e",
+}
+"""Names by `av_color_transfer_name` that are not those of libav's constants, after which PyAV names its own."""
 _MUCH_SMALLER = 0.75
 """A picture scaled down by more than this beside what it would have been stored at alone: small text and faces are lost in it."""
 
@@ -163,7 +171,7 @@ def refuse_too_long(duration_s: float, allowed_s: float) -> None:
 def _transfer_name(value: int) -> str | None:
     """A frame's transfer characteristics as libav names them; None where the file does not say."""
     named = next((known for known in ColorTrc if known == value), ColorTrc.UNSPECIFIED)
-    return None if named == ColorTrc.UNSPECIFIED else named.name.lower().replace("_", "-")
+    return None if named == ColorTrc.UNSPECIFIED else _NAMED_OTHERWISE.get(named, named.name.lower().replace("_", "-"))
 
 
 def _size_of(painter: Painter) -> dict[str, int]:

@@ -28,6 +28,13 @@ _FAR_S, _FAR_LENGTHS = 30.0, 2
 _ENOUGH = 8
 """Of fewer packets nobody can say which are usual, and so which are damage."""
 _SAME_S = 1e-6
+_SPARSE = 1 / 2
+"""If fewer packets than this share have a timestamp that counts, the gaps between timestamps are no cadence: an MPEG program stream stamps
+the first picture of each of its own packets, and one such packet can hold sixteen small pictures and more."""
+_REORDERED = 17
+"""Pictures that are so many places apart are in order in every stream (`clock.REORDER_DEPTH` and one)."""
+_IN_DISORDER = 0.1
+"""If time goes back between more of them than this share, the timestamps are no times. Damage of half of them gives 0.37. Chosen."""
 _OFTEN = 1 / 3
 """A gap that fits into the most usual one two times or more, and is that often beside it, is the cadence."""
 _ALIKE = 0.1
@@ -82,13 +89,39 @@ def cadence_s(stamps_s: Sequence[float], otherwise_s: float) -> float:
     return float(np.mean(gaps_s[first : first + support[first]]))
 
 
+def measure(
+    video: Sequence[PacketTime], audio: Sequence[PacketTime], packets: int, otherwise_s: float, *, joins: bool
+) -> tuple[float, Stamps]:
+    """The cadence and which timestamps count.
+
+    If most pictures have no timestamp that counts, the cadence is what their packets state.
+
+    Args:
+        video: packets of the video stream that have a timestamp, in the decoder's order.
+        audio: packets of the audio stream; none where there is none.
+        packets: how many packets the video stream has.
+        otherwise_s: what the packets state, or the header.
+        joins: see `judge`.
+    """
+    if len(video) < _SPARSE * packets:
+        return otherwise_s, judge(video, audio, otherwise_s, joins=joins)
+    stamps_s = [packet.start_s for packet in video]
+    period_s = cadence_s(stamps_s, otherwise_s)
+    stamps = judge(video, audio, period_s, joins=joins)
+    if len(video) >= _ENOUGH and _is_in_disorder(stamps_s):  # then the gaps may be those between damaged ones
+        stamps = judge(video, audio, min(period_s, otherwise_s), joins=joins)
+        counting_s = [stamp_s for stamp_s in stamps_s if stamps.close(stamp_s) is not None]
+        period_s = cadence_s(counting_s, otherwise_s) if len(counting_s) >= _SPARSE * packets else otherwise_s
+    return period_s, stamps
+
+
 def judge(video: Sequence[PacketTime], audio: Sequence[PacketTime], period_s: float, *, joins: bool) -> Stamps:
     """Look at all packets together.
 
     A gap that another stream's packets fill, or that a packet's own duration spans, is none: pictures may be held for long.
 
     Args:
-        video: packets of the video stream.
+        video: packets of the video stream, in the decoder's order.
         audio: packets of the audio stream; none where there is none.
         period_s: the video's cadence.
         joins: whether the container is one whose recordings may be joined by writing one after another.
@@ -108,14 +141,7 @@ def judge(video: Sequence[PacketTime], audio: Sequence[PacketTime], period_s: fl
             group[3] += is_video
         else:
             groups.append([start_s, start_s, end_s, is_video, 1])
-    usual = max(groups, key=lambda group: group[3])
-    far_s = max(_FAR_S, _FAR_LENGTHS * (usual[2] - usual[0]))
-    wild = []
-    if len(video) >= _ENOUGH and 2 * usual[3] >= len(video):
-        for group in groups:
-            away_s = max(usual[0] - group[2], group[0] - usual[2])
-            if _is_thin(group, period_s) and (away_s > far_s or group[1] < min(0.0, usual[0])):
-                wild.append((group[0], group[1]))
+    wild = _damaged(groups, video, period_s)
     kept = [group for group in groups if (group[0], group[1]) not in wild]
     joints = []
     if joins:
@@ -127,7 +153,30 @@ def judge(video: Sequence[PacketTime], audio: Sequence[PacketTime], period_s: fl
     return Stamps(tuple(joints), tuple(wild))
 
 
+def _damaged(groups: Sequence[Sequence[float]], video: Sequence[PacketTime], period_s: float) -> list[tuple[float, float]]:
+    """(lowest, highest) of the groups of `judge` that are damage: few stamps far from most, or nearly all stamps in disorder."""
+    if len(video) < _ENOUGH:
+        return []
+    usual = max(groups, key=lambda group: group[3])
+    thin = [group for group in groups if _is_thin(group, period_s)]
+    if 2 * usual[3] >= len(video):
+        far_s = max(_FAR_S, _FAR_LENGTHS * (usual[2] - usual[0]))
+        away = [group for group in thin if max(usual[0] - group[2], group[0] - usual[2]) > far_s or group[1] < min(0.0, usual[0])]
+        return [(group[0], group[1]) for group in away]
+    if 2 * sum(group[3] for group in thin) > len(video) and _is_in_disorder([packet.start_s for packet in video]):
+        return [(group[0], group[1]) for group in thin]
+    return []
+
+
 def _is_thin(group: Sequence[float], period_s: float) -> bool:
     """Whether a group of `judge` has too few different stamps, or too few for its length, to be a part of the video."""
     first_s, last_s, _, _, different = group
     return different < _FEW or (different < _ENOUGH and (different - 1) * period_s < _DENSE * (last_s - first_s))
+
+
+def _is_in_disorder(stamps_s: Sequence[float]) -> bool:
+    """Whether timestamps in the decoder's order go back more often than frames out of order do."""
+    stamps = np.asarray(stamps_s)
+    apart = min(_REORDERED, len(stamps) // 2)
+    is_back = np.concatenate([stamps[places:] <= stamps[:-places] for places in range(apart, min(2 * apart, len(stamps)))])
+    return bool(np.mean(is_back) > _IN_DISORDER)

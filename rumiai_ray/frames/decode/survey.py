@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import av
 
 from rumiai_ray.frames.decode.container import packets
-from rumiai_ray.frames.decode.stamps import PacketTime, Stamps, cadence_s, judge
+from rumiai_ray.frames.decode.stamps import PacketTime, Stamps, cadence_s, judge, measure
 from rumiai_ray.ingest.stated_length import states_its_length
 
 if TYPE_CHECKING:
@@ -43,9 +43,6 @@ _SEQUENCE_UNITS: dict[str, tuple[int, int, int, Collection[int]]] = {
 """Where a unit says what it is, (byte behind the start code, bits to the right, mask), and the kinds that are sequence headers, or video or
 sequence parameter sets."""
 _RIFF_HEADER_BYTES = 8
-_SPARSE = 1 / 2
-"""If fewer packets than this share have a timestamp, the gaps between timestamps are no cadence: an MPEG program stream stamps the first
-picture of each of its own packets, and one such packet can hold sixteen small pictures and more."""
 _BROKEN_OFF = 0.9
 """A file that ends a second and this share before the end its header promises has been cut; headers are not exact."""
 
@@ -132,9 +129,7 @@ def survey(media: Media, descriptor: int) -> Survey:
             time = PacketTime(float(stamp * packet.time_base), float((packet.duration or 0) * packet.time_base))
             (video if is_video else audio).append(time)
     otherwise_s = _usual_length_s(lengths_s) or 1 / _plausible_fps(media.video)
-    is_sparse = len(video) < _SPARSE * count
-    period_s = otherwise_s if is_sparse else cadence_s([packet_time.start_s for packet_time in video], otherwise_s)
-    stamps = judge(video, audio, period_s, joins=media.container.format.name in _JOINABLE)
+    period_s, stamps = measure(video, audio, count, otherwise_s, joins=media.container.format.name in _JOINABLE)
     ends_s = [(closed_s, packet_time.duration_s) for packet_time in video if (closed_s := stamps.close(packet_time.start_s)) is not None]
     if not ends_s:
         duration_s = count * period_s

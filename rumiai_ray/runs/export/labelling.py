@@ -111,7 +111,7 @@ def _coco(to: _Written) -> None:
     `COCO(path)` of pycocotools reads it, and `loadRes` its annotations. A category's id is the class id and 1, since 0 is the background
     to many readers.
     """
-    info = {"description": f"rumiai-ray run {to.run_id}", "version": "1.0"}
+    info = {"description": f"rumiai-ray run {to.run_id}", "version": "1.0", "run_id": to.run_id}
     categories = [{"id": class_id + 1, "name": label, "supercategory": ""} for class_id, label in sorted(to.labels().items())]
 
     def images() -> Iterator[Row]:

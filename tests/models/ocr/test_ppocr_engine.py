@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFont
 
 from captions import LINES, STYLES, as_stored, backgrounds, draw_line, fitting, fonts, shown_by
+from decoded import decoded
 from pictures import batch
 from rumiai_ray.errors import ConfigError, WeightsError
 from rumiai_ray.models.ocr.easyocr_engine import LineReader
@@ -72,6 +73,38 @@ def _card(*lines: tuple[str, float, float], size_px: int = 48, style: str = "out
     for text, x, y in lines:
         draw_line(image, text, ImageFont.truetype(fonts()[0], size_px), (x, y), style, "black")
     return image
+
+
+@pytest.mark.model("ocr")
+def test_black_text_on_nothing_of_a_public_report_is_read(ppocr: Ocr, reported: Path) -> None:
+    assert _text_in(ppocr, reported / "transparent_text.png") == "HELLO WORLD"
+
+
+@pytest.mark.model("ocr")
+@pytest.mark.parametrize(
+    ("ending", "mode", "options"),
+    [
+        ("png", "RGBA", {}),
+        ("png", "LA", {}),
+        ("png", "P", {}),
+        ("webp", "RGBA", {"lossless": True}),
+        ("gif", "RGBA", {}),
+        ("avif", "RGBA", {}),
+    ],
+)
+@pytest.mark.parametrize("grey", [0, 90])
+def test_dark_text_on_nothing_is_read(ppocr: Ocr, tmp_path: Path, ending: str, mode: str, options: dict[str, Any], grey: int) -> None:
+    image = Image.new("RGBA", (640, 160), (0, 0, 0, 0))
+    ImageDraw.Draw(image).text((40, 40), "HELLO WORLD", (grey, grey, grey, 255), ImageFont.truetype(fonts()[0], 72))
+    path = tmp_path / f"text.{ending}"
+    image.convert(mode).save(path, **options)
+    assert _text_in(ppocr, path) == "HELLO WORLD"
+
+
+def _text_in(model: Ocr, path: Path) -> str:
+    """What is read in a picture file, decoded as videos are."""
+    (picture,) = decoded(path).pictures
+    return " ".join(row["text"] for row in _rows(model, [np.ascontiguousarray(picture[..., ::-1])]))
 
 
 @pytest.mark.model("ocr")
