@@ -58,7 +58,11 @@ def report(
             write_video(read, video, path, store, limits)
         else:
             path = (to or Path(f"{found.run_id}-report")) / INDEX
-            write_report(read, path.parent, store, limits, told=lambda name: say(name, err=True))
+            written = write_report(read, path.parent, store, limits, told=lambda name: say(name, err=True))
+            videos = len(set(read.table("videos", ["video_key"])["video_key"].to_pylist()))
+            if len(written) - 1 < videos:
+                few = f"{len(written) - 1} of {videos} videos have a page"
+                say(f"{few}; more with --pages {videos}, or one with --video ENTRY", err=True)
     say_absent(found)
     if store is not None and (hint := _where_the_frames_are(found, store)):
         say(hint, err=True)

@@ -105,6 +105,8 @@ class VideoPage:
     legend: tuple[tuple[str, str], ...]
     segments: tuple[Segment, ...]
     speech_missing: str | None
+    words: int
+    """How many words the transcript has, as the run's page says."""
     texts: Found
     framing: tuple[Figure, ...]
     framing_missing: str | None
@@ -151,6 +153,7 @@ def video_page(rows: RunRows, video: Row, store: FrameStore | None, most_frames:
         legend=tuple((LAYERS[layer], layer) for layer in COLOURS),
         segments=tuple(_segments(speech, rows.found("words", key))),
         speech_missing=speech.missing,
+        words=len(rows.found("words", key)),
         texts=_texts(rows, key),
         framing=tuple(_figures("person_framing", framing, analyses)),
         framing_missing=framing.missing or (None if framing else NOT_COMPUTED),
