@@ -13,6 +13,7 @@ from rumiai_ray.report.values import ShownFigure, absent, count, seconds
 from rumiai_ray.report.video_lines import COLUMNS, VideoLine, dead_line, video_line
 from rumiai_ray.schema.registry import TABLES_BY_NAME
 from rumiai_ray.schema.run import Status
+from rumiai_ray.shown import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -135,7 +136,7 @@ def _tiles(rows: RunRows, dead: Sequence[Row], analyses: Sequence[Row]) -> list[
         ),
         Tile("with a failed model", count(len(partial))),
         Tile("dead letters", count(len(dead)), "could not be read" if dead else ""),
-        Tile("video", seconds(length_s), f"{frames} frames sampled"),
+        Tile("video", seconds(length_s), f"{counted(frames, 'frame')} sampled"),
         Tile("wall clock", seconds(wall_s, None if records else "nothing was committed"), "from the start to the last record"),
         Tile("videos a minute", rate),
         Tile("of real time", ratio, "seconds of video a second"),

@@ -14,6 +14,7 @@ from rumiai_ray.report.pictures import Strip, strip_of
 from rumiai_ray.report.rows import NOT_COMPUTED, reason_by_source
 from rumiai_ray.report.values import UNREADABLE, ShownFigure, clock, facts_of, in_words, is_plain, listed, of_column
 from rumiai_ray.schema.registry import TABLES_BY_NAME
+from rumiai_ray.shown import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -169,7 +170,7 @@ def _facts(video: Row) -> list[tuple[str, str]]:
     pictures = [
         ("picture", f"{video['width_px']} × {video['height_px']}"),
         ("frame rate", f"{video['fps']:.4g} per second" if video["fps"] else "a single frame"),
-        ("sampled", f"{video['frames_sampled']} frames, {1 / step_of(video):g} per second"),
+        ("sampled", f"{counted(video['frames_sampled'], 'frame')}, {1 / step_of(video):g} per second"),
     ]
     found = [
         ("length", f"{video['duration_s']:.2f} s" if video["duration_s"] < 60 else clock(video["duration_s"])),  # noqa: PLR2004 -- a minute
@@ -213,7 +214,7 @@ def _looks(looked_at: Mapping[str, frozenset[int]], sampled: int) -> str:
     if not fewer:
         return ""
     (first, seen), *others = fewer
-    said = [f"{first} looked at {seen} of the {sampled} sampled frames", *(f"{name} at {seen}" for name, seen in others)]
+    said = [f"{first} looked at {seen} of {sampled:,} sampled frames", *(f"{name} at {seen}" for name, seen in others)]
     sentence = ", ".join(said)
     return f"{sentence[0].upper()}{sentence[1:]}. A frame without a model's findings may be one that it did not look at: select it to see."
 

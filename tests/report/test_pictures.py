@@ -81,7 +81,7 @@ def test_pictures_are_of_frames_that_the_models_looked_at_and_one_that_a_model_s
     assert 'aria-label="0.40 seconds: nothing found; objects: not looked at by YOLO"' in page
     assert 'aria-label="0.20 seconds: objects: person"' in page
     assert 'aria-label="1.40 seconds: nothing found"' in page, "YOLO looked and found nothing"
-    assert "YOLO looked at 3 of the 10 sampled frames. A frame without a model&#39;s findings may be one" in page
+    assert "YOLO looked at 3 of 10 sampled frames. A frame without a model&#39;s findings may be one" in page
 
 
 def test_a_failed_model_looked_at_nothing_and_one_that_looked_at_all_is_not_mentioned(tmp_path: Path) -> None:
