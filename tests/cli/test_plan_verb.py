@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -97,3 +98,15 @@ def test_a_plan_of_one_is_in_the_singular(monkeypatch: pytest.MonkeyPatch, capsy
     said = planned_for_cluster(monkeypatch, capsys, [HEAD], cells=1, cell_cpus=1)
     assert "1 cell to wait for nodes of at least 2 CPUs" in said
     assert "cells of 1 CPU on a node to come" in said
+
+
+def test_the_plan_says_which_model_runs_and_why(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    why = "the flagship lib/flagship is not available (no answer from hub.example); its stand-in is on this machine"
+    models = plan_verb._models(load_config(flags={"profile": "offline", "device": "cpu"}), "cpu")
+    first, *others = models
+    monkeypatch.setattr(
+        plan_verb, "_models", lambda *_: (replace(first, stand_in=True, reason=why), *(replace(one, reason="") for one in others))
+    )
+    said = planned_for_cluster(monkeypatch, capsys, [Machine(8, 32, name="node")], cells=1, cell_cpus=3)
+    assert f"{first.name} runs {first.backend} (stand-in): {why}" in said
+    assert f"{others[0].name} runs {others[0].backend} " in said

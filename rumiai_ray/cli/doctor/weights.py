@@ -37,7 +37,7 @@ def weights(profile: Profile, models: Mapping[str, ModelSettings], directories: 
         except RumiaiError as error:
             findings.append(Finding(check, "error", _said(error), error.hint))
         else:
-            declared = " (declared stand-in)" if plan.stand_in else ""
+            declared = " (stand-in)" if plan.stand_in else ""
             files = f"{counted(len(plan.files), 'file')}, digests right" if plan.files else "needs none"
             findings.append(Finding(check, "ok", f"{plan.backend} {plan.version}{declared}, {files}"))
     return findings
