@@ -219,3 +219,24 @@ def _secrets_of(address: str) -> Sequence[str]:
     found += [unquote(one) for one in found]
     bare = _bare(address)
     return sorted({one for one in found if len(one) >= _SHORTEST_SECRET and one not in bare}, key=len, reverse=True)
+
+
+def counted(number: float, one: str, many: str = "") -> str:
+    """A number with its noun.
+
+    Args:
+        number: how many.
+        one: the noun for one.
+        many: the noun for any other number; `one` with an s where it is empty.
+
+    Example:
+        >>> counted(1, "entry", "entries"), counted(2000, "entry", "entries"), counted(0.5, "CPU")
+        ('1 entry', '2,000 entries', '0.5 CPUs')
+    """
+    written = f"{number:,}" if isinstance(number, int) else f"{number:g}"
+    return f"{written} {one if number == 1 else many or f'{one}s'}"
+
+
+def often(number: int) -> str:
+    """How many times something happened: `once`, `2 times`."""
+    return "once" if number == 1 else f"{number:,} times"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rumiai_ray.shown import escaped, hidden, shown, shown_addresses, shown_input, terminal_safe
+from rumiai_ray.shown import counted, escaped, hidden, often, shown, shown_addresses, shown_input, terminal_safe
 
 SECRETS = {
     "https://user:hunter2@host.example/a.mp4": "https://host.example/a.mp4",
@@ -157,3 +157,20 @@ def test_an_escaped_document_is_the_same_document_and_safe(text: str) -> None:
 def test_emoji_and_scripts_that_join_stay_whole() -> None:
     for text in ("👩‍👧‍👦", "क्‍ष", "مرحبا", "שלום", "e\u0301", "a\tb\nc"):
         assert terminal_safe(text) == text
+
+
+@pytest.mark.parametrize(
+    ("said", "shown_as"),
+    [
+        (counted(1, "cell"), "1 cell"),
+        (counted(0, "cell"), "0 cells"),
+        (counted(2000, "entry", "entries"), "2,000 entries"),
+        (counted(1.0, "CPU"), "1 CPU"),
+        (counted(2.0, "CPU"), "2 CPUs"),
+        (counted(0.25, "CPU"), "0.25 CPUs"),
+        (often(1), "once"),
+        (often(2), "2 times"),
+    ],
+)
+def test_one_is_singular(said: str, shown_as: str) -> None:
+    assert said == shown_as

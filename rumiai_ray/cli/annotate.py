@@ -12,6 +12,7 @@ from rumiai_ray.cli.options import with_settings
 from rumiai_ray.cli.runs import RunName
 from rumiai_ray.cli.terminal import SafeConsole, say
 from rumiai_ray.config import BaseConfig
+from rumiai_ray.shown import counted
 
 
 def add_to(app: typer.Typer) -> None:
@@ -45,4 +46,4 @@ def annotate(
         frames = write(
             read, video, target, decode_limits(config), source=source, told=lambda time_s: progress.update(task, completed=time_s)
         )
-    say(f"{frames} frames in {target}")
+    say(f"{counted(frames, 'frame')} in {target}")

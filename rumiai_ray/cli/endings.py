@@ -101,7 +101,9 @@ def _ended(
     except Exception as error:  # noqa: BLE001 -- the command's boundary: a run that was begun says how it ended, whatever happened
         said = shown(f"{type(error).__name__}: {error}")
         say(said if isinstance(error, RumiaiError) else f"{said} (a bug of ours; the traceback is in {_keep_traceback(writer)})", err=True)
-        if not resumable:
+        if resumable:
+            say(f"what was committed stays; go on with: rumiai-ray runs resume {writer.run.uri()}", err=True)
+        else:
             _mark_aborted(writer, {"error": said})
         return "aborted", Exit.ABORTED
     return status, Exit.COMPLETE if status == "complete" else Exit.TROUBLED

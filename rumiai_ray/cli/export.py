@@ -11,7 +11,7 @@ import typer
 from rumiai_ray.cli.older import say_absent
 from rumiai_ray.cli.options import CsvRaw, with_settings
 from rumiai_ray.cli.runs import RunName
-from rumiai_ray.cli.terminal import say
+from rumiai_ray.cli.terminal import counted, say
 from rumiai_ray.config import BaseConfig
 
 if TYPE_CHECKING:
@@ -108,13 +108,13 @@ def export(  # noqa: PLR0913, PLR0917 -- an option each
             names = None if tables is None else [name.strip() for name in tables.split(",")]
             form: TableFormat = "csv" if kind is ExportFormat.CSV else "parquet"
             written = export_tables(found, directory, form, names=names, landmarks=landmarks, raw=csv_raw)
-            say(f"{_counted(len(written), 'file')} under {directory}", err=True)
+            say(f"{counted(len(written), 'file')} under {directory}", err=True)
         case ExportFormat.JSON:
             from rumiai_ray.runs.export.document import export_json  # noqa: PLC0415
 
             with found.read_with_todays_columns() as read:
                 written = export_json(read, directory)
-            say(f"{_counted(len(written), 'file')} under {directory}", err=True)
+            say(f"{counted(len(written), 'file')} under {directory}", err=True)
         case ExportFormat.SRT | ExportFormat.VTT:
             with found.read_with_todays_columns() as read:
                 _subtitles(read, directory, "srt" if kind is ExportFormat.SRT else "vtt")
@@ -128,8 +128,8 @@ def _subtitles(run: Run, directory: Path, kind: SubtitleFormat) -> None:
 
     written, without = export_subtitles(run, directory, kind)
     for reason, count in sorted(without.items()):
-        say(f"no subtitles for {_counted(count, 'entry', 'entries')}: {reason}", err=True)
-    say(f"{_counted(len(written), 'file')} under {directory}", err=True)
+        say(f"no subtitles for {counted(count, 'entry', 'entries')}: {reason}", err=True)
+    say(f"{counted(len(written), 'file')} under {directory}", err=True)
 
 
 def _labelling(run: Run, directory: Path, kind: LabellingFormat, config: BaseConfig | None) -> None:
@@ -143,17 +143,12 @@ def _labelling(run: Run, directory: Path, kind: LabellingFormat, config: BaseCon
         store = open_store(config.model_copy(update={"store_remote": None}))
     done = export_labelling(run, directory, kind, store)
     if done.unseen:
-        left_out = _counted(done.unseen, "video is", "videos are")
+        left_out = counted(done.unseen, "video is", "videos are")
         say(f"{left_out} left out: the object detector gave no answer for {'it' if done.unseen == 1 else 'them'}", err=True)
     if done.outside:
-        say(f"{_counted(done.outside, 'detection')} outside the picture left out", err=True)
+        say(f"{counted(done.outside, 'detection')} outside the picture left out", err=True)
     if store is not None and done.pictures < done.frames:
         missing = done.frames - done.pictures
-        say(f"{missing} of {done.frames} pictures are missing: their frames are no longer in the frame store {store.root}", err=True)
-    boxes, frames, videos = _counted(done.boxes, "detection"), _counted(done.frames, "frame"), _counted(done.videos, "video")
+        say(f"{missing} of {counted(done.frames, 'picture')} left out: not in the frame store {store.root} any more", err=True)
+    boxes, frames, videos = counted(done.boxes, "detection"), counted(done.frames, "frame"), counted(done.videos, "video")
     say(f"{boxes} in {frames} of {videos} under {directory}", err=True)
-
-
-def _counted(number: int, one: str, many: str = "") -> str:
-    """`1 video`, `2 videos`."""
-    return f"{number} {one if number == 1 else many or one + 's'}"

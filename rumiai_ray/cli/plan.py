@@ -12,7 +12,7 @@ from rich.text import Text
 
 from rumiai_ray.cli.options import PrintJson, with_settings
 from rumiai_ray.cli.tables import folding
-from rumiai_ray.cli.terminal import SafeConsole, say, say_json
+from rumiai_ray.cli.terminal import SafeConsole, counted, say, say_json
 from rumiai_ray.config import BaseConfig  # noqa: TC001 -- typer reads the annotations
 
 if TYPE_CHECKING:
@@ -135,16 +135,16 @@ def _show(made: Plan, models: tuple[ModelPlan, ...]) -> None:
     console.print(f"a cell: {bundle}, {made.cell.memory_gb:.1f} GB{gpu_memory}")
     for one in made.machines:
         machine = one.machine
-        gpus = f", {machine.gpus} GPUs of {machine.gpu_memory_gb:.0f} GB" if machine.gpus else ""
+        gpus = f", {counted(machine.gpus, 'GPU')} of {machine.gpu_memory_gb:.0f} GB" if machine.gpus else ""
         console.print(
-            f"{machine.name} ({machine.cpus:g} CPUs, {machine.memory_gb:.0f} GB{gpus}): "
-            f"{one.cells} cell{'s' if one.cells > 1 else ''}, {one.free_cpus:g} CPUs left to reading and writing ({one.sum})"
+            f"{machine.name} ({counted(machine.cpus, 'CPU')}, {machine.memory_gb:.0f} GB{gpus}): "
+            f"{counted(one.cells, 'cell')}, {counted(one.free_cpus, 'CPU')} left to reading and writing ({one.sum})"
         )
     for left in made.without:
         console.print(Text(f"no cell on {left}"))
     if made.to_come is not None:
         _show_to_come(made, made.to_come)
-    console.print(f"in all {made.cells} cells, {made.extract_tasks} videos read at a time")
+    console.print(f"in all {counted(made.cells, 'cell')}, {counted(made.extract_tasks, 'video')} read at a time")
 
 
 def _show_to_come(made: Plan, to_come: MachinePlan) -> None:
@@ -155,9 +155,9 @@ def _show_to_come(made: Plan, to_come: MachinePlan) -> None:
     machine, cell = to_come.machine, made.cell
     console = SafeConsole()
     console.print(
-        f"{waiting} cell{'s' if waiting > 1 else ''} to wait for nodes of at least {machine.cpus:g} CPUs and {machine.memory_gb:g} GB "
+        f"{counted(waiting, 'cell')} to wait for nodes of at least {counted(machine.cpus, 'CPU')} and {machine.memory_gb:g} GB "
         f"({to_come.sum}); smaller ones hold none, or only cells while other nodes read"
     )
     held = [f"{cells_beside_reading(cpus, cell.cpus)} on {cpus} CPUs" for cpus in _NODE_CPUS if cpus >= machine.cpus]
     if held:
-        console.print(f"cells of {cell.cpus:g} CPUs on a node to come, as far as its CPUs go: {', '.join(held)}")
+        console.print(f"cells of {counted(cell.cpus, 'CPU')} on a node to come, as far as its CPUs go: {', '.join(held)}")

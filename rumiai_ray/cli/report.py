@@ -11,7 +11,7 @@ import typer
 from rumiai_ray.cli.older import say_absent
 from rumiai_ray.cli.options import with_settings
 from rumiai_ray.cli.runs import RunName
-from rumiai_ray.cli.terminal import say
+from rumiai_ray.cli.terminal import counted, say
 from rumiai_ray.config import BaseConfig
 from rumiai_ray.errors import StorageError
 
@@ -58,7 +58,12 @@ def report(
             write_video(read, video, path, store, limits)
         else:
             path = (to or Path(f"{found.run_id}-report")) / INDEX
-            write_report(read, path.parent, store, limits, told=lambda name: say(name, err=True))
+            written = write_report(read, path.parent, store, limits, told=lambda name: say(name, err=True))
+            videos = len(set(read.table("videos", ["video_key"])["video_key"].to_pylist()))
+            pages = len(written) - 1
+            if pages < videos:
+                few = f"{counted(pages, 'page')} for {counted(videos, 'video')}"
+                say(f"{few}; more with --pages {videos}, or one with --video ENTRY", err=True)
     say_absent(found)
     if store is not None and (hint := _where_the_frames_are(found, store)):
         say(hint, err=True)

@@ -13,12 +13,15 @@ import typer
 from rich.console import Console
 from rich.segment import Segment
 
-from rumiai_ray.shown import escaped, shown, terminal_safe
+from rumiai_ray.shown import counted, escaped, shown, terminal_safe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from rich.console import ConsoleOptions, RenderableType
+
+
+__all__ = ["SafeConsole", "counted", "say", "say_json"]
 
 
 class SafeConsole(Console):
@@ -50,14 +53,3 @@ def say(text: str, *, err: bool = False, nl: bool = True) -> None:
 def say_json(document: Any, out: TextIO | None = None, *, indent: int = 2) -> None:
     """Print JSON values on `out`, else on standard output: characters that a terminal would obey are escaped, nothing is lost."""
     print(escaped(json.dumps(document, indent=indent, ensure_ascii=False)), file=out or sys.stdout)
-
-
-def counted(number: int, one: str, many: str = "") -> str:
-    """A number with its noun: `1 entry`, `2,000 entries`.
-
-    Args:
-        number: how many.
-        one: the noun for one.
-        many: the noun for any other number; `one` with an s where it is empty.
-    """
-    return f"{number:,} {one if number == 1 else many or f'{one}s'}"

@@ -177,7 +177,7 @@ def _ready(config: BaseConfig, kept: Mapping[str, str], *, asking: bool) -> tupl
 
 
 def _told_fetched(plan: ModelPlan) -> ModelPlan:
-    return replace(plan, reason=plan.reason.replace(", here", ", fetched now"))
+    return replace(plan, reason=plan.reason.replace(", here", ", fetched now").replace("is on this machine", "was fetched now"))
 
 
 def fetch_missing(config: BaseConfig) -> None:

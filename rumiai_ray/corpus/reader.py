@@ -25,6 +25,7 @@ from rumiai_ray.runs.reviews.table import REVIEWS
 from rumiai_ray.runs.reviews.table import SCHEMA as REVIEWS_SCHEMA
 from rumiai_ray.runs.views import CLOSED, NO_DOWNLOADS, named_in, package
 from rumiai_ray.schema.registry import TABLES_BY_NAME
+from rumiai_ray.shown import counted
 
 if TYPE_CHECKING:
     import os
@@ -86,7 +87,7 @@ class Corpus:
     @property
     def run_id(self) -> str:
         """What stands for the corpus in messages."""
-        return f"corpus of {len(self.runs)} runs"
+        return f"corpus of {counted(len(self.runs), 'run')}"
 
     def tables(self) -> list[str]:
         """Names of the tables. Of a table that this release does not know, only rows tell the columns: without rows there is none."""

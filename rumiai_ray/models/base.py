@@ -92,7 +92,7 @@ class ModelPlan:
         """What a person reads behind the plan's line: why a stand-in runs; empty for a flagship that was simply here."""
         if self.stand_in:
             reason = self.reason.removeprefix("stand-in, ")
-            return f"  (declared stand-in: {reason})" if reason else "  (declared stand-in)"
+            return f"  (stand-in: {reason})" if reason else "  (stand-in)"
         return "" if self.reason.endswith(", here") or not self.reason else f"  ({self.reason})"
 
 

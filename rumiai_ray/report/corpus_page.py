@@ -22,6 +22,7 @@ from rumiai_ray.report.values import ShownFigure, absent, count, in_words, secon
 from rumiai_ray.runs.datafile import unlike_any_time
 from rumiai_ray.schema.run import Status
 from rumiai_ray.schema.windows import HOOK, WHOLE
+from rumiai_ray.shown import counted
 
 if TYPE_CHECKING:
     from rumiai_ray.corpus.reader import Corpus
@@ -234,7 +235,7 @@ def _warnings(mixed: list[str], models: list[CoverageLine], videos: int) -> list
             f"{whose} figures are not directly comparable with the newest run's."
         )
     never = {line.name: dict(line.parts).get(_NEVER, 0) for line in models}
-    said += [f"{name} did not run on {missing} of {videos} videos." for name, missing in never.items() if missing]
+    said += [f"{name} did not run on {missing} of {counted(videos, 'video')}." for name, missing in never.items() if missing]
     return said
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from rumiai_ray.errors import StorageError
 from rumiai_ray.report.draw import FramePainter, FrameRows
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from numpy.typing import NDArray
 
@@ -48,7 +49,9 @@ class Strip:
     """Why there are none."""
 
 
-def strip_of(store: FrameStore | None, video: Row, rows: Mapping[int, FrameRows], most: int) -> Strip:
+def strip_of(
+    store: FrameStore | None, video: Row, rows: Mapping[int, FrameRows], most: int, looked_at: Collection[Collection[int]] = ()
+) -> Strip:
     """The sampled frames of a video with their rows drawn on them.
 
     Args:
@@ -56,6 +59,8 @@ def strip_of(store: FrameStore | None, video: Row, rows: Mapping[int, FrameRows]
         video: its row of `videos`.
         rows: what was found, by `frame_index`.
         most: most frames to give, evenly spread; at least 1.
+        looked_at: for each model, the `frame_index` of every frame it answered for. Of frames close to each other, the one that most
+            models looked at is given.
     """
     if video["width_px"] is None:
         return Strip(missing="The file has no video stream, so there are no pictures.")
@@ -67,7 +72,7 @@ def strip_of(store: FrameStore | None, video: Row, rows: Mapping[int, FrameRows]
         return Strip(missing=f"The sampled frames are not in the frame store {store.root} any more ({error.what}).")
     with stored:
         total = stored.facts.frames_sampled
-        wanted = set(np.linspace(0, total - 1, min(most, total)).round().astype(int).tolist())
+        wanted = set(chosen_frames(total, most, looked_at))
         pictures: list[PagePicture] = []
         poster: str | None = None
         size = (0, 0)
@@ -85,6 +90,30 @@ def strip_of(store: FrameStore | None, video: Row, rows: Mapping[int, FrameRows]
                     drawn = painter.paint(small, rows.get(index, FrameRows()))
                     pictures.append(PagePicture(index, time_s, _uri(drawn)))
     return Strip(tuple(pictures), size, poster)
+
+
+def chosen_frames(total: int, most: int, looked_at: Collection[Collection[int]] = ()) -> list[int]:
+    """Which of a video's sampled frames a page shows: evenly spread, and among neighbours the one that most models looked at.
+
+    Args:
+        total: how many frames were sampled; at least 1.
+        most: most frames to choose; at least 1.
+        looked_at: for each model, the `frame_index` of every frame it answered for.
+
+    Returns:
+        `frame_index` of each chosen frame, ascending.
+
+    Example:
+        >>> chosen_frames(10, 4)
+        [0, 3, 6, 9]
+        >>> chosen_frames(10, 4, [{2, 4, 6}, {6, 8}])
+        [0, 2, 6, 8]
+    """
+    looks = Counter(frame for seen in looked_at for frame in set(seen))
+    places = np.linspace(0, total - 1, min(most, total))
+    edges = [0, *(int(edge) + 1 for edge in (places[:-1] + places[1:]) / 2), total]
+    neighbours = zip(places.tolist(), edges[:-1], edges[1:], strict=True)
+    return [max(range(first, end), key=lambda frame: (looks[frame], -abs(frame - place))) for place, first, end in neighbours]
 
 
 def _decoded(jpeg: bytes) -> NDArray[np.uint8]:

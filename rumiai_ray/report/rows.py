@@ -70,6 +70,17 @@ class RunRows:
         """The status rows of a video, by model."""
         return {row["model_name"]: row for row in self._rows("analyses", key)}
 
+    def looked_at(self, key: str) -> dict[str, frozenset[int]]:
+        """The `frame_index` of every sampled frame that a model answered for, by model.
+
+        Models that failed or were skipped are left out, because they have no rows, and so are models that look at no sampled frames.
+        """
+        return {
+            name: frozenset(row["frames_seen"])
+            for name, row in self.analyses(key).items()
+            if row["frames_seen"] is not None and row["status"] not in {Status.FAILED, Status.SKIPPED}
+        }
+
     def found(self, table: str, key: str) -> Found:
         """The rows of a table for a video, without bulky columns, or why there are none."""
         if table not in self.known:

@@ -13,6 +13,7 @@ from rumiai_ray.report.values import ShownFigure, absent, count, seconds
 from rumiai_ray.report.video_lines import COLUMNS, VideoLine, dead_line, video_line
 from rumiai_ray.schema.registry import TABLES_BY_NAME
 from rumiai_ray.schema.run import Status
+from rumiai_ray.shown import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -74,6 +75,8 @@ class RunPage:
     charts: tuple[Bars, ...]
     columns: tuple[str, ...]
     lines: tuple[VideoLine, ...]
+    paged: tuple[int, int]
+    """(videos that have a page, different videos)."""
     pictures_missing: int
     not_computed: tuple[str, ...]
     undone: int
@@ -90,7 +93,8 @@ def run_page(rows: RunRows, posters: Mapping[str, str | None], pages: Mapping[st
     """
     run = rows.run
     dead: list[Row] = run.table("dead_letter").to_pylist()
-    analyses: list[Row] = [row for video in _unique(rows.videos) for row in rows.analyses(video["video_key"]).values()]
+    videos = _unique(rows.videos)
+    analyses: list[Row] = [row for video in videos for row in rows.analyses(video["video_key"]).values()]
     lines = [video_line(rows, video, posters.get(video["video_key"]), pages.get(video["video_key"])) for video in rows.videos]
     lines += [dead_line(row) for row in dead]
     return RunPage(
@@ -103,9 +107,8 @@ def run_page(rows: RunRows, posters: Mapping[str, str | None], pages: Mapping[st
         charts=tuple(_charts(rows)),
         columns=COLUMNS,
         lines=tuple(lines),
-        pictures_missing=sum(
-            video["width_px"] is not None for video in _unique(rows.videos) if posters.get(video["video_key"], "") is None
-        ),
+        paged=(sum(video["video_key"] in pages for video in videos), len(videos)),
+        pictures_missing=sum(video["width_px"] is not None for video in videos if posters.get(video["video_key"], "") is None),
         not_computed=tuple(name for name in TABLES_BY_NAME if name not in rows.known),
         undone=0 if run.status in {"complete", "partial"} else max(0, run.manifest.entries - len(run.entries())),
     )
@@ -133,7 +136,7 @@ def _tiles(rows: RunRows, dead: Sequence[Row], analyses: Sequence[Row]) -> list[
         ),
         Tile("with a failed model", count(len(partial))),
         Tile("dead letters", count(len(dead)), "could not be read" if dead else ""),
-        Tile("video", seconds(length_s), f"{frames} frames sampled"),
+        Tile("video", seconds(length_s), f"{counted(frames, 'frame')} sampled"),
         Tile("wall clock", seconds(wall_s, None if records else "nothing was committed"), "from the start to the last record"),
         Tile("videos a minute", rate),
         Tile("of real time", ratio, "seconds of video a second"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -26,6 +27,8 @@ class VideoLine:
     title: str
     """The whole input."""
     page: str | None
+    command: str | None
+    """What writes its page, where it has none and can have one."""
     poster: str | None
     status: str
     cells: tuple[ShownFigure, ...]
@@ -47,6 +50,7 @@ def video_line(rows: RunRows, video: Row, poster: str | None, page: str | None) 
         name=PurePosixPath(video["input"]).name or video["input"],
         title=video["input"],
         page=page,
+        command=None if page else shlex.join(["rumiai-ray", "report", rows.run.run_id, "--video", video["entry_id"]]),
         poster=poster,
         status="partial" if failed else "complete",
         cells=tuple(cell(figures) for cell in _CELLS.values()),
@@ -104,4 +108,4 @@ def dead_line(row: Row) -> VideoLine:
     """The line of a dead letter: the reason in the place of every figure."""
     why = f"{row['error_class']}: {row['error_message']}"
     name = PurePosixPath(row["input"]).name or row["input"]
-    return VideoLine(name, row["input"], None, None, "dead letter", tuple(absent(why) for _ in COLUMNS))
+    return VideoLine(name, row["input"], None, None, None, "dead letter", tuple(absent(why) for _ in COLUMNS))

@@ -14,6 +14,7 @@ from rumiai_ray.report.pictures import Strip, strip_of
 from rumiai_ray.report.rows import NOT_COMPUTED, reason_by_source
 from rumiai_ray.report.values import UNREADABLE, ShownFigure, clock, facts_of, in_words, is_plain, listed, of_column
 from rumiai_ray.schema.registry import TABLES_BY_NAME
+from rumiai_ray.shown import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,6 +34,17 @@ MAIN_FIGURES = (
 _NAMING = {"run_id", "video_key", "name", "window_index", "start_s", "end_s", "not_measured"}
 
 
+_FACTS = ("objects", "expression", "gaze", "gesture", "text")
+"""What a moment's facts are about, in the order of display."""
+_LOOKERS = {
+    "yolo": ("objects", "YOLO"),
+    "emotion": ("expression", "the expression model"),
+    "mediapipe": ("gaze, gesture", "MediaPipe"),
+    "ocr": ("text", "the text reader"),
+}
+"""Of each model whose findings are a moment's facts: what they are about, and what a page calls the model."""
+
+
 @dataclass(frozen=True)
 class Moment:
     """One sampled frame: its picture, where there is one, and what was found in it in words."""
@@ -42,11 +54,14 @@ class Moment:
     uri: str | None
     facts: tuple[tuple[str, str], ...]
     """(what, found)."""
+    unseen: tuple[tuple[str, str], ...] = ()
+    """(what, which model did not look at this frame): of these nobody knows whether there is anything to find."""
 
     @property
     def spoken(self) -> str:
         """The moment for those who cannot see it."""
-        return f"{self.time_s:.2f} seconds: " + ("; ".join(f"{what}: {found}" for what, found in self.facts) or "nothing found")
+        said = [f"{what}: {found}" for what, found in (*self.facts, *self.unseen)]
+        return f"{self.time_s:.2f} seconds: " + "; ".join(said if self.facts else ["nothing found", *said])
 
 
 @dataclass(frozen=True)
@@ -82,6 +97,8 @@ class VideoPage:
     analyses: tuple[Row, ...]
     moments: tuple[Moment, ...]
     sampled: int
+    looks: str
+    """Which models looked at fewer frames than were sampled, in a sentence; empty where each looked at all of them."""
     step_s: float
     """How far the page's buttons move where there is no frame to move to."""
     strip: Strip
@@ -89,6 +106,8 @@ class VideoPage:
     legend: tuple[tuple[str, str], ...]
     segments: tuple[Segment, ...]
     speech_missing: str | None
+    words: int
+    """How many words the transcript has, as the run's page says."""
     texts: Found
     framing: tuple[Figure, ...]
     framing_missing: str | None
@@ -110,7 +129,8 @@ def video_page(rows: RunRows, video: Row, store: FrameStore | None, most_frames:
     """
     key: str = video["video_key"]
     drawn = rows.drawn(key)
-    strip = strip_of(store, video, drawn, most_frames)
+    looked_at = rows.looked_at(key)
+    strip = strip_of(store, video, drawn, most_frames, looked_at.values())
     times_s = rows.times_s(key) | {picture.frame_index: picture.time_s for picture in strip.pictures}
     speech = rows.found("speech_segments", key)
     framing = rows.found("person_framing", key)
@@ -127,12 +147,14 @@ def video_page(rows: RunRows, video: Row, store: FrameStore | None, most_frames:
         analyses=tuple(analyses.values()),
         moments=tuple(_moments(rows, key, times_s, strip)),
         sampled=video["frames_sampled"],
+        looks=_looks(looked_at, video["frames_sampled"]),
         step_s=step_of(video),
         strip=strip,
         lanes=tuple(Timeline(rows, video, times_s).lanes()),
         legend=tuple((LAYERS[layer], layer) for layer in COLOURS),
         segments=tuple(_segments(speech, rows.found("words", key))),
         speech_missing=speech.missing,
+        words=len(rows.found("words", key)),
         texts=_texts(rows, key),
         framing=tuple(_figures("person_framing", framing, analyses)),
         framing_missing=framing.missing or (None if framing else NOT_COMPUTED),
@@ -148,7 +170,7 @@ def _facts(video: Row) -> list[tuple[str, str]]:
     pictures = [
         ("picture", f"{video['width_px']} × {video['height_px']}"),
         ("frame rate", f"{video['fps']:.4g} per second" if video["fps"] else "a single frame"),
-        ("sampled", f"{video['frames_sampled']} frames, {1 / step_of(video):g} per second"),
+        ("sampled", f"{counted(video['frames_sampled'], 'frame')}, {1 / step_of(video):g} per second"),
     ]
     found = [
         ("length", f"{video['duration_s']:.2f} s" if video["duration_s"] < 60 else clock(video["duration_s"])),  # noqa: PLR2004 -- a minute
@@ -189,7 +211,27 @@ def _moments(rows: RunRows, key: str, times_s: dict[int, float], strip: Strip) -
     facts = _facts_by_frame(rows, key)
     uris = {picture.frame_index: picture.uri for picture in strip.pictures}
     shown = sorted(uris) if uris else sorted(times_s)
-    return [Moment(frame, times_s[frame], uris.get(frame), tuple(facts.get(frame, ()))) for frame in shown]
+    looked_at = rows.looked_at(key)
+    return [
+        Moment(frame, times_s[frame], uris.get(frame), tuple(facts.get(frame, ())), tuple(_unseen(looked_at, frame))) for frame in shown
+    ]
+
+
+def _unseen(looked_at: Mapping[str, frozenset[int]], frame: int) -> list[tuple[str, str]]:
+    """What was not looked for in a frame by models that looked at others."""
+    return [(what, f"not looked at by {name}") for model, (what, name) in _LOOKERS.items() if frame not in looked_at.get(model, {frame})]
+
+
+def _looks(looked_at: Mapping[str, frozenset[int]], sampled: int) -> str:
+    """Which models looked at fewer frames than were sampled."""
+    counts = {name: len(looked_at.get(model, range(sampled))) for model, (_, name) in _LOOKERS.items()}
+    fewer = [(name, seen) for name, seen in counts.items() if seen < sampled]
+    if not fewer:
+        return ""
+    (first, seen), *others = fewer
+    said = [f"{first} looked at {seen} of {sampled:,} sampled frames", *(f"{name} at {seen}" for name, seen in others)]
+    sentence = ", ".join(said)
+    return f"{sentence[0].upper()}{sentence[1:]}. A frame without a model's findings may be one that it did not look at: select it to see."
 
 
 def _facts_by_frame(rows: RunRows, key: str) -> dict[int, list[tuple[str, str]]]:
@@ -208,9 +250,8 @@ def _facts_by_frame(rows: RunRows, key: str) -> dict[int, list[tuple[str, str]]]
         by_frame[row["frame_index"]]["gesture"].append(row["gesture"].replace("_", " "))
     for row in rows.found("texts", key):
         by_frame[row["frame_index"]]["text"].append(row["text"] or UNREADABLE)
-    order = ("objects", "expression", "gaze", "gesture", "text")
     return {
-        frame: [(what, " / ".join(found[what]) if what == "text" else listed(Counter(found[what]))) for what in order if what in found]
+        frame: [(what, " / ".join(found[what]) if what == "text" else listed(Counter(found[what]))) for what in _FACTS if what in found]
         for frame, found in by_frame.items()
     }
 

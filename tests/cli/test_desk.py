@@ -70,7 +70,8 @@ def test_a_fetch_that_fails_ends_with_the_stand_in_and_the_reason(given: dict[st
     (plan,) = weights.choose_or_fetch(yolo())
     assert (plan.backend, plan.stand_in) == (STAND_IN, True)
     assert "403 Forbidden" in plan.reason
-    assert plan.remark.startswith("  (declared stand-in: can be fetched") or plan.remark.startswith("  (declared stand-in: fetched now")
+    assert plan.remark.startswith(f"  (stand-in: the flagship {FLAGSHIP} is not available (could not be fetched: ")
+    assert plan.remark.endswith("); its stand-in was fetched now)")
 
 
 def test_a_fetch_of_which_nothing_comes_is_an_error_that_names_all_reasons(given: dict[str, str]) -> None:
@@ -155,7 +156,8 @@ def test_no_hub_at_all_ends_with_stand_ins_within_the_time_of_a_probe(machine: P
                 (machine / file.path).touch()
     (plan,) = weights.choose_or_fetch(yolo())
     assert plan.stand_in
-    assert "no answer from 127.0.0.1" in plan.reason
+    assert plan.reason.startswith("the flagship ")
+    assert plan.reason.endswith(" is not available (no answer from 127.0.0.1); its stand-in is on this machine")
 
 
 class Apt:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from rumiai_ray.cli.endings import run_to_the_end
 from rumiai_ray.cli.exits import Exit
 from rumiai_ray.engine.drive.endings import HostsRefuse
+from rumiai_ray.errors import ModelError
 from rumiai_ray.ingest.manners import Paused
 from rumiai_ray.runs.reader import open_run
 from rumiai_ray.runs.writer import RunWriter
@@ -15,8 +18,6 @@ from synthetic_run import analysis_row, dead_letter_row, manifest, rows_of, stam
 if TYPE_CHECKING:
     from pathlib import Path
     from typing import Literal
-
-    import pytest
 
 
 class _Engine:
@@ -73,3 +74,27 @@ def test_of_many_failures_a_batch_names_some_and_counts_the_rest(tmp_path: Path,
     lines = end(tmp_path, 30, capfd)
     assert sum(line.startswith(("dead letter:", "failed:")) for line in lines) == 20
     assert lines[20] == "and 11 more, in the tables dead_letter and analyses"
+
+
+@pytest.mark.parametrize("error", [ModelError("not even a dead letter can be written", "clip.mp4"), RuntimeError("a bug")])
+def test_a_batch_that_breaks_off_says_how_to_go_on(tmp_path: Path, capfd: pytest.CaptureFixture[str], error: Exception) -> None:
+    writer = RunWriter.create(tmp_path, manifest())
+
+    def run() -> Literal["complete", "partial"]:
+        raise error
+
+    assert run_to_the_end(_Engine(writer, 0), run, writer, resumable=True) == Exit.ABORTED
+    said = capfd.readouterr().err
+    assert str(error) in said
+    assert "Traceback" not in said
+    assert said.splitlines()[-1] == f"what was committed stays; go on with: rumiai-ray runs resume {writer.run.uri()}"
+
+
+def test_a_single_command_that_breaks_off_offers_no_resume(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    writer = RunWriter.create(tmp_path, manifest())
+
+    def run() -> Literal["complete", "partial"]:
+        raise ModelError("it crashed")
+
+    assert run_to_the_end(_Engine(writer, 0), run, writer) == Exit.ABORTED
+    assert "runs resume" not in capfd.readouterr().err

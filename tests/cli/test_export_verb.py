@@ -53,7 +53,7 @@ def test_a_labelling_format_says_how_much_it_wrote_and_which_pictures_are_missin
 ) -> None:
     code, err = rumiai("--format", kind, "--to", "to")
     assert code == Exit.COMPLETE
-    assert "100 of 100 pictures are missing: their frames are no longer in the frame store" in err
+    assert "100 of 100 pictures left out: not in the frame store" in err
     assert "50 detections in 100 frames of 2 videos under to" in err
     assert {path.name for path in (tmp_path / "to").iterdir()} == files
     code, err = rumiai("--format", kind, "--to", "alone", "--no-pictures")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -76,7 +78,7 @@ def test_cells_on_cpu_nodes_that_are_still_to_come_are_planned_with_the_cpus_lef
 def test_a_node_too_small_for_a_cell_beside_reading_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     nodes = [HEAD, Machine(2, 16, name="node tiny"), Machine(8, 32, name="node large")]
     said = planned_for_cluster(monkeypatch, capsys, nodes, cells=2, cell_cpus=3)
-    assert "no cell on node tiny: 1 cells of 3 CPUs need 3; of 2 CPUs 1 may be taken" in said
+    assert "no cell on node tiny: 1 cell of 3 CPUs needs 3; of 2 CPUs 1 may be taken" in said
     assert "node large (8 CPUs, 32 GB): 2 cells, 2 CPUs left to reading and writing (2 x 3 + 2 = 8 CPUs)" in said
     assert "to wait" not in said
 
@@ -86,3 +88,25 @@ def test_a_cluster_without_a_node_asks_what_the_nodes_to_come_hold(
 ) -> None:
     with pytest.raises(ConfigError, match=r"no node holds a cell \(node head: has no CPU to give\).*--engine-cell-cpus"):
         planned_for_cluster(monkeypatch, capsys, [HEAD], cells=4)
+
+
+def test_a_plan_of_one_is_in_the_singular(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    said = planned_for_cluster(monkeypatch, capsys, [Machine(4, 16, name="node one")], cells=1, cell_cpus=3)
+    assert "node one (4 CPUs, 16 GB): 1 cell, 1 CPU left to reading and writing" in said
+    assert "in all 1 cell, " in said
+    assert not re.search(r"\b1 (cells|CPUs|GPUs|videos)\b", said)
+    said = planned_for_cluster(monkeypatch, capsys, [HEAD], cells=1, cell_cpus=1)
+    assert "1 cell to wait for nodes of at least 2 CPUs" in said
+    assert "cells of 1 CPU on a node to come" in said
+
+
+def test_the_plan_says_which_model_runs_and_why(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    why = "the flagship lib/flagship is not available (no answer from hub.example); its stand-in is on this machine"
+    models = plan_verb._models(load_config(flags={"profile": "offline", "device": "cpu"}), "cpu")
+    first, *others = models
+    monkeypatch.setattr(
+        plan_verb, "_models", lambda *_: (replace(first, stand_in=True, reason=why), *(replace(one, reason="") for one in others))
+    )
+    said = planned_for_cluster(monkeypatch, capsys, [Machine(8, 32, name="node")], cells=1, cell_cpus=3)
+    assert f"{first.name} runs {first.backend} (stand-in): {why}" in said
+    assert f"{others[0].name} runs {others[0].backend} " in said

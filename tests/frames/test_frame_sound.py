@@ -58,13 +58,13 @@ def test_a_gap_becomes_silence_of_its_own_length() -> None:
 def test_a_jump_back_is_played_on_and_told() -> None:
     track, samples = track_of(frame_at(0, 0.5), frame_at(0.5, 0.5), frame_at(0.1, 0.5), frame_at(0.6, 0.5))
     assert len(samples) == pytest.approx(2 * 16_000, abs=20)
-    assert track.repaired() == ["audio timestamps jump 1 times"]
+    assert track.repaired() == ["audio timestamps jump once"]
 
 
 def test_a_gap_longer_than_the_video_is_a_broken_timestamp() -> None:
     track, samples = track_of(frame_at(0, 0.5), frame_at(5000, 0.5), frame_at(5000.5, 0.5))
     assert len(samples) == pytest.approx(1.5 * 16_000, abs=20)
-    assert track.repaired() == ["audio timestamps jump 1 times"]
+    assert track.repaired() == ["audio timestamps jump once"]
 
 
 def test_frames_without_timestamps_follow_each_other() -> None:

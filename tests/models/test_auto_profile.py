@@ -153,7 +153,7 @@ def test_what_a_run_was_started_with_is_kept_whatever_can_be_had_now(tmp_path: P
 def test_a_flagship_that_failed_makes_room_for_the_stand_in_and_says_why(tmp_path: Path) -> None:
     choice = choose(WeightsSurvey([put(tmp_path / "w", FLAGSHIP)], barred={FLAGSHIP.backend: "403 Forbidden"}), FLAGSHIP, STAND_IN)
     assert choice.candidate is STAND_IN
-    assert "lib/flagship: 403 Forbidden" in choice.reason
+    assert "the flagship lib/flagship is not available (403 Forbidden); its stand-in " in choice.reason
 
 
 def test_a_family_that_nothing_can_run_names_the_files_and_the_silent_hosts(hub: socket.socket, tmp_path: Path) -> None:

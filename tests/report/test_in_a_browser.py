@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from chromium import evaluated, rendered
 from report_run import analysis_row, plain_rows, text_row, video_row, word_rows, write_run
-from rumiai_ray.report.write import write_report, write_video
+from rumiai_ray.report.write import ReportSize, write_report, write_video
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -106,3 +106,18 @@ def test_the_keyboard_moves_from_frame_to_frame(analysed: Analysed, tmp_path: Pa
     time = "document.getElementById('time').textContent"
     page = write_video(analysed.run, "clip", tmp_path / "page.html", analysed.store)
     assert evaluated(page, time, press, time, press, time)[::2] == ["0.00 s", "0.20 s", "0.40 s"]
+
+
+def test_a_moment_without_a_picture_says_so_and_another_frames_findings_are_not_shown_as_its_own(
+    analysed: Analysed, tmp_path: Path
+) -> None:
+    page = write_video(analysed.run, "clip", tmp_path / "page.html", analysed.store, ReportSize(frames=2))
+    go = "{{ const scrub = document.getElementById('scrub'); scrub.value = {}; scrub.dispatchEvent(new Event('input')); }}"
+    shown, facts = "document.getElementById('shown').textContent", "document.getElementById('facts').textContent"
+    dimmed = "document.getElementById('screen').className"
+    asked = [said for time_s in (1.8, 1.7, 1.0, 2.0) for said in (go.format(time_s), shown, facts, dimmed)]
+    answers = evaluated(page, *asked)
+    assert answers[1:4] == ["", "objectsdog", ""]
+    assert answers[5:8] == ["The frame shown is that of 1.80 s.", "objectsdog", ""]
+    assert answers[9:12] == ["There is no picture of this moment. The nearest one, of 1.80 s, is shown dimmed.", "", "elsewhere"]
+    assert answers[13:16] == ["The frame shown is that of 1.80 s.", "objectsdog", ""], "the last frame stays on the screen"

@@ -162,6 +162,17 @@ def test_no_more_pages_are_written_than_asked_for_and_the_others_are_still_liste
     text = index.read_text(encoding="utf-8")
     assert text.count('href="videos/') == 1
     assert "c.mp4" in text
+    assert "1 of 3 videos has a page in this report." in text
+    assert f"<code>rumiai-ray report {run.run_id} --pages 3 --to DIRECTORY</code>" in text
+    assert f"<code>rumiai-ray report {run.run_id} --video c</code>" in text
+    assert "--video a</code>" not in text, "it has a page"
+
+
+def test_a_report_with_a_page_of_every_video_tells_nobody_how_to_get_more(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "runs", {"clip": {}}, dead=("gone",))
+    text = write_report(run, tmp_path / "report", None)[0].read_text(encoding="utf-8")
+    assert "in this report" not in text
+    assert "no page" not in text, "a dead letter cannot have one"
 
 
 def test_links_lead_to_pages_whatever_an_entry_is_called(tmp_path: Path) -> None:

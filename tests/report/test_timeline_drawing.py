@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from report_run import analysis_row, emotion_row, table_row, video_row, write_run
+from report_run import analysis_row, emotion_row, insight_rows, video_row, write_run
 from rumiai_ray.report.charts import bars_of, histogram
 from rumiai_ray.report.lanes import Timeline, TimelineLane
 from rumiai_ray.report.rows import RunRows
@@ -48,33 +48,9 @@ def test_an_expression_is_no_line_where_nobody_looked(tmp_path: Path) -> None:
     assert re.sub(r" [\d.]+", "", fear.path.replace(" h.1", "h")) == "M0.0L100.0L200.0M800.0h"
 
 
-def insights() -> dict[str, list[dict[str, Any]]]:
-    """Shots, text, sound, framing and windows of a video of 10 s with a face in its first half."""
-    seconds = [
-        table_row("person_framing_seconds", second=second, end_s=second + 1.0, face_frames=5, shot_type="close" if second < 5 else "none")
-        for second in range(10)
-    ]
-    span = table_row(
-        "text_spans", span_index=0, text="FOLLOW ME", start_s=2.0, end_s=4.0, first_seen_s=2.5, last_seen_s=3.5,
-        seen_until_s=3.7, sightings=2,
-        confidence=0.9, x1=0.0, y1=0.0, x2=10.0, y2=10.0, position="top", area_share=0.05, kind="overlay", is_call_to_action=True,
-    )  # fmt: skip
-    shots = [table_row("shots", shot_index=n, start_s=5.0 * n, end_s=5.0 * n + 5.0, duration_s=5.0, frames=150) for n in range(2)]
-    framing = table_row(
-        "person_framing", face_frames=50, person_frames=50, subject_count=1, face_visibility_rate=0.5, gaze_frames=0,
-        dominant_shot_type="close", not_measured=["yolo: failed"],
-    )  # fmt: skip
-    hook = {"window_index": 0, "name": "hook", "start_s": 0.0, "end_s": 3.0, "words_per_minute": 120.0, "cuts_per_minute": 0.0}
-    whole = {"window_index": 1, "name": "video", "start_s": 0.0, "end_s": 10.0, "words_per_minute": None, "cuts_per_minute": 6.0}
-    windows = [table_row("windows", **window, not_measured=[]) for window in (hook, whole)]
-    return {
-        "shots": shots, "text_spans": [span], "person_framing": [framing], "person_framing_seconds": seconds, "windows": windows,
-    }  # fmt: skip
-
-
 def test_insights_are_bars_of_the_timeline(tmp_path: Path) -> None:
     lanes = lanes_of(
-        write_run(tmp_path, {"clip": insights() | {"analyses": [analysis_row(name) for name in ("shots", "ocr", "mediapipe")]}})
+        write_run(tmp_path, {"clip": insight_rows() | {"analyses": [analysis_row(name) for name in ("shots", "ocr", "mediapipe")]}})
     )
     assert spans(lanes["shots"]) == [(0.0, 5.0), (5.0, 10.0)]
     assert [(bar.kind, span) for bar, span in zip(lanes["framing"].bars, spans(lanes["framing"]), strict=True)] == [
@@ -89,7 +65,7 @@ def test_insights_are_bars_of_the_timeline(tmp_path: Path) -> None:
 def test_rates_are_percent_absent_ones_a_dash_with_the_reason_and_zeros_zeros(tmp_path: Path) -> None:
     failed = analysis_row("sound", "failed", error_class="ModelError", error_message="it crashed", processing_time_s=None)
     analyses = [failed, *(analysis_row(name) for name in ("mediapipe", "shots", "whisper", "emotion", "ocr", "yolo"))]
-    run = write_run(tmp_path / "runs", {"clip": insights() | {"analyses": analyses}})
+    run = write_run(tmp_path / "runs", {"clip": insight_rows() | {"analyses": analyses}})
     page = write_video(run, "clip", tmp_path / "page.html", None).read_text(encoding="utf-8")
     framing = page.partition("<h2>People and framing</h2>")[2].partition("</section>")[0]
     tiles = re.findall(r'"value">(.*?)</p><p class="name">(.*?)</p>', framing)
@@ -121,7 +97,7 @@ def test_rare_bars_are_counted_and_not_shown() -> None:
 
 
 def test_two_texts_at_a_time_stand_below_each_other(tmp_path: Path) -> None:
-    span = insights()["text_spans"][0]
+    span = insight_rows()["text_spans"][0]
     rows = {"text_spans": [span, span | {"span_index": 1, "text": "LINK", "start_s": 3.0, "end_s": 5.0}], "analyses": [analysis_row("ocr")]}
     lane = lanes_of(write_run(tmp_path, {"clip": rows}))["text on the screen"]
     assert [(bar.text, bar.line) for bar in lane.bars] == [("FOLLOW ME", 0), ("LINK", 1)]

@@ -22,7 +22,7 @@ _START_S = 120
 _PAGE_S = 240
 _OPTIONS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking",
-    "--window-size=1280,900", "--remote-debugging-port=0",
+    "--remote-debugging-port=0",
 )  # fmt: skip
 
 
@@ -36,10 +36,10 @@ def browser() -> str:
 
 
 @contextmanager
-def running_browser() -> Iterator[int]:
-    """The port on loopback that a new browser listens on."""
+def running_browser(size_px: tuple[int, int] = (1280, 900)) -> Iterator[int]:
+    """The port on loopback that a new browser listens on; its windows are of this width and height."""
     with tempfile.TemporaryDirectory(prefix="browser-", ignore_cleanup_errors=True) as profile:
-        command = [browser(), *_OPTIONS, f"--user-data-dir={profile}", "about:blank"]
+        command = [browser(), *_OPTIONS, f"--window-size={size_px[0]},{size_px[1]}", f"--user-data-dir={profile}", "about:blank"]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             yield _port(Path(profile) / "DevToolsActivePort")
@@ -96,15 +96,16 @@ async def _until(socket: aiohttp.ClientWebSocketResponse, name: str, value: obje
     raise ConnectionError("the browser went away")
 
 
-def evaluated(page: Path, *expressions: str, anchor: str = "") -> list[Any]:
+def evaluated(page: Path, *expressions: str, anchor: str = "", size_px: tuple[int, int] = (1280, 900)) -> list[Any]:
     """The values of JavaScript expressions in a page that was opened for them.
 
     Args:
         page: the file.
         expressions: evaluated one after the other.
         anchor: what stands after `#` in the address.
+        size_px: width and height of the window.
     """
-    with running_browser() as port:
+    with running_browser(size_px) as port:
         _, values = asyncio.run(visit(port, page.resolve().as_uri() + (f"#{anchor}" if anchor else ""), expressions))
     return values
 

@@ -127,10 +127,35 @@ def plain_rows() -> dict[str, list[dict[str, Any]]]:
     }
 
 
+def insight_rows() -> dict[str, list[dict[str, Any]]]:
+    """Shots, text, sound, framing and windows of a video of 10 s with a face in its first half."""
+    seconds = [
+        table_row("person_framing_seconds", second=second, end_s=second + 1.0, face_frames=5, shot_type="close" if second < 5 else "none")
+        for second in range(10)
+    ]
+    span = table_row(
+        "text_spans", span_index=0, text="FOLLOW ME", start_s=2.0, end_s=4.0, first_seen_s=2.5, last_seen_s=3.5,
+        seen_until_s=3.7, sightings=2,
+        confidence=0.9, x1=0.0, y1=0.0, x2=10.0, y2=10.0, position="top", area_share=0.05, kind="overlay", is_call_to_action=True,
+    )  # fmt: skip
+    shots = [table_row("shots", shot_index=n, start_s=5.0 * n, end_s=5.0 * n + 5.0, duration_s=5.0, frames=150) for n in range(2)]
+    framing = table_row(
+        "person_framing", face_frames=50, person_frames=50, subject_count=1, face_visibility_rate=0.5, gaze_frames=0,
+        dominant_shot_type="close", not_measured=["yolo: failed"],
+    )  # fmt: skip
+    hook = {"window_index": 0, "name": "hook", "start_s": 0.0, "end_s": 3.0, "words_per_minute": 120.0, "cuts_per_minute": 0.0}
+    whole = {"window_index": 1, "name": "video", "start_s": 0.0, "end_s": 10.0, "words_per_minute": None, "cuts_per_minute": 6.0}
+    windows = [table_row("windows", **window, not_measured=[]) for window in (hook, whole)]
+    return {
+        "shots": shots, "text_spans": [span], "person_framing": [framing], "person_framing_seconds": seconds, "windows": windows,
+    }  # fmt: skip
+
+
 __all__ = [
     "OLD_TABLES",
     "analysis_row",
     "emotion_row",
+    "insight_rows",
     "plain_rows",
     "table_row",
     "text_row",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rumiai_ray.cli.doctor.finding import Finding
+from rumiai_ray.shown import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,8 +37,8 @@ def weights(profile: Profile, models: Mapping[str, ModelSettings], directories: 
         except RumiaiError as error:
             findings.append(Finding(check, "error", _said(error), error.hint))
         else:
-            declared = " (declared stand-in)" if plan.stand_in else ""
-            files = f"{len(plan.files)} files, digests right" if plan.files else "needs none"
+            declared = " (stand-in)" if plan.stand_in else ""
+            files = f"{counted(len(plan.files), 'file')}, digests right" if plan.files else "needs none"
             findings.append(Finding(check, "ok", f"{plan.backend} {plan.version}{declared}, {files}"))
     return findings
 
@@ -55,7 +56,7 @@ def _auto(check: str, wanted: WantedModel, directories: Sequence[Path], *, accep
         plan = complete_plan(wanted, choice.candidate, directories, device="cpu", reason=choice.reason)
     except RumiaiError as error:
         return Finding(check, "error", _said(error), error.hint)
-    files = f"{len(plan.files)} files, digests right" if plan.files else "needs none"
+    files = f"{counted(len(plan.files), 'file')}, digests right" if plan.files else "needs none"
     return Finding(check, "ok", f"{plan.backend} {plan.version}: {plan.reason}; {files}")
 
 

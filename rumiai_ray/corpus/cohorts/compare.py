@@ -27,6 +27,7 @@ from rumiai_ray.corpus.cohorts.tested import (
 from rumiai_ray.corpus.cohorts.top import TOP, cohort_size, parsed_top
 from rumiai_ray.errors import ConfigError
 from rumiai_ray.schema.table import column
+from rumiai_ray.shown import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -250,7 +251,7 @@ def highest(metric: Floats, share: float | None, number: int | None, name: str) 
         return np.zeros(0, np.bool_), ""
     asked = cohort_size(share, number, len(metric))
     if asked > len(metric):
-        return np.ones(len(metric), np.bool_), f"{name} is known of {len(metric)} videos only, {asked} were asked for."
+        return np.ones(len(metric), np.bool_), f"{name} is known of {counted(len(metric), 'video')} only, {asked} were asked for."
     wanted = asked
     threshold = np.sort(metric)[::-1][wanted - 1]
     with_equals, above = metric >= threshold, metric > threshold

@@ -16,6 +16,7 @@ from rumiai_ray.corpus.cohorts.features import read_features
 from rumiai_ray.corpus.cohorts.tested import Verdict
 from rumiai_ray.errors import ConfigError
 from rumiai_ray.schema.table import column
+from rumiai_ray.shown import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,7 +95,7 @@ class MetricOverTime:
         if self.change is None:
             return f"No video of which {self.by} is known has a date."
         one = self.change
-        said = f"The {self.period} of {self.periods[-1].start} has {one.n} videos, the {self.period} before it {one.n_rest}: "
+        said = f"The {self.period} of {self.periods[-1].start} has {counted(one.n, 'video')}, the {self.period} before it {one.n_rest}: "
         if one.verdict is Verdict.TOO_FEW:
             return f"{said}too few to tell ({one.reason})."
         if one.effect is None:

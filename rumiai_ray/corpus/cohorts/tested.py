@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from rumiai_ray.corpus.cohorts.effects import CONFIDENCE, Effects, corrected
 from rumiai_ray.schema.table import column
+from rumiai_ray.shown import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -137,7 +138,7 @@ def untested_alone(values: Floats) -> Untested | None:
     if not len(values):
         return Untested(Verdict.TOO_FEW, NEVER_MEASURED)
     if len(values) < 2 * FEWEST:
-        return Untested(Verdict.TOO_FEW, f"measured in {len(values)} videos, {2 * FEWEST} are needed")
+        return Untested(Verdict.TOO_FEW, f"measured in {counted(len(values), 'video')}, {2 * FEWEST} are needed")
     return _varies_too_little(values, is_exact=False)
 
 

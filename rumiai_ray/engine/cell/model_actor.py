@@ -133,7 +133,7 @@ class ModelActor:
         self._notes.done()
         tables = {name: pack(table) for name, table in prediction.tables.items()}
         rows = sum(prediction.tables[table.name].num_rows for table in self._model.tables if table.part_of is None)
-        notes = () if most is None else (f"GPU memory ran out: at most {most} frames at a time were done",)
+        notes = () if most is None else (f"GPU memory ran out: frames were done {most} at a time at most",)
         return Answer(tables, rows, prediction.missed, elapsed_s, anonymous_memory_bytes(), cpu_s, notes)
 
 

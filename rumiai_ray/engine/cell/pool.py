@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rumiai_ray.engine.cell.dispatcher import arrived
 from rumiai_ray.errors import ModelError
+from rumiai_ray.shown import counted
 from rumiai_ray.tracebacks import keep_traceback
 
 if TYPE_CHECKING:
@@ -228,7 +229,9 @@ class CellPool:
 
     def _too_often(self, done: Done, name: str, failure: Failure) -> ModelError:
         self._tell(done)
-        error = ModelError(f"{failure.error_class}: {failure.message}", name, f"{self._policy.cells} cells lost it; see Ray's logs")
+        error = ModelError(
+            f"{failure.error_class}: {failure.message}", name, f"{counted(self._policy.cells, 'cell')} lost it; see Ray's logs"
+        )
         keep_traceback(error, failure.traceback)
         return error
 

@@ -19,6 +19,7 @@ from rumiai_ray.models.catalogue import plan_class
 from rumiai_ray.schema.mediapipe import BLENDSHAPES, FACES, LANDMARKS_OF_FACES
 from rumiai_ray.schema.registry import TABLES_BY_NAME, TRACKED
 from rumiai_ray.schema.run import ANALYSES, Status
+from rumiai_ray.shown import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -51,7 +52,8 @@ def assemble(
     ordered = sorted(answers, key=lambda answer: answer[0].batch_index)
     got = [(index.video_key, index.batch_index) for index, _ in ordered]
     if got != [(plan.video_key, number) for number in range(plan.batch_count)]:
-        raise ModelError(f"answers {got} do not cover the {plan.batch_count} rows of work exactly once", f"video {plan.video_key[:12]}")
+        work = counted(plan.batch_count, "row")
+        raise ModelError(f"answers {got} do not cover {work} of work exactly once", f"video {plan.video_key[:12]}")
     kinds: dict[str, Table] = {}
     rows: dict[str, pa.Table] = {}
     records = []

@@ -134,7 +134,7 @@ class Groups:
         What raised, and did not crash, may have been short of memory for a moment: it is tried again.
         """
         entries = [one.header.entry.entry_id for one in group.settled]
-        _LOG.warning("writing %d entries failed (%s, attempt %d): %s", len(entries), ", ".join(entries[:3]), group.attempt, error)
+        _LOG.warning("writing %d entries failed (%s, attempt %d): %s", len(entries), ", ".join(entries[:3]), group.attempt, _cause(error))
         if len(group.settled) > 1:
             for one in group.settled:
                 self._write([one])
@@ -143,8 +143,17 @@ class Groups:
         if isinstance(error, RayTaskError) and group.attempt <= _RETRIES:
             return self._write([one], group.attempt + 1)
         if one.error is not None:
-            raise ModelError(f"not even a dead letter can be written: {error}", one.header.entry.input, "see Ray's logs")
-        broken = ModelError(f"assembling it crashed the task: {error}", one.header.entry.input, "see Ray's logs")
+            last = ModelError(f"not even a dead letter can be written: {_cause(error)}", one.header.entry.input, "see Ray's logs")
+            keep_traceback(last, traceback_of(error))
+            raise last
+        broken = ModelError(f"assembling it crashed the task: {_cause(error)}", one.header.entry.input, "see Ray's logs")
         broken.attempts = _RETRIES + 1
         keep_traceback(broken, traceback_of(error))
         return self._write([Settled(one.header, repeat=one.repeat, error=broken)])
+
+
+def _cause(error: RayError) -> str:
+    """What went wrong in a task, in one line: Ray's own text of it holds the task's whole traceback."""
+    cause = error.cause if isinstance(error, RayTaskError) else error
+    first = str(cause).strip().partition("\n")[0]
+    return f"{type(cause).__name__}: {first}" if first else type(cause).__name__

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from rumiai_ray.engine.setup.node_capacity import NodeLoad, reading_cpus
 from rumiai_ray.errors import ConfigError
+from rumiai_ray.shown import counted as count_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -143,8 +144,9 @@ def plan_machine(models: Sequence[ModelPlan], machine: Machine, wishes: Wishes =
     cells = min(cells, wishes.cells or cells)
     cell_cpus = wishes.cell_cpus or _down(cpus / cells)
     if cells * cell_cpus > cpus:
+        asked, need = f"{count_of(cells, 'cell')} of {count_of(cell_cpus, 'CPU')}", "needs" if cells == 1 else "need"
         raise ConfigError(
-            f"{cells} cells of {cell_cpus:g} CPUs need {cells * cell_cpus:g}; of {machine.cpus:g} CPUs {cpus:g} may be taken",
+            f"{asked} {need} {cells * cell_cpus:g}; of {count_of(machine.cpus, 'CPU')} {cpus:g} may be taken",
             machine.name,
             "fewer --engine-cells or --engine-cell-cpus",
         )

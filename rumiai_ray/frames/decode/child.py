@@ -35,6 +35,7 @@ from rumiai_ray.frames.decode.wire import send
 from rumiai_ray.frames.limits import confine_this_process
 from rumiai_ray.frames.types import AUDIO_RATE_HZ, SourceFacts
 from rumiai_ray.ingest.slide_show import is_slide_show
+from rumiai_ray.shown import counted
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -248,7 +249,7 @@ class Extraction:
         if frames < self._survey.promised_frames:
             found.append(f"{frames} of {self._survey.promised_frames} promised frames decoded")
         if self._video_errors:
-            broken = "1 video packet" if len(self._video_errors) == 1 else f"{len(self._video_errors)} video packets"
+            broken = counted(len(self._video_errors), "video packet")
             found.append(f"{broken} could not be decoded: {self._video_errors[0]}")
         return found
 

@@ -11,6 +11,8 @@ from bisect import bisect_left
 from itertools import pairwise
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
+from rumiai_ray.shown import counted, often
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -100,9 +102,9 @@ class PresentationClock(Generic[T]):
         """What was wrong with the timestamps and was made good, in words."""
         found = []
         if self.repaired:
-            found.append(f"{self.repaired} frames without a usable timestamp, placed between their neighbours by the frame rate")
+            found.append(f"{counted(self.repaired, 'frame')} without a usable timestamp, placed between their neighbours by the frame rate")
         if self.restarts:
-            found.append(f"timestamps go back {self.restarts} times (several recordings in one file?); the later frames were moved")
+            found.append(f"timestamps go back {often(self.restarts)} (several recordings in one file?); the later frames were moved")
         return found
 
     def _release(self) -> tuple[float, T]:

@@ -10,6 +10,7 @@ from av.video.reformatter import ColorTrc
 from rumiai_ray.errors import MediaError
 from rumiai_ray.frames.decode.picture import Painter, View, fit
 from rumiai_ray.frames.sampling import GridSampler
+from rumiai_ray.shown import counted
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -120,9 +121,9 @@ class PictureTrack:
 
     def lost(self) -> list[str]:
         """What of the pictures taken cannot be seen, in words."""
-        found = [f"{self._damaged} frames decoded with damage"] if self._damaged else []
+        found = [f"{counted(self._damaged, 'frame')} decoded with damage"] if self._damaged else []
         if self._shrunk:
-            found.append(f"{self._shrunk} frames are larger than the first one and lost detail in its size")
+            found.append(f"{counted(self._shrunk, 'frame is', 'frames are')} larger than the first one and lost detail in its size")
         return found
 
     def repaired(self) -> list[str]:

@@ -12,6 +12,7 @@ from av.audio.resampler import AudioResampler
 from rumiai_ray.errors import MediaError
 from rumiai_ray.frames.decode.loudness import LoudnessMeter, layout_of
 from rumiai_ray.frames.types import AUDIO_RATE_HZ
+from rumiai_ray.shown import counted, often
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -160,7 +161,7 @@ class SoundTrack:
         found = []
         reached_s = self.samples / AUDIO_RATE_HZ
         if errors:
-            found.append(f"{'1 audio packet' if len(errors) == 1 else f'{len(errors)} audio packets'} could not be decoded: {errors[0]}")
+            found.append(f"{counted(len(errors), 'audio packet')} could not be decoded: {errors[0]}")
         if self.start_s is None:
             found.append("the audio stream holds no audio that can be decoded")
         elif reached_s < promised_s - _ENCODER_SLACK_S:
@@ -173,7 +174,7 @@ class SoundTrack:
         if self._silence_s:
             found.append(f"{self._silence_s:.2f} s of missing audio filled with silence")
         if self._jumps:
-            found.append(f"audio timestamps jump {self._jumps} times")
+            found.append(f"audio timestamps jump {often(self._jumps)}")
         return found + self._meter.notes()
 
     def _reach(self, frame: AudioFrame) -> None:

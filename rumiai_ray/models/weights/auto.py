@@ -87,8 +87,10 @@ class WeightsSurvey:
             if chosen is not None:
                 kind = "stand-in" if stand_in else "flagship" if len(candidates) > 1 else "the only candidate"
                 reason = f"{kind}, {'here' if here else 'can be fetched'}"
-                return Choice(chosen, "; ".join([reason, *passed]), fetch=here is None, ask=ask)
-            passed += [f"{one.backend}: {self._why_not(one)}" for one in of_kind if not one.only_local]
+                if stand_in and passed:
+                    reason = f"{'; '.join(passed)}; its stand-in {'is on this machine' if here else 'can be fetched'}"
+                return Choice(chosen, reason, fetch=here is None, ask=ask)
+            passed += [f"the flagship {one.backend} is not available ({self._why_not(one)})" for one in of_kind if not one.only_local]
             ask = ask or next((one for one in of_kind if self._wants_consent(one) and not self._hosts_silent(one)), None)
         return None
 

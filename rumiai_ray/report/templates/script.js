@@ -55,6 +55,15 @@
     return best;
   };
 
+  // Whether a frame shows a moment: it is less than the next one's distance away. The last frame stays on the screen for one step.
+  const isOf = (index, time) => Math.abs(times[index] - time) <= (index === times.length - 1 && time > times[index] ? 1.05 : 0.75) * step;
+
+  const telling = (index, near) => {
+    if (!screen) return near ? "" : "No frame near this moment has findings.";
+    if (!near) return `There is no picture of this moment. The nearest one, of ${times[index].toFixed(2)} s, is shown dimmed.`;
+    return Math.abs(times[index] - now) < 0.005 ? "" : `The frame shown is that of ${times[index].toFixed(2)} s.`;
+  };
+
   const show = (time, follow = true) => {
     now = Math.min(Math.max(time, 0), duration);
     scrub.value = now;
@@ -62,7 +71,7 @@
     byId("time").textContent = `${now.toFixed(2)} s`;
     byId("playhead").style.left = `${(100 * now) / duration}%`;
     const index = nearest(now);
-    const near = index >= 0 && Math.abs(times[index] - now) <= Math.max(step, screen ? Infinity : 0);
+    const near = index >= 0 && isOf(index, now);
     if (index !== current) {
       if (current >= 0) frames[current].removeAttribute("aria-current");
       current = index;
@@ -71,6 +80,8 @@
         if (screen) screen.src = frames[index].querySelector("img").src;
       }
     }
+    if (screen) screen.classList.toggle("elsewhere", !near);
+    byId("shown").textContent = telling(index, near);
     byId("facts").replaceChildren(...(near ? [...frames[index].querySelector("dl").cloneNode(true).childNodes] : []));
     let said = [];
     for (const word of words) {

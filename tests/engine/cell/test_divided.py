@@ -32,7 +32,7 @@ def _asked(folder: Path, most: int) -> Answer:
 def test_a_batch_in_parts_gives_the_rows_of_the_whole_and_says_how_large_they_were(tmp_path: Path, most: int, parts_of: int) -> None:
     whole, divided = _asked(tmp_path, FRAMES), _asked(tmp_path, most)
     assert whole.notes == ()
-    assert divided.notes == (f"GPU memory ran out: at most {parts_of} frames at a time were done",)
+    assert divided.notes == (f"GPU memory ran out: frames were done {parts_of} at a time at most",)
     assert unpack(divided.tables["seen"]).equals(unpack(whole.tables["seen"]))
     assert divided.rows == FRAMES
 

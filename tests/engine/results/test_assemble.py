@@ -97,7 +97,7 @@ def test_a_whole_video_is_ok_and_adds_up_across_batches() -> None:
 
 
 def test_what_a_model_did_otherwise_at_no_loss_is_said_and_leaves_it_ok() -> None:
-    note = "GPU memory ran out: at most 1 frames at a time were done"
+    note = "GPU memory ran out: frames were done 1 at a time at most"
     first, last = (answer(number, {"eye": saw(*at, notes=(note,))}, {"eye": seen_rows(*at)}) for number, at in ((1, (0, 1)), (2, (2, 3))))
     _, by_model = run(SOUND, first, last)
     assert (by_model["eye"]["status"], by_model["eye"]["detail"]) == ("ok", note)

@@ -24,6 +24,7 @@ from rumiai_ray.engine.work.counts import Tally
 from rumiai_ray.engine.work.item import Header, VideoPlan
 from rumiai_ray.errors import ModelError, StorageError
 from rumiai_ray.ingest.entries import Entry
+from rumiai_ray.tracebacks import traceback_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -200,9 +201,32 @@ def test_a_task_that_raises_is_tried_three_times_before_its_entry_is_buried(plac
     assert buried.error.attempts == 3
 
 
-def test_a_dead_letter_that_cannot_be_written_either_ends_the_run(place: Place) -> None:
+@pytest.mark.parametrize(
+    ("died", "said"),
+    [
+        (WorkerCrashedError(), "WorkerCrashedError: The worker died unexpectedly"),
+        (_raised(MemoryError("short of memory\nand a second line")), "MemoryError: short of memory"),
+        (_raised(MemoryError()), "MemoryError"),
+    ],
+)
+def test_a_dead_letter_that_cannot_be_written_either_ends_the_run_in_one_line(place: Place, died: Exception, said: str) -> None:
     place.groups.add([_settled("a", error=ModelError("cannot", "yolo", "do"))])
     place.step(everything=True)
-    place.fail(WorkerCrashedError())
-    with pytest.raises(ModelError, match="not even a dead letter can be written"):
+    with pytest.raises(ModelError, match="not even a dead letter can be written") as caught:  # noqa: PT012 -- at which try, is not the point
+        for _ in range(3):
+            place.fail(died)
+            place.step()
+    assert f"not even a dead letter can be written: {said}" in str(caught.value)
+    assert "traceback" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_entry_buried_for_a_task_that_raised_has_its_traceback_apart_from_its_message(place: Place) -> None:
+    place.groups.add([_settled("a")])
+    place.step(everything=True)
+    for _ in range(3):
+        place.fail(_raised(MemoryError("short of memory")))
         place.step()
+    (buried,) = place.tasks.open[0].arguments[1]
+    assert buried.error.what == "assembling it crashed the task: MemoryError: short of memory"
+    assert "traceback" in traceback_of(buried.error)
