@@ -58,6 +58,12 @@ _SEEDS: dict[str, Callable[[], list[bytes]]] = {
         b"\xef\xbb\xbfinput|y\n\xff|\x00\n",
     ],
     "jsonl": lambda: [b'{"input": "a.mp4", "id": 1, "x": [1, {"y": null}], "z": 1e400}\n', b'{"url": "\\ud800"}\n[]\n{"input": 5}\n'],
+    "json_values": lambda: [
+        b'[{"input": "a.mp4", "id": 1, "x": [1, {"y": null}], "z": 1e400}, {"url": "\\ud800"}, [], 5]',
+        b'\xef\xbb\xbf{"url": "a.mp4"} {"input": 5}\n{"url": "b.mp4", "id": "b"}',
+        b'{"count": 2, "data": [{"Video URL": "https://h/v.mp4", "id": "\\u0000"}, {}]}',
+        '[{"input": "\xe9.mp4"}]'.encode("utf-16"),
+    ],
     "text": lambda: [b"# a comment\na.mp4\r\nhttps://h/v\rfile:///x\n", "a\nb".encode("utf-32")],
     "parquet": lambda: [_table()],
     "records": lambda: [_record(), manifest().to_json()],

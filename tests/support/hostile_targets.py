@@ -89,6 +89,11 @@ def jsonl(data: bytes) -> None:
     _entries(".jsonl", data)
 
 
+def json_values(data: bytes) -> None:
+    """A JSON manifest: an array, objects one after another, or one object around an array."""
+    _entries(".json", data)
+
+
 def text(data: bytes) -> None:
     """A text manifest."""
     _entries(".txt", data)
@@ -313,12 +318,12 @@ def proxy_heads(data: bytes) -> None:
 FUNCTIONS: dict[str, Callable[[bytes], None]] = {
     one.__name__: one
     for one in (
-        *(csv, jsonl, text, parquet, records, completion, names, headers, wire, unpacked, answers, proxy_heads),
+        *(csv, jsonl, json_values, text, parquet, records, completion, names, headers, wire, unpacked, answers, proxy_heads),
         *(joined, photos, listed),
     )
 }
 TARGETS: dict[str, tuple[str, ...]] = {
-    "manifests": ("csv", "jsonl", "text", "parquet"),
+    "manifests": ("csv", "jsonl", "json_values", "text", "parquet"),
     "records": ("records", "completion"),
     "names": ("names", "headers", "photos", "listed"),
     "wire": ("wire", "unpacked", "answers", "proxy_heads", "joined"),

@@ -69,7 +69,7 @@ VALUES = st.recursive(
 KEYS = (
     "title", "description", "uploader", "uploader_id", "channel", "tags", "timestamp", "view_count", "like_count", "comment_count",
     "repost_count", "webpage_url", "save_count", "track", "artists", "duration", "width", "height", "subtitles", "automatic_captions",
-    "language", SOUND_ID, IS_AD, MENTIONS, SUBTITLES, AUTOMATIC_SUBTITLES,
+    "language", "extractor_key", SOUND_ID, IS_AD, MENTIONS, SUBTITLES, AUTOMATIC_SUBTITLES,
 )  # fmt: skip
 DESCRIPTIONS = st.fixed_dictionaries({}, optional=dict.fromkeys(KEYS, VALUES))
 COUNTS = {
@@ -147,6 +147,18 @@ def is_fit(text: str) -> bool:
 @given(info=DESCRIPTIONS)
 def test_whatever_a_platform_says_the_video_is_committed_and_every_change_is_noted(bench: Bench, info: dict[str, Any]) -> None:
     check_platform(bench, info)
+
+
+def test_every_key_that_is_read_of_a_description_has_values_of_every_kind_here() -> None:
+    read = set()
+
+    class Description(dict[str, Any]):
+        def get(self, key: str, default: Any = None) -> Any:
+            read.add(key)
+            return super().get(key, default)
+
+    metadata_from(Description(), "https://h/post")
+    assert read == set(KEYS)
 
 
 @pytest.mark.parametrize("name", sorted(INFOS.keys() - {"long", "pair"}))
@@ -232,15 +244,28 @@ def test_whatever_stands_in_a_csv_manifest_its_good_row_is_committed(bench: Benc
     check_manifest(bench, tmp_path, "m.csv", csv_bytes(table, separator), good=True)
 
 
+ROWS = st.one_of(VALUES, st.dictionaries(st.one_of(st.sampled_from(["id", "url", "input"]), TEXTS), VALUES, max_size=4))
+"""What may stand where a row of a JSON manifest is expected."""
+
+
 @often
-@given(
-    rows=st.lists(
-        st.one_of(VALUES, st.dictionaries(st.one_of(st.sampled_from(["id", "url", "input"]), TEXTS), VALUES, max_size=4)), max_size=4
-    )
-)
+@given(rows=st.lists(ROWS, max_size=4))
 def test_whatever_stands_in_json_lines_the_good_row_is_committed(bench: Bench, tmp_path: Path, rows: list[Any]) -> None:
     lines = [json.dumps({"id": "the good one", "url": str(bench.clip)}), *map(json.dumps, rows), "1" * 5000]
     check_manifest(bench, tmp_path, "m.jsonl", "\n".join(lines).encode(), good=True)
+
+
+@often
+@given(rows=st.lists(ROWS, max_size=4), shape=st.sampled_from(["array", "one after another", "around an array"]))
+def test_whatever_stands_in_a_json_manifest_its_good_row_is_committed(bench: Bench, tmp_path: Path, rows: list[Any], shape: str) -> None:
+    good = {"id": "the good one", "url": str(bench.clip)}
+    if shape == "one after another":
+        content = " ".join(map(json.dumps, [good, *rows]))
+    elif shape == "array":
+        content = json.dumps([good, *rows])
+    else:  # what is no object beside the rows makes the list something else than rows
+        content = json.dumps({"count": 5, "data": [good, *(row for row in rows if isinstance(row, dict))]})
+    check_manifest(bench, tmp_path, "m.json", content.encode(), good=True)
 
 
 @often
@@ -281,8 +306,8 @@ def test_whatever_stands_in_a_parquet_manifest_its_good_row_is_committed(
 @often
 @given(
     content=st.one_of(st.binary(max_size=300), st.text(max_size=200).map(lambda text: text.encode("utf-16"))),
-    name=st.sampled_from(["m.csv", "m.tsv", "m.jsonl", "m.txt", "m.parquet"]),
-    head=st.sampled_from([b"", b"url,id\n", b"\xff\xfe", b"\xff\xfe\0\0", b"PAR1", b'{"url": "', b'url\n"']),
+    name=st.sampled_from(["m.csv", "m.tsv", "m.jsonl", "m.json", "m.txt", "m.parquet"]),
+    head=st.sampled_from([b"", b"url,id\n", b"\xff\xfe", b"\xff\xfe\0\0", b"PAR1", b'{"url": "', b'url\n"', b'[{"url": "', b'{"data": [{']),
 )
 def test_any_bytes_are_a_manifest_or_refused_with_a_reason(bench: Bench, tmp_path: Path, content: bytes, name: str, head: bytes) -> None:
     check_manifest(bench, tmp_path, name, head + content, good=False)
