@@ -69,7 +69,7 @@ VALUES = st.recursive(
 KEYS = (
     "title", "description", "uploader", "uploader_id", "channel", "tags", "timestamp", "view_count", "like_count", "comment_count",
     "repost_count", "webpage_url", "save_count", "track", "artists", "duration", "width", "height", "subtitles", "automatic_captions",
-    "language", "extractor_key", SOUND_ID, IS_AD, MENTIONS, SUBTITLES, AUTOMATIC_SUBTITLES,
+    "language", "extractor_key", "ie_key", SOUND_ID, IS_AD, MENTIONS, SUBTITLES, AUTOMATIC_SUBTITLES,
 )  # fmt: skip
 DESCRIPTIONS = st.fixed_dictionaries({}, optional=dict.fromkeys(KEYS, VALUES))
 COUNTS = {
