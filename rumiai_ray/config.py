@@ -84,7 +84,7 @@ class Limits(Group):
     )
     host_refusals: int = execution(
         _MANNERS.refusals,
-        "consecutive refusals (HTTP 429, 403 or 503, captcha, login wall) after which a batch stops asking a host and leaves its "
+        "videos refused in a row (HTTP 429, 403 or 503, captcha, login wall) after which a batch stops asking a host and leaves its "
         "other rows to `runs resume`; 0: never",
         ge=0,
     )

@@ -25,6 +25,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from rumiai_ray import disk
 from rumiai_ray.errors import ConfigError, StorageError
+from rumiai_ray.shown import shown_input
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -89,6 +90,11 @@ class Store:
         """Address of a file for people and for other tools: a plain path on a disk, else with its protocol."""
         full = self._full(path)
         return full if self._local else str(self.fs.unstrip_protocol(full))
+
+    @property
+    def name(self) -> str:
+        """The last part of its address, without what only the one who gave the address may know."""
+        return os.path.basename(os.path.normpath(shown_input(self.uri())))  # noqa: PTH119 -- also of an object store
 
     def create(self, path: str, data: bytes) -> None:
         """Create a file that must not exist yet, durably, with the directories it needs.

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from rumiai_ray.corpus.members import different_notes, different_parts, has_rows, last_commit, newest_with_rows
 from rumiai_ray.schema.table import column
+from rumiai_ray.shown import shown_input
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,7 +64,7 @@ def runs_table(runs: Sequence[Run], files: Files, choice: CorpusChoice) -> pa.Ta
         records.append(
             {
                 "run_id": run.run_id,
-                "directory": run.store.uri(),
+                "directory": shown_input(run.store.uri()),
                 "status": run.status,
                 "started_at": run.manifest.created_at,
                 "last_commit_at": last_commit(run),

@@ -12,6 +12,7 @@ from rumiai_ray.corpus.reader import Corpus
 from rumiai_ray.corpus.runs_table import RUNS, SCHEMA
 from rumiai_ray.errors import StorageError
 from rumiai_ray.schema.table import column
+from rumiai_ray.shown import shown_input
 from rumiai_ray.storage import in_parallel
 
 if TYPE_CHECKING:
@@ -76,4 +77,5 @@ def _whose(runs: Iterable[Run], error: StorageError) -> Run:
 
 
 def _row(run: Run, problem: str) -> dict[str, Any]:
-    return {"run_id": run.run_id, "directory": run.store.uri(), "status": DAMAGED, "differences": [], "notes": [], "problem": problem}
+    directory = shown_input(run.store.uri())
+    return {"run_id": run.run_id, "directory": directory, "status": DAMAGED, "differences": [], "notes": [], "problem": problem}

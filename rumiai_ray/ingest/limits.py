@@ -67,7 +67,7 @@ class Manners:
     interval_s: float = 1.0
     """Between the starts of two downloads of posts from one site. Media files on other hosts are not paced."""
     refusals: int = 10
-    """Refusals in a row after which a host is left alone; 0: never, however long it asks to wait."""
+    """Entries refused in a row after which a host is left alone; 0: never, however long it asks to wait."""
     longest_wait_s: float = 60.0
     """Longest wait that a host may ask for; one that asks for more is left alone at once."""
     pause_s: float = 900.0

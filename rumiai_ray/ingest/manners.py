@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -66,7 +65,7 @@ class HostBook:
         clock: seconds since 1970.
         refused_before: entries that a host refused in an earlier session, whose pause is over. A further refusal of one of them says
             something of the entry, not of the host: it pauses no host, or one such entry would pause its host at each resume for ever.
-            Several such entries refused in a row do count, each once: `manners.refusals` refusals in a row pause the host.
+            Several such entries refused in a row do count: `manners.refusals` entries refused in a row pause the host.
     """
 
     def __init__(self, manners: Manners, clock: Callable[[], float] = time.time, refused_before: Collection[str] = ()) -> None:
@@ -80,10 +79,8 @@ class HostBook:
         """Before which no further download of posts from a site starts."""
         self._quiet_until_s: dict[str, float] = {}
         """Before which a host is not asked, because it said so."""
-        self._refused: Counter[str] = Counter()
-        """Refusals in a row, without those of entries that were refused before."""
-        self._refused_again: dict[str, set[str]] = {}
-        """By host: the entries of `refused_before` that it has refused again since it last answered."""
+        self._refused: dict[str, set[str]] = {}
+        """By host: the entries that it has refused since it last answered. An entry counts once, however often it was tried."""
         self._refuse_all: set[str] = set()
         """Hosts that are paused for refusing one entry after another, not for the `Retry-After` of one refusal."""
         self._paused: dict[str, Paused] = {}
@@ -105,8 +102,8 @@ class HostBook:
                     self._next_s[host.name] = turns[entry_id] + manners.interval_s
             return max(0.0, turns[entry_id] - now_s, self._quiet_until_s.get(host.name, 0.0) - now_s)
 
-    def refused(self, host: str, why: str, retry_after_s: float | None, entry_id: str = "") -> Paused | None:
-        """Note that a host has refused an entry.
+    def refused(self, host: str, why: str, retry_after_s: float | None, entry_id: str) -> Paused | None:
+        """Note that a host has refused an entry. Further refusals of that entry, such as of its own retries, are not counted again.
 
         Args:
             host: its name.
@@ -124,14 +121,11 @@ class HostBook:
             too_long = asked_s > manners.longest_wait_s
             if not too_long:
                 self._quiet_until_s[host] = max(self._quiet_until_s.get(host, 0.0), now_s + asked_s)
-            again = self._refused_again.setdefault(host, set())
-            if before := entry_id in self._refused_before:
-                again.add(entry_id)
-            else:
-                self._refused[host] += 1
+            refused = self._refused.setdefault(host, set())
+            refused.add(entry_id)
+            before = entry_id in self._refused_before
             # One entry that was refused before is no evidence against its host, whatever the limit is.
-            in_a_row = self._refused[host] + len(again)
-            refuses_all = in_a_row >= manners.refusals and not (before and in_a_row == 1)
+            refuses_all = len(refused) >= manners.refusals and not (before and len(refused) == 1)
             if manners.refusals and (refuses_all or (too_long and not before)):
                 until_s = now_s + (asked_s if too_long else max(asked_s, manners.pause_s))
                 self._paused.setdefault(host, Paused(host, why, until_s))
@@ -149,8 +143,7 @@ class HostBook:
         with self._one_at_a_time:
             self._turns.get(host, {}).pop(entry_id, None)
             if answered:
-                self._refused[host] = 0
-                self._refused_again.pop(host, None)
+                self._refused.pop(host, None)
             return self._reason(host, entry_id)
 
     def _reason(self, host: str, entry_id: str) -> Paused | None:

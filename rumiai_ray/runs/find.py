@@ -35,7 +35,7 @@ def run_or_damaged(store: Store) -> Run | None:
         return run_at(store)
     except StorageError as error:
         _LOG.debug("%s: %s", store.uri(), error)
-        return Run(store, store.root.rpartition("/")[2])
+        return Run(store, store.name)
 
 
 def find_run(run: str | Path, out: str | os.PathLike[str]) -> Run:
@@ -70,8 +70,7 @@ def find_run(run: str | Path, out: str | os.PathLike[str]) -> Run:
 
 def shown_id(run: Run) -> str:
     """A run's id, and its directory's name where that is another, as a copy's is."""
-    directory = os.path.basename(os.path.normpath(run.store.root))  # noqa: PTH119 -- also of an object store
-    return run.run_id if directory == run.run_id else f"{run.run_id} in {directory}"
+    return run.run_id if run.store.name == run.run_id else f"{run.run_id} in {run.store.name}"
 
 
 def _meant(text: str, runs: list[Run]) -> dict[Run, str]:

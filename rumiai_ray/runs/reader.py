@@ -308,7 +308,7 @@ def run_at(store: Store) -> Run | None:
     except StorageError as error:
         _LOG.debug("%s: %s", store.uri(), error)
         # Its records can still be read and verified; whoever asks for the manifest meets this error again.
-        return Run(store, store.root.rpartition("/")[2])
+        return Run(store, store.name)
 
 
 def _about_column(table: str, column: str) -> str:

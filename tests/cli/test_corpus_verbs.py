@@ -11,7 +11,9 @@ from datetime import datetime
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
+import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -244,6 +246,21 @@ def test_ls_lists_a_damaged_run_as_such_beside_the_others(rumiai: Call, runs: Pa
     assert (one["counted"], one["problem"]) == (2, None)
     assert (two["status"], two["counted"]) == ("damaged", None)
     assert rumiai("corpus", "query", "runs/*", COUNT)[0] == Exit.USAGE, "rows are not left out without a word"
+
+
+@pytest.mark.parametrize("is_damaged", [True, False])
+def test_ls_shows_no_secret_of_the_address_of_a_run(rumiai: Call, runs: Path, is_damaged: bool) -> None:  # noqa: FBT001 -- private
+    address = f"memory://{uuid4().hex}/two?X-Amz-Signature=plantedhunter2"
+    files = fsspec.filesystem("memory")
+    files.put(str(runs / "two"), address.removeprefix("memory:/"), recursive=True)
+    if is_damaged:
+        files.pipe_file(f"{address.removeprefix('memory:/')}/manifest.json", b"{")
+    for arguments in (("corpus", "ls", "runs/one", address), ("corpus", "ls", address, "--json")):
+        code, out, err = rumiai(*arguments)
+        assert code == Exit.COMPLETE
+        assert "two" in out
+        assert ("damaged" in out) is is_damaged
+        assert "hunter2" not in out + err
 
 
 def test_a_run_without_rows_is_not_what_others_are_compared_with(rumiai: Call, runs: Path) -> None:

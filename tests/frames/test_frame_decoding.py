@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -16,8 +17,10 @@ import cv2
 import numpy as np
 import pytest
 
+from canaries import Canaries
 from rumiai_ray.errors import InputError, MediaError
 from rumiai_ray.frames.decode import parent as decode_module
+from rumiai_ray.frames.decode.container import open_media
 from rumiai_ray.frames.decode.parent import DecodedFrame, DecodedSound, DecodedThumbnails, decode
 from rumiai_ray.frames.limits import DecodeLimits
 from rumiai_ray.frames.sampling import SamplingSpec
@@ -25,6 +28,8 @@ from rumiai_ray.frames.types import AUDIO_RATE_HZ, SourceFacts
 from synthetic_clips import HEIGHT_PX, WIDTH_PX, grid_times_s, make_clip, number_in, picture, pixels
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
 
@@ -196,23 +201,55 @@ def test_an_error_about_a_hostile_name_is_one_printable_line(tmp_path: Path) -> 
     assert str(caught.value).isprintable()
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\n{clip}\n#EXT-X-ENDLIST\n",
-        "\ufeff#EXTM3U\n#EXTINF:4,\n{clip}\n",
-        "ffconcat version 1.0\nfile '{clip}'\n",
-        "v=0\no=- 0 0 IN IP4 127.0.0.1\nm=video 5000 RTP/AVP 96\n",
-        "<?xml version='1.0'?><MPD><BaseURL>{clip}</BaseURL></MPD>",
-        "[playlist]\nFile1={clip}\n",
-    ],
-    ids=["hls", "hls with a byte order mark", "concat", "sdp", "dash", "pls"],
-)
-def test_a_playlist_is_refused_and_opens_nothing(two_frames: Path, tmp_path: Path, text: str) -> None:
-    path = tmp_path / "list.m3u8"
-    path.write_text(text.format(clip=two_frames), encoding="utf-8")
-    with pytest.raises(MediaError, match=r"list\.m3u8.*playlist"):
+PLAYLISTS = {
+    "hls": "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\n{clip}\n#EXTINF:4,\n{url}\n#EXT-X-ENDLIST\n",
+    "hls with a byte order mark": "\ufeff#EXTM3U\n#EXTINF:4,\n{clip}\n#EXTINF:4,\n{url}\n",
+    "hls with a key": '#EXTM3U\n#EXT-X-KEY:METHOD=AES-128,URI="{url}"\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\n{clip}\n#EXT-X-ENDLIST\n',
+    "concat": "ffconcat version 1.0\nfile '{clip}'\nfile '{url}'\n",
+    "sdp": "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=-\nc=IN IP4 127.0.0.1\nt=0 0\nm=video {port} RTP/AVP 96\na=rtpmap:96 H264/90000\n",
+    "dash": "<?xml version='1.0'?><MPD xmlns='urn:mpeg:dash:schema:mpd:2011' type='static' mediaPresentationDuration='PT4S'><Period>"
+    "<AdaptationSet mimeType='video/mp4'><Representation id='1' bandwidth='1'><BaseURL>{clip}</BaseURL></Representation>"
+    "<Representation id='2' bandwidth='2'><BaseURL>{url}</BaseURL></Representation></AdaptationSet></Period></MPD>",
+    "pls": "[playlist]\nFile1={clip}\nFile2={url}\n",
+}
+
+
+@pytest.fixture
+def canaries(two_frames: Path) -> Iterator[Canaries]:
+    """A clip and a server that a playlist may name; they have been seen to notice."""
+    with Canaries(two_frames) as watched:
+        assert watched.seen() == []
+        yield watched
+        two_frames.read_bytes()
+        socket.create_connection(("127.0.0.1", watched.port)).close()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.sendto(b"x", ("127.0.0.1", watched.port))
+        assert watched.seen() == ["file", "connection", "datagram"]
+
+
+def filled(text: str, canaries: Canaries) -> bytes:
+    """A playlist that names the canaries."""
+    return text.format(clip=canaries.file, url=f"http://127.0.0.1:{canaries.port}/a.mp4", port=canaries.port).encode()
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".m3u8"])
+@pytest.mark.parametrize("text", PLAYLISTS.values(), ids=PLAYLISTS)
+def test_a_playlist_is_refused_and_opens_nothing(canaries: Canaries, tmp_path: Path, text: str, ending: str) -> None:
+    path = tmp_path / f"list{ending}"
+    path.write_bytes(filled(text, canaries))
+    with pytest.raises(MediaError, match=rf"list\{ending}.*playlist"):
         decoded(path)
+    assert canaries.seen() == []
+
+
+@pytest.mark.parametrize("text", PLAYLISTS.values(), ids=PLAYLISTS)
+def test_a_playlist_is_refused_by_what_is_in_it_and_not_only_by_the_cage(canaries: Canaries, tmp_path: Path, text: str) -> None:
+    path = tmp_path / "list.mp4"
+    for content in (filled(text, canaries), b"\n\n# comment\n" + filled(text, canaries)):
+        path.write_bytes(content)
+        with path.open("rb") as file, pytest.raises(MediaError):
+            open_media(file.fileno())
+        assert canaries.seen() == []
 
 
 def test_a_playlist_in_disguise_reaches_no_other_file(two_frames: Path, tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def test_no_more_than_so_many_download_from_one_host(clock: Clock) -> None:
 
 def test_all_readers_wait_as_long_as_a_host_asks(clock: Clock) -> None:
     book = HostBook(Manners(), clock)
-    assert book.refused(FILES.name, "HTTP 429", 30.0) is None
+    assert book.refused(FILES.name, "HTTP 429", 30.0, "a") is None
     assert book.ask(FILES, "a") == 30.0
     clock.sleep(30.0)
     assert book.ask(FILES, "a") == 0.0
@@ -74,33 +74,47 @@ def test_all_readers_wait_as_long_as_a_host_asks(clock: Clock) -> None:
 def test_a_host_that_asks_for_too_long_is_left_alone_at_once(clock: Clock) -> None:
     book = HostBook(Manners(longest_wait_s=60.0), clock)
     paused = Paused(SITE.name, "HTTP 429", clock.now_s + 3600.0)
-    assert book.refused(SITE.name, "HTTP 429", 3600.0) == paused
+    assert book.refused(SITE.name, "HTTP 429", 3600.0, "a") == paused
     assert book.ask(SITE, "a") == paused
     assert book.ask(FILES, "a") == 0.0
 
 
 def test_a_host_that_asks_for_a_year_is_believed_for_hours(clock: Clock) -> None:
-    paused = HostBook(Manners(), clock).refused(SITE.name, "HTTP 429", 366 * 86400.0)
+    paused = HostBook(Manners(), clock).refused(SITE.name, "HTTP 429", 366 * 86400.0, "a")
     assert paused is not None
     assert paused.until_s == clock.now_s + 6 * 3600.0
 
 
-def test_only_refusals_in_a_row_count(clock: Clock) -> None:
+def test_only_entries_that_are_refused_in_a_row_count(clock: Clock) -> None:
     book = HostBook(Manners(refusals=3, pause_s=900.0), clock)
     for _ in range(5):
-        assert book.refused(SITE.name, "no", None) is None
-        assert book.refused(SITE.name, "no", None) is None
-        assert book.ended(SITE.name, "a", answered=True) is None
-    for _ in range(2):
-        assert book.refused(SITE.name, "no", None) is None
-        book.ended(SITE.name, "a", answered=False)
-    assert book.refused(SITE.name, "no", None) == Paused(SITE.name, "no", clock.now_s + 900.0)
+        assert book.refused(SITE.name, "no", None, "a") is None
+        assert book.refused(SITE.name, "no", None, "b") is None
+        assert book.ended(SITE.name, "c", answered=True) is None
+    for entry in "ab":
+        assert book.refused(SITE.name, "no", None, entry) is None
+        book.ended(SITE.name, entry, answered=False)
+    assert book.refused(SITE.name, "no", None, "c") == Paused(SITE.name, "no", clock.now_s + 900.0)
+
+
+def test_an_entry_that_is_refused_at_each_of_its_attempts_counts_once(clock: Clock) -> None:
+    book = HostBook(Manners(refusals=3), clock)
+    for entry in "ab":
+        turn = HostTurn(SITE, entry, book, clock.sleep)
+        assert turn.wait() is None
+        for _ in range(5):
+            turn.refused(RateLimitedError("HTTP 429", "u"))
+        assert turn.ended(RateLimitedError("HTTP 429", "u")) is None
+    third = HostTurn(SITE, "c", book, clock.sleep)
+    assert third.wait() is None
+    with pytest.raises(HostPausedError):
+        third.refused(RateLimitedError("HTTP 429", "u"))
 
 
 @given(st.lists(st.none() | st.floats(0, 10**7)))
 def test_without_a_limit_no_host_is_left_alone(waits: list[float | None]) -> None:
     book = HostBook(Manners(refusals=0), Clock())
-    assert [book.refused(SITE.name, "no", wait_s) for wait_s in waits] == [None] * len(waits)
+    assert [book.refused(SITE.name, "no", wait_s, str(number)) for number, wait_s in enumerate(waits)] == [None] * len(waits)
     assert isinstance(book.ask(SITE, "a"), float)
 
 
@@ -159,7 +173,7 @@ def test_what_an_entry_ended_with_says_whether_it_is_left_undone(
     turn = HostTurn(SITE, "a", book, clock.sleep)
     assert turn.wait() is None
     if not counts:
-        assert book.refused(SITE.name, "before", None)
+        assert book.refused(SITE.name, "before", None, "other")
     paused = turn.ended(error)
     assert (paused is not None) is undone
     assert isinstance(turn.wait(), Paused)
@@ -181,9 +195,9 @@ def test_a_host_is_not_charged_with_what_another_one_says_to_which_it_redirects(
 
 def test_an_error_of_our_own_is_no_answer_of_the_host(clock: Clock) -> None:
     book = HostBook(Manners(refusals=2), clock)
-    assert book.refused(SITE.name, "no", None) is None
+    assert book.refused(SITE.name, "no", None, "before") is None
     HostTurn(SITE, "a", book, clock.sleep).ended(InputError("the rules forbid it"))
-    assert book.refused(SITE.name, "no", None) is not None
+    assert book.refused(SITE.name, "no", None, "after") is not None
 
 
 def test_a_turn_is_waited_for_and_a_refusal_ends_the_attempts(clock: Clock) -> None:

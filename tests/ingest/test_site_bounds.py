@@ -25,6 +25,7 @@ from rumiai_ray.confinement import Available, available
 from rumiai_ray.errors import ConfigError, InputError, MediaError, RumiaiError, TransientError
 from rumiai_ray.ingest import addresses, network
 from rumiai_ray.ingest.outcomes import ExtractorBrokenError
+from rumiai_ray.ingest.rules import InputRules
 from rumiai_ray.ingest.sites import fetch as sites
 from rumiai_ray.ingest.sites import process as _site_process
 
@@ -170,17 +171,40 @@ def test_an_address_made_for_the_pattern_of_its_own_host_is_refused(site: Site, 
     assert site.requests == []
 
 
+@pytest.mark.parametrize("kind", ["elsewhere", "elsewhere-list", "elsewhere-fragment", "elsewhere-page"])
+def test_a_page_of_a_host_that_is_allowed_leads_to_nothing_on_one_that_is_not(site: Site, got: Got, limits: FetchLimits, kind: str) -> None:
+    other = site.url("").replace("127.0.0.1", "localhost")
+    fragment = b"G" + bytes(187)
+    site.serve("/media/elsewhere.mp4", body=FILM)
+    site.serve("/media/elsewhere.ts", body=fragment * 300)
+    site.serve("/elsewhere-page", body=b"page")
+    lines = ["#EXTM3U", "#EXT-X-TARGETDURATION:1", "#EXTINF:1,", f"{other}/media/elsewhere.ts", "#EXT-X-ENDLIST", ""]
+    for name in ("here", "there"):  # only the list `here` is asked for on the host that is allowed
+        site.serve(f"/media/{name}.m3u8", body="\n".join(lines).encode())
+    error = failure(got, site.url(f"/post/{kind}"), dataclasses.replace(limits, rules=InputRules(hosts=("127.0.0.1",))))
+    assert type(error) is InputError
+    assert "this host is not allowed" in str(error)
+    assert "localhost" in str(error)
+    assert [path for path in site.requests if "elsewhere" in path or "there" in path] == []
+    with got(
+        site.url(f"/post/{kind}"), dataclasses.replace(limits, attempts=1, rules=InputRules(hosts=("127.0.0.1", "localhost")))
+    ) as video:
+        assert video.size_bytes > 0
+
+
 def test_an_address_longer_than_any_posts_is_refused_before_a_pattern_sees_it(got: Got, limits: FetchLimits) -> None:
     error = failure(got, "https://www.tiktok.com/@a/video/" + "1" * 3000, limits)
     assert type(error) is InputError
     assert len(str(error)) < 1000
 
 
-def test_an_interrupt_ends_a_fetch_whose_pattern_backtracks(tmp_path: Path) -> None:
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_ends_a_fetch_whose_pattern_backtracks(tmp_path: Path, ending: signal.Signals) -> None:
     program = textwrap.dedent(
         """
         import pathlib, signal, sys
         signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that starts tests in the background has it ignored
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # as the command line does
         from rumiai_ray.ingest import addresses, network
         from rumiai_ray.ingest.sites import process as _site_process
         from rumiai_ray.ingest.sites import fetch as sites
@@ -211,18 +235,20 @@ def test_an_interrupt_ends_a_fetch_whose_pattern_backtracks(tmp_path: Path) -> N
             assert process.poll() is None
             time.sleep(0.02)
         time.sleep(1)
-        assert interrupted(process) != 0
+        frozen = psutil.Process(process.pid).children(recursive=True)
+        assert interrupted(process, ending) != 0
+        assert psutil.wait_procs(frozen, timeout=20)[1] == [], "the pattern is matched on"
     finally:
         process.kill()
         process.wait()
     assert list(tmp_path.iterdir()) == []
 
 
-def interrupted(process: subprocess.Popen[bytes]) -> int:
-    """The exit status of a process that is sent SIGINT: again after a while, as Python drops the exception where it is raised in a
+def interrupted(process: subprocess.Popen[bytes], ending: signal.Signals) -> int:
+    """The exit status of a process that is sent `ending`: again after a while, as Python drops the exception where it is raised in a
     callback of a weak reference, of which every import and every thread has some."""
     for _ in range(6):
-        process.send_signal(signal.SIGINT)
+        process.send_signal(ending)
         with suppress(subprocess.TimeoutExpired):
             return process.wait(20)
     raise AssertionError("the process goes on, however often it is interrupted")

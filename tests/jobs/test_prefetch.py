@@ -296,5 +296,5 @@ def test_refusals_in_a_row_end_the_asking(manifest: Path, host: Host) -> None:
     host.refuses = True
     refused = prefetch(served(manifest, host, 9), "--limits-private-hosts", "--limits-host-refusals", "2")
     assert refused.returncode == 1
-    assert ", 0 failed, 9 left undone; " in refused.stdout
-    assert len(host.asked) == 2
+    assert ", 1 failed, 8 left undone; " in refused.stdout
+    assert host.asked == ["/0.mkv"] * 3 + ["/1.mkv"], "the attempts of one row are one refusal"

@@ -47,6 +47,7 @@ SAID = {
 def formats_of(kind: str, base: str) -> list[dict[str, Any]]:
     file = {"url": f"{base}/media/{kind}.mp4", "vcodec": "h264", "acodec": "aac", "format_id": "play", "ext": "mp4"}
     silent = {**file, "acodec": "none"}
+    listed, other = {**file, "protocol": "m3u8_native"}, base.replace("127.0.0.1", "localhost")
     sound = {"url": f"{base}/media/sound.m4a", "vcodec": "none", "acodec": "aac", "format_id": "audio", "ext": "m4a"}
     special = {
         "no-formats": [],
@@ -58,8 +59,12 @@ def formats_of(kind: str, base: str) -> list[dict[str, Any]]:
         "page-for-sound": [{**sound, "url": f"{base}/media/page.m4a"}, silent],
         "silent": [silent],
         "good": [sound, file],
-        "hls": [{**file, "url": f"{base}/media/list.m3u8", "protocol": "m3u8_native"}],
+        "hls": [{**listed, "url": f"{base}/media/list.m3u8"}],
         "ftp": [{**file, "url": f"ftp{base.removeprefix('http')}/media/ftp.mp4", "protocol": "http"}],
+        "elsewhere": [{**file, "url": f"{other}/media/elsewhere.mp4"}],
+        "elsewhere-list": [{**listed, "url": f"{other}/media/there.m3u8"}],
+        "elsewhere-fragment": [{**listed, "url": f"{base}/media/here.m3u8"}],
+        "elsewhere-page": [{**file, "url": f"{base}/media/page.mp4"}],
         "local-file": [{**file, "url": "file:///etc/hostname"}],
         "inside": [{**file, "url": "http://169.254.169.254/latest/meta-data"}],
     }
@@ -87,6 +92,8 @@ class FakeSiteIE(InfoExtractor):  # type: ignore[misc]  # no types in yt-dlp
             self.raise_login_required("You do not have permission to view this post. Log into an account that has access")
         if kind == "page":
             self._download_webpage(f"{base}/page", kind)
+        if kind == "elsewhere-page":
+            self._download_webpage(f"{base.replace('127.0.0.1', 'localhost')}/elsewhere-page", kind)
         if kind == "title":
             post["title"] = post["description"] = self._download_webpage(f"{base}/page", kind)
         if kind == "escapes":

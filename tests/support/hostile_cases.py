@@ -14,6 +14,7 @@ import shutil
 import socket
 import sys
 import tempfile
+import time
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -212,6 +213,8 @@ def _canary(place: Place, kind: str, number: int, scratch: Path, dice: random.Ra
         return str(1 // number)
     elif kind == "die":
         os.abort()
+    elif kind == "hang":
+        time.sleep(3600)
     return "analysed"
 
 

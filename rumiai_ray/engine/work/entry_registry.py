@@ -108,7 +108,7 @@ class Claims:
         """As `HostBook.ask`."""
         return self._hosts.ask(host, entry_id)
 
-    def host_refused(self, host: str, why: str, retry_after_s: float | None, entry_id: str = "") -> Paused | None:
+    def host_refused(self, host: str, why: str, retry_after_s: float | None, entry_id: str) -> Paused | None:
         """As `HostBook.refused`."""
         return self._hosts.refused(host, why, retry_after_s, entry_id)
 

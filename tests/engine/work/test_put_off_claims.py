@@ -32,7 +32,7 @@ class _Handle:
 def test_the_bytes_of_an_entry_that_is_put_off_go_to_the_next_who_asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     claims = Claims({}, Manners(refusals=1))
     assert claims.claim("video", "post"), "in a round whose rows were lost"
-    claims.host_refused("site.example", "HTTP 429", None)
+    claims.host_refused("site.example", "HTTP 429", None, "other")
     monkeypatch.setattr(under_test, "ray", SimpleNamespace(get=lambda answer: answer))
     monkeypatch.setattr(under_test, "configure_worker", lambda: None)
     monkeypatch.setattr(under_test, "store_seen", lambda *_: None)
