@@ -50,6 +50,7 @@ def answered(status: int, reason: str = "", **headers: str) -> HTTPError:
         ("Your IP address is blocked from accessing this post", BlockedError),
         ("Sign in to confirm you\u2019re not a bot." + LOGIN, BlockedError),
         ("Video unavailable. The uploader has not made this video available in your country", RemovedError),
+        ("The uploader has not made this video available in your country You might want to use a VPN or a proxy server", RemovedError),
         ("This video is not available from your location", BlockedError),
         ("You do not have permission to view this post. Log into an account that has access." + LOGIN, PrivateError),
         ("This post may not be comfortable for some audiences. Log in for access." + LOGIN, PrivateError),

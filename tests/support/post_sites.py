@@ -135,6 +135,19 @@ class PostSites(ThreadingHTTPServer):
         items = [{"id": one, "desc": f"post {one}", "createTime": "1685800000", "author": author, "video": {}} for one in post_ids]
         self.serve(f"https://{TIKTOK}/api/creator/item_list/", json.dumps({"itemList": items, "hasMorePrevious": False}))
 
+    def serve_tiktok_creator(self, *items: Mapping[str, Any], status: int = 0) -> str:
+        """Serve a creator's page and the one page of posts behind it; returns the creator's address.
+
+        Args:
+            items: `itemStruct` of the posts, newest first.
+            status: TikTok's own of the creator, 0 for one whose posts can be seen.
+        """
+        user = {"secUid": "MS4wLjABAAAA" + "a" * 64, "uniqueId": "someone", "id": "1"}
+        detail = {"statusCode": status, "userInfo": {} if status else {"user": user, "stats": {"videoCount": len(items)}}}
+        page = _UNIVERSAL.format(json.dumps({"__DEFAULT_SCOPE__": {"webapp.user-detail": detail}}))
+        self.serve(f"https://{TIKTOK}/api/creator/item_list/", json.dumps({"itemList": list(items), "hasMorePrevious": False}))
+        return self.serve(f"https://{TIKTOK}/@someone", page)
+
     def serve_instagram(self, **product: Any) -> str:
         """Serve a post as Instagram answers visitors who are not logged in.
 
@@ -199,6 +212,11 @@ class PostSites(ThreadingHTTPServer):
         page = "".join(f"<script>var {name} = {json.dumps(value)};</script>" for name, value in scripts.items())
         self.serve(f"https://{YOUTUBE}/watch", page)
         self.serve(f"https://{YOUTUBE}/youtubei/v1/player", json.dumps(response))
+        # yt-dlp tries the player of other sites' pages where a video is age-limited.
+        client = {"clientName": "WEB_EMBEDDED_PLAYER", "clientVersion": "1.20240501.01.00"}
+        self.serve(
+            f"https://{YOUTUBE}/embed/{video_id}", f"<script>ytcfg.set({json.dumps({'INNERTUBE_CONTEXT': {'client': client}})});</script>"
+        )
         return f"https://{YOUTUBE}/shorts/{video_id}"
 
     def serve_photo_post(self, images: Sequence[bytes], sound: bytes | None, post_id: str = POST_ID) -> None:

@@ -63,6 +63,12 @@ RULES = (
     ),
     # TikTok's status 0 with nothing behind it: the page was not understood, nothing is said about the post.
     ErrorRule(r"video not available, status code (0|-1)\b", ExtractorBrokenError, _UPDATE),
+    # Says something of one post, and nothing of the host, whose other posts a batch goes on with.
+    ErrorRule(
+        r"uploader has not made this video available in your country",
+        RemovedError,
+        "the uploader keeps it from this country; try from a network in another one",
+    ),
     ErrorRule(
         r"video (is )?(not |un)available|no longer available|(has been|was) (removed|deleted|terminated)|does(n't| not) exist|not found"
         r"|post (is )?unavailable|has expired",
