@@ -6,6 +6,7 @@ the command's exit code, which its work decides.
 
 from __future__ import annotations
 
+import codecs
 import io
 import os
 import select
@@ -41,8 +42,22 @@ def mark_streams() -> None:
             nowhere = os.fdopen(descriptor, "w", encoding="utf-8")
             setattr(sys, name, nowhere)
             setattr(sys, f"__{name}__", nowhere)
+    for stream in (sys.stdout, sys.stderr):
+        _take_every_character(stream)
     mark_errors(sys.stdout)
     give_up_errors(sys.stderr)
+
+
+def _take_every_character(stream: TextIO | None) -> None:
+    """Let a stream take text that the locale has no characters for, instead of ending the command with a `UnicodeEncodeError`.
+
+    ASCII becomes UTF-8, as Python does in the locale `C` unless it is told not to; any other encoding gets escapes for what it lacks.
+    """
+    if isinstance(stream, io.TextIOWrapper):
+        if codecs.lookup(stream.encoding).name == "ascii":
+            stream.reconfigure(encoding="utf-8")
+        if stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
 
 
 def mark_errors(stream: TextIO | None) -> None:

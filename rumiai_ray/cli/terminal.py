@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import sys
 from typing import TYPE_CHECKING, Any, TextIO
@@ -52,4 +53,6 @@ def say(text: str, *, err: bool = False, nl: bool = True) -> None:
 
 def say_json(document: Any, out: TextIO | None = None, *, indent: int = 2) -> None:
     """Print JSON values on `out`, else on standard output: characters that a terminal would obey are escaped, nothing is lost."""
-    print(escaped(json.dumps(document, indent=indent, ensure_ascii=False)), file=out or sys.stdout)
+    target = out or sys.stdout
+    is_utf8 = codecs.lookup(target.encoding or "utf-8").name == "utf-8"  # any other encoding lacks characters, and JSON can escape them
+    print(escaped(json.dumps(document, indent=indent, ensure_ascii=not is_utf8)), file=target)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import av
@@ -41,7 +42,6 @@ from synthetic_run import RUN_ID, analysis_row, manifest, object_row, stamped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from rumiai_ray.config import BaseConfig
 
@@ -360,3 +360,36 @@ def test_a_silent_clip_is_compared_with_silence(run: Run, capsys: pytest.Capture
 def test_settings_say_whether_they_were_given() -> None:
     assert "profile" not in load_config().model_fields_set
     assert "profile" in load_config(flags={"profile": "offline"}).model_fields_set
+
+
+def test_the_demo_ends_with_the_path_of_its_report_and_how_to_open_it(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = load_config(flags={"out": str(tmp_path), "store": str(tmp_path / "store")})
+    monkeypatch.setattr(analyze, "analyze_inputs", lambda *_, **__: Exit.COMPLETE)
+    monkeypatch.setattr("rumiai_ray.runs.find.find_run", lambda *_: run)
+    assert demo._analyse(tmp_path / "demo.mp4", config, spoken=True) is Exit.COMPLETE
+    report, how = capsys.readouterr().out.splitlines()[-2:]
+    index = tmp_path / f"{RUN_ID}-report" / "index.html"
+    assert index.is_file()
+    assert report == f"report: {index}"
+    assert how == f"open it: {demo.opening(index)}"
+
+
+@pytest.mark.parametrize(
+    ("variable", "platform", "said"),
+    [
+        ("DISPLAY", "linux", "xdg-open '/a b/index.html'"),
+        ("WAYLAND_DISPLAY", "linux", "xdg-open '/a b/index.html'"),
+        ("", "darwin", "open '/a b/index.html'"),
+        ("", "linux", "no desktop here: copy '/a b' to your own machine and open index.html in a browser"),
+    ],
+)
+def test_how_a_page_is_opened_depends_on_the_desktop(variable: str, platform: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    if variable:
+        monkeypatch.setenv(variable, ":0")
+    monkeypatch.setattr("sys.platform", platform)
+    assert demo.opening(Path("/a b/index.html")) == said

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rumiai_ray.cli import consent, warm_choice, weights
+from rumiai_ray.cli import plan as plan_verb
 from rumiai_ray.cli import weights as _weights
 from rumiai_ray.cli.doctor import debian
 from rumiai_ray.cli.doctor.libraries import LIBRARIES
@@ -99,6 +100,19 @@ def test_a_warm_cell_keeps_its_choice_for_as_long_as_its_ray_is_up(given: dict[s
     assert warm_choice.kept_by_warm_cell(yolo(accept_noncommercial=True)) == {}
     monkeypatch.setattr(warm_choice, "_place", lambda: "another")
     assert warm_choice.kept_by_warm_cell(config) == {}
+
+
+def test_the_plan_shows_what_the_warm_cell_keeps_and_why(given: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(warm_choice, "_place", lambda: "127.0.0.1:1234 of this machine")
+    given[FLAGSHIP] = "no answer"
+    config = yolo()
+    warm_choice.note_warm_cell(weights.choose_or_fetch(config), config)
+    given.clear()
+    (kept,) = plan_verb._auto(config, "cpu")
+    assert (kept.backend, kept.reason) == (STAND_IN, "kept: the run or the warm cell was started with it")
+    monkeypatch.setattr(warm_choice, "_place", lambda: "another")
+    (now,) = plan_verb._auto(config, "cpu")
+    assert (now.backend, now.reason) == (FLAGSHIP, "flagship, can be fetched")
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"models": 3, "accepted": false, "place": ""}', "\ufffd"])
