@@ -70,6 +70,12 @@ def test_each_caption_is_read_in_its_scene_and_in_no_other(demo_run: Ran, number
     assert min(rate for scene, rate in enumerate(rates) if scene != number) > 0.3, readings
 
 
+@pytest.mark.model("ocr", "whisper", "shots")
+def test_hook_and_closing_each_have_the_one_caption_that_is_shown_in_them(demo_run: Ran) -> None:
+    windows = {row["name"]: row for row in demo_run.rows("windows", CLIP)}
+    assert [windows[name]["overlay_unique_count"] for name in ("hook", "closing")] == [1, 1]
+
+
 @pytest.mark.model("whisper")
 def test_the_sentences_are_heard_each_in_its_scene(demo_run: Ran) -> None:
     words = demo_run.rows("words", CLIP)

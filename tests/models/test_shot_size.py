@@ -19,7 +19,7 @@ from rumiai_ray.models.mediapipe.picture_area import picture_area
 from rumiai_ray.schema.framing import SHOT_SIZES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Callable, Generator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from rumiai_ray.models.base import ModelPlan
 
     Image = NDArray[np.uint8]
+    Crop = tuple[str, tuple[int, int]]
 
 pytestmark = pytest.mark.model("mediapipe")
 
@@ -39,6 +40,22 @@ CROPS_PX = {
     "full": (0, 715),
 }  # fmt: skip
 """Upper and lower edge of the crop that is such a shot."""
+PEOPLE: dict[tuple[str, float], tuple[int, dict[str, tuple[int, int]]]] = {
+    JUGGLER: (MIDDLE_PX, CROPS_PX),
+    # chin at 176, shoulders 227, hips 421
+    ("d_gesture/asl_walk.mkv", 1.5): (
+        300, {"extreme_close_up": (118, 172), "close_up": (85, 225), "medium_close_up": (75, 300), "medium": (60, 420)},
+    ),
+    # chin at 130, shoulders 184, hips 417
+    ("d_gesture/asl_thanks.mkv", 1.0): (
+        315, {"extreme_close_up": (70, 127), "close_up": (40, 175), "medium_close_up": (30, 265), "medium": (15, 415)},
+    ),
+    # chin at 178, shoulders 248, hips 518
+    ("d_emotion/skimage_astronaut_happy.png", 0.0): (
+        226, {"extreme_close_up": (80, 170), "close_up": (35, 240), "medium_close_up": (25, 340), "medium": (5, 505)},
+    ),
+}  # fmt: skip
+"""Of each person the middle, and the crops as in `CROPS_PX`."""
 ASPECTS = ((9, 16), (1, 1), (16, 9))
 LONG_SIDE_PX = 640
 SMILE = ("d_emotion/pyfeat_sad_to_happy_pexels.mp4", 1.0)
@@ -103,13 +120,13 @@ def test_nine_in_ten_labelled_pictures_agree_and_none_is_off_by_more_than_a_step
     _agree(told)
 
 
-def _crops(image: Image) -> dict[tuple[str, tuple[int, int]], Image]:
+def _crops(image: Image, middle_px: int = MIDDLE_PX, crops_px: Mapping[str, tuple[int, int]] = CROPS_PX) -> dict[Crop, Image]:
     crops = {}
-    for size, (y1, y2) in CROPS_PX.items():
+    for size, (y1, y2) in crops_px.items():
         for across, down in ASPECTS:
             width = (y2 - y1) * across // down
-            if width >= 60:  # narrower ones hold no whole face
-                x1 = min(max(MIDDLE_PX - width // 2, 0), image.shape[1] - width)
+            if 60 <= width <= image.shape[1]:  # narrower ones hold no whole face
+                x1 = min(max(middle_px - width // 2, 0), image.shape[1] - width)
                 crop = image[y1:y2, x1 : x1 + width]
                 factor = LONG_SIDE_PX / max(crop.shape[:2])
                 crops[size, (across, down)] = np.asarray(
@@ -118,9 +135,13 @@ def _crops(image: Image) -> dict[tuple[str, tuple[int, int]], Image]:
     return crops
 
 
-def test_crops_of_a_full_figure_are_the_shots_they_were_cut_to(finder: FaceFinder, media: Path) -> None:
-    crops = _crops(_picture(media / JUGGLER[0], JUGGLER[1]))
-    _agree([(f"{size} {aspect}", size, _size(finder, crop)) for (size, aspect), crop in crops.items()])
+def test_crops_of_a_figure_are_the_shots_they_were_cut_to(finder: FaceFinder, media: Path) -> None:
+    told = []
+    for (file, time_s), (middle_px, crops_px) in PEOPLE.items():
+        crops = _crops(_picture(media / file, time_s), middle_px, crops_px)
+        told += [(f"{file} {size} {aspect}", size, _size(finder, crop)) for (size, aspect), crop in crops.items()]
+    assert len(told) >= 40
+    _agree(told)
 
 
 def _put_on(image: Image, aspect: tuple[int, int], background: str) -> Image:
@@ -148,5 +169,5 @@ def test_bars_and_a_blurred_copy_around_a_picture_change_no_size(finder: FaceFin
     told = []
     for name, picture in pictures.items():
         alone = _size(finder, picture)
-        told += [(f"{name} {aspect}", alone, _size(finder, _put_on(picture, aspect, background))) for aspect in ((9, 16), (16, 9))]
+        told += [(f"{name} {aspect}", alone, _size(finder, _put_on(picture, aspect, background))) for aspect in (*ASPECTS, (4, 5))]
     _agree(told)
