@@ -11,7 +11,8 @@ NEEDS = (ENTRIES, VIDEOS.name, WINDOWS.name)
 """The views that it is made of."""
 
 _OF_SOURCE = (
-    *("title", "author", "hashtags", "source_url", "uploaded_at", "view_count", "like_count", "comment_count", "share_count"),
+    *("title", "author", "hashtags", "source_url", "uploaded_at", "view_count", "like_count", "comment_count", "share_count", "save_count"),
+    *("track", "artists", "sound_id"),
     *("duration_s", "width_px", "height_px", "loudness_lufs"),
 )
 _NAMING = {"run_id", "video_key", "window_index", "name", "not_measured"}

@@ -61,7 +61,7 @@ def test_a_condition_makes_two_cohorts_and_their_platform_s_figures_are_outcomes
     assert found.n + found.n_rest == VIDEOS
     assert "hook_has_captions" not in {one.feature for one in found.features}
     assert "Left out as the question names them: hook_has_captions." in found.notes
-    assert [one.feature for one in found.outcomes] == ["view_count", "like_count", "comment_count", "share_count"]
+    assert [one.feature for one in found.outcomes] == ["view_count", "like_count", "comment_count", "share_count", "save_count"]
     assert {one.feature for one in found.features} & {"view_count", "like_count", "duration_s", "hook_start_s", "hook_face_frames"} == set()
     assert found.outcomes[1].verdict is Verdict.FOUND
     assert found.outcomes[2].verdict is Verdict.TOO_FEW
@@ -78,9 +78,9 @@ def test_a_condition_may_ask_other_tables(corpus: Corpus) -> None:
 
 def test_a_condition_on_an_outcome_does_not_find_that_outcome(corpus: Corpus) -> None:
     found = corpus.compare(where="like_count > 1300")
-    assert [one.feature for one in found.outcomes] == ["view_count", "comment_count", "share_count"]
+    assert [one.feature for one in found.outcomes] == ["view_count", "comment_count", "share_count", "save_count"]
     assert "Left out as the question names them: like_count." in found.notes
-    assert corpus.compare(where="coalesce(view_count, like_count, comment_count, share_count) > 10").outcomes == ()
+    assert corpus.compare(where="coalesce(view_count, like_count, comment_count, share_count, save_count) > 10").outcomes == ()
 
 
 def test_a_cohort_with_nothing_to_compare_it_with_says_so(corpus: Corpus) -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Ask = Callable[[str], pa.Table]
     """Answers an SQL query, as `Corpus.query` does."""
 
-OUTCOMES = ("view_count", "like_count", "comment_count", "share_count")
+OUTCOMES = ("view_count", "like_count", "comment_count", "share_count", "save_count")
 """Columns of `summary` that say how a video did, and nothing of what is in it."""
 CONFOUNDERS = ("followers", "posted_at", "duration")
 """What can make two cohorts differ beside what is in their videos."""
