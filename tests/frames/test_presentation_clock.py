@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from random import Random
 
 import pytest
@@ -141,6 +141,45 @@ def test_recordings_each_of_which_begins_earlier_than_the_one_before_are_no_diso
     period_s, stamps = measure(video, [], len(video), 1 / 25, joins=False)
     assert period_s == pytest.approx(1 / 25)
     assert stamps == Stamps()
+
+
+def halved(first: int, last: int) -> list[int]:
+    """The places between two frames in the order in which a hierarchical pyramid has them decoded."""
+    middle = (first + last) // 2
+    return [middle, *halved(first, middle), *halved(middle, last)] if last - first > 1 else []
+
+
+PYRAMIDS = {
+    "x264, bframes 3": [0, 4, 2, 1, 3, 8, 6, 5, 7],
+    "x264, bframes 7": [0, 8, 4, 1, 2, 3, 5, 6, 7],
+    "x264, bframes 15": [0, 16, 8, *range(1, 8), *range(9, 16)],
+    "AV1, mini-groups of 16": [0, 16, *halved(0, 16)],
+    "AV1, two mini-groups of 16": [0, 16, *halved(0, 16), 32, *halved(16, 32)],
+    "AV1, mini-groups of 32": [0, 32, *halved(0, 32)],
+    "no B-frames": list(range(10)),
+}
+
+
+@pytest.mark.parametrize("order", PYRAMIDS.values(), ids=list(PYRAMIDS))
+def test_pictures_held_for_irregular_times_in_a_pyramid_are_no_disorder(order: list[int]) -> None:
+    for seed in range(200):
+        rng = Random(seed)
+        times_s = list(accumulate([rng.uniform(0.3, 3.6) for _ in order], initial=rng.choice([0.0, 3600.0])))
+        video = [PacketTime(times_s[place], 0.04) for place in order]
+        assert measure(video, [], len(video), 0.04, joins=False)[1] == Stamps()
+
+
+@pytest.mark.parametrize("order", PYRAMIDS.values(), ids=list(PYRAMIDS))
+@pytest.mark.parametrize("held_s", [0.04, 3.0, 5.0, 60.0])
+@pytest.mark.parametrize("times", [1, 2, 5])
+def test_slides_in_a_pyramid_and_joined_with_themselves_are_no_disorder(order: list[int], held_s: float, times: int) -> None:
+    group = max(order) + 1
+    for first_s in (0.0, group * held_s):  # joined recordings begin anew, or go on
+        stamps_s = [part * first_s + place * held_s for part in range(times) for place in order]
+        video = [PacketTime(stamp_s, 0.04) for stamp_s in stamps_s]
+        period_s, stamps = measure(video, [], len(video), 0.04, joins=False)
+        assert period_s == pytest.approx(held_s)
+        assert stamps == Stamps()
 
 
 @pytest.mark.parametrize("every_s", [3.0, 20.0, 60.0])

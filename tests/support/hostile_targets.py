@@ -167,7 +167,8 @@ def _fit_for_the_store(piece: Piece) -> None:
         case DecodedSound(samples):
             _need(len(samples) % 2 == 0, "half a sample")
         case facts:
-            like = vars(FACTS) | {"audio_codec": "", "audio_start_s": 0.0, "audio_duration_s": 0.0}
+            said = {"audio_codec": "", "audio_start_s": 0.0, "audio_duration_s": 0.0, "audio_stream": 0, "audio_layout": ""}
+            like = vars(FACTS) | said | {"loudness_lufs": 0.0, "cadence_fps": 0.0, "color_transfer": ""}
             for name, value in vars(facts).items():
                 optional = vars(FACTS)[name] is None or name == "fps"
                 _need((value is None and optional) or type(value) is type(like[name]), f"the fact {name} is {value!r}")

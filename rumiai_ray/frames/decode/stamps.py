@@ -6,10 +6,13 @@ Runs inside the decoding subprocess.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+
+from rumiai_ray.frames.decode.clock import REORDER_DEPTH
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,10 +34,15 @@ _SAME_S = 1e-6
 _SPARSE = 1 / 2
 """If fewer packets than this share have a timestamp that counts, the gaps between timestamps are no cadence: an MPEG program stream stamps
 the first picture of each of its own packets, and one such packet can hold sixteen small pictures and more."""
-_REORDERED = 17
-"""Pictures that are so many places apart are in order in every stream (`clock.REORDER_DEPTH` and one)."""
-_IN_DISORDER = 0.1
-"""If time goes back between more of them than this share, the timestamps are no times. Damage of half of them gives 0.37. Chosen."""
+_REGULAR = 0.8
+"""If that share of the different timestamps is a multiple of the cadence apart, they are times, in whatever order. Damage of half of them
+leaves 0.6."""
+_LEAST_REORDER, _PACKETS_A_PLACE = 3, 6
+"""Frames are at least three places out of order, and one more for every six packets. Pyramids take two or three places in H.264, and in AV1
+five, but then of many frames."""
+_ENOUGH_BACK, _IN_DISORDER = 2, 0.1
+"""If time goes back that often, and between more of the frames than this share, irregular timestamps are no times: recordings that were
+joined go back once for each. Chosen."""
 _OFTEN = 1 / 3
 """A gap that fits into the most usual one two times or more, and is that often beside it, is the cadence."""
 _ALIKE = 0.1
@@ -108,7 +116,7 @@ def measure(
     stamps_s = [packet.start_s for packet in video]
     period_s = cadence_s(stamps_s, otherwise_s)
     stamps = judge(video, audio, period_s, joins=joins)
-    if len(video) >= _ENOUGH and _is_in_disorder(stamps_s):  # then the gaps may be those between damaged ones
+    if len(video) >= _ENOUGH and _is_in_disorder(stamps_s, period_s):  # then the gaps may be those between damaged ones
         stamps = judge(video, audio, min(period_s, otherwise_s), joins=joins)
         counting_s = [stamp_s for stamp_s in stamps_s if stamps.close(stamp_s) is not None]
         period_s = cadence_s(counting_s, otherwise_s) if len(counting_s) >= _SPARSE * packets else otherwise_s
@@ -163,7 +171,7 @@ def _damaged(groups: Sequence[Sequence[float]], video: Sequence[PacketTime], per
         far_s = max(_FAR_S, _FAR_LENGTHS * (usual[2] - usual[0]))
         away = [group for group in thin if max(usual[0] - group[2], group[0] - usual[2]) > far_s or group[1] < min(0.0, usual[0])]
         return [(group[0], group[1]) for group in away]
-    if 2 * sum(group[3] for group in thin) > len(video) and _is_in_disorder([packet.start_s for packet in video]):
+    if 2 * sum(group[3] for group in thin) > len(video) and _is_in_disorder([packet.start_s for packet in video], period_s):
         return [(group[0], group[1]) for group in thin]
     return []
 
@@ -174,9 +182,20 @@ def _is_thin(group: Sequence[float], period_s: float) -> bool:
     return different < _FEW or (different < _ENOUGH and (different - 1) * period_s < _DENSE * (last_s - first_s))
 
 
-def _is_in_disorder(stamps_s: Sequence[float]) -> bool:
-    """Whether timestamps in the decoder's order go back more often than frames out of order do."""
-    stamps = np.asarray(stamps_s)
-    apart = min(_REORDERED, len(stamps) // 2)
-    is_back = np.concatenate([stamps[places:] <= stamps[:-places] for places in range(apart, min(2 * apart, len(stamps)))])
-    return bool(np.mean(is_back) > _IN_DISORDER)
+def _is_in_disorder(stamps_s: Sequence[float], period_s: float) -> bool:
+    """Whether timestamps in the decoder's order are no times: most are no multiple of the cadence apart, and time goes back often.
+
+    It goes back where that is more than frames are out of order.
+    """
+    gaps = np.diff(np.unique(stamps_s)) / period_s
+    if np.mean(np.abs(gaps - np.round(gaps)) < _ALIKE) >= _REGULAR:
+        return False
+    depth = max(_LEAST_REORDER, min(REORDER_DEPTH, len(stamps_s) // _PACKETS_A_PLACE))
+    waiting: list[float] = []
+    ordered: list[float] = []
+    for stamp_s in stamps_s:
+        heappush(waiting, stamp_s)
+        if len(waiting) > depth:
+            ordered.append(heappop(waiting))
+    steps_back = sum(after <= before for before, after in pairwise([*ordered, *sorted(waiting)]))
+    return steps_back >= _ENOUGH_BACK and steps_back > _IN_DISORDER * len(stamps_s)
