@@ -122,6 +122,17 @@ def test_the_videos_are_sorted_by_a_click_with_absent_figures_last_and_found_by_
     assert found == ["middle.mp4"]
 
 
+def test_typing_finds_what_a_row_says_and_not_how_its_page_is_written(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "runs", {name: {} for name in ("one", "two", "three")})
+    index = write_report(run, tmp_path / "report", None, ReportSize(pages=1))[0]
+    names = "[...document.querySelectorAll('#videos tbody tr:not([hidden])')].map((row) => row.cells[0].title)"
+    find = "{{ const field = document.getElementById('find'); field.value = '{}'; field.dispatchEvent(new Event('input')); }}"
+    answers = evaluated(index, *(said for wanted in ("report", "three.mp4", "complete") for said in (find.format(wanted), names)))
+    assert answers[1] == []
+    assert [name.rpartition("/")[2] for name in answers[3]] == ["three.mp4"]
+    assert len(answers[5]) == 3
+
+
 def test_the_keyboard_moves_from_frame_to_frame(analysed: Analysed, tmp_path: Path) -> None:
     press = "document.getElementById('scrub').dispatchEvent(new KeyboardEvent('keydown', {key: 'ArrowRight', bubbles: true}))"
     time = "document.getElementById('time').textContent"

@@ -24,9 +24,11 @@
         body.append(...rows);
       });
     });
+    // What a row says, without the command that writes its page: no video is looked for by that.
+    const said = (node) => (node.matches?.(".how") ? "" : node.childNodes.length ? [...node.childNodes].map(said).join("") : node.textContent);
     byId("find").addEventListener("input", (event) => {
       const wanted = event.target.value.trim().toLowerCase();
-      for (const row of body.rows) row.hidden = !row.textContent.toLowerCase().includes(wanted);
+      for (const row of body.rows) row.hidden = !said(row).toLowerCase().includes(wanted);
     });
   }
 
