@@ -33,6 +33,8 @@ class PagePicture:
 
     frame_index: int
     time_s: float
+    until_s: float
+    """When the next frame of the video, sampled or not, takes its place on the screen."""
     uri: str
     """`data:` URI of the picture."""
 
@@ -76,6 +78,7 @@ def strip_of(
         pictures: list[PagePicture] = []
         poster: str | None = None
         size = (0, 0)
+        until_s = stored.shown_until_s.tolist()
         for batch in stored.batches():
             for index, time_s, jpeg in zip(batch.frame_index.tolist(), batch.time_s.tolist(), batch.jpegs, strict=True):
                 if index not in wanted and index != total // 2:
@@ -88,7 +91,7 @@ def strip_of(
                     size = small.shape[1], small.shape[0]
                     painter = FramePainter(size, (video["width_px"], video["height_px"]))
                     drawn = painter.paint(small, rows.get(index, FrameRows()))
-                    pictures.append(PagePicture(index, time_s, _uri(drawn)))
+                    pictures.append(PagePicture(index, time_s, until_s[index], _uri(drawn)))
     return Strip(tuple(pictures), size, poster)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rumiai_ray.report.charts import Bars, bars_of, histogram
 from rumiai_ray.report.rows import NOT_COMPUTED
 from rumiai_ray.report.values import ShownFigure, absent, count, seconds
-from rumiai_ray.report.video_lines import COLUMNS, VideoLine, dead_line, video_line
+from rumiai_ray.report.video_lines import COLUMNS, VideoLine, dead_line, report_command, video_line
 from rumiai_ray.schema.registry import TABLES_BY_NAME
 from rumiai_ray.schema.run import Status
 from rumiai_ray.shown import counted
@@ -77,6 +77,8 @@ class RunPage:
     lines: tuple[VideoLine, ...]
     paged: tuple[int, int]
     """(videos that have a page, different videos)."""
+    more: str
+    """The command that writes a page for each of them."""
     pictures_missing: int
     not_computed: tuple[str, ...]
     undone: int
@@ -108,6 +110,7 @@ def run_page(rows: RunRows, posters: Mapping[str, str | None], pages: Mapping[st
         columns=COLUMNS,
         lines=tuple(lines),
         paged=(sum(video["video_key"] in pages for video in videos), len(videos)),
+        more=report_command(run, "--pages", str(len(videos)), "--to", "DIRECTORY"),
         pictures_missing=sum(video["width_px"] is not None for video in videos if posters.get(video["video_key"], "") is None),
         not_computed=tuple(name for name in TABLES_BY_NAME if name not in rows.known),
         undone=0 if run.status in {"complete", "partial"} else max(0, run.manifest.entries - len(run.entries())),

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 from rumiai_ray.report.rows import NOT_COMPUTED, reason_by_source
 from rumiai_ray.report.values import ShownFigure, absent, count, seconds, share
 from rumiai_ray.schema.run import Status
+from rumiai_ray.shown import shown_input
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from rumiai_ray.report.rows import Found, RunRows
+    from rumiai_ray.runs.reader import Run
     from rumiai_ray.schema.table import Row
 
 
@@ -50,11 +52,25 @@ def video_line(rows: RunRows, video: Row, poster: str | None, page: str | None) 
         name=PurePosixPath(video["input"]).name or video["input"],
         title=video["input"],
         page=page,
-        command=None if page else shlex.join(["rumiai-ray", "report", rows.run.run_id, "--video", video["entry_id"]]),
+        command=None if page else report_command(rows.run, "--video", video["entry_id"]),
         poster=poster,
         status="partial" if failed else "complete",
         cells=tuple(cell(figures) for cell in _CELLS.values()),
     )
+
+
+def report_command(run: Run, *options: str) -> str:
+    """The command that reports on a run, for a shell in any directory. An address is without what only its owner may know.
+
+    Args:
+        run: the run.
+        options: what else the command is given.
+
+    Example:
+        >>> report_command(open_run("/data/my runs/one"), "--video", "clip")  # doctest: +SKIP
+        "rumiai-ray report '/data/my runs/one' --video clip"
+    """
+    return shlex.join(["rumiai-ray", "report", shown_input(run.store.uri()), *options])
 
 
 class _Figures:

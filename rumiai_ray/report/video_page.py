@@ -54,6 +54,8 @@ class Moment:
     uri: str | None
     facts: tuple[tuple[str, str], ...]
     """(what, found)."""
+    until_s: float | None = None
+    """Until when the picture is on the screen; None where there is no picture."""
     unseen: tuple[tuple[str, str], ...] = ()
     """(what, which model did not look at this frame): of these nobody knows whether there is anything to find."""
 
@@ -209,12 +211,14 @@ def _subtitles(video: Row) -> str:
 
 def _moments(rows: RunRows, key: str, times_s: dict[int, float], strip: Strip) -> list[Moment]:
     facts = _facts_by_frame(rows, key)
-    uris = {picture.frame_index: picture.uri for picture in strip.pictures}
-    shown = sorted(uris) if uris else sorted(times_s)
     looked_at = rows.looked_at(key)
-    return [
-        Moment(frame, times_s[frame], uris.get(frame), tuple(facts.get(frame, ())), tuple(_unseen(looked_at, frame))) for frame in shown
-    ]
+
+    def moment(frame: int, uri: str | None = None, until_s: float | None = None) -> Moment:
+        return Moment(frame, times_s[frame], uri, tuple(facts.get(frame, ())), until_s, tuple(_unseen(looked_at, frame)))
+
+    if strip.pictures:
+        return [moment(picture.frame_index, picture.uri, picture.until_s) for picture in strip.pictures]
+    return [moment(frame) for frame in sorted(times_s)]
 
 
 def _unseen(looked_at: Mapping[str, frozenset[int]], frame: int) -> list[tuple[str, str]]:

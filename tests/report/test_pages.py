@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+import shlex
+from html import unescape
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +15,7 @@ from report_run import OLD_TABLES, analysis_row, plain_rows, text_row, video_key
 from rumiai_ray.errors import ConfigError
 from rumiai_ray.report.write import ReportSize, find_video, write_report, write_video
 from rumiai_ray.runs.diff import compare_runs
+from rumiai_ray.runs.find import find_run
 from rumiai_ray.runs.reader import open_run
 from rumiai_ray.runs.writer import RunWriter
 from rumiai_ray.schema.registry import TABLES_BY_NAME
@@ -163,9 +166,18 @@ def test_no_more_pages_are_written_than_asked_for_and_the_others_are_still_liste
     assert text.count('href="videos/') == 1
     assert "c.mp4" in text
     assert "1 of 3 videos has a page in this report." in text
-    assert f"<code>rumiai-ray report {run.run_id} --pages 3 --to DIRECTORY</code>" in text
-    assert f"<code>rumiai-ray report {run.run_id} --video c</code>" in text
+    assert f"<code>rumiai-ray report {run.store.uri()} --pages 3 --to DIRECTORY</code>" in text
+    assert f"<code>rumiai-ray report {run.store.uri()} --video c</code>" in text
     assert "--video a</code>" not in text, "it has a page"
+
+
+def test_the_commands_on_the_runs_page_find_the_run_from_any_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = write_run(tmp_path / "it's elsewhere" / "runs", {"a": {}, "b": {}})
+    text = write_report(run, tmp_path / "report", None, ReportSize(pages=1))[0].read_text(encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    commands = [shlex.split(unescape(found)) for found in re.findall(r"<code>(rumiai-ray report .*?)</code>", text)]
+    assert [command[3:] for command in commands] == [["--pages", "2", "--to", "DIRECTORY"], ["--video", "b"]]
+    assert [find_run(command[2], "runs").run_id for command in commands] == [run.run_id, run.run_id]
 
 
 def test_a_report_with_a_page_of_every_video_tells_nobody_how_to_get_more(tmp_path: Path) -> None:

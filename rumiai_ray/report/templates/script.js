@@ -24,9 +24,11 @@
         body.append(...rows);
       });
     });
+    // What a row says, without the command that writes its page: no video is looked for by that.
+    const said = (node) => (node.matches?.(".how") ? "" : node.childNodes.length ? [...node.childNodes].map(said).join("") : node.textContent);
     byId("find").addEventListener("input", (event) => {
       const wanted = event.target.value.trim().toLowerCase();
-      for (const row of body.rows) row.hidden = !row.textContent.toLowerCase().includes(wanted);
+      for (const row of body.rows) row.hidden = !said(row).toLowerCase().includes(wanted);
     });
   }
 
@@ -37,6 +39,7 @@
   const step = Number(main.dataset.step);
   const frames = [...byId("sheet").querySelectorAll("button")];
   const times = frames.map((frame) => Number(frame.dataset.t));
+  const untils = frames.map((frame) => Number(frame.dataset.until ?? frame.dataset.t)); // unknown where there are no pictures
   const words = [...byId("transcript").querySelectorAll(".word")];
   const screen = byId("screen");
   const timeline = byId("timeline");
@@ -47,16 +50,24 @@
 
   inner.style.minWidth = `${Math.min(16000, Math.round(duration * 52))}px`; // room for words
 
-  const nearest = (time) => {
-    let best = -1;
-    times.forEach((other, index) => {
-      if (best < 0 || Math.abs(other - time) < Math.abs(times[best] - time)) best = index;
-    });
-    return best;
-  };
+  const last = times.length - 1;
 
-  // Whether a frame shows a moment: it is less than the next one's distance away. The last frame stays on the screen for one step.
-  const isOf = (index, time) => Math.abs(times[index] - time) <= (index === times.length - 1 && time > times[index] ? 1.05 : 0.75) * step;
+  // Whether a frame is on the screen at a moment. One that is held is sampled once, however long it stays.
+  const isHeld = (index, time) => times[index] <= time && (time < untils[index] || (index === last && time === untils[index]));
+
+  // Whether a frame stands for a moment: it is on the screen then, or less than the next sample's distance away. The last one may be a
+  // step away, since nothing follows it.
+  const isOf = (index, time) => isHeld(index, time) || Math.abs(times[index] - time) <= (index === last && time > times[index] ? 1.05 : 0.75) * step;
+
+  const least = (distance) => times.reduce((best, _, index) => (best < 0 || distance(index) < distance(best) ? index : best), -1);
+
+  const nearest = (time) => {
+    const held = times.findIndex((_, index) => isHeld(index, time));
+    if (held >= 0) return held;
+    const sampled = least((index) => Math.abs(times[index] - time));
+    if (sampled < 0 || isOf(sampled, time)) return sampled;
+    return least((index) => Math.max(times[index] - time, time - untils[index])); // from when it came or went
+  };
 
   const telling = (index, near) => {
     if (!screen) return near ? "" : "No frame near this moment has findings.";
