@@ -59,8 +59,18 @@ _COUNT = re.compile(r"(\d+|\d{1,3}(?:,\d{3})+)(?:\.0+)?", re.ASCII)
 """Whole numbers, also with commas between thousands, or as a column of floats shows them. `1.2M` is no count that anybody counted."""
 _SECONDS = re.compile(r"\d{9,10}(?:\.0+)?", re.ASCII)
 _MILLISECONDS = re.compile(r"\d{12,13}(?:\.0+)?", re.ASCII)
+_POWER_OF_TEN = re.compile(r"[+-]?\d+(?:[.,]\d+)?e[+-]?\d+", re.ASCII | re.IGNORECASE)
+_WHOLE_FLOAT = re.compile(r"(\d+)\.0+", re.ASCII)
+_EXACT_DIGITS = 15
+"""Most digits that a column of floats or a spreadsheet keeps of any whole number."""
+_NO_ID = {"0", "nan", "null", "none"}
+"""How exports write that a post has no sound."""
+_QUOTED = r"(?:'[^'\\]*'|\"[^\"\\]*\")"
+_PYTHON_LIST = re.compile(rf"\[{_QUOTED}(?:\s*,\s*{_QUOTED})*\]")
+"""A list of texts as pandas writes it to a CSV file."""
+_MAX_ARTISTS = 1000
 _LONGEST_SHOWN = 40
-_BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+_BOOLEANS = {"true": True, "yes": True, "1": True, "1.0": True, "false": False, "no": False, "0": False, "0.0": False}
 
 
 @dataclass(frozen=True)
@@ -156,16 +166,48 @@ def _time(name: str, text: str, cleaner: Cleaner) -> datetime | None:
 
 
 def _artists(name: str, text: str, cleaner: Cleaner) -> tuple[str, ...] | None:
-    """A JSON list of texts, or one text as it is: a comma may be part of a name."""
-    names = [text]
-    if text.startswith("["):
-        try:
-            listed = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            _LOG.debug("column %s begins like a list and is none: %s", name, error)
-        else:
-            names = [one for one in listed if isinstance(one, str) and one.strip()]
-    return tuple(dict.fromkeys(cleaner.text(name, one, SHORT_CHARS) for one in names)) or None
+    """A list of texts, as JSON or as pandas writes it, or one text as it is: a comma may be part of a name."""
+    if text in ("null", "[]"):
+        return None
+    listed = _list(text)
+    if listed is None and text.startswith("[") and (text.endswith("]") or len(text) > SHORT_CHARS):
+        listed = []  # a list in no form that is known
+    texts = [text] if listed is None else [one for one in listed if isinstance(one, str)]
+    names = [one for one in texts if one.strip()]
+    if not names:
+        _note(name, text, "name or list of names", cleaner)
+        return None
+    if listed is not None and len(texts) < len(listed):
+        cleaner.note(name, f"{len(listed) - len(texts):,} of {len(listed):,} are no text, left out")
+    if len(names) > _MAX_ARTISTS:
+        cleaner.note(name, f"{_MAX_ARTISTS:,} of {len(names):,} kept")
+    return tuple(dict.fromkeys(cleaner.text(name, one, SHORT_CHARS) for one in names[:_MAX_ARTISTS]))
+
+
+def _list(text: str) -> list[object] | None:
+    if not text.startswith("["):
+        return None
+    if _PYTHON_LIST.fullmatch(text):
+        return [quoted[1:-1] for quoted in re.findall(_QUOTED, text)]
+    try:
+        value: list[object] = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        _LOG.debug("a cell that begins like a JSON list is none: %s", error)
+        return None
+    return value
+
+
+def _sound_id(name: str, text: str, cleaner: Cleaner) -> str | None:
+    """An id as it is, but for numbers that have been through a float: of a long one, only the first digits would be those of the id."""
+    if whole := _WHOLE_FLOAT.fullmatch(text):
+        exact = len(whole[1]) <= _EXACT_DIGITS
+        given = whole[1]
+    else:
+        exact, given = not _POWER_OF_TEN.fullmatch(text), text
+    if not exact:
+        _note(name, text, "exact id", cleaner)
+        return None
+    return None if given.lower() in _NO_ID else cleaner.text(name, given, SHORT_CHARS)
 
 
 def _boolean(name: str, text: str, cleaner: Cleaner) -> bool | None:
@@ -187,6 +229,6 @@ _READERS: Mapping[str, Callable[[str, str, Cleaner], str | datetime | int | tupl
     "uploaded_at": _time,
     "track": lambda name, text, cleaner: cleaner.text(name, text, SHORT_CHARS),
     "artists": _artists,
-    "sound_id": lambda name, text, cleaner: cleaner.text(name, text, SHORT_CHARS),
+    "sound_id": _sound_id,
     "is_ad": _boolean,
 }

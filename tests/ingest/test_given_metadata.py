@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rumiai_ray.ingest.given import given_author, told
+from rumiai_ray.ingest.manifest.values import as_text
 from rumiai_ray.ingest.video import VideoMetadata
 
 NOTHING = VideoMetadata()
@@ -59,9 +61,68 @@ def test_a_sound_saves_and_an_ad_mark_of_an_export_are_understood() -> None:
     assert known.origins == dict.fromkeys(("sound_id", "track", "artists", "save_count", "is_ad"), "manifest")
 
 
-@pytest.mark.parametrize(("text", "artists"), [('["A", 5, "A", " ", "B"]', ("A", "B")), ("[A", ("[A",)), ("[]", None), ("[1]", None)])
-def test_artists_are_one_text_or_a_list_of_texts(text: str, artists: tuple[str, ...] | None) -> None:
-    assert told(NOTHING, {"artists": text}).metadata.artists == artists
+def _of_artists(what: str) -> tuple[str, ...]:
+    return (f"artists: {what}",)
+
+
+@pytest.mark.parametrize(
+    ("text", "artists", "notes"),
+    [
+        ('["A", "A", " ", "B"]', ("A", "B"), ()),
+        ('["A", 5, "B"]', ("A", "B"), _of_artists("1 of 3 are no text, left out")),
+        ("['A', \"It's\" , 'Poarch, B', 'A']", ("A", "It's", "Poarch, B"), ()),
+        ("[A", ("[A",), ()),
+        ("null", None, ()),
+        ("[]", None, ()),
+        ("[1]", None, _of_artists("'[1]' is no name or list of names, left out of the typed columns")),
+        ("[A]", None, _of_artists("'[A]' is no name or list of names, left out of the typed columns")),
+        ("['A' 'B']", None, _of_artists("\"['A' 'B']\" is no name or list of names, left out of the typed columns")),
+        (r"['\x41']", None, _of_artists(r""""['\\x41']" is no name or list of names, left out of the typed columns""")),
+        ("[1" * 3000, None, _of_artists(f"'{'[1' * 19}[…' is no name or list of names, left out of the typed columns")),
+        ("[" * 3000 + "]", None, _of_artists(f"'{'[' * 39}…' is no name or list of names, left out of the typed columns")),
+        (json.dumps([str(at) for at in range(3000)]), tuple(map(str, range(1000))), _of_artists("1,000 of 3,000 kept")),
+    ],
+)
+def test_artists_are_one_text_or_a_list_of_texts(text: str, artists: tuple[str, ...] | None, notes: tuple[str, ...]) -> None:
+    known = told(NOTHING, {"artists": text})
+    assert (known.metadata.artists, known.notes) == (artists, notes)
+
+
+@pytest.mark.parametrize(
+    ("text", "sound_id", "noted"),
+    [
+        ("7123456789012345678", "7123456789012345678", False),
+        ("original-7", "original-7", False),
+        ("123456789012345.0", "123456789012345", False),
+        ("7.12346E+18", None, True),
+        ("7,12346E+18", None, True),
+        ("7e18", None, True),
+        ("7123456789012345678.0", None, True),
+        ("0", None, False),
+        ("0.0", None, False),
+        ("NaN", None, False),
+    ],
+)
+def test_a_number_that_has_lost_digits_is_no_sound_id(text: str, sound_id: str | None, *, noted: bool) -> None:
+    for name, columns in (("sound_id", {"sound_id": text}), ("music.id", {"music": json.dumps({"id": text})})):
+        known = told(NOTHING, columns)
+        assert known.metadata.sound_id == sound_id
+        assert known.notes == ((f"{name}: {text!r} is no exact id, left out of the typed columns",) if noted else ())
+
+
+@pytest.mark.parametrize(
+    ("number", "sound_id"),
+    [(7123456789012345678, "7123456789012345678"), (7.123456789012345678e18, None), (123456.0, "123456"), (0, None), (0.0, None)],
+)
+def test_a_sound_id_that_is_a_number_is_kept_digit_by_digit_or_not_at_all(number: float, sound_id: str | None) -> None:
+    assert told(NOTHING, {"music_id": as_text(number)}).metadata.sound_id == sound_id
+    assert told(NOTHING, {"musicMeta": json.dumps({"musicId": number})}).metadata.sound_id == sound_id
+
+
+@pytest.mark.parametrize(("text", "is_ad"), [("1", True), ("1.0", True), ("0.0", False), ("TRUE", True), ("no", False)])
+def test_an_ad_mark_is_read_as_exports_write_it(text: str, *, is_ad: bool) -> None:
+    known = told(NOTHING, {"is_ad": text})
+    assert (known.metadata.is_ad, known.notes) == (is_ad, ())
 
 
 def test_an_ad_mark_that_is_neither_yes_nor_no_stays_null_and_is_noted() -> None:

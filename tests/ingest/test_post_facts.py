@@ -85,7 +85,7 @@ def test_tiktok_names_sound_saves_ad_mentions_subtitles_length_and_size(sites: P
     serve_tiktok_video(sites)
     said = said_of(got, VIDEO_POST)
     assert (said.track, said.artists) == ("Build a Btch", ("Bella Poarch", "sub urban"))
-    assert (said.sound_id, said.save_count, said.is_ad) == ("6956990112127585029", 12, False)
+    assert (said.sound_id, said.save_count, said.is_ad) == ("6956990112127585029", 12, None)
     assert said.mentions == ("some.friend",), "the handle that the page links to, not the name that the caption shows"
     assert (said.subtitle_languages, said.automatic_subtitle_languages) == (("spa-ES",), ("eng-US", "deu-DE"))
     assert (said.stated_duration_s, said.stated_width_px, said.stated_height_px) == (13, 576, 1024)
@@ -106,6 +106,8 @@ def test_the_author_is_a_handle_on_every_platform(sites: PostSites, got: Got) ->
         ({"ie_key": "Youtube", "uploader": "Some One", "uploader_id": "@someone"}, "someone"),
         ({"extractor_key": "Youtube", "uploader": "Some One", "channel": "Some One"}, "Some One"),
         ({"extractor_key": ["Youtube"], "uploader": "someone", "uploader_id": "7"}, "someone"),
+        ({"extractor_key": "Instagram", "channel": " ", "uploader": "", "uploader_id": " @someone\n"}, "someone"),
+        ({"uploader": " "}, None),
         ({"uploader": "@"}, None),
         ({}, None),
     ],
@@ -144,6 +146,8 @@ ORIGINAL = {"audio_asset_id": 77, "original_audio_title": "Original audio", "ig_
     [
         ({"music_info": {"music_asset_info": MUSIC}, "original_sound_info": None}, ("Where Is My Mind?", ("Pixies",), "512")),
         ({"music_info": None, "original_sound_info": ORIGINAL}, ("Original audio", ("someone",), "77")),
+        ({"music_info": {"music_asset_info": {}}, "original_sound_info": ORIGINAL}, ("Original audio", ("someone",), "77")),
+        ({"music_info": {"music_asset_info": {"title": None}}, "original_sound_info": ORIGINAL}, ("Original audio", ("someone",), "77")),
         (None, (None, None, None)),
     ],
 )
@@ -188,16 +192,75 @@ def test_youtube_names_the_song_and_tells_automatic_captions_apart(sites: PostSi
         ("@a, @b! (@c) @a", ("a", "b", "c")),
         ("me@example.com and https://www.tiktok.com/@x", ()),
         ("@@x @ y @.z", ()),
-        ("@кто-то @名前.", ("кто-то", "名前")),
+        ("謝謝@alice！", ("alice",)),
+        ("@aliceさんの動画", ("alice",)),
+        ("@alice-style and @b_.c...", ("alice", "b_.c")),
+        ("see https://x.com/?u=@bob, https://x.com/?a=1&@bob and https://x.com/?@bob", ()),
+        ("@кто-то @héllo @a.bé @he\u0301llo josé@example.com jose\u0301@example.com", ()),
+        ("@" * 100_000 + "@a" + "." * 100_000, ()),
         ("", ()),
     ],
 )
 def test_handles_in_a_caption_are_its_mentions(text: str, handles: tuple[str, ...]) -> None:
-    assert metadata_from({"description": text}, "u").mentions == handles
+    for site in ({}, {"extractor_key": "TikTok"}, {"extractor_key": ["Youtube"]}):
+        assert metadata_from({"description": text, **site}, "u").mentions == handles
 
 
-def test_without_a_caption_mentions_are_unknown() -> None:
-    assert metadata_from({}, "u").mentions is None
+@pytest.mark.parametrize("key", ["extractor_key", "ie_key"])
+@pytest.mark.parametrize(
+    ("text", "handles"),
+    [
+        ("@кто-то @名前.", ("кто-то", "名前")),
+        ("謝謝@alice-b！", ("alice-b",)),
+        ("me@example.com https://x.com/?u=@bob https://www.youtube.com/@x", ()),
+    ],
+)
+def test_handles_of_youtube_are_in_any_script(key: str, text: str, handles: tuple[str, ...]) -> None:
+    assert metadata_from({"description": text, key: "Youtube"}, "u").mentions == handles
+
+
+@pytest.mark.parametrize(
+    ("info", "hashtags", "mentions"),
+    [
+        ({}, None, None),
+        ({"title": "Video by alice", "extractor_key": "Instagram"}, None, None),
+        ({"title": "Video by @alice #1", "extractor_key": "Instagram"}, None, None),
+        ({"title": "Story by #alice", "extractor_key": "InstagramStory"}, None, None),
+        ({"title": "TikTok video #7123", "extractor_key": "TikTok"}, None, None),
+        ({"title": "TikTok video #7123", "description": "", "extractor_key": "TikTok"}, (), ()),
+        ({"title": "youtube video #x", "ie_key": "Youtube"}, None, None),
+        ({"title": "A short #one with @bob", "extractor_key": "Youtube"}, ("one",), None),
+        ({"title": "A short #one with @bob", "description": " ", "extractor_key": "Youtube"}, ("one",), ()),
+        ({"title": "A short #one", "description": "With @bob", "extractor_key": "Youtube"}, (), ("bob",)),
+    ],
+)
+def test_what_no_caption_says_is_not_read_from_an_invented_title(info: dict[str, Any], hashtags: object, mentions: object) -> None:
+    said = metadata_from(info, "u")
+    assert (said.hashtags, said.mentions) == (hashtags, mentions)
+
+
+@pytest.mark.parametrize(
+    ("info", "subtitles", "automatic"),
+    [
+        ({"subtitles": ["en", "de-orig"]}, ("en", "de-orig"), None),
+        ({"automatic_captions": {"en": [], "de-orig": [], "de": []}}, None, ("de",)),
+        ({"automatic_captions": ["-orig", "en"], "subtitles": ["-orig", " ", ""]}, ("-orig",), ("en",)),
+        ({"automatic_captions": ["-orig"]}, None, None),
+    ],
+)
+def test_only_automatic_captions_are_told_from_translated_ones(info: dict[str, Any], subtitles: object, automatic: object) -> None:
+    said = metadata_from(info, "u")
+    assert (said.subtitle_languages, said.automatic_subtitle_languages) == (subtitles, automatic)
+
+
+@pytest.mark.parametrize("language", ["", " ", "\n"])
+def test_a_blank_language_is_none(language: str) -> None:
+    assert metadata_from({"language": language}, "u").language is None
+
+
+@pytest.mark.parametrize(("marked", "is_ad"), [(True, True), (False, None), ("yes", None), (1, None), (None, None)])
+def test_a_post_that_tiktok_did_not_sell_may_still_be_a_paid_partnership(marked: object, *, is_ad: bool | None) -> None:
+    assert metadata_from(described(tiktok_facts({"isAd": marked})), "u").is_ad is is_ad
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -1, 2**63, 10**400, "12", True, [], 0.5])

@@ -14,6 +14,7 @@ from rumiai_ray.engine.results.commit_task import Target, Written, endings, writ
 from rumiai_ray.engine.results.entry_tracker import Ended, Settled
 from rumiai_ray.engine.work.counts import Tally
 from rumiai_ray.errors import ModelError, StorageError
+from rumiai_ray.ingest.cleaning import message_of
 from rumiai_ray.tracebacks import keep_traceback, traceback_of
 
 if TYPE_CHECKING:
@@ -155,5 +156,5 @@ class Groups:
 def _cause(error: RayError) -> str:
     """What went wrong in a task, in one line: Ray's own text of it holds the task's whole traceback."""
     cause = error.cause if isinstance(error, RayTaskError) else error
-    first = str(cause).strip().partition("\n")[0]
+    first = message_of(cause).strip().partition("\n")[0]
     return f"{type(cause).__name__}: {first}" if first else type(cause).__name__

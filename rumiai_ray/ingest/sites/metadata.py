@@ -18,12 +18,23 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 
 _HASHTAG = re.compile(r"#(\w+)")
-_MENTION = re.compile(r"(?<![\w.%+/@-])@(\w(?:[\w.-]*\w)?)")
-"""A handle in a text: not the host of a mail address, nor a part of a web address, and without the full stop that ends a sentence."""
+_ACCENTED = r"\u00c0-\u024f\u0300-\u036f"
+"""Latin letters with accents, and accents by themselves."""
+_NO_PART = rf"(?<![A-Za-z0-9{_ACCENTED}_.%+/@=&?-])"
+_MENTION = re.compile(rf"{_NO_PART}@((?>[A-Za-z0-9_](?:[A-Za-z0-9_.]*[A-Za-z0-9_])?))(?![{_ACCENTED}])")
+"""A handle in a text: not the host of a mail address, nor a part of a web address, and without the full stop that ends a sentence.
+
+Handles are ASCII. In scripts without blanks between words, text may stand right before and after one; a Latin letter with an accent would
+be a part of the word, which then is no handle.
+"""
+_MENTIONS_OF: Mapping[str, re.Pattern[str]] = {"Youtube": re.compile(rf"{_NO_PART}@(\w(?:[\w.-]*\w)?)")}
+"""In place of `_MENTION`, by extractor: YouTube's handles may be in any script, and have hyphens."""
 _MAX_ITEMS = 1000
 """Most hashtags, mentions, artists or languages of a post."""
 _HANDLES = {"Instagram": "channel", "InstagramStory": "channel", "Twitter": "uploader_id", "Youtube": "uploader_id"}
 """The field in which an extractor puts the handle, where that is not `uploader` (yt-dlp 2026)."""
+_WITHOUT_TITLES = {"Instagram", "InstagramStory"}
+"""Extractors of sites whose posts have no title: yt-dlp makes one up, `Video by alice`. Of others it does where it finds none."""
 _TAG_CHARS = 35
 """Longest language tag that BCP 47 wants software to hold."""
 _NO_LANGUAGES = {"live_chat", "rechat", "danmaku", "comments"}
@@ -46,14 +57,14 @@ def metadata_from(info: Mapping[str, Any], url: str, photo_notes: Sequence[str] 
     for note in photo_notes:
         cleaner.note("photo post", cleaned(note, SHORT_CHARS))
     title, description = (_text(info, cleaner, TEXT_CHARS, name) for name in ("title", "description"))
-    caption = description if description is not None else title
+    extractor = _extractor(info)
     # Of a post of images, sites state the length of the sound.
     duration_s = None if photo_notes else _duration_s(info.get("duration"), cleaner)
     return VideoMetadata(
         title=title,
         description=description,
         author=_handle(info, cleaner),
-        hashtags=_hashtags(info.get("tags"), caption, cleaner),
+        hashtags=_hashtags(info.get("tags"), _with_hashtags(title, description, extractor), cleaner),
         uploaded_at=_uploaded_at(info.get("timestamp"), cleaner),
         view_count=cleaner.count("view_count", info.get("view_count")),
         like_count=cleaner.count("like_count", info.get("like_count")),
@@ -64,21 +75,26 @@ def metadata_from(info: Mapping[str, Any], url: str, photo_notes: Sequence[str] 
         track=_filled_text(info, cleaner, "track"),
         artists=_texts("artists", info.get("artists"), cleaner) or None,
         sound_id=_filled_text(info, cleaner, SOUND_ID),
-        mentions=_mentions(info.get(MENTIONS), caption, cleaner),
+        mentions=_mentions(info.get(MENTIONS), description, _MENTIONS_OF.get(extractor, _MENTION), cleaner),
         is_ad=is_ad if isinstance(is_ad := info.get(IS_AD), bool) else None,
         subtitle_languages=_languages("subtitles", info, SUBTITLES, cleaner),
         automatic_subtitle_languages=_languages("automatic_captions", info, AUTOMATIC_SUBTITLES, cleaner),
         stated_duration_s=duration_s,
         stated_width_px=_size_px("width", info.get("width"), cleaner),
         stated_height_px=_size_px("height", info.get("height"), cleaner),
-        language=_text(info, cleaner, _TAG_CHARS, "language"),
+        language=_filled_text(info, cleaner, "language", _TAG_CHARS),
         notes=cleaner.notes,
     )
 
 
 def _handle(info: Mapping[str, Any], cleaner: Cleaner) -> str | None:
     handle = _text(info, cleaner, SHORT_CHARS, *handle_fields(info))
-    return handle.removeprefix("@") or None if handle else None
+    return " ".join(handle.split()).removeprefix("@") or None if handle else None
+
+
+def _extractor(info: Mapping[str, Any]) -> str:
+    name = info.get("extractor_key") or info.get("ie_key")
+    return name if isinstance(name, str) else ""
 
 
 def handle_fields(info: Mapping[str, Any]) -> tuple[str, ...]:
@@ -86,20 +102,21 @@ def handle_fields(info: Mapping[str, Any]) -> tuple[str, ...]:
 
     Most extractors call the handle `uploader`, which in some is a person's full name.
     """
-    extractor = info.get("extractor_key") or info.get("ie_key")
-    first = _HANDLES.get(extractor, "uploader") if isinstance(extractor, str) else "uploader"
+    first = _HANDLES.get(_extractor(info), "uploader")
     return tuple(dict.fromkeys((first, "uploader", "uploader_id", "channel")))
 
 
 def _text(info: Mapping[str, Any], cleaner: Cleaner, limit: int, *names: str) -> str | None:
-    name = next((name for name in names if isinstance(info.get(name), str)), None)
+    """The first of these texts that is not blank, else the first."""
+    texts = [name for name in names if isinstance(info.get(name), str)]
+    name = next((name for name in texts if info[name].strip()), texts[0] if texts else None)
     for other in names if name is None else ():
         _note_type(cleaner, other, info.get(other), "a text")
     return None if name is None else cleaner.text(name, info[name], limit)
 
 
-def _filled_text(info: Mapping[str, Any], cleaner: Cleaner, name: str) -> str | None:
-    text = _text(info, cleaner, SHORT_CHARS, name)
+def _filled_text(info: Mapping[str, Any], cleaner: Cleaner, name: str, limit: int = SHORT_CHARS) -> str | None:
+    text = _text(info, cleaner, limit, name)
     return text if text and text.strip() else None
 
 
@@ -118,7 +135,7 @@ def _page(value: object, cleaner: Cleaner) -> str | None:
 
 
 def _hashtags(tags: object, text: str | None, cleaner: Cleaner) -> tuple[str, ...] | None:
-    """The site's own tags, else the hashtags in the description, else in the title; each once."""
+    """The site's own tags, else the hashtags in a text; each once."""
     if not isinstance(tags, list | tuple):
         _note_type(cleaner, "hashtags", tags, "a list")
     if isinstance(tags, list | tuple) and tags:
@@ -130,13 +147,21 @@ def _hashtags(tags: object, text: str | None, cleaner: Cleaner) -> tuple[str, ..
     return _each_once("hashtags", found, cleaner)
 
 
-def _mentions(handles: object, text: str | None, cleaner: Cleaner) -> tuple[str, ...] | None:
+def _with_hashtags(title: str | None, description: str | None, extractor: str) -> str | None:
+    """The text of a post that may have its hashtags: the description, else a title that yt-dlp has not made up."""
+    if title is None or (description and description.strip()):
+        return description
+    made_up = extractor in _WITHOUT_TITLES or title.casefold().startswith(f"{extractor} video #".casefold())
+    return description if made_up else title
+
+
+def _mentions(handles: object, text: str | None, pattern: re.Pattern[str], cleaner: Cleaner) -> tuple[str, ...] | None:
     """The handles that the site itself names, else those in the caption; each once."""
     if not isinstance(handles, list | tuple):
         _note_type(cleaner, "mentions", handles, "a list")
     elif named := [bare for handle in _named("mentions", handles, cleaner) if (bare := handle.strip().removeprefix("@"))]:
         return _each_once("mentions", named, cleaner)
-    return None if text is None else _each_once("mentions", _MENTION.findall(text), cleaner)
+    return None if text is None else _each_once("mentions", pattern.findall(text), cleaner)
 
 
 def _languages(name: str, info: Mapping[str, Any], own: str, cleaner: Cleaner) -> tuple[str, ...] | None:
@@ -158,8 +183,10 @@ def _languages(name: str, info: Mapping[str, Any], own: str, cleaner: Cleaner) -
         _note_type(cleaner, name, tracks, "a list")
         return None
     tags = [tag for tag in _filled(name, list(tracks), cleaner) if tag not in _NO_LANGUAGES]
-    recognised = [tag.removesuffix(_RECOGNISED) for tag in tags if tag.endswith(_RECOGNISED)]
-    return _each_once(name, recognised or tags, cleaner, _TAG_CHARS) or None
+    if name == "automatic_captions":
+        bare = [tag.removesuffix(_RECOGNISED) for tag in tags if tag.endswith(_RECOGNISED)]
+        tags = [tag for tag in bare if tag.strip()] or [tag for tag in tags if tag != _RECOGNISED]
+    return _each_once(name, tags, cleaner, _TAG_CHARS) or None
 
 
 def _texts(name: str, values: object, cleaner: Cleaner) -> tuple[str, ...] | None:

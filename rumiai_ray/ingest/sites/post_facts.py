@@ -25,7 +25,8 @@ _BY_A_MACHINE = ("ASR", "MT")
 
 def tiktok_facts(item: object) -> dict[str, Any]:
     """The facts in a TikTok page's `itemStruct`."""
-    facts: dict[str, Any] = {SOUND_ID: _id(_at(item, "music", "id")), IS_AD: _boolean(_at(item, "isAd"))}
+    # A post with the label of a paid partnership may have `isAd` false: only true says something.
+    facts: dict[str, Any] = {SOUND_ID: _id(_at(item, "music", "id")), IS_AD: _at(item, "isAd") is True or None}
     handles = [_text(_at(link, "userUniqueId")) for link in _list(_at(item, "textExtra"))]
     facts[MENTIONS] = [handle for handle in handles if handle] or None
     tracks = _at(item, "video", "subtitleInfos")
@@ -40,15 +41,12 @@ def tiktok_facts(item: object) -> dict[str, Any]:
 
 def instagram_facts(product: object) -> dict[str, Any]:
     """The facts in Instagram's description of a post: the above, and `track` and `artists`, which yt-dlp does not read there."""
-    places = (("clips_metadata", "music_info"), ("music_metadata", "music_info"))
-    music = next((found for place in places if isinstance(found := _at(product, *place, "music_asset_info"), dict)), None)
+    songs = [_at(product, place, "music_info", "music_asset_info") for place in ("clips_metadata", "music_metadata")]
+    sounds = [(_text(_at(song, "display_artist")), _text(_at(song, "title")), _id(_at(song, "audio_cluster_id"))) for song in songs]
     original = _at(product, "clips_metadata", "original_sound_info")
-    if music is not None:
-        artist, track = _text(_at(music, "display_artist")), _text(_at(music, "title"))
-        sound_id = _id(_at(music, "audio_cluster_id"))
-    else:
-        artist, track = _text(_at(original, "ig_artist", "username")), _text(_at(original, "original_audio_title"))
-        sound_id = _id(_at(original, "audio_asset_id"))
+    by_author, name = _text(_at(original, "ig_artist", "username")), _text(_at(original, "original_audio_title"))
+    sounds.append((by_author, name, _id(_at(original, "audio_asset_id"))))
+    artist, track, sound_id = next((sound for sound in sounds if any(sound)), (None, None, None))
     facts = {
         SOUND_ID: sound_id,
         IS_AD: _boolean(_at(product, "is_paid_partnership")),

@@ -12,6 +12,7 @@ from ray.exceptions import RayTaskError, WorkerCrashedError
 
 from fake_ray import Call, Promise, fake_ray
 from fakes import SAMPLED
+from poison import UnreadableError
 from rumiai_ray.config import Engine
 from rumiai_ray.engine.cell.dispatcher import arrived
 from rumiai_ray.engine.cell.messages import Index
@@ -207,6 +208,7 @@ def test_a_task_that_raises_is_tried_three_times_before_its_entry_is_buried(plac
         (WorkerCrashedError(), "WorkerCrashedError: The worker died unexpectedly"),
         (_raised(MemoryError("short of memory\nand a second line")), "MemoryError: short of memory"),
         (_raised(MemoryError()), "MemoryError"),
+        (_raised(UnreadableError()), "UnreadableError: (this error has no readable message: its __str__ raised ValueError)"),
     ],
 )
 def test_a_dead_letter_that_cannot_be_written_either_ends_the_run_in_one_line(place: Place, died: Exception, said: str) -> None:
