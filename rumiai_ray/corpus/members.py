@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _RUNS_NAMED = 5
 _DIFFERENCES_NAMED = 5
 """As many as a person reads; the table `runs` has them all."""
+_HANDLES_SINCE = 5
+"""Version of `videos` from which on `author` is the handle on every platform."""
 
 
 def find_runs(patterns: Iterable[str | os.PathLike[str]], out: str | os.PathLike[str] = ".") -> list[Run]:
@@ -141,9 +143,14 @@ def _backend(facts: Mapping[str, object] | None) -> str:
 
 
 def noted_parts(manifest: RunManifest) -> dict[str, object]:
-    """What can change a result as well, and is shown where it differs: source, packages, each model's library and kind of device."""
+    """What can change a result as well, and is shown where it differs: source, packages, each model's library and kind of device.
+
+    What `videos.author` is, too: one creator in runs of both kinds has two names.
+    """
     models = {model.name: {"version": model.version, "device": model.device.partition(":")[0]} for model in manifest.models}
-    return {"source_sha256": manifest.source_sha256, "packages": result_packages(manifest.packages), "models": models}
+    handles = manifest.tables.get("videos", 0) >= _HANDLES_SINCE
+    authors = "handles" if handles else "handles, but full names on Instagram, X and YouTube"
+    return {"source_sha256": manifest.source_sha256, "packages": result_packages(manifest.packages), "models": models, "authors": authors}
 
 
 def check_comparable(runs: Sequence[Run]) -> None:

@@ -233,7 +233,8 @@ VIDEOS = Table(
         column("source_url", pa.string(), "Canonical page at the source; null for files.", nullable=True),
         column("columns", pa.map_(pa.string(), pa.string()), "The manifest's further columns for this entry."),
     ),
-    same_since=4,  # version 5 added columns, which `absent` names, and changed none
+    # Version 5 added columns, which `absent` names. Its `author` is a handle on Instagram, X and YouTube, too: `corpus` notes that.
+    same_since=4,
 )
 
 ANALYSES = Table(

@@ -168,6 +168,14 @@ def test_other_source_is_shown_beside_the_run(out: Path) -> None:
     assert notes == [{"notes": [f"source_sha256: {'a' * 64} | {'b' * 64}"]}, {"notes": []}]
 
 
+def test_runs_from_before_authors_were_handles_say_so(out: Path) -> None:
+    versions = {name: table.version for name, table in TABLES_BY_NAME.items()}
+    made_run(out, "one", [Commit(1, [Made("a.mp4", "a")])], tables=versions | {"videos": 4})
+    made_run(out, "two", [Commit(2, [Made("b.mp4", "b")])], tables=versions)
+    notes = corpus_of(out).query("SELECT notes FROM runs").to_pylist()
+    assert notes == [{"notes": ["authors: handles, but full names on Instagram, X and YouTube | handles"]}, {"notes": []}]
+
+
 def test_a_pattern_leaves_out_what_is_no_run_and_a_name_that_is_none_is_refused(out: Path) -> None:
     made_run(out, "one", [Commit(1, [Made("a.mp4", "a")])])
     (out / "notes").mkdir()
