@@ -43,7 +43,7 @@ class VideoMetadata:
     """Whether the source marks the post as an ad or a paid partnership."""
     subtitle_languages: tuple[str, ...] | None = None
     """Language tags of subtitles that are not known to be automatic; () where the source names none, None where it does not say."""
-    automatic_subtitle_languages: tuple[str, ...] | None = None
+    auto_subtitle_languages: tuple[str, ...] | None = None
     """Language tags of subtitles that were recognised or translated by a machine."""
     stated_duration_s: float | None = None
     """As the source states the length; over 0."""

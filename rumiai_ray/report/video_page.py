@@ -205,7 +205,7 @@ def _sound(video: Row) -> str:
 
 
 def _subtitles(video: Row) -> str:
-    automatic = [f"{language} (automatic)" for language in video.get("automatic_subtitle_languages") or ()]
+    automatic = [f"{language} (automatic)" for language in video.get("auto_subtitle_languages") or ()]
     return ", ".join([*(video.get("subtitle_languages") or ()), *automatic])
 
 

@@ -195,7 +195,7 @@ VIDEOS = Table(
             nullable=True,
         ),
         column(
-            "automatic_subtitle_languages",
+            "auto_subtitle_languages",
             pa.list_(pa.string()),
             "Language tags, as the source writes them, of subtitles that were recognised or translated by a machine (of YouTube's the "
             "recognised ones); empty where the source names none, null where it does not say.",

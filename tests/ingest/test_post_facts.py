@@ -87,7 +87,7 @@ def test_tiktok_names_sound_saves_ad_mentions_subtitles_length_and_size(sites: P
     assert (said.track, said.artists) == ("Build a Btch", ("Bella Poarch", "sub urban"))
     assert (said.sound_id, said.save_count, said.is_ad) == ("6956990112127585029", 12, None)
     assert said.mentions == ("some.friend",), "the handle that the page links to, not the name that the caption shows"
-    assert (said.subtitle_languages, said.automatic_subtitle_languages) == (("spa-ES",), ("eng-US", "deu-DE"))
+    assert (said.subtitle_languages, said.auto_subtitle_languages) == (("spa-ES",), ("eng-US", "deu-DE"))
     assert (said.stated_duration_s, said.stated_width_px, said.stated_height_px) == (13, 576, 1024)
     assert said.notes == ()
 
@@ -125,7 +125,7 @@ def test_what_a_page_does_not_say_is_unknown_and_what_it_says_is_none_is_none(si
     said = said_of(got, VIDEO_POST)
     assert (said.track, said.artists, said.sound_id, said.save_count, said.stated_duration_s) == (None,) * 5
     assert (said.stated_width_px, said.stated_height_px) == (None, None)
-    assert (said.is_ad, said.mentions, said.subtitle_languages, said.automatic_subtitle_languages) == (True, (), (), ())
+    assert (said.is_ad, said.mentions, said.subtitle_languages, said.auto_subtitle_languages) == (True, (), (), ())
 
 
 def test_a_photo_post_has_a_sound_and_no_stated_length(sites: PostSites, got: Got, tmp_path: Path) -> None:
@@ -180,7 +180,7 @@ def test_youtube_names_the_song_and_tells_automatic_captions_apart(sites: PostSi
     url = sites.serve_youtube(FILM, {"captions": {"playerCaptionsTracklistRenderer": tracks}}, rows)
     said = said_of(got, url)
     assert (said.track, said.artists) == ("Burn Out", ("The Cinematic Orchestra",))
-    assert (said.subtitle_languages, said.automatic_subtitle_languages) == (("pt-BR",), ("en",))
+    assert (said.subtitle_languages, said.auto_subtitle_languages) == (("pt-BR",), ("en",))
     assert (said.stated_duration_s, said.stated_width_px, said.stated_height_px) == (16, 360, 640)
     assert (said.mentions, said.language, said.view_count) == (("Friend.Of-Mine",), "en", 9)
     assert (said.save_count, said.sound_id, said.is_ad) == (None, None, None)
@@ -250,7 +250,7 @@ def test_what_no_caption_says_is_not_read_from_an_invented_title(info: dict[str,
 )
 def test_only_automatic_captions_are_told_from_translated_ones(info: dict[str, Any], subtitles: object, automatic: object) -> None:
     said = metadata_from(info, "u")
-    assert (said.subtitle_languages, said.automatic_subtitle_languages) == (subtitles, automatic)
+    assert (said.subtitle_languages, said.auto_subtitle_languages) == (subtitles, automatic)
 
 
 @pytest.mark.parametrize("language", ["", " ", "\n"])
@@ -285,7 +285,7 @@ KEYS = (
 def check(said: VideoMetadata) -> None:
     """Everything is of its type, and UTF-8 can hold it."""
     texts = [said.track, said.sound_id, *said.notes]
-    for listed in (said.artists, said.mentions, said.subtitle_languages, said.automatic_subtitle_languages):
+    for listed in (said.artists, said.mentions, said.subtitle_languages, said.auto_subtitle_languages):
         assert listed is None or isinstance(listed, tuple)
         texts += listed or ()
     for text in texts:

@@ -108,7 +108,7 @@ def test_a_model_that_failed_was_skipped_or_not_asked_is_named_where_its_figures
 
 def test_what_the_source_says_of_sound_subtitles_and_mentions_is_shown_and_stays_text(tmp_path: Path) -> None:
     said = {"track": "Burn Out", "artists": ["The Cinematic Orchestra", HOSTILE], "save_count": 1200, "is_ad": True, "mentions": ["a", "b"]}
-    video = video_row("clip", **said, subtitle_languages=["pt-BR"], automatic_subtitle_languages=["en"])
+    video = video_row("clip", **said, subtitle_languages=["pt-BR"], auto_subtitle_languages=["en"])
     page = page_of(write_run(tmp_path / "runs", {"clip": {"videos": [video]}}), tmp_path)
     words = " ".join(re.sub(r"<.*?>", " ", page).split())
     for shown in ("sound Burn Out by The Cinematic Orchestra, ", "saves 1,200", "advertisement yes", "mentions @a @b"):

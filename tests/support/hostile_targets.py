@@ -247,7 +247,7 @@ def answers(data: bytes) -> None:
     said = metadata_from(described(message.get("info")), "http://example.com/")
     for name, value in asdict(said).items():
         _need(type(value) is not int or abs(value) < 2**63, f"{name} is {value!r}")
-    lists = (said.hashtags, said.mentions, said.artists, said.subtitle_languages, said.automatic_subtitle_languages)
+    lists = (said.hashtags, said.mentions, said.artists, said.subtitle_languages, said.auto_subtitle_languages)
     texts = (text for listed in lists for text in listed or ())
     for value in (said.title, said.description, said.author, said.source_url, said.track, said.sound_id, *texts, *said.notes):
         _need(value is None or "\0" not in value, "a NUL in a table's text")

@@ -76,7 +76,7 @@ def video_row(run_id: str, entry: Entry, video: FetchedVideo, stored: StoredVide
         "mentions": _each_without(entry, known.mentions),
         "is_ad": known.is_ad,
         "subtitle_languages": _each_without(entry, known.subtitle_languages),
-        "automatic_subtitle_languages": _each_without(entry, known.automatic_subtitle_languages),
+        "auto_subtitle_languages": _each_without(entry, known.auto_subtitle_languages),
         "stated_language": _without(entry, known.language),
         "stated_duration_s": known.stated_duration_s,
         "stated_width_px": known.stated_width_px,

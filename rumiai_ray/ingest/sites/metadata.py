@@ -78,7 +78,7 @@ def metadata_from(info: Mapping[str, Any], url: str, photo_notes: Sequence[str] 
         mentions=_mentions(info.get(MENTIONS), description, _MENTIONS_OF.get(extractor, _MENTION), cleaner),
         is_ad=is_ad if isinstance(is_ad := info.get(IS_AD), bool) else None,
         subtitle_languages=_languages("subtitles", info, SUBTITLES, cleaner),
-        automatic_subtitle_languages=_languages("automatic_captions", info, AUTOMATIC_SUBTITLES, cleaner),
+        auto_subtitle_languages=_languages("automatic_captions", info, AUTOMATIC_SUBTITLES, cleaner),
         stated_duration_s=duration_s,
         stated_width_px=_size_px("width", info.get("width"), cleaner),
         stated_height_px=_size_px("height", info.get("height"), cleaner),

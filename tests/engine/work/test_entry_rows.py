@@ -32,10 +32,10 @@ def row_of(entry: Entry, metadata: VideoMetadata) -> dict[str, Any]:
 def test_what_the_platform_says_of_sound_and_subtitles_is_in_the_row_and_named() -> None:
     metadata = VideoMetadata(
         track="Song", artists=("A", "B"), sound_id="7", save_count=0, mentions=("x",), is_ad=False, subtitle_languages=(),
-        automatic_subtitle_languages=("en",), stated_duration_s=9.5, stated_width_px=576, stated_height_px=1024, language="pt-BR",
+        auto_subtitle_languages=("en",), stated_duration_s=9.5, stated_width_px=576, stated_height_px=1024, language="pt-BR",
     )  # fmt: skip
     row = row_of(Entry("a", "a.mp4", {"saves": "9", "track": "Other"}), metadata)
-    named = ("track", "artists", "sound_id", "save_count", "mentions", "is_ad", "subtitle_languages", "automatic_subtitle_languages")
+    named = ("track", "artists", "sound_id", "save_count", "mentions", "is_ad", "subtitle_languages", "auto_subtitle_languages")
     assert [row[name] for name in named] == ["Song", ["A", "B"], "7", 0, ["x"], False, [], ["en"]]
     stated = ("stated_language", "stated_duration_s", "stated_width_px", "stated_height_px")
     assert [row[name] for name in stated] == ["pt-BR", 9.5, 576, 1024]
@@ -46,7 +46,7 @@ def test_what_nobody_says_is_null() -> None:
     row = row_of(Entry("a", "a.mp4"), VideoMetadata())
     names = [name for name in VIDEOS.schema.names if name.startswith("stated_")]
     assert len(names) == 4
-    names += ["track", "artists", "sound_id", "save_count", "mentions", "is_ad", "subtitle_languages", "automatic_subtitle_languages"]
+    names += ["track", "artists", "sound_id", "save_count", "mentions", "is_ad", "subtitle_languages", "auto_subtitle_languages"]
     assert {row[name] for name in names} == {None}
     assert row["metadata_source"] == []
 
