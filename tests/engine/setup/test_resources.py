@@ -113,7 +113,7 @@ def test_a_cluster_may_be_asked_for_more_cells_than_it_has_room_for() -> None:
 
 
 def test_more_cells_than_one_machine_holds_are_asked_for_on_a_cluster_and_refused_elsewhere() -> None:
-    with pytest.raises(ConfigError, match="10 cells of 1 CPUs need 10"):
+    with pytest.raises(ConfigError, match="10 cells of 1 CPU need 10"):
         plan_cluster(ON_CPU, [Machine(cpus=4, memory_gb=24)], Wishes(cells=10, cell_cpus=1))
     assert plan_cluster(ON_CPU, [Machine(cpus=4, memory_gb=24)], Wishes(cells=10, cell_cpus=1, growing=True)).cells == 10
     assert plan_cluster(FIVE, [H200], Wishes(cells=3, cell_cpus=8)).cells == 1
