@@ -41,6 +41,11 @@ def test_a_module_imports_only_from_its_own_room_and_those_below(name: str) -> N
     assert [wanted for wanted in sorted(imports_of(name)) if wanted and room(wanted) not in allowed] == []
 
 
+@pytest.mark.parametrize("name", sorted(name for name in MODULES if room(name) == "insights"))
+def test_insights_import_only_the_schema_so_that_they_can_be_computed_from_rows_alone(name: str) -> None:
+    assert [wanted for wanted in sorted(imports_of(name)) if room(wanted) not in {"insights", "schema"}] == []
+
+
 def test_no_modules_import_each_other_not_even_for_types() -> None:
     # A package that re-exports its own modules is the one kind of parent and child that name each other.
     graph = {name: {one for one in imports_of(name) if one and not name.startswith(f"{one}.")} for name in MODULES}
