@@ -52,7 +52,7 @@ class ReadingNews:
 class Claims:
     """A small Ray actor of a batch run; a plain object where one thread reads.
 
-    Where the actor dies it starts with what it was made with: the ledger still lets nothing be done twice.
+    After a restart the actor has only its constructor arguments; the entry tracker still prevents duplicates.
 
     Args:
         owners: claims known from before, by video key: those of a run that is being resumed.
