@@ -91,7 +91,7 @@ class Claims:
         self._under_way.pop(entry_id, None)
 
     def release(self, entry_id: str) -> None:
-        """Note that an entry will not analyse what it claimed: a dead letter, or put off. Whoever shares its bytes may claim them."""
+        """Note that an entry will not analyse what it claimed: a dead letter, or put off. An entry with the same bytes may claim them."""
         self._under_way.pop(entry_id, None)
         key = self._claimed.pop(entry_id, None)
         if key is not None:
