@@ -5,13 +5,15 @@ from __future__ import annotations
 import ast
 import re
 from graphlib import CycleError, TopologicalSorter
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-import rumiai_ray
+from module_imports import MODULES, PACKAGE, imports_of
 
-PACKAGE = Path(rumiai_ray.__file__).parent
+if TYPE_CHECKING:
+    from pathlib import Path
+
 ROOT = PACKAGE.parent
 ORDER = (
     "shown", "errors", "settings", "logs", "tracebacks", "schema", "disk", "storage", "provenance", "confinement", "ingest", "frames",
@@ -21,34 +23,6 @@ ORDER = (
 """Every room, lowest first: a room imports from itself and from those before it."""
 OUTSIDE = {"", "__main__", "engine"}
 """The package itself (it re-exports the Python API), `python -m rumiai_ray`, and a package that is only a docstring."""
-
-
-def modules() -> dict[str, Path]:
-    """Every module of the package by its name below `rumiai_ray`; the package itself is the empty name."""
-    found = {}
-    for path in PACKAGE.rglob("*.py"):
-        parts = path.relative_to(PACKAGE).with_suffix("").parts
-        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
-    return found
-
-
-MODULES = modules()
-
-
-def below(dotted: str) -> str:
-    return dotted.removeprefix("rumiai_ray").removeprefix(".")
-
-
-def imports_of(name: str) -> set[str]:
-    """The modules of this package that a module names in an import statement, at any depth of its code."""
-    named: list[str] = []
-    for node in ast.walk(ast.parse(MODULES[name].read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            named += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            whole = [f"{node.module}.{alias.name}" for alias in node.names]
-            named += [one if below(one) in MODULES else node.module for one in whole]
-    return {below(one) for one in named if one.partition(".")[0] == "rumiai_ray"} - {name}
 
 
 def room(module: str) -> str | None:
@@ -65,6 +39,11 @@ def test_a_module_imports_only_from_its_own_room_and_those_below(name: str) -> N
     assert here is not None
     allowed = ORDER[: ORDER.index(here) + 1]
     assert [wanted for wanted in sorted(imports_of(name)) if wanted and room(wanted) not in allowed] == []
+
+
+@pytest.mark.parametrize("name", sorted(name for name in MODULES if room(name) == "insights"))
+def test_insights_import_only_the_schema_so_that_they_can_be_computed_from_rows_alone(name: str) -> None:
+    assert [wanted for wanted in sorted(imports_of(name)) if room(wanted) not in {"insights", "schema"}] == []
 
 
 def test_no_modules_import_each_other_not_even_for_types() -> None:

@@ -112,7 +112,7 @@ def resume(run: Run, config: BaseConfig) -> Exit:
         check_resumable(run, prepared.manifest)
 
         def take_over() -> tuple[RunWriter, Remaining]:
-            # What is left and the number of the next record must be of one reading: whoever has written since is then met at that number.
+            # What is left and the number of the next record must be of one reading: a writer that has committed since holds that number.
             now = run.again()
             return prepared.resume_run(now), of_resumed(now)
 

@@ -63,7 +63,7 @@ def run_to_the_end(
         writer: of the run.
         summary: figures for the end record, asked for when the run is done.
         resumable: a run that is stopped gets no end record, so that it can be resumed; otherwise it is marked aborted.
-        drain_s: time that a stopped engine takes to finish what is in hand; a process that takes much longer is ended.
+        drain_s: time that a stopped engine takes to finish the rows in flight; a process that takes much longer is ended.
         on_end: what is called. A second signal ends the process without it.
     """
     imports_are_done()

@@ -85,7 +85,7 @@ class RayFolder:
         return self.path / "token"
 
     def write_token(self) -> None:
-        """Make up the token: whoever can talk to a Ray can run code on it, and on loopback every user of the machine can talk."""
+        """Make up the token: every process that can talk to a Ray can run code on it, and on loopback every user can talk."""
         with os.fdopen(os.open(self.token_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
             file.write(secrets.token_hex(32))
 

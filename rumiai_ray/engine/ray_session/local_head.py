@@ -3,7 +3,7 @@
 One for each user, machine and Python environment: its workers run in the environment of the command that started it, and a command of
 another one would find other packages there, or none. A note under the machine's directory for temporary files says where it is; its
 process is known by its id and its start in clock ticks since boot, since an id alone may be another process's by now. Talking to it takes
-a token that only the user can read: whoever can talk to a Ray can run code on it.
+a token that only the user can read: every process that can talk to a Ray can run code on it.
 """
 
 from __future__ import annotations

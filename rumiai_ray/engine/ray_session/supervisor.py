@@ -95,7 +95,7 @@ def _wait(child: int, reading: int) -> NoReturn:
 
     def stop(_number: int, _frame: object) -> None:
         os.kill(child, signal.SIGSTOP)
-        os.kill(os.getpid(), signal.SIGSTOP)  # whoever continues it sends SIGCONT, which is forwarded
+        os.kill(os.getpid(), signal.SIGSTOP)  # the shell continues this process with SIGCONT, which is forwarded
 
     for number in _FORWARDED:
         signal.signal(number, forward)

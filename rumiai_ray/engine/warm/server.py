@@ -155,7 +155,7 @@ class Keeper:
         return _answer()
 
     def held(self) -> dict[str, Any]:
-        """What there is, for people: the fields of `keeper_answers.Held`."""
+        """What there is, for people: the fields of `answers.Held`."""
         with self._lock:
             self._forget()
             cell, queue, error = self._cell, dict(self._queue), self._error
@@ -179,7 +179,7 @@ class Keeper:
         )
 
     def close(self) -> None:
-        """Close the cell, whoever uses it."""
+        """Close the cell, even while a command uses it."""
         with self._lock:
             self._close()
 
@@ -229,7 +229,7 @@ class Keeper:
             self._close()
 
     def _models(self, cell: cells.Cell) -> list[dict[str, Any]]:
-        """The fields of `keeper_answers.HeldModel` of every actor; of those alone that were known when the cell ceased to answer."""
+        """The fields of `answers.HeldModel` of every actor; of those alone that were known when the cell ceased to answer."""
         models: list[dict[str, Any]] = []
         with swallowed(_LOG, "asking a cell for its models", RayError, GetTimeoutError):
             gone = set(ray.get(cell.front.lost.remote(), timeout=_ANSWER_S))

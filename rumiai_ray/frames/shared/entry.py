@@ -7,7 +7,7 @@ Why nothing is locked and nothing mixed: uploads have random names, so none ever
 created last and exclusively: there is one, and it names the files of one upload. Of two nodes that upload an entry at once, the slower
 finds the other's completion object and takes its own files away. A killed upload leaves files that nothing names. What was fetched is
 compared with the record before it becomes an entry of the node. A damaged entry loses its completion object and is a miss for every
-node, until the next upload. Checksums find damage, not malice: whoever may write there is trusted.
+node, until the next upload. Checksums find damage, not malice: everyone with write access is trusted.
 """
 
 from __future__ import annotations

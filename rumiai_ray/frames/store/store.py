@@ -128,7 +128,8 @@ class FrameStore:
                     raise
                 return stored
             made = self._make(key, path, video_key)
-            origin = origin if made == "hit" else made
+            if made != "hit":  # after a "hit" here, what this call itself fetched or decoded in an earlier round still counts
+                origin = made
         raise StorageError("a finished entry vanishes or changes before it is read", str(self._shelf.directory(key)), "check the disk")
 
     def share(self, stored: StoredVideo) -> bool:

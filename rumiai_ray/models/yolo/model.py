@@ -129,8 +129,9 @@ class Yolo(Model[YoloSettings, FrameBatch]):
 
     def predict(self, batch: FrameBatch) -> Prediction:
         """Rows of `objects`: boxes in source pixels, clipped to the picture, most confident first within a frame."""
-        seen = self._detector.detect(batch.images)
-        records = [record for at, found in enumerate(seen) for record in _records(batch, at, found)]
+        records: list[dict[str, object]] = []
+        for position, found in enumerate(self._detector.detect(batch.images)):
+            records += _rows_of_frame(batch, position, found)
         return Prediction({schema.OBJECTS.name: schema.OBJECTS.rows(records)})
 
     def close(self) -> None:
@@ -138,14 +139,21 @@ class Yolo(Model[YoloSettings, FrameBatch]):
         self._detector.close()
 
 
-def _records(batch: FrameBatch, at: int, found: NDArray[np.float32]) -> list[dict[str, object]]:
+def _rows_of_frame(batch: FrameBatch, position: int, found: NDArray[np.float32]) -> list[dict[str, object]]:
+    """Rows of `objects` for one frame, most confident first, with boxes in source pixels.
+
+    Args:
+        batch: the frames that the detector saw.
+        position: the frame's place in `batch`.
+        found: (objects, 6) float32: x1, y1, x2, y2 in pixels of `batch.images`, confidence, COCO class id.
+    """
     limits = np.array([batch.source_width_px, batch.source_height_px] * 2, np.float32)
     boxes = np.clip(found[:, :4] * np.array(batch.scale * 2, np.float32), 0, limits)
     order = np.argsort(-found[:, 4], kind="stable")
     return [
         {
-            "frame_index": int(batch.frame_index[at]),
-            "time_s": float(batch.time_s[at]),
+            "frame_index": int(batch.frame_index[position]),
+            "time_s": float(batch.time_s[position]),
             "object_index": index,
             "class_id": int(found[row, 5]),
             "label": COCO_CLASSES[int(found[row, 5])],
