@@ -21,7 +21,6 @@ ANSWERS = {
 EXEMPT = {
     "cli/doctor/ray.py": "`doctor` runs before anything is installed, and prints what it found",
     "cli/output.py": "standard error is what cannot be written, and the log goes there",
-    "cli/endings.py": "the run's directory cannot be written, which has been said",
     "shown.py": "the log's own lines go through it",
     "cli/doctor/debian.py": "it runs on a bare Python, before anything is installed, and prints what it found",
     "frames/decode/picture_files.py": "its text is part of the frames' key, and it speaks to its parent over a pipe",
