@@ -38,6 +38,7 @@ _KEPT = 10
 """Kept directories of logs of one user; the oldest go first."""
 _OWNER = "owner"
 _LOGS = "logs"
+_WANTED = "logs-are-wanted"
 _SHORT = Path("/tmp")  # noqa: S108 -- mkdtemp makes the directory private
 """A UNIX socket's path holds 107 bytes and Ray's session directory takes most of them."""
 
@@ -118,6 +119,17 @@ def _unwritable(error: OSError, path: Path) -> StorageError:
 def environment_of(folder: Path) -> dict[str, str]:
     """What a process needs that starts the Ray of `folder` or talks to it."""
     return {**ENVIRONMENT, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(folder / "token")}
+
+
+def want_logs(folder: Path) -> None:
+    """Have the logs of the Ray of `folder` kept when it is ended, whoever ends it: something in it has failed. See `logs_are_wanted`."""
+    with swallowed(_LOG, f"marking that the logs in {folder} are wanted", OSError):  # a full disk: the failure itself is told anyway
+        (folder / _WANTED).touch()
+
+
+def logs_are_wanted(folder: Path) -> bool:
+    """Whether `want_logs` was called."""
+    return (folder / _WANTED).exists()
 
 
 def keep_logs(folder: Path) -> Path | None:
