@@ -20,6 +20,7 @@ from rumiai_ray.cli.garbage import imports_are_done
 from rumiai_ray.cli.output import as_standard_error, mark_errors
 from rumiai_ray.cli.overview import ending, failures, print_overview
 from rumiai_ray.cli.terminal import SafeConsole, say
+from rumiai_ray.disk import remove_tree
 from rumiai_ray.engine.drive.endings import HostsRefuse
 from rumiai_ray.engine.interactive import Stopped
 from rumiai_ray.engine.ray_session import supervisor as supervise
@@ -226,8 +227,11 @@ def noise_to_stderr() -> Iterator[TextIO]:
 @contextlib.contextmanager
 def scratch_directory() -> Iterator[Path]:
     """A directory for downloads, removed at the end."""
-    with tempfile.TemporaryDirectory(prefix="rumiai-", ignore_cleanup_errors=True) as name:
-        yield Path(name)
+    path = Path(tempfile.mkdtemp(prefix="rumiai-"))
+    try:
+        yield path
+    finally:
+        remove_tree(path)
 
 
 @contextlib.contextmanager

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from rumiai_ray.disk import remove_tree
 from rumiai_ray.engine.ray_session.folder import RayFolder, environment_of, keep_logs, logs_are_wanted
 from rumiai_ray.engine.ray_session.process_id import ProcessId
 from rumiai_ray.engine.ray_session.settings import object_store_bytes
@@ -175,7 +176,7 @@ def stop_head(*, logs: bool = False) -> bool:
         if wanted and kept is not None:
             _LOG.warning("a warm cell has failed: Ray's logs are kept in %s (`rumiai-ray doctor --clear` removes them)", kept)
     else:
-        shutil.rmtree(head.folder, ignore_errors=True)
+        remove_tree(Path(head.folder))
     _note().unlink()
     return lived
 
