@@ -203,6 +203,13 @@ def test_a_module_named_in_a_string_is_seen() -> None:
     assert exists("rumiai_ray.cli.options.with_settings")
 
 
+def test_the_table_of_rooms_has_every_room_in_the_order_of_the_imports() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8").partition("## Rooms")[2]
+    cells = re.findall(r"^\| (`.*?) \|", text, re.MULTILINE)
+    rooms = [name.rstrip("/").replace("/", ".") for cell in cells for name in re.findall(r"`([\w/.]+)`", cell)]
+    assert rooms == list(ORDER)
+
+
 @pytest.mark.parametrize("document", ["ARCHITECTURE.md", "CONTRIBUTING.md"])
 def test_every_module_that_a_document_names_exists(document: str) -> None:
     text = (ROOT / document).read_text(encoding="utf-8")
