@@ -138,6 +138,57 @@ def test_the_imports_are_really_read() -> None:
     assert "models.base" in imports_of("engine.work.item")
 
 
+NAMED = re.compile(r"rumiai_ray((?:\.\w+)+)(?::(\w+))?")
+
+
+def named_by_strings(source: str) -> set[str]:
+    """What strings of a module name as a whole: `rumiai_ray.room.module`, or `…:name` for what is in one."""
+    nodes = ast.walk(ast.parse(source))
+    return {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str) and NAMED.fullmatch(node.value)}
+
+
+def exists(named: str) -> bool:
+    """Whether there is such a module, or a function, class or value at the top of one."""
+    found = NAMED.fullmatch(named)
+    assert found is not None
+    path, name = found[1].removeprefix("."), found[2]
+    if name is None and path not in MODULES:
+        path, _, name = path.rpartition(".")
+    if path not in MODULES:
+        return False
+    body = ast.parse(MODULES[path].read_text(encoding="utf-8")).body
+    defined = {node.name for node in body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    defined |= {target.id for node in body if isinstance(node, ast.Assign) for target in node.targets if isinstance(target, ast.Name)}
+    return name is None or name in defined
+
+
+@pytest.mark.parametrize("path", [*MODULES.values(), *sorted((ROOT / "jobs").rglob("*.py"))], ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_module_that_code_names_in_a_string_exists(path: Path) -> None:
+    """A look into `sys.modules` finds nothing after a rename, and says nothing."""
+    assert [one for one in sorted(named_by_strings(path.read_text(encoding="utf-8"))) if not exists(one)] == []
+
+
+def test_every_module_that_the_project_file_names_exists() -> None:
+    named = set(re.findall(r'"(rumiai_ray(?:\.\w+)+(?::\w+)?)"', (ROOT / "pyproject.toml").read_text(encoding="utf-8")))
+    assert "rumiai_ray.cli.app:program" in named
+    assert [one for one in sorted(named - {"rumiai_ray.__version__"}) if not exists(one)] == []
+
+
+def test_a_module_named_in_a_string_is_seen() -> None:
+    source = "x = sys.modules.get('rumiai_ray.cli.gone')\nCLASSES = {'yolo': 'rumiai_ray.models.yolo.model:Gone'}\n"
+    assert named_by_strings(source) == {"rumiai_ray.cli.gone", "rumiai_ray.models.yolo.model:Gone"}
+    assert not any(exists(one) for one in named_by_strings(source))
+    assert exists("rumiai_ray.models.yolo.model:Yolo")
+    assert exists("rumiai_ray.cli.options.with_settings")
+
+
+def test_the_table_of_rooms_has_every_room_in_the_order_of_the_imports() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8").partition("## Rooms")[2]
+    cells = re.findall(r"^\| (`.*?) \|", text, re.MULTILINE)
+    rooms = [name.rstrip("/").replace("/", ".") for cell in cells for name in re.findall(r"`([\w/.]+)`", cell)]
+    assert rooms == list(ORDER)
+
+
 @pytest.mark.parametrize("document", ["ARCHITECTURE.md", "CONTRIBUTING.md"])
 def test_every_module_that_a_document_names_exists(document: str) -> None:
     text = (ROOT / document).read_text(encoding="utf-8")

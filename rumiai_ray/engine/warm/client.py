@@ -311,7 +311,7 @@ def _keeper(wanted: WantedCell) -> Any:
     return (
         ray.remote(Keeper)
         .options(name=_name(wanted), lifetime="detached", get_if_exists=True, **options)
-        .remote(wanted.key, wanted.parts, spec, config.engine.warm_idle_s, config.engine.place_timeout_s)
+        .remote(wanted.key, wanted.parts, spec, config.engine.warm_idle_s, config.engine.place_timeout_s, head)
     )
 
 

@@ -16,13 +16,13 @@ import json
 import logging
 import re
 import secrets
-import shutil
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from fsspec.implementations.local import LocalFileSystem
 
+from rumiai_ray.disk import remove_tree
 from rumiai_ray.frames.store.entry import (
     AUDIO,
     COMPLETE,
@@ -115,7 +115,7 @@ def bring(store: Store, key: str, video_key: str, text: bytes, directory: Path, 
     """
     found = _Completion.parse(text)
     with storage_errors("fetching an entry", directory):
-        shutil.rmtree(directory, ignore_errors=True)  # of an earlier attempt
+        remove_tree(directory)  # of an earlier attempt
         directory.mkdir()
         for name, size in found.sizes(key, video_key).items():
             with ChecksummedFile(directory / name) as file:

@@ -43,10 +43,14 @@ class YoloSettings(ModelSettings):
     # On an H200 fp16 was no faster once warm, slow at first for each new picture size (74 frames/s, 283 in fp32), and spared 0.12 GB.
     half: bool = result(default=False, description="compute in fp16 on a GPU, which saves memory but no time on a large GPU (.pt only)")
     weights: str = result(
-        "", f"file name of your own COCO network in a weights directory: {', '.join(_FORMATS)} or a directory *{_OPENVINO}"
+        "",
+        f"file name of your own COCO network in a weights directory: {', '.join(_FORMATS)} or a directory *{_OPENVINO}",
+        names_code=True,  # a .pt file is a pickle
     )
     weights_sha256: str = result(
-        "", "SHA-256 of `weights`; for an OpenVINO directory three digests, comma-separated: .xml, .bin, metadata.yaml"
+        "",
+        "SHA-256 of `weights`; for an OpenVINO directory three digests, comma-separated: .xml, .bin, metadata.yaml",
+        names_code=True,
     )
 
     def subset(self, duration_s: float) -> Subset:  # noqa: ARG002 -- the same for every duration
