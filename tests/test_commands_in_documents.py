@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import typer
 
+from command_line import run_main
+from cookbook_corpus import write_cookbook_corpus
 from report_run import plain_rows, write_run
 from rumiai_ray import open_corpus
 from rumiai_ray.cli.app import _VERBS, command_line
@@ -78,6 +80,43 @@ def test_a_query_that_a_page_shows_is_answered_by_a_corpus_and_of_one_run_as_by_
     if sql in QUERIES:
         ours, theirs = ([repr(row) for row in rows.to_pylist()] for rows in (answer, run.query(sql)))
         assert sorted(ours) == sorted(theirs)
+
+
+IN_COOKBOOK = [line for page, line in commands() if page == "docs/cookbook.md"]
+COOKBOOK_ANSWERS = [
+    "input,written,spoken\ncats.mp4,1,0\ndogs.mp4,1,0\n",
+    "entry_id,kind,start_s,end_s,text\ndogs,overlay,0.0,2.0,SHOP NOW\n",
+    "author,videos,average_shot_s,shortest_s\nann,1,2.5,2.5\nzoe,2,2.86,2.0\n",
+    "entry_id,face_visibility_rate,eye_contact_rate,dominant_shot_type\ndogs,1.0,0.5,close\n",
+    "label,videos,confidence\nbird,1,0.75\ncat,1,0.75\ndog,1,0.75\n",
+    "entry_id,start_s,word\ndogs,1.0,free\n",
+    "entry_id\ndogs\n",
+    "entry_id,hook,closing,n\ndogs,0.75,0.25,10\n",
+    "quarter,videos,words_per_minute,cuts_per_minute\n1,1,18.0,6.0\n2,1,6.0,24.0\n3,1,12.0,18.0\n",
+    "what,reason,n\nnot read,InputError,1\nemotion,ModelError,1\n",
+]
+
+
+@pytest.fixture
+def cookbook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two runs in `runs` of the working directory."""
+    monkeypatch.setattr("os.fsync", lambda _: None)
+    monkeypatch.setenv("RUMIAI_OUT", "runs")
+    monkeypatch.chdir(tmp_path)
+    write_cookbook_corpus(Path("runs"))
+
+
+@pytest.mark.usefixtures("cookbook")
+@pytest.mark.parametrize(("line", "answer"), list(zip(IN_COOKBOOK, COOKBOOK_ANSWERS, strict=True)), ids=map(str, range(1, 11)))
+def test_each_question_of_the_cookbook_gets_its_answer(
+    line: str, answer: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ended = run_main((*shlex.split(line)[1:], "--csv"), monkeypatch, capsys)
+    assert (ended.code, ended.out) == (0, answer), ended.err
+
+
+def test_the_cookbook_is_of_corpora_as_well_as_of_single_runs() -> None:
+    assert sum(line.startswith("rumiai-ray corpus query") for line in IN_COOKBOOK) >= len(IN_COOKBOOK) / 3
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import typer
 from rich.text import Text
 
 from rumiai_ray.cli.compact import compact
+from rumiai_ray.cli.export import Landmarks, OnlyTables, check_of_tables, table_names
 from rumiai_ray.cli.forget import forget
 from rumiai_ray.cli.help_text import examples
 from rumiai_ray.cli.older import say_absent_in
@@ -291,7 +292,7 @@ def report(
 
 @app.command("export")
 @with_settings("out", "shared")
-def export(
+def export(  # noqa: PLR0913, PLR0917 -- an option each
     runs: RunNames,
     config: BaseConfig,
     allow_mixed: AllowMixed = False,  # noqa: FBT002 -- typer's way
@@ -299,6 +300,8 @@ def export(
         CorpusFormat,
         typer.Option("--format", help="csv and parquet: one file per table; feature-csv: one wide row per video, for training models."),
     ] = CorpusFormat.CSV,
+    tables: OnlyTables = None,
+    landmarks: Landmarks = True,  # noqa: FBT002
     csv_raw: CsvRaw = False,  # noqa: FBT002
     to: Annotated[
         Path | None,
@@ -308,8 +311,10 @@ def export(
     ] = None,
 ) -> None:
     """Write the rows that count, from many runs, to files. Existing files are never overwritten."""
-    from rumiai_ray.runs.export.tables import export_features, export_tables  # noqa: PLC0415
+    from rumiai_ray.runs.export.tables import TableFormat, export_features, export_tables  # noqa: PLC0415
 
+    if kind is CorpusFormat.FEATURE_CSV:
+        check_of_tables(tables, landmarks=landmarks)
     corpus = _opened(runs, config, allow_mixed=allow_mixed)
     if kind is CorpusFormat.FEATURE_CSV:
         path = to or Path("corpus-features.csv")
@@ -318,5 +323,6 @@ def export(
         say(f"written to {path}", err=True)
         return
     directory = to or Path(f"corpus-{kind.value}")
-    written = export_tables(corpus, directory, "csv" if kind is CorpusFormat.CSV else "parquet", raw=csv_raw)
+    form: TableFormat = "csv" if kind is CorpusFormat.CSV else "parquet"
+    written = export_tables(corpus, directory, form, names=table_names(tables), landmarks=landmarks, raw=csv_raw)
     say(f"{counted(len(written), 'file')} under {directory}", err=True)

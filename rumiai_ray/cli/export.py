@@ -40,11 +40,32 @@ _LABELLING: dict[ExportFormat, LabellingFormat] = {
     ExportFormat.FIFTYONE: "fiftyone",
     ExportFormat.LABELSTUDIO: "labelstudio",
 }
+OnlyTables = Annotated[
+    str | None, typer.Option("--tables", metavar="A,B", help="With csv and parquet: export only these tables.", show_default=False)
+]
+Landmarks = Annotated[
+    bool,
+    typer.Option(
+        "--landmarks/--no-landmarks",
+        help="With csv and parquet: include columns with many numbers per row: landmarks, blendshapes, polygons, embeddings.",
+    ),
+]
 
 
 def add_to(app: typer.Typer) -> None:
     """Add the verb."""
     app.command("export")(export)
+
+
+def check_of_tables(tables: str | None, *, landmarks: bool) -> None:
+    """Refuse the options of the formats that have one file per table, with a format that does not."""
+    if tables is not None or not landmarks:
+        raise typer.BadParameter("--tables and --no-landmarks need --format csv or parquet")
+
+
+def table_names(tables: str | None) -> list[str] | None:
+    """The names in `--tables`; None where all tables are wanted."""
+    return None if tables is None else [name.strip() for name in tables.split(",")]
 
 
 @with_settings("out", "store", "shared")
@@ -60,16 +81,8 @@ def export(  # noqa: PLR0913, PLR0917 -- an option each
             "coco, fiftyone and labelstudio: detected objects with the sampled frames, for labelling tools.",
         ),
     ] = ExportFormat.CSV,
-    tables: Annotated[
-        str | None, typer.Option("--tables", metavar="A,B", help="With csv and parquet: export only these tables.", show_default=False)
-    ] = None,
-    landmarks: Annotated[  # noqa: FBT002 -- typer's way
-        bool,
-        typer.Option(
-            "--landmarks/--no-landmarks",
-            help="With csv and parquet: include columns with many numbers per row: landmarks, blendshapes, polygons, embeddings.",
-        ),
-    ] = True,
+    tables: OnlyTables = None,
+    landmarks: Landmarks = True,  # noqa: FBT002 -- typer's way
     pictures: Annotated[  # noqa: FBT002
         bool,
         typer.Option("--pictures/--no-pictures", help="With coco, fiftyone and labelstudio: include the sampled frames from the store."),
@@ -88,8 +101,8 @@ def export(  # noqa: PLR0913, PLR0917 -- an option each
     from rumiai_ray.runs.export.tables import export_features, export_tables  # noqa: PLC0415 -- pyarrow's import is not for `--help`
     from rumiai_ray.runs.find import find_run  # noqa: PLC0415
 
-    if kind not in {ExportFormat.CSV, ExportFormat.PARQUET} and (tables is not None or not landmarks):
-        raise typer.BadParameter("--tables and --no-landmarks need --format csv or parquet")
+    if kind not in {ExportFormat.CSV, ExportFormat.PARQUET}:
+        check_of_tables(tables, landmarks=landmarks)
     if kind not in _LABELLING and not pictures:
         raise typer.BadParameter("--no-pictures needs --format coco, fiftyone or labelstudio")
     found = find_run(run, config.out)
@@ -105,9 +118,8 @@ def export(  # noqa: PLR0913, PLR0917 -- an option each
     match kind:
         case ExportFormat.CSV | ExportFormat.PARQUET:
             say_absent(found)
-            names = None if tables is None else [name.strip() for name in tables.split(",")]
             form: TableFormat = "csv" if kind is ExportFormat.CSV else "parquet"
-            written = export_tables(found, directory, form, names=names, landmarks=landmarks, raw=csv_raw)
+            written = export_tables(found, directory, form, names=table_names(tables), landmarks=landmarks, raw=csv_raw)
             say(f"{counted(len(written), 'file')} under {directory}", err=True)
         case ExportFormat.JSON:
             from rumiai_ray.runs.export.document import export_json  # noqa: PLC0415

@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rumiai_ray.cli.exits import Exit
 from rumiai_ray.cli.options import RunNames, with_settings
 from rumiai_ray.cli.terminal import say
 from rumiai_ray.config import BaseConfig
 from rumiai_ray.errors import ConfigError, StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from rumiai_ray.corpus.forget import ForgetChoice
     from rumiai_ray.frames.store.store import FrameStore
     from rumiai_ray.runs.reader import Run
+    from rumiai_ray.storage import Store
 
 NOT_REACHED = (
     "not reached: compacted corpora, exports, reports and pages written elsewhere; runs that were not named; names, tags and notes of "
@@ -46,9 +48,11 @@ def forget(
     """Permanently remove a video or a creator from runs: rows, logs, addresses, report pages, stored frames. This cannot be undone.
 
     Each run keeps a record of when something was forgotten and how many rows it had, without a name. If the command was interrupted, the
-    same command finishes its work.
+    same command finishes its work. If a compacted directory beside the runs, or among RUNS, still has forgotten rows, the command names it
+    and ends with exit code 1.
     """
-    from rumiai_ray.corpus.forget import choose  # noqa: PLC0415 -- pyarrow's import is not for `--help`
+    from rumiai_ray.corpus.compacted import CompactedRows  # noqa: PLC0415 -- pyarrow's import is not for `--help`
+    from rumiai_ray.corpus.forget import choose  # noqa: PLC0415
     from rumiai_ray.corpus.members import named_runs  # noqa: PLC0415
     from rumiai_ray.runs.forget import forget as take_out  # noqa: PLC0415
     from rumiai_ray.runs.forget import rows_of  # noqa: PLC0415
@@ -56,7 +60,8 @@ def forget(
 
     if (video is None) == (author is None) or not (video or author or "").strip():
         raise ConfigError("exactly one of --video and --author must say what to forget", "", "give one of them")
-    found = named_runs(runs, config.out)
+    compacted, named = CompactedRows.among(runs)
+    found = named_runs(named, config.out)
     with ExitStack() as alone:
         if not dry_run:
             for run in found:
@@ -79,7 +84,34 @@ def forget(
             if place in choice.kept:
                 stays = f"{run.run_id}: the rows of {_count(choice.kept[place], 'video')} stay: another creator's entry has the same bytes"
                 say(f"{stays}; `--video KEY` forgets these as well")
+    held = _say_compacted([run.again() for run in found], () if compacted is None else compacted.stores, dry_run=dry_run)
     say(NOT_REACHED, err=True)
+    if held and not dry_run:
+        raise typer.Exit(Exit.TROUBLED)
+
+
+def _say_compacted(runs: Sequence[Run], named: Iterable[Store], *, dry_run: bool) -> bool:
+    """Name the compacted directories that keep forgotten rows, or, in a dry run, rows of these runs at all.
+
+    Returns:
+        Whether there are any.
+    """
+    from rumiai_ray.corpus.compacted import compacted_beside, runs_in  # noqa: PLC0415
+
+    is_any = False
+    for store in {store.uri(): store for store in (*named, *compacted_beside(runs, Path.cwd()))}.values():
+        try:
+            ids = runs_in(store, runs, only_forgotten=not dry_run)
+        except StorageError as error:  # of a directory that nobody may have named: what was forgotten is forgotten all the same
+            say(f"whether forgotten rows are in it cannot be told: {error}", err=True)
+            is_any = True
+            continue
+        if ids:
+            is_any = True
+            holds = "holds rows of" if dry_run else "still holds forgotten rows of"
+            then = "once they are forgotten, " if dry_run else ""
+            say(f"{store.uri()} {holds} {', '.join(ids)}: {then}delete this directory, and compact the runs again", err=True)
+    return is_any
 
 
 def _finish_earlier(run: Run, choice: ForgetChoice, *, dry_run: bool) -> None:

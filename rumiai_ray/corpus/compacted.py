@@ -18,6 +18,7 @@ import json
 import os
 from collections import defaultdict
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
@@ -32,7 +33,6 @@ from rumiai_ray.storage import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from rumiai_ray.runs.datafile import DataFile
     from rumiai_ray.runs.reader import Run
@@ -231,6 +231,39 @@ def _index(data: bytes, subject: str) -> _CompactedIndex:
 
 def _digest(body: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+
+
+def compacted_beside(runs: Iterable[Run], *others: Path) -> list[Store]:
+    """The compacted corpora in directories beside runs, beside the directory of the runs, and in other places; of runs on a disk only."""
+    places = set(others)
+    for run in runs:
+        if run.store.on_disk:
+            places |= set(Path(run.store.root).parents[:2])
+    return [Store.at(found) for found in sorted({index.parent for place in places for index in place.glob(f"*/{INDEX}")})]
+
+
+def runs_in(directory: Store, runs: Iterable[Run], *, only_forgotten: bool) -> list[str]:
+    """Ids of the runs among `runs` of which a compacted corpus has rows.
+
+    Args:
+        directory: where the corpus is.
+        runs: known by their ids, wherever they were when they were compacted.
+        only_forgotten: leave out a run unless a file of it was compacted that has been written anew since, without what was forgotten.
+
+    Raises:
+        StorageError: the index is damaged, or the records of a run are.
+    """
+    index = _index(directory.read(INDEX), directory.uri(INDEX))
+    has: dict[str, set[str]] = defaultdict(set)
+    for source in (source for part in index.parts for source in part.sources):
+        has[source.run_id].add(source.path)
+    return [run.run_id for run in runs if has.get(run.run_id, set()) & _replaced(run) or (has.get(run.run_id) and not only_forgotten)]
+
+
+def _replaced(run: Run) -> set[str]:
+    """Files of a run that were written anew without what was forgotten."""
+    forgotten = (record.forgotten for record in run.log.forgettings)
+    return {replaced.old for what in forgotten if what is not None for replaced in what.replaced}
 
 
 def problems(directory: str | os.PathLike[str]) -> Iterator[str]:

@@ -141,6 +141,30 @@ def test_export_writes_every_table_once_and_over_nothing(rumiai: Call, tmp_path:
     assert (code, "not empty" in err) == (Exit.USAGE, True)
 
 
+@pytest.mark.usefixtures("runs")
+def test_an_export_of_chosen_tables_without_bulky_columns(rumiai: Call, tmp_path: Path) -> None:
+    assert rumiai("corpus", "export", "runs/*", "--tables", "texts, objects,texts", "--no-landmarks")[0] == Exit.COMPLETE
+    assert {path.name for path in (tmp_path / "corpus-csv").iterdir()} == {"objects.csv", "texts.csv"}
+    assert "polygon" not in (tmp_path / "corpus-csv/texts.csv").read_text().splitlines()[0].split(",")
+    light = ("corpus", "export", "runs/*", "--format", "parquet", "--no-landmarks", "--to", "light")
+    assert rumiai(*light)[0] == Exit.COMPLETE
+    written = {path.stem for path in (tmp_path / "light").iterdir()}
+    assert {"videos", "faces", "summary"} <= written
+    assert not [name for name in written if name in TABLES_BY_NAME and TABLES_BY_NAME[name].part_of]
+    assert "polygon" not in pq.read_schema(tmp_path / "light/texts.parquet").names
+    assert rumiai("corpus", "export", "runs/*", "--tables", "summary", "--to", "one")[0] == Exit.COMPLETE
+    assert [path.name for path in (tmp_path / "one").iterdir()] == ["summary.csv"]
+
+
+@pytest.mark.usefixtures("runs")
+@pytest.mark.parametrize("arguments", [("--tables", "nosuch"), ("--format", "feature-csv", "--no-landmarks")])
+def test_an_export_that_cannot_be_as_asked_writes_nothing(rumiai: Call, tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    code, _, err = rumiai("corpus", "export", "runs/*", *arguments, "--to", "nothing")
+    assert code == Exit.USAGE
+    assert "no table 'nosuch'" in err or "--tables and --no-landmarks need" in err
+    assert not (tmp_path / "nothing").exists()
+
+
 def test_a_damaged_file_ends_an_export_with_its_name(rumiai: Call, runs: Path) -> None:
     (file,) = open_run(runs / "one").files("texts")
     (runs / "one" / file).write_bytes(b"nothing")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -94,6 +95,41 @@ def test_a_dry_run_says_the_same_and_changes_nothing(rumiai: Call, runs: Path, t
     _, out, _ = rumiai("corpus", "forget", "one", "two", "--video", video_key("b")[:12])
     assert [line for line in out.splitlines() if line.endswith(" forgotten")] == [line.replace("would be ", "") for line in dry]
     assert open_run(runs / "one").verify() == []
+
+
+@pytest.mark.parametrize("place", ["compacted", "elsewhere/compacted"])
+def test_a_compacted_directory_that_keeps_forgotten_rows_is_named_until_it_is_made_anew(
+    rumiai: Call, runs: Path, tmp_path: Path, place: str
+) -> None:
+    (tmp_path / place).parent.mkdir(exist_ok=True)
+    assert rumiai("corpus", "compact", "runs/*", "--to", place)[0] == Exit.COMPLETE
+    given = ["runs/*", *([place] if "/" in place else [])]  # beside the runs it is found
+    code, _, err = rumiai("corpus", "forget", *given, "--video", video_key("a"), "--dry-run")
+    assert code == Exit.COMPLETE
+    assert f"{tmp_path / place} holds rows of one, two: once they are forgotten, delete this directory" in err
+    for _ in range(2):
+        code, _, err = rumiai("corpus", "forget", *given, "--video", video_key("a"))
+        assert code == Exit.TROUBLED
+        assert f"{tmp_path / place} still holds forgotten rows of one: delete this directory, and compact the runs again" in err
+    assert open_run(runs / "one").verify() == []
+    shutil.rmtree(tmp_path / place)
+    assert rumiai("corpus", "compact", "runs/*", "--to", place)[0] == Exit.COMPLETE
+    code, _, err = rumiai("corpus", "forget", *given, "--video", video_key("a"))
+    assert (code, "still holds" in err) == (Exit.COMPLETE, False)
+
+
+@pytest.mark.usefixtures("runs")
+def test_a_compacted_directory_alone_stands_for_its_runs_and_a_damaged_one_is_no_silence(rumiai: Call, tmp_path: Path) -> None:
+    assert rumiai("corpus", "compact", "runs/*", "--to", "compacted")[0] == Exit.COMPLETE
+    code, out, err = rumiai("corpus", "forget", "compacted", "--video", video_key("b"))
+    assert code == Exit.TROUBLED
+    assert "one: 1 entry and " in out
+    assert "two: 1 entry and " in out
+    assert "still holds forgotten rows of one, two" in err
+    (tmp_path / "compacted/compacted.json").write_text("{}")
+    code, _, err = rumiai("corpus", "forget", "runs/*", "--video", video_key("a"))
+    assert (code, "whether forgotten rows are in it cannot be told" in err) == (Exit.TROUBLED, True)
+    assert open_run(tmp_path / "runs/one").table("videos").num_rows == 0
 
 
 def keep_frames(where: Path, name: str, numbers: list[int]) -> tuple[FrameStore, StoredVideo, str]:

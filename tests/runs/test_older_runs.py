@@ -149,6 +149,8 @@ def test_the_columns_that_its_schema_version_lacks_are_null_and_named(rumiai: Ca
         assert said.format("block_index, script, carried") in rumiai(*call)
     assert said.format("script") in rumiai("query", older, "SELECT Script FROM Texts")
     assert "words: schema version 1, in which this run was written, lacks normalized: null" in rumiai("query", older, "FROM words")
+    for asked in (("query", older), ("corpus", "query", older)):
+        assert "lacks" not in rumiai(*asked, "SELECT count( * ) AS n FROM videos"), "rows are counted, and no column is read"
     for sql in ("SELECT text FROM texts", "SELECT label FROM objects"):
         assert "schema version" not in rumiai("query", older, sql)
 

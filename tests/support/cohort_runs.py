@@ -27,13 +27,17 @@ def figures(window: str, index: int, **values: Any) -> dict[str, Any]:
 
 
 def write_liked_videos(out: Path, videos: int = VIDEOS, **of_every_video: Any) -> Run:
-    """Write the run.
+    """Write the run, of `liked_videos`, in the directory `out` for runs."""
+    return write_run(out, liked_videos(videos, **of_every_video))
+
+
+def liked_videos(videos: int = VIDEOS, **of_every_video: Any) -> dict[str, dict[str, list[dict[str, Any]]]]:
+    """Rows of the videos, by entry id and table.
 
     Of the videos, the last sixth is liked most. These have more cuts in the hook and captions there, and are shorter. The others differ in
     nothing. One video has no likes, and four have the followers of their authors.
 
     Args:
-        out: the directory for runs.
         videos: how many.
         of_every_video: columns of `videos`.
     """
@@ -60,4 +64,4 @@ def write_liked_videos(out: Path, videos: int = VIDEOS, **of_every_video: Any) -
             columns=[("Followers", f"{number},000")] if 0 < number <= 4 else [],
         )
         entries[f"post-{number:02}"] = {"videos": [video | of_every_video], "windows": [hook, whole]}
-    return write_run(out, entries)
+    return entries

@@ -9,10 +9,11 @@ from rumiai_ray.runs.reader import open_run
 from rumiai_ray.runs.writer import RunWriter
 from rumiai_ray.schema.emotion import EMOTIONS
 from rumiai_ray.schema.registry import TABLES_BY_NAME
-from synthetic_run import RUN_ID, analysis_row, dead_letter_row, manifest, object_row, stamped, video_key, video_row
+from synthetic_run import RUN_ID, analysis_row, dead_letter_row, manifest, object_row, rewrite, stamped, video_key, video_row
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
     from pathlib import Path
 
     from rumiai_ray.frames.store.store import FrameStore
@@ -86,6 +87,9 @@ def write_run(
     tables: tuple[str, ...] | None = None,
     dead: tuple[str, ...] = (),
     keys: Mapping[str, str] | None = None,
+    run_id: str = RUN_ID,
+    at: datetime | None = None,
+    **changes: Any,
 ) -> Run:
     """A finished run.
 
@@ -95,11 +99,16 @@ def write_run(
         tables: names of the tables the run can have, all of them by default.
         dead: entries that are dead letters.
         keys: keys of entries whose video there really is.
+        run_id: its id.
+        at: when it was started and its records were written, by default when they really were.
+        changes: of the manifest.
     """
+    if at is not None:
+        changes["created_at"] = at
     names = tables or tuple(TABLES_BY_NAME)
     writer = RunWriter.create(
         out,
-        manifest(RUN_ID, tables={name: TABLES_BY_NAME[name].version for name in names}),
+        manifest(run_id, **{"tables": {name: TABLES_BY_NAME[name].version for name in names}} | changes),
         {name: TABLES_BY_NAME[name] for name in names},
     )
     for entry, given in entries.items():
@@ -108,13 +117,18 @@ def write_run(
         rows = {"videos": [video_row(entry)], "analyses": usual} | given
         key = (keys or {}).get(entry, video_key(entry))
         declared = {name: TABLES_BY_NAME[name] for name in rows}
-        writer.add({name: table.stamp(table.rows(rows[name]), run_id=RUN_ID, video_key=key) for name, table in declared.items()})
+        writer.add({name: table.stamp(table.rows(rows[name]), run_id=run_id, video_key=key) for name, table in declared.items()})
         writer.commit([entry])
     for entry in dead:
-        writer.add({"dead_letter": stamped("dead_letter", [dead_letter_row(entry)], entry)})
+        writer.add({"dead_letter": stamped("dead_letter", [dead_letter_row(entry)], entry, run_id)})
         writer.commit([], [entry])
     writer.finish("partial" if dead else "complete", {})
-    return open_run(writer.run.uri())
+    run = open_run(writer.run.uri())
+    if at is None:
+        return run
+    for record in run.records:
+        rewrite(run.store, record.model_copy(update={"written_at": at}))
+    return run.again()
 
 
 def plain_rows() -> dict[str, list[dict[str, Any]]]:
