@@ -107,7 +107,7 @@ class Store:
             ConfigError: the file system has no exclusive creation.
             StorageError: it cannot be written. On a disk nothing is left behind; on an object store it may be there all the same.
         """
-        with self._failing("write", path):
+        with self._failing("write the file", path):
             if self._local:
                 self._refuse_links(path)
                 disk.create(Path(self._full(path)), data)
@@ -127,7 +127,7 @@ class Store:
             StorageError: it cannot be created.
         """
         if self._local:
-            with self._failing("write", ""):
+            with self._failing("make the directory", ""):
                 disk.make_directories(Path(self.root), 0o777 if shared else 0o700)
 
     def create_private(self, path: str, data: bytes) -> None:
@@ -135,7 +135,7 @@ class Store:
         if not self._local:
             self.create(path, data)
             return
-        with self._failing("write", path):
+        with self._failing("write the file", path):
             disk.create_private(Path(self._full(path)), data)
 
     def publish(self, path: str, data: bytes) -> None:
@@ -150,7 +150,7 @@ class Store:
         self.create(part, data)
         whole = Path(self._full(path))
         try:
-            with self._failing("write", path):
+            with self._failing("write the file", path):
                 os.link(self._full(part), whole)
                 disk.sync_directory(whole.parent)
         except StorageError as error:
@@ -171,7 +171,7 @@ class Store:
         """
         if self._local:
             return
-        with self._failing("write", path):
+        with self._failing("write the file", path):
             try:
                 self._put_new(path, data)
             except self._failures as error:
@@ -188,7 +188,7 @@ class Store:
         Raises:
             StorageError: it cannot be written.
         """
-        with self._failing("write", path):
+        with self._failing("write the file", path):
             if not self._local:
                 self.fs.pipe_file(self._full(path), data)
                 return
@@ -204,7 +204,7 @@ class Store:
         if not self._local:
             self.replace(path, data)
             return
-        with self._failing("write", path):
+        with self._failing("write the file", path):
             self._refuse_links(path)
             disk.replace_private(Path(self._full(path)), data)
 
@@ -217,7 +217,7 @@ class Store:
         """
         if not self.on_disk:
             raise ConfigError("an object store cannot add to a file", self.uri(path), "write a file of its own")
-        with self._failing("write", path):
+        with self._failing("write the file", path):
             self._refuse_links(path)
             disk.append_private(Path(self._full(path)), data)
 
@@ -228,7 +228,7 @@ class Store:
             FileNotFoundError: there is none.
             StorageError: it cannot be read.
         """
-        with self._failing("read", path, passes=FileNotFoundError):
+        with self._failing("read the file", path, passes=FileNotFoundError):
             try:
                 return disk.read(Path(self._full(path))) if self._local else bytes(self.fs.cat_file(self._full(path)))
             except NotADirectoryError as error:
@@ -248,7 +248,7 @@ class Store:
             StorageError: it cannot be read.
         """
         try:
-            with self._failing("read", path, passes=FileNotFoundError), self._open(path) as stream:
+            with self._failing("read the file", path, passes=FileNotFoundError), self._open(path) as stream:
                 return hashlib.file_digest(stream, "sha256").hexdigest()
         except FileNotFoundError:
             return None
@@ -263,12 +263,12 @@ class Store:
 
     def exists(self, path: str = "") -> bool:
         """Whether there is such a file or directory."""
-        with self._failing("look for", path):
+        with self._failing("look for the file", path):
             return bool(self.fs.exists(self._full(path)))
 
     def names(self, path: str = "") -> list[str]:
         """Names of the files and directories right under a directory, sorted; none where it does not exist."""
-        with self._failing("list", path, passes=FileNotFoundError), suppress(FileNotFoundError):
+        with self._failing("list the directory", path, passes=FileNotFoundError), suppress(FileNotFoundError):
             self.fs.invalidate_cache(self._full(path))
             listed = self.fs.ls(self._full(path), detail=False)
             return sorted({str(found).rstrip("/").rpartition("/")[2] for found in listed} - {""})
@@ -281,7 +281,7 @@ class Store:
             FileNotFoundError: there is none; an object store does not say.
             StorageError: it cannot be removed.
         """
-        with self._failing("remove", path, passes=FileNotFoundError):
+        with self._failing("remove the file", path, passes=FileNotFoundError):
             if self._local:
                 self._refuse_links(path)
             self.fs.rm_file(self._full(path))
@@ -355,7 +355,7 @@ class Store:
         return (OSError, import_module("botocore.exceptions").BotoCoreError)
 
     @contextmanager
-    def _failing(self, verb: str, path: str, passes: type[OSError] = FileExistsError) -> Iterator[None]:
+    def _failing(self, deed: str, path: str, passes: type[OSError] = FileExistsError) -> Iterator[None]:
         try:
             yield
         except passes:
@@ -365,7 +365,7 @@ class Store:
             if number is None and isinstance(error, PermissionError):
                 number = errno.EACCES
             why, hint = _WHY.get(number or 0, (str(error) or type(error).__name__, "check the address and that it can be reached"))
-            raise StorageError(f"cannot {verb} it: {why}", self.uri(path), hint) from error
+            raise StorageError(f"cannot {deed}: {why}", self.uri(path), hint) from error
 
 
 def in_parallel(work: Callable[[T], R], items: Iterable[T]) -> list[R]:

@@ -128,7 +128,7 @@ def test_an_unknown_kind_of_address_is_a_config_error() -> None:
 @pytest.mark.usefixtures("full_disk")
 def test_a_full_disk_is_a_storage_error_and_leaves_no_torn_file(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
-    with pytest.raises(StorageError, match=r"a/x: cannot write it: no space left \(free some space"):
+    with pytest.raises(StorageError, match=r"a/x: cannot write the file: no space left \(free some space"):
         Store.at(tmp_path).create("a/x", b"1")
     assert not (tmp_path / "a" / "x").exists()
 
@@ -142,7 +142,7 @@ def test_a_directory_that_cannot_be_synced_is_a_storage_error_and_the_file_is_no
 
     (tmp_path / "a").mkdir()
     monkeypatch.setattr("rumiai_ray.storage.os.fsync", refuse)
-    with pytest.raises(StorageError, match="a/x: cannot write it"):
+    with pytest.raises(StorageError, match="a/x: cannot write the file"):
         Store.at(tmp_path).create("a/x", b"1")
     assert not (tmp_path / "a" / "x").exists()
 
@@ -166,6 +166,6 @@ def test_every_refusal_of_the_system_says_what_to_do(tmp_path: Path, monkeypatch
 
 def test_a_file_where_a_directory_is_needed_is_a_storage_error(tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("not a directory")
-    with pytest.raises(StorageError, match="cannot write it"):
+    with pytest.raises(StorageError, match="cannot write the file"):
         Store.at(tmp_path / "runs").create("x/y", b"1")
     assert Store.at(tmp_path / "runs").read_or_none("x") is None

@@ -179,7 +179,7 @@ def _run(arguments: list[str], end: RunEnd, signals: _Signals) -> None:
         signals.check()  # one may have come before the process had a name
         process.communicate(_document(end), LIMIT_S)
     except subprocess.TimeoutExpired as error:
-        raise TransientError(f"it did not end within {LIMIT_S:g} s and was killed") from error
+        raise TransientError(f"the command did not end within {LIMIT_S:g} s and was killed") from error
     finally:
         if process.returncode is None:
             signals.end()

@@ -186,7 +186,7 @@ def _remove(page: Path) -> None:
         page.unlink(missing_ok=True)
     except OSError as error:
         raise StorageError(
-            f"cannot remove it: {error.strerror}", str(page), "remove it yourself, then run `corpus forget` again"
+            f"cannot remove the page: {error.strerror}", str(page), "remove it yourself, then run `corpus forget` again"
         ) from error
 
 

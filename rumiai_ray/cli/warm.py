@@ -143,7 +143,7 @@ def _show(place: str, cells: list[Held]) -> None:
                 table.add_row(model.name, backend, model.device, model.state, "" if model.load_s is None else f"{model.load_s:.1f}")
             console.print(table)
         if held.trouble:
-            console.print(Text(f"its keeper had trouble: {held.trouble}; {_see_logs()}"), soft_wrap=True)
+            console.print(Text(f"the cell's keeper had trouble: {held.trouble}; {_see_logs()}"), soft_wrap=True)
 
 
 def _use(held: Held) -> str:

@@ -279,4 +279,4 @@ def problems(directory: str | os.PathLike[str]) -> Iterator[str]:
     for part in _index(data, store.uri(INDEX)).parts:
         found = store.sha256_or_none(part.path)
         if found != part.sha256:
-            yield f"{store.uri(part.path)}: {'missing' if found is None else 'its SHA-256 is not the one in the index'}"
+            yield f"{store.uri(part.path)}: {'missing' if found is None else 'the SHA-256 is not the one in the index'}"

@@ -165,4 +165,4 @@ def write_manifest(rows: Iterable[Mapping[str, str | None]], path: Path) -> None
     except FileExistsError as error:
         raise ConfigError("already exists", str(path), "choose another name") from error
     except OSError as error:
-        raise StorageError(f"cannot write it: {error.strerror}", str(path), "choose another place") from error
+        raise StorageError(f"cannot write the file: {error.strerror}", str(path), "choose another place") from error

@@ -87,14 +87,14 @@ def resolve(host: str, port: int, *, allow_private: bool, rules: InputRules = AN
     for address in addresses:
         ip = _bare(str(address.sockaddr[0]))
         if rules.denies(ip):
-            raise InputError(f"its address {ip} lies in a denied network", host, "--limits-denied-networks names it")
+            raise InputError(f"the host's address {ip} lies in a denied network", host, "--limits-denied-networks names it")
         if allow_private:
             continue
         hint = "if you trust the input: --limits-private-hosts"
         if not is_public(ip):
-            raise InputError(f"its address {ip} is not on the public internet", host, hint)
+            raise InputError(f"the host's address {ip} is not on the public internet", host, hint)
         if {ip, _carried(ip)} & own:
-            raise InputError(f"its address {ip} is this machine's own", host, hint)
+            raise InputError(f"the host's address {ip} is this machine's own", host, hint)
     return addresses
 
 

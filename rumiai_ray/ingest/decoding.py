@@ -34,7 +34,9 @@ def decoder(encoding: str | None, subject: str) -> Decoder:
         return _Identity()
     if name in ("gzip", "x-gzip", "deflate"):
         return _Zlib(subject)
-    raise MediaError(f"the server sent it encoded as {name}, which was not asked for", subject, "fetch the file first and give its path")
+    raise MediaError(
+        f"the server sent the file encoded as {name}, which was not asked for", subject, "fetch the file first and give its path"
+    )
 
 
 class _Identity:

@@ -29,8 +29,8 @@ _KINDS = (
 _ERRNOS = {
     errno.ENOENT: ("no such file", "check the path; relative paths start at the working directory"),
     errno.ENOTDIR: ("no such file: a part of the path is no directory", "check the path"),
-    errno.EACCES: ("no permission to read it", "give the user of this process read permission, also on the directories above"),
-    errno.EPERM: ("no permission to read it", "give the user of this process read permission"),
+    errno.EACCES: ("no permission to read the file", "give the user of this process read permission, also on the directories above"),
+    errno.EPERM: ("no permission to read the file", "give the user of this process read permission"),
     errno.ELOOP: ("symbolic links that lead in a circle", "name the file itself"),
     errno.ENAMETOOLONG: ("a name longer than the file system allows", "check the path"),
 }

@@ -85,7 +85,7 @@ def _translated(uri: str) -> Iterator[None]:
     except IsADirectoryError as error:
         raise InputError("a directory, not an object", uri, "name the objects one by one") from error
     except PermissionError as error:
-        raise PrivateError("no permission to read it", uri, "give this machine's credentials read access to it") from error
+        raise PrivateError("no permission to read the object", uri, "give this machine's credentials read access to it") from error
     except OSError as error:
         raise TransientError(f"the store did not answer: {error}", uri, "try again; check the store's endpoint") from error
     except Exception as error:

@@ -49,4 +49,6 @@ def read_network(openvino: Any, file: Path) -> Any:
         return openvino.Core().read_model(file)
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
-        raise WeightsError(f"OpenVINO cannot load it: {reason}", str(file), "fetch it again: `rumiai-ray weights fetch`") from error
+        raise WeightsError(
+            f"OpenVINO cannot load the network: {reason}", str(file), "fetch it again: `rumiai-ray weights fetch`"
+        ) from error

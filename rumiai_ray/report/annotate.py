@@ -110,13 +110,13 @@ def annotate(
     except FileExistsError as error:
         raise ConfigError("already exists", str(target), "choose another name") from error
     except OSError as error:
-        raise StorageError(f"cannot write it: {error.strerror}", str(target), "choose another place") from error
+        raise StorageError(f"cannot write the file: {error.strerror}", str(target), "choose another place") from error
     try:
         return _write(path, video, target, limits, nearest, told)
     except BaseException as error:
         target.unlink(missing_ok=True)
         if isinstance(error, OSError):
-            raise StorageError(f"cannot write it: {error.strerror}", str(target), "choose another place") from error
+            raise StorageError(f"cannot write the file: {error.strerror}", str(target), "choose another place") from error
         raise
 
 

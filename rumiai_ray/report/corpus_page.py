@@ -185,7 +185,7 @@ def _rows(corpus: Corpus, sql: str) -> list[Row]:
     rows: list[Row] = answer.to_pylist()
     for row in rows:
         if (name := next((name for name, value in row.items() if not _is_finite(value)), None)) is not None:
-            raise StorageError(f"its column {name!r} holds numbers that are not finite", corpus.run_id, ONE_IS_DAMAGED)
+            raise StorageError(f"the column {name!r} holds numbers that are not finite", corpus.run_id, ONE_IS_DAMAGED)
     return rows
 
 

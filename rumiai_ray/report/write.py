@@ -86,7 +86,9 @@ def write_report(
         links = {key: name.replace("%", "%25") for key, name in names.items()}
         _create(written[0], render("run.html", run_page(rows, posters, links)))
     except OSError as error:
-        raise StorageError(f"cannot write it: {error.strerror}", str(error.filename or directory), "choose another directory") from error
+        raise StorageError(
+            f"cannot write the file: {error.strerror}", str(error.filename or directory), "choose another directory"
+        ) from error
     return written
 
 
@@ -156,7 +158,7 @@ def write_new(path: Path, page: str) -> None:
     except FileExistsError as error:
         raise ConfigError("already exists", str(path), "choose another name") from error
     except OSError as error:
-        raise StorageError(f"cannot write it: {error.strerror}", str(error.filename or path), "choose another place") from error
+        raise StorageError(f"cannot write the file: {error.strerror}", str(error.filename or path), "choose another place") from error
 
 
 def write_cohorts(found: CohortComparison | MetricCorrelations | MetricOverTime, runs: Sequence[str], path: Path) -> None:

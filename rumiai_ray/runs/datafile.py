@@ -189,7 +189,7 @@ def _committed_bytes(run: Store, facts: DataFile) -> bytes:
     if len(data) != facts.size_bytes:
         raise _damage(run, facts, f"{len(data)} bytes, {facts.size_bytes} were committed")
     if hashlib.sha256(data).hexdigest() != facts.sha256:
-        raise _damage(run, facts, "its SHA-256 is not the one that was committed")
+        raise _damage(run, facts, "the file's SHA-256 is not the one that was committed")
     return data
 
 
@@ -205,13 +205,13 @@ def version_of(rows: pa.Table) -> str:
 def _unlike_any_rows(name: str, schema: pa.Schema) -> str:
     """What no table's file has, of any version: two columns of one name, or none of strings that says whose a row is; "" if all is well."""
     if repeated := [column for column, count in Counter(schema.names).items() if count > 1]:
-        return f"it has two columns named {repeated[0]!r}"
+        return f"the file has two columns named {repeated[0]!r}"
     for column in ("run_id", *_OWNERS.get(name, ("video_key",))):
         if column not in schema.names:
-            return f"it has no column {column!r}"
+            return f"the file has no column {column!r}"
     for column in {"run_id", "video_key", "entry_id"} & set(schema.names):
         if not pa.types.is_string(schema.field(column).type):
-            return f"its column {column!r} is {schema.field(column).type}, it must be string"
+            return f"the column {column!r} is {schema.field(column).type}, it must be string"
     return ""
 
 
@@ -230,9 +230,9 @@ def _unlike_its_table(name: str, rows: pa.Table, columns: list[str] | None) -> s
         for field in rows.schema:
             today = field_of_today(table, field.name) or field
             if not field.type.equals(today.type):
-                return f"its column {field.name!r} is {field.type}, this release reads {today.type}"
+                return f"the column {field.name!r} is {field.type}, this release reads {today.type}"
             if not today.nullable and rows[field.name].null_count:
-                return f"its column {field.name!r} has nulls, this release reads none there"
+                return f"the column {field.name!r} has nulls, this release reads none there"
         return ""
     wrong = [
         field.name
@@ -240,7 +240,7 @@ def _unlike_its_table(name: str, rows: pa.Table, columns: list[str] | None) -> s
         if not (field.equals(declared.field(field.name)) if field.name in declared.names else re.fullmatch(TABLE_NAME, field.name))
     ]
     wrong += [column for column in declared.names if columns is None and column not in rows.column_names]
-    return f"its columns are not those of schema version {table.version}: {wrong[0]!r}" if wrong else ""
+    return f"the columns are not those of schema version {table.version}: {wrong[0]!r}" if wrong else ""
 
 
 def _unlike_any_value(name: str, rows: pa.Table) -> str:
@@ -251,7 +251,7 @@ def _unlike_any_value(name: str, rows: pa.Table) -> str:
     """
     table = TABLES_BY_NAME.get(name)
     problem = table.impossible(rows) if table is not None else immeasurable(rows)
-    return f"its column {problem}" if problem else ""
+    return f"the column {problem}" if problem else ""
 
 
 def unlike_any_time(rows: pa.Table) -> str:
@@ -261,5 +261,5 @@ def unlike_any_time(rows: pa.Table) -> str:
             try:
                 pc.min_max(rows[field.name]).as_py()
             except (OverflowError, ValueError) as error:
-                return f"its column {field.name!r} holds times out of range: {error}"
+                return f"the column {field.name!r} holds times out of range: {error}"
     return ""

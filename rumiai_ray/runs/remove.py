@@ -148,7 +148,7 @@ def _remove_local(root: Path, uri: str) -> list[str]:
         return sorted(path.name for path in root.iterdir()) if root.exists() else []
     except OSError as error:
         hint = "change the permissions, then remove the run again"
-        raise StorageError(f"cannot remove it: {error.strerror}", str(error.filename or uri), hint) from error
+        raise StorageError(f"cannot remove the run: {error.strerror}", str(error.filename or uri), hint) from error
 
 
 def _raise(error: OSError) -> None:

@@ -74,7 +74,7 @@ def _schema_problems(file: DataFile, rows: pa.Table, manifest: RunManifest | Non
         yield f"{file.path}: written in schema version {version or 'unknown'}, the manifest says {manifest.tables.get(file.table)}"
     current = TABLES_BY_NAME.get(file.table)
     if current is not None and version == str(current.version) and not rows.schema.equals(stored_schema(current)):
-        yield f"{file.path}: its columns are not those of schema version {version}"
+        yield f"{file.path}: the columns are not those of schema version {version}"
 
 
 def _entry_problems(table: str, entries: Counter[str], rows: Counter[str]) -> Iterator[str]:

@@ -205,7 +205,7 @@ def test_a_time_that_no_calendar_has_is_damage_and_leaves_no_half_of_an_export(r
     code, _, err = rumiai("corpus", "export", "runs/*", "--format", kind, "--to", "exported")
     assert code == Exit.USAGE
     assert "StorageError" in err
-    assert "its column 'uploaded_at' holds times out of range" in err
+    assert "the column 'uploaded_at' holds times out of range" in err
     assert not (tmp_path / "exported").exists()
 
 

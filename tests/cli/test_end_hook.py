@@ -106,7 +106,7 @@ def test_a_hook_that_hangs_is_killed_with_what_it_has_started(
     child = "import time; time.sleep(3); open(__import__('sys').argv[1], 'w')"
     code = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {child!r}, sys.argv[1]]).wait()"
     call(python(code, str(tmp_path / "late")), END)
-    assert "changes nothing about the run: it did not end within 1 s and was killed" in capfd.readouterr().err
+    assert "changes nothing about the run: the command did not end within 1 s and was killed" in capfd.readouterr().err
     time.sleep(3.5)
     assert not (tmp_path / "late").exists()
 

@@ -273,7 +273,7 @@ def test_a_removal_that_was_broken_off_is_finished_and_what_is_left_is_no_smalle
         unlink(*arguments, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(os, "unlink", fails)
-    with pytest.raises(StorageError, match="cannot remove it"):
+    with pytest.raises(StorageError, match="cannot remove the run"):
         remove_run(open_run(path))
     monkeypatch.undo()
     assert open_run(path).verify() != []

@@ -92,7 +92,7 @@ def test_a_file_of_it_is_checked_without_being_held_in_memory(tmp_path: Path, bu
         most = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert "its SHA-256 is not the one" in said
+    assert "the SHA-256 is not the one" in said
     assert most < 8 * 2**20
     store = Store.at(f"{bucket}/compacted")
     for path in (path for path in (tmp_path / "compacted").rglob("*") if path.is_file()):

@@ -67,7 +67,7 @@ def test_sound_that_begins_long_after_the_pictures_makes_no_video_longer(tmp_pat
 
 def test_a_picture_is_not_held_beyond_the_length_that_is_allowed(tmp_path: Path) -> None:
     path = make_clip(tmp_path / "clip.mkv", [0.0], sound_from_to_s=[(3, 8)], container="matroska")
-    with pytest.raises(MediaError, match=r"its length, 8\.0 s, is above 7 s"):
+    with pytest.raises(MediaError, match=r"the length, 8\.0 s, is above 7 s"):
         decoded(path, limits=DecodeLimits(max_duration_s=7))
     assert decoded(path, limits=DecodeLimits(max_duration_s=9)).facts.duration_s == pytest.approx(8, abs=0.01)
 

@@ -115,7 +115,7 @@ def test_a_length_that_libav_guessed_from_a_bit_rate_is_not_held_against_the_fil
 
 def test_sound_that_is_too_long_is_refused_by_its_setting(tmp_path: Path) -> None:
     song = make_sound(tmp_path / "song.mp3", 3.0)
-    with pytest.raises(MediaError, match=r"its length, 3\.\d s, is above 2 s.*--limits-max-duration-s"):
+    with pytest.raises(MediaError, match=r"the length, 3\.\d s, is above 2 s.*--limits-max-duration-s"):
         decoded(song, limits=DecodeLimits(max_duration_s=2.0))
 
 

@@ -97,7 +97,7 @@ def test_what_follows_a_plain_request_is_not_passed_on(site: Site, limits: Fetch
 @pytest.mark.parametrize("form", ["CONNECT {}:443 HTTP/1.1\r\n\r\n", "GET http://{}:443/ HTTP/1.1\r\n\r\n"])
 def test_an_inside_address_is_refused_and_the_reason_kept(target: str, form: str) -> None:
     with opened(FetchLimits()) as (proxy, network):
-        assert asked(proxy, form.format(target)).startswith(b"HTTP/1.1 403 its address ")
+        assert asked(proxy, form.format(target)).startswith(b"HTTP/1.1 403 the host's address ")
         assert isinstance(network.refusal, InputError)
         assert "not on the public internet" in str(network.refusal)
 

@@ -138,7 +138,7 @@ def test_an_unreadable_file_says_so(tmp_path: Path) -> None:
         """
     )
     ran = subprocess.run([sys.executable, "-c", program, secret], capture_output=True, text=True, check=True)
-    assert "no permission to read it" in ran.stdout
+    assert "no permission to read the file" in ran.stdout
     assert str(secret) in ran.stdout
 
 

@@ -152,9 +152,9 @@ def _bomb(side_px: int) -> bytes:
 
 BAD: dict[str, tuple[bytes, str]] = {
     "cut": (PLAIN[0][: len(PLAIN[0]) // 2], "it cannot be decoded"),
-    "page": (b"<!DOCTYPE html><html>", "it is no picture"),
-    "empty": (b"", "it is no picture"),
-    "svg": (b'<svg xmlns="http://www.w3.org/2000/svg"/>', "it is no picture"),
+    "page": (b"<!DOCTYPE html><html>", "the file is no picture"),
+    "empty": (b"", "the file is no picture"),
+    "svg": (b'<svg xmlns="http://www.w3.org/2000/svg"/>', "the file is no picture"),
     "bomb": (_bomb(12_000), "12000×12000 is more than"),
 }
 
@@ -252,7 +252,7 @@ def test_an_image_that_breaks_off_is_tried_again(sites: PostSites, got: Got) -> 
 
 def test_a_post_whose_every_image_is_bad_is_refused_by_the_first_reason(sites: PostSites, got: Got, sound: bytes) -> None:
     sites.serve_photo_post([b"nothing", b"nothing either"], sound)
-    with pytest.raises(MediaError, match="none of 2 images can be decoded; image 1 is left out: it is no picture"), got(PHOTO_POST):
+    with pytest.raises(MediaError, match="none of 2 images can be decoded; image 1 is left out: the file is no picture"), got(PHOTO_POST):
         pass
     sites.serve(f"https://{IMAGES}/photo-1~image.webp", status=404)
     sites.serve(f"https://{IMAGES}/photo-2~image.webp", status=404)

@@ -263,7 +263,7 @@ def test_a_redirect_without_a_target_is_refused(site: Site, got: Got) -> None:
 
 
 def test_an_ipv6_address_without_a_port_is_refused_for_what_it_is(got: Got) -> None:
-    assert "its address ::1 is" in str(failure(got, "http://[::1]/a.mp4", FetchLimits()))
+    assert "the host's address ::1 is" in str(failure(got, "http://[::1]/a.mp4", FetchLimits()))
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "2130706433", "[::ffff:127.0.0.1]"])

@@ -208,14 +208,14 @@ def test_wiring_only_a_checkpoint_is_computed_in_batches_and_gives_what_single_f
 def test_a_damaged_checkpoint_is_a_weights_error(untrained: Path, tmp_path: Path) -> None:
     damaged = tmp_path / "damaged.pt"
     damaged.write_bytes(untrained.read_bytes()[:100_000])
-    with pytest.raises(WeightsError, match=r"damaged\.pt: Ultralytics cannot load it"):
+    with pytest.raises(WeightsError, match=r"damaged\.pt: Ultralytics cannot load the weights"):
         Yolo(_own(damaged)).load()
 
 
 def test_a_damaged_stand_in_is_a_weights_error(tmp_path: Path) -> None:
     damaged = tmp_path / "object_detector.tflite"
     damaged.write_bytes(b"not a network")
-    with pytest.raises(WeightsError, match="MediaPipe cannot open it"):
+    with pytest.raises(WeightsError, match="MediaPipe cannot open the file"):
         Yolo(replace(_own(damaged), files={"efficientdet": damaged})).load()
 
 

@@ -203,7 +203,7 @@ def test_a_large_file_that_breaks_off_between_its_parts_is_not_there(s3: S3Serve
     assert store.read("whole") == data
     assert fates.count == 5, "one to begin, three parts, one to complete"
     for at in range(fates.count):
-        with s3.with_fates(Fates(at, "denied")), pytest.raises(StorageError, match="cannot write it"):
+        with s3.with_fates(Fates(at, "denied")), pytest.raises(StorageError, match="cannot write the file"):
             store.create(f"broken {at}", data)
     assert store.names() == ["whole"]
     with pytest.raises(FileExistsError):

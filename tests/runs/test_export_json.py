@@ -342,7 +342,7 @@ def test_a_directory_with_documents_of_another_run_is_refused(tmp_path: Path) ->
 def test_a_directory_that_cannot_be_made_is_a_storage_error(tmp_path: Path) -> None:
     run = write(tmp_path, {})
     (tmp_path / "file").write_text("x")
-    with pytest.raises(StorageError, match="cannot write it"):
+    with pytest.raises(StorageError, match="cannot write the file"):
         export_json(run, tmp_path / "file" / "json")
 
 

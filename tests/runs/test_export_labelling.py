@@ -242,7 +242,7 @@ def test_an_export_that_fails_leaves_nothing_and_follows_no_link(
         return real(key)
 
     monkeypatch.setattr(store, "open", planted)
-    with pytest.raises(StorageError, match="cannot write it"):
+    with pytest.raises(StorageError, match="cannot write the file"):
         export_labelling(run, tmp_path / "to", "fiftyone", store)
     assert list((tmp_path / "elsewhere").iterdir()) == []
     monkeypatch.undo()

@@ -110,7 +110,7 @@ def test_export_follows_no_link_that_appears_in_its_directory(workplace: Path, m
         return tables(self)
 
     monkeypatch.setattr(type(run), "tables", planted)
-    with pytest.raises(StorageError, match="cannot write it"):
+    with pytest.raises(StorageError, match="cannot write the file"):
         export_tables(run, workplace / "to", kind)
     assert (workplace / f"precious.{kind}").read_bytes() == KEPT
 
@@ -136,7 +136,7 @@ def test_a_report_follows_no_link_that_appears_in_its_directory(tmp_path: Path) 
     def plant(_: str) -> None:
         (tmp_path / "report/index.html").symlink_to(tmp_path / "precious.html")
 
-    with pytest.raises(StorageError, match="cannot write it"):
+    with pytest.raises(StorageError, match="cannot write the file"):
         write_report(run, tmp_path / "report", None, told=plant)
     assert (tmp_path / "precious.html").read_bytes() == KEPT
 

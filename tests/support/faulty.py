@@ -185,7 +185,7 @@ class FaultyRunStore(Store):
     def _create(self, what: str, path: str, data: bytes) -> None:
         writer = _title().startswith("ray::write_group")
         where = "writer" if writer else "driver"
-        full = StorageError("cannot write it: no space left", self.uri(path), "free some space")
+        full = StorageError("cannot write the file: no space left", self.uri(path), "free some space")
         if writer:
             faults.strike_driver(f"before {what}")
         faults.strike(where, f"before {what}", -1, full)

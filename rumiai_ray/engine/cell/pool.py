@@ -230,7 +230,7 @@ class CellPool:
     def _too_often(self, done: Done, name: str, failure: Failure) -> ModelError:
         self._tell(done)
         error = ModelError(
-            f"{failure.error_class}: {failure.message}", name, f"{counted(self._policy.cells, 'cell')} lost it; see Ray's logs"
+            f"{failure.error_class}: {failure.message}", name, f"{counted(self._policy.cells, 'cell')} lost the model; see Ray's logs"
         )
         keep_traceback(error, failure.traceback)
         return error

@@ -323,7 +323,7 @@ class Drive:
         if header.plan is None or ended.settled.repeat:
             return
         if ended.lost:
-            log_lost(self._history, [header.entry.entry_id], "its rows were lost before they were written")
+            log_lost(self._history, [header.entry.entry_id], "the entry's rows were lost before they were written")
             self._ledger.lost(header.entry.entry_id, header.plan.video_key)
         else:
             self._sink.add(self._ledger.ended(header.plan.video_key, ended.error))
@@ -347,7 +347,7 @@ class Drive:
 
     def _bury_what_is_left(self) -> None:
         for entry in list(self._left.values()):
-            lost = TransientError("its rows were lost in every round", entry.input, "`rumiai-ray runs retry` tries again")
+            lost = TransientError("the entry's rows were lost in every round", entry.input, "`rumiai-ray runs retry` tries again")
             lost.attempts = self._limits.rounds
             row = dead_letter_row(self._run_id, entry, None, "assemble", lost)
             self._sink.add([Settled(Header(entry, pack(row), None))])

@@ -193,8 +193,8 @@ def _noted() -> Head | None:
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
-        hint = "another version has started it: end it with that version's `down`, or end its process and remove the file"
-        raise ConfigError("does not say which Ray it is about", str(_note()), hint) from error
+        hint = "another version started that Ray: end Ray with that version's `down`, or end Ray's process and remove the file"
+        raise ConfigError("the note does not say which Ray was started", str(_note()), hint) from error
 
 
 def _note() -> Path:

@@ -147,7 +147,7 @@ class Groups:
             last = ModelError(f"not even a dead letter can be written: {_cause(error)}", one.header.entry.input, "see Ray's logs")
             keep_traceback(last, traceback_of(error))
             raise last
-        broken = ModelError(f"assembling it crashed the task: {_cause(error)}", one.header.entry.input, "see Ray's logs")
+        broken = ModelError(f"assembling the video's tables crashed the task: {_cause(error)}", one.header.entry.input, "see Ray's logs")
         broken.attempts = _RETRIES + 1
         keep_traceback(broken, traceback_of(error))
         return self._write([Settled(one.header, repeat=one.repeat, error=broken)])

@@ -136,7 +136,7 @@ def plan_machine(models: Sequence[ModelPlan], machine: Machine, wishes: Wishes =
         counted = machine.cpus
         free = min(free, max(1.0, counted - (wishes.cell_cpus or 1.0)))  # one cell takes part of what several would leave
         if counted <= free:
-            raise ConfigError(f"its {counted:g} CPU is left to reading videos", machine.name, "nodes with more CPUs")
+            raise ConfigError(f"the node's {counted:g} CPU is left to reading videos", machine.name, "nodes with more CPUs")
     else:
         counted = max(machine.cpus, free + 1)  # two at least: on a single core a cell and extraction take turns
     cpus = counted - free
@@ -217,9 +217,9 @@ def _fractions(models: Sequence[ModelPlan], counts: dict[str, int], whole: float
 
 def _check_gpu_memory(models: Sequence[ModelPlan], machine: Machine, cells_per_gpu: int) -> None:
     if not machine.gpus:
-        raise ConfigError("models are to run on a GPU and it has none", machine.name, "`--device cpu`, or a machine with a GPU")
+        raise ConfigError("models are to run on a GPU and the node has none", machine.name, "`--device cpu`, or a machine with a GPU")
     if machine.gpu_memory_gb is None:
-        raise ConfigError("the memory of its GPUs is not known", machine.name, "tell it: --engine-gpu-memory-gb")
+        raise ConfigError("the memory of the node's GPUs is not known", machine.name, "tell it: --engine-gpu-memory-gb")
     sizes = {model.name: (model.settings.actors or 1) * model.gpu_memory_gb for model in models if on_gpu(model)}
     needed, room = sum(sizes.values()), machine.gpu_memory_gb * USABLE_MEMORY / cells_per_gpu
     if needed > room:

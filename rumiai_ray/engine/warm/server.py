@@ -211,10 +211,10 @@ class Keeper:
         except RumiaiError as caught:
             error = caught
         except RayError as caught:
-            error = RumiaiError(f"its front did not start: {caught}", "the warm cell", self._see_logs())
+            error = RumiaiError(f"the cell's front did not start: {caught}", "the warm cell", self._see_logs())
         except BaseException as caught:  # noqa: BLE001 -- the thread's boundary: without an ending every command would wait for ever
             _LOG.exception("the cell cannot be started")
-            error = RumiaiError(f"it could not be started: {type(caught).__name__}: {caught}", "the warm cell", self._see_logs())
+            error = RumiaiError(f"the cell could not be started: {type(caught).__name__}: {caught}", "the warm cell", self._see_logs())
         if error is not None and cell is not None:
             cell.close()
         with self._lock:

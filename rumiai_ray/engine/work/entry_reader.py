@@ -113,7 +113,9 @@ class Stage:
 
     def given_up(self, entry: Entry, attempts: int) -> Work:
         """The one row of an entry whose reading has ended its process so many times."""
-        error = MediaError("reading it ended its process every time: a crash, a hang or its memory", entry.input, "see Ray's logs")
+        error = MediaError(
+            "reading the input ended the process every time: a crash, a hang or too much memory", entry.input, "see Ray's logs"
+        )
         error.attempts = attempts
         row = dead_letter_row(self.run_id, entry, None, "frames", error)
         return Work(entry.entry_id, "", 0, 1, {}, Header(entry, pack(row), None))

@@ -117,7 +117,7 @@ def open_media(descriptor: int, *, fills_times: bool = False) -> Media | SoundMe
     if video is None and audio is None:
         kinds = sorted({stream.type for stream in container.streams})
         if "audio" in kinds:
-            raise MediaError("no video stream, and its audio codec has no decoder here", hint="convert it to AAC or MP3")
+            raise MediaError("no video stream, and the audio codec has no decoder here", hint="convert it to AAC or MP3")
         raise MediaError(f"no video stream and no audio stream ({container.format.name}: {', '.join(kinds) or 'no stream at all'})")
     for stream in container.streams:
         stream.discard = Discard.default if stream in (video, audio) else Discard.all
@@ -173,7 +173,7 @@ def _readable_video(container: InputContainer, moving: list[VideoStream]) -> Vid
     best = container.streams.best("video")
     readable = [stream for stream in moving if stream.codec_context is not None]
     if not readable:
-        raise MediaError("its video codec has no decoder here", hint="convert it to H.264")
+        raise MediaError("the video codec has no decoder here", hint="convert it to H.264")
     return next((stream for stream in readable if best is not None and stream.index == best.index), readable[0])
 
 

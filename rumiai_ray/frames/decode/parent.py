@@ -125,7 +125,7 @@ def _refuse_size(size_bytes: int, limits: DecodeLimits, subject: str) -> None:
     if size_bytes > limits.max_file_bytes:
         megabytes = limits.max_file_bytes / 2**20
         raise MediaError(
-            f"its size, {size_bytes / 2**20:.1f} MB, is above {megabytes:g} MB", subject, "raise --limits-max-input-mb to allow it"
+            f"the file's size, {size_bytes / 2**20:.1f} MB, is above {megabytes:g} MB", subject, "raise --limits-max-input-mb to allow it"
         )
 
 

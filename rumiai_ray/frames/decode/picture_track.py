@@ -166,7 +166,7 @@ def refuse_too_many_pixels(width: int, height: int, allowed: int) -> None:
 def refuse_too_long(duration_s: float, allowed_s: float) -> None:
     """Raise `MediaError` for a video of more than `allowed_s` seconds."""
     if duration_s > allowed_s:
-        raise MediaError(f"its length, {duration_s:.1f} s, is above {allowed_s:g} s", hint="raise --limits-max-duration-s to allow it")
+        raise MediaError(f"the length, {duration_s:.1f} s, is above {allowed_s:g} s", hint="raise --limits-max-duration-s to allow it")
 
 
 def _transfer_name(value: int) -> str | None:

@@ -206,7 +206,7 @@ class SoundTrack:
         self.samples += len(samples) // _BYTES_PER_SAMPLE
         if self.samples > self._max_samples:
             limit_s = self._max_samples / AUDIO_RATE_HZ
-            raise MediaError(f"its audio is longer than {limit_s:g} s", hint="raise --limits-max-duration-s to allow it")
+            raise MediaError(f"the audio is longer than {limit_s:g} s", hint="raise --limits-max-duration-s to allow it")
 
 
 def send_sound(track: SoundTrack, send: Send) -> None:

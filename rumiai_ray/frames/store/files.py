@@ -65,7 +65,7 @@ def leave_room(root: Path, written_bytes: int, reserve_bytes: int, subject: str)
     what = f"{free_bytes / 2**20:,.0f} MB are free, {reserve_bytes / 2**20:,.0f} MB must stay free (disk_reserve_mb)"
     hint = "free space on the disk of the frame store, or lower --limits-disk-reserve-mb"
     if written_bytes * _MUCH >= reserve_bytes:
-        raise MediaError(f"its frames and sound fill the frame store with {written_bytes / 2**20:,.0f} MB: {what}", subject, hint)
+        raise MediaError(f"the video's frames and sound fill the frame store with {written_bytes / 2**20:,.0f} MB: {what}", subject, hint)
     raise StorageError(what, str(root), hint)
 
 

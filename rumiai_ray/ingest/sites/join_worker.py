@@ -28,7 +28,7 @@ def join(pictures_fd: int, sound_fd: int, output_fd: int) -> None:
         with output_for(output_fd, {part.stream.codec_context.codec.canonical_name for part in parts}) as output:
             interleave(output, [(output.add_stream_from_template(part.stream), part.packets()) for part in parts])
     except av.FFmpegError as error:
-        raise MediaError(f"they cannot be put together: {error.strerror}") from error
+        raise MediaError(f"picture and sound cannot be put together: {error.strerror}") from error
 
 
 def main() -> None:

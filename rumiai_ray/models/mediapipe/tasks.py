@@ -62,7 +62,7 @@ class Task:
             try:
                 self._task = getattr(vision, kind).create_from_options(chosen)
             except (OSError, RuntimeError, ValueError) as error:
-                raise WeightsError(f"MediaPipe cannot open it: {error}", str(bundle), "fetch the weights again") from error
+                raise WeightsError(f"MediaPipe cannot open the file: {error}", str(bundle), "fetch the weights again") from error
             self.look(np.zeros((32, 64, 3), np.uint8))  # the last of the chatter comes with the first look
 
     def look(self, image: NDArray[np.uint8]) -> Any:

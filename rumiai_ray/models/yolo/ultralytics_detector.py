@@ -106,7 +106,7 @@ class UltralyticsDetector:
             raise
         except Exception as error:  # the boundary: five formats, each library with exceptions of its own
             hint = "is it a detection network in a format that Ultralytics runs? Otherwise fetch or export it again"
-            raise WeightsError(f"Ultralytics cannot load it: {type(error).__name__}: {error}", str(weights), hint) from error
+            raise WeightsError(f"Ultralytics cannot load the weights: {type(error).__name__}: {error}", str(weights), hint) from error
         names = tuple(self._network.names.values())
         if names != COCO_CLASSES:
             raise WeightsError(f"detects {len(names)} classes that are not COCO's 80", str(weights), "name a network trained on COCO")

@@ -96,4 +96,4 @@ def removed_unless_written(path: Path) -> Iterator[None]:
 def unwritable(error: Exception, path: Path) -> StorageError:
     """What to raise where the disk, or Arrow on its way there, refuses."""
     why = getattr(error, "strerror", None) or str(error)
-    return StorageError(f"cannot write it: {why}", str(getattr(error, "filename", None) or path), "choose another place")
+    return StorageError(f"cannot write the file: {why}", str(getattr(error, "filename", None) or path), "choose another place")

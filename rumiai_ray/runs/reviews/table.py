@@ -228,15 +228,15 @@ def _read(run: Store, path: str, digest: str) -> pa.Table:
 
     data = run.read(path)
     if hashlib.sha256(data).hexdigest() != digest:
-        raise damaged("its SHA-256 is not the one in its name")
+        raise damaged("the file's SHA-256 is not the one in the file's name")
     try:
         rows = pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
         rows.validate(full=True)
         if rows.schema.names != SCHEMA.names or rows.schema.types != SCHEMA.types:
-            raise damaged("its columns are not those of reviews")
+            raise damaged("the columns are not those of reviews")
         for field in SCHEMA:
             if not field.nullable and rows[field.name].null_count:
-                raise damaged(f"its column {field.name!r} has nulls")
+                raise damaged(f"the column {field.name!r} has nulls")
         for name in ("reviewed_at", "imported_at"):
             pc.min_max(rows[name]).as_py()
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:

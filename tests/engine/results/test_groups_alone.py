@@ -184,7 +184,7 @@ def test_a_group_whose_task_crashes_is_written_entry_by_entry_and_only_the_culpr
     assert place.written() == [["deadly"]]
     (buried,) = place.tasks.open[0].arguments[1]
     assert buried.answers == ()
-    assert "assembling it crashed the task" in str(buried.error)
+    assert "assembling the video's tables crashed the task" in str(buried.error)
     place.end(dead_lettered=("deadly",))
     (last,) = place.step()
     assert last.error is buried.error
@@ -230,5 +230,5 @@ def test_an_entry_buried_for_a_task_that_raised_has_its_traceback_apart_from_its
         place.fail(_raised(MemoryError("short of memory")))
         place.step()
     (buried,) = place.tasks.open[0].arguments[1]
-    assert buried.error.what == "assembling it crashed the task: MemoryError: short of memory"
+    assert buried.error.what == "assembling the video's tables crashed the task: MemoryError: short of memory"
     assert "traceback" in traceback_of(buried.error)

@@ -57,13 +57,13 @@ def test_a_long_log_leaves_out_entries_that_go_well_and_keeps_those_that_do_not_
     for number in range(200):
         log_ended(log, Ended(settled(f"well{number}", answer(0, "n1", 110.0))))
     log_readings(log, [ReadingBegun("trouble", "n1", 2)])
-    log_lost(log, ["trouble"], "its rows were lost")
+    log_lost(log, ["trouble"], "the entry's rows were lost")
     known = {line.entry for line in _flushed(log, tmp_path)}
     assert "well0" in known
     assert "well199" not in known
     assert "trouble" in known
     for _ in range(2000):
-        log_lost(log, ["more"], "its rows were lost")
+        log_lost(log, ["more"], "the entry's rows were lost")
     log.ends("done")
     (path,) = (tmp_path / "logs").iterdir()
     assert path.stat().st_size < 20_500

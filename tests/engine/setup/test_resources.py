@@ -70,7 +70,7 @@ def test_what_does_not_fit_into_memory_is_refused_with_the_sum() -> None:
 
 
 def test_models_for_a_gpu_are_refused_on_a_machine_without_one() -> None:
-    with pytest.raises(ConfigError, match="it has none"):
+    with pytest.raises(ConfigError, match="the node has none"):
         plan_machine(FIVE, Machine(cpus=8, memory_gb=32))
 
 
@@ -91,7 +91,7 @@ def test_machines_that_differ_get_cells_of_one_shape() -> None:
     assert plan.cells == 4
     assert plan.cell == plan_machine(FIVE, small).cell
     assert [(one.machine.name, one.cells) for one in plan.machines] == [("this machine", 2), ("small", 1), ("small", 1)]
-    assert plan.without == ("head: models are to run on a GPU and it has none",)
+    assert plan.without == ("head: models are to run on a GPU and the node has none",)
 
 
 def test_a_node_that_gives_no_cpu_gets_no_cell() -> None:
@@ -104,7 +104,7 @@ def test_a_node_that_gives_no_cpu_gets_no_cell() -> None:
 
 
 def test_gpus_whose_memory_nobody_knows_are_not_taken_for_empty_ones() -> None:
-    with pytest.raises(ConfigError, match=r"the memory of its GPUs is not known .*--engine-gpu-memory-gb"):
+    with pytest.raises(ConfigError, match=r"the memory of the node's GPUs is not known .*--engine-gpu-memory-gb"):
         plan_machine(FIVE, Machine(cpus=16, memory_gb=64, gpus=1))
 
 

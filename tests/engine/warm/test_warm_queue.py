@@ -212,7 +212,7 @@ def test_an_unexpected_exception_while_a_cell_starts_is_told_and_the_next_comman
         broken.setattr(f"{MODULE}.cells.start", typo)
         assert keeper.ask("a", "one")["cell"] is None
     told = keeper.ask("a", "one")["error"]
-    assert told[:2] == ("RumiaiError", "it could not be started: TypeError: 1 is no time")
+    assert told[:2] == ("RumiaiError", "the cell could not be started: TypeError: 1 is no time")
     keeper.ask("a", "one")
     assert keeper.ask("a", "one")["cell"] is started[0]
 

@@ -78,7 +78,7 @@ def test_a_damaged_file_is_a_weights_error(plan_for: Plans, tmp_path: Path) -> N
     damaged = {role: tmp_path / path.name for role, path in plan.files.items()}
     damaged["detector"].symlink_to(plan.files["detector"])
     damaged["recogniser"].write_bytes(plan.files["recogniser"].read_bytes()[:100_000])
-    with pytest.raises(WeightsError, match="EasyOCR cannot load it"):
+    with pytest.raises(WeightsError, match="EasyOCR cannot load the weights"):
         Ocr(replace(plan, files=damaged)).load()
 
 

@@ -297,7 +297,7 @@ def test_a_damaged_network_is_a_weights_error(plan_for: Plans, tmp_path: Path) -
     plan = plan_for("ocr")
     damaged = tmp_path / "damaged.onnx"
     damaged.write_bytes(plan.files["detector"].read_bytes()[:100_000])
-    with pytest.raises(WeightsError, match="OpenVINO cannot load it"):
+    with pytest.raises(WeightsError, match="OpenVINO cannot load the network"):
         Ocr(replace(plan, files={**plan.files, "detector": damaged})).load()
 
 
