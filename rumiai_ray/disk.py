@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
+import shutil
 import stat
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from io import BufferedReader
     from pathlib import Path
+
+_LOG = logging.getLogger(__name__)
 
 
 def read(path: Path, *, most: int | None = None, follow: bool = True) -> bytes:
@@ -143,3 +147,17 @@ def _mode_in(directory: Path) -> int:
 def _part_of(path: Path) -> Path:
     """Where a file is written before it takes the name of `path`."""
     return path.with_name(f"{path.name}.{uuid4().hex}.part")
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a directory with all that is in it, as far as possible: what cannot be removed stays, and is logged at debug level.
+
+    For what nobody reads any more. A directory that is not there, or that another process removes at the same time, is no news.
+    """
+
+    def stays(_: object, at: str, caught: tuple[type[BaseException], BaseException, object]) -> None:
+        error = caught[1]
+        if not isinstance(error, FileNotFoundError):
+            _LOG.debug("%s is not removed with %s: %s: %s", at, path, type(error).__name__, error)
+
+    shutil.rmtree(path, onerror=stays)

@@ -13,14 +13,22 @@ from pydantic import BaseModel, Field
 Effect = Literal["result", "execution"]
 
 
-def result(default: Any, description: str, **constraints: Any) -> Any:
-    """A setting that can change what a run says. `constraints` are pydantic's (`ge`, `le`, …)."""
-    return _setting("result", default, description, constraints)
+def result(default: Any, description: str, *, names_code: bool = False, **constraints: Any) -> Any:
+    """A setting that can change what a run says.
+
+    Args:
+        default: its value where nothing else is given.
+        description: what it does, for the help.
+        names_code: whether it names a file that runs code as it is loaded, or vouches for such a file. A run's directory may be a
+            stranger's: `runs resume` and `runs retry` take every result setting from it but these.
+        constraints: pydantic's (`ge`, `le`, …).
+    """
+    return _setting("result", default, description, constraints, {"names_code": True} if names_code else {})
 
 
 def execution(default: Any, description: str, **constraints: Any) -> Any:
     """A setting that changes how a run goes, never what it says. `constraints` are pydantic's (`ge`, `le`, …)."""
-    return _setting("execution", default, description, constraints)
+    return _setting("execution", default, description, constraints, {})
 
 
 def split_at_commas(value: object) -> object:
@@ -28,8 +36,8 @@ def split_at_commas(value: object) -> object:
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
-def _setting(effect: Effect, default: Any, description: str, constraints: dict[str, Any]) -> Any:
-    return Field(default=default, description=description, json_schema_extra={"effect": effect}, **constraints)
+def _setting(effect: Effect, default: Any, description: str, constraints: dict[str, Any], marks: dict[str, Any]) -> Any:
+    return Field(default=default, description=description, json_schema_extra={"effect": effect, **marks}, **constraints)
 
 
 def result_settings(model: BaseModel) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """How text from outside is shown: addresses without their secrets, and characters that a terminal would obey made visible.
 
-Everything that is written or printed goes through these two, whoever reads it: tables, manifest, logs, messages, exports, pages. The one
+Everything that is written or printed goes through these two, for every reader: tables, manifest, logs, messages, exports, pages. The one
 exception is the file in a run's `private/` directory, which a resume and a retry need.
 """
 

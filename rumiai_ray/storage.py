@@ -103,7 +103,7 @@ class Store:
         then finds its own. So path or content must hold something that nobody else has, a random name for instance.
 
         Raises:
-            FileExistsError: there is one already, whoever made it; it is left as it is.
+            FileExistsError: the file exists already; it is left as it is.
             ConfigError: the file system has no exclusive creation.
             StorageError: it cannot be written. On a disk nothing is left behind; on an object store it may be there all the same.
         """
@@ -131,7 +131,7 @@ class Store:
                 disk.make_directories(Path(self.root), 0o777 if shared else 0o700)
 
     def create_private(self, path: str, data: bytes) -> None:
-        """As `create`, and on a disk only the owner may read the file and open its directory, whoever may read the rest."""
+        """As `create`, and on a disk only the owner may read the file and open its directory, even where others may read the rest."""
         if not self._local:
             self.create(path, data)
             return
@@ -307,7 +307,7 @@ class Store:
     def _refuse_links(self, path: str) -> None:
         """Raises `StorageError` where a directory between the root and a file is a symbolic link.
 
-        A run may be a stranger's: a link in it would let whoever resumes the run write somewhere else.
+        A run may be a stranger's: a link in it would make a resume write somewhere else.
         """
         for parent in Path(path).parents:
             if str(parent) != "." and Path(self._full(str(parent))).is_symlink():

@@ -44,6 +44,25 @@ def test_every_file_that_the_page_names_exists() -> None:
     assert [name for name in sorted(paths) if not (ROOT / name).exists()] == []
 
 
+NAMED_IN_FILES = re.findall(r"`([A-Z][A-Z0-9_]+)` (?:of|in)\s+`([\w./-]+)`", PAGE)
+
+
+def test_the_page_names_each_variable_together_with_its_file() -> None:
+    named = set(re.findall(r"`([A-Z][A-Z0-9_]+)`", PAGE)) - {"TABLES", "RUMIAI_EMBED_FPS"}
+    assert named == {name for name, _ in NAMED_IN_FILES}
+    assert named >= {"EXTRAS", "MODELS"}
+
+
+@pytest.mark.parametrize(("name", "path"), NAMED_IN_FILES)
+def test_every_variable_that_the_page_names_is_set_in_its_file(name: str, path: str) -> None:
+    assert re.search(rf"^(?:ARG )?{name} ?[:?]?=", (ROOT / path).read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def test_the_extra_is_where_the_page_says_that_it_is_named() -> None:
+    (extras,) = re.findall(r"^EXTRAS := (.*)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert "embed" in extras.split(",")
+
+
 @pytest.mark.parametrize(("path", "text"), EXCERPTS, ids=[path for path, _ in EXCERPTS])
 def test_every_excerpt_stands_in_its_file(path: str, text: str) -> None:
     assert text in (ROOT / path).read_text(encoding="utf-8")

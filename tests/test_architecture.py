@@ -5,13 +5,15 @@ from __future__ import annotations
 import ast
 import re
 from graphlib import CycleError, TopologicalSorter
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-import rumiai_ray
+from module_imports import MODULES, PACKAGE, imports_of
 
-PACKAGE = Path(rumiai_ray.__file__).parent
+if TYPE_CHECKING:
+    from pathlib import Path
+
 ROOT = PACKAGE.parent
 ORDER = (
     "shown", "errors", "settings", "logs", "tracebacks", "schema", "disk", "storage", "provenance", "confinement", "ingest", "frames",
@@ -21,34 +23,6 @@ ORDER = (
 """Every room, lowest first: a room imports from itself and from those before it."""
 OUTSIDE = {"", "__main__", "engine"}
 """The package itself (it re-exports the Python API), `python -m rumiai_ray`, and a package that is only a docstring."""
-
-
-def modules() -> dict[str, Path]:
-    """Every module of the package by its name below `rumiai_ray`; the package itself is the empty name."""
-    found = {}
-    for path in PACKAGE.rglob("*.py"):
-        parts = path.relative_to(PACKAGE).with_suffix("").parts
-        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
-    return found
-
-
-MODULES = modules()
-
-
-def below(dotted: str) -> str:
-    return dotted.removeprefix("rumiai_ray").removeprefix(".")
-
-
-def imports_of(name: str) -> set[str]:
-    """The modules of this package that a module names in an import statement, at any depth of its code."""
-    named: list[str] = []
-    for node in ast.walk(ast.parse(MODULES[name].read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            named += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            whole = [f"{node.module}.{alias.name}" for alias in node.names]
-            named += [one if below(one) in MODULES else node.module for one in whole]
-    return {below(one) for one in named if one.partition(".")[0] == "rumiai_ray"} - {name}
 
 
 def room(module: str) -> str | None:
@@ -65,6 +39,11 @@ def test_a_module_imports_only_from_its_own_room_and_those_below(name: str) -> N
     assert here is not None
     allowed = ORDER[: ORDER.index(here) + 1]
     assert [wanted for wanted in sorted(imports_of(name)) if wanted and room(wanted) not in allowed] == []
+
+
+@pytest.mark.parametrize("name", sorted(name for name in MODULES if room(name) == "insights"))
+def test_insights_import_only_the_schema_so_that_they_can_be_computed_from_rows_alone(name: str) -> None:
+    assert [wanted for wanted in sorted(imports_of(name)) if room(wanted) not in {"insights", "schema"}] == []
 
 
 def test_no_modules_import_each_other_not_even_for_types() -> None:
@@ -157,6 +136,57 @@ def test_every_way_to_start_a_ray_is_seen(tmp_path: Path, code: str) -> None:
 def test_the_imports_are_really_read() -> None:
     assert {"engine.work.item", "frames.types"} <= imports_of("engine.cell.frontend")
     assert "models.base" in imports_of("engine.work.item")
+
+
+NAMED = re.compile(r"rumiai_ray((?:\.\w+)+)(?::(\w+))?")
+
+
+def named_by_strings(source: str) -> set[str]:
+    """What strings of a module name as a whole: `rumiai_ray.room.module`, or `…:name` for what is in one."""
+    nodes = ast.walk(ast.parse(source))
+    return {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str) and NAMED.fullmatch(node.value)}
+
+
+def exists(named: str) -> bool:
+    """Whether there is such a module, or a function, class or value at the top of one."""
+    found = NAMED.fullmatch(named)
+    assert found is not None
+    path, name = found[1].removeprefix("."), found[2]
+    if name is None and path not in MODULES:
+        path, _, name = path.rpartition(".")
+    if path not in MODULES:
+        return False
+    body = ast.parse(MODULES[path].read_text(encoding="utf-8")).body
+    defined = {node.name for node in body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    defined |= {target.id for node in body if isinstance(node, ast.Assign) for target in node.targets if isinstance(target, ast.Name)}
+    return name is None or name in defined
+
+
+@pytest.mark.parametrize("path", [*MODULES.values(), *sorted((ROOT / "jobs").rglob("*.py"))], ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_module_that_code_names_in_a_string_exists(path: Path) -> None:
+    """A look into `sys.modules` finds nothing after a rename, and says nothing."""
+    assert [one for one in sorted(named_by_strings(path.read_text(encoding="utf-8"))) if not exists(one)] == []
+
+
+def test_every_module_that_the_project_file_names_exists() -> None:
+    named = set(re.findall(r'"(rumiai_ray(?:\.\w+)+(?::\w+)?)"', (ROOT / "pyproject.toml").read_text(encoding="utf-8")))
+    assert "rumiai_ray.cli.app:program" in named
+    assert [one for one in sorted(named - {"rumiai_ray.__version__"}) if not exists(one)] == []
+
+
+def test_a_module_named_in_a_string_is_seen() -> None:
+    source = "x = sys.modules.get('rumiai_ray.cli.gone')\nCLASSES = {'yolo': 'rumiai_ray.models.yolo.model:Gone'}\n"
+    assert named_by_strings(source) == {"rumiai_ray.cli.gone", "rumiai_ray.models.yolo.model:Gone"}
+    assert not any(exists(one) for one in named_by_strings(source))
+    assert exists("rumiai_ray.models.yolo.model:Yolo")
+    assert exists("rumiai_ray.cli.options.with_settings")
+
+
+def test_the_table_of_rooms_has_every_room_in_the_order_of_the_imports() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8").partition("## Rooms")[2]
+    cells = re.findall(r"^\| (`.*?) \|", text, re.MULTILINE)
+    rooms = [name.rstrip("/").replace("/", ".") for cell in cells for name in re.findall(r"`([\w/.]+)`", cell)]
+    assert rooms == list(ORDER)
 
 
 @pytest.mark.parametrize("document", ["ARCHITECTURE.md", "CONTRIBUTING.md"])

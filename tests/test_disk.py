@@ -55,3 +55,31 @@ def test_what_is_no_regular_file_is_refused_by_name_and_left_closed(tmp_path: Pa
 def test_a_link_is_followed_unless_it_is_not_to_be(tmp_path: Path) -> None:
     a_link(tmp_path / "f")
     assert disk.read(tmp_path / "f") == b"12345"
+
+
+def test_a_tree_is_removed_as_far_as_possible_and_what_stays_is_logged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    tree = tmp_path / "tree"
+    (tree / "below").mkdir(parents=True)
+    for name in ("held", "free", "below/free"):
+        (tree / name).touch()
+    unlink = os.unlink
+
+    def refusing(path: str, **options: int) -> None:
+        if Path(path).name == "held":
+            raise PermissionError(errno.EPERM, "Operation not permitted", path)
+        unlink(path, **options)
+
+    with caplog.at_level("DEBUG", "rumiai_ray"):
+        with monkeypatch.context() as busy:
+            busy.setattr(os, "unlink", refusing)
+            disk.remove_tree(tree)
+        assert [path.name for path in tree.rglob("*")] == ["held"]
+        assert "held is not removed" in caplog.text
+        assert "Operation not permitted" in caplog.text
+        caplog.clear()
+        disk.remove_tree(tree)
+        disk.remove_tree(tree)
+    assert not tree.exists()
+    assert caplog.text == "", "a directory that is not there is no news"

@@ -112,7 +112,7 @@ def resume(run: Run, config: BaseConfig) -> Exit:
         check_resumable(run, prepared.manifest)
 
         def take_over() -> tuple[RunWriter, Remaining]:
-            # What is left and the number of the next record must be of one reading: whoever has written since is then met at that number.
+            # What is left and the number of the next record must be of one reading: a writer that has committed since holds that number.
             now = run.again()
             return prepared.resume_run(now), of_resumed(now)
 
@@ -130,16 +130,12 @@ def retry(run: Run, config: BaseConfig) -> Exit:
     return start(to_retry(run), config_of_run(run, config))
 
 
-_NAME_CODE = {("yolo", "weights"), ("yolo", "weights_sha256")}
-"""Result settings that name a file and vouch for its digest. A `.pt` file is a pickle, which runs code as it is loaded: a stranger's run
-directory might hold such a file."""
-
-
 def config_of_run(run: Run, config: BaseConfig) -> BaseConfig:
     """The settings given now, with the run's *result* settings where none was given; `out` is where the run lies.
 
     A run's directory may be a stranger's. Result settings say what is computed. Execution settings say what is reached on the way (private
-    hosts, a shared store, cookies, directories), and are never taken from a run; those that differ are named on stderr.
+    hosts, a shared store, cookies, directories), and are never taken from a run, nor are result settings that name a file which runs code
+    as it is loaded (`names_code`); those that differ are named on stderr.
 
     Raises:
         ConfigError: the run has a result setting with a value that is not allowed.
@@ -154,7 +150,7 @@ def config_of_run(run: Run, config: BaseConfig) -> BaseConfig:
         held, now = _value_at(run.manifest.config, path), _value_at(config.model_dump(mode="json"), path)
         if held is None or path == ("out",):
             continue
-        if path in _NAME_CODE or info.json_schema_extra["effect"] == "execution":
+        if info.json_schema_extra.get("names_code") or info.json_schema_extra["effect"] == "execution":
             left += [".".join(path)] if held != now else []
         elif _value_at(values, path) is None:
             _put(values, path, held)

@@ -95,7 +95,7 @@ def _of_machine(error: BaseException) -> str:
 def _without_output(error: OutputError) -> int:
     """Tell in one line that standard output cannot be written. Python would try again at its end, and say so in its own words."""
     to_nowhere(1)
-    if error.errno != errno.EPIPE:  # whoever read it has gone
+    if error.errno != errno.EPIPE:  # the reader of the pipe has gone
         say(f"standard output cannot be written: {error.reason}; free space where it goes, or send it elsewhere", err=True)
     return Exit.ABORTED
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import sys
@@ -19,11 +20,13 @@ from rumiai_ray.cli.garbage import imports_are_done
 from rumiai_ray.cli.output import as_standard_error, mark_errors
 from rumiai_ray.cli.overview import ending, failures, print_overview
 from rumiai_ray.cli.terminal import SafeConsole, say
+from rumiai_ray.disk import remove_tree
 from rumiai_ray.engine.drive.endings import HostsRefuse
 from rumiai_ray.engine.interactive import Stopped
 from rumiai_ray.engine.ray_session import supervisor as supervise
 from rumiai_ray.errors import RumiaiError, StorageError
 from rumiai_ray.ingest.manners import LEFT_ALONE
+from rumiai_ray.logs import swallowed
 from rumiai_ray.runs.reader import open_run
 from rumiai_ray.shown import shown
 
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from rumiai_ray.runs.reader import Run
     from rumiai_ray.runs.writer import RunWriter
 
+_LOG = logging.getLogger(__name__)
 _DRAIN_MARGIN_S = 15.0
 """What the engine's own limit is exceeded by before the process is ended: cells are closed after the drain."""
 
@@ -63,7 +67,7 @@ def run_to_the_end(
         writer: of the run.
         summary: figures for the end record, asked for when the run is done.
         resumable: a run that is stopped gets no end record, so that it can be resumed; otherwise it is marked aborted.
-        drain_s: time that a stopped engine takes to finish what is in hand; a process that takes much longer is ended.
+        drain_s: time that a stopped engine takes to finish the rows in flight; a process that takes much longer is ended.
         on_end: what is called. A second signal ends the process without it.
     """
     imports_are_done()
@@ -100,7 +104,10 @@ def _ended(
         raise
     except Exception as error:  # noqa: BLE001 -- the command's boundary: a run that was begun says how it ended, whatever happened
         said = shown(f"{type(error).__name__}: {error}")
-        say(said if isinstance(error, RumiaiError) else f"{said} (a bug of ours; the traceback is in {_keep_traceback(writer)})", err=True)
+        if isinstance(error, RumiaiError):
+            say(said, err=True)
+        else:
+            _say_bug(said, writer)
         if resumable:
             say(f"what was committed stays; go on with: rumiai-ray runs resume {writer.run.uri()}", err=True)
         else:
@@ -111,7 +118,7 @@ def _ended(
 
 def _mark_aborted(writer: RunWriter, summary: dict[str, Any]) -> None:
     """Write that the run was aborted. A full disk may refuse this, too: then the run stays `incomplete`; why it ended is said anyway."""
-    with contextlib.suppress(StorageError):
+    with swallowed(_LOG, f"marking {writer.run.uri()} as aborted", StorageError):
         writer.drop()
         writer.finish("aborted", summary)
 
@@ -176,11 +183,20 @@ def tell(run: Run) -> None:
     console.print(ending(run), highlight=False, soft_wrap=True)
 
 
-def _keep_traceback(writer: RunWriter) -> str:
-    """Write the traceback being handled into the run's directory; returns where it is."""
-    with contextlib.suppress(StorageError):
-        writer.run.replace("traceback.txt", shown(traceback.format_exc()).encode(errors="backslashreplace"))
-    return writer.run.uri("traceback.txt")
+def _say_bug(said: str, writer: RunWriter) -> None:
+    """Say which error it is and where its traceback is: in the run's directory or, where no file can be written there, on stderr.
+
+    Args:
+        said: the error that is being handled, as shown.
+        writer: of the run that it ended.
+    """
+    text = shown(traceback.format_exc())
+    try:
+        writer.run.replace("traceback.txt", text.encode(errors="backslashreplace"))
+    except RumiaiError as error:  # a full disk, say, which may have been the cause of the bug
+        say(f"{text.rstrip()}\n{said} (a bug of ours; the traceback above is in no file: {error})", err=True)
+    else:
+        say(f"{said} (a bug of ours; the traceback is in {writer.run.uri('traceback.txt')})", err=True)
 
 
 @contextlib.contextmanager
@@ -211,8 +227,11 @@ def noise_to_stderr() -> Iterator[TextIO]:
 @contextlib.contextmanager
 def scratch_directory() -> Iterator[Path]:
     """A directory for downloads, removed at the end."""
-    with tempfile.TemporaryDirectory(prefix="rumiai-", ignore_cleanup_errors=True) as name:
-        yield Path(name)
+    path = Path(tempfile.mkdtemp(prefix="rumiai-"))
+    try:
+        yield path
+    finally:
+        remove_tree(path)
 
 
 @contextlib.contextmanager

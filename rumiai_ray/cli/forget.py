@@ -142,7 +142,7 @@ def _frame_store(config: BaseConfig) -> FrameStore | None:
 
 
 def _remove_pages(runs: Sequence[Run], choice: ForgetChoice, *, dry_run: bool) -> None:
-    """Remove pages. They come before the rows, which alone tell what they are of; whoever misses them makes them anew. So do frames."""
+    """Remove pages. They come before the rows, which alone tell what they are of; pages that are missed are made anew. So are frames."""
     from rumiai_ray.report.write import pages_about  # noqa: PLC0415
 
     places = {Path.cwd(), *(Path(run.store.root).parent for run in runs if run.store.on_disk)}

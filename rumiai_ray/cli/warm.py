@@ -114,7 +114,14 @@ def _place() -> str:
     if address:
         return f"the cluster at {address}"
     head = find_head()
-    return f"this machine's Ray at {head.address} (process {head.process.pid}, logs in {head.folder})" if head else "no Ray"
+    return f"this machine's Ray at {head.address} (process {head.process.pid}, logs in {head.logs})" if head else "no Ray"
+
+
+def _see_logs() -> str:
+    from rumiai_ray.engine.ray_session.local_head import see_logs  # noqa: PLC0415
+    from rumiai_ray.engine.ray_session.warm_connection import own_head  # noqa: PLC0415
+
+    return see_logs(own_head())
 
 
 def _show(place: str, cells: list[Held]) -> None:
@@ -136,7 +143,7 @@ def _show(place: str, cells: list[Held]) -> None:
                 table.add_row(model.name, backend, model.device, model.state, "" if model.load_s is None else f"{model.load_s:.1f}")
             console.print(table)
         if held.trouble:
-            console.print(Text(f"its keeper had trouble: {held.trouble}; see Ray's logs"), soft_wrap=True)
+            console.print(Text(f"its keeper had trouble: {held.trouble}; {_see_logs()}"), soft_wrap=True)
 
 
 def _use(held: Held) -> str:

@@ -23,7 +23,7 @@ _LOG = logging.getLogger(__name__)
 def kept_by_warm_cell(config: BaseConfig) -> dict[str, str]:
     """Backends by family of the cell that `up` made where this command would look for one; empty where there is none.
 
-    Whoever accepts a licence only now means another choice.
+    A licence accepted only by this command asks for another choice.
     """
     try:
         noted = json.loads(_note().read_text(encoding="utf-8"))

@@ -118,7 +118,7 @@ class BatchRun:
             return self._drive.run(self._source, pool, self._groups, entries, total, analysed)
 
     def stop(self) -> None:
-        """Take nothing new, finish what is in hand, then raise `Stopped` from `run`. Callable from a signal handler."""
+        """Take nothing new, finish the rows in flight, then raise `Stopped` from `run`. Callable from a signal handler."""
         self._drive.stop()
 
     def _source(self, entries: Iterable[Entry], begun: Callable[[Sequence[Entry]], object]) -> RayDataSource:

@@ -48,7 +48,7 @@ __all__ = ["Interactive", "Reporter", "Stopped"]
 _QUIET_S = 1.5
 """How long a first video may take to fail before Ray is started for it: most broken files are known by then."""
 _DRAIN_S = 5.0
-"""Most time that a stopped run has to finish what is in hand: a person waits."""
+"""Most time that a stopped run has to finish the rows in flight: a person waits."""
 _AGAIN = "run the command again"
 _CELLS_LOST = 2
 """Cells that may lose the same model: a third would cost a person another start of all models, and hardly keeps what two have lost."""
@@ -121,7 +121,7 @@ class Interactive:
         return status
 
     def stop(self) -> None:
-        """Take nothing new, finish what is in hand within seconds; `run` then raises `Stopped`. Callable from a signal handler."""
+        """Take nothing new, finish the rows in flight within seconds; `run` then raises `Stopped`. Callable from a signal handler."""
         self._drive.stop()
 
     def keep_logs(self) -> None:

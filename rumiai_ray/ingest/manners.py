@@ -170,7 +170,7 @@ def host_of(entry: Entry) -> Host | None:
 
 
 def refusal_of(error: BaseException) -> RumiaiError | None:
-    """`error`, where it says that the host refuses whoever asks: too many requests, access refused, captcha, login wall."""
+    """`error`, where it says that the host refuses all requests of this machine: too many requests, access refused, captcha, login wall."""
     return error if isinstance(error, RateLimitedError | BlockedError | LoginWallError) else None
 
 

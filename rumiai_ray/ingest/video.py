@@ -53,7 +53,7 @@ class VideoMetadata:
     source_url: str | None = None
     """Canonical page where the site names one, else the URL that was asked for; None for files and stored objects."""
     language: str | None = None
-    """Language tag of the speech, e.g. `en` or `pt-BR`; a stranger's text, to be checked by whoever uses it."""
+    """Language tag of the speech, e.g. `en` or `pt-BR`; a stranger's text, to be checked before it is used."""
     notes: tuple[str, ...] = ()
     """What of the above was changed so that a table can hold it, see `cleaning`; of a post of images also what its video is made of."""
 

@@ -8,8 +8,6 @@ from math import inf
 from statistics import median
 from typing import TYPE_CHECKING
 
-from rumiai_ray.frames.sampling import grid_fps
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -59,15 +57,6 @@ def shown_between(looks: Sequence[Look], start_s: float, end_s: float) -> Sequen
     return looks[first : bisect_left(looks, end_s - EPSILON_S, key=lambda look: look.shown_from_s)]
 
 
-def grid_step_s(duration_s: float) -> float:
-    """The distance of the sampling grid, in seconds, by the policy for a video of `duration_s` seconds.
-
-    A picture that is held for n of these steps gives n frames in a file that repeats the picture and one frame in a file that does not.
-    So everything that counts frames in a row counts a held frame n times.
-    """
-    return 1 / grid_fps(duration_s)
-
-
 def worth(shown_s: float, step_s: float) -> int:
     """How many frames of the grid, `step_s` apart, a frame that is shown for `shown_s` seconds stands for; at least one."""
     return max(1, int((shown_s + EPSILON_S) / step_s))
@@ -83,7 +72,12 @@ def usual_distance_s(from_s: Sequence[float], until_s: Sequence[float], step_s: 
 
 
 def looks_of(
-    indices: Sequence[int], from_s: Sequence[float], until_s: Sequence[float], cuts_s: Sequence[float], duration_s: float
+    indices: Sequence[int],
+    from_s: Sequence[float],
+    until_s: Sequence[float],
+    cuts_s: Sequence[float],
+    duration_s: float,
+    step_s: float,
 ) -> tuple[Look, ...]:
     """The looks of a model, in time order.
 
@@ -96,9 +90,10 @@ def looks_of(
         until_s: until when every sampled frame is shown, by `frame_index`.
         cuts_s: when shots begin, but for the first, ascending.
         duration_s: of the video.
+        step_s: distance of the sampling grid.
     """
     firsts_s, lasts_s = [from_s[index] for index in indices], [until_s[index] for index in indices]
-    usual_s = usual_distance_s(firsts_s, lasts_s, grid_step_s(duration_s))
+    usual_s = usual_distance_s(firsts_s, lasts_s, step_s)
     reach_s = inf if usual_s is None else usual_s
     looks: list[Look] = []
     for at, (index, first_s) in enumerate(zip(indices, firsts_s, strict=True)):

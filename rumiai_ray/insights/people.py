@@ -95,7 +95,7 @@ def frames_of(video: AnalysedVideo, evidence: Evidence) -> list[Frame]:
         looked = index in face_looks
         here = faces.get(index, []) if looked else []
         boxes = persons.get(index, []) if index in for_objects else []
-        # By area, not by number: whoever reads a run sees that they agree
+        # By area, not by number: a reader of the run then sees that they agree
         largest = max(here, key=lambda row: (video.area_share(row), -row["face_index"]), default=None)
         frames.append(
             Frame(

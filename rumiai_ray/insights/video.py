@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from rumiai_ray.insights.looks import grid_step_s, looks_of, usual_distance_s
+from rumiai_ray.insights.looks import looks_of, usual_distance_s
 from rumiai_ray.schema.run import Status
 
 if TYPE_CHECKING:
@@ -46,6 +46,12 @@ class AnalysedVideo:
     """When every sampled frame is first shown, by `frame_index`."""
     shown_until_s: tuple[float, ...]
     """When the next decoded frame, sampled or not, takes its place, by `frame_index`."""
+    step_s: float
+    """Distance of the sampling grid, in seconds, by the policy for a video of this length, whatever rate the user set.
+
+    A picture that is held for n of these steps gives n frames in a file that repeats the picture and one frame in a file that does not.
+    So everything that counts frames in a row counts a held frame n times.
+    """
     endings: Mapping[str, Ending]
     """By model; a model that was not asked is absent."""
     tables: Mapping[str, Sequence[Row]]
@@ -60,16 +66,11 @@ class AnalysedVideo:
         """`frame_index` of the frames a model answered for, in time order; none where it did not run."""
         return tuple(sorted(self.endings[model].frames_seen)) if self.ran(model) else ()
 
-    @cached_property
-    def step_s(self) -> float:
-        """The distance of the sampling grid."""
-        return grid_step_s(self.duration_s)
-
     def looks(self, *models: str) -> tuple[Look, ...]:
         """What the frames that any of the models answered for speak for, in time order; nothing where none of the models ran."""
         if models not in self._looks:
             indices = sorted({index for model in models for index in self.seen(model)})
-            self._looks[models] = looks_of(indices, self.times_s, self.shown_until_s, self.cuts_s, self.duration_s)
+            self._looks[models] = looks_of(indices, self.times_s, self.shown_until_s, self.cuts_s, self.duration_s, self.step_s)
         return self._looks[models]
 
     def distance_s(self, model: str) -> float:

@@ -212,7 +212,7 @@ class Model(ABC, Generic[Settings, Taken]):
 
     @classmethod
     def choices(cls, settings: ModelSettings) -> tuple[Candidate, ...]:
-        """`candidates`, for whoever does not know the family's own type of settings.
+        """`candidates`, for callers that do not know the family's own type of settings.
 
         Raises:
             TypeError: `settings` are another family's.
@@ -220,7 +220,7 @@ class Model(ABC, Generic[Settings, Taken]):
         return cls.candidates(cls._own(settings))
 
     def answer(self, batch: Batch) -> Prediction:
-        """`predict`, for whoever does not know the family's own type of batch.
+        """`predict`, for callers that do not know the family's own type of batch.
 
         Raises:
             TypeError: the family takes another type.

@@ -123,7 +123,7 @@ class Timeline:
         found = self._found("gaze")
         frames = [row["frame_index"] for row in found if row["face_index"] == 0 and row["eye_contact"]]
         bars = [self._bar(start, end, "", "looks at the camera", "looks") for start, end in self._stretches(frames, "mediapipe")]
-        return TimelineLane("looks at the camera", tuple(bars), missing=found.missing, nothing="never")
+        return TimelineLane("looks at the camera", tuple(bars), missing=found.missing, nothing="never" if found else "no face")
 
     def _emotions(self) -> TimelineLane:
         found = self._found("emotions")

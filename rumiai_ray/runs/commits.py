@@ -1,10 +1,10 @@
 """Commit records: what is in a run. A data file no record names is garbage, an entry no record names is not in the run.
 
 Record n is the file `commits/<n>.json`, created exclusively: of two writers that want the same number one wins, and the other stops. A
-writer never skips a number, so whoever took one over has shut out everybody who was there before.
+writer never skips a number, so a writer that took a number over has shut out every earlier writer.
 
 A record is one line of JSON with a digest of itself. A file without its end of line was torn by a crash during the write: nobody was told
-it had been committed, and it commits nothing. Whoever resumes the run writes the torn numbers into the next record (`void`), so that
+it had been committed, and it commits nothing. A resume writes the torn numbers into the next record (`void`), so that
 a writer that was merely slow cannot bring them back to life, and damage done later is told apart from a crash.
 
 A record of the kind `forget` changes what the records before it say: data files are replaced by files with fewer rows, and entries are no

@@ -1,7 +1,7 @@
 """What a commit record says of a forgetting: which rows were taken out of the run, without a word that names them.
 
-Entries, videos and inputs are kept as digests. Whoever knows a name can show that it was forgotten; the record does not tell the name to
-anybody else. The run's id is part of each digest, so that the records of two runs cannot be matched with each other.
+Entries, videos and inputs are kept as digests. A person who knows a name can show that it was forgotten; the record tells the name to
+nobody else. The run's id is part of each digest, so that the records of two runs cannot be matched with each other.
 """
 
 import hashlib

@@ -1,8 +1,8 @@
 """Whether a process is writing a run, and being alone with a run that is to be changed or removed.
 
 On a disk each writer holds a shared `flock` on the run's directory for as long as it lives; the kernel lets go of it when the process ends,
-however it ends. Writers do not shut each other out (commit records do that); whoever changes or removes what is there wants the
-directory alone. Object stores, and file systems without such locks, have no word of who writes: there a run that has not ended
+however it ends. Writers do not shut each other out (commit records do that); a process that changes or removes a run wants the
+directory alone. Object stores, and file systems without such locks, cannot tell who writes: there a run that has not ended
 and in which something was written lately is taken for one that goes on.
 """
 

@@ -307,7 +307,7 @@ def run_at(store: Store) -> Run | None:
         return Run(store, RunManifest.from_json(data, store.uri(MANIFEST)).run_id)
     except StorageError as error:
         _LOG.debug("%s: %s", store.uri(), error)
-        # Its records can still be read and verified; whoever asks for the manifest meets this error again.
+        # Its records can still be read and verified; a caller that asks for the manifest gets this error again.
         return Run(store, store.name)
 
 

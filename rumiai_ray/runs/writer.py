@@ -152,7 +152,7 @@ class RunWriter:
             tables: the tables the run can have.
             entries: the run's own copy of its entries, a Parquet file; the manifest has its digest.
             locations: the addresses among them that hold secrets, a Parquet file whose name the manifest has. On a disk its mode is 0600,
-                whoever may read the rest; an object store has no modes: who may read `private/` there is its policy's matter.
+                even where others may read the rest; an object store has no modes: its policy decides who may read `private/`.
             shared: on a disk, let the umask say who may read the run. Else its directory and all in it are for its owner alone.
 
         Raises:

@@ -62,7 +62,7 @@ AT_FIRST = replace(
 
 
 class Paper:
-    """A log, and the clock of whoever writes it."""
+    """A log, and the clock of its writer."""
 
     def __init__(self) -> None:
         self.file = io.StringIO()

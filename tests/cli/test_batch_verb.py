@@ -6,7 +6,8 @@ import functools
 import os
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 
@@ -26,7 +27,6 @@ from synthetic_run import dead_letter_row, rows_of, stamped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from pathlib import Path
 
     from rumiai_ray.config import BaseConfig
     from rumiai_ray.engine.setup.run_setup import Prepared
@@ -213,6 +213,31 @@ def test_only_result_settings_are_taken_from_a_run(stage: Stage, capsys: pytest.
     for name in ("limits.private_hosts", "store_remote", "cookies", "proxy", "on_end", "weights_dir", "engine.drain_s", "yolo.weights"):
         assert name in said
     assert "elsewhere" not in said, "a value of a stranger's is not printed"
+
+
+FREE_TEXT = {
+    ("models",): "names of the catalogue",
+    ("insights", "call_to_action"): "words that are looked for",
+    ("ocr", "languages"): "codes of EasyOCR's own list",
+    (
+        "whisper",
+        "model",
+    ): "names a repository of Systran's, whose files must be pinned on this machine, and no format of theirs is a pickle",
+    ("whisper", "languages"): "languages' codes",
+    ("whisper", "language"): "a language's code",
+    ("whisper", "expected_language"): "a language's code",
+}
+"""Result settings that take any text and name no file."""
+
+
+def test_a_result_setting_that_may_name_code_is_marked_as_such() -> None:
+    """`resume` and `retry` would take it from a stranger's run otherwise."""
+    settings = [(path, info) for path, info in flat_settings() if (info.json_schema_extra or {}).get("effect") == "result"]
+    free = {path for path, info in settings if {str, Path} & {info.annotation, *get_args(info.annotation)}}
+    marked = {path for path, info in settings if info.json_schema_extra.get("names_code")}
+    assert {("yolo", "weights"), ("yolo", "weights_sha256")} <= marked
+    assert sorted(free - marked - set(FREE_TEXT)) == [], "mark it with `names_code`, or say here why its text can name no file"
+    assert set(FREE_TEXT) <= free - marked
 
 
 def test_what_is_given_now_counts_whatever_the_run_says(stage: Stage) -> None:

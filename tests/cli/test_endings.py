@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,14 +11,13 @@ import pytest
 from rumiai_ray.cli.endings import run_to_the_end
 from rumiai_ray.cli.exits import Exit
 from rumiai_ray.engine.drive.endings import HostsRefuse
-from rumiai_ray.errors import ModelError
+from rumiai_ray.errors import ModelError, StorageError
 from rumiai_ray.ingest.manners import Paused
 from rumiai_ray.runs.reader import open_run
 from rumiai_ray.runs.writer import RunWriter
 from synthetic_run import analysis_row, dead_letter_row, manifest, rows_of, stamped
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from typing import Literal
 
 
@@ -88,6 +89,39 @@ def test_a_batch_that_breaks_off_says_how_to_go_on(tmp_path: Path, capfd: pytest
     assert str(error) in said
     assert "Traceback" not in said
     assert said.splitlines()[-1] == f"what was committed stays; go on with: rumiai-ray runs resume {writer.run.uri()}"
+
+
+def test_the_traceback_of_a_bug_is_kept_with_the_run_and_the_message_says_where(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    writer = RunWriter.create(tmp_path, manifest())
+
+    def run() -> Literal["complete", "partial"]:
+        raise RuntimeError("a bug")
+
+    assert run_to_the_end(_Engine(writer, 0), run, writer) == Exit.ABORTED
+    (path,) = re.findall(r"the traceback is in (\S+)\)", capfd.readouterr().err)
+    assert Path(path).read_text().endswith("RuntimeError: a bug\n")
+
+
+def test_a_traceback_that_no_file_can_hold_is_printed(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = RunWriter.create(tmp_path, manifest())
+
+    def full(*_: object) -> None:
+        raise StorageError("cannot be written: No space left on device", str(tmp_path))
+
+    def run() -> Literal["complete", "partial"]:
+        monkeypatch.setattr(type(writer.run), "replace", full)
+        raise RuntimeError("a bug beside https://user:geheim@example.org/")
+
+    assert run_to_the_end(_Engine(writer, 0), run, writer, resumable=True) == Exit.ABORTED
+    said = capfd.readouterr().err
+    assert "the traceback is in" not in said, "there is no such file"
+    assert "No space left on device" in said
+    assert "Traceback (most recent call last)" in said
+    assert "in run\n" in said, "whole: it is nowhere else"
+    assert "geheim" not in said
+    assert said.splitlines()[-1].startswith("what was committed stays; go on with: ")
 
 
 def test_a_single_command_that_breaks_off_offers_no_resume(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -53,7 +53,7 @@ def rumiai(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     monkeypatch.setenv("RUMIAI_STORE", str(tmp_path / "store"))
     monkeypatch.setenv("RUMIAI_OUT", str(tmp_path / "runs"))
     monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setattr(attach, "find_head", lambda: None)  # of whoever runs the tests
+    monkeypatch.setattr(attach, "find_head", lambda: None)  # of the user who runs the tests
     monkeypatch.chdir(tmp_path)
 
     return lambda *arguments: run_main(arguments, monkeypatch, capsys)

@@ -115,7 +115,7 @@ def test_equal_bytes_under_two_names_count_once(tmp_path: Path) -> None:
 
 
 def test_every_numeric_column_of_summary_is_a_feature_an_outcome_or_a_confounder(corpus: Corpus) -> None:
-    """Whoever adds a column to `summary` decides here what it is."""
+    """The author of a new column of `summary` decides here what it is."""
     schema = corpus.query("SELECT * FROM summary LIMIT 0").schema
     features = {field.name for field in schema if is_feature(field)}
     of_windows = {name for name in features if name.startswith(("hook_", "closing_", "video_"))}

@@ -261,7 +261,7 @@ def test_a_model_that_no_cell_can_load_ends_the_run_instead_of_failing_for_every
 def test_kills_of_models_fronts_and_ray_data_workers_lose_and_double_nothing(kit: Kit) -> None:
     kit.cells = None
     entries = clips(kit.place, 40)
-    # An innocent may be in hand at every kill: more attempts than kills, or a slow machine gives it up.
+    # An innocent call may be in flight at every kill: more attempts than kills, or a slow machine gives it up.
     kit.settings = {"attempts": 10}
     finished = threading.Event()
     killed: list[str] = []

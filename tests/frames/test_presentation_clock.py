@@ -188,6 +188,32 @@ def test_pictures_that_are_all_held_are_no_disorder(every_s: float) -> None:
     assert measure(video, [], len(video), 1 / 25, joins=False)[1] == Stamps()
 
 
+SCREENS = {
+    "still, then moving": [0, 40, 80, *(120 + number / 25 for number in range(200))],
+    "moving, then still": [*(number / 25 for number in range(200)), 50, 100, 150],
+    "a long still on both sides": [0, *(550 + number / 25 for number in range(20)), 1100],
+    "two that move": [0, *(35 + number / 25 for number in range(30)), 100, *(140 + number / 25 for number in range(50)), 190, 260],
+}
+
+
+@pytest.mark.parametrize("times_s", SCREENS.values(), ids=list(SCREENS))
+def test_a_recorded_screen_on_which_nothing_happens_for_minutes_is_no_damage(times_s: list[float]) -> None:
+    for origin_s in (0.0, 3600.0):
+        stamps_s = [origin_s + time_s for time_s in times_s]
+        for late in range(len(stamps_s)):  # B-frames: one is decoded two places early
+            order = [*stamps_s]
+            order.insert(max(0, late - 2), order.pop(late))
+            assert measure([PacketTime(stamp_s, 0.0) for stamp_s in order], [], len(order), 0.04, joins=False)[1] == Stamps()
+
+
+@pytest.mark.parametrize("times_s", SCREENS.values(), ids=list(SCREENS))
+def test_a_wild_stamp_in_the_midst_of_a_recorded_screen_is_damage(times_s: list[float]) -> None:
+    for wild_s in (max(times_s) + 90, 5000.0, -70.0):
+        middle = len(times_s) // 2
+        order = [*times_s[:middle], wild_s, *times_s[middle:]]
+        assert measure([PacketTime(stamp_s, 0.0) for stamp_s in order], [], len(order), 0.04, joins=False)[1].close(wild_s) is None
+
+
 def test_frames_before_the_first_stamp_are_counted_right_and_seldom_one_off(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[list[float | None], float]] = []
     move_before = clock_module._move_before

@@ -9,7 +9,7 @@ import pytest
 
 from decoded import decoded
 from shifted_clips import FPS, KINDS, Part, trim_by_edit_list, write_clip
-from synthetic_clips import number_in
+from synthetic_clips import make_clip, number_in
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -101,3 +101,11 @@ def joined(folder: Path, kind: str, starts_s: list[float]) -> Path:
             part = write_clip(folder / f"{number}", KINDS[kind], Part(start_s, 2.0, start_s, 2.0, first_number=2 * FPS * number))
             output.write(part.read_bytes()[13 if kind == "flv" and number else 0 :])  # an FLV file has one header
     return path
+
+
+@pytest.mark.parametrize("container", ["matroska", "mp4", "mov", "nut"])
+def test_a_recorded_screen_that_stands_still_for_minutes_is_as_long_as_it_was_recorded(tmp_path: Path, container: str) -> None:
+    times_s = [0, 40, 80, *(120 + number / 25 for number in range(50)), 180]
+    facts = decoded(make_clip(tmp_path / "screen", times_s, container=container)).facts
+    assert facts.duration_s == pytest.approx(180, abs=0.1)
+    assert (facts.repaired_stamps, facts.problems) == (0, ())

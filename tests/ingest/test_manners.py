@@ -249,7 +249,7 @@ def test_an_entry_that_has_its_host_left_alone_is_a_dead_letter_when_it_is_refus
 
     undone = dict.fromkeys(("bad", "other", "another"), "left undone")
     assert session(host_has_calmed_down=False) == undone
-    assert session(host_has_calmed_down=True) == undone, "the pause is not over: the host may still mean whoever asks"
+    assert session(host_has_calmed_down=True) == undone, "the pause is not over: the host may still mean every request"
     clock.sleep(3600.0)
     assert session(host_has_calmed_down=True) == {"bad": "dead letter", "other": "committed", "another": "committed"}
     assert session(host_has_calmed_down=False) == {"bad": "dead letter", "other": "left undone", "another": "left undone"}

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rumiai_ray.frames.limits import DecodeLimits
-from rumiai_ray.frames.sampling import SamplingSpec
+from rumiai_ray.frames.sampling import SamplingSpec, grid_fps
 from rumiai_ray.frames.store.files import sha256_of
 from rumiai_ray.frames.store.store import FrameStore
 from rumiai_ray.insights.looks import Look, looks_of
@@ -173,7 +173,8 @@ def test_looks_never_overlap_nor_cross_a_cut_and_hold_the_time_their_frame_is_sh
     from_s = [0.0, *ends_s[:-1]]
     until_s = [start_s + length_s * part for start_s, length_s in zip(from_s, lengths_s, strict=True)]
     cuts_s = [from_s[at] for at in sorted(cuts) if at < len(from_s)]
-    looks: Sequence[Look] = looks_of([at for at in sorted(seen) if at < len(from_s)], from_s, until_s, cuts_s, ends_s[-1])
+    indices = [at for at in sorted(seen) if at < len(from_s)]
+    looks: Sequence[Look] = looks_of(indices, from_s, until_s, cuts_s, ends_s[-1], 1 / grid_fps(ends_s[-1]))
     for look in looks:
         assert 0 <= look.start_s <= look.shown_from_s < look.shown_until_s <= look.end_s <= ends_s[-1]
         assert not any(look.start_s + 1e-6 < cut_s < look.end_s - 1e-6 for cut_s in cuts_s)

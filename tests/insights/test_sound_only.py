@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from rumiai_ray.frames.sampling import grid_fps
 from rumiai_ray.insights.video import AnalysedVideo, Ending
 from rumiai_ray.schema.registry import TABLES_BY_NAME
 from synthetic_video import derived, said, sound
@@ -20,7 +21,7 @@ ALWAYS = {"window_index", "name", "start_s", "end_s", "not_measured"}
 def podcast(length_s: float = 10.0) -> AnalysedVideo:
     endings = {name: Ending("skipped") for name in SKIPPED} | {"whisper": Ending("ok"), "sound": Ending("ok")}
     tables = {**said(1.0, 3.0, "buy it now"), "audio_energy": sound(0.0, length_s, 0.5, pitch_hz=220.0)}
-    return AnalysedVideo(length_s, None, None, (), (), endings, tables)
+    return AnalysedVideo(length_s, None, None, (), (), 1 / grid_fps(length_s), endings, tables)
 
 
 def test_windows_measure_speech_and_sound_and_leave_the_rest_null() -> None:

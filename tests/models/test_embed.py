@@ -79,7 +79,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The settings' names stand for the small networks, and whoever wants the network fails."""
+    """The settings' names stand for the small networks, and a test that wants the network fails."""
 
     def no_network(*_: object) -> None:
         raise AssertionError("OpenCLIP wanted the network")

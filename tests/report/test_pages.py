@@ -103,7 +103,7 @@ def test_a_model_that_failed_was_skipped_or_not_asked_is_named_where_its_figures
     assert lane(page, "speech") == ": whisper was skipped: no audio stream"
     assert lane(page, "expression") == ": emotion was not part of this run"
     assert lane(page, "gestures") == ": nothing found"
-    assert lane(page, "looks at the camera") == ": never"
+    assert lane(page, "looks at the camera") == ": no face"
 
 
 def test_what_the_source_says_of_sound_subtitles_and_mentions_is_shown_and_stays_text(tmp_path: Path) -> None:

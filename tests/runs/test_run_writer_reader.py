@@ -185,7 +185,7 @@ def test_a_second_writer_is_refused_and_leaves_no_trace(out: str) -> None:
 
 
 def test_what_is_committed_after_a_run_was_read_can_never_be_committed_again(out: str) -> None:
-    """Whoever resumes a run does what it did not have when it was read, however long ago that was."""
+    """A resume does what the run did not have when it was read, however long ago that was."""
     first = RunWriter.create(out, manifest())
     read = find_run(RUN_ID, out)
     assert read.entries() == {}

@@ -75,7 +75,7 @@ def trial_entries(place: Path, numbers: Sequence[int], seed: int) -> list[Entry]
 def run_trial(kit: Kit, name: str, trial: Trial, entries: Sequence[Entry]) -> int:
     """Run it and check that no row is swapped, lost or doubled; returns how many processes were killed."""
     names = ("batch_frames", "cells", "extract_tasks", "batches_in_flight", "calls_outstanding", "group_mb", "group_age_s")
-    # Every process that dies may have the same innocent call in hand: more attempts than kills.
+    # Every process that dies may have the same innocent call in flight: more attempts than kills.
     settings = {key: getattr(trial, key) for key in names} | {"attempts": len(trial.kills_s) + 2, "rounds": len(trial.kills_s) + 3}
     finished = threading.Event()
     killed = 0

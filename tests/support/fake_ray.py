@@ -67,11 +67,11 @@ class FakeFront:
     activity: Call = field(default_factory=Call)
 
     def rows(self) -> list[Any]:
-        """The rows in hand, in the order in which they were sent."""
+        """The rows in flight, in the order in which they were sent."""
         return [call.arguments[0] for call in self.analyze.open]
 
     def die(self, error: Exception) -> None:
-        """Every row in hand is lost."""
+        """Every row in flight is lost."""
         for call in self.analyze.open:
             call.fail(error)
 

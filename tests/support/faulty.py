@@ -1,7 +1,7 @@
 """The places of a batch run where faults strike: its frame store, its models, its front, its assembly, its run directory.
 
 Imported by Ray's workers. Clip n is `clip<n>.mkv` and carries n in its pixels and samples (`numbered_clips`), so every place knows
-which clip it has in hand.
+which clip it is working on.
 """
 
 from __future__ import annotations

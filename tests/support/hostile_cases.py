@@ -2,7 +2,7 @@
 
 The same seed and name give the same case.
 
-As a program it takes names from standard input and answers each with a line of JSON; whoever started it sees when it dies or hangs.
+As a program it takes names from standard input and answers each with a line of JSON; its parent sees when it dies or hangs.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Web servers that mean harm, each a way to answer one request. A trap on another loopback address counts whoever is led inside."""
+"""Web servers that mean harm, each a way to answer one request. A trap on another loopback address counts the clients led inside."""
 
 from __future__ import annotations
 

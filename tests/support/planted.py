@@ -17,7 +17,7 @@ SIGNATURE, TOKEN, LATER, PASSWORD, COOKIE, ID, COLUMN, REFUSED, REFLECTED, PROXY
 
 
 class Origin(ThreadingHTTPServer):
-    """Serves one clip to whoever has the right signature, and quotes what it was asked for in all it says."""
+    """Serves one clip to every client with the right signature, and quotes what it was asked for in all it says."""
 
     daemon_threads = True
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from rumiai_ray.config import load_config
 from rumiai_ray.engine.setup.run_setup import thresholds
+from rumiai_ray.frames.sampling import grid_fps
 from rumiai_ray.insights.derive import derive
 from rumiai_ray.insights.video import INPUTS, AnalysedVideo, Ending
 from rumiai_ray.schema.emotion import EMOTIONS
@@ -45,7 +46,7 @@ def video(
         if status != "not asked"
     }
     tables = {"shots": shots(duration_s)} | tables
-    return AnalysedVideo(duration_s, 100, 100, times_s, shown_until_s, endings, tables)
+    return AnalysedVideo(duration_s, 100, 100, times_s, shown_until_s, 1 / grid_fps(duration_s), endings, tables)
 
 
 def derived(made: AnalysedVideo, **changes: Any) -> dict[str, list[Row]]:

@@ -51,7 +51,8 @@ def _install(packages: Sequence[str]) -> list[str]:
 def _done(command: Sequence[str]) -> bool:
     try:
         return subprocess.run(command, check=False).returncode == 0  # noqa: S603 -- our own commands
-    except OSError:
+    except OSError as error:
+        _say(f"{command[0]} cannot be run: {error}")
         return False
 
 

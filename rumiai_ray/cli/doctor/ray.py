@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import socket
@@ -11,6 +12,7 @@ from urllib.parse import urlsplit
 
 from rumiai_ray.cli.doctor.finding import Finding
 
+_LOG = logging.getLogger(__name__)
 PROBE_S = 0.5
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 -- looked at, nothing is put there
 SHARED_MEMORY_BYTES = 1_000_000_000
@@ -88,12 +90,14 @@ def answers(address: str) -> bool:
     try:
         split = urlsplit(address if "://" in address else f"//{address}")
         port = split.port
-    except ValueError:
+    except ValueError as error:
+        _LOG.debug("%s is no address: %s", address, error)
         return False
     if not split.hostname or port is None:
         return False
     try:
         socket.create_connection((split.hostname, port), timeout=PROBE_S).close()
-    except OSError:
+    except OSError as error:
+        _LOG.debug("nothing answers at %s: %s", address, error)
         return False
     return True

@@ -1,7 +1,7 @@
 """What a run's processes are doing, seen from outside: calls begun by each model, CPU time of each kind of process.
 
-A model actor's note says which call it is on (`engine.note`); the rest is the operating system's own accounting. Nothing in the
-engine knows of it, and a look costs the driver milliseconds.
+A model actor's note says which call the actor is on (`engine.cell.call_journal`); the rest is the operating system's own accounting. The
+engine does not know that it is watched, and a look costs the driver milliseconds.
 """
 
 from __future__ import annotations

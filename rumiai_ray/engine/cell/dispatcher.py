@@ -60,7 +60,7 @@ class Dispatcher:
 
     Args:
         front: handle of the cell's front.
-        in_flight: rows the front has in hand.
+        in_flight: most rows sent to the front and not yet answered.
         attempts: for a row that ends its front, or that the front cannot answer.
         patience_s: time without any answer after which the front itself is held to hang; its lanes end every call long before.
     """
@@ -160,7 +160,7 @@ class Dispatcher:
             keep_traceback(cause, traceback_of(error))
             self._again(row, cause)
         except RayActorError as error:
-            _LOG.info("a front died with %d rows in hand: %s", len(self._sent) + 1, error)
+            _LOG.info("a front died with %d rows in flight: %s", len(self._sent) + 1, error)
             self._suspect([row, *(other for other, _ in self._sent.values())])
             self._reviving = _Revival(self._front)
         except RayError as error:

@@ -10,7 +10,7 @@ class LanePolicy:
     """Limits of one lane."""
 
     outstanding: int
-    """Calls the actor has in hand, the executing one included: 2 keep it busy 97 % of the time (measured)."""
+    """Calls in flight to the actor, the executing one included: 2 keep it busy 97 % of the time (measured)."""
     attempts: int
     call_timeout_s: float
     start_timeout_s: float

@@ -28,7 +28,6 @@ from rumiai_ray.engine.cell.startup import Starter, failure_of, shortened
 from rumiai_ray.tracebacks import traceback_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from rumiai_ray.engine.cell.lane_policy import LanePolicy
@@ -172,23 +171,23 @@ class Lane:
             except RayTaskError as error:
                 failure = failure_of(error)
                 del self._sent[number]
-                self._charge(call, failure)
+                self._charge_and_requeue(call, failure)
             except (RayActorError, OutOfMemoryError, WorkerCrashedError) as error:
-                _LOG.info("actor %s died with %d calls in hand: %s", self._actor_name, len(self._sent), error)
+                _LOG.info("actor %s died with %d calls in flight: %s", self._actor_name, len(self._sent), error)
                 self._bury()
             except RayError as error:
                 failure = Failure(type(error).__name__, shortened(str(error)), traceback=traceback_of(error))
                 del self._sent[number]
-                self._charge(call, failure)
+                self._charge_and_requeue(call, failure)
             else:
                 del self._sent[number]
                 call.reply.set_result((answer, call.attempts + 1))
                 self._recycle = self._recycle or answer.memory_bytes > self._policy.memory_bytes
-            if self._killed is not None:  # it ended just in time: the kill is on its way and takes what else is in hand with it
+            if self._killed is not None:  # the call returned, but the kill we sent will still abort the other in-flight calls
                 self._bury()
 
     def _fill(self) -> None:
-        """Send until the actor has enough in hand; a recycling waits for what it has, then restarts it."""
+        """Send until the actor has enough calls in flight; a recycling waits for those it has, then restarts the actor."""
         if self._recycle and not self._sent:
             self._recycle = False
             before = self._starter.count()
@@ -219,7 +218,7 @@ class Lane:
             return None
 
     def _watch(self, number: str) -> None:
-        """Kill the actor if the call it is executing has outrun the limit. `number` is the oldest call in hand."""
+        """Kill the actor if the call it is executing has outrun the limit. `number` is the oldest call in flight."""
         seen = note.read(self._note_path)
         if seen is None or seen.call != number or self._killed is not None:
             return
@@ -233,30 +232,43 @@ class Lane:
         seen = killed or note.read(self._note_path)
         again: list[Call] = []
         for number, (_, call) in self._sent.items():
-            if seen is None or seen.call != number:
+            charged = seen is not None and seen.call == number
+            if not charged or self._charge(call, self._death_of(killed)):
                 again.append(call)
-            elif killed is not None:
-                self._charge(call, Failure("Hang", f"{self.name} gave no answer within {self._policy.call_timeout_s:g} s"), again.append)
-            else:
-                self._charge(call, Failure("Crash", f"the process of {self.name} died while it worked on this video"), again.append)
         self._sent.clear()
         self._again.extendleft(reversed(again))
         self._recycle = False  # what starts now is fresh
         self._await_start(after=killed.starts if killed is not None else 0)
 
-    def _charge(self, call: Call, failure: Failure, again: Callable[[Call], object] | None = None) -> None:
+    def _death_of(self, killed: note.Note | None) -> Failure:
+        """Why the call that the actor was executing failed: `killed` is the note read before our kill, None where we sent none."""
+        if killed is not None:
+            return Failure("Hang", f"{self.name} gave no answer within {self._policy.call_timeout_s:g} s")
+        return Failure("Crash", f"the process of {self.name} died while it worked on this video")
+
+    def _charge_and_requeue(self, call: Call, failure: Failure) -> None:
+        if self._charge(call, failure):
+            self._again.append(call)
+
+    def _charge(self, call: Call, failure: Failure) -> bool:
+        """Count one failed attempt against a call.
+
+        Returns:
+            Whether the call has attempts left: then the caller puts it back into the queue. Otherwise the call has been answered with
+            `failure`, and the video is not asked again.
+        """
         call.attempts += 1
         call.charged.append(failure)
         _LOG.info(
             "%s failed at video %s, attempt %d: %s: %s", self.name, call.video[1], call.attempts, failure.error_class, failure.message
         )
         if call.attempts < self._policy.attempts:
-            (again or self._again.append)(call)
-            return
+            return True
         self._failed[call.video] = failure
         while len(self._failed) > _REMEMBERED_FAILURES:
             self._failed.popitem(last=False)
         self._end(call, failure)
+        return False
 
     @staticmethod
     def _end(call: Call, failure: Failure) -> None:

@@ -60,8 +60,8 @@ class Starter:
         """Wait until the model is loaded.
 
         Args:
-            after: the number of starts before a kill the lane ordered; 0 where it ordered none. Until it has risen the old process
-                may still answer (seen in 8 of 15 trials), and calls sent to it would die with it.
+            after: start count when we issued the kill; readiness is ignored until it increases. 0 where we issued none. The old process
+                may still answer after a kill (seen in 8 of 15 trials), and calls sent to it would die with it.
 
         Returns:
             None once it is loaded; the reason where it cannot be, or not in time.

@@ -109,7 +109,7 @@ class Drive:
         self._sink: Sink
 
     def stop(self) -> None:
-        """Take nothing new, finish what is in hand, then raise `Stopped` from `run`. Callable from a signal handler."""
+        """Take nothing new, finish the rows in flight, then raise `Stopped` from `run`. Callable from a signal handler."""
         self._stopped.set()
 
     def raise_if_stopped(self) -> None:
@@ -329,7 +329,7 @@ class Drive:
             self._sink.add(self._ledger.ended(header.plan.video_key, ended.error))
 
     def _drain(self) -> None:
-        """Finish the rows in hand as far as the time allows, and commit."""
+        """Finish the rows in flight as far as the time allows, and commit."""
         ends_s = time.monotonic() + self._limits.drain_s
         try:
             while self._pool.cells and self._pool.open and time.monotonic() < ends_s - self._limits.drain_s * _WRITING_SHARE:

@@ -64,7 +64,7 @@ class DriveLimits:
     stall_s: float
     """Longest time without any news."""
     drain_s: float
-    """Time a stopped run has to finish what is in hand."""
+    """Time a stopped run has to finish the rows in flight."""
     cells: int
     """Most cells that are asked for."""
     hint: str

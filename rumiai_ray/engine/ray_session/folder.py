@@ -13,13 +13,13 @@ import json
 import logging
 import os
 import secrets
-import shutil
 import stat
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
+from rumiai_ray.disk import remove_tree
 from rumiai_ray.engine.ray_session.settings import ENVIRONMENT
 from rumiai_ray.errors import StorageError
 from rumiai_ray.logs import swallowed
@@ -38,6 +38,7 @@ _KEPT = 10
 """Kept directories of logs of one user; the oldest go first."""
 _OWNER = "owner"
 _LOGS = "logs"
+_WANTED = "logs-are-wanted"
 _SHORT = Path("/tmp")  # noqa: S108 -- mkdtemp makes the directory private
 """A UNIX socket's path holds 107 bytes and Ray's session directory takes most of them."""
 
@@ -85,13 +86,13 @@ class RayFolder:
         return self.path / "token"
 
     def write_token(self) -> None:
-        """Make up the token: whoever can talk to a Ray can run code on it, and on loopback every user of the machine can talk."""
+        """Make up the token: every process that can talk to a Ray can run code on it, and on loopback every user can talk."""
         with os.fdopen(os.open(self.token_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
             file.write(secrets.token_hex(32))
 
     def remove(self) -> None:
         """Remove the directory and release the lock."""
-        shutil.rmtree(self.path, ignore_errors=True)
+        remove_tree(self.path)
         self.release()
 
     def release(self) -> None:
@@ -120,6 +121,17 @@ def environment_of(folder: Path) -> dict[str, str]:
     return {**ENVIRONMENT, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(folder / "token")}
 
 
+def want_logs(folder: Path) -> None:
+    """Have the logs of the Ray of `folder` kept when it is ended, whoever ends it: something in it has failed. See `logs_are_wanted`."""
+    with swallowed(_LOG, f"marking that the logs in {folder} are wanted", OSError):  # a full disk: the failure itself is told anyway
+        (folder / _WANTED).touch()
+
+
+def logs_are_wanted(folder: Path) -> bool:
+    """Whether `want_logs` was called."""
+    return (folder / _WANTED).exists()
+
+
 def keep_logs(folder: Path) -> Path | None:
     """See `RayFolder.keep_logs`; for a folder whose Ray has ended."""
     kept = folder / _LOGS
@@ -137,11 +149,11 @@ def keep_logs(folder: Path) -> Path | None:
     for path in folder.iterdir():
         if path.is_dir() and not path.is_symlink():
             if path != kept:
-                shutil.rmtree(path, ignore_errors=True)
+                remove_tree(path)
         elif path.name != _OWNER:
             path.unlink(missing_ok=True)
     if not any(kept.iterdir()):
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_tree(folder)
         return None
     earlier = sorted((left for left in left_behind() if left.kind == "logs" and left.path != folder), key=lambda left: left.since_s)
     for left in earlier[: -_KEPT + 1]:
@@ -164,7 +176,7 @@ class LeftBehind:
         """Remove the directory, unless somebody has taken the lock meanwhile; returns whether it was removed."""
         with _unowned(self.path) as unowned:
             if unowned:
-                shutil.rmtree(self.path, ignore_errors=True)
+                remove_tree(self.path)
             return unowned
 
 

@@ -97,7 +97,7 @@ def cpus_to_count() -> int:
 
 
 def _named(error: Exception, address: str) -> RumiaiError | None:
-    """What a failed `ray.init` is to whoever started the command; None for a mistake of ours."""
+    """The error that the command's user gets for a failed `ray.init`; None for a mistake of ours."""
     # Exception itself: what Ray raises for a node that did not come up has no class of its own.
     if type(error) is not Exception and not isinstance(error, (OSError, RuntimeError, ValueError, RayError)):
         return None

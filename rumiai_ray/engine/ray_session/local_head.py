@@ -3,7 +3,7 @@
 One for each user, machine and Python environment: its workers run in the environment of the command that started it, and a command of
 another one would find other packages there, or none. A note under the machine's directory for temporary files says where it is; its
 process is known by its id and its start in clock ticks since boot, since an id alone may be another process's by now. Talking to it takes
-a token that only the user can read: whoever can talk to a Ray can run code on it.
+a token that only the user can read: every process that can talk to a Ray can run code on it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import contextlib
 import fcntl
 import hashlib
 import json
+import logging
 import os
 import shutil
 import socket
@@ -26,7 +27,8 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from rumiai_ray.engine.ray_session.folder import RayFolder, environment_of, keep_logs
+from rumiai_ray.disk import remove_tree
+from rumiai_ray.engine.ray_session.folder import RayFolder, environment_of, keep_logs, logs_are_wanted
 from rumiai_ray.engine.ray_session.process_id import ProcessId
 from rumiai_ray.engine.ray_session.settings import object_store_bytes
 from rumiai_ray.errors import ConfigError, TransientError
@@ -34,6 +36,7 @@ from rumiai_ray.errors import ConfigError, TransientError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_LOG = logging.getLogger(__name__)
 _PORTS = ("port", "dashboard-agent-listen-port", "dashboard-agent-grpc-port", "runtime-env-agent-port", "metrics-export-port",
           "ray-client-server-port", "node-manager-port", "object-manager-port")  # fmt: skip
 _START_S = 60.0
@@ -56,6 +59,20 @@ class Head:
         """What a process needs to talk to it."""
         return environment_of(Path(self.folder))
 
+    @property
+    def logs(self) -> str:
+        """The directory of Ray's logs while it lives."""
+        return f"{self.folder}/ray/session_latest/logs"
+
+
+def see_logs(head: Head | None) -> str:
+    """What a message says of where to look: Ray's logs on this machine's head, or those of the cluster where there is None."""
+    return (
+        f"see Ray's logs in {head.logs}"
+        if head
+        else "see Ray's logs on the cluster's nodes, in /tmp/ray where --temp-dir names no other place"
+    )
+
 
 def find_head() -> Head | None:
     """The head that `start_head` has started on this machine for this user, if it lives and answers."""
@@ -66,7 +83,8 @@ def find_head() -> Head | None:
     try:
         # `ray.init` on a dead address blocks for minutes.
         socket.create_connection((host, int(port)), timeout=_PROBE_S).close()
-    except OSError:
+    except OSError as error:
+        _LOG.info("the head at %s lives and does not answer: %s", head.address, error)
         return None
     return head
 
@@ -133,7 +151,7 @@ def stop_head(*, logs: bool = False) -> bool:
     """End the head that `start_head` started, all its processes and its directory; called with `alone` held.
 
     Args:
-        logs: keep its logs.
+        logs: keep its logs, in any case; otherwise they are kept, and their place is logged, where a part of it has failed.
 
     Returns:
         Whether there was one that lived.
@@ -152,10 +170,13 @@ def stop_head(*, logs: bool = False) -> bool:
             with contextlib.suppress(psutil.NoSuchProcess):
                 left.kill()  # looks whether the id is still that process
         psutil.wait_procs(tree, _STOP_S)
-    if logs:
-        keep_logs(Path(head.folder))
+    wanted = logs_are_wanted(Path(head.folder))
+    if logs or wanted:
+        kept = keep_logs(Path(head.folder))
+        if wanted and kept is not None:
+            _LOG.warning("a warm cell has failed: Ray's logs are kept in %s (`rumiai-ray doctor --clear` removes them)", kept)
     else:
-        shutil.rmtree(head.folder, ignore_errors=True)
+        remove_tree(Path(head.folder))
     _note().unlink()
     return lived
 

@@ -7,7 +7,7 @@ import logging
 import math
 import os
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import ray
 from ray._private.runtime_env.constants import RAY_JOB_CONFIG_JSON_ENV_VAR
@@ -17,6 +17,7 @@ from rumiai_ray.engine.ray_session.folder import RayFolder
 from rumiai_ray.engine.ray_session.local import LocalRay, local_ray, start_ray
 from rumiai_ray.engine.ray_session.watch import watching_cluster
 from rumiai_ray.errors import ConfigError
+from rumiai_ray.logs import variables
 from rumiai_ray.provenance import source_sha256
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from rumiai_ray.config import BaseConfig
 
 _PROBE_S = 3.0
+_OVERRIDE = "RAY_OVERRIDE_JOB_RUNTIME_ENV"
+"""Ray's variable, read by `ray.init` alone."""
 
 
 @contextlib.contextmanager
@@ -32,7 +35,8 @@ def connected(config: BaseConfig) -> Iterator[LocalRay]:
     """Connect for the time of a run.
 
     A submitted job's workers import the package from the job's own `--working-dir`, which Ray froze when it was uploaded;
-    a driver outside a job uploads a frozen copy itself.
+    a driver outside a job uploads a frozen copy itself. Either way every worker of the run is told how much to log: on another node it has
+    no other way to know what `--verbose` and RUMIAI_LOG ask of this process.
 
     Raises:
         ConfigError: see `check_address` and `start_ray`.
@@ -48,17 +52,36 @@ def connected(config: BaseConfig) -> Iterator[LocalRay]:
         folder = RayFolder.make()
         held.callback(folder.remove)
         scratch = folder.path
+        environment: dict[str, Any] = {"env_vars": variables()} if variables() else {}
         if RAY_JOB_CONFIG_JSON_ENV_VAR in os.environ:  # set by the job's supervisor, for the driver only
-            code_sha256, environment = source_sha256(), None
+            code_sha256 = source_sha256()
         else:
             code, code_sha256 = freeze(scratch / "code")
-            environment = {"working_dir": str(code)}
-        start_ray(address=address, log_to_driver=False, logging_level=logging.WARNING, runtime_env=environment)
+            environment["working_dir"] = str(code)
+        with _instead_of_the_jobs():
+            start_ray(address=address, log_to_driver=False, logging_level=logging.WARNING, runtime_env=environment or None)
         try:
             with watching_cluster(ray.get_runtime_context().gcs_address):
                 yield LocalRay(code_sha256, scratch)
         finally:
             ray.shutdown()
+
+
+@contextlib.contextmanager
+def _instead_of_the_jobs() -> Iterator[None]:
+    """Let `ray.init` set variables that the job's own runtime environment sets, too: it refuses a variable that both name.
+
+    `--verbose` asks for more than the job's RUMIAI_LOG may.
+    """
+    before = os.environ.get(_OVERRIDE)
+    os.environ[_OVERRIDE] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_OVERRIDE]
+        else:
+            os.environ[_OVERRIDE] = before
 
 
 def cluster_has_gpus() -> bool:

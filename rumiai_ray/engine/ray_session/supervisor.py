@@ -11,7 +11,6 @@ from __future__ import annotations
 import ctypes
 import json
 import os
-import shutil
 import signal
 import sys
 from pathlib import Path
@@ -95,7 +94,7 @@ def _wait(child: int, reading: int) -> NoReturn:
 
     def stop(_number: int, _frame: object) -> None:
         os.kill(child, signal.SIGSTOP)
-        os.kill(os.getpid(), signal.SIGSTOP)  # whoever continues it sends SIGCONT, which is forwarded
+        os.kill(os.getpid(), signal.SIGSTOP)  # the shell continues this process with SIGCONT, which is forwarded
 
     for number in _FORWARDED:
         signal.signal(number, forward)
@@ -135,10 +134,18 @@ def last_word(words: Mapping[str, Any], status: int) -> tuple[int, list[str]]:
     if not folder:
         return int(ended), []
     if not ended:
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove(folder)
         return 0, []
     kept = _keep_logs(folder)
     return int(ended), [f"Ray's logs are kept in {kept}"] if kept else []
+
+
+def _remove(folder: str) -> None:
+    from rumiai_ray.disk import remove_tree  # noqa: PLC0415 -- nothing more than needed before the fork
+    from rumiai_ray.logs import configure_worker  # noqa: PLC0415
+
+    configure_worker()  # the log of the command is its child's, which has ended
+    remove_tree(Path(folder))
 
 
 def _keep_logs(folder: str) -> Path | None:

@@ -71,7 +71,7 @@ def _watching(head: Head | None) -> contextlib.AbstractContextManager[None]:
 def connect_early() -> None:
     """Connect to the head of our own, if there is one, for as long as this process lives, or until `disconnect`.
 
-    Nothing is ended with it: Ray takes a process that has gone for one that has disconnected, and saying good-bye takes 0.3 s (measured).
+    Nothing undoes it at the end: Ray treats a process exit as a disconnect, so `ray.shutdown` (0.3 s, measured) can be skipped.
     """
     head = None if RAY_JOB_CONFIG_JSON_ENV_VAR in os.environ else own_head()
     if head is not None and not ray.is_initialized():

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from rumiai_ray.engine.work.arrow_ipc import unpack
 from rumiai_ray.errors import ModelError
+from rumiai_ray.frames.sampling import grid_fps
 from rumiai_ray.ingest.cleaning import cleaned
 from rumiai_ray.insights.derive import derive
 from rumiai_ray.insights.key_frames import places
@@ -93,6 +94,7 @@ def _video(plan: VideoPlan, records: Sequence[Mapping[str, Any]], tables: Mappin
         height_px=sampled.height_px,
         times_s=sampled.times_s,
         shown_until_s=sampled.shown_until_s,
+        step_s=1 / grid_fps(sampled.duration_s),
         endings={record["model_name"]: Ending(record["status"], tuple(record["frames_seen"] or ())) for record in records},
         tables=tables,
     )

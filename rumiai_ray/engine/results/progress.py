@@ -33,7 +33,7 @@ class Phase(StrEnum):
     DECODING = "decoding"
     """The models have nothing to do: videos are being fetched and decoded."""
     ANALYSING = "analysing"
-    """The models have rows of work in hand. Further videos are fetched and decoded meanwhile."""
+    """Rows of work are in flight at the models. Further videos are fetched and decoded meanwhile."""
     WRITING = "writing"
     """Everything is analysed; what is left is to commit."""
     DONE = "done"

@@ -1,4 +1,4 @@
-"""Time limits that depend on one another: who waits for another must be more patient than it."""
+"""Outer timeouts must exceed inner ones, or the outer one fires first and hides the cause."""
 
 from __future__ import annotations
 

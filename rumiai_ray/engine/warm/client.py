@@ -146,7 +146,7 @@ class Lease:
 def borrowed(wanted: WantedCell, say: Callable[[str], None], check: Callable[[], object] = lambda: None) -> Iterator[Lease | None]:
     """A warm cell for the time of a command, connected to its Ray; None where `up` was not called.
 
-    A cell that is made of something else is replaced, when whoever uses it is done. Where the cell has expired it is started again.
+    A cell that is made of something else is replaced when the commands that use it are done. An expired cell is started again.
 
     Args:
         wanted: what the cell has to be made of.
@@ -311,12 +311,12 @@ def _keeper(wanted: WantedCell) -> Any:
     return (
         ray.remote(Keeper)
         .options(name=_name(wanted), lifetime="detached", get_if_exists=True, **options)
-        .remote(wanted.key, wanted.parts, spec, config.engine.warm_idle_s, config.engine.place_timeout_s)
+        .remote(wanted.key, wanted.parts, spec, config.engine.warm_idle_s, config.engine.place_timeout_s, head)
     )
 
 
 def _replace_others(wanted: WantedCell, say: Callable[[str], None], check: Callable[[], object] = lambda: None) -> None:
-    """End this user's cells that are made of something else, each when whoever uses it is done: there is room for one."""
+    """End this user's cells that are made of something else, each when the commands that use it are done: there is room for one."""
     for name in keepers():
         if name == _name(wanted):
             continue

@@ -14,18 +14,23 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ray
 from ray.exceptions import GetTimeoutError, RayError
 
 from rumiai_ray.engine.cell import cell as cells
+from rumiai_ray.engine.ray_session.folder import want_logs
+from rumiai_ray.engine.ray_session.local_head import see_logs
 from rumiai_ray.engine.warm.answers import PROTOCOL
 from rumiai_ray.errors import RumiaiError
 from rumiai_ray.logs import configure_worker, swallowed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from rumiai_ray.engine.ray_session.local_head import Head
 
 FORGOTTEN_S = 20.0
 """After so long without a word a command is taken for dead. One that lives speaks every few seconds."""
@@ -54,15 +59,19 @@ class Keeper:
         spec: the cell.
         idle_s: time without use after which the cell is closed.
         place_timeout_s: longest wait for room.
+        head: the head of our own that this runs on, whose logs are kept where a cell fails; None on a cluster.
     """
 
-    def __init__(self, key: str, parts: Mapping[str, str], spec: cells.CellSpec, idle_s: float, place_timeout_s: float) -> None:
+    def __init__(
+        self, key: str, parts: Mapping[str, str], spec: cells.CellSpec, idle_s: float, place_timeout_s: float, head: Head | None = None
+    ) -> None:
         configure_worker()
         self._key = key
         self._parts = dict(parts)
         self._spec = spec
         self._idle_s = idle_s
         self._place_timeout_s = place_timeout_s
+        self._head = head
         self._lock = threading.RLock()
         self._cell: cells.Cell | None = None
         self._node = ""
@@ -118,6 +127,7 @@ class Keeper:
         """Close the cell, which is broken; a call for a cell from the same ticket has another one started. Only in the ticket's turn."""
         with self._lock:
             if next(iter(self._queue), "") == ticket == self._turn:
+                self._want_logs()
                 self._close()
             return _answer()
 
@@ -155,7 +165,7 @@ class Keeper:
         return _answer()
 
     def held(self) -> dict[str, Any]:
-        """What there is, for people: the fields of `keeper_answers.Held`."""
+        """What there is, for people: the fields of `answers.Held`."""
         with self._lock:
             self._forget()
             cell, queue, error = self._cell, dict(self._queue), self._error
@@ -179,7 +189,7 @@ class Keeper:
         )
 
     def close(self) -> None:
-        """Close the cell, whoever uses it."""
+        """Close the cell, even while a command uses it."""
         with self._lock:
             self._close()
 
@@ -201,10 +211,10 @@ class Keeper:
         except RumiaiError as caught:
             error = caught
         except RayError as caught:
-            error = RumiaiError(f"its front did not start: {caught}", "the warm cell", "see Ray's logs")
+            error = RumiaiError(f"its front did not start: {caught}", "the warm cell", self._see_logs())
         except BaseException as caught:  # noqa: BLE001 -- the thread's boundary: without an ending every command would wait for ever
             _LOG.exception("the cell cannot be started")
-            error = RumiaiError(f"it could not be started: {type(caught).__name__}: {caught}", "the warm cell", "see Ray's logs")
+            error = RumiaiError(f"it could not be started: {type(caught).__name__}: {caught}", "the warm cell", self._see_logs())
         if error is not None and cell is not None:
             cell.close()
         with self._lock:
@@ -226,10 +236,11 @@ class Keeper:
             _LOG.info("the front of the cell gives no answer: %s", error)
             lost = ("front",)
         if lost:
+            self._want_logs()
             self._close()
 
     def _models(self, cell: cells.Cell) -> list[dict[str, Any]]:
-        """The fields of `keeper_answers.HeldModel` of every actor; of those alone that were known when the cell ceased to answer."""
+        """The fields of `answers.HeldModel` of every actor; of those alone that were known when the cell ceased to answer."""
         models: list[dict[str, Any]] = []
         with swallowed(_LOG, "asking a cell for its models", RayError, GetTimeoutError):
             gone = set(ray.get(cell.front.lost.remote(), timeout=_ANSWER_S))
@@ -263,6 +274,7 @@ class Keeper:
         try:
             self._loaded[actor] = ray.get(reference).load_s  # type: ignore[call-overload]
         except RayError as error:
+            self._want_logs()
             cause = getattr(error, "cause", None) or error
             return f"failed: {cause}"
         return "warm"
@@ -272,6 +284,15 @@ class Keeper:
             cell, self._cell = self._cell, None
             cell.close()
 
+    def _see_logs(self) -> str:
+        """Where to look for why something has failed; what is there is kept from now on."""
+        self._want_logs()
+        return see_logs(self._head)
+
+    def _want_logs(self) -> None:
+        if self._head is not None:
+            want_logs(Path(self._head.folder))
+
     def _watch(self) -> None:
         while True:
             time.sleep(_TICK_S)
@@ -279,6 +300,7 @@ class Keeper:
                 self._look()
             except Exception as error:  # noqa: BLE001 -- the thread's boundary: without it no command is ever taken for dead again
                 self._trouble = f"{type(error).__name__}: {error}"
+                self._want_logs()
                 _LOG.exception("the watch over the cell has failed, and goes on")
 
     def _look(self) -> None:

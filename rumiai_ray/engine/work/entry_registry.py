@@ -52,7 +52,7 @@ class ReadingNews:
 class Claims:
     """A small Ray actor of a batch run; a plain object where one thread reads.
 
-    Where the actor dies it starts with what it was made with: the ledger still lets nothing be done twice.
+    After a restart the actor has only its constructor arguments; the entry tracker still prevents duplicates.
 
     Args:
         owners: claims known from before, by video key: those of a run that is being resumed.
@@ -91,7 +91,7 @@ class Claims:
         self._under_way.pop(entry_id, None)
 
     def release(self, entry_id: str) -> None:
-        """Note that an entry will not analyse what it claimed: a dead letter, or put off. Whoever shares its bytes may claim them."""
+        """Note that an entry will not analyse what it claimed: a dead letter, or put off. An entry with the same bytes may claim them."""
         self._under_way.pop(entry_id, None)
         key = self._claimed.pop(entry_id, None)
         if key is not None:

@@ -1,7 +1,7 @@
 """One unit of work, as an Arrow row: a batch of a video's frames, a stretch of its audio or its thumbnails, and which models want it.
 
 The same rows travel in both engines: through Ray Data's blocks in a batch run, put by the driver for one video. Every row
-says which entry it is of and how many there are (`batch_index` of `batch_count`), so that whoever assembles can tell a
+says which entry it is of and how many there are (`batch_index` of `batch_count`), so that the assembly can tell a
 complete video from one with a hole. An entry's first row carries its header: what is known of the entry as a whole.
 """
 

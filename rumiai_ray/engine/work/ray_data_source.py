@@ -245,7 +245,7 @@ def _rows(batch: pa.Table, stage: Stage, claims: Any, policy: ReadPolicy) -> Ite
     for entry in entries_of(batch):
         deaths = ray.get(claims.begin.remote(entry.entry_id, before, node))
         if deaths >= policy.attempts:
-            before = None  # never ended: whoever comes to it again, in a repeated task or a further round, gives it up at once
+            before = None  # never ended: a repeated task or a further round gives the entry up at once
             ray.get(claims.release.remote(entry.entry_id))
             yield encode([stage.given_up(entry, policy.attempts)])
             continue

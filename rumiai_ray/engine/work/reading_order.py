@@ -58,7 +58,7 @@ def expected_length_s(entry: Entry, rules: InputRules = ANYTHING) -> float | Non
         length_s = _seconds(texts.get(name, ""))
         if length_s is not None:
             return min(length_s, _MOST_S)
-    # No such file on this machine, nothing that names one, or one that must not be named: whoever reads it says what is wrong with it.
+    # No such file on this machine, nothing that names one, or one that must not be named: the entry reader reports what is wrong with it.
     with swallowed(_LOG, f"looking at the size of entry {entry.entry_id}", InputError, OSError, ValueError):
         location = locate(entry.location or entry.input)
         if location.kind == "file":

@@ -303,7 +303,7 @@ class PictureFile:
 
     @property
     def orientation(self) -> Orientation:
-        """What the file asks for, whoever does it."""
+        """The orientation that the file asks for, also where a library has turned the picture already."""
         asked = self._asked or self._properties.orientation
         return asked if asked != UPRIGHT else self._orientation
 

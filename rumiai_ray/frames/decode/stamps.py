@@ -17,6 +17,8 @@ from rumiai_ray.frames.decode.clock import REORDER_DEPTH
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
 JUMP_S = 10.0
 """A longer gap between the packets of a transport stream is a joint of two recordings (ffmpeg's `-dts_delta_threshold`)."""
 _APART_S = 2.0
@@ -28,6 +30,8 @@ _DENSE = 0.5
 """So are a few stamps that fill less than this share of the frames that the cadence has between the first and the last of them."""
 _FAR_S, _FAR_LENGTHS = 30.0, 2
 """How far few stamps are from all others to be damage and no held picture: so long, and so many lengths of the rest."""
+_HELD_S = 600.0
+"""A picture that has its place in the decoder's order may be held so long: a recorded screen on which nothing happens. Chosen."""
 _ENOUGH = 8
 """Of fewer packets nobody can say which are usual, and so which are damage."""
 _SAME_S = 1e-6
@@ -169,11 +173,34 @@ def _damaged(groups: Sequence[Sequence[float]], video: Sequence[PacketTime], per
     thin = [group for group in groups if _is_thin(group, period_s)]
     if 2 * usual[3] >= len(video):
         far_s = max(_FAR_S, _FAR_LENGTHS * (usual[2] - usual[0]))
-        away = [group for group in thin if max(usual[0] - group[2], group[0] - usual[2]) > far_s or group[1] < min(0.0, usual[0])]
-        return [(group[0], group[1]) for group in away]
+        far = [group for group in thin if max(usual[0] - group[2], group[0] - usual[2]) > far_s]
+        held = _in_their_place(groups, usual, video) if far else []
+        below = [group for group in thin if group[1] < min(0.0, usual[0])]
+        return [(group[0], group[1]) for group in thin if group in below or (group in far and group not in held)]
     if 2 * sum(group[3] for group in thin) > len(video) and _is_in_disorder([packet.start_s for packet in video], period_s):
         return [(group[0], group[1]) for group in thin]
     return []
+
+
+def _in_their_place(groups: Sequence[Sequence[float]], usual: Sequence[float], video: Sequence[PacketTime]) -> list[Sequence[float]]:
+    """Groups of `judge` whose packets lie around those of the most usual one in the decoder's order, too: those of held pictures."""
+    stamps_s = np.asarray([packet.start_s for packet in video])
+    order = np.argsort(stamps_s, kind="stable")
+
+    def places(group: Sequence[float]) -> NDArray[np.int_]:
+        first, last = np.searchsorted(stamps_s[order], (group[0] - _SAME_S, group[1] + _SAME_S))
+        return order[first:last]
+
+    middle = groups.index(usual)
+    found = []
+    for side, direction in ((groups[middle::-1], -1), (groups[middle:], 1)):
+        near, edge = usual, int(np.max(direction * places(usual)))
+        for group in side[1:]:
+            gap_s = near[0] - group[2] if direction < 0 else group[0] - near[2]
+            if gap_s <= _HELD_S and len(where := direction * places(group)) and np.min(where) >= edge - _LEAST_REORDER:
+                near, edge = group, int(np.max(where))
+                found.append(group)
+    return found
 
 
 def _is_thin(group: Sequence[float], period_s: float) -> bool:

@@ -7,7 +7,7 @@ Why nothing is locked and nothing mixed: uploads have random names, so none ever
 created last and exclusively: there is one, and it names the files of one upload. Of two nodes that upload an entry at once, the slower
 finds the other's completion object and takes its own files away. A killed upload leaves files that nothing names. What was fetched is
 compared with the record before it becomes an entry of the node. A damaged entry loses its completion object and is a miss for every
-node, until the next upload. Checksums find damage, not malice: whoever may write there is trusted.
+node, until the next upload. Checksums find damage, not malice: everyone with write access is trusted.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ import json
 import logging
 import re
 import secrets
-import shutil
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from fsspec.implementations.local import LocalFileSystem
 
+from rumiai_ray.disk import remove_tree
 from rumiai_ray.frames.store.entry import (
     AUDIO,
     COMPLETE,
@@ -115,7 +115,7 @@ def bring(store: Store, key: str, video_key: str, text: bytes, directory: Path, 
     """
     found = _Completion.parse(text)
     with storage_errors("fetching an entry", directory):
-        shutil.rmtree(directory, ignore_errors=True)  # of an earlier attempt
+        remove_tree(directory)  # of an earlier attempt
         directory.mkdir()
         for name, size in found.sizes(key, video_key).items():
             with ChecksummedFile(directory / name) as file:

@@ -1,4 +1,4 @@
-"""One lock file per entry: whoever reads it shares the lock, whoever makes or removes it has it alone.
+"""One lock file per entry: readers of the entry share the lock, a process that makes or removes the entry holds it alone.
 
 The kernel drops a `flock` when its holder dies, so a killed extraction leaves no lock behind.
 """

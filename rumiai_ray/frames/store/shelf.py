@@ -8,6 +8,7 @@ import secrets
 import shutil
 from typing import TYPE_CHECKING, NamedTuple
 
+from rumiai_ray.disk import remove_tree
 from rumiai_ray.errors import StorageError
 from rumiai_ray.frames.store.entry import COMPLETE
 from rumiai_ray.frames.store.files import sync_directory
@@ -91,7 +92,7 @@ class Shelf:
         partial.rename(directory)
         sync_directory(directory.parent)
         sync_directory(self.root)
-        shutil.rmtree(replaced, ignore_errors=True)
+        remove_tree(replaced)
 
     def evict(self, key: str) -> bool:
         """Remove an entry unless it is in use; True where it was removed."""
@@ -121,7 +122,7 @@ class Shelf:
             lock = self.try_lock(key, exclusive=True)
             if lock is not None:
                 with lock:
-                    shutil.rmtree(leftover, ignore_errors=True)
+                    remove_tree(leftover)
                     if not self.directory(key).exists():
                         lock.remove()
 

@@ -11,12 +11,12 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import shutil
 import time
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from rumiai_ray.disk import remove_tree
 from rumiai_ray.errors import StorageError
 from rumiai_ray.frames.decode.parent import DecodedFrame, DecodedSound, DecodedThumbnails, decode
 from rumiai_ray.frames.store.entry import COMPLETE, CompletionRecord, DamagedEntryError, EntryWriter, check_entry, read_facts
@@ -128,7 +128,8 @@ class FrameStore:
                     raise
                 return stored
             made = self._make(key, path, video_key)
-            origin = origin if made == "hit" else made
+            if made != "hit":  # after a "hit" here, what this call itself fetched or decoded in an earlier round still counts
+                origin = made
         raise StorageError("a finished entry vanishes or changes before it is read", str(self._shelf.directory(key)), "check the disk")
 
     def share(self, stored: StoredVideo) -> bool:
@@ -265,7 +266,7 @@ class FrameStore:
                 partial = self._new_partial(key)
                 self._extract(partial, key, path, video_key)
             except BaseException:
-                shutil.rmtree(partial, ignore_errors=True)
+                remove_tree(partial)
                 if not directory.exists():
                     lock.remove()
                 raise

@@ -123,7 +123,7 @@ def _certificates_of_directory(directory: str | None) -> Iterable[str]:
 
 
 class _Logger:
-    """yt-dlp's chatter, for whoever turns debugging on. Its errors are raised, too."""
+    """yt-dlp's chatter, for users who turn debugging on. Its errors are raised, too."""
 
     def debug(self, message: str) -> None:
         _log.debug("%s", message)
@@ -194,7 +194,7 @@ class ConfinedYoutubeDL(YoutubeDL):  # type: ignore[misc]  # no types in yt-dlp
         progress: called with the bytes on disk and the bytes announced (or None) after every block; raises to stop. Both are sums
             over the files of a post.
         walks_lists: an address that names both a post and a list means the list, and a list's pages that fail are asked for again, for
-            whoever reads a list has its first rows already.
+            the reader of a list has its first rows already.
     """
 
     def __init__(

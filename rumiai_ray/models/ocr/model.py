@@ -70,7 +70,9 @@ class Ocr(Model[OcrSettings, FrameBatch]):
 
     def predict(self, batch: FrameBatch) -> Prediction:
         """Rows of `texts`: polygons and boxes in source pixels, clipped to the picture, in reading order within a frame."""
-        records = [record for at, readings in enumerate(self._reader.read(batch.images)) for record in self._records(batch, at, readings)]
+        records: list[dict[str, object]] = []
+        for position, readings in enumerate(self._reader.read(batch.images)):
+            records += self._rows_of_frame(batch, position, readings)
         return Prediction({schema.TEXTS.name: schema.TEXTS.rows(records)})
 
     @classmethod
@@ -85,7 +87,14 @@ class Ocr(Model[OcrSettings, FrameBatch]):
         """See `Model.close`."""
         self._reader.close()
 
-    def _records(self, batch: FrameBatch, at: int, readings: list[Reading]) -> list[dict[str, object]]:
+    def _rows_of_frame(self, batch: FrameBatch, position: int, readings: list[Reading]) -> list[dict[str, object]]:
+        """Rows of `texts` for one frame, in reading order, with polygons and boxes in source pixels.
+
+        Args:
+            batch: the frames that the reader saw.
+            position: the frame's place in `batch`.
+            readings: the frame's texts; each polygon is (4, 2) x, y in pixels of `batch.images`.
+        """
         settings = self.settings
         limits = np.array([batch.source_width_px, batch.source_height_px], np.float32)
         kept = [each for each in readings if each.confidence is None or each.confidence >= settings.least_confidence]
@@ -94,8 +103,8 @@ class Ocr(Model[OcrSettings, FrameBatch]):
         order = blocks_in_order(boxes, right_to_left=not _RIGHT_TO_LEFT.isdisjoint(settings.languages))
         return [
             {
-                "frame_index": int(batch.frame_index[at]),
-                "time_s": float(batch.time_s[at]),
+                "frame_index": int(batch.frame_index[position]),
+                "time_s": float(batch.time_s[position]),
                 "text_index": index,
                 "block_index": block,
                 "text": kept[place].text,

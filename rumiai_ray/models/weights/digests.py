@@ -50,7 +50,7 @@ def check(found: Mapping[WeightFile, Path], directories: Sequence[Path]) -> dict
 
 
 def _nobody_vouches(unvouched: Mapping[WeightFile, str], found: Mapping[WeightFile, Path]) -> WrongDigestError:
-    """All lines to paste at once: whoever is told of one file at a time comes back as often as there are files."""
+    """All lines to paste at once: a user who is told of one file at a time comes back as often as there are files."""
     first = next(iter(unvouched))
     directory = found[first].parents[len(PurePosixPath(first.path).parts) - 1]
     lines = "\n".join(f'"{file.path}" = "{digest}"' for file, digest in unvouched.items())

@@ -198,7 +198,7 @@ def place_for(url: str, directory: Path, scratch: Path) -> Iterator[Path]:
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Whoever had it may have moved it to its name meanwhile: then this is a finished file that must not be written to.
+            # The lock's last holder may have moved the file to its name: then it is a finished file that must not be written to.
             free = _is_at(lock, partial)
         except OSError as error:
             _LOG.debug("the partial file %s is in use: %s", partial, error)

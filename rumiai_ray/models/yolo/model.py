@@ -43,10 +43,14 @@ class YoloSettings(ModelSettings):
     # On an H200 fp16 was no faster once warm, slow at first for each new picture size (74 frames/s, 283 in fp32), and spared 0.12 GB.
     half: bool = result(default=False, description="compute in fp16 on a GPU, which saves memory but no time on a large GPU (.pt only)")
     weights: str = result(
-        "", f"file name of your own COCO network in a weights directory: {', '.join(_FORMATS)} or a directory *{_OPENVINO}"
+        "",
+        f"file name of your own COCO network in a weights directory: {', '.join(_FORMATS)} or a directory *{_OPENVINO}",
+        names_code=True,  # a .pt file is a pickle
     )
     weights_sha256: str = result(
-        "", "SHA-256 of `weights`; for an OpenVINO directory three digests, comma-separated: .xml, .bin, metadata.yaml"
+        "",
+        "SHA-256 of `weights`; for an OpenVINO directory three digests, comma-separated: .xml, .bin, metadata.yaml",
+        names_code=True,
     )
 
     def subset(self, duration_s: float) -> Subset:  # noqa: ARG002 -- the same for every duration
@@ -129,8 +133,9 @@ class Yolo(Model[YoloSettings, FrameBatch]):
 
     def predict(self, batch: FrameBatch) -> Prediction:
         """Rows of `objects`: boxes in source pixels, clipped to the picture, most confident first within a frame."""
-        seen = self._detector.detect(batch.images)
-        records = [record for at, found in enumerate(seen) for record in _records(batch, at, found)]
+        records: list[dict[str, object]] = []
+        for position, found in enumerate(self._detector.detect(batch.images)):
+            records += _rows_of_frame(batch, position, found)
         return Prediction({schema.OBJECTS.name: schema.OBJECTS.rows(records)})
 
     def close(self) -> None:
@@ -138,14 +143,21 @@ class Yolo(Model[YoloSettings, FrameBatch]):
         self._detector.close()
 
 
-def _records(batch: FrameBatch, at: int, found: NDArray[np.float32]) -> list[dict[str, object]]:
+def _rows_of_frame(batch: FrameBatch, position: int, found: NDArray[np.float32]) -> list[dict[str, object]]:
+    """Rows of `objects` for one frame, most confident first, with boxes in source pixels.
+
+    Args:
+        batch: the frames that the detector saw.
+        position: the frame's place in `batch`.
+        found: (objects, 6) float32: x1, y1, x2, y2 in pixels of `batch.images`, confidence, COCO class id.
+    """
     limits = np.array([batch.source_width_px, batch.source_height_px] * 2, np.float32)
     boxes = np.clip(found[:, :4] * np.array(batch.scale * 2, np.float32), 0, limits)
     order = np.argsort(-found[:, 4], kind="stable")
     return [
         {
-            "frame_index": int(batch.frame_index[at]),
-            "time_s": float(batch.time_s[at]),
+            "frame_index": int(batch.frame_index[position]),
+            "time_s": float(batch.time_s[position]),
             "object_index": index,
             "class_id": int(found[row, 5]),
             "label": COCO_CLASSES[int(found[row, 5])],

@@ -33,7 +33,7 @@ ANSWERS = {"well": SMALL, "leaks": LARGE, "just in time": LARGE}
 
 
 class FakeActor:
-    """An actor's process and its successors; whoever calls it works for it. A call does what its argument says.
+    """An actor's process and its successors; the calling thread does the work. A call does what its argument says.
 
     The next process has written its note before anybody learns of the death of the one before; calls fail until it is asked whether
     it is ready.
@@ -203,7 +203,7 @@ def test_a_crash_is_charged_to_the_call_that_was_executing_and_to_no_other(note:
 
 def test_a_recycled_actor_is_used_again_as_soon_as_it_has_restarted(note: Path, actor: FakeActor) -> None:
     assert results(note, "leaks", "leaks", "well") == [(LARGE, 1), (LARGE, 1), (SMALL, 1)]
-    assert actor.kills == 1, "what was in hand is answered first"
+    assert actor.kills == 1, "the calls in flight are answered first"
 
 
 def test_what_a_front_that_is_gone_left_hanging_is_ended_and_the_model_goes_on(note: Path, actor: FakeActor) -> None:

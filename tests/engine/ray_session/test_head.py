@@ -10,17 +10,15 @@ import sys
 import tempfile
 import time
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import psutil
 import pytest
 
 from rumiai_ray.engine.ray_session import local_head as head
+from rumiai_ray.engine.ray_session.folder import want_logs
 from rumiai_ray.engine.ray_session.process_id import ProcessId
 from rumiai_ray.errors import ConfigError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_a_head_is_found_by_commands_of_its_own_python_environment_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,6 +57,40 @@ def test_another_process_with_the_number_of_the_head_is_left_alone(tmp_path: Pat
         head._note().write_text(json.dumps(asdict(head.Head("127.0.0.1:1", other, str(tmp_path / "rr-head")))))
         assert head.find_head() is None
         assert head.stop_head() is False
+
+
+@pytest.mark.parametrize("failed", [True, False])
+def test_the_logs_of_a_head_on_which_a_cell_has_failed_outlive_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, *, failed: bool
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    ended = replace(ProcessId.of(os.getpid()), boot_id="another boot")
+    there = head.Head("127.0.0.1:1", ended, str(tmp_path / "rr-head"))
+    session = tmp_path / "rr-head" / "ray" / "session_2026" / "logs"
+    session.mkdir(parents=True)
+    (session.parents[1] / "session_latest").symlink_to("session_2026")
+    (session / "worker-1.err").write_text("what went wrong")
+    assert Path(there.logs, "worker-1.err").exists(), "where a message says the logs are"
+    head._note().write_text(json.dumps(asdict(there)))
+    if failed:
+        want_logs(tmp_path / "rr-head")
+    head.stop_head()
+    kept = tmp_path / "rr-head" / "logs" / "worker-1.err"
+    assert kept.exists() == failed
+    assert (f"Ray's logs are kept in {kept.parent}" in caplog.text) == failed
+
+
+def test_a_head_that_lives_and_does_not_answer_is_logged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))  # and nobody listens
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        head._note().write_text(json.dumps(asdict(head.Head(address, ProcessId.of(os.getpid()), str(tmp_path)))))
+        with caplog.at_level("INFO", "rumiai_ray"):
+            assert head.find_head() is None
+    assert f"the head at {address} lives and does not answer: " in caplog.text
 
 
 @pytest.mark.parametrize("note", ['{"address": "127.0.0.1:1", "pid": 1, "created_s": 1.0, "folder": "/tmp/rr-x"}', "[]", "{", "null"])

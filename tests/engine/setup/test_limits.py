@@ -1,4 +1,4 @@
-"""Who waits for another is more patient than it, whatever the settings."""
+"""Outer timeouts exceed inner ones, whatever the settings."""
 
 from __future__ import annotations
 

@@ -188,7 +188,7 @@ def test_a_command_that_was_stopped_for_long_is_told_that_another_one_has_had_it
             time.sleep(0.05)
         holder.send_signal(signal.SIGSTOP)
         try:
-            assert commands("run", "meanwhile", clip)["cell"] == "warm", "whoever is silent is taken for dead"
+            assert commands("run", "meanwhile", clip)["cell"] == "warm", "a silent command is taken for dead"
         finally:
             holder.send_signal(signal.SIGCONT)
         told = commands.end(holder)

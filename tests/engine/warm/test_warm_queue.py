@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from dataclasses import replace
 from types import SimpleNamespace
@@ -13,6 +14,9 @@ from ray.exceptions import ActorDiedError, GetTimeoutError
 
 import fakes
 from rumiai_ray.config import load_config
+from rumiai_ray.engine.ray_session.folder import logs_are_wanted
+from rumiai_ray.engine.ray_session.local_head import Head
+from rumiai_ray.engine.ray_session.process_id import ProcessId
 from rumiai_ray.engine.warm import answers as keeper_answers
 from rumiai_ray.engine.warm import client as warm
 from rumiai_ray.engine.warm import queue_place
@@ -22,6 +26,7 @@ from rumiai_ray.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 MODULE = "rumiai_ray.engine.warm.server"
 PLAN = fakes.plan("reader", "Reader")
@@ -98,9 +103,9 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return cells
 
 
-def _keeper() -> Keeper:
+def _keeper(head: Head | None = None) -> Keeper:
     spec: Any = None
-    return Keeper("key", {}, spec, idle_s=60, place_timeout_s=1)
+    return Keeper("key", {}, spec, idle_s=60, place_timeout_s=1, head=head)
 
 
 def test_commands_have_the_cell_one_after_another_in_the_order_they_came(clock: _Clock, started: list[Any]) -> None:
@@ -210,6 +215,44 @@ def test_an_unexpected_exception_while_a_cell_starts_is_told_and_the_next_comman
     assert told[:2] == ("RumiaiError", "it could not be started: TypeError: 1 is no time")
     keeper.ask("a", "one")
     assert keeper.ask("a", "one")["cell"] is started[0]
+
+
+def test_a_cell_that_cannot_be_started_says_where_the_logs_are_and_has_them_kept(
+    clock: _Clock, started: list[Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    del clock, started
+    head = Head("127.0.0.1:1", ProcessId.of(os.getpid()), str(tmp_path))
+
+    def died(*_: object, timeout_s: float) -> None:
+        raise ActorDiedError(f"after {timeout_s} s")
+
+    monkeypatch.setattr(f"{MODULE}.cells.start", died)
+    for where, hint in ((head, f"see Ray's logs in {head.logs}"), (None, "see Ray's logs on the cluster's nodes, in ")):
+        keeper = _keeper(where)
+        assert not logs_are_wanted(tmp_path) or where is None
+        keeper.ask("a", "one")
+        assert keeper.ask("a", "one")["error"][3].startswith(hint)
+    assert logs_are_wanted(tmp_path)
+
+
+@pytest.mark.parametrize("how", ["lost a model", "replaced by its command"])
+def test_the_logs_of_a_broken_cell_are_kept_and_those_of_a_good_one_are_not(
+    clock: _Clock, started: list[Any], tmp_path: Path, how: str
+) -> None:
+    del clock
+    keeper = _keeper(Head("127.0.0.1:1", ProcessId.of(os.getpid()), str(tmp_path)))
+    keeper.ask("a", "one")
+    if how == "lost a model":
+        keeper.leave("a")
+        keeper.ask("b", "two")
+        keeper.leave("b")
+        assert not logs_are_wanted(tmp_path)
+        started[0].front.lost_models = ("ocr",)
+        keeper.ask("c", "three")
+    else:
+        assert not logs_are_wanted(tmp_path)
+        keeper.replace("a")
+    assert logs_are_wanted(tmp_path)
 
 
 def test_a_front_that_does_not_answer_ends_its_cell_and_not_the_keeper(

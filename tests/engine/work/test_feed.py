@@ -88,7 +88,7 @@ def test_nothing_is_read_much_further_than_it_is_taken(monkeypatch: pytest.Monke
     feed = _feed(stage, _entries("abcdefgh"))
     (first,) = feed.take(LONG_S)
     assert first.work.entry_id == "a0"
-    assert len(stage.begun) <= 4, "one taken, two waiting, one in hand"
+    assert len(stage.begun) <= 4, "one taken, two waiting, one being put into the queue"
     assert _all(feed) == [f"{name}0" for name in "bcdefgh"]
 
 
