@@ -16,6 +16,20 @@ OVERRIDES := cluster/overrides.txt
 # TORCH=cpu takes torch's builds without CUDA (from their own index; other values as in uv's --torch-backend).
 TORCH ?=
 
+# GB of disk that an installation needs; pip, where uv cannot be had, takes 1.5 more. ROOM_GB=0 leaves the check out.
+ROOM_GB ?= $(if $(filter cpu,$(TORCH)),4,8)
+
+# Fails before anything is fetched, rather than after gigabytes. An environment that is merely brought up to date needs no such room, and what
+# an interrupted installation has written counts.
+define room
+	@[[ -e $@ ]] || { \
+	  has=$$(df -Pk . | awk 'NR == 2 { print $$4 }'); \
+	  [[ ! -d .venv ]] || has=$$((has + $$(du -sk .venv | cut -f1))); \
+	  awk -v has="$$has" -v needed="$(ROOM_GB)" -v place="$(CURDIR)" 'BEGIN { free = has * 1024 / 1e9; if (free >= needed) exit 0; \
+	    printf "%s GB of disk are needed for .venv, and %.1f GB are free in %s: free some, or pass ROOM_GB=0 to try nevertheless\n", \
+	      needed, free, place; exit 1 }' >&2; }
+endef
+
 # `call install` with a list of extras: with uv where it can be had, without what overrides.txt names; else with pip, which takes 1.5 GB more.
 define install
 	@if [[ -x $(BIN)/uv ]] && $(BIN)/uv pip install --python $(BIN)/python -c $(CONSTRAINTS) --overrides $(OVERRIDES) \
@@ -49,6 +63,7 @@ venv: $(STAMP) ## make .venv with everything at the tested versions (7.3 GB; TOR
 
 $(LEAN): pyproject.toml $(CONSTRAINTS) $(OVERRIDES)
 	@[[ -n "$(PYTHON)" ]] || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python" >&2; exit 1; }
+	$(room)
 	$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet uv || echo "uv is not to be had; pip installs instead, which takes minutes"
 	$(call install,$(LEAN_EXTRAS))

@@ -87,6 +87,63 @@ def test_make_check_is_lint_and_the_unit_tests_and_fetches_no_weights() -> None:
     assert not [command for command in commands if "fetch" in command]
 
 
+@needs_make
+@pytest.mark.parametrize(
+    ("free_gb", "arguments", "needed"),
+    [
+        (7.5, [], "8 GB"),
+        (3.5, ["TORCH=cpu"], "4 GB"),
+        (7.5, ["ROOM_GB=20"], "20 GB"),
+        (8.5, [], None),
+        (4.5, ["TORCH=cpu"], None),
+        (0.1, ["ROOM_GB=0"], None),
+    ],
+)
+def test_make_looks_for_room_before_it_installs(tmp_path: Path, free_gb: float, arguments: list[str], needed: str | None) -> None:
+    log = tmp_path / "log"
+    tree = _tree_with_programs(tmp_path, free_gb, log)
+    environment = {"PATH": f"{tmp_path}/bin:/usr/bin:/bin"}
+    ended = subprocess.run(
+        ["make", "venv", f"PYTHON={tmp_path}/bin/python", *arguments],  # noqa: S607
+        cwd=tree, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 2, "the Python of this test makes no environment"
+    assert log.exists() is (needed is None), ended.stderr
+    if needed is not None:
+        assert f"{needed} of disk are needed" in ended.stderr
+        assert f"{free_gb} GB" in ended.stderr
+        assert "ROOM_GB=" in ended.stderr
+
+
+@needs_make
+def test_what_an_interrupted_installation_has_written_counts_as_room(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    tree = _tree_with_programs(tmp_path, 0.0, log)
+    (tree / ".venv").mkdir()
+    (tree / ".venv/written").write_bytes(b"x" * 3_000_000)
+    command = ["make", "venv", f"PYTHON={tmp_path}/bin/python", "ROOM_GB=0.002"]
+    environment = {"PATH": f"{tmp_path}/bin:/usr/bin:/bin"}
+    subprocess.run(command, cwd=tree, env=environment, capture_output=True, check=False)
+    assert log.exists()
+
+
+def _tree_with_programs(place: Path, free_gb: float, log: Path) -> Path:
+    """A tree in which nothing is installed, and a `df` and a `python` of its own."""
+    tree = place / "tree"
+    (tree / "cluster").mkdir(parents=True)
+    for name in ("Makefile", "pyproject.toml", "cluster/constraints.txt", "cluster/overrides.txt"):
+        shutil.copy(ROOT / name, tree / name)
+    programs = {
+        "df": f"printf 'Filesystem 1024-blocks Used Available Capacity Mounted on\\n/dev/x 1 1 {round(free_gb * 1e9 / 1024)} 1%% /\\n'",
+        "python": f'echo "$@" >> {log}; exit 1',
+    }
+    (place / "bin").mkdir()
+    for name, script in programs.items():
+        (place / "bin" / name).write_text(f"#!/bin/bash\n{script}\n")
+        (place / "bin" / name).chmod(0o755)
+    return tree
+
+
 def _commands_of(target: str) -> list[str]:
     """What `make` would run, were nothing made yet."""
     command = ["make", "--no-print-directory", "--dry-run", "--always-make", target]
