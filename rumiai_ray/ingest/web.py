@@ -70,11 +70,11 @@ def download(url: str, folder: Path, network: Network, limits: FetchLimits) -> F
 
 
 _STATUSES: dict[int, tuple[type[InputError | TransientError], str, str]] = {
-    401: (PrivateError, "it asks for a login", "use a signed URL, or fetch the file first"),
+    401: (PrivateError, "the address needs a login", "use a signed URL, or fetch the file first"),
     403: (BlockedError, "access refused", "the link may have expired, or the site refuses this address"),
-    404: (RemovedError, "it is not there", "check the URL; the video may have been removed"),
-    408: (TransientError, "it took too long", "try again later"),
-    410: (RemovedError, "it is gone", "the video has been removed"),
+    404: (RemovedError, "nothing is at this address", "check the URL; the video may have been removed"),
+    408: (TransientError, "the request took too long", "try again later"),
+    410: (RemovedError, "the file is gone", "the video has been removed"),
     425: (TransientError, "too early", "try again later"),
     451: (BlockedError, "withheld for legal reasons", "it may be available from another country"),
 }
@@ -202,7 +202,7 @@ def _translated(url: str, network: Network) -> Iterator[None]:
         raise InputError(f"no valid URL: {error}", url, "percent-encode special characters") from error
     except (OSError, http.client.HTTPException) as error:
         network.check(url)
-        reason = "it went silent" if isinstance(error, TimeoutError) else str(error) or type(error).__name__
+        reason = "the server went silent" if isinstance(error, TimeoutError) else str(error) or type(error).__name__
         raise TransientError(f"the connection failed: {reason}", url, "try again; check this machine's network") from error
 
 

@@ -145,7 +145,7 @@ def _probe(store: Store) -> bool:
                 raise
             writable = False
         if store.read_or_none(name) != (said if writable else None):
-            raise RemoteError("it does not give back what was written")
+            raise RemoteError("the shared store does not give back what was written")
         if writable:
             store.remove(name)
     return writable
