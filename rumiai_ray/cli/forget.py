@@ -84,7 +84,8 @@ def forget(
             if place in choice.kept:
                 stays = f"{run.run_id}: the rows of {_count(choice.kept[place], 'video')} stay: another creator's entry has the same bytes"
                 say(f"{stays}; `--video KEY` forgets these as well")
-    held = _say_compacted([run.again() for run in found], () if compacted is None else compacted.stores, dry_run=dry_run)
+    concerned = [found[place] for place in choice.doomed] if dry_run else [run.again() for run in found]
+    held = _say_compacted(concerned, () if compacted is None else compacted.stores, dry_run=dry_run)
     say(NOT_REACHED, err=True)
     if held and not dry_run:
         raise typer.Exit(Exit.TROUBLED)
@@ -94,7 +95,7 @@ def _say_compacted(runs: Sequence[Run], named: Iterable[Store], *, dry_run: bool
     """Name the compacted directories that keep forgotten rows, or, in a dry run, rows of these runs at all.
 
     Returns:
-        Whether there are any.
+        Whether there are any, or one that cannot be read.
     """
     from rumiai_ray.corpus.compacted import compacted_beside, runs_in  # noqa: PLC0415
 

@@ -106,7 +106,9 @@ def test_a_compacted_directory_that_keeps_forgotten_rows_is_named_until_it_is_ma
     given = ["runs/*", *([place] if "/" in place else [])]  # beside the runs it is found
     code, _, err = rumiai("corpus", "forget", *given, "--video", video_key("a"), "--dry-run")
     assert code == Exit.COMPLETE
-    assert f"{tmp_path / place} holds rows of one, two: once they are forgotten, delete this directory" in err
+    assert f"{tmp_path / place} holds rows of one: once they are forgotten, delete this directory" in err, (
+        "nothing of two is to be forgotten"
+    )
     for _ in range(2):
         code, _, err = rumiai("corpus", "forget", *given, "--video", video_key("a"))
         assert code == Exit.TROUBLED

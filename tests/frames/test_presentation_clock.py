@@ -206,6 +206,14 @@ def test_a_recorded_screen_on_which_nothing_happens_for_minutes_is_no_damage(tim
             assert measure([PacketTime(stamp_s, 0.0) for stamp_s in order], [], len(order), 0.04, joins=False)[1] == Stamps()
 
 
+@pytest.mark.parametrize("place", [-1, -2, 0, 1])
+def test_where_recordings_may_be_joined_one_stamp_far_away_is_damage(place: int) -> None:
+    stamps_s = [3600 + number / 25 for number in range(250)]
+    stamps_s[place] += 400 if place < 0 else -400
+    stamps = measure([PacketTime(stamp_s, 1 / 25) for stamp_s in stamps_s], [], 250, 1 / 25, joins=True)[1]
+    assert stamps == Stamps(wild=((stamps_s[place], stamps_s[place]),))
+
+
 @pytest.mark.parametrize("times_s", SCREENS.values(), ids=list(SCREENS))
 def test_a_wild_stamp_in_the_midst_of_a_recorded_screen_is_damage(times_s: list[float]) -> None:
     for wild_s in (max(times_s) + 90, 5000.0, -70.0):

@@ -170,15 +170,25 @@ def stop_head(*, logs: bool = False) -> bool:
             with contextlib.suppress(psutil.NoSuchProcess):
                 left.kill()  # looks whether the id is still that process
         psutil.wait_procs(tree, _STOP_S)
-    wanted = logs_are_wanted(Path(head.folder))
-    if logs or wanted:
-        kept = keep_logs(Path(head.folder))
-        if wanted and kept is not None:
-            _LOG.warning("a warm cell has failed: Ray's logs are kept in %s (`rumiai-ray doctor --clear` removes them)", kept)
+    folder = Path(head.folder)
+    if logs or logs_are_wanted(folder):
+        _keep_logs(folder)
     else:
-        remove_tree(Path(head.folder))
-    _note().unlink()
+        remove_tree(folder)
+    _note().unlink(missing_ok=True)
     return lived
+
+
+def _keep_logs(folder: Path) -> None:
+    """Keep the logs of a Ray that has ended and say where. A full disk, which may be why something failed, leaves none of it."""
+    try:
+        kept = keep_logs(folder)
+    except OSError as error:
+        remove_tree(folder)
+        _LOG.warning("a part of the warm cell has failed, and Ray's logs could not be kept: %s", error)
+        return
+    if kept is not None:
+        _LOG.warning("a part of the warm cell has failed: Ray's logs are kept in %s (`rumiai-ray doctor --clear` removes them)", kept)
 
 
 def _noted() -> Head | None:

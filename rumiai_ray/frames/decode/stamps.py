@@ -153,7 +153,7 @@ def judge(video: Sequence[PacketTime], audio: Sequence[PacketTime], period_s: fl
             group[3] += is_video
         else:
             groups.append([start_s, start_s, end_s, is_video, 1])
-    wild = _damaged(groups, video, period_s)
+    wild = _damaged(groups, video, period_s, joins=joins)
     kept = [group for group in groups if (group[0], group[1]) not in wild]
     joints = []
     if joins:
@@ -162,44 +162,52 @@ def judge(video: Sequence[PacketTime], audio: Sequence[PacketTime], period_s: fl
             is_recording = len(video) >= _ENOUGH or min(before[3], after[3]) > 1  # one picture alone may be held
             if gap_s > JUMP_S and is_recording:
                 joints.append(((before[1] + after[0]) / 2, gap_s))
-    return Stamps(tuple(joints), tuple(wild))
+    return Stamps(tuple(joints), tuple(sorted(wild)))
 
 
-def _damaged(groups: Sequence[Sequence[float]], video: Sequence[PacketTime], period_s: float) -> list[tuple[float, float]]:
-    """(lowest, highest) of the groups of `judge` that are damage: few stamps far from most, or nearly all stamps in disorder."""
+def _damaged(groups: Sequence[Sequence[float]], video: Sequence[PacketTime], period_s: float, *, joins: bool) -> set[tuple[float, float]]:
+    """(lowest, highest) of the groups of `judge` that are damage: few stamps far from most, or nearly all stamps in disorder.
+
+    Where recordings may be joined, few pictures far from most are no held ones: the gap would be closed all the same.
+    """
     if len(video) < _ENOUGH:
-        return []
+        return set()
     usual = max(groups, key=lambda group: group[3])
     thin = [group for group in groups if _is_thin(group, period_s)]
     if 2 * usual[3] >= len(video):
         far_s = max(_FAR_S, _FAR_LENGTHS * (usual[2] - usual[0]))
-        far = [group for group in thin if max(usual[0] - group[2], group[0] - usual[2]) > far_s]
-        held = _in_their_place(groups, usual, video) if far else []
-        below = [group for group in thin if group[1] < min(0.0, usual[0])]
-        return [(group[0], group[1]) for group in thin if group in below or (group in far and group not in held)]
+        away = [group for group in thin if max(usual[0] - group[2], group[0] - usual[2]) > far_s]
+        held = _in_their_place(groups, usual, video) if away and not joins else set()
+        below = {_ends(group) for group in thin if group[1] < min(0.0, usual[0])}
+        return below | ({_ends(group) for group in away} - held)
     if 2 * sum(group[3] for group in thin) > len(video) and _is_in_disorder([packet.start_s for packet in video], period_s):
-        return [(group[0], group[1]) for group in thin]
-    return []
+        return {_ends(group) for group in thin}
+    return set()
 
 
-def _in_their_place(groups: Sequence[Sequence[float]], usual: Sequence[float], video: Sequence[PacketTime]) -> list[Sequence[float]]:
-    """Groups of `judge` whose packets lie around those of the most usual one in the decoder's order, too: those of held pictures."""
+def _ends(group: Sequence[float]) -> tuple[float, float]:
+    return group[0], group[1]
+
+
+def _in_their_place(groups: Sequence[Sequence[float]], usual: Sequence[float], video: Sequence[PacketTime]) -> set[tuple[float, float]]:
+    """(lowest, highest) of the groups of `judge` that hold pictures: around the most usual group in the decoder's order, too."""
     stamps_s = np.asarray([packet.start_s for packet in video])
     order = np.argsort(stamps_s, kind="stable")
+    ordered_s = stamps_s[order]
 
     def places(group: Sequence[float]) -> NDArray[np.int_]:
-        first, last = np.searchsorted(stamps_s[order], (group[0] - _SAME_S, group[1] + _SAME_S))
+        first, last = np.searchsorted(ordered_s, (group[0] - _SAME_S, group[1] + _SAME_S))
         return order[first:last]
 
     middle = groups.index(usual)
-    found = []
+    found = set()
     for side, direction in ((groups[middle::-1], -1), (groups[middle:], 1)):
         near, edge = usual, int(np.max(direction * places(usual)))
         for group in side[1:]:
             gap_s = near[0] - group[2] if direction < 0 else group[0] - near[2]
             if gap_s <= _HELD_S and len(where := direction * places(group)) and np.min(where) >= edge - _LEAST_REORDER:
                 near, edge = group, int(np.max(where))
-                found.append(group)
+                found.add(_ends(group))
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -78,6 +79,25 @@ def test_the_logs_of_a_head_on_which_a_cell_has_failed_outlive_it(
     kept = tmp_path / "rr-head" / "logs" / "worker-1.err"
     assert kept.exists() == failed
     assert (f"Ray's logs are kept in {kept.parent}" in caplog.text) == failed
+
+
+def test_a_full_disk_keeps_no_logs_and_lets_the_head_be_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(folder: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(head, "keep_logs", full)
+    folder = tmp_path / "rr-head"
+    (folder / "ray").mkdir(parents=True)
+    there = head.Head("127.0.0.1:1", replace(ProcessId.of(os.getpid()), boot_id="another boot"), str(folder))
+    head._note().write_text(json.dumps(asdict(there)))
+    want_logs(folder)
+    assert not head.stop_head()
+    assert "Ray's logs could not be kept: [Errno 28] No space left on device" in caplog.text
+    assert not folder.exists(), "its space is free again"
+    assert head.find_head() is None
 
 
 def test_a_head_that_lives_and_does_not_answer_is_logged(
