@@ -141,7 +141,8 @@ def start_head(cpus: int) -> Head:
         if process.poll() is not None or time.monotonic() > deadline:
             said = (folder / "head.log").read_text(encoding="utf-8", errors="replace").strip().splitlines()
             stop_head(logs=True)
-            hint = f"Ray's logs are kept in {folder}/logs; is the machine very busy? try again"
+            kept = f"Ray's logs are kept in {folder}/logs; " if (folder / "logs").exists() else ""
+            hint = f"{kept}is the machine very busy? try again"
             raise TransientError(f"did not come up: {said[-1] if said else 'no word'}", "Ray's head", hint)
         time.sleep(0.1)
     return head
@@ -151,7 +152,7 @@ def stop_head(*, logs: bool = False) -> bool:
     """End the head that `start_head` started, all its processes and its directory; called with `alone` held.
 
     Args:
-        logs: keep its logs, in any case; otherwise they are kept, and their place is logged, where a part of it has failed.
+        logs: keep Ray's logs in any case; otherwise they are kept where a part of the head has failed. Their place is logged.
 
     Returns:
         Whether there was one that lived.
@@ -180,15 +181,15 @@ def stop_head(*, logs: bool = False) -> bool:
 
 
 def _keep_logs(folder: Path) -> None:
-    """Keep the logs of a Ray that has ended and say where. A full disk, which may be why something failed, leaves none of it."""
+    """Keep the logs of a Ray that has ended and say where. On a full disk, which may be why a cell failed, the whole folder is removed."""
     try:
         kept = keep_logs(folder)
     except OSError as error:
         remove_tree(folder)
-        _LOG.warning("a part of the warm cell has failed, and Ray's logs could not be kept: %s", error)
+        _LOG.warning("Ray's logs could not be kept: %s", error)
         return
     if kept is not None:
-        _LOG.warning("a part of the warm cell has failed: Ray's logs are kept in %s (`rumiai-ray doctor --clear` removes them)", kept)
+        _LOG.warning("something on this Ray has failed: its logs are kept in %s (`rumiai-ray doctor --clear` removes them)", kept)
 
 
 def _noted() -> Head | None:

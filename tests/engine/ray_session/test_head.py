@@ -19,7 +19,7 @@ import pytest
 from rumiai_ray.engine.ray_session import local_head as head
 from rumiai_ray.engine.ray_session.folder import want_logs
 from rumiai_ray.engine.ray_session.process_id import ProcessId
-from rumiai_ray.errors import ConfigError
+from rumiai_ray.errors import ConfigError, TransientError
 
 
 def test_a_head_is_found_by_commands_of_its_own_python_environment_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,7 +78,25 @@ def test_the_logs_of_a_head_on_which_a_cell_has_failed_outlive_it(
     head.stop_head()
     kept = tmp_path / "rr-head" / "logs" / "worker-1.err"
     assert kept.exists() == failed
-    assert (f"Ray's logs are kept in {kept.parent}" in caplog.text) == failed
+    assert (f"its logs are kept in {kept.parent}" in caplog.text) == failed
+
+
+@pytest.mark.parametrize("room", [True, False])
+def test_a_head_that_does_not_come_up_names_its_logs_if_they_could_be_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, room: bool
+) -> None:
+    def full(_: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(sys, "executable", "/bin/ls")  # refuses the options of Python, in words, and ends
+    if not room:
+        monkeypatch.setattr(head, "keep_logs", full)
+    with pytest.raises(TransientError, match="did not come up") as caught:
+        head.start_head(1)
+    assert ("Ray's logs are kept in " in caught.value.hint) == room
+    assert "try again" in caught.value.hint
+    assert head.find_head() is None
 
 
 def test_a_full_disk_keeps_no_logs_and_lets_the_head_be_ended(
