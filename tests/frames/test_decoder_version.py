@@ -29,6 +29,7 @@ ONLY_KEEPING = {
 WITHOUT_INFLUENCE = {
     "": "gives names of the Python API on demand; the decoder asks for none",
     "confinement": "refuses system calls; what is not refused works as without it",
+    "confinement.child_python": "says how the decoder is started; the modules found that way are the same ones",
     "confinement.process_limits": "limits memory, CPU time and files; a process beyond a limit stores nothing",
     "errors": "a video with an error stores nothing",
     "frames.decode.cage": "says which system calls are refused",

@@ -15,12 +15,12 @@ import sys
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import numpy as np
 
 from rumiai_ray.confinement import protect_parent
+from rumiai_ray.confinement.child_python import child_command, child_search_path
 from rumiai_ray.errors import ConfigError, InputError, MediaError, TransientError
 from rumiai_ray.frames.decode import cage, checked
 from rumiai_ray.frames.decode.allowance import Allowance
@@ -31,16 +31,16 @@ from rumiai_ray.frames.types import SourceFacts
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
+    from pathlib import Path
 
     from rumiai_ray.frames.limits import DecodeLimits
     from rumiai_ray.frames.sampling import SamplingSpec
 
-_DECODER = ("-P", "-S", "-m", "rumiai_ray.frames.decode.child")
-"""-P: this directory, with its `types.py`, must not come before the standard library. -S: the search path is handed over whole."""
+_DECODER = tuple(child_command("rumiai_ray.frames.decode.child")[1:])
+"""What the interpreter is told to run."""
 _PIPE_BYTES = 2**20
 _TAKEN_OVER = ("LD_LIBRARY_PATH", "PYTHONHOME", "TMPDIR")
 """All the subprocess gets of the environment: a decoder that a video has taken over finds no credentials there."""
-_IMPORT_ROOT = Path(__file__).resolve().parents[3]
 
 
 @dataclass(frozen=True)
@@ -283,6 +283,5 @@ class _Child:
 
 
 def _environment() -> dict[str, str]:
-    search_path = os.pathsep.join([str(_IMPORT_ROOT), *filter(None, sys.path)])
     taken_over = {name: os.environ[name] for name in _TAKEN_OVER if name in os.environ}
-    return {**taken_over, "PYTHONPATH": search_path, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "LC_ALL": "C.UTF-8"}
+    return {**taken_over, "PYTHONPATH": child_search_path(), "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "LC_ALL": "C.UTF-8"}

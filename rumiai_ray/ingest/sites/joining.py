@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
+from rumiai_ray.confinement.child_python import child_command
 from rumiai_ray.errors import MediaError, TransientError
 from rumiai_ray.ingest.local import open_regular
 from rumiai_ray.ingest.sites import process as _site_process
@@ -146,7 +147,7 @@ def _run(task: _Task, url: str, remaining_s: Callable[[], float], look: Callable
     """(exit status, answer) of the process."""
     try:
         process = subprocess.Popen(  # noqa: S603 -- this Python, this package
-            _site_process.command(task.worker),
+            child_command(task.worker),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -8,23 +8,21 @@ import os
 import select
 import signal
 import subprocess
-import sys
-import sysconfig
 import tempfile
 import time
 from contextlib import suppress
 from functools import cache
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal, Self
 
 import certifi
 
+from rumiai_ray.confinement.child_python import child_command, child_search_path
 from rumiai_ray.errors import InputError, RumiaiError, TransientError
 from rumiai_ray.ingest.outcomes import ExtractorBrokenError
 from rumiai_ray.ingest.sites.job import MAX_ANSWER_BYTES, SiteJob, hosts_from_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from rumiai_ray.ingest.sites.hosts import SiteHosts
 
@@ -37,7 +35,6 @@ WORKER = "rumiai_ray.ingest.sites.worker"
 """Module that is started. Tests put one in its place that knows a site of theirs."""
 _TAKEN_OVER = ("LD_LIBRARY_PATH", "PYTHONHOME", "SSL_CERT_DIR")
 """All the process gets of the environment: it finds no credentials there, no proxies and no NO_PROXY."""
-_IMPORT_ROOT = Path(__file__).resolve().parents[3]
 _HOSTS_TIMEOUT_S = 120.0
 _CHUNK_BYTES = 64 * 1024
 _LOOK_EVERY_S = 0.5
@@ -57,7 +54,7 @@ def site_hosts() -> SiteHosts:
 def _site_hosts(worker: str) -> SiteHosts:
     try:
         done = subprocess.run(  # noqa: S603 -- this Python, this package
-            command(worker, "hosts"),
+            child_command(worker, "hosts"),
             env=environment(None),
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -82,7 +79,7 @@ class SiteProcess:
         try:
             with _anonymous_file(job.to_json()) as given:
                 self._process = subprocess.Popen(  # noqa: S603 -- this Python, this package
-                    command(WORKER, task),
+                    child_command(WORKER, task),
                     stdin=given,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
@@ -186,19 +183,10 @@ def message_of(line: bytes, url: str) -> dict[str, Any] | None:
     return None
 
 
-def command(worker: str, *tasks: str) -> Sequence[str]:
-    """The command line of a module of this package as a process of its own."""
-    # -P: a working directory, with its `types.py`, must not come before the standard library. -S: the search path is handed over whole.
-    return (sys.executable, "-P", "-S", "-m", worker, *tasks)
-
-
 def environment(job: SiteJob | None) -> dict[str, str]:
     """All the environment that such a process has; None for one that runs no yt-dlp."""
-    # The standard library first: the caller's search path can begin with a working directory that holds a `types.py`.
-    standard = (sysconfig.get_path("stdlib"), sysconfig.get_config_var("DESTSHARED"))
-    search_path = os.pathsep.join(dict.fromkeys(filter(None, [*standard, str(_IMPORT_ROOT), *sys.path])))
     found = {name: os.environ[name] for name in _TAKEN_OVER if name in os.environ}
-    found |= {"PYTHONPATH": search_path, "LC_ALL": "C.UTF-8", "MALLOC_ARENA_MAX": "2", "PYTHONDONTWRITEBYTECODE": "1"}
+    found |= {"PYTHONPATH": child_search_path(), "LC_ALL": "C.UTF-8", "MALLOC_ARENA_MAX": "2", "PYTHONDONTWRITEBYTECODE": "1"}
     if job is not None:
         found |= {"HOME": job.folder, "TMPDIR": job.folder}
         # curl_cffi would look among the system's files, which are out of reach; yt-dlp's other handlers take certifi's list, too.
