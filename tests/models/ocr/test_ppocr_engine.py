@@ -184,6 +184,28 @@ def test_punctuation_and_symbols_are_kept(ppocr: Ocr, text: str) -> None:
 
 
 @pytest.mark.model("ocr")
+@pytest.mark.parametrize("style", ["outline", "box", "shadow"])
+@pytest.mark.parametrize("words", [("wait for it", ""), ("", "sale today"), ("POV", "my dog")])
+def test_the_words_beside_an_emoji_are_read(ppocr: Ocr, words: tuple[str, str], style: str) -> None:
+    """The emoji is drawn as the fonts of phones draw it: a yellow face, as high as the letters."""
+    image, at_px = _card(), 60.0
+    font = ImageFont.truetype(fonts(("DejaVuSans-Bold.",))[0], 48)
+    for number, part in enumerate(words):
+        if part:
+            draw_line(image, part, font, (at_px, 500), style, "black")
+            at_px += font.getlength(part) + 16
+        if number == 0:
+            draw = ImageDraw.Draw(image)
+            draw.ellipse([at_px, 502, at_px + 52, 554], fill="#ffcc33", outline="#d99a00", width=2)
+            for eye_px in (14, 34):
+                draw.ellipse([at_px + eye_px, 518, at_px + eye_px + 6, 526], fill="#5a3a00")
+            draw.chord([at_px + 12, 522, at_px + 40, 546], 0, 180, fill="#5a3a00")
+            at_px += 68
+    read = " ".join(row["text"] for row in sorted(_rows(ppocr, [as_stored(image)]), key=lambda row: row["polygon"][0]) if row["text"])
+    assert [word for word in read.split() if word.isalpha()] == " ".join(words).split()
+
+
+@pytest.mark.model("ocr")
 def test_pictograms_are_no_text(ppocr: Ocr) -> None:
     (image,) = backgrounds(None, random.Random(3), 1)
     draw = ImageDraw.Draw(image)
