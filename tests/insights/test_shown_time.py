@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import accumulate, pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from hypothesis import given
@@ -14,18 +14,16 @@ from rumiai_ray.frames.sampling import SamplingSpec, grid_fps
 from rumiai_ray.frames.store.files import sha256_of
 from rumiai_ray.frames.store.store import FrameStore
 from rumiai_ray.insights.looks import Look, looks_of
-from synthetic_clips import make_clip, number_in
+from shown_alike import RATES_FPS, differences
+from synthetic_clips import number_in, picture, slide_show
 from synthetic_video import derived, emotion, face, gaze, gesture, said, shots, text, thing, video
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from rumiai_ray.insights.video import AnalysedVideo
-
     Tables = dict[str, list[dict[str, Any]]]
 
-GRID_S = 0.2
 AWAY_DEG = 30.0
 FACE, TEXT, LOOK, DOG, SAD, WAVE, TWO = (1 << bit for bit in range(7))
 """What a picture shows, as the digits of its number; the scripted models read them off the stored frames."""
@@ -33,36 +31,33 @@ SCENES = {
     "slides": [(TEXT, 6), (FACE | LOOK, 4), (FACE, 2), (DOG, 1), (0, 3), (TEXT | TWO | FACE, 2)],
     "talk": [(FACE | LOOK, 1), (FACE, 1), (FACE | LOOK | TEXT, 3), (FACE | SAD, 1), (FACE | WAVE, 2), (0, 1), (FACE | LOOK | TEXT, 4)],
     "flicker": [(TEXT | FACE, 1), (0, 2), (TEXT | FACE, 1), (0, 1), (TEXT | DOG, 1), (FACE | SAD | LOOK, 2), (WAVE | FACE, 1), (0, 4)],
+    "half a minute": [
+        *((TEXT | FACE, 5), (FACE | LOOK, 7), (DOG, 1), (0, 3), (FACE | LOOK | TEXT, 6), (FACE | SAD, 2)),
+        *((WAVE | FACE, 1), (FACE, 2), (WAVE | FACE, 1), (TEXT | TWO | FACE, 8)),
+    ],
 }
 """(picture, whole seconds)."""
-CUTS_S = {"slides": (12.0,), "talk": (5.0, 9.0), "flicker": ()}
-WIDTHS = {"gaze_variance": AWAY_DEG**2, "emotional_valence": 2.0}
-LAST_FRAME_S = 0.04
+CUTS_S = {"slides": (12.0,), "talk": (5.0, 9.0), "flicker": (), "half a minute": (12.0, 22.0)}
+GRIDS_FPS = {"slides": 5.0, "talk": 5.0, "flicker": 5.0, "half a minute": 3.0}
 
 
-def _clip(directory: Path, scene: str, fps: int | None) -> Path:
-    """The scene at a constant rate, or with every repeated frame dropped."""
-    numbers, seconds = zip(*SCENES[scene], strict=True)
-    ends_s = list(accumulate(seconds))
-    if fps is None:
-        times_s: list[float] = [0.0, *map(float, ends_s[:-1])]
-        shown = list(numbers)
-    else:
-        times_s = [frame / fps for frame in range(ends_s[-1] * fps)]
-        shown = [number for number, length in SCENES[scene] for _ in range(length * fps)]
-    last_s = ends_s[-1] - LAST_FRAME_S  # a file does not say how long its last frame is shown
-    kept = sum(time_s < last_s - 1e-6 for time_s in times_s)
-    return make_clip(directory / f"{scene}_{fps}.mp4", [*times_s[:kept], last_s], numbers=[*shown[:kept], numbers[-1]])
+class Made(NamedTuple):
+    """What became of a scene."""
+
+    jpegs: frozenset[bytes]
+    """The different pictures that the store keeps."""
+    duration_s: float
+    tables: Tables
 
 
-def _seen(directory: Path, clip: Path, cuts_s: Sequence[float]) -> AnalysedVideo:
-    """What scripted models say of the frames that the store keeps of a clip."""
+def _made(directory: Path, clip: Path, cuts_s: Sequence[float]) -> Made:
+    """The insights from what scripted models say of the frames that the store keeps of a clip."""
     store = FrameStore(directory / "store", spec=SamplingSpec(), limits=DecodeLimits())
     with store.ensure(clip, sha256_of(clip)) as stored:
-        pictures = [number_in(jpeg) for batch in stored.batches() for jpeg in batch.jpegs]
+        jpegs = [jpeg for batch in stored.batches() for jpeg in batch.jpegs]
         times_s, until_s, duration_s = tuple(stored.times_s.tolist()), tuple(stored.shown_until_s.tolist()), stored.facts.duration_s
     tables: Tables = {name: [] for name in ("faces", "gaze", "texts", "objects", "emotions", "gestures")}
-    for frame, number in enumerate(pictures):
+    for frame, number in enumerate(map(number_in, jpegs)):
         if number & FACE:
             tables["faces"].append(face(frame, 30.0))
             tables["gaze"].append(gaze(frame, 0.0 if number & LOOK else AWAY_DEG, contact=bool(number & LOOK)))
@@ -78,56 +73,45 @@ def _seen(directory: Path, clip: Path, cuts_s: Sequence[float]) -> AnalysedVideo
             tables["gestures"].append(gesture(frame))
     timed: dict[str, Any] = {name: [row | {"time_s": times_s[row["frame_index"]]} for row in rows] for name, rows in tables.items()}
     ends_s = (*cuts_s, duration_s)
-    return video(
+    seen = video(
         duration_s, times_s=times_s, shown_until_s=until_s, shots=shots(*ends_s), **timed, **said(1.0, duration_s - 1.0, "buy this now")
     )
+    return Made(frozenset(jpegs), duration_s, derived(seen))
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, int | None], Tables]:
-    """The insights of each scene at each rate; None is without repeated frames."""
+def made(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, int | None], Made]:
+    """What became of each scene at each rate; None is without repeated frames."""
     found = {}
     for scene, cuts_s in CUTS_S.items():
-        for fps in (None, 1, 5, 25, 60):
+        slides = [(picture(number), seconds) for number, seconds in SCENES[scene]]
+        for fps in (None, *RATES_FPS):
             directory = tmp_path_factory.mktemp("clips")
-            found[scene, fps] = derived(_seen(directory, _clip(directory, scene, fps), cuts_s))
+            found[scene, fps] = _made(directory, slide_show(directory / "scene.mp4", slides, fps), cuts_s)
     return found
 
 
-def _differences(one: Any, other: Any, slack: float, path: str = "") -> list[str]:
-    """Where two tables' rows differ by more than `slack`; but for what counts frames, of which a file that repeats them has more."""
-    if isinstance(one, dict):
-        names = [name for name in one if name not in {"sightings", "last_seen_s"} and not name.endswith("_frames")]
-        window_s = one["end_s"] - one["start_s"] if "window_index" in one else 1.0
-        return [line for name in names for line in _differences(one[name], other[name], _slack(name, window_s, slack), f"{path}.{name}")]
-    if isinstance(one, list):
-        if len(one) != len(other):
-            return [f"{path}: {len(one)} and {len(other)} items: {one} {other}"]
-        return [line for at, pair in enumerate(zip(one, other, strict=True)) for line in _differences(*pair, slack, f"{path}[{at}]")]
-    if isinstance(one, float) and isinstance(other, float):
-        return [f"{path}: {one} and {other}"] if abs(one - other) > slack + 1e-6 else []
-    return [f"{path}: {one} and {other}"] if one != other else []
-
-
-def _slack(name: str, window_s: float, step_s: float) -> float:
-    """A grid step, for times; its share of the stretch, times the width of a figure's range, for what is measured over time."""
-    if name.endswith("_s") or name == "framing_progression":
-        return step_s
-    return step_s / window_s * WIDTHS.get(name, 1.0)
-
-
-@pytest.mark.parametrize("fps", [1, 5, 25, 60])
+@pytest.mark.parametrize("fps", RATES_FPS)
 @pytest.mark.parametrize("scene", SCENES)
-def test_the_same_pictures_give_the_same_insights_at_any_rate(made: dict[tuple[str, int | None], Tables], scene: str, fps: int) -> None:
-    assert _differences(made[scene, None], made[scene, fps], GRID_S) == []
+def test_the_same_pictures_give_the_same_insights_at_any_rate(made: dict[tuple[str, int | None], Made], scene: str, fps: int) -> None:
+    one, other = made[scene, None], made[scene, fps]
+    assert differences(one.tables, other.tables, one.duration_s) == []
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_the_files_of_a_scene_lose_nothing_and_are_sampled_by_one_grid(made: dict[tuple[str, int | None], Made], scene: str) -> None:
+    for fps in (None, *RATES_FPS):
+        assert made[scene, fps].jpegs == made[scene, None].jpegs, fps
+        assert len(made[scene, fps].jpegs) == len({number for number, _ in SCENES[scene]}), fps
+        assert grid_fps(made[scene, fps].duration_s) == GRIDS_FPS[scene], fps
 
 
 def _appearance(span: dict[str, Any]) -> tuple[str, float, float, int]:
     return span["text"], span["start_s"], span["end_s"], span["sightings"]
 
 
-def test_a_text_in_one_frame_of_six_seconds_is_shown_for_six_seconds(made: dict[tuple[str, int | None], Tables]) -> None:
-    tables = made["slides", None]
+def test_a_text_in_one_frame_of_six_seconds_is_shown_for_six_seconds(made: dict[tuple[str, int | None], Made]) -> None:
+    tables = made["slides", None].tables
     assert _appearance(tables["text_spans"][0]) == ("PRICE LIST", 0.0, 6.0, 1)
     windows = {row["name"]: row["text_coverage"] for row in tables["windows"]}
     assert (windows["hook"], windows["middle_1"]) == (1.0, pytest.approx(3 / 4))  # 0 to 3 s and 3 to 7 s

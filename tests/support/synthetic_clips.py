@@ -1,8 +1,9 @@
-"""Small clips made on the spot. Each picture carries its own number, so a test can tell which frame it was given."""
+"""Small clips made on the spot. Each picture carries its own number, so a test can tell which frame it was given; or they are given."""
 
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import av
@@ -10,15 +11,17 @@ import cv2
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from av.container import OutputContainer
+    from av.video.stream import VideoStream
     from numpy.typing import NDArray
 
 WIDTH_PX, HEIGHT_PX = 96, 64
 _BITS = 12
 _TICKS_A_SECOND = 90_000
+_LAST_FRAME_S = 0.04
 
 
 def picture(number: int, width_px: int = WIDTH_PX, height_px: int = HEIGHT_PX) -> NDArray[np.uint8]:
@@ -65,23 +68,57 @@ def make_clip(
         size_px: width and height.
         container: a muxer's name.
     """
+    shown = ((time_s, picture(number, *size_px)) for number, time_s in zip(numbers or range(len(times_s)), times_s, strict=True))
     with av.open(str(path), "w", format=container) as output:
-        video = output.add_stream("libx264", rate=25, options={"preset": "ultrafast", "threads": "1", "crf": "10"})
-        video.width, video.height = size_px
-        video.pix_fmt = "yuv420p"
-        video.time_base = video.codec_context.time_base = Fraction(1, _TICKS_A_SECOND)
+        video = _x264(output, size_px, crf=10)
         sound = _Tone(output) if sound_from_to_s else None
-        for number, time_s in zip(numbers or range(len(times_s)), times_s, strict=True):
-            frame = av.VideoFrame.from_ndarray(picture(number, *size_px), format="rgb24")
-            frame.pts = round(time_s * _TICKS_A_SECOND)
-            frame.time_base = Fraction(1, _TICKS_A_SECOND)
-            output.mux(video.encode(frame))
-        output.mux(video.encode(None))
+        _encode(output, video, shown)
         if sound is not None:
             for from_s, to_s in sound_from_to_s:
                 sound.play(from_s, to_s)
             sound.finish()
     return path
+
+
+def slide_show(path: Path, slides: Sequence[tuple[NDArray[np.uint8], int]], fps: int | None) -> Path:
+    """Write pictures shown one after the other into an MP4, without loss: frames that repeat a picture are equal in every pixel.
+
+    The last picture has one more frame at its end, as a file need not say how long its last frame is shown.
+
+    Args:
+        path: of the file.
+        slides: (picture, whole seconds) in order; pictures (height, width, 3) RGB, all of one size, both sides even.
+        fps: frames in a second, which repeat the pictures; None for one frame of each picture, held.
+    """
+    ends_s = list(accumulate(seconds for _, seconds in slides))
+    last_s = ends_s[-1] - _LAST_FRAME_S
+    shown: list[tuple[float, NDArray[np.uint8]]] = []
+    for (slide, seconds), end_s in zip(slides, ends_s, strict=True):
+        shown += [(end_s - seconds + frame / (fps or 1), slide) for frame in range(seconds * fps if fps else 1)]
+    shown = [frame for frame in shown if frame[0] < last_s - 1e-6]
+    height, width = slides[0][0].shape[:2]
+    with av.open(str(path), "w", format="mp4") as output:
+        _encode(output, _x264(output, (width, height), crf=0), [*shown, (last_s, slides[-1][0])])
+    return path
+
+
+def _x264(output: OutputContainer, size_px: tuple[int, int], *, crf: int) -> VideoStream:
+    """A stream of H.264; with a `crf` of 0 it loses nothing but colour between neighbouring pixels."""
+    video = output.add_stream("libx264", rate=25, options={"preset": "ultrafast", "threads": "1", "crf": str(crf)})
+    video.width, video.height = size_px
+    video.pix_fmt = "yuv420p"
+    video.time_base = video.codec_context.time_base = Fraction(1, _TICKS_A_SECOND)
+    return video
+
+
+def _encode(output: OutputContainer, video: VideoStream, shown: Iterable[tuple[float, NDArray[np.uint8]]]) -> None:
+    """Write all frames of a stream: (seconds, picture)."""
+    for time_s, image in shown:
+        frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+        frame.pts = round(time_s * _TICKS_A_SECOND)
+        frame.time_base = Fraction(1, _TICKS_A_SECOND)
+        output.mux(video.encode(frame))
+    output.mux(video.encode(None))
 
 
 class _Tone:
