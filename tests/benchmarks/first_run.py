@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
@@ -108,13 +108,19 @@ def run(folder: Path, inside: str) -> int:
     return ended.returncode
 
 
-def main() -> int:
-    """Run the commands; the last lines are the sizes."""
+def options_of(arguments: Sequence[str]) -> argparse.Namespace:
+    """FOLDER, the commands and `--without-hubs`, which may stand before, between or behind them."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--without-hubs", action="store_true", help="make the names of the hubs lead nowhere")
     parser.add_argument("commands", nargs="*", metavar="COMMAND", help=f"in place of: {'; '.join(COMMANDS)}")
-    options = parser.parse_args()
+    # `parse_args` takes all positional arguments at once: none of COMMAND would be left for after the option.
+    return parser.parse_intermixed_args(arguments)
+
+
+def main() -> int:
+    """Run the commands; the last lines are the sizes."""
+    options = options_of(sys.argv[1:])
     folder = options.folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     return run(folder, script(options.commands or list(COMMANDS), without_hubs=options.without_hubs))
