@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help python venv debian weights demo check test chaos hostile soak attribution cluster-test image-test scale bench bench-gate bench-plain pictures report-times first-run corpus-scale soak-real lint dictionary constraints clean
+.PHONY: help python venv debian weights both-readers demo check test chaos hostile soak attribution cluster-test image-test scale bench bench-gate bench-plain pictures report-times first-run corpus-scale soak-real lint dictionary constraints clean
 
 NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell $(name) $(NEW_ENOUGH) 2>/dev/null && command -v $(name))))
@@ -76,8 +76,10 @@ $(STAMP): $(LEAN)
 	@$(BIN)/python -m compileall -q -j 0 .venv/lib >/dev/null || true
 	@touch $@
 
-weights: $(LEAN) ## fetch the weights of the profile `offline` into the user's cache (300 MB)
+weights: $(LEAN) ## fetch the weights of the profile `offline` into the user's cache (206 MB)
 	$(BIN)/rumiai-ray weights fetch --profile offline
+
+both-readers: weights # and those of the other text reader (98 MB), which tests and benchmarks load and no demo
 	$(BIN)/rumiai-ray weights fetch --profile offline --models ocr --ocr-engine easyocr
 
 debian: # the shared libraries that no wheel brings: first of all, so that nobody waits minutes to be told of them
@@ -89,7 +91,7 @@ demo: debian weights ## make a clip, analyse it, show the tables and the path of
 check: lint ## lint, then the tests that need neither Ray nor weights (two minutes)
 	$(BIN)/python tests/run_tiers.py unit $(PYTEST_ARGS)
 
-test: debian $(STAMP) weights ## run the whole test suite, tier by tier: unit, ray (beside it long and models), acceptance
+test: debian $(STAMP) both-readers ## run the whole test suite, tier by tier: unit, ray (beside it long and models), acceptance
 	$(BIN)/python tests/run_tiers.py $(PYTEST_ARGS)
 
 chaos: $(STAMP) ## run the kill matrix (half an hour; CHAOS_SEED repeats one)
@@ -129,15 +131,15 @@ pictures: $(STAMP) weights ## take the picture of the report that README shows, 
 	PYTHONPATH=tests/support $(BIN)/python tests/support/report_picture.py .pictures/*-report docs/report.webp
 	rm -rf .pictures
 
-bench: $(STAMP) weights $(BENCH)/clips/clips.txt ## measure the engine beside its models alone, then beside the plain script, on clips cut from MEDIA
+bench: $(STAMP) both-readers $(BENCH)/clips/clips.txt ## measure the engine beside its models alone, then beside the plain script, on clips cut from MEDIA
 	$(BIN)/python jobs/bench.py --manifest $(BENCH)/clips/clips.txt --profile offline --store $(BENCH)/store \
 	  --report $(BENCH)/bench.json $(BENCH_ARGS)
 	$(MAKE) bench-plain
 
-bench-plain: $(STAMP) weights $(BENCH)/clips/clips.txt ## the second half of `bench`: README's table, this project beside the plain script (12 minutes)
+bench-plain: $(STAMP) both-readers $(BENCH)/clips/clips.txt ## the second half of `bench`: README's table, this project beside the plain script (12 minutes)
 	PYTHONPATH=.:tests/support $(BIN)/python tests/benchmarks/beside_plain.py $(BENCH)/clips/clips.txt $(BENCH)/plain $(PLAIN_ARGS)
 
-bench-gate: $(STAMP) weights $(BENCH)/clips/clips.txt ## CPU-seconds a clip of each model against the committed baseline; fails with the name of what grew
+bench-gate: $(STAMP) both-readers $(BENCH)/clips/clips.txt ## CPU-seconds a clip of each model against the committed baseline; fails with the name of what grew
 	PYTHONPATH=.:tests/support $(BIN)/python tests/benchmarks/gate.py $(BENCH)/clips/clips.txt tests/benchmarks/gate_baseline.json $(GATE_ARGS)
 
 report-times: $(STAMP) ## how long each page of REPORT (a directory that `rumiai-ray report` wrote) takes to open in headless Chromium

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,35 +18,42 @@ from rumiai_ray import open_corpus
 from rumiai_ray.cli.app import _VERBS, command_line
 from rumiai_ray.runs.find import find_run
 from rumiai_ray.runs.writer import RunWriter
+from shown_commands import shown_commands
 from synthetic_run import RUN_ID, manifest
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "jobs/README.md"]
 
 
+USAGE: type[Exception] = typer.BadParameter.__mro__[1]
+"""What the command line raises for anything it does not understand; typer has no public name for it."""
+PLACEHOLDERS = {"FORMAT": "csv"}
+"""What a reader puts in their place, where not everything will do."""
+
+
 def commands() -> list[tuple[str, str]]:
     """Every command line of this program in a fenced block, with its page; lines that go on are joined."""
-    found = []
-    for page in PAGES:
-        for block in re.findall(r"(?ms)^```\w*\n(.*?)^```", page.read_text(encoding="utf-8")):
-            lines = iter(block.splitlines())
-            for first in lines:
-                line = first.removeprefix("$ ")
-                if line.startswith("rumiai-ray "):
-                    while line.count('"') % 2 or line.endswith("\\"):
-                        line = line.removesuffix("\\") + " " + next(lines).strip()
-                    found.append((str(page.relative_to(ROOT)), line))
-    return found
+    return [(str(page.relative_to(ROOT)), one.line) for page in PAGES for one in shown_commands(page) if not one.in_sentence]
+
+
+def mentions() -> list[tuple[str, str]]:
+    """Every command line of this program in a sentence, with its page."""
+    return [(str(page.relative_to(ROOT)), one.line) for page in PAGES for one in shown_commands(page) if one.in_sentence]
 
 
 def test_there_are_commands_to_try() -> None:
     assert len(commands()) >= 20
+    assert len(set(mentions())) >= 40
 
 
-@pytest.mark.parametrize(("page", "line"), commands())
-def test_a_command_that_a_page_shows_is_understood(page: str, line: str) -> None:
-    del page
-    words = shlex.split(line, comments=True)[1:]
+def understand(line: str, *, bare: bool = False) -> None:
+    """Parse a command line; raises where a verb, an option or an argument is not known.
+
+    Args:
+        line: of this program.
+        bare: a verb without anything is a name of it, not a call: what it needs may be missing.
+    """
+    words = [PLACEHOLDERS.get(word, word) for word in shlex.split(line.removeprefix("python -m "), comments=True)[1:]]
     if ">" in words:
         words = words[: words.index(">")]
     group: Any = typer.main.get_command(command_line())
@@ -54,7 +62,27 @@ def test_a_command_that_a_page_shows_is_understood(page: str, line: str) -> None
     while hasattr(command, "commands"):
         name, *rest = rest
         command = command.commands[name]
-    command.make_context(name, rest)  # raises where an option or an argument is not known
+    if rest or not bare:
+        with suppress(typer.Exit):  # `--help-all` is answered at once
+            command.make_context(name, rest)
+
+
+@pytest.mark.parametrize(("page", "line"), commands())
+def test_a_command_that_a_page_shows_is_understood(page: str, line: str) -> None:
+    del page
+    understand(line)
+
+
+@pytest.mark.parametrize(("page", "line"), sorted(set(mentions())))
+def test_a_command_that_a_sentence_names_is_understood(page: str, line: str) -> None:
+    del page
+    understand(line, bare=True)
+
+
+@pytest.mark.parametrize("line", ["rumiai-ray runs shw", "rumiai-ray runs show RUN --failure-list", "rumiai-ray export RUN --format words"])
+def test_a_sentence_with_a_slip_is_noticed(line: str) -> None:
+    with pytest.raises((KeyError, USAGE)):
+        understand(line, bare=True)
 
 
 QUERIES = [shlex.split(line, comments=True)[-1] for _, line in commands() if line.startswith("rumiai-ray query")]

@@ -80,6 +80,19 @@ def test_make_test_runs_every_tier_in_the_form_the_rule_for_untested_models_look
 
 
 @needs_make
+def test_the_demo_fetches_no_weights_that_it_does_not_load() -> None:
+    fetches = [command for command in _commands_of("demo") if "weights fetch" in command]
+    assert [fetch.split()[1:] for fetch in fetches] == [["weights", "fetch", "--profile", "offline"]]
+
+
+@needs_make
+@pytest.mark.parametrize("target", ["bench", "bench-plain", "bench-gate"])
+def test_a_benchmark_fetches_the_weights_of_both_text_readers(target: str) -> None:
+    fetches = [command for command in _commands_of(target) if "weights fetch" in command]
+    assert [fetch.endswith("--ocr-engine easyocr") for fetch in fetches[:2]] == [False, True]
+
+
+@needs_make
 def test_make_check_is_lint_and_the_unit_tests_and_fetches_no_weights() -> None:
     commands = _commands_of("check")
     assert [command.split()[0].removeprefix(".venv/bin/") for command in commands[-4:]] == ["ruff", "ruff", "mypy", "python"]

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from post_sites import PHOTO_POST, VIDEO_POST, card, post_sites
-from product import analyse
+from post_sites import MUSIC, PHOTO_POST, TIKTOK, VIDEO_POST, card, names_lead_to, post_sites
+from product import ROOT, analyse
 from sound_files import make_sound
 from synthetic_clips import WIDTH_PX, make_clip
 
@@ -64,3 +64,26 @@ def test_pictures_and_sound_that_a_platform_serves_as_two_files_are_one_video(tm
     assert row["duration_s"] == pytest.approx(3, abs=0.1)
     assert {video["status"] for video in ran.document["videos"]} == {"complete"}
     assert len(ran.run.table("audio_energy").to_pylist()) > 50
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_without_a_proxy_names_are_looked_up_and_checked_here_and_the_post_is_got_from_its_site(tmp_path: Path, allowed: bool) -> None:  # noqa: FBT001 -- a parameter
+    film = make_clip(tmp_path / "film.mp4", [number / 25 for number in range(75)], sound_from_to_s=[(0, 3)]).read_bytes()
+    names = tmp_path / "names"
+    names.mkdir()
+    with post_sites(tmp_path, directly=True) as sites:
+        looked_up = names_lead_to(sites, names)
+        sites.serve_video_post(film)
+        variables = {"SSL_CERT_FILE": str(sites.certificate), "PYTHONPATH": f"{names}:{ROOT}"}
+        ran = analyse(tmp_path, [VIDEO_POST], *SIGNALS, *(["--limits-private-hosts"] if allowed else []), **variables)
+    asked = set(looked_up.read_text(encoding="utf-8").split())
+    if not allowed:
+        assert ran.code == 1
+        assert "the host's address 127.0.0.1 is not on the public internet" in ran.stderr
+        assert (asked, sites.asked) == ({TIKTOK}, [])
+        return
+    assert ran.code == 0, ran.stderr
+    assert asked == {TIKTOK, MUSIC}
+    (row,) = ran.run.table("videos").to_pylist()
+    assert (row["author"], row["view_count"]) == ("someone", 9)
+    assert row["duration_s"] == pytest.approx(3, abs=0.05)

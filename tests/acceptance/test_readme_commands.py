@@ -1,6 +1,8 @@
-"""Every command that README shows for one's own videos, typed into a shell as it stands there: sites and buckets are on this machine.
+"""Every command that README shows, typed into a shell as it stands there: sites and buckets are on this machine.
 
-`rumiai-ray demo` and the two `make` targets have tests of their own.
+With the models of `MODELS` and the profile `offline`; `test_default_profile.py` is without a profile, and `test_demo_clip.py` looks at what
+all models find in the demo's clip. No test carries out the two `make` targets: `tests/test_packaging.py` looks at what they would run, and
+`make first-run` runs the first of them as a stranger would.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from PIL import Image
 
 from post_sites import card, post_sites
 from product import ROOT
+from shown_commands import shown_commands
 from sound_files import make_sound
 
 if TYPE_CHECKING:
@@ -37,10 +40,13 @@ CODES = {"rumiai-ray batch": 1, "rumiai-ray runs resume": 1, "rumiai-ray runs re
 """What does not end with 0: the removed post is a dead letter, whenever it is tried."""
 
 
+MODELS = ("ocr", "shots", "sound")
+
+
 def readmes_commands() -> list[str]:
-    """Command lines of README's fenced blocks, as they stand there."""
-    blocks = re.findall(r"(?ms)^```\w*\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"))
-    return [line for block in blocks for line in block.splitlines() if line.startswith("rumiai-ray ")]
+    """Command lines of README's blocks and sentences, in its order, each once; RUN is the latest one."""
+    lines = [re.sub(r"\bRUN\b", "latest", one.line) for one in shown_commands(ROOT / "README.md")]
+    return list(dict.fromkeys(lines))
 
 
 def film(path: Path, text: str) -> Path:
@@ -60,7 +66,7 @@ class Shell:
 
     def __init__(self, folder: Path, sites: PostSites, s3: S3Server) -> None:
         self.folder, self.sites = folder, sites
-        settings = {"PROFILE": "offline", "MODELS": "ocr,shots,sound", "STORE": f"{folder}/store", "PROXY": sites.proxy}
+        settings = {"PROFILE": "offline", "MODELS": ",".join(MODELS), "STORE": f"{folder}/store", "PROXY": sites.proxy}
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         self.variables = {f"RUMIAI_{name}": value for name, value in settings.items()} | {"PATH": path, "PYTHONPATH": str(ROOT)}
         self.variables |= {**s3.variables, "SSL_CERT_FILE": str(sites.certificate), "TMPDIR": str(folder), "COLUMNS": "200"}
@@ -105,11 +111,11 @@ def shell(weights: str, s3: S3Server) -> Iterator[Shell]:
             assert shell.type("rumiai-ray down").returncode == 0
 
 
-@pytest.mark.model("ocr", "shots", "sound")
-@pytest.mark.timeout(900)
+@pytest.mark.model(*MODELS)
+@pytest.mark.timeout(1200)
 def test_readmes_commands_do_what_they_say(shell: Shell) -> None:
-    lines = [line for line in readmes_commands() if not line.startswith("rumiai-ray demo")]
-    assert len(lines) >= 12
+    lines = readmes_commands()
+    assert len(lines) >= 22
     said: dict[str, str] = {}
     for line in lines:
         if line.startswith("rumiai-ray query") and not any("query" in before for before in said):
@@ -125,3 +131,4 @@ def test_readmes_commands_do_what_they_say(shell: Shell) -> None:
     call_to_action, hook, *_ = (text for line, text in said.items() if line.startswith("rumiai-ray query"))
     assert "ORDER NOW" in call_to_action
     assert "hook" in hook
+    assert "CITY BUS STOP" in said["rumiai-ray demo"].partition("came out")[2]

@@ -21,14 +21,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from rumiai_ray.cli.doctor.libraries import debian_packages  # noqa: E402 -- found on the path just set
 
-COMMANDS = ("make demo", ".venv/bin/rumiai-ray runs ls", ".venv/bin/rumiai-ray query latest 'SELECT text, start_s FROM text_spans'")
+_PORT = 18765
+_SERVED = f"""
+python3 -m http.server {_PORT} --bind 127.0.0.1 >/dev/null 2>&1 & trap "kill $!" EXIT
+until (: </dev/tcp/127.0.0.1/{_PORT}) 2>/dev/null; do sleep 0.2; done
+.venv/bin/python -m rumiai_ray http://127.0.0.1:{_PORT}/clip.mp4 --limits-private-hosts
+""".strip()
+COMMANDS = (
+    "make demo",
+    ".venv/bin/rumiai-ray runs ls",
+    ".venv/bin/rumiai-ray query latest 'SELECT text, start_s FROM text_spans'",
+    ".venv/bin/rumiai-ray demo --keep clip.mp4",
+    # The headline command: one's own video, with the default profile `auto`.
+    ".venv/bin/python -m rumiai_ray clip.mp4",
+    _SERVED,
+)
 HUBS = (
     *("huggingface.co", "hf.co", "cdn-lfs.huggingface.co", "cdn-lfs.hf.co", "cdn-lfs-us-1.hf.co", "cas-bridge.xethub.hf.co"),
     *("transfer.xethub.hf.co", "cas-server.xethub.hf.co", "github.com", "raw.githubusercontent.com", "objects.githubusercontent.com"),
@@ -108,13 +122,19 @@ def run(folder: Path, inside: str) -> int:
     return ended.returncode
 
 
-def main() -> int:
-    """Run the commands; the last lines are the sizes."""
+def options_of(arguments: Sequence[str]) -> argparse.Namespace:
+    """FOLDER, the commands and `--without-hubs`, which may stand before, between or behind them."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--without-hubs", action="store_true", help="make the names of the hubs lead nowhere")
-    parser.add_argument("commands", nargs="*", metavar="COMMAND", help=f"in place of: {'; '.join(COMMANDS)}")
-    options = parser.parse_args()
+    parser.add_argument("commands", nargs="*", metavar="COMMAND", help="in place of what a stranger types first")
+    # `parse_args` takes all positional arguments at once: none of COMMAND would be left for after the option.
+    return parser.parse_intermixed_args(arguments)
+
+
+def main() -> int:
+    """Run the commands; the last lines are the sizes."""
+    options = options_of(sys.argv[1:])
     folder = options.folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     return run(folder, script(options.commands or list(COMMANDS), without_hubs=options.without_hubs))

@@ -1,7 +1,8 @@
 """TikTok, Instagram and YouTube on this machine: a proxy, as a company has one, behind which every host of the world is this server.
 
 yt-dlp's own extractors meet the shapes of pages that the sites have: the product is told `--proxy` and `SSL_CERT_FILE`, and nothing of it
-is replaced.
+is replaced. For the way without a proxy, which is the default, the sites are served `directly`, and `names_lead_to` makes the system's
+resolver of the product's interpreters know where they are.
 """
 
 from __future__ import annotations
@@ -68,19 +69,34 @@ class _Tunnel(BaseHTTPRequestHandler):
         return
 
 
+class _Site(_Tunnel):
+    """The sites themselves, in TLS from the first byte."""
+
+    def setup(self) -> None:
+        self.request = self.server.tls.wrap_socket(self.request, server_side=True)
+        super().setup()
+
+    def do_GET(self) -> None:
+        self.host = self.headers["Host"]
+        super().do_GET()
+
+    do_HEAD = do_POST = do_GET  # noqa: N815 -- http.server's
+
+
 class PostSites(ThreadingHTTPServer):
     """Answers by URL without its query; remembers what was asked.
 
     Args:
         folder: for the certificate.
         address: to listen on.
+        directly: be the sites, and not the proxy before them.
     """
 
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, folder: Path, address: str = "127.0.0.1") -> None:
-        super().__init__((address, 0), _Tunnel)
+    def __init__(self, folder: Path, address: str = "127.0.0.1", *, directly: bool = False) -> None:
+        super().__init__((address, 0), _Site if directly else _Tunnel)
         self.certificate = _certificate(folder)
         self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.tls.load_cert_chain(self.certificate)
@@ -229,10 +245,40 @@ class PostSites(ThreadingHTTPServer):
         self.serve_tiktok(post_id=post_id, **post, music=music)
 
 
+_NAMES = """
+import socket
+
+_lookup = socket.getaddrinfo
+
+
+def getaddrinfo(host, port, *rest, **named):
+    if host not in {hosts}:
+        return _lookup(host, port, *rest, **named)
+    with open({asked!r}, "a") as note:
+        note.write(host + "\\n")
+    return _lookup("127.0.0.1", {port}, *rest, **named)
+
+
+socket.getaddrinfo = getaddrinfo
+"""
+
+
+def names_lead_to(sites: PostSites, folder: Path) -> Path:
+    """Make a module in `folder` that each Python imports at its start which has it in PYTHONPATH: names of the sites lead to `sites`.
+
+    Returns:
+        The file with the names that were looked up, one a line.
+    """
+    asked = folder / "looked-up.txt"
+    asked.touch()
+    (folder / "sitecustomize.py").write_text(_NAMES.format(hosts=set(HOSTS), asked=str(asked), port=sites.server_port))
+    return asked
+
+
 @contextmanager
-def post_sites(folder: Path, address: str = "127.0.0.1") -> Iterator[PostSites]:
+def post_sites(folder: Path, address: str = "127.0.0.1", *, directly: bool = False) -> Iterator[PostSites]:
     """The sites, as long as the context is open; for the arguments see `PostSites`."""
-    server = PostSites(folder, address)
+    server = PostSites(folder, address, directly=directly)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
