@@ -122,17 +122,53 @@ def test_an_environment_that_may_not_be_looked_into_is_none(monkeypatch: pytest.
     assert "`make venv` in the checkout" in capsys.readouterr().err
 
 
+# What the installed program does: its own folder, not the working directory, is first on the path.
+INSTALLED = ["-P", "-c", "import sys; sys.argv[0] = 'rumiai-ray'; from rumiai_ray.cli.app import program; program()"]
+
+
 @pytest.mark.parametrize(
     "arguments", [["--help"], ["doctor", "--help"], ["runs", "ls"], ["plan", "--profile", "offline", "--models", "shots"]]
 )
-def test_modules_of_the_working_directory_do_not_end_a_command(arguments: list[str], tmp_path: Path) -> None:
-    for name in ("types", "random", "tokenize", "typing"):
+@pytest.mark.parametrize(
+    ("start", "beyond_reach"),
+    [
+        (INSTALLED, set()),
+        # Python itself imports these before the first line of ours: see docs/faq.md.
+        (["-m", "rumiai_ray"], {"types"}),
+        (["-P", "-m", "rumiai_ray"], set()),
+    ],
+    ids=["installed", "module", "safe-path"],
+)
+def test_modules_of_the_working_directory_do_not_end_a_command(
+    start: list[str], beyond_reach: set[str], arguments: list[str], tmp_path: Path
+) -> None:
+    for name in {"types", "random", "tokenize", "typing", "csv", "json", "dataclasses", "logging"} - beyond_reach:
         (tmp_path / f"{name}.py").write_text("raise RuntimeError('a module of the working directory was imported')")
-    # What the installed program does: its own folder, not the working directory, is first on the path.
-    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); sys.argv[0] = 'rumiai-ray'; from rumiai_ray.cli.app import program; program()"
-    command = [sys.executable, "-P", "-c", code, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    command = [sys.executable, *start, *arguments]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["runs", "ls"]])
+def test_a_checkout_that_is_not_installed_can_be_run_in_its_own_directory(arguments: list[str], tmp_path: Path) -> None:
+    (tmp_path / "rumiai_ray").symlink_to(ROOT / "rumiai_ray")
+    (tmp_path / "random.py").write_text("raise RuntimeError('a module of the working directory was imported')")
+    packages = [entry for entry in sys.path if entry and not Path(entry, "rumiai_ray").exists() and Path(entry).resolve() != ROOT]
+    # -S: without the .pth file of a development installation.
+    command = [sys.executable, "-S", "-m", "rumiai_ray", *arguments]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(packages)}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_working_directory_that_was_removed_does_not_end_in_a_traceback(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    code = f"import os, sys; os.rmdir({str(gone)!r}); os.execv(sys.executable, [sys.executable, '-m', 'rumiai_ray', '--version'])"
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=gone, env=environment, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_user_without_a_home_gets_help_and_a_directory_of_its_own() -> None:
