@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from rumiai_ray.cli import app, interpreter
+from command_line import run_main
+from rumiai_ray.cli import analyze, app, interpreter
+from rumiai_ray.cli.exits import Exit
 from rumiai_ray.errors import ConfigError
 from rumiai_ray.runs.find import find_run
 from rumiai_ray.runs.writer import RunWriter
@@ -43,6 +45,54 @@ def test_what_can_be_an_input_is_analysed(given: str, tmp_path: Path, monkeypatc
     monkeypatch.chdir(tmp_path)
     (tmp_path / "there").touch()
     assert app.understood([given, "x"]) == [given, "x"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (["--profile", "offline", "anlyze", "x"], "'anlyze': no such command (did you mean `analyze`?)"),
+        (["--profile=offline", "-v", "doctro"], "'doctro': no such command (did you mean `doctor`?)"),
+        (["--json", "zzzz"], "a file of that name is given as ./zzzz"),
+        (["-v", "--out", "there", "zzzz"], "a file of that name is given as ./zzzz"),
+        (["--", "anlyze"], "'anlyze': no such command (did you mean `analyze`?)"),
+        (["--profile", "offline", "runs", "ls"], "'runs': a command comes before its options (rumiai-ray runs …; an input of that name"),
+    ],
+)
+def test_the_first_input_after_options_is_looked_at_as_one_before_them_is(
+    typed: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    monkeypatch.setattr(analyze, "analyze_inputs", lambda *_, **__: Exit.COMPLETE)
+    ended = run_main(tuple(typed), monkeypatch, capsys)
+    assert ended.code == Exit.USAGE
+    assert said in ended.err
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        ["--profile", "offline", "clip.mp4", "other"],
+        ["--json", "there"],
+        ["--out", "anlyze", "./clip"],
+        ["--run-id", "doctor", "https://h/x", "--profile", "offline"],
+        ["--", "./runs"],
+    ],
+)
+def test_what_follows_options_and_can_be_an_input_is_analysed(
+    typed: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there").touch()
+    analysed: list[list[str]] = []
+
+    def analyse(inputs: list[str], *_: object, **__: object) -> Exit:
+        analysed.append(inputs)
+        return Exit.COMPLETE
+
+    monkeypatch.setattr(analyze, "analyze_inputs", analyse)
+    assert run_main(tuple(typed), monkeypatch, capsys).code == Exit.COMPLETE
+    assert len(analysed) == 1
 
 
 @pytest.mark.parametrize(
