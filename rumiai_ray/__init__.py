@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
+# Not from `typing`: `python -m rumiai_ray` runs this file before `__main__`, with the working directory, and a `typing.py` there, first.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from rumiai_ray.corpus.reader import open_corpus
     from rumiai_ray.python_api import analyze, batch
     from rumiai_ray.runs.reader import open_run

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 ROOT = PACKAGE.parent
 ORDER = (
-    "shown", "errors", "settings", "logs", "tracebacks", "schema", "disk", "storage", "provenance", "confinement", "ingest", "frames",
-    "models", "config", "insights", "runs", "corpus", "engine.work", "engine.ray_session", "engine.setup", "engine.cell", "engine.results",
-    "engine.warm", "engine.drive", "engine.interactive", "engine.batch", "engine.benchmark", "report", "cli", "python_api",
+    "shown", "errors", "settings", "logs", "tracebacks", "schema", "disk", "storage", "provenance", "package_manager", "confinement",
+    "ingest", "frames", "models", "config", "insights", "runs", "corpus", "engine.work", "engine.ray_session", "engine.setup",
+    "engine.cell", "engine.results", "engine.warm", "engine.drive", "engine.interactive", "engine.batch", "engine.benchmark", "report",
+    "cli", "python_api",
 )  # fmt: skip
 """Every room, lowest first: a room imports from itself and from those before it."""
 OUTSIDE = {"", "__main__", "engine"}

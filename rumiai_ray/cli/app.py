@@ -66,8 +66,21 @@ class _DefaultsToAnalyze(VerbGroup):
         first = _first(args)
         if first and first not in self.commands and first not in {"-h", "--help", "-V", "--version", *_COMPLETION}:
             at = args.index(first)
+            if first.startswith("-"):
+                self._check_first_input(ctx, args[at:])
             args = [*args[:at], DEFAULT, *args[at:]]
         return super().parse_args(ctx, args)
+
+    def _check_first_input(self, ctx: Any, args: list[str]) -> None:
+        """Raises `ConfigError` if the first input after options can be none. Only the verb knows which options take a value."""
+        verb = self.commands[DEFAULT]
+        values, *_ = verb.make_parser(typer.Context(verb, parent=ctx, info_name=DEFAULT)).parse_args(list(args))
+        inputs: Any = values.get("inputs")
+        first = inputs[0] if inputs else ""
+        if first in _VERBS:
+            hint = f"rumiai-ray {first} …; an input of that name is given as ./{first}"
+            raise ConfigError("a command comes before its options", repr(first), hint)
+        _check_input(first)
 
     def invoke(self, ctx: Any) -> Any:
         with pipes_apart():
@@ -90,13 +103,19 @@ def understood(arguments: Sequence[str]) -> list[str]:
         at = arguments.index(first)
         rest = [*arguments[:at], *arguments[at + 1 :]]
         return [*rest, "--help"] if _first(rest) in {*_VERBS, ""} else understood(rest)
-    if first and first not in _VERBS and not _could_be_input(first):
-        near = get_close_matches(first.lower(), [*_VERBS, "help"], n=1, cutoff=0.6)
-        hint = f"did you mean `{near[0]}`?" if near else f"there are: {', '.join(_VERBS)}; a file of that name is given as ./{first}"
-        raise ConfigError("no such command", repr(first), hint)
+    if first not in _VERBS:
+        _check_input(first)
     if first == "batch":
         check_batch(arguments[arguments.index(first) :])
     return list(arguments)
+
+
+def _check_input(first: str) -> None:
+    """Raises `ConfigError` for a word that is neither a verb nor anything that could be an input; there may be none."""
+    if first and not _could_be_input(first):
+        near = get_close_matches(first.lower(), [*_VERBS, "help"], n=1, cutoff=0.6)
+        hint = f"did you mean `{near[0]}`?" if near else f"there are: {', '.join(_VERBS)}; a file of that name is given as ./{first}"
+        raise ConfigError("no such command", repr(first), hint)
 
 
 def _could_be_input(text: str) -> bool:

@@ -41,7 +41,11 @@ RunId = Annotated[
 
 RunNames = Annotated[
     list[str],
-    typer.Argument(metavar="RUNS", help="Runs: paths, quoted patterns such as 'runs/*', URIs, or ids under --out.", show_default=False),
+    typer.Argument(
+        metavar="RUNS",
+        help="Runs: ids or names under --out, the beginning of either, `latest`, paths, URIs, or quoted patterns such as 'runs/*'.",
+        show_default=False,
+    ),
 ]
 
 RunLabel = Annotated[str | None, typer.Option("--name", help="Name of the run; commands accept it as RUN.", show_default=False)]

@@ -33,6 +33,7 @@ from rumiai_ray.errors import ConfigError
 from rumiai_ray.models import catalogue
 from rumiai_ray.models.base import Batch, Model, ModelSettings
 from rumiai_ray.models.weights.files import Candidate, UrlSource, WeightFile
+from rumiai_ray.package_manager import YTDLP, update_command
 from rumiai_ray.runs.manifest import SandboxRecord
 
 if TYPE_CHECKING:
@@ -257,6 +258,7 @@ def test_yt_dlp_tells_its_age(monkeypatch: pytest.MonkeyPatch, version: str, sta
     pretend_versions(monkeypatch, yt_dlp=version)
     finding = _package_checks.ytdlp_age(date(2026, 11, 29))
     assert (finding.status, said in finding.message) == (status, True)
+    assert finding.remedy.startswith(f"`{update_command(YTDLP)}`; " if status != "ok" else "")
     assert (finding.remedy != "") == (status != "ok")
 
 

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from rumiai_ray.cli import app, interpreter
+from command_line import run_main
+from rumiai_ray.cli import analyze, app, interpreter
+from rumiai_ray.cli.exits import Exit
 from rumiai_ray.errors import ConfigError
 from rumiai_ray.runs.find import find_run
 from rumiai_ray.runs.writer import RunWriter
@@ -43,6 +45,54 @@ def test_what_can_be_an_input_is_analysed(given: str, tmp_path: Path, monkeypatc
     monkeypatch.chdir(tmp_path)
     (tmp_path / "there").touch()
     assert app.understood([given, "x"]) == [given, "x"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (["--profile", "offline", "anlyze", "x"], "'anlyze': no such command (did you mean `analyze`?)"),
+        (["--profile=offline", "-v", "doctro"], "'doctro': no such command (did you mean `doctor`?)"),
+        (["--json", "zzzz"], "a file of that name is given as ./zzzz"),
+        (["-v", "--out", "there", "zzzz"], "a file of that name is given as ./zzzz"),
+        (["--", "anlyze"], "'anlyze': no such command (did you mean `analyze`?)"),
+        (["--profile", "offline", "runs", "ls"], "'runs': a command comes before its options (rumiai-ray runs …; an input of that name"),
+    ],
+)
+def test_the_first_input_after_options_is_looked_at_as_one_before_them_is(
+    typed: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    monkeypatch.setattr(analyze, "analyze_inputs", lambda *_, **__: Exit.COMPLETE)
+    ended = run_main(tuple(typed), monkeypatch, capsys)
+    assert ended.code == Exit.USAGE
+    assert said in ended.err
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        ["--profile", "offline", "clip.mp4", "other"],
+        ["--json", "there"],
+        ["--out", "anlyze", "./clip"],
+        ["--run-id", "doctor", "https://h/x", "--profile", "offline"],
+        ["--", "./runs"],
+    ],
+)
+def test_what_follows_options_and_can_be_an_input_is_analysed(
+    typed: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there").touch()
+    analysed: list[list[str]] = []
+
+    def analyse(inputs: list[str], *_: object, **__: object) -> Exit:
+        analysed.append(inputs)
+        return Exit.COMPLETE
+
+    monkeypatch.setattr(analyze, "analyze_inputs", analyse)
+    assert run_main(tuple(typed), monkeypatch, capsys).code == Exit.COMPLETE
+    assert len(analysed) == 1
 
 
 @pytest.mark.parametrize(
@@ -122,17 +172,53 @@ def test_an_environment_that_may_not_be_looked_into_is_none(monkeypatch: pytest.
     assert "`make venv` in the checkout" in capsys.readouterr().err
 
 
+# What the installed program does: its own folder, not the working directory, is first on the path.
+INSTALLED = ["-P", "-c", "import sys; sys.argv[0] = 'rumiai-ray'; from rumiai_ray.cli.app import program; program()"]
+
+
 @pytest.mark.parametrize(
     "arguments", [["--help"], ["doctor", "--help"], ["runs", "ls"], ["plan", "--profile", "offline", "--models", "shots"]]
 )
-def test_modules_of_the_working_directory_do_not_end_a_command(arguments: list[str], tmp_path: Path) -> None:
-    for name in ("types", "random", "tokenize", "typing"):
+@pytest.mark.parametrize(
+    ("start", "beyond_reach"),
+    [
+        (INSTALLED, set()),
+        # Python itself imports these before the first line of ours: see docs/faq.md.
+        (["-m", "rumiai_ray"], {"types"}),
+        (["-P", "-m", "rumiai_ray"], set()),
+    ],
+    ids=["installed", "module", "safe-path"],
+)
+def test_modules_of_the_working_directory_do_not_end_a_command(
+    start: list[str], beyond_reach: set[str], arguments: list[str], tmp_path: Path
+) -> None:
+    for name in {"types", "random", "tokenize", "typing", "csv", "json", "dataclasses", "logging"} - beyond_reach:
         (tmp_path / f"{name}.py").write_text("raise RuntimeError('a module of the working directory was imported')")
-    # What the installed program does: its own folder, not the working directory, is first on the path.
-    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); sys.argv[0] = 'rumiai-ray'; from rumiai_ray.cli.app import program; program()"
-    command = [sys.executable, "-P", "-c", code, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    command = [sys.executable, *start, *arguments]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["runs", "ls"]])
+def test_a_checkout_that_is_not_installed_can_be_run_in_its_own_directory(arguments: list[str], tmp_path: Path) -> None:
+    (tmp_path / "rumiai_ray").symlink_to(ROOT / "rumiai_ray")
+    (tmp_path / "random.py").write_text("raise RuntimeError('a module of the working directory was imported')")
+    packages = [entry for entry in sys.path if entry and not Path(entry, "rumiai_ray").exists() and Path(entry).resolve() != ROOT]
+    # -S: without the .pth file of a development installation.
+    command = [sys.executable, "-S", "-m", "rumiai_ray", *arguments]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(packages)}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_working_directory_that_was_removed_does_not_end_in_a_traceback(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    code = f"import os, sys; os.rmdir({str(gone)!r}); os.execv(sys.executable, [sys.executable, '-m', 'rumiai_ray', '--version'])"
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=gone, env=environment, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_user_without_a_home_gets_help_and_a_directory_of_its_own() -> None:

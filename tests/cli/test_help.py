@@ -102,3 +102,9 @@ def test_a_command_that_lacks_its_verb_shows_what_there_is(
     assert said.startswith("Usage: ")
     assert " ".join(["rumiai-ray", *arguments, "[OPTIONS]"]) in said
     assert "Commands:" in said
+
+
+@pytest.mark.parametrize("verb", [("corpus", "ls"), ("corpus", "compact"), ("corpus", "forget"), ("manifest", "minus")])
+def test_the_help_of_runs_names_every_way_to_name_one(printed: Callable[..., str], verb: tuple[str, str]) -> None:
+    said = " ".join(printed(*verb, "--help").split())
+    assert "ids or names under --out, the beginning of either, `latest`, paths, URIs, or quoted patterns" in said

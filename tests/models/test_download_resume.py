@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, ClassVar
@@ -12,7 +15,7 @@ from rumiai_ray.errors import WeightsError
 from rumiai_ray.models.weights import http as _http
 from rumiai_ray.models.weights.fetch import Terms, fetch_candidates
 from rumiai_ray.models.weights.files import Candidate, HubSource, UrlSource, WeightFile
-from rumiai_ray.models.weights.pins import Pin, pinned
+from rumiai_ray.models.weights.pins import Pin, WrongDigestError, pin, pinned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,9 +39,22 @@ class Server(BaseHTTPRequestHandler):
     redirects: ClassVar[bool] = False
     ranges: ClassVar[list[str | None]] = []
     paths: ClassVar[list[str]] = []
+    together: ClassVar[threading.Barrier | None] = None
+    """Where set, the first request of each client is answered only when as many clients have asked."""
+    second: ClassVar[bytes | None] = None
+    """Where set, the content for every client after the first."""
 
     def do_GET(self) -> None:
         self.paths.append(self.path)
+        if self.together is not None and "/resolve/" in self.path:
+            turn = self.together.wait(20)
+            if turn and self.second is not None:
+                self.send_response(200)
+                self.send_header("X-Repo-Commit", COMMIT)
+                self.send_header("Content-Length", str(len(self.second)))
+                self.end_headers()
+                self.wfile.write(self.second)
+                return
         if self.redirects and "/resolve/" in self.path:
             self.send_response(302)
             self.send_header("X-Repo-Commit", COMMIT)
@@ -72,6 +88,7 @@ def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     Server.content, Server.etag, Server.cut, Server.redirects = b"0123456789" * 500, '"one"', None, False
+    Server.together = Server.second = None
     Server.ranges.clear()
     Server.paths.clear()
     with ThreadingHTTPServer(("127.0.0.1", 0), Server) as running:
@@ -162,6 +179,75 @@ def test_safetensors_without_a_known_digest_are_trusted_on_first_use_and_held_to
     with pytest.raises(WeightsError, match="nothing was kept"):
         get(tmp_path / "other", source, path=path)
     assert Server.paths[-2:] == [f"/repo/net/resolve/{COMMIT}/model.safetensors", "/cdn/blob"]
+
+
+def get_at_once(directory: Path, source: WeightSource, path: str) -> list[str | Exception]:
+    """What two fetches of the same file say at the end; neither is answered before both have asked."""
+    Server.together = threading.Barrier(2)
+
+    def one(_: int) -> str | Exception:
+        try:
+            return get(directory, source, path=path)[-1]
+        except WeightsError as error:
+            return error
+
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(one, range(2)))
+
+
+def test_two_first_fetches_at_once_leave_one_pin_that_every_later_load_can_read(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", server)
+    Server.redirects = True
+    path = "net/model.safetensors"
+    said = get_at_once(tmp_path / "w", HubSource("repo/net", "model.safetensors"), path)
+    assert all(isinstance(line, str) and line.endswith("model.safetensors@main") for line in said), said
+    assert pinned([]) == {path: Pin(digest(Server.content), COMMIT)}
+    assert (tmp_path / "config/rumiai_ray/pins.toml").read_text().count(f'"{path}" =') == 1
+
+
+def test_of_two_first_fetches_that_are_given_different_files_one_is_trusted_and_the_other_refused(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", server)
+    Server.redirects, Server.second = True, b"something else"
+    path = "net/model.safetensors"
+    said = get_at_once(tmp_path / "w", HubSource("repo/net", "model.safetensors"), path)
+    (refused,) = [error for error in said if isinstance(error, WeightsError)]
+    assert "nothing was kept" in str(refused) or "is another file than" in str(refused)
+    assert pinned([])[path].sha256 == digest((tmp_path / "w" / path).read_bytes())
+
+
+@pytest.mark.parametrize("processes", [2, 4])
+def test_processes_that_pin_at_once_write_one_line(processes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    program = (
+        "import sys; from rumiai_ray.models.weights.pins import Pin, pin; print('ready', flush=True); sys.stdin.readline();"
+        f"pin('net/model.safetensors', Pin('{'a' * 64}', '{COMMIT}'), 'a remark')"
+    )
+    started = [
+        subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for _ in range(processes)
+    ]
+    for process in started:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in started:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    assert [process.wait(60) for process in started] == [0] * processes
+    assert pinned([]) == {"net/model.safetensors": Pin("a" * 64, COMMIT)}
+
+
+def test_a_pin_is_never_replaced_by_another_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    file = pin("net/model.safetensors", Pin("a" * 64, COMMIT), "first")
+    written = file.read_text()
+    with pytest.raises(WrongDigestError, match="another fetch has just trusted"):
+        pin("net/model.safetensors", Pin("b" * 64, COMMIT), "second")
+    assert file.read_text() == written
 
 
 def test_a_file_that_nobody_vouched_for_is_pinned_only_if_the_hub_gives_the_same(

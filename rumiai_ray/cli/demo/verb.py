@@ -100,16 +100,21 @@ def _report(run: Run, config: BaseConfig) -> None:
     index = Path(f"{run.run_id}-report").absolute() / INDEX
     write_report(run, index.parent, open_store(config.model_copy(update={"store_remote": None})))
     say(f"report: {index}")
-    say(f"open it: {opening(index)}")
+    say(opening(index))
 
 
 def opening(page: Path) -> str:
-    """How to look at a page from where this command runs: with the desktop's browser, or by copying it to a machine that has one."""
+    """How to look at a page from where this command runs: with the desktop's browser, or from a machine that has one."""
     if sys.platform == "darwin":
-        return f"open {shlex.quote(str(page))}"
+        return f"open it: open {shlex.quote(str(page))}"
     if os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
-        return f"xdg-open {shlex.quote(str(page))}"
-    return f"no desktop here: copy {shlex.quote(str(page.parent))} to your own machine and open {page.name} in a browser"
+        return f"open it: xdg-open {shlex.quote(str(page))}"
+    folder = shlex.quote(str(page.parent))
+    serve, tunnel = f"python3 -m http.server --bind 127.0.0.1 --directory {folder}", "ssh -L 8000:127.0.0.1:8000"
+    return (
+        f"this machine has no desktop; copy {folder} to your own and open {page.name} there, or run `{serve}` here and open "
+        f"http://127.0.0.1:8000 there through `{tunnel}`"
+    )
 
 
 def _say(line: str) -> None:

@@ -6,11 +6,12 @@ from datetime import date
 from importlib import metadata
 
 from rumiai_ray.cli.doctor.finding import Finding
+from rumiai_ray.package_manager import YTDLP, update_command
 
 DISTRIBUTION = "rumiai-ray"
 OPENCV = ("opencv-contrib-python", "opencv-python", "opencv-python-headless")
 """Three wheels over one folder `cv2`: mediapipe wants the first, ultralytics the second, easyocr the third."""
-UPDATE_YTDLP = "`pip install -U yt-dlp`; a run can be resumed with another version of it"
+UPDATE_YTDLP = f"`{update_command(YTDLP)}`; a run can be resumed with another version of it"
 _OLD_DAYS = 60
 """Chosen: it has a release every two or three weeks."""
 INSTALL = "`make venv`, or `pip install -c cluster/constraints.txt -e .`"

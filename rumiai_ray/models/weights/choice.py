@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rumiai_ray.errors import ConfigError, WeightsError
 from rumiai_ray.models.base import Model, ModelPlan, ModelSettings
-from rumiai_ray.models.weights.digests import WrongDigestError, check, combined, digests_of
+from rumiai_ray.models.weights.digests import check, combined, digests_of
 from rumiai_ray.models.weights.files import in_profile
+from rumiai_ray.models.weights.pins import WrongDigestError
 from rumiai_ray.models.weights.places import DIRECTORY_VARIABLE, default_directories, user_cache
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from rumiai_ray.errors import WeightsError
-from rumiai_ray.models.weights.pins import PINS, pinned
+from rumiai_ray.models.weights.pins import PINS, WrongDigestError, pinned
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -18,10 +18,6 @@ if TYPE_CHECKING:
 
 _READ_BYTES = 8 * 2**20
 """`hashlib.file_digest` reads 0.25 MB at a time and wants the GIL for each, up to 5 ms when another thread imports: 0.8 s for 300 MB."""
-
-
-class WrongDigestError(WeightsError):
-    """A file is there, but is not the one the catalogue (or a pin) names."""
 
 
 def check(found: Mapping[WeightFile, Path], directories: Sequence[Path]) -> dict[str, str]:

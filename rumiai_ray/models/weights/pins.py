@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 PINS = "pins.toml"
 """File of a weights directory in which its owner vouches for files whose digest this release does not know."""
-_LINES = 'lines are: "path" = "sha256", or "path" = { sha256 = "…", commit = "…" }'
+_LINES = 'lines are: "path" = "sha256", or "path" = { sha256 = "…", commit = "…" }, one for each path'
+
+
+class WrongDigestError(WeightsError):
+    """A file is there, but is not the one the catalogue (or a pin) names."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +50,15 @@ def pinned(directories: Sequence[Path]) -> dict[str, Pin]:
 def pin(path: str, new: Pin, remark: str) -> Path:
     """Note in the user's own file that `path` has this digest; returns the file.
 
+    Another process may have fetched the same path meanwhile and noted it first: then its line stays the only one, and its digest counts.
+
     Args:
         path: of the weights file, relative to a weights directory.
         new: its digest, and the commit that the hub resolved.
         remark: one line on where the file comes from and its licence.
 
     Raises:
+        WrongDigestError: the file says already that `path` has another digest.
         WeightsError: the file cannot be written, or is no file of pins.
     """
     file = user_pins()
@@ -59,7 +66,10 @@ def pin(path: str, new: Pin, remark: str) -> Path:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with _alone(file):
-            _read(file)  # a file that cannot be read is not written over
+            kept = _read(file).get(path)  # a file that cannot be read is not written over
+            if kept is not None:
+                _see_that_it_is(new, kept, path, file)
+                return file
             before = file.read_text(encoding="utf-8") if file.exists() else ""
             part = file.with_suffix(".part")
             said = " ".join(remark.split())
@@ -69,6 +79,12 @@ def pin(path: str, new: Pin, remark: str) -> Path:
         hint = "the digest of a file that is trusted on first use must be kept: make the directory writable, or set XDG_CONFIG_HOME"
         raise WeightsError(f"cannot be written: {error.strerror}", str(file), hint) from error
     return file
+
+
+def _see_that_it_is(new: Pin, kept: Pin, path: str, file: Path) -> None:
+    if new.sha256 != kept.sha256:
+        what = f"gave a file whose SHA-256 is {new.sha256}, and another fetch has just trusted {kept.sha256} ({file})"
+        raise WrongDigestError(what, path, "nothing was kept; fetch again, and ask its source if that fails too")
 
 
 @contextlib.contextmanager

