@@ -148,8 +148,36 @@ def test_a_window_no_frame_of_which_was_looked_at_counts_nothing_and_not_zero() 
     assert (closing["face_frames"], closing["text_frames"]) == (0, 0)
 
 
-# One text goes on over cuts. None that is spoken does, for a cut does not part a sentence; boxes of a shot are all its own.
-INSIDE, OUTSIDE = ("SALE TODAY", "follow me", "we bake"), ("10 % OFF", "subscribe", "SALE TODAY")
+def _overlays_and_captions(made: Any) -> dict[str, tuple[int, bool]]:
+    return {name: (row["overlay_unique_count"], row["has_captions"]) for name, row in _windows(made).items()}
+
+
+def test_a_text_that_is_spoken_only_after_a_cut_is_no_caption_before_it() -> None:
+    made: dict[str, Any] = {"texts": [text(frame, "FOLLOW FOR MORE") for frame in FRAMES], "shots": shots(3.0, DURATION_S)}
+    spoken = _overlays_and_captions(video(DURATION_S, **made, **said(7.0, 8.0, "follow for more")))
+    assert spoken["hook"] == _overlays_and_captions(video(DURATION_S, **made))["hook"] == (1, False)
+    assert spoken["closing"] == (0, True)
+    soon = _overlays_and_captions(video(DURATION_S, **made, **said(3.0, 3.4, "follow for more")))
+    assert (soon["hook"], soon["middle_1"]) == ((1, False), (0, True))
+    (span,) = derived(video(DURATION_S, **made, **said(7.0, 8.0, "follow for more")))["text_spans"]
+    assert (span["kind"], span["speech_overlap"]) == ("caption", 1.0)
+
+
+def test_a_caption_held_over_a_cut_in_mid_sentence_is_judged_on_either_side_by_the_words_said_there() -> None:
+    made: dict[str, Any] = {"texts": [text(frame, "we bake bread daily") for frame in range(10, 20)], "shots": shots(3.0, DURATION_S)}
+    halves = _overlays_and_captions(video(DURATION_S, **made, **said(2.0, 4.0, "we bake bread daily")))
+    assert (halves["hook"], halves["middle_1"], halves["video"]) == ((0, True), (0, True), (0, True))
+    most = _overlays_and_captions(video(DURATION_S, **made, **said(2.0, 3.3, "we bake bread daily")))
+    assert (most["hook"], most["middle_1"], most["video"]) == ((0, True), (1, False), (0, True))
+
+
+def test_speech_before_the_first_frame_and_after_the_last_is_that_of_the_outer_shots() -> None:
+    made = video(3.0, texts=[text(frame, "hi") for frame in range(15)], **said(-0.4, -0.1, "hi"))
+    assert _overlays_and_captions(made)["hook"] == (0, True)
+
+
+INSIDE, OUTSIDE = ("SALE TODAY", "follow me", "we bake"), ("10 % OFF", "follow me", "SALE TODAY", "buy this", "we bake")
+SPOKEN = ("we bake bread", "follow me and buy this", "sale today")
 
 
 @st.composite
@@ -171,7 +199,6 @@ def _rows(draw: st.DrawFn, frames: list[int], texts: tuple[str, ...]) -> dict[st
 )
 @given(st.data())
 def test_no_figure_of_a_window_depends_on_what_is_outside_its_shots_and_times(data: st.DataObject) -> None:
-    """Speech may come before or after its caption by half a second, so outside begins so much later for words."""
     cuts_s = sorted(data.draw(st.sets(st.integers(1, 89), min_size=1, max_size=4)))
     edges_s = [0.0, *(cut / 10 for cut in cuts_s), DURATION_S]
     looks = data.draw(st.sampled_from([1, 3, 5]))
@@ -183,12 +210,15 @@ def test_no_figure_of_a_window_depends_on_what_is_outside_its_shots_and_times(da
     to_s = min(edge_s for edge_s in edges_s if edge_s >= end_s)
     inside = [frame for frame in seen["ocr"] if from_s - 1e-9 <= frame / FPS < to_s - 1e-9]
     outside = [frame for frame in seen["ocr"] if frame not in inside]
-    own = data.draw(_rows(inside, INSIDE))
-    own |= said(start_s, end_s, "we bake bread") | {"audio_energy": sound(start_s, end_s, 0.1, pitch_hz=200.0)}
-    others = data.draw(_rows(outside, OUTSIDE))
-    words_from_s = to_s + 0.5
-    if words_from_s < DURATION_S:
-        others |= said(words_from_s, DURATION_S, "follow me and buy this", first=3)
+    own, others = data.draw(_rows(inside, INSIDE)), data.draw(_rows(outside, OUTSIDE))
+    held = data.draw(st.sampled_from(SPOKEN))  # on the screen throughout, and spoken in the window or not
+    for rows, frames in ((own, inside), (others, outside)):
+        rows["texts"] += [text(frame, held, y1=5.0, index=1) for frame in frames]
+    own |= said(start_s, end_s, data.draw(st.sampled_from(SPOKEN))) | {"audio_energy": sound(start_s, end_s, 0.1, pitch_hz=200.0)}
+    for first, (since_s, until_s) in ((10, (0.0, from_s)), (20, (to_s, DURATION_S))):
+        if since_s < until_s:
+            more = said(since_s, until_s, data.draw(st.sampled_from(SPOKEN)), first)
+            others |= {name: [*others.get(name, []), *rows] for name, rows in more.items()}
     others["audio_energy"] = sound(0.0, start_s, 0.5) + sound(end_s, DURATION_S, 0.3, silent=True)
     both = {name: [*own.get(name, []), *others.get(name, [])] for name in {*own, *others}}
     alone, among_others = (_windows(replace(blank, tables={**blank.tables, **rows}))[window] for rows in (own, both))
