@@ -168,24 +168,28 @@ class Derived:
         return tracked | at_once
 
     def heard(self, start_s: float, end_s: float) -> Heard | None:
-        """The sound; None where there is none."""
+        """The sound of the 50 ms whose middles are inside; None where there is none.
+
+        A time too short to hold a middle has the 50 ms around its own.
+        """
         start_s = self.heard_from_s(start_s)
-        first = int(np.searchsorted(self._sound["end_s"], start_s, "right"))
-        last = int(np.searchsorted(self._sound["start_s"], end_s))
+        first, last = np.searchsorted(self._sound_middles_s, (start_s, end_s)).tolist()
+        if first == last:
+            middle_s = (start_s + end_s) / 2
+            first = int(np.searchsorted(self._sound["end_s"], middle_s, "right"))
+            last = int(np.searchsorted(self._sound["start_s"], middle_s, "right"))
         part = {name: values[first:last] for name, values in self._sound.items()}
-        weights = np.minimum(part["end_s"], end_s) - np.maximum(part["start_s"], start_s)
-        total = weights.sum()
-        if not total > 0:
+        lengths_s = part["end_s"] - part["start_s"]
+        total_s = lengths_s.sum()
+        if not total_s > 0:
             return None
-        mean = (part["rms"] * weights).sum() / total
-        middles = (part["start_s"] + part["end_s"]) / 2
-        voiced = part["pitch_hz"][(middles >= start_s) & (middles < end_s) & ~np.isnan(part["pitch_hz"])]
+        mean = (part["rms"] * lengths_s).sum() / total_s
         return Heard(
-            energy=float(np.sqrt((part["rms"] ** 2 * weights).sum() / total)),
-            variance=float(((part["rms"] - mean) ** 2 * weights).sum() / total),
+            energy=float(np.sqrt((part["rms"] ** 2 * lengths_s).sum() / total_s)),
+            variance=float(((part["rms"] - mean) ** 2 * lengths_s).sum() / total_s),
             loudest=float(part["rms"].max()),
-            silence_share=float((part["is_silent"] * weights).sum() / total),
-            pitches_hz=tuple(voiced.tolist()),
+            silence_share=float((part["is_silent"] * lengths_s).sum() / total_s),
+            pitches_hz=tuple(part["pitch_hz"][~np.isnan(part["pitch_hz"])].tolist()),
         )
 
     @cached_property
@@ -249,6 +253,11 @@ class Derived:
             or run.confidence >= self.evidence.thresholds.single_confidence
             or self.evidence.is_still(FACES, run.looks[0].frame_index)
         ]
+
+    @cached_property
+    def _sound_middles_s(self) -> NDArray[np.float64]:
+        """When each 50 ms of sound is half over."""
+        return (self._sound["start_s"] + self._sound["end_s"]) / 2
 
     @cached_property
     def _sound(self) -> dict[str, NDArray[np.float64]]:

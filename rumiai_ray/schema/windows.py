@@ -45,7 +45,7 @@ WINDOWS = Table(
     5,
     "One stretch of a video: its hook, a part of its middle, its closing, or all of it (`video`). Windows are half open: what is at "
     "`start_s` is in, what is at `end_s` is not. A frame is in a window where it is on the screen during the window; shares and means are "
-    "over the time of the window that its frames speak for.",
+    "over the time of the window that its frames speak for. A stretch of 50 ms of sound is in the window that holds its middle.",
     (
         column(
             "window_index", pa.int32(), "The window's number within the video, in time order; the whole video comes last.", range_="0.."

@@ -214,12 +214,19 @@ def test_no_figure_of_a_window_depends_on_what_is_outside_its_shots_and_times(da
     held = data.draw(st.sampled_from(SPOKEN))  # on the screen throughout, and spoken in the window or not
     for rows, frames in ((own, inside), (others, outside)):
         rows["texts"] += [text(frame, held, y1=5.0, index=1) for frame in frames]
-    own |= said(start_s, end_s, data.draw(st.sampled_from(SPOKEN))) | {"audio_energy": sound(start_s, end_s, 0.1, pitch_hz=200.0)}
+    own |= said(start_s, end_s, data.draw(st.sampled_from(SPOKEN)))
     for first, (since_s, until_s) in ((10, (0.0, from_s)), (20, (to_s, DURATION_S))):
         if since_s < until_s:
             more = said(since_s, until_s, data.draw(st.sampled_from(SPOKEN)), first)
             others |= {name: [*others.get(name, []), *rows] for name, rows in more.items()}
-    others["audio_energy"] = sound(0.0, start_s, 0.5) + sound(end_s, DURATION_S, 0.3, silent=True)
+    grid_s = -data.draw(st.integers(0, 49)) / 1000  # stretches of sound need not begin at a window's edge; their middles place them
+    for row in sound(grid_s, DURATION_S, 0.0):
+        is_own = (0.0 if window == "hook" else start_s) <= (row["start_s"] + row["end_s"]) / 2 < end_s
+        before_first_frame = window == "hook" and row["start_s"] < 0
+        if is_own or before_first_frame:
+            own.setdefault("audio_energy", []).append(row | {"rms": 0.1, "pitch_hz": 200.0})
+        else:
+            others.setdefault("audio_energy", []).append(row | {"rms": 0.5, "is_silent": True})
     both = {name: [*own.get(name, []), *others.get(name, [])] for name in {*own, *others}}
     alone, among_others = (_windows(replace(blank, tables={**blank.tables, **rows}))[window] for rows in (own, both))
     assert {name: alone[name] for name in alone if alone[name] != pytest.approx(among_others[name])} == {}
