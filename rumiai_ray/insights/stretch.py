@@ -135,7 +135,7 @@ class Derived:
         return covered_s(((row["start_s"], row["end_s"]) for row in self._speech), start_s, end_s)
 
     def expressions(self, start_s: float, end_s: float) -> list[tuple[Row, float]]:
-        """Rows of `emotions` of the largest face of each frame, and for how long each speaks."""
+        """Rows of `emotions` of the largest face that counts of each frame, and for how long each speaks."""
         looks = shown_between(self.video.looks(EMOTIONS), start_s, end_s)
         return [(row, look.weight_s(start_s, end_s)) for look in looks for row in self._expressions.get(look.frame_index, ())]
 
@@ -223,8 +223,13 @@ class Derived:
 
     @cached_property
     def _expressions(self) -> Mapping[int, list[Row]]:
-        """Those of the largest face, by `frame_index`."""
-        return by_frame([row for row in self.video.rows("emotions", "frame_index", "face_index") if row["is_largest"]])
+        """Those of the largest face that counts, by `frame_index`."""
+        faces = by_frame([row for row in self.video.rows("faces", "frame_index") if self.evidence.counts("faces", row)])
+        largest: dict[int, list[Row]] = {}
+        for row in self.video.rows("emotions", "frame_index", "face_index"):  # the largest face of a frame comes first
+            if row["frame_index"] not in largest and self.evidence.expression_counts(row, faces.get(row["frame_index"], ())):
+                largest[row["frame_index"]] = [row]
+        return largest
 
     @cached_property
     def _gesture_runs(self) -> list[tuple[str, list[Look]]]:

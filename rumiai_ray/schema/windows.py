@@ -98,7 +98,8 @@ WINDOWS = Table(
         # Expression of the largest face
         _count(
             "expression_frames",
-            "Frames on the screen in it with an expression of the largest face; null where emotion was not analysed.",
+            "Frames on the screen in it with an expression of a face that counts, of which the largest is taken: one seen in one frame "
+            f"of a shot, and no face of `faces` there, counts as those do ({EVIDENCE}); null where emotion was not analysed.",
             "emotions",
         ),
         column(

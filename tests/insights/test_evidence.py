@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from rumiai_ray.insights.windows import layout
-from synthetic_video import FPS, THRESHOLDS, derived, emotion, face, gaze, gesture, said, shots, sound, text, thing, video
+from synthetic_video import FPS, THRESHOLDS, derived, emotion, face, gaze, gesture, pose, said, shots, sound, text, thing, video
 
 DURATION_S = 9.0
 FRAMES = tuple(range(round(DURATION_S * FPS)))
@@ -66,6 +66,66 @@ def test_a_tiny_face_in_one_frame_is_no_face() -> None:
     assert rows["person_framing"][0]["face_visibility_rate"] == 0.0
     rows = derived(video(3.0, faces=[face(4, 5.0), face(5, 5.0)]))
     assert rows["person_framing"][0]["face_visibility_rate"] == pytest.approx(2 / 15)
+
+
+def test_a_phantom_pose_in_one_frame_of_an_empty_clip_is_nobody() -> None:
+    tables = derived(video(4.0, poses=[pose(10)]))
+    (row,) = tables["person_framing"]
+    assert (row["person_visibility_rate"], row["longest_absence_s"], row["none_share"]) == (0.0, 4.0, 1.0)
+    assert {second["shot_size"] for second in tables["timeline"]} == {"none"}
+
+
+ONE_LOOK_A_SHOT: dict[str, Any] = {"seen": {"mediapipe": (0, 10), "yolo": ()}, "shots": shots(1.0, 4.0)}
+
+
+@pytest.mark.parametrize(
+    ("rows", "counts"),
+    [
+        ({"poses": [pose(10), pose(11, x1=30.0)]}, True),
+        ({"poses": [pose(10), pose(11, x1=-300.0)]}, False),
+        ({"poses": [pose(10), pose(12)]}, False),
+        ({"poses": [pose(9), pose(10)], "shots": shots(2.0, 4.0)}, False),
+        ({"poses": [pose(10)], "faces": [face(10)]}, True),
+        ({"poses": [pose(10)], "objects": [_person(10)]}, True),
+        ({"poses": [pose(10)], "objects": [_person(10, **DOUBTFUL)]}, False),
+        ({"poses": [pose(10)], "objects": [thing(10, "dog")]}, False),
+        ({"poses": [pose(10)], **ONE_LOOK_A_SHOT}, True),
+    ],
+    ids=["again", "again_far_away", "a_look_between", "a_cut_between", "face", "person", "doubtful_person", "dog", "one_look_a_shot"],
+)
+def test_a_pose_counts_that_is_seen_again_or_belongs_to_somebody_who_counts(rows: dict[str, Any], *, counts: bool) -> None:
+    (framing,) = derived(video(4.0, **rows))["person_framing"]
+    assert (framing["full_size_share"] > 0) is counts
+    assert (framing["none_share"] < 1) is counts
+
+
+def test_a_pose_counts_in_a_still_and_in_a_held_frame() -> None:
+    assert derived(video(0.04, poses=[pose(0)]))["person_framing"][0]["person_visibility_rate"] == 1.0
+    held = video(4.0, times_s=(0.0, 2.0, 2.2, 2.4), poses=[pose(0)])
+    assert derived(held)["person_framing"][0]["person_visibility_rate"] == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("rows", "count"),
+    [
+        ({"emotions": [emotion(4, side=5.0)]}, 0),
+        ({"emotions": [emotion(4, side=5.0)], "faces": [face(4, 5.0)]}, 0),
+        ({"emotions": [emotion(4, side=5.0)], "faces": [face(4, 5.0), face(5, 5.0)]}, 1),
+        ({"emotions": [emotion(4, side=5.0), emotion(5, side=5.0)]}, 2),
+        ({"emotions": [emotion(4)]}, 1),
+        ({"emotions": [emotion(4) | {"face_confidence": 0.31}]}, 0),
+    ],
+    ids=["tiny", "tiny_for_both", "a_face_that_counts", "tiny_twice", "large", "doubtful"],
+)
+def test_an_expression_counts_where_its_face_does(rows: dict[str, Any], count: int) -> None:
+    hook = _windows(video(3.0, **rows))["hook"]
+    assert (hook["expression_frames"], hook["sadness_share"]) == (count, 0.0 if count else None)
+
+
+def test_the_expression_of_the_largest_face_that_counts_is_taken() -> None:
+    beside = [emotion(frame, "sadness", index=int(frame == 4), side=6.0, x1=10.0) for frame in range(15)]
+    hook = _windows(video(3.0, emotions=[emotion(4, side=7.0), *beside]))["hook"]
+    assert (hook["sadness_share"], hook["expression_frames"]) == (1.0, 15)
 
 
 def test_a_doubtful_gesture_takes_two_frames_and_ends_at_a_cut() -> None:
