@@ -82,7 +82,7 @@ def parts_of(frames: Sequence[Frame], start_s: float, end_s: float) -> list[Part
 
 
 def frames_of(video: AnalysedVideo, evidence: Evidence) -> list[Frame]:
-    """Every frame that mediapipe or yolo looked at, in time order, with the faces and persons that count."""
+    """Every frame that mediapipe or yolo looked at, in time order, with the faces, poses and persons that count."""
     faces = by_frame([row for row in video.rows("faces", "frame_index") if evidence.counts("faces", row)])
     poses, gazes = (by_frame(video.rows(name, "frame_index")) for name in ("poses", "gaze"))
     boxes_of = [row for row in video.rows("objects", "frame_index") if row["label"] == PERSON]
@@ -95,6 +95,7 @@ def frames_of(video: AnalysedVideo, evidence: Evidence) -> list[Frame]:
         looked = index in face_looks
         here = faces.get(index, []) if looked else []
         boxes = persons.get(index, []) if index in for_objects else []
+        bodies = [pose for pose in poses.get(index, ()) if looked and evidence.pose_counts(pose, here, boxes)]
         # By area, not by number: a reader of the run then sees that they agree
         largest = max(here, key=lambda row: (video.area_share(row), -row["face_index"]), default=None)
         frames.append(
@@ -105,9 +106,9 @@ def frames_of(video: AnalysedVideo, evidence: Evidence) -> list[Frame]:
                 face_share=video.area_share(largest) if largest else None,
                 face_track=evidence.tracks.column("faces", [largest])[0] if largest else None,
                 gaze=_gaze(largest, gazes.get(index, [])),
-                shot_size=size_of_frame(video, here, list(poses.get(index, ())), talking.get(index, ())) if looked else NONE,
+                shot_size=size_of_frame(video, here, bodies, talking.get(index, ())) if looked else NONE,
                 people=max(len(here), len(boxes)),
-                present=bool(here or boxes or (looked and poses.get(index))),
+                present=bool(here or boxes or bodies),
             )
         )
     return frames

@@ -78,9 +78,14 @@ def _centrality(video: AnalysedVideo, row: Row) -> float:
     return float(1 - abs((row["x1"] + row["x2"]) / 2 / video.picture_px[0] - 0.5))
 
 
-def _pose_of(face: Row, poses: list[Row]) -> Row | None:
-    """The smallest pose whose box holds the middle of a face, or comes as near to it as half of the face; None where no box does."""
+def is_of(pose: Row, face: Row) -> bool:
+    """Whether the box of a pose holds the middle of a face, or comes as near to it as half of the face."""
     x, y = (face["x1"] + face["x2"]) / 2, (face["y1"] + face["y2"]) / 2
     near = max(face["x2"] - face["x1"], face["y2"] - face["y1"]) / 2
-    around = [pose for pose in poses if pose["x1"] - near <= x <= pose["x2"] + near and pose["y1"] - near <= y <= pose["y2"] + near]
+    return bool(pose["x1"] - near <= x <= pose["x2"] + near and pose["y1"] - near <= y <= pose["y2"] + near)
+
+
+def _pose_of(face: Row, poses: list[Row]) -> Row | None:
+    """The smallest pose that a face is of; None where it is of none."""
+    around = [pose for pose in poses if is_of(pose, face)]
     return min(around, key=lambda pose: ((pose["x2"] - pose["x1"]) * (pose["y2"] - pose["y1"]), pose["pose_index"]), default=None)

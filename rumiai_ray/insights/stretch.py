@@ -135,7 +135,7 @@ class Derived:
         return covered_s(((row["start_s"], row["end_s"]) for row in self._speech), start_s, end_s)
 
     def expressions(self, start_s: float, end_s: float) -> list[tuple[Row, float]]:
-        """Rows of `emotions` of the largest face of each frame, and for how long each speaks."""
+        """Rows of `emotions` of the largest face that counts of each frame, and for how long each speaks."""
         looks = shown_between(self.video.looks(EMOTIONS), start_s, end_s)
         return [(row, look.weight_s(start_s, end_s)) for look in looks for row in self._expressions.get(look.frame_index, ())]
 
@@ -168,24 +168,28 @@ class Derived:
         return tracked | at_once
 
     def heard(self, start_s: float, end_s: float) -> Heard | None:
-        """The sound; None where there is none."""
+        """The sound of the 50 ms whose middles are inside; None where there is none.
+
+        A time too short to hold a middle has the 50 ms around its own.
+        """
         start_s = self.heard_from_s(start_s)
-        first = int(np.searchsorted(self._sound["end_s"], start_s, "right"))
-        last = int(np.searchsorted(self._sound["start_s"], end_s))
+        first, last = np.searchsorted(self._sound_middles_s, (start_s, end_s)).tolist()
+        if first == last:
+            middle_s = (start_s + end_s) / 2
+            first = int(np.searchsorted(self._sound["end_s"], middle_s, "right"))
+            last = int(np.searchsorted(self._sound["start_s"], middle_s, "right"))
         part = {name: values[first:last] for name, values in self._sound.items()}
-        weights = np.minimum(part["end_s"], end_s) - np.maximum(part["start_s"], start_s)
-        total = weights.sum()
-        if not total > 0:
+        lengths_s = part["end_s"] - part["start_s"]
+        total_s = lengths_s.sum()
+        if not total_s > 0:
             return None
-        mean = (part["rms"] * weights).sum() / total
-        middles = (part["start_s"] + part["end_s"]) / 2
-        voiced = part["pitch_hz"][(middles >= start_s) & (middles < end_s) & ~np.isnan(part["pitch_hz"])]
+        mean = (part["rms"] * lengths_s).sum() / total_s
         return Heard(
-            energy=float(np.sqrt((part["rms"] ** 2 * weights).sum() / total)),
-            variance=float(((part["rms"] - mean) ** 2 * weights).sum() / total),
+            energy=float(np.sqrt((part["rms"] ** 2 * lengths_s).sum() / total_s)),
+            variance=float(((part["rms"] - mean) ** 2 * lengths_s).sum() / total_s),
             loudest=float(part["rms"].max()),
-            silence_share=float((part["is_silent"] * weights).sum() / total),
-            pitches_hz=tuple(voiced.tolist()),
+            silence_share=float((part["is_silent"] * lengths_s).sum() / total_s),
+            pitches_hz=tuple(part["pitch_hz"][~np.isnan(part["pitch_hz"])].tolist()),
         )
 
     @cached_property
@@ -219,8 +223,13 @@ class Derived:
 
     @cached_property
     def _expressions(self) -> Mapping[int, list[Row]]:
-        """Those of the largest face, by `frame_index`."""
-        return by_frame([row for row in self.video.rows("emotions", "frame_index", "face_index") if row["is_largest"]])
+        """Those of the largest face that counts, by `frame_index`."""
+        faces = by_frame([row for row in self.video.rows("faces", "frame_index") if self.evidence.counts("faces", row)])
+        largest: dict[int, list[Row]] = {}
+        for row in self.video.rows("emotions", "frame_index", "face_index"):  # the largest face of a frame comes first
+            if row["frame_index"] not in largest and self.evidence.expression_counts(row, faces.get(row["frame_index"], ())):
+                largest[row["frame_index"]] = [row]
+        return largest
 
     @cached_property
     def _gesture_runs(self) -> list[tuple[str, list[Look]]]:
@@ -249,6 +258,11 @@ class Derived:
             or run.confidence >= self.evidence.thresholds.single_confidence
             or self.evidence.is_still(FACES, run.looks[0].frame_index)
         ]
+
+    @cached_property
+    def _sound_middles_s(self) -> NDArray[np.float64]:
+        """When each 50 ms of sound is half over."""
+        return (self._sound["start_s"] + self._sound["end_s"]) / 2
 
     @cached_property
     def _sound(self) -> dict[str, NDArray[np.float64]]:

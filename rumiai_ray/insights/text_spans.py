@@ -61,10 +61,15 @@ class Texts:
     spans: list[Row]
     """Rows of `text_spans`."""
     parts: list[Row]
-    """The texts of each shot by itself, as rows of `text_spans` with the `span_index` of the span that they belong to. Their `kind` and
-    `speech_overlap` are the span's: a cut does not part a sentence. A text is left out if its own shot lacks evidence for it: all readings
-    there are below `text_confidence`, or one reading is below `single_text_confidence`, in a frame that is not held, and other frames of
-    the shot were read."""
+    """The texts of each shot by itself, as rows of `text_spans` with the `span_index` of the span that they belong to.
+
+    Their `kind` and `speech_overlap` come from the words said in the shot alone. So a caption that stays over a cut in mid-sentence is
+    judged on either side of the cut by the words said there: where less than `caption_overlap` of its words are, that part is an overlay,
+    though the span is a caption.
+
+    A text is left out if its own shot lacks evidence for it: all readings there are below `text_confidence`, or one reading is below
+    `single_text_confidence`, in a frame that is not held, and other frames of the shot were read.
+    """
 
 
 def grow(video: AnalysedVideo, thresholds: Thresholds) -> Texts:
@@ -92,8 +97,8 @@ def grow(video: AnalysedVideo, thresholds: Thresholds) -> Texts:
     for _, frames in groupby(sorted(by_frame), key=lambda at: video.shot_at(looks[at].shown_from_s)):
         for part in _grown({at: by_frame[at] for at in frames}, looks, tried, video, thresholds):
             if _counts(part, video, looks_in_shot, thresholds):
-                row = row_of[id(part.sightings[0])]
-                parts.append(row | _row(part, video, None, thresholds) | {name: row[name] for name in ("kind", "speech_overlap")})
+                shot_s = video.shot_edges_s(part.looks[0].shown_from_s)
+                parts.append(row_of[id(part.sightings[0])] | _row(part, video, spoken, thresholds, shot_s))
     return Texts([row for row, _ in numbered], sorted(parts, key=lambda part: (part["span_index"], part["first_seen_s"])))
 
 
@@ -194,7 +199,14 @@ def _distance_px(one: Row, other: Row) -> float:
     return math.hypot(x, y)
 
 
-def _row(span: _Span, video: AnalysedVideo, spoken: Sequence[Row] | None, thresholds: Thresholds) -> Row:
+def _row(
+    span: _Span,
+    video: AnalysedVideo,
+    spoken: Sequence[Row] | None,
+    thresholds: Thresholds,
+    heard_s: tuple[float, float] = (-math.inf, math.inf),
+) -> Row:
+    """The row of a text, compared with the words of `spoken` that are said in [`heard_s`) around the time that it is shown."""
     sightings = list(zip(span.sightings, (look.length_s for look in span.looks), strict=True))
     start_s, end_s = span.looks[0].start_s, span.looks[-1].end_s
     best: dict[str, float] = {}
@@ -205,7 +217,8 @@ def _row(span: _Span, video: AnalysedVideo, spoken: Sequence[Row] | None, thresh
         shown_s[reading] = shown_s.get(reading, 0.0) + length_s
     text = most(shown_s, sorted(best, key=lambda reading: (best[reading], reading), reverse=True))
     box = {side: weighted_median((sighting[side], length_s) for sighting, length_s in sightings) for side in _SIDES}
-    overlap = _speech_overlap(text, start_s - thresholds.caption_slack_s, end_s + thresholds.caption_slack_s, spoken)
+    from_s, until_s = max(start_s - thresholds.caption_slack_s, heard_s[0]), min(end_s + thresholds.caption_slack_s, heard_s[1])
+    overlap = _speech_overlap(text, from_s, until_s, spoken)
     middle = (box["y1"] + box["y2"]) / 2 / video.picture_px[1]
     return {
         "text": text,
@@ -234,6 +247,6 @@ def _speech_overlap(text: str, start_s: float, end_s: float, spoken: Sequence[Ro
     wanted = Counter(words_of(text))
     if spoken is None or not wanted:
         return None
-    parts = [row["word"] for row in spoken if row["start_s"] < end_s and row["end_s"] > start_s]
+    parts = [row["word"] for row in spoken if row["start_s"] < end_s - EPSILON_S and row["end_s"] > start_s + EPSILON_S]
     heard = Counter(word for part in parts for word in words_of(part))
     return (wanted & heard).total() / wanted.total()

@@ -116,6 +116,11 @@ class AnalysedVideo:
             return None
         return bisect_right(self.cuts_s, time_s)
 
+    def shot_edges_s(self, time_s: float) -> tuple[float, float]:
+        """[start, end) of the shot that is on at a time; what is heard before the first shot and after the last is theirs."""
+        shot = bisect_right(self.cuts_s, time_s)
+        return (self.cuts_s[shot - 1] if shot else -math.inf), (self.cuts_s[shot] if shot < len(self.cuts_s) else math.inf)
+
     @property
     def not_measured(self) -> list[str]:
         """`name: status` of every model whose rows are not there to be measured on."""

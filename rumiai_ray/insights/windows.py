@@ -119,17 +119,21 @@ def _expression(derived: Derived, start_s: float, end_s: float) -> Row:
 def _text(derived: Derived, start_s: float, end_s: float) -> Row:
     spans = derived.spans_in(start_s, end_s)
     kinds_known = spans is not None and derived.video.ran(SPEECH)
+    captions = _different(span for span in spans or () if span["kind"] == "caption")
+    # What a cut takes from a caption may hold less than half of its sentence, and is no other text
+    overlays = _different(span for span in spans or () if span["kind"] == "overlay") - captions
     return {
-        "overlay_unique_count": _different(span for span in spans or () if span["kind"] == "overlay") if kinds_known else None,
-        "has_captions": any(span["kind"] == "caption" for span in spans or ()) if kinds_known else None,
+        "overlay_unique_count": len(overlays) if kinds_known else None,
+        "has_captions": bool(captions) if kinds_known else None,
         "text_coverage": derived.text_coverage(start_s, end_s),
         "text_frames": derived.frames_looked_at(TEXTS, start_s, end_s),
-        "call_to_action_count": None if spans is None else _different(span for span in spans if span["is_call_to_action"]),
+        "call_to_action_count": None if spans is None else len(_different(span for span in spans if span["is_call_to_action"])),
     }
 
 
-def _different(spans: Iterable[Row]) -> int:
-    return len({tuple(words_of(span["text"])) for span in spans})
+def _different(spans: Iterable[Row]) -> set[tuple[str, ...]]:
+    """The texts, as their words."""
+    return {tuple(words_of(span["text"])) for span in spans}
 
 
 def _shots(derived: Derived, start_s: float, end_s: float) -> Row:

@@ -29,6 +29,11 @@ EVIDENCE = (
 PEOPLE = f"People in a frame: its faces or its boxes of persons, whichever are more; {EVIDENCE}."
 PERSON = "a face, a pose or a box of a person"
 
+_POSES = (
+    "A pose counts that is of a face or a box of a person that counts, that is near one of the frame looked at before or after in its shot,"
+    " or whose frame is held or the only one of the shot that was looked at."
+)
+
 NOT_MEASURED = column(
     "not_measured",
     pa.list_(pa.string()),
@@ -52,9 +57,9 @@ PROGRESSION = pa.list_(
 
 PERSON_FRAMING = Table(
     "person_framing",
-    2,
+    3,
     "How people are shown in one video. Rates are shares of the time that the frames their definition names speak for: a frame speaks "
-    "until the next frame that was looked at, or a cut.",
+    f"until the next frame that was looked at, or a cut. {_POSES}",
     (
         column(
             "face_frames",
@@ -204,9 +209,9 @@ SECOND = (
 
 PERSON_FRAMING_SECONDS = Table(
     "person_framing_seconds",
-    2,
+    3,
     "How people are shown in one second of a video. Rates are shares of time, as in `person_framing`. Null where none of the frames on the "
-    "screen in this second was looked at.",
+    f"screen in this second was looked at. {_POSES}",
     (
         *SECOND,
         column(

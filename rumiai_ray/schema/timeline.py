@@ -26,9 +26,10 @@ def _names(name: str, definition: str, source: str) -> pa.Field[pa.DataType]:
 
 TIMELINE = Table(
     "timeline",
-    3,
+    4,
     "One second of a video: what is seen, read, said, heard and felt in it. A frame is in it where it is on the screen during the second; "
-    "shares and means are over time. Lists are empty for nothing, null where none looked.",
+    "shares and means are over time. A stretch of 50 ms of sound is in the second that holds its middle. "
+    "Lists are empty for nothing, null where none looked.",
     (
         *SECOND,
         # Cuts

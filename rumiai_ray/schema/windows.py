@@ -24,6 +24,7 @@ _SHOWN = (
     "a text is in the window where it is shown between its first and last sighting in one shot, and a text that is read in one frame only "
     "counts from `insights.single_text_confidence` on"
 )
+_IN_SHOT = "as `text_spans.kind`, but told for each shot by itself from the words said in it"
 _NEGATIVE = "anger, disgust, fear or sadness"
 
 
@@ -41,10 +42,10 @@ def _value(name: str, definition: str, unit: str, source: str) -> pa.Field[pa.Da
 
 WINDOWS = Table(
     "windows",
-    4,
+    5,
     "One stretch of a video: its hook, a part of its middle, its closing, or all of it (`video`). Windows are half open: what is at "
     "`start_s` is in, what is at `end_s` is not. A frame is in a window where it is on the screen during the window; shares and means are "
-    "over the time of the window that its frames speak for.",
+    "over the time of the window that its frames speak for. A stretch of 50 ms of sound is in the window that holds its middle.",
     (
         column(
             "window_index", pa.int32(), "The window's number within the video, in time order; the whole video comes last.", range_="0.."
@@ -97,7 +98,8 @@ WINDOWS = Table(
         # Expression of the largest face
         _count(
             "expression_frames",
-            "Frames on the screen in it with an expression of the largest face; null where emotion was not analysed.",
+            "Frames on the screen in it with an expression of a face that counts, of which the largest is taken: one seen in one frame "
+            f"of a shot, and no face of `faces` there, counts as those do ({EVIDENCE}); null where emotion was not analysed.",
             "emotions",
         ),
         column(
@@ -122,14 +124,15 @@ WINDOWS = Table(
         # Text on the screen
         _count(
             "overlay_unique_count",
-            f"Different texts on the screen that are no captions; {_SHOWN}; {_TEXTS}, or where speech was not analysed.",
+            f"Different texts on the screen that are captions in none of its shots ({_IN_SHOT}); {_SHOWN}; {_TEXTS}, or where speech was "
+            "not analysed.",
             "text_spans",
         ),
         column(
             "has_captions",
             pa.bool_(),
-            f"Whether what is said is written on the screen; {_TEXTS}, or where speech was not analysed.",
-            source="text_spans.kind",
+            f"Whether what is said is written on the screen, in any of its shots ({_IN_SHOT}); {_TEXTS}, or where speech was not analysed.",
+            source="text_spans, words",
             nullable=True,
         ),
         _rate(

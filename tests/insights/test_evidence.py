@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from rumiai_ray.insights.windows import layout
-from synthetic_video import FPS, THRESHOLDS, derived, emotion, face, gaze, gesture, said, shots, sound, text, thing, video
+from synthetic_video import FPS, THRESHOLDS, derived, emotion, face, gaze, gesture, pose, said, shots, sound, text, thing, video
 
 DURATION_S = 9.0
 FRAMES = tuple(range(round(DURATION_S * FPS)))
@@ -66,6 +66,66 @@ def test_a_tiny_face_in_one_frame_is_no_face() -> None:
     assert rows["person_framing"][0]["face_visibility_rate"] == 0.0
     rows = derived(video(3.0, faces=[face(4, 5.0), face(5, 5.0)]))
     assert rows["person_framing"][0]["face_visibility_rate"] == pytest.approx(2 / 15)
+
+
+def test_a_phantom_pose_in_one_frame_of_an_empty_clip_is_nobody() -> None:
+    tables = derived(video(4.0, poses=[pose(10)]))
+    (row,) = tables["person_framing"]
+    assert (row["person_visibility_rate"], row["longest_absence_s"], row["none_share"]) == (0.0, 4.0, 1.0)
+    assert {second["shot_size"] for second in tables["timeline"]} == {"none"}
+
+
+ONE_LOOK_A_SHOT: dict[str, Any] = {"seen": {"mediapipe": (0, 10), "yolo": ()}, "shots": shots(1.0, 4.0)}
+
+
+@pytest.mark.parametrize(
+    ("rows", "counts"),
+    [
+        ({"poses": [pose(10), pose(11, x1=30.0)]}, True),
+        ({"poses": [pose(10), pose(11, x1=-300.0)]}, False),
+        ({"poses": [pose(10), pose(12)]}, False),
+        ({"poses": [pose(9), pose(10)], "shots": shots(2.0, 4.0)}, False),
+        ({"poses": [pose(10)], "faces": [face(10)]}, True),
+        ({"poses": [pose(10)], "objects": [_person(10)]}, True),
+        ({"poses": [pose(10)], "objects": [_person(10, **DOUBTFUL)]}, False),
+        ({"poses": [pose(10)], "objects": [thing(10, "dog")]}, False),
+        ({"poses": [pose(10)], **ONE_LOOK_A_SHOT}, True),
+    ],
+    ids=["again", "again_far_away", "a_look_between", "a_cut_between", "face", "person", "doubtful_person", "dog", "one_look_a_shot"],
+)
+def test_a_pose_counts_that_is_seen_again_or_belongs_to_somebody_who_counts(rows: dict[str, Any], *, counts: bool) -> None:
+    (framing,) = derived(video(4.0, **rows))["person_framing"]
+    assert (framing["full_size_share"] > 0) is counts
+    assert (framing["none_share"] < 1) is counts
+
+
+def test_a_pose_counts_in_a_still_and_in_a_held_frame() -> None:
+    assert derived(video(0.04, poses=[pose(0)]))["person_framing"][0]["person_visibility_rate"] == 1.0
+    held = video(4.0, times_s=(0.0, 2.0, 2.2, 2.4), poses=[pose(0)])
+    assert derived(held)["person_framing"][0]["person_visibility_rate"] == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("rows", "count"),
+    [
+        ({"emotions": [emotion(4, side=5.0)]}, 0),
+        ({"emotions": [emotion(4, side=5.0)], "faces": [face(4, 5.0)]}, 0),
+        ({"emotions": [emotion(4, side=5.0)], "faces": [face(4, 5.0), face(5, 5.0)]}, 1),
+        ({"emotions": [emotion(4, side=5.0), emotion(5, side=5.0)]}, 2),
+        ({"emotions": [emotion(4)]}, 1),
+        ({"emotions": [emotion(4) | {"face_confidence": 0.31}]}, 0),
+    ],
+    ids=["tiny", "tiny_for_both", "a_face_that_counts", "tiny_twice", "large", "doubtful"],
+)
+def test_an_expression_counts_where_its_face_does(rows: dict[str, Any], count: int) -> None:
+    hook = _windows(video(3.0, **rows))["hook"]
+    assert (hook["expression_frames"], hook["sadness_share"]) == (count, 0.0 if count else None)
+
+
+def test_the_expression_of_the_largest_face_that_counts_is_taken() -> None:
+    beside = [emotion(frame, "sadness", index=int(frame == 4), side=6.0, x1=10.0) for frame in range(15)]
+    hook = _windows(video(3.0, emotions=[emotion(4, side=7.0), *beside]))["hook"]
+    assert (hook["sadness_share"], hook["expression_frames"]) == (1.0, 15)
 
 
 def test_a_doubtful_gesture_takes_two_frames_and_ends_at_a_cut() -> None:
@@ -148,8 +208,36 @@ def test_a_window_no_frame_of_which_was_looked_at_counts_nothing_and_not_zero() 
     assert (closing["face_frames"], closing["text_frames"]) == (0, 0)
 
 
-# One text goes on over cuts. None that is spoken does, for a cut does not part a sentence; boxes of a shot are all its own.
-INSIDE, OUTSIDE = ("SALE TODAY", "follow me", "we bake"), ("10 % OFF", "subscribe", "SALE TODAY")
+def _overlays_and_captions(made: Any) -> dict[str, tuple[int, bool]]:
+    return {name: (row["overlay_unique_count"], row["has_captions"]) for name, row in _windows(made).items()}
+
+
+def test_a_text_that_is_spoken_only_after_a_cut_is_no_caption_before_it() -> None:
+    made: dict[str, Any] = {"texts": [text(frame, "FOLLOW FOR MORE") for frame in FRAMES], "shots": shots(3.0, DURATION_S)}
+    spoken = _overlays_and_captions(video(DURATION_S, **made, **said(7.0, 8.0, "follow for more")))
+    assert spoken["hook"] == _overlays_and_captions(video(DURATION_S, **made))["hook"] == (1, False)
+    assert spoken["closing"] == (0, True)
+    soon = _overlays_and_captions(video(DURATION_S, **made, **said(3.0, 3.4, "follow for more")))
+    assert (soon["hook"], soon["middle_1"]) == ((1, False), (0, True))
+    (span,) = derived(video(DURATION_S, **made, **said(7.0, 8.0, "follow for more")))["text_spans"]
+    assert (span["kind"], span["speech_overlap"]) == ("caption", 1.0)
+
+
+def test_a_caption_held_over_a_cut_in_mid_sentence_is_judged_on_either_side_by_the_words_said_there() -> None:
+    made: dict[str, Any] = {"texts": [text(frame, "we bake bread daily") for frame in range(10, 20)], "shots": shots(3.0, DURATION_S)}
+    halves = _overlays_and_captions(video(DURATION_S, **made, **said(2.0, 4.0, "we bake bread daily")))
+    assert (halves["hook"], halves["middle_1"], halves["video"]) == ((0, True), (0, True), (0, True))
+    most = _overlays_and_captions(video(DURATION_S, **made, **said(2.0, 3.3, "we bake bread daily")))
+    assert (most["hook"], most["middle_1"], most["video"]) == ((0, True), (1, False), (0, True))
+
+
+def test_speech_before_the_first_frame_and_after_the_last_is_that_of_the_outer_shots() -> None:
+    made = video(3.0, texts=[text(frame, "hi") for frame in range(15)], **said(-0.4, -0.1, "hi"))
+    assert _overlays_and_captions(made)["hook"] == (0, True)
+
+
+INSIDE, OUTSIDE = ("SALE TODAY", "follow me", "we bake"), ("10 % OFF", "follow me", "SALE TODAY", "buy this", "we bake")
+SPOKEN = ("we bake bread", "follow me and buy this", "sale today")
 
 
 @st.composite
@@ -171,7 +259,6 @@ def _rows(draw: st.DrawFn, frames: list[int], texts: tuple[str, ...]) -> dict[st
 )
 @given(st.data())
 def test_no_figure_of_a_window_depends_on_what_is_outside_its_shots_and_times(data: st.DataObject) -> None:
-    """Speech may come before or after its caption by half a second, so outside begins so much later for words."""
     cuts_s = sorted(data.draw(st.sets(st.integers(1, 89), min_size=1, max_size=4)))
     edges_s = [0.0, *(cut / 10 for cut in cuts_s), DURATION_S]
     looks = data.draw(st.sampled_from([1, 3, 5]))
@@ -183,13 +270,23 @@ def test_no_figure_of_a_window_depends_on_what_is_outside_its_shots_and_times(da
     to_s = min(edge_s for edge_s in edges_s if edge_s >= end_s)
     inside = [frame for frame in seen["ocr"] if from_s - 1e-9 <= frame / FPS < to_s - 1e-9]
     outside = [frame for frame in seen["ocr"] if frame not in inside]
-    own = data.draw(_rows(inside, INSIDE))
-    own |= said(start_s, end_s, "we bake bread") | {"audio_energy": sound(start_s, end_s, 0.1, pitch_hz=200.0)}
-    others = data.draw(_rows(outside, OUTSIDE))
-    words_from_s = to_s + 0.5
-    if words_from_s < DURATION_S:
-        others |= said(words_from_s, DURATION_S, "follow me and buy this", first=3)
-    others["audio_energy"] = sound(0.0, start_s, 0.5) + sound(end_s, DURATION_S, 0.3, silent=True)
+    own, others = data.draw(_rows(inside, INSIDE)), data.draw(_rows(outside, OUTSIDE))
+    held = data.draw(st.sampled_from(SPOKEN))  # on the screen throughout, and spoken in the window or not
+    for rows, frames in ((own, inside), (others, outside)):
+        rows["texts"] += [text(frame, held, y1=5.0, index=1) for frame in frames]
+    own |= said(start_s, end_s, data.draw(st.sampled_from(SPOKEN)))
+    for first, (since_s, until_s) in ((10, (0.0, from_s)), (20, (to_s, DURATION_S))):
+        if since_s < until_s:
+            more = said(since_s, until_s, data.draw(st.sampled_from(SPOKEN)), first)
+            others |= {name: [*others.get(name, []), *rows] for name, rows in more.items()}
+    grid_s = -data.draw(st.integers(0, 49)) / 1000  # stretches of sound need not begin at a window's edge; their middles place them
+    for row in sound(grid_s, DURATION_S, 0.0):
+        is_own = (0.0 if window == "hook" else start_s) <= (row["start_s"] + row["end_s"]) / 2 < end_s
+        before_first_frame = window == "hook" and row["start_s"] < 0
+        if is_own or before_first_frame:
+            own.setdefault("audio_energy", []).append(row | {"rms": 0.1, "pitch_hz": 200.0})
+        else:
+            others.setdefault("audio_energy", []).append(row | {"rms": 0.5, "is_silent": True})
     both = {name: [*own.get(name, []), *others.get(name, [])] for name in {*own, *others}}
     alone, among_others = (_windows(replace(blank, tables={**blank.tables, **rows}))[window] for rows in (own, both))
     assert {name: alone[name] for name in alone if alone[name] != pytest.approx(among_others[name])} == {}

@@ -15,7 +15,7 @@ from rumiai_ray.models.mediapipe.body import height_share, seen_to, stature_shar
 from rumiai_ray.models.mediapipe.picture_area import picture_area
 from rumiai_ray.models.mediapipe.poses import FoundPose
 from rumiai_ray.schema.framing import SHOT_SIZES, SHOT_TYPE_OF, SHOT_TYPES
-from synthetic_video import at, box, derived, face, said, video
+from synthetic_video import derived, face, pose, said, video
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,12 +72,10 @@ def test_three_steps_are_told_from_the_eight() -> None:
     assert order == sorted(order)
 
 
-def _body(frame: int, depth: float, stature: float = 1.0) -> dict[str, Any]:
-    return at(frame) | {"pose_index": 0, "seen_to": depth, "stature_share": stature} | box(20.0, 10.0, 60.0)
-
-
 def test_the_size_is_measured_over_time_and_dominates_seconds_and_video() -> None:
-    made = video(2.0, faces=[face(frame) for frame in range(10)], poses=[_body(frame, 1.5 if frame < 6 else 4.0) for frame in range(10)])
+    made = video(
+        2.0, faces=[face(frame) for frame in range(10)], poses=[pose(frame, seen_to=1.5 if frame < 6 else 4.0) for frame in range(10)]
+    )
     tables = derived(made)
     (row,) = tables["person_framing"]
     assert (row["medium_close_up_size_share"], row["full_size_share"]) == pytest.approx((0.6, 0.4))

@@ -144,6 +144,19 @@ def test_energy_is_that_of_the_window_s_own_sound() -> None:
     assert (windows["hook"]["pitch_scatter_ratio"], windows["closing"]["pitch_scatter_ratio"]) == (0.0, None)
 
 
+def test_a_stretch_of_sound_over_an_edge_belongs_to_the_window_that_holds_its_middle() -> None:
+    quiet, bang = sound(-0.02, 2.98, 0.1), sound(2.98, 3.03, 0.9) + sound(3.03, 9.0, 0.2, silent=True)
+    windows = _windows(video(9.0, audio_energy=quiet + bang))
+    assert [windows["hook"][name] for name in ("energy_level", "energy_max", "silence_share")] == pytest.approx([0.1, 0.1, 0.0])
+    assert [windows[name]["energy_max"] for name in ("middle_1", "middle_2", "video")] == [0.9, 0.2, 0.9]
+
+
+def test_a_second_too_short_to_hold_the_middle_of_a_stretch_sounds_as_the_stretch_around_it() -> None:
+    seconds = derived(video(2.01, audio_energy=sound(0.0, 1.95, 0.1) + sound(1.95, 2.0, 0.3) + sound(2.0, 2.05, 0.5)))["timeline"]
+    assert [row["energy_level"] for row in seconds[1:]] == pytest.approx([((0.1**2 * 19 + 0.3**2) / 20) ** 0.5, 0.5])
+    assert derived(video(2.01, audio_energy=sound(0.0, 2.0, 0.1)))["timeline"][2]["energy_level"] is None
+
+
 def test_pitch_scatter_is_deviation_over_mean() -> None:
     made = video(2.0, audio_energy=sound(0.0, 1.0, 0.1, pitch_hz=100.0) + sound(1.0, 2.0, 0.1, pitch_hz=300.0))
     assert _windows(made)["hook"]["pitch_scatter_ratio"] == pytest.approx(0.5)

@@ -125,13 +125,19 @@ def said(start_s: float, end_s: float, words: str, first: int = 0) -> dict[str, 
     }
 
 
-def emotion(frame: int, name: str = "happiness", index: int = 0) -> Row:
-    """A row of `emotions` that is sure of itself."""
+def emotion(frame: int, name: str = "happiness", index: int = 0, side: float = 20.0, x1: float = 40.0) -> Row:
+    """A row of `emotions` that is sure of itself, of a face as `face` makes it."""
     return (
         at(frame)
-        | {"face_index": index, "is_largest": index == 0, "dominant_emotion": name}
+        | {"face_index": index, "is_largest": index == 0, "dominant_emotion": name, "face_confidence": None}
+        | box(x1, 10.0, side)
         | {one: float(one == name) for one in EMOTIONS}
     )
+
+
+def pose(frame: int, x1: float = 20.0, seen_to: float = 4.0, stature_share: float = 1.0) -> Row:
+    """A row of `poses`, 60 × 60 px."""
+    return at(frame) | {"pose_index": 0, "seen_to": seen_to, "stature_share": stature_share} | box(x1, 10.0, 60.0)
 
 
 def gesture(frame: int, name: str = "Victory", hand: str = "left", confidence: float = 0.9) -> Row:
