@@ -1,12 +1,19 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
-from av.video.reformatter import ColorTrc
 
+from decoded import Decoded, decoded
+from hdr_files import HLG, PQ, make_hdr_clip, make_hdr_picture
+from quadrants import UPRIGHT, colours_in, quadrants
 from rumiai_ray.frames.decode.tonemap import to_sdr
 
-PQ, HLG = int(ColorTrc.SMPTE2084), int(ColorTrc.ARIB_STD_B67)
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NAMES = {PQ: "smpte2084", HLG: "arib-std-b67"}
 
 
 def grey(signal: float, transfer: int) -> int:
@@ -41,3 +48,37 @@ def test_a_saturated_colour_keeps_its_hue_and_order_of_channels() -> None:
     b, g, r = to_sdr(red, HLG)[0, 0].tolist()
     assert r > g + 50
     assert r > b + 50
+
+
+def assert_shown_in_sdr(result: Decoded, transfer: int) -> None:
+    """The file's pictures look as they were before they became HDR: bright colours of BT.709, which a flat reading leaves grey."""
+    assert result.facts.color_transfer == NAMES[transfer]
+    assert {colours_in(picture) for picture in result.pictures} == {UPRIGHT}
+    for picture in result.pictures:
+        height, width = picture.shape[:2]
+        difference = np.abs(picture[..., ::-1].astype(int) - quadrants(width, height))
+        assert np.percentile(difference, 95) < 40  # but for the seams
+    assert result.facts.problems == ()
+
+
+@pytest.mark.parametrize("transfer", NAMES, ids=["PQ", "HLG"])
+@pytest.mark.parametrize(
+    ("name", "codec", "pixel_format"),
+    [
+        ("phone.mp4", "libx265", "yuv420p10le"),
+        ("phone.mov", "libx265", "yuv422p10le"),
+        ("master.mkv", "libx265", "yuv444p12le"),
+        ("camera.mov", "libx264", "yuv422p10le"),
+        ("site.webm", "libsvtav1", "yuv420p10le"),
+        ("broadcast.ts", "libx265", "yuv420p10le"),
+        ("edit.mov", "prores_ks", "yuv422p10le"),
+    ],
+)
+def test_an_hdr_clip_looks_as_in_sdr(tmp_path: Path, name: str, codec: str, pixel_format: str, transfer: int) -> None:
+    assert_shown_in_sdr(decoded(make_hdr_clip(tmp_path / name, codec, pixel_format, transfer)), transfer)
+
+
+@pytest.mark.parametrize("transfer", NAMES, ids=["PQ", "HLG"])
+@pytest.mark.parametrize("name", ["photo.heic", "photo.avif"])
+def test_an_hdr_picture_looks_as_in_sdr(tmp_path: Path, name: str, transfer: int) -> None:
+    assert_shown_in_sdr(decoded(make_hdr_picture(tmp_path / name, transfer)), transfer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import struct
 import zlib
@@ -166,11 +167,24 @@ COLOURS = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255), (0, 0, 0)]
 ANIMATED: list[tuple[str, list[int], dict[str, Any]]] = [
     ("webp", [500, 500, 500], {"lossless": True}),
     ("webp", [40, 1000, 200, 40], {"lossless": True}),
+    ("webp", [100, 300, 100, 100, 500], {"quality": 90}),
+    ("webp", [2000, 40], {"quality": 95, "method": 6, "minimize_size": True}),
+    ("webp", [200, 1000, 200], {"quality": 95, "allow_mixed": True, "kmin": 1, "kmax": 2}),
     ("png", [100, 300, 100, 100, 500], {}),
     ("png", [2000, 40], {}),
+    ("png", [500, 500, 500], {"disposal": 1, "blend": 0}),
+    ("png", [40, 1000, 200, 40], {"disposal": 2, "blend": 1}),
+    ("png", [200, 1000, 200], {"optimize": True}),
     ("avif", [500, 500, 500], {"quality": 95}),
     ("avif", [200, 1000, 200], {"quality": 95}),
+    ("avif", [40, 1000, 200, 40], {"quality": 100, "subsampling": "4:4:4"}),
+    ("avif", [2000, 40], {"quality": 90, "subsampling": "4:2:2", "speed": 10}),
+    ("avif", [100, 300, 100, 100, 500], {"quality": 95, "range": "limited"}),
     ("gif", [100, 300, 100, 500], {}),
+    ("gif", [500, 500, 500], {"disposal": 1}),
+    ("gif", [2000, 40], {"disposal": 2}),
+    ("gif", [200, 1000, 200], {"interlace": False}),
+    ("gif", [40, 1000, 200, 40, 100], {"optimize": True}),
 ]
 
 
@@ -198,12 +212,19 @@ def test_the_animation_of_a_public_report_has_three_frames(reported: Path) -> No
     assert len({tuple(picture[120, 160].tolist()) for picture in result.pictures}) == 3
 
 
-@pytest.mark.parametrize("ending", ["webp", "png"])
-def test_a_frame_that_asks_for_no_time_is_shown_for_a_tenth_of_a_second_as_browsers_do(tmp_path: Path, ending: str) -> None:
+@pytest.mark.parametrize("durations_ms", [[0, 0, 0], [10, 10, 10], [0, 500, 0], [10, 40, 500], [500, 10, 0]])
+@pytest.mark.parametrize("ending", ["webp", "png", "avif", "gif"])
+def test_a_frame_that_asks_for_no_time_is_shown_for_a_tenth_of_a_second_as_browsers_do(
+    tmp_path: Path, ending: str, durations_ms: list[int]
+) -> None:
     path = tmp_path / f"picture.{ending}"
     first, *others = [Image.new("RGB", (96, 64), colour) for colour in COLOURS[:3]]
-    first.save(path, save_all=True, append_images=others, duration=0)
-    assert decoded(path).facts.duration_s == pytest.approx(0.3)
+    first.save(path, save_all=True, append_images=others, duration=durations_ms)
+    shown_s = [(asked_ms if asked_ms > 10 else 100) / 1000 for asked_ms in durations_ms]
+    result = decoded(path)
+    assert result.facts.duration_s == pytest.approx(sum(shown_s))
+    assert result.thumbnail_times_s == pytest.approx([0.0, shown_s[0], shown_s[0] + shown_s[1]])
+    assert result.facts.problems == ()
 
 
 def test_the_still_picture_before_an_animation_is_none_of_its_frames(tmp_path: Path) -> None:
@@ -266,9 +287,35 @@ def test_jpegs_one_after_another_are_a_video(tmp_path: Path) -> None:
     assert decoded(path).facts.frames_decoded == 12
 
 
-@pytest.mark.parametrize("data", [b"\xff\x0a" + bytes(100), b"\0\0\0\x0cJXL \r\n\x87\n\0\0\0\x14ftypjxl " + bytes(100)])
-def test_jpeg_xl_is_refused_in_a_clear_word(tmp_path: Path, data: bytes) -> None:
-    path = tmp_path / "picture.jxl"
+LOSSLESS_JPEG_XL = base64.b64decode("/wpDQCQIAgEAXABLGIsVANSMMRjHC0QAQEgkEObfD2qLBg==")
+"""16 × 16 red pixels by libjxl, bare."""
+JPEG_XL = {
+    "lossy": base64.b64decode("/wpDBgASiAIA4ABd5RIAABUqo4wbvJzr+fJDh8W0jesMbbVtYUmiyDg2SSdwSBKLIO4mxwMAAELMs3AAdoKhKSpJAA=="),
+    "lossless": LOSSLESS_JPEG_XL,
+    "grey": base64.b64decode("/wpBQFDcCAgCAQBEAEsYixXCQQFOPgAAAAAAAAAA"),
+    "with transparency": base64.b64decode("/wpBwEoICBAAZABLGIsVwkkC5gUkANj//tD5AQAAAAAAAAAA"),
+    "damaged": b"\xff\x0a" + bytes(100),
+}
+
+
+def boxed_jpeg_xl(*boxes: tuple[bytes, bytes]) -> bytes:
+    """A JPEG XL in its container (ISO/IEC 18181-2)."""
+    kinds = ((b"JXL ", b"\r\n\x87\n"), (b"ftyp", b"jxl \0\0\0\0jxl "), *boxes)
+    return b"".join(struct.pack(">I", 8 + len(data)) + kind + data for kind, data in kinds)
+
+
+JPEG_XL |= {
+    "boxed": boxed_jpeg_xl((b"jxlc", LOSSLESS_JPEG_XL)),
+    "boxed in two parts": boxed_jpeg_xl((b"jxlp", b"\0\0\0\0" + LOSSLESS_JPEG_XL[:20]), (b"jxlp", b"\x80\0\0\1" + LOSSLESS_JPEG_XL[20:])),
+    "with its level and EXIF": boxed_jpeg_xl((b"jxll", b"\x0a"), (b"Exif", b"\0\0\0\0MM\0*\0\0\0\x08\0\0"), (b"jxlc", LOSSLESS_JPEG_XL)),
+    "made from a JPEG": boxed_jpeg_xl((b"jbrd", bytes(40)), (b"jxlc", LOSSLESS_JPEG_XL)),
+}
+
+
+@pytest.mark.parametrize("ending", ["jxl", "jpg"])
+@pytest.mark.parametrize("data", JPEG_XL.values(), ids=JPEG_XL)
+def test_jpeg_xl_is_refused_in_a_clear_word(tmp_path: Path, data: bytes, ending: str) -> None:
+    path = tmp_path / f"picture.{ending}"
     path.write_bytes(data)
     with pytest.raises(MediaError, match=r"JPEG XL pictures cannot be decoded here.*convert it"):
         decoded(path)

@@ -14,6 +14,7 @@ from av.container.core import Flags
 from av.stream import Discard, Disposition
 
 from rumiai_ray.errors import MediaError
+from rumiai_ray.frames.decode.picture_files import MILLISECOND, SHORTEST_MS, SHORTEST_SHOWN_MS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -191,16 +192,37 @@ def _refuse_playlist(head: bytes) -> None:
 def packets(media: Media | SoundMedia, streams: tuple[VideoStream | AudioStream, ...], problems: list[str]) -> Iterator[Packet[Any]]:
     """Packets of `streams` in file order, without the empty ones that flush decoders.
 
-    A file that breaks off ends the iteration and is noted in `problems`.
+    A file that breaks off ends the iteration and is noted in `problems`. Pictures of a GIF have the times at which browsers show them.
     """
+    is_gif = media.container.format.name == "gif"
+    late = 0  # what the pictures so far were shown for beyond what they ask for, in the stream's time base
     try:
         for packet in media.container.demux(*streams):
             if packet.size:
+                if is_gif:
+                    late += _shown_as_in_browsers(packet, late)
                 yield packet
     except MemoryError:
         raise
     except av.FFmpegError as error:
         problems.append(f"reading broke off: {error.strerror}")
+
+
+def _shown_as_in_browsers(packet: Packet[Any], late: int) -> int:
+    """Shift a GIF's picture by `late` and lengthen it if it asks for less time than browsers give it: libav does so for 0 ms alone.
+
+    Returns:
+        By how much the pictures after it come later still, in the packet's time base.
+    """
+    if packet.pts is not None:
+        packet.pts += late
+    if packet.dts is not None:
+        packet.dts += late
+    asked = packet.duration or 0
+    if asked * packet.time_base > SHORTEST_MS * MILLISECOND:
+        return 0
+    packet.duration = round(SHORTEST_SHOWN_MS * MILLISECOND / packet.time_base)
+    return packet.duration - asked
 
 
 class PacketDecoder:

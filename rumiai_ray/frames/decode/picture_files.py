@@ -31,8 +31,8 @@ HEAD_BYTES = 4096
 MILLISECOND = Fraction(1, 1000)
 _STILL_S = 1 / 25
 """How long a still picture is shown: one frame of 25 a second, as libav has it."""
-_SHORTEST_MS = 10
-_SHORTEST_SHOWN_MS = 100
+SHORTEST_MS = 10
+SHORTEST_SHOWN_MS = 100
 """Browsers show a frame that asks for 10 ms or less for 100 ms (Chromium's `DeferredImageDecoder::FrameDurationAtIndex`)."""
 _SIGNATURES = (
     (b"\xff\xd8\xff", "JPEG"),
@@ -249,7 +249,7 @@ class PictureFile:
 
     def _duration_s(self) -> float:
         milliseconds = float(self._image.info.get("duration") or 0)
-        return (milliseconds if milliseconds > _SHORTEST_MS else _SHORTEST_SHOWN_MS) / 1000
+        return (milliseconds if milliseconds > SHORTEST_MS else SHORTEST_SHOWN_MS) / 1000
 
     def _colours(self) -> NDArray[np.uint8]:
         """(height, width, 3) RGB of the picture that is loaded: in sRGB, on white."""
