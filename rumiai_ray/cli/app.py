@@ -92,7 +92,7 @@ def understood(arguments: Sequence[str]) -> list[str]:
         return [*rest, "--help"] if _first(rest) in {*_VERBS, ""} else understood(rest)
     if first and first not in _VERBS and not _could_be_input(first):
         near = get_close_matches(first.lower(), [*_VERBS, "help"], n=1, cutoff=0.6)
-        hint = f"did you mean `{near[0]}`?" if near else f"there are: {', '.join(_VERBS)}; a file of that name is given as ./{first}"
+        hint = f"did you mean `{near[0]}`?" if near else f"the commands are {', '.join(_VERBS)}; write ./{first} for a file of that name"
         raise ConfigError("no such command", repr(first), hint)
     if first == "batch":
         check_batch(arguments[arguments.index(first) :])
