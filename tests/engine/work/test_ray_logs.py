@@ -27,7 +27,9 @@ def test_no_message_sends_its_reader_to_rays_logs_without_saying_where_they_are(
 def test_the_dead_letter_of_an_input_that_ends_its_process_names_the_command_and_the_places_of_rays_logs(tmp_path: Path) -> None:
     config = load_config(flags={"store": str(tmp_path / "store")})
     stage = Stage("r", (), open_store(config), fetch_limits(config), tmp_path / "work", 16, thresholds(config))
-    (row,) = stage.given_up(Entry("a", "clip.mp4"), 3).header.row.to_pylist()
+    header = stage.given_up(Entry("a", "clip.mp4"), 3).header
+    assert header is not None
+    (row,) = header.row.to_pylist()
     assert "`rumiai-ray runs show RUN --failures`" in row["error_message"]
     assert "`rumiai-ray status`" in row["error_message"]
     assert "/tmp/ray" in row["error_message"]  # noqa: S108 -- Ray's own default
