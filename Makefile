@@ -65,7 +65,7 @@ $(LEAN): pyproject.toml $(CONSTRAINTS) $(OVERRIDES)
 	@[[ -n "$(PYTHON)" ]] || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python" >&2; exit 1; }
 	$(room)
 	$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet uv || echo "uv is not to be had; pip installs instead, which takes minutes"
+	@$(BIN)/python -m pip install --quiet uv || echo "uv could not be installed; pip installs the packages instead, which takes minutes longer"
 	$(call install,$(LEAN_EXTRAS))
 	@# Every actor of every run imports these; uncompiled (PYTHONDONTWRITEBYTECODE is set on many a machine) a start took twice as long.
 	@$(BIN)/python -m compileall -q -j 0 .venv/lib >/dev/null || true

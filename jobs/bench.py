@@ -195,7 +195,7 @@ def compare(alone: Mapping[str, Alone], watched: Watched, videos: int, others: M
     cpu_s = {name: cost.cpu_s for name, cost in alone.items()}
     limit = ceiling(seconds, cpu_s, videos, actors=watched.actors, cores=CORES_HERE)
     if limit is None:
-        raise ConfigError("no model was asked anything", "benchmark", "name videos that a model wants to see")
+        raise ConfigError("no model had anything to analyse", "benchmark", "name videos that at least one model analyses")
     counted = {name: 1 - watched.begun_before.get(name, 0) / cost.calls for name, cost in alone.items() if cost.calls}
     if limit.bound_by == CORES:
         share_counted = sum(counted[name] * cpu_s[name] for name in counted) / sum(cpu_s.values())

@@ -108,7 +108,7 @@ def prefetch(manifest: Manifest, config: BaseConfig, at_once: AtOnce = 1) -> Non
     undone = f", {counts['undone']} left undone" if refusing else ""
     in_both = f", {len(shared)} in {config.store_remote}" if store.remote else ""
     say(
-        f"{counted(len(entries), 'entry', 'entries')}: {counts['miss']} decoded, {fetched}{counts['hit']} there already, "
+        f"{counted(len(entries), 'entry', 'entries')}: {counts['miss']} decoded, {fetched}{counts['hit']} already stored, "
         f"{counts['failed']} failed{undone}; {counted(len(keys) - evicted, 'video')} in {config.store}{in_both}"
     )
     for host in refusing.values():

@@ -307,7 +307,7 @@ class BaseConfig(BaseSettings):
         """The settings of one model family."""
         settings = getattr(self, name)
         if not isinstance(settings, ModelSettings):
-            raise TypeError(f"{name} is no model's group of settings")
+            raise TypeError(f"{name} is not a model's group of settings")
         return settings
 
 

@@ -48,7 +48,7 @@ def opened(path: Path, *, follow: bool = True) -> Iterator[BufferedReader]:
     # An opener and not `os.fdopen`, which leaves the descriptor of a directory open and calls the directory by its number.
     with open(path, "rb", opener=lambda name, mode: os.open(name, mode | flags)) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise OSError(errno.EINVAL, "no regular file", str(path))
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
         yield file
 
 

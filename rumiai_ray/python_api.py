@@ -98,7 +98,7 @@ def _config(models: Sequence[str] | None, settings: dict[str, Any]) -> BaseConfi
     from rumiai_ray.errors import ConfigError  # noqa: PLC0415
 
     if isinstance(models, str):
-        raise ConfigError("is one text, not several names", f"models={models!r}", f"models=[{models!r}]")
+        raise ConfigError("is a string, but a list of model names is expected", f"models={models!r}", f"models=[{models!r}]")
     return load_config(flags=settings | ({} if models is None else {"models": tuple(models)}))
 
 

@@ -74,7 +74,7 @@ class Store:
             try:
                 return cls(LocalFileSystem(), str(Path(text).expanduser().absolute()))
             except RuntimeError as error:
-                raise ConfigError("nobody's home directory", text, "give the whole path") from error
+                raise ConfigError("no such home directory", text, "give the full path") from error
         try:
             # A run that another process is writing must not be answered from an old listing.
             fs, path = fsspec.core.url_to_fs(text, use_listings_cache=False)
@@ -178,7 +178,7 @@ class Store:
                 if _is_refusal(error):
                     return
                 raise
-        raise ConfigError("the file system writes over a file that it was told to create only where there is none", self.uri(path), _PLACES)
+        raise ConfigError("the file system overwrites a file although it was told to create a new one", self.uri(path), _PLACES)
 
     def replace(self, path: str, data: bytes) -> None:
         """Write a file whether or not it exists: for views, and to say less in place of what others may have read already.
@@ -335,7 +335,7 @@ class Store:
         except self._failures:
             raise
         except (ValueError, NotImplementedError) as error:  # what drivers say to a mode they do not know
-            raise ConfigError(f"the file system cannot create a file only where there is none: {error}", self.uri(path), _PLACES) from error
+            raise ConfigError(f"the file system cannot refuse to overwrite a file: {error}", self.uri(path), _PLACES) from error
         try:
             file.write(data)
         except BaseException:

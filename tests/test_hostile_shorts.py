@@ -122,7 +122,7 @@ def test_a_data_file_of_broken_parquet_under_a_digest_that_fits_is_a_storage_err
     path = f"videos/part-00000000-{'a' * 32}.parquet"
     Store.at(tmp_path).create(path, data)
     facts = DataFile(table="videos", path=path, rows=1, size_bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
-    with pytest.raises(StorageError, match="no readable Parquet"):
+    with pytest.raises(StorageError, match="not a readable Parquet"):
         read_data_file(Store.at(tmp_path), facts)
 
 

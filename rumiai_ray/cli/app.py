@@ -114,7 +114,7 @@ def _check_input(first: str) -> None:
     """Raises `ConfigError` for a word that is neither a verb nor anything that could be an input; there may be none."""
     if first and not _could_be_input(first):
         near = get_close_matches(first.lower(), [*_VERBS, "help"], n=1, cutoff=0.6)
-        hint = f"did you mean `{near[0]}`?" if near else f"there are: {', '.join(_VERBS)}; a file of that name is given as ./{first}"
+        hint = f"did you mean `{near[0]}`?" if near else f"the commands are {', '.join(_VERBS)}; write ./{first} for a file of that name"
         raise ConfigError("no such command", repr(first), hint)
 
 

@@ -100,7 +100,7 @@ def _ended(
         return "stopped" if resumable else "aborted", Exit.ABORTED
     except KeyboardInterrupt:  # a second signal
         if resumable:
-            say(f"stopped; go on with: rumiai-ray runs resume {writer.run.uri()}", err=True)
+            say(f"stopped; continue with: rumiai-ray runs resume {writer.run.uri()}", err=True)
         raise
     except Exception as error:  # noqa: BLE001 -- the command's boundary: a run that was begun says how it ended, whatever happened
         said = shown(f"{type(error).__name__}: {error}")
@@ -109,7 +109,7 @@ def _ended(
         else:
             _say_bug(said, writer)
         if resumable:
-            say(f"what was committed stays; go on with: rumiai-ray runs resume {writer.run.uri()}", err=True)
+            say(f"what was committed stays; continue with: rumiai-ray runs resume {writer.run.uri()}", err=True)
         else:
             _mark_aborted(writer, {"error": said})
         return "aborted", Exit.ABORTED
@@ -137,7 +137,7 @@ def _end_stopped(stopped: Stopped, writer: RunWriter, *, resumable: bool) -> Non
         when = f"resume after {stopped.until:%Y-%m-%d %H:%M} UTC with: rumiai-ray runs resume {uri}"
         say(f"incomplete: {entries} left undone; {when} ({LEFT_ALONE})", err=True)
     elif resumable:
-        say(f"stopped; go on with: rumiai-ray runs resume {uri}", err=True)
+        say(f"stopped; continue with: rumiai-ray runs resume {uri}", err=True)
     else:
         _mark_aborted(writer, {})
         say("aborted; what was committed before stays readable", err=True)
@@ -152,7 +152,7 @@ def _call_hook(on_end: EndHook | None, writer: RunWriter, status: HookStatus, co
     try:
         states = Counter(open_run(writer.run.uri()).entries().values())
     except RumiaiError as error:  # the storage that has ended the run, say
-        say(f"the end hook is told of no entry: {error}", err=True)
+        say(f"the end hook gets no counts, since the run cannot be read: {error}", err=True)
         states = Counter()
     end = RunEnd(
         writer.manifest.run_id, writer.run.uri(), status, int(code), committed=states["committed"], dead_letters=states["dead_lettered"]
@@ -194,9 +194,12 @@ def _say_bug(said: str, writer: RunWriter) -> None:
     try:
         writer.run.replace("traceback.txt", text.encode(errors="backslashreplace"))
     except RumiaiError as error:  # a full disk, say, which may have been the cause of the bug
-        say(f"{text.rstrip()}\n{said} (a bug of ours; the traceback above is in no file: {error})", err=True)
+        say(
+            f"{text.rstrip()}\n{said} (a bug in rumiai_ray; please report it with the traceback above, which could not be saved: {error})",
+            err=True,
+        )
     else:
-        say(f"{said} (a bug of ours; the traceback is in {writer.run.uri('traceback.txt')})", err=True)
+        say(f"{said} (a bug in rumiai_ray; please report it with the traceback in {writer.run.uri('traceback.txt')})", err=True)
 
 
 @contextlib.contextmanager

@@ -27,7 +27,7 @@ def print_failures(run: Run, *, as_json: bool = False) -> None:
     if not told:
         say("no failures")
         return
-    say("this run has no log of failures: an earlier version wrote it, or its log could not be written; its tables say")
+    say("this run has no log of failures, because an earlier version wrote it or the log could not be written; its tables have:")
     for line in told:
         say(line)
 

@@ -104,7 +104,7 @@ def _say_compacted(runs: Sequence[Run], named: Iterable[Store], *, dry_run: bool
         try:
             ids = runs_in(store, runs, only_forgotten=not dry_run)
         except StorageError as error:  # of a directory that nobody may have named: what was forgotten is forgotten all the same
-            say(f"whether forgotten rows are in it cannot be told: {error}", err=True)
+            say(f"cannot determine whether it holds forgotten rows: {error}", err=True)
             is_any = True
             continue
         if ids:

@@ -100,13 +100,13 @@ def _row(post: ListedPost, *, raw: bool) -> pa.Table:
 
 def _told(walked: Walked) -> str:
     left_out = {
-        "of other days": walked.other_days,
-        "whose day the list does not tell": walked.undated,
+        "from other days": walked.other_days,
+        "whose date the list does not give": walked.undated,
         "listed twice": walked.repeated,
         "without an address": walked.unusable,
     }
     named = ", ".join(f"{count:,} {why}" for why, count in left_out.items() if count)
     told = f"{walked.kept:,} {'post' if walked.kept == 1 else 'posts'}"
     return "; ".join(
-        [told, *([f"left out: {named}"] if named else []), *([f"the list may go on: {walked.stopped}"] if walked.stopped else [])]
+        [told, *([f"left out: {named}"] if named else []), *([f"the list may be longer: {walked.stopped}"] if walked.stopped else [])]
     )

@@ -52,7 +52,7 @@ def minus(
         say(f"left out, since it cannot be read: {problem}", err=True)
     if left.untold:
         rows_stay = counted(left.untold, "row stays", "rows stay")
-        say(f"{rows_stay} in, since a run keeps no query of an address: whether such a row is analysed cannot be told", err=True)
+        say(f"{rows_stay} in: a run does not keep the query of an address, so it is unknown whether such a row has been analysed", err=True)
     if left.cleaned:
         say(
             f"{counted(left.cleaned, 'row has', 'rows have')} characters that no file can hold, replaced by \N{REPLACEMENT CHARACTER}",

@@ -48,7 +48,7 @@ def figures(run: Run) -> list[str]:
     speed = f"{summary['videos_per_hour']:,g} videos an hour, {summary['video_hours_per_day']:,g} hours of video a day"
     lines = [
         f"{_count(entries.get('committed', 0), 'entry', 'entries')} committed, {_count(entries.get('dead_letter', 0), 'dead letter')}",
-        f"throughput: {speed}, over {took} since Ray was there",
+        f"throughput: {speed}, over {took} since Ray was ready",
     ]
     light = summary.get("speed_of_light")
     if light is not None:

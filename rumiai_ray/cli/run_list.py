@@ -135,7 +135,7 @@ def _chosen(names: Sequence[str], age: str | None, keep_tags: Sequence[str], out
     for run in aged.kept:
         say(f"kept for its tag: {run.run_id}", err=True)
     for run in aged.unknown:
-        say(f"kept, since its age or its tags cannot be told: {run.run_id}; `rumiai-ray runs verify {run.run_id}`", err=True)
+        say(f"kept, because its age or tags cannot be read: {run.run_id}; `rumiai-ray runs verify {run.run_id}`", err=True)
     return list(aged.old)
 
 

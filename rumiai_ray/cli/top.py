@@ -54,7 +54,7 @@ def look(
     """
     picture = read_picture(run.store)
     if picture is None:
-        return Sighting(None, f"not running, or its driver has kept no picture of it yet: only batches do; the run is {run.status}")
+        return Sighting(None, f"not running, or its driver has not written its state yet (only batches do); the run is {run.status}")
     if picture.ended:
         return Sighting(picture, f"not running: {picture.ended}; the run is {run.status}")
     limit_s = _LATE * picture.every_s
@@ -73,9 +73,7 @@ def look(
             return Sighting(newer, f"not running: {newer.ended}; the run is {run.status}" if newer.ended else "")
     old = _span(max(clock() - picture.written, 0.0))
     what = f"its driver on {picture.driver} has given no sign of life for {old}" if run.status == "incomplete" else "it has ended"
-    hint = (
-        f"; `rumiai-ray runs resume {run.run_id}` goes on once it is certain that the driver is gone" if run.status == "incomplete" else ""
-    )
+    hint = f"; `rumiai-ray runs resume {run.run_id}` continues it once the driver has certainly ended" if run.status == "incomplete" else ""
     return Sighting(picture, f"not running: {what}; the run is {run.status}{hint}")
 
 
@@ -95,7 +93,7 @@ def top(run: Run, *, once: bool) -> Exit:
 
 
 def _say_that_it_waits(limit_s: float) -> None:
-    say(f"the picture of the run looks old; waiting up to {limit_s:.0f} s for a newer one", err=True)
+    say(f"the state of the run looks old; waiting up to {limit_s:.0f} s for a newer one", err=True)
 
 
 def view(run: Run, found: Sighting) -> RenderableType:
@@ -107,7 +105,7 @@ def view(run: Run, found: Sighting) -> RenderableType:
     if picture is None:
         return Group(*lines)
     progress = picture.progress
-    since = f"{_span(picture.elapsed_s)} since Ray was there"
+    since = f"{_span(picture.elapsed_s)} since Ray was ready"
     doing_now = "as it was last: " if found.trouble else ""
     lines.append(Text(f"{doing_now}run {picture.run_id}, driver on {picture.driver}: {doing(progress)}, {since}"))
     lines.append(Text("  ".join(of_seconds(progress))))
@@ -115,7 +113,7 @@ def view(run: Run, found: Sighting) -> RenderableType:
     rows, writing = counted(picture.rows, "row"), counted(picture.writing, "entry", "entries")
     lines.append(Text(f"queue: {rows} of work in the cells, {writing} to be written; quiet for {picture.quiet_s:.0f} s"))
     if picture.cells < picture.cells_wanted:
-        lines.append(Text(f"cells: {picture.cells} of {picture.cells_wanted} are there"))
+        lines.append(Text(f"cells: {picture.cells} of {picture.cells_wanted} are running"))
     if not found.trouble:
         lines += [_cells(picture), _reading(picture)]
     return Group(*lines)

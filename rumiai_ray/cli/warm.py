@@ -75,7 +75,7 @@ def down(verbose: Verbose = 0) -> None:
             return
         with alone():
             ended = stop_head()
-    say("ended the Ray of this machine and its warm cell" if ended else "nothing was up", err=True)
+    say("stopped this machine's Ray and its warm cell" if ended else "nothing was running", err=True)
 
 
 def status(as_json: PrintJson = False, verbose: Verbose = 0) -> None:  # noqa: FBT002 -- typer's way
@@ -99,7 +99,7 @@ def status(as_json: PrintJson = False, verbose: Verbose = 0) -> None:  # noqa: F
     elif up_there:
         _show(_place(), held)
     else:
-        say("nothing is up; `rumiai-ray up` keeps a cell warm")
+        say("nothing is running; `rumiai-ray up` starts a warm cell")
 
 
 def _say(text: str) -> None:
@@ -143,7 +143,7 @@ def _show(place: str, cells: list[Held]) -> None:
                 table.add_row(model.name, backend, model.device, model.state, "" if model.load_s is None else f"{model.load_s:.1f}")
             console.print(table)
         if held.trouble:
-            console.print(Text(f"the cell's keeper had trouble: {held.trouble}; {_see_logs()}"), soft_wrap=True)
+            console.print(Text(f"the process that keeps the cell reported an error: {held.trouble}; {_see_logs()}"), soft_wrap=True)
 
 
 def _use(held: Held) -> str:

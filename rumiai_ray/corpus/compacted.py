@@ -215,13 +215,13 @@ def _write(sink: Any, first: _ReadFile, others: Iterator[_ReadFile]) -> tuple[li
 
 
 def _index(data: bytes, subject: str) -> _CompactedIndex:
-    hint = "the compacted corpus is damaged: leave it out, or compact the runs anew"
+    hint = "the compacted corpus is damaged: leave it out, or compact the runs again"
     try:
         body = json.loads(data)
         index = _CompactedIndex.model_validate(body)
         said = body.pop("sha256", None)
     except (ValidationError, ValueError, RecursionError, AttributeError) as error:
-        raise StorageError(f"no index of a compacted corpus: {error}", subject, hint) from error
+        raise StorageError(f"not an index of a compacted corpus: {error}", subject, hint) from error
     if index.format_version > _FORMAT_VERSION:
         raise StorageError(f"written in format {index.format_version}, this version reads {_FORMAT_VERSION}", subject, "upgrade")
     if said != _digest(body):
@@ -275,7 +275,7 @@ def problems(directory: str | os.PathLike[str]) -> Iterator[str]:
     store = Store.at(directory)
     data = store.read_or_none(INDEX)
     if data is None:
-        raise StorageError("no compacted corpus", store.uri(), f"a directory with {INDEX} is one")
+        raise StorageError("not a compacted corpus", store.uri(), f"a compacted corpus is a directory that holds {INDEX}")
     for part in _index(data, store.uri(INDEX)).parts:
         found = store.sha256_or_none(part.path)
         if found != part.sha256:

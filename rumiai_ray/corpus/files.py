@@ -91,7 +91,7 @@ class CorpusFile:
         except OSError as error:
             raise self.damage(f"cannot be read: {error.strerror}") from error
         if not stat.S_ISREG(found.st_mode):
-            raise self.damage("cannot be read: no regular file")
+            raise self.damage("cannot be read: not a regular file")
         if found.st_size != read.size_bytes:
             raise self.damage(f"cannot be read: {found.st_size} bytes, {read.size_bytes} were committed")
 

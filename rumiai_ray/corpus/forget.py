@@ -154,8 +154,12 @@ def _whole_key(text: str, entries: Iterable[Known]) -> str:
     if len(begun) == 1:
         return begun[0]
     if begun:
-        raise ConfigError(f"{len(begun)} videos begin so", repr(text), f"type more of one: {', '.join(begun[:_NAMED])}")
-    raise ConfigError("no video of these runs begins so", repr(text), "give the whole key, or name the runs that have it")
+        raise ConfigError(
+            f"{len(begun)} videos have keys that begin like this", repr(text), f"give more digits of one: {', '.join(begun[:_NAMED])}"
+        )
+    raise ConfigError(
+        "no video of these runs has a key that begins like this", repr(text), "give the whole key, or name the runs that have it"
+    )
 
 
 def _unknown(selected: Selected, entries: Iterable[Known]) -> ConfigError:

@@ -194,7 +194,7 @@ def _named(text: str, out: str | os.PathLike[str]) -> list[Run]:
     except ConfigError as error:
         if held := list_runs(text):
             hint = f"it holds {len(held)} runs: name them with the pattern {text.rstrip('/')}/*"
-            raise ConfigError("no run, but a directory of runs", repr(text), hint) from error
+            raise ConfigError("not a run but a directory of runs", repr(text), hint) from error
         raise
 
 

@@ -114,7 +114,7 @@ def search(corpus: Corpus, words: str, *, raw: bool = False, limit: int = 20) ->
             total: int = index.execute("SELECT count(*) FROM rows WHERE rows MATCH ?", (" OR ".join(terms),)).fetchone()[0]
         except sqlite3.OperationalError as error:
             hint = "without --raw, every character is taken as text; the syntax is in https://sqlite.org/fts5.html"
-            raise ConfigError(f"no query in FTS5's syntax: {error}", words, hint) from error
+            raise ConfigError(f"not a query in FTS5's syntax: {error}", words, hint) from error
     return _named(corpus, found), total
 
 

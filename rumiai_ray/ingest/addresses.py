@@ -81,7 +81,7 @@ def resolve(host: str, port: int, *, allow_private: bool, rules: InputRules = AN
             raise TransientError("the name server did not answer", host, "check this machine's network") from error
         raise InputError("no such host", host, "check the URL, and that this machine can look up names of the internet") from error
     except UnicodeError as error:
-        raise InputError("no valid host name", host, "check the URL") from error
+        raise InputError("not a valid host name", host, "check the URL") from error
     addresses = [Address(family, sockaddr) for family, _, _, _, sockaddr in found]
     own = frozenset() if allow_private else own_addresses()
     for address in addresses:

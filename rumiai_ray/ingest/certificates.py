@@ -24,7 +24,7 @@ def ca_bundle() -> Path | None:
         return None
     path = Path(os.environ[variable])
     if not (path.is_file() and os.access(path, os.R_OK)):
-        raise InputError(f"{variable} names a file of certificates that cannot be read", str(path), "correct or unset the variable")
+        raise InputError(f"{variable} names a certificate file that cannot be read", str(path), "correct or unset the variable")
     return path.absolute()
 
 
@@ -38,7 +38,7 @@ def tls_context() -> ssl.SSLContext:
     try:
         return _context(bundle)
     except ssl.SSLError as error:
-        raise InputError("the file of certificates holds none that can be read", str(bundle), "it must be in PEM format") from error
+        raise InputError("the certificate file contains no readable certificate", str(bundle), "it must be in PEM format") from error
 
 
 @cache

@@ -109,7 +109,7 @@ class Cleaner:
             return None
         # A bool is an int in Python, and no count.
         if isinstance(value, bool) or not isinstance(value, int | float):
-            self.note(name, f"a {cleaned(type(value).__name__, NAME_CHARS)} where a number belongs, left out")
+            self.note(name, f"a {cleaned(type(value).__name__, NAME_CHARS)} instead of a number, left out")
             return None
         if isinstance(value, float) and math.isnan(value):
             self.note(name, "not a number (NaN), left out")

@@ -141,7 +141,7 @@ def _object(text: str) -> dict[str, object] | None:
 
 def _count(name: str, text: str, cleaner: Cleaner) -> int | None:
     if not _COUNT.fullmatch(text):
-        _note(name, text, "whole number", cleaner)
+        _note(name, text, "a whole number", cleaner)
         return None
     return cleaner.count(name, int(text.partition(".")[0].replace(",", "")[:_LONGEST_SHOWN]))
 
@@ -161,7 +161,7 @@ def _time(name: str, text: str, cleaner: Cleaner) -> datetime | None:
             return at.astimezone(UTC).replace(microsecond=0)
     except (ValueError, OverflowError) as error:
         _LOG.debug("column %s is no time: %s", name, error)
-    _note(name, text, "time with its distance from UTC", cleaner)
+    _note(name, text, "a time with its offset from UTC", cleaner)
     return None
 
 
@@ -175,10 +175,10 @@ def _artists(name: str, text: str, cleaner: Cleaner) -> tuple[str, ...] | None:
     texts = [text] if listed is None else [one for one in listed if isinstance(one, str)]
     names = [one for one in texts if one.strip()]
     if not names:
-        _note(name, text, "name or list of names", cleaner)
+        _note(name, text, "a name or a list of names", cleaner)
         return None
     if listed is not None and len(texts) < len(listed):
-        cleaner.note(name, f"{len(listed) - len(texts):,} of {len(listed):,} are no text, left out")
+        cleaner.note(name, f"{len(listed) - len(texts):,} of {len(listed):,} are not text, left out")
     if len(names) > _MAX_ARTISTS:
         cleaner.note(name, f"{_MAX_ARTISTS:,} of {len(names):,} kept")
     return tuple(dict.fromkeys(cleaner.text(name, one, SHORT_CHARS) for one in names[:_MAX_ARTISTS]))
@@ -205,7 +205,7 @@ def _sound_id(name: str, text: str, cleaner: Cleaner) -> str | None:
     else:
         exact, given = not _POWER_OF_TEN.fullmatch(text), text
     if not exact:
-        _note(name, text, "exact id", cleaner)
+        _note(name, text, "an exact id", cleaner)
         return None
     return None if given.lower() in _NO_ID else cleaner.text(name, given, SHORT_CHARS)
 
@@ -213,13 +213,13 @@ def _sound_id(name: str, text: str, cleaner: Cleaner) -> str | None:
 def _boolean(name: str, text: str, cleaner: Cleaner) -> bool | None:
     said = _BOOLEANS.get(text.lower())
     if said is None:
-        _note(name, text, "answer of yes or no", cleaner)
+        _note(name, text, "yes or no", cleaner)
     return said
 
 
 def _note(name: str, text: str, wanted: str, cleaner: Cleaner) -> None:
     shown = text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…"
-    cleaner.note(name, f"{shown!r} is no {wanted}, left out of the typed columns")
+    cleaner.note(name, f"{shown!r} is not {wanted}, left out of the typed columns")
 
 
 _READERS: Mapping[str, Callable[[str, str, Cleaner], str | datetime | int | tuple[str, ...] | None]] = {

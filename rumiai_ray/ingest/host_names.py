@@ -24,7 +24,7 @@ _PORTS = {"http": 80, "https": 443}
 def check_host_name(host: str) -> None:
     """Raise `InputError` where `host`, without brackets, is neither a name nor an address."""
     if not _HOST.fullmatch(host):
-        raise InputError("no valid host name", host, "check the URL")
+        raise InputError("not a valid host name", host, "check the URL")
 
 
 def is_spelled_as_address(host: str) -> bool:
@@ -45,7 +45,7 @@ def canonical_host(host: str) -> str:
     try:
         name = bare.encode("ascii" if ":" in bare else "idna").decode()
     except UnicodeError as error:
-        raise InputError("no valid host name", host, "check the URL") from error
+        raise InputError("not a valid host name", host, "check the URL") from error
     check_host_name(name)
     name = name.lower() if ":" in name else name.lower().removesuffix(".")
     if not is_spelled_as_address(name):
@@ -73,7 +73,7 @@ def canonical_url(url: str) -> str:
     parts = urlsplit(url)
     host, scheme = canonical_host(parts.hostname or ""), parts.scheme.lower()
     if "[" in parts.netloc and ":" not in host:  # RFC 3986's addresses of the future: `[v1.x]` is not the host `v1.x`
-        raise InputError("no valid host name", parts.netloc, "check the URL")
+        raise InputError("not a valid host name", parts.netloc, "check the URL")
     port = "" if parts.port in (None, _PORTS.get(scheme)) else f":{parts.port}"
     place = f"[{host}]{port}" if ":" in host else f"{host}{port}"
     rest = url[url.index("://") + len("://") + len(parts.netloc) :]  # letter for letter: `urlunsplit` drops an empty query

@@ -28,9 +28,9 @@ _KINDS = (
 
 _ERRNOS = {
     errno.ENOENT: ("no such file", "check the path; relative paths start at the working directory"),
-    errno.ENOTDIR: ("no such file: a part of the path is no directory", "check the path"),
-    errno.EACCES: ("no permission to read the file", "give the user of this process read permission, also on the directories above"),
-    errno.EPERM: ("no permission to read the file", "give the user of this process read permission"),
+    errno.ENOTDIR: ("no such file: a part of the path is not a directory", "check the path"),
+    errno.EACCES: ("no permission to read the file", "give this user read permission, also for the directories above"),
+    errno.EPERM: ("no permission to read the file", "give this user read permission"),
     errno.ELOOP: ("symbolic links that lead in a circle", "name the file itself"),
     errno.ENAMETOOLONG: ("a name longer than the file system allows", "check the path"),
 }
@@ -68,7 +68,7 @@ def open_regular(path: str, given: str = "") -> BufferedReader:
     except OSError as error:
         what, hint = _ERRNOS.get(error.errno or 0, (f"cannot be read: {error.strerror}", "check the disk and the mount"))
         if error.errno == errno.ENOENT and os.path.islink(path):  # noqa: PTH114 -- as above
-            what, hint = "a symbolic link to a file that is not there", "mount or restore what it points to"
+            what, hint = "a symbolic link to a file that does not exist", "mount or restore what it points to"
         elif error.errno in {errno.ENOENT, errno.ENOTDIR}:
             hint = next((better for spelling, better in _NOT_A_PATH if spelling.match(given)), hint)
         raise InputError(what, path, hint) from error
@@ -106,7 +106,7 @@ def local_video(path: str, limits: FetchLimits, metadata: VideoMetadata | None =
 def check_size(size_bytes: int, subject: str, limits: FetchLimits) -> None:
     """Raises `MediaError` where there are no bytes or more than `limits.max_bytes`."""
     if size_bytes == 0:
-        raise MediaError("no bytes in it", subject, "fetch or export the video again")
+        raise MediaError("the file is empty", subject, "fetch or export the video again")
     if size_bytes > limits.max_bytes:
         raise too_large(subject, limits)
 

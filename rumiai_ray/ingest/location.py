@@ -58,7 +58,7 @@ def locate(text: str) -> Location:
     if not match:
         return Location("file", str(_from_home(text).absolute()))
     if len(text) > URL_CHARS:
-        raise InputError(f"a URL of {len(text):,} characters", f"{text[:100]}…", f"at most {URL_CHARS:,} characters are taken")
+        raise InputError(f"the URL has {len(text):,} characters", f"{text[:100]}…", f"at most {URL_CHARS:,} characters are allowed")
     scheme = match[1].lower()
     if scheme == "file":
         return Location("file", _file_path(text))
@@ -93,16 +93,16 @@ def _from_home(text: str) -> Path:
     except RuntimeError as error:
         if not text.startswith("~/"):  # no user of that name: a file whose name begins so
             return Path(text)
-        raise InputError("the home directory is not known", text, "set HOME, or give the whole path") from error
+        raise InputError("the home directory is not known", text, "set HOME, or give the full path") from error
 
 
 def _file_path(url: str) -> str:
     try:
         parts = urlsplit(url)
     except ValueError as error:
-        raise InputError(f"no valid URL: {error}", url, "three slashes: file:///path") from error
+        raise InputError(f"not a valid URL: {error}", url, "write it with three slashes: file:///path") from error
     if parts.netloc not in ("", "localhost"):
-        raise InputError(f"a file on another machine, {parts.netloc}", url, "three slashes: file:///path")
+        raise InputError(f"a file on another machine, {parts.netloc}", url, "write it with three slashes: file:///path")
     if parts.query or parts.fragment:
         raise InputError("'?' and '#' must be percent-encoded in a file URL", url, "write %3F and %23, or give the plain path")
     path = unquote(parts.path, errors="surrogateescape")
@@ -119,7 +119,7 @@ def _check_web(url: str) -> None:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError as error:
-        raise InputError(f"no valid URL: {error}", url, "check the host and the port") from error
+        raise InputError(f"not a valid URL: {error}", url, "check the host and the port") from error
     if not host:
         raise InputError("a URL without a host", url, "https://host/path")
     if "@" in parts.netloc:

@@ -89,13 +89,13 @@ def check_rule(name: str, texts: tuple[str, ...]) -> None:
         raise ValueError(f"give at least one of {', '.join(INPUT_KINDS)}")
     for text in texts:
         if name == "inputs" and text not in INPUT_KINDS:
-            raise ValueError(f"unknown kind of input {text!r}; there are: {', '.join(INPUT_KINDS)}")
+            raise ValueError(f"unknown kind of input {text!r}; choose from {', '.join(INPUT_KINDS)}")
         if name == "roots" and not Path(text).expanduser().is_absolute():
             raise ValueError(f"not an absolute path: {text!r}")
         if name == "buckets" and not _BUCKET.fullmatch(text):
-            raise ValueError(f"no bucket: {text!r}; write it as s3://bucket or s3://bucket/prefix")
+            raise ValueError(f"not a bucket: {text!r}; write it as s3://bucket or s3://bucket/prefix")
         if name == "hosts" and not _HOST.fullmatch(text.lower()):
-            raise ValueError(f"no host: {text!r}; write a name without scheme, port and path, or .example.com for all below it")
+            raise ValueError(f"not a host: {text!r}; write a name without scheme, port and path, or .example.com for all below it")
         if name == "hosts":
             _check_host_rule(text)
         if name == "denied_networks":
@@ -106,7 +106,7 @@ def _check_host_rule(text: str) -> None:
     try:
         _canonical_rule(text)
     except InputError as error:
-        raise ValueError(f"no host: {text!r}: {error.what}") from error
+        raise ValueError(f"not a host: {text!r}: {error.what}") from error
 
 
 def _canonical_rule(text: str) -> str:
@@ -130,4 +130,4 @@ def _parts(uri: str) -> tuple[str, str, str]:
 
 
 def _refused(what: str, subject: str, flag: str) -> InputError:
-    return InputError(what, subject, f"{flag} says what a row may name")
+    return InputError(what, subject, f"{flag} limits what a row may name")

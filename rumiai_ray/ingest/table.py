@@ -162,7 +162,7 @@ def _with_location(entry: Entry, row: Mapping[str, str] | None) -> Entry:
     if row is not None and row["entry_id"] == entry.entry_id and shown_input(row["location"]) == entry.input:
         return replace(entry, location=row["location"])
     hint = "the file in the run's directory `private` is missing or another run's: restore it, or start a new run from the manifest"
-    return replace(entry, location="", problem=Problem("the entry's full address is not there", entry.input, hint))
+    return replace(entry, location="", problem=Problem("the entry's full address is missing", entry.input, hint))
 
 
 def batched(entries: Iterable[Entry], size: int) -> Iterator[list[Entry]]:

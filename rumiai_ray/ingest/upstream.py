@@ -44,7 +44,7 @@ class Upstream:
             parts = urlsplit(url if "://" in url else f"http://{url}")
             host, port = parts.hostname, parts.port
         except ValueError as error:
-            raise ConfigError("no valid address of a proxy", "setting proxy", hint) from error
+            raise ConfigError("not a valid proxy address", "setting proxy", hint) from error
         if parts.scheme != "http" or not host:
             raise ConfigError("only proxies that speak HTTP are supported", "setting proxy", hint)
         login = None
@@ -81,7 +81,7 @@ class Upstream:
             sock.close()
             said = status[0].decode("latin-1").strip() if status else "no HTTP"
             login = status is not None and int(status[1]) == _NEEDS_LOGIN
-            hint = "its user name or password is missing or wrong" if login else "ask who runs the proxy"
+            hint = "its user name or password is missing or wrong" if login else "ask the proxy's administrator"
             raise TransientError(f"the proxy {self.host}:{self.port} does not connect to {target}: {said}", host, hint)
         return sock
 

@@ -66,7 +66,7 @@ def download(url: str, folder: Path, network: Network, limits: FetchLimits) -> F
                 return _save(response, url, folder, network, limits)
             finally:
                 response.close()
-        raise InputError(f"more than {limits.max_redirects} redirects", url, "open it in a browser and give the address it ends at")
+        raise InputError(f"more than {limits.max_redirects} redirects", url, "open it in a browser and give the final address")
 
 
 _STATUSES: dict[int, tuple[type[InputError | TransientError], str, str]] = {
@@ -124,7 +124,7 @@ def post_json(url: str, document: bytes, limits: FetchLimits) -> None:
 
 def _request(url: str, network: Network, method: str = "GET", body: bytes | None = None) -> http.client.HTTPResponse:
     if len(url) > MAX_URL_CHARS:
-        raise InputError(f"an address of {len(url)} characters", f"{url[:200]}…", f"servers take {MAX_URL_CHARS} at most")
+        raise InputError(f"the address has {len(url)} characters", f"{url[:200]}…", f"servers accept {MAX_URL_CHARS} at most")
     parts = urlsplit(url)
     host, path = canonical_host(parts.hostname or ""), quote(parts.path or "/", safe=_SAFE)
     # The port is always given: without one http.client takes the end of an IPv6 address for it.
@@ -152,13 +152,11 @@ def _redirected(url: str, response: http.client.HTTPResponse) -> str:
     try:
         target = urljoin(url, given)
     except ValueError as error:  # brackets that are no IPv6 address
-        raise InputError(f"redirected to no valid URL: {error}", f"{url} → {given}", "give the video's own address") from error
+        raise InputError(f"redirected to an invalid URL: {error}", f"{url} → {given}", "give the video's own address") from error
     try:
         is_web = locate(target).kind == "web"
     except InputError as error:
-        raise InputError(
-            f"redirected to where it must not lead: {error.what}", f"{url} → {target}", "give the video's own address"
-        ) from error
+        raise InputError(f"redirected to a forbidden address: {error.what}", f"{url} → {target}", "give the video's own address") from error
     if not is_web:
         raise InputError("redirected to something that is not http(s)", f"{url} → {target}", "give the video's own address")
     return target
@@ -199,7 +197,7 @@ def _translated(url: str, network: Network) -> Iterator[None]:
             f"the server's certificate is not valid: {error.verify_message}", url, "check the URL and this machine's clock"
         ) from error
     except http.client.InvalidURL as error:
-        raise InputError(f"no valid URL: {error}", url, "percent-encode special characters") from error
+        raise InputError(f"not a valid URL: {error}", url, "percent-encode special characters") from error
     except (OSError, http.client.HTTPException) as error:
         network.check(url)
         reason = "the server went silent" if isinstance(error, TimeoutError) else str(error) or type(error).__name__

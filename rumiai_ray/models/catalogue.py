@@ -57,5 +57,5 @@ def _load(implementation: str) -> type[Model]:
     module, _, attribute = implementation.partition(":")
     found: object = getattr(import_module(module), attribute)
     if not (isinstance(found, type) and issubclass(found, Model)):
-        raise TypeError(f"{implementation} is no Model")
+        raise TypeError(f"{implementation} is not a Model")
     return found

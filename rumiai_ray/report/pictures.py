@@ -122,7 +122,7 @@ def chosen_frames(total: int, most: int, looked_at: Collection[Collection[int]] 
 def _decoded(jpeg: bytes) -> NDArray[np.uint8]:
     picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
     if picture is None:
-        raise StorageError("a stored frame is no picture", hint="`rumiai-ray frames verify`")
+        raise StorageError("a stored frame is not a picture", hint="`rumiai-ray frames verify`")
     return np.asarray(picture, dtype=np.uint8)
 
 

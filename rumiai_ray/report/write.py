@@ -216,7 +216,7 @@ def find_video(run: Run, wanted: str) -> Row:
                 f"was never read: {dead['error_class']}: {dead['error_message']}", repr(wanted), "it is a dead letter of this run"
             )
     names = ", ".join(repr(video["entry_id"]) for video in (found or videos)[:5])
-    raise ConfigError(f"{len(found) or 'no'} videos are meant", repr(wanted), f"some of this run's entries: {names}")
+    raise ConfigError(f"{len(found) or 'no'} videos match", repr(wanted), f"some of this run's entries: {names}")
 
 
 def _create(path: Path, page: str) -> None:

@@ -128,7 +128,7 @@ def read_log(run: Store, run_id: str) -> Log:
     matches = [_NAME.fullmatch(name) for name in run.names(DIRECTORY)]
     length = max((int(match[1]) for match in matches if match), default=-1) + 1
     if length > _MOST_MISSING + 2 * len(matches):  # one file with a large number in its name would have millions of files read
-        problem = f"{record_path(length - 1)} is there, and most of the {length - 1:,} records before it are missing"
+        problem = f"{record_path(length - 1)} exists, but most of the {length - 1:,} records before it are missing"
         return Log(records=(), torn=(), problems=(problem,), next_sequence=length)
     contents = in_parallel(run.read_or_none, map(record_path, range(length)))
     records: dict[int, CommitRecord] = {}

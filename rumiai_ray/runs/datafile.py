@@ -129,7 +129,7 @@ def read_data_file(run: Store, facts: DataFile, columns: list[str] | None = None
         rows = file.read(columns=columns, use_threads=False)
         rows.validate(full=True)  # a run from somebody else may hold offsets that point anywhere, and strings that are no UTF-8
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # Arrow tells damage inside a file as an OSError, too
-        raise damaged(f"no readable Parquet file: {error}") from error
+        raise damaged(f"not a readable Parquet file: {error}") from error
     if rows.num_rows != facts.rows:
         raise damaged(f"{rows.num_rows} rows, {facts.rows} were committed")
     if problem := _unlike_its_table(facts.table, rows, columns) or unlike_any_time(rows) or _unlike_any_value(facts.table, rows):
@@ -170,7 +170,7 @@ def rewrite_data_file(run: Store, facts: DataFile, left: Callable[[pa.Table], pa
             raise _damage(run, facts, problem)
         rows = file.read(use_threads=False)
     except (pa.ArrowException, OSError) as error:
-        raise _damage(run, facts, f"no readable Parquet file: {error}") from error
+        raise _damage(run, facts, f"not a readable Parquet file: {error}") from error
     kept = left(rows)
     if kept.num_rows == rows.num_rows:
         return None
@@ -194,7 +194,7 @@ def _committed_bytes(run: Store, facts: DataFile) -> bytes:
 
 
 def _damage(run: Store, facts: DataFile, what: str) -> StorageError:
-    return StorageError(what, run.uri(facts.path), "the run is damaged: restore the file, or analyse anew under a new run id")
+    return StorageError(what, run.uri(facts.path), "the run is damaged: restore the file, or analyse again under a new run id")
 
 
 def version_of(rows: pa.Table) -> str:
@@ -230,9 +230,9 @@ def _unlike_its_table(name: str, rows: pa.Table, columns: list[str] | None) -> s
         for field in rows.schema:
             today = field_of_today(table, field.name) or field
             if not field.type.equals(today.type):
-                return f"the column {field.name!r} is {field.type}, this release reads {today.type}"
+                return f"the column {field.name!r} is {field.type}, but this release expects {today.type}"
             if not today.nullable and rows[field.name].null_count:
-                return f"the column {field.name!r} has nulls, this release reads none there"
+                return f"the column {field.name!r} has nulls, which this release does not allow there"
         return ""
     wrong = [
         field.name

@@ -86,7 +86,7 @@ def _check_silent(run: RunRecords) -> None:
     last = max((record.written_at for record in records), default=run.manifest.created_at)
     if datetime.now(UTC) - last < SILENT_FOR:
         hours = SILENT_FOR // timedelta(hours=1)
-        hint = f"bring it to its end (`rumiai-ray runs resume {run.run_id}`), or wait until its last record is {hours} hours old"
+        hint = f"finish it (`rumiai-ray runs resume {run.run_id}`), or wait until its last record is {hours} hours old"
         raise ConfigError("this run has not ended, and a process may be writing it", run.store.uri(), hint)
 
 

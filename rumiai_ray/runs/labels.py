@@ -91,7 +91,7 @@ def read_labels(run: Store) -> Labels:
         return Labels.model_validate(json.loads(data))  # pydantic's own reader takes no lone surrogates, which are cleaned here
     except (ValueError, RecursionError) as error:
         said = error.errors(include_url=False)[0]["msg"] if isinstance(error, ValidationError) else str(error)
-        raise StorageError(f"unreadable labels: {said}", run.uri(LABELS), f"remove {LABELS}, then give them anew: `runs tag`") from error
+        raise StorageError(f"unreadable labels: {said}", run.uri(LABELS), f"remove {LABELS}, then set them again: `runs tag`") from error
 
 
 def write_labels(run: Store, labels: Labels) -> None:

@@ -67,7 +67,7 @@ class LineLog:
                 return
             line = _line(record)
             if self.size_bytes + len(line) > self._most_bytes:
-                full = f"the log has {self.size_bytes} bytes, which is enough: no more is logged"
+                full = f"the log has {self.size_bytes} bytes, its limit: nothing more is logged"
                 self._take(_line({"time": now(), "where": "log", "event": "full", "error": full}))
                 self.flush()
                 self.over = True

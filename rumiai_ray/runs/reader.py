@@ -243,7 +243,7 @@ class Run:
             versions = self.manifest.tables
             if all(TABLES_BY_NAME[name].version == version for name, version in versions.items() if name in TABLES_BY_NAME):
                 raise
-            what = f"the run's tables lack {error.args[0]!r}, or hold another value than this release knows"
+            what = f"the run's tables lack {error.args[0]!r}, or hold a value that this release does not know"
             raise ConfigError(what, self.store.uri(), "this run was written in another schema version; `query` reads it") from error
 
     def _filled(self, name: str, columns: list[str] | None) -> list[str]:

@@ -109,7 +109,7 @@ def check_is_run(run: Run) -> None:
         _ = run.manifest
     except StorageError as error:
         if not run.store.exists(record_path(0)):
-            hint = "remove the directory by other means, if it is to go"
+            hint = "remove the directory yourself if you do not need it"
             raise ConfigError("holds no run: its manifest.json is not a run's", run.store.uri(), hint) from error
 
 

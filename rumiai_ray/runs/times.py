@@ -15,7 +15,7 @@ _YEARS = range(1970, 9999)
 
 def _of_a_clock(time: datetime) -> datetime:
     if time.year not in _YEARS:
-        raise ValueError(f"the year {time.year} is none of {_YEARS[0]} to {_YEARS[-1]}")
+        raise ValueError(f"the year {time.year} is not between {_YEARS[0]} and {_YEARS[-1]}")
     return time
 
 

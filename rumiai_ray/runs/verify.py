@@ -69,7 +69,7 @@ def _schema_problems(file: DataFile, rows: pa.Table, manifest: RunManifest | Non
     facts = rows.schema.metadata or {}
     name, version = (facts.get(key, b"").decode(errors="replace") for key in (b"table", b"version"))
     if name != file.table:
-        yield f"{file.path}: says it is of table {name!r}"
+        yield f"{file.path}: states that it belongs to table {name!r}"
     if manifest is not None and version != str(manifest.tables.get(file.table)):
         yield f"{file.path}: written in schema version {version or 'unknown'}, the manifest says {manifest.tables.get(file.table)}"
     current = TABLES_BY_NAME.get(file.table)

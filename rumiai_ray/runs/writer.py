@@ -76,8 +76,8 @@ def check_resumable(run: RunRecords, manifest: RunManifest) -> None:
     """
     name = run.store.root.rpartition("/")[2]
     if name != run.run_id:
-        hint = f"a copy cannot go on beside its original; where there is none, rename it to {run.run_id}"
-        raise ConfigError(f"holds the run {run.run_id}, whose directory must have its name", run.store.uri(), hint)
+        hint = f"if this is a copy, resume the original; otherwise rename the directory to {run.run_id}"
+        raise ConfigError(f"holds the run {run.run_id}, but a run's directory must be named after the run", run.store.uri(), hint)
     if run.manifest.fingerprint != manifest.fingerprint:
         shown = "\n".join(f"  {line}" for line in differences(run.manifest.result_parts(), manifest.result_parts()))
         raise ConfigError(
@@ -95,11 +95,11 @@ def _check_unchanged(run: RunRecords) -> None:
         raise ConfigError("the run was removed in the meantime", run.store.uri(), "start a new run")
     if read_log(run.store, run.run_id).next_sequence != run.log.next_sequence:
         what = f"another writer has written record {run.log.next_sequence} of this run"
-        raise ConfigError(what, run.store.uri(), "another process was writing or changing it; resume it anew, once that has ended")
+        raise ConfigError(what, run.store.uri(), "another process was writing or changing it; resume it again once that process has ended")
 
 
 def _taken(run: Store, run_id: str) -> ConfigError:
-    hint = f"choose another run id, or go on with it: `rumiai-ray runs resume {run_id}`; nothing is ever written over a run"
+    hint = f"choose another run id, or continue that run: `rumiai-ray runs resume {run_id}`; a run is never overwritten"
     return ConfigError("a run of this name exists already", run.uri(), hint)
 
 

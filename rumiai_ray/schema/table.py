@@ -256,7 +256,7 @@ class Table:
         for name, listed in self._closed_lists.items():
             found = pc.unique(rows[name]).to_pylist() if name in rows.column_names else []
             if strange := [value for value in found if value is not None and value not in listed]:
-                return f"{name}: {strange[0][:40]!r} is none of {', '.join(sorted(listed))}"
+                return f"{name}: {strange[0][:40]!r} is not one of {', '.join(sorted(listed))}"
         return immeasurable(rows)
 
     @cached_property

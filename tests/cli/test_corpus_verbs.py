@@ -344,7 +344,7 @@ def test_minus_leaves_out_what_is_analysed_by_content_or_address_and_keeps_the_o
     kept = [line for line in MANIFEST.splitlines() if line[:1] not in {"1", "2", "6"}]
     assert (tmp_path / "left.csv").read_text().splitlines() == kept
     assert "7 rows written to left.csv; 3 rows are analysed already" in err
-    assert "1 row stays in, since a run keeps no query of an address" in err
+    assert "1 row stays in: a run does not keep the query of an address" in err
     assert "hunter2" not in err
     assert [entry.line for entry in read_manifest("left.csv", input_column="link")] == [2, 3, 4, 5, 6, 7, 8]
     code, _, err = rumiai("manifest", "minus", "posts.csv", "runs/*", "--to", "left.csv", "--input-column", "link")
@@ -397,7 +397,7 @@ def test_minus_reads_a_folder_and_json_lines_and_names_what_it_cannot_read(rumia
     code, _, err = rumiai("manifest", "minus", "posts.jsonl", "one", "--to", "more.jsonl")
     assert code == Exit.COMPLETE
     assert json.loads((tmp_path / "more.jsonl").read_text()) == {"input": "clips/new.mp4", "likes": "3"}
-    assert "left out, since it cannot be read: posts.jsonl, line 3: no valid JSON" in err
+    assert "left out, since it cannot be read: posts.jsonl, line 3: not valid JSON" in err
 
 
 @pytest.mark.usefixtures("clips")
@@ -451,10 +451,10 @@ def test_cohorts_are_compared_in_a_table_in_csv_in_json_and_on_a_page(rumiai: Ca
     assert "(--stratify duration)" in out
     assert re.search(r"hook_cuts_per_minute .* 10 .* 49 .* \+[01]\.\d\d ", out)
     assert "2 of " in out
-    assert "It says what goes together, not why." in err
+    assert "It shows which features occur together, not why." in err
     _, out, err = rumiai(*question, "--csv")
     assert "! The cohorts also differ in how long they are (median " in err
-    assert "It says what goes together, not why." in err
+    assert "It shows which features occur together, not why." in err
     rows = list(csv.DictReader(StringIO(out)))
     assert [row["feature"] for row in rows if row["verdict"] == "found"] == ["hook_cuts_per_minute", "hook_has_captions"]
     assert len(json.loads(rumiai(*question, "--json", "--stratify", "duration")[1])) == len(rows)

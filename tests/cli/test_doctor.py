@@ -249,9 +249,9 @@ def test_a_torch_that_does_not_fit_torchvision_is_an_error(monkeypatch: pytest.M
         ("2026.09.29", "warning", "61 days old"),
         ("2026.10.26.232842.dev0", "ok", "34 days old"),
         ("2026.12.01", "ok", "0 days old"),
-        ("2026.13.40", "warning", "does not say of which day"),
-        ("nightly", "warning", "does not say of which day"),
-        ("7", "warning", "does not say of which day"),
+        ("2026.13.40", "warning", "is not a date, so its age is unknown"),
+        ("nightly", "warning", "is not a date, so its age is unknown"),
+        ("7", "warning", "is not a date, so its age is unknown"),
     ],
 )
 def test_yt_dlp_tells_its_age(monkeypatch: pytest.MonkeyPatch, version: str, status: str, said: str) -> None:
@@ -314,7 +314,9 @@ def test_a_file_in_the_place_of_a_directory_is_an_error(diagnose: Callable[..., 
 
 
 def test_a_uri_for_runs_is_not_mistaken_for_a_directory(diagnose: Callable[..., dict[str, Finding]]) -> None:
-    assert diagnose(out="s3://bucket/runs")["runs"] == Finding("runs", "ok", "s3://bucket/runs is no local directory and was not looked at")
+    assert diagnose(out="s3://bucket/runs")["runs"] == Finding(
+        "runs", "ok", "s3://bucket/runs is not a local directory and was not checked"
+    )
 
 
 def test_a_gpu_without_cublas_12_is_a_warning_that_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -369,7 +371,7 @@ def test_old_outputs_are_named_and_it_is_said_that_nothing_reads_them(diagnose: 
         (tmp_path / name).mkdir()
     finding = diagnose()["old outputs"]
     assert finding.status == "warning"
-    assert "nothing reads them any more" in finding.message
+    assert "nothing reads any more" in finding.message
     assert "rm -r emotion_detection_outputs unified_analysis" in finding.remedy
 
 

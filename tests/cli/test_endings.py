@@ -88,7 +88,7 @@ def test_a_batch_that_breaks_off_says_how_to_go_on(tmp_path: Path, capfd: pytest
     said = capfd.readouterr().err
     assert str(error) in said
     assert "Traceback" not in said
-    assert said.splitlines()[-1] == f"what was committed stays; go on with: rumiai-ray runs resume {writer.run.uri()}"
+    assert said.splitlines()[-1] == f"what was committed stays; continue with: rumiai-ray runs resume {writer.run.uri()}"
 
 
 def test_the_traceback_of_a_bug_is_kept_with_the_run_and_the_message_says_where(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -98,7 +98,7 @@ def test_the_traceback_of_a_bug_is_kept_with_the_run_and_the_message_says_where(
         raise RuntimeError("a bug")
 
     assert run_to_the_end(_Engine(writer, 0), run, writer) == Exit.ABORTED
-    (path,) = re.findall(r"the traceback is in (\S+)\)", capfd.readouterr().err)
+    (path,) = re.findall(r"with the traceback in (\S+)\)", capfd.readouterr().err)
     assert Path(path).read_text().endswith("RuntimeError: a bug\n")
 
 
@@ -116,12 +116,12 @@ def test_a_traceback_that_no_file_can_hold_is_printed(
 
     assert run_to_the_end(_Engine(writer, 0), run, writer, resumable=True) == Exit.ABORTED
     said = capfd.readouterr().err
-    assert "the traceback is in" not in said, "there is no such file"
+    assert "with the traceback in" not in said, "there is no such file"
     assert "No space left on device" in said
     assert "Traceback (most recent call last)" in said
     assert "in run\n" in said, "whole: it is nowhere else"
     assert "geheim" not in said
-    assert said.splitlines()[-1].startswith("what was committed stays; go on with: ")
+    assert said.splitlines()[-1].startswith("what was committed stays; continue with: ")
 
 
 def test_a_single_command_that_breaks_off_offers_no_resume(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

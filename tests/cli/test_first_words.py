@@ -34,7 +34,7 @@ def test_a_misspelt_command_is_answered_with_the_nearest(typed: str, meant: str,
 
 def test_a_word_like_no_command_names_all_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConfigError, match=r"there are: analyze, batch.*\./zzzz"):
+    with pytest.raises(ConfigError, match=r"the commands are analyze, batch.*\./zzzz"):
         app.understood(["-v", "zzzz"])
 
 

@@ -130,7 +130,7 @@ def test_a_compacted_directory_alone_stands_for_its_runs_and_a_damaged_one_is_no
     assert "still holds forgotten rows of one, two" in err
     (tmp_path / "compacted/compacted.json").write_text("{}")
     code, _, err = rumiai("corpus", "forget", "runs/*", "--video", video_key("a"))
-    assert (code, "whether forgotten rows are in it cannot be told" in err) == (Exit.TROUBLED, True)
+    assert (code, "cannot determine whether it holds forgotten rows" in err) == (Exit.TROUBLED, True)
     assert open_run(tmp_path / "runs/one").table("videos").num_rows == 0
 
 

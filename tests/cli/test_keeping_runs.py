@@ -229,7 +229,7 @@ def test_the_rule_removes_what_is_old_and_keeps_what_is_tagged_or_damaged(rumiai
     whole = damaged.read_bytes()
     damaged.write_bytes(b"{}\n")
     code, out, err = rumiai(*arguments, "--yes")
-    assert "its age or its tags cannot be told: 20260901T000000Z-bbbbbb" in err
+    assert "its age or tags cannot be read: 20260901T000000Z-bbbbbb" in err
     assert "no run is old enough to remove" in out
     damaged.write_bytes(whole)
     assert rumiai(*arguments, "--yes")[0] == Exit.COMPLETE

@@ -57,7 +57,7 @@ def test_each_model_has_its_counts_by_status_and_a_count_of_none_is_left_blank(t
 def test_throughput_and_speed_of_light_are_told_in_words(tmp_path: Path) -> None:
     assert figures(run_of(tmp_path, 1, SUMMARY)) == [
         "1,200 entries committed, 1 dead letter",
-        "throughput: 1,199.9 videos an hour, 48.2 hours of video a day, over 1:00:00 since Ray was there",
+        "throughput: 1,199.9 videos an hour, 48.2 hours of video a day, over 1:00:00 since Ray was ready",
         "speed of light: 1,395.2 videos an hour, bound by cores; 0.86 of it reached, loading and decoding included",
     ]
 

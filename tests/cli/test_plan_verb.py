@@ -68,7 +68,7 @@ def test_cells_on_cpu_nodes_that_are_still_to_come_are_planned_with_the_cpus_lef
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     said = planned_for_cluster(monkeypatch, capsys, [HEAD], cells=8, cell_cpus=3)
-    assert "no cell on node head: has no CPU to give" in said
+    assert "no cell on node head: has no CPU available" in said
     assert "8 cells to wait for nodes of at least 4 CPUs" in said
     assert "(1 x 3 + 1 = 4 CPUs)" in said
     assert "1 on 4 CPUs, 2 on 8 CPUs, 4 on 16 CPUs, 9 on 32 CPUs, 18 on 64 CPUs" in said
@@ -86,7 +86,7 @@ def test_a_node_too_small_for_a_cell_beside_reading_is_named(monkeypatch: pytest
 def test_a_cluster_without_a_node_asks_what_the_nodes_to_come_hold(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(ConfigError, match=r"no node holds a cell \(node head: has no CPU to give\).*--engine-cell-cpus"):
+    with pytest.raises(ConfigError, match=r"no node holds a cell \(node head: has no CPU available\).*--engine-cell-cpus"):
         planned_for_cluster(monkeypatch, capsys, [HEAD], cells=4)
 
 

@@ -79,11 +79,11 @@ def test_a_running_batch_is_shown_with_its_cells_its_queue_its_rate_and_what_is_
     code, out, _ = rumiai("runs", "top", RUN_ID, "--once")
     assert code == Exit.COMPLETE
     for said in (
-        f"run {RUN_ID}, driver on driver-host: analysing, 0:02:05 since Ray was there",
+        f"run {RUN_ID}, driver on driver-host: analysing, 0:02:05 since Ray was ready",
         "100 of 200 s of video  12.5 frames/s  0:05:00 left",
         "11 analysed, 9 committed of 40  1 dead letter  2 failed models",
         "queue: 3 rows of work in the cells, 1 entry to be written",
-        "cells: 1 of 2 are there",
+        "cells: 1 of 2 are running",
     ):
         assert said in out
     rows = [[cell.strip() for cell in line.strip("│").split("│")] for line in out.splitlines() if line.startswith("│")]
@@ -124,7 +124,7 @@ def test_a_driver_without_a_sign_of_life_is_gone_and_one_whose_clock_is_wrong_is
     waits: list[float] = []
     found = look(run, clock=lambda: picture.written + 3600, sleep=waits.append)
     assert "not running: its driver on driver-host has given no sign of life for 1:00:00" in found.trouble
-    assert f"`rumiai-ray runs resume {RUN_ID}` goes on" in found.trouble
+    assert f"`rumiai-ray runs resume {RUN_ID}` continues it" in found.trouble
     assert sum(waits) >= 2 * picture.every_s
 
     def next_picture(_seconds: float) -> None:

@@ -341,7 +341,7 @@ def test_a_list_is_printed_as_a_manifest(rumiai: Callable[..., Ended], monkeypat
         "https://h.example/p/1,'7301234567890123456,,'=1+1,2001-09-09T01:46:40+00:00,2001-09-09,,,,,",
     ]
     assert (ended.code, "the site sleeps" in ended.err) == (Exit.TROUBLED, True)
-    assert "the list broke off: 1 post; left out: 2 whose day the list does not tell" in ended.err
+    assert "the list broke off: 1 post; left out: 2 whose date the list does not give" in ended.err
     (tmp_path / "posts.csv").write_text(ended.out)
     (entry,) = entries.read_manifest(str(tmp_path / "posts.csv"))
     assert (entry.entry_id, entry.columns["title"]) == ("7301234567890123456", "=1+1")

@@ -42,7 +42,7 @@ def test_what_liked_videos_have_more_of_is_found_and_what_else_they_differ_in_is
     followers, posted, duration = found.confounders
     assert not followers.noteworthy
     assert followers.sentence() == (
-        "Whether the cohorts differ in their authors' followers cannot be told: followers is known of 0 and 4 videos."
+        "It is unknown whether the cohorts differ in their authors' followers: followers is known of 0 and 4 videos."
     )
     assert posted.noteworthy
     assert duration.noteworthy

@@ -238,7 +238,7 @@ def test_a_model_that_hangs_past_the_stall_limit_ends_the_run_which_can_be_resum
     entries = clips(kit.place, 4)
     kit.settings = {"stall_timeout_s": 5, "call_timeout_s": 900}
     kit.models = (*WELL, fakes.plan("bad", "Reader", behave="hang", on=3))
-    with pytest.raises(StalledError, match="nothing has come back for 5 s"):
+    with pytest.raises(StalledError, match="no result has come back for 5 s"):
         kit.run("stalled", entries)
     kit.settings = {"call_timeout_s": 4}
     batch, writer = kit.batch("stalled", again=True)

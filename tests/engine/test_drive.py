@@ -471,7 +471,7 @@ def test_a_model_that_its_cell_has_lost_is_in_the_failure_log_with_the_entry_it_
 
 def test_cells_from_which_nothing_comes_end_the_run_after_the_limit(place: Place) -> None:  # 10
     place.pool.silent = {"a"}
-    with pytest.raises(StalledError, match="nothing has come back for 50 s") as caught:
+    with pytest.raises(StalledError, match="no result has come back for 50 s") as caught:
         place.go(work("a"), work("b"))
     assert place.sink.committed == ["b"]
     assert caught.value.hint == "go on"

@@ -268,7 +268,7 @@ def test_what_is_no_file_is_an_input_error(tmp_path: Path) -> None:
     subprocess.run(["mkfifo", str(pipe)], check=True)  # noqa: S607 -- coreutils
     with pytest.raises(InputError, match="not a regular file"):
         decoded(pipe)
-    with pytest.raises(InputError, match="no possible file name"):
+    with pytest.raises(InputError, match="not a possible file name"):
         decoded(tmp_path / "a\0b")
 
 

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 FILES = known_files()
 REFUSED = {
-    "a_speech/grid_swwp2s.align": "no media file",
-    "e_edge_made/text_named.mp4": "no media file",
+    "a_speech/grid_swwp2s.align": "not a media file",
+    "e_edge_made/text_named.mp4": "not a media file",
     "e_edge_made/truncated_no_moov.mp4": "damaged",
     "e_edge_made/zero_byte.mp4": "empty",
 }

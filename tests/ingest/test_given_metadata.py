@@ -69,17 +69,17 @@ def _of_artists(what: str) -> tuple[str, ...]:
     ("text", "artists", "notes"),
     [
         ('["A", "A", " ", "B"]', ("A", "B"), ()),
-        ('["A", 5, "B"]', ("A", "B"), _of_artists("1 of 3 are no text, left out")),
+        ('["A", 5, "B"]', ("A", "B"), _of_artists("1 of 3 are not text, left out")),
         ("['A', \"It's\" , 'Poarch, B', 'A']", ("A", "It's", "Poarch, B"), ()),
         ("[A", ("[A",), ()),
         ("null", None, ()),
         ("[]", None, ()),
-        ("[1]", None, _of_artists("'[1]' is no name or list of names, left out of the typed columns")),
-        ("[A]", None, _of_artists("'[A]' is no name or list of names, left out of the typed columns")),
-        ("['A' 'B']", None, _of_artists("\"['A' 'B']\" is no name or list of names, left out of the typed columns")),
-        (r"['\x41']", None, _of_artists(r""""['\\x41']" is no name or list of names, left out of the typed columns""")),
-        ("[1" * 3000, None, _of_artists(f"'{'[1' * 19}[…' is no name or list of names, left out of the typed columns")),
-        ("[" * 3000 + "]", None, _of_artists(f"'{'[' * 39}…' is no name or list of names, left out of the typed columns")),
+        ("[1]", None, _of_artists("'[1]' is not a name or a list of names, left out of the typed columns")),
+        ("[A]", None, _of_artists("'[A]' is not a name or a list of names, left out of the typed columns")),
+        ("['A' 'B']", None, _of_artists("\"['A' 'B']\" is not a name or a list of names, left out of the typed columns")),
+        (r"['\x41']", None, _of_artists(r""""['\\x41']" is not a name or a list of names, left out of the typed columns""")),
+        ("[1" * 3000, None, _of_artists(f"'{'[1' * 19}[…' is not a name or a list of names, left out of the typed columns")),
+        ("[" * 3000 + "]", None, _of_artists(f"'{'[' * 39}…' is not a name or a list of names, left out of the typed columns")),
         (json.dumps([str(at) for at in range(3000)]), tuple(map(str, range(1000))), _of_artists("1,000 of 3,000 kept")),
     ],
 )
@@ -107,7 +107,7 @@ def test_a_number_that_has_lost_digits_is_no_sound_id(text: str, sound_id: str |
     for name, columns in (("sound_id", {"sound_id": text}), ("music.id", {"music": json.dumps({"id": text})})):
         known = told(NOTHING, columns)
         assert known.metadata.sound_id == sound_id
-        assert known.notes == ((f"{name}: {text!r} is no exact id, left out of the typed columns",) if noted else ())
+        assert known.notes == ((f"{name}: {text!r} is not an exact id, left out of the typed columns",) if noted else ())
 
 
 @pytest.mark.parametrize(
@@ -127,14 +127,14 @@ def test_an_ad_mark_is_read_as_exports_write_it(text: str, *, is_ad: bool) -> No
 
 def test_an_ad_mark_that_is_neither_yes_nor_no_stays_null_and_is_noted() -> None:
     known = told(NOTHING, {"is_ad": "perhaps"})
-    assert (known.metadata.is_ad, known.notes) == (None, ("is_ad: 'perhaps' is no answer of yes or no, left out of the typed columns",))
+    assert (known.metadata.is_ad, known.notes) == (None, ("is_ad: 'perhaps' is not yes or no, left out of the typed columns",))
 
 
 @pytest.mark.parametrize("text", ["1.2M", "-5", "1,2", "about 7", "nan", "7e3", "0x10", "٣", "1.5"])
 def test_what_is_no_count_stays_null_and_is_noted(text: str) -> None:
     known = told(NOTHING, {"views": text})
     assert (known.metadata.view_count, known.origins) == (None, {})
-    assert known.notes == (f"views: {text!r} is no whole number, left out of the typed columns",)
+    assert known.notes == (f"views: {text!r} is not a whole number, left out of the typed columns",)
 
 
 @pytest.mark.parametrize(

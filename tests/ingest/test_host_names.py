@@ -98,7 +98,7 @@ def test_only_the_host_of_an_address_changes(url: str, canonical: str) -> None:
 
 
 def test_a_rule_that_names_no_host_is_refused_at_the_start() -> None:
-    with pytest.raises(ConfigError, match="no host"):
+    with pytest.raises(ConfigError, match="not a host"):
         load_config(flags={"limits": {"hosts": ["a..example"]}})
 
 

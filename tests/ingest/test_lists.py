@@ -146,7 +146,7 @@ def test_an_item_without_an_address_is_counted(site: Site, limits: FetchLimits) 
         ("/tag/dance", NoListError, "cannot walk lists of this kind.*scraper"),
         ("/list/to-a-post", NoListError, "a single post"),
         ("/post/good", NoListError, "a single post"),
-        ("/list/loop", NoListError, "leads on more than 5 times"),
+        ("/list/loop", NoListError, "redirects more than 5 times"),
         ("/search?q=x", NoListError, "scraper"),
         ("/list/private", PrivateError, "private"),
         ("/list/nothing-there", RumiaiError, "404"),
@@ -160,7 +160,7 @@ def test_what_is_no_list_is_said_in_one_line(site: Site, limits: FetchLimits, pa
 
 
 def test_a_file_is_no_list(limits: FetchLimits) -> None:
-    with pytest.raises(NoListError, match="no list on a site"):
+    with pytest.raises(NoListError, match="not a list on a site"):
         walk("/some/where.csv", limits)
 
 

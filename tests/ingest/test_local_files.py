@@ -80,7 +80,7 @@ def _make(kind: str, path: Path) -> None:
         ("fifo", "named pipe"),
         ("fifo link", "named pipe"),
         ("directory", "a directory"),
-        ("dangling", "symbolic link to a file that is not there"),
+        ("dangling", "symbolic link to a file that does not exist"),
         ("circle", "circle"),
     ],
 )
@@ -95,7 +95,7 @@ def test_what_is_no_file_is_refused_without_hanging(tmp_path: Path, got: Got, ki
 
 @pytest.mark.parametrize(
     ("text", "complaint"),
-    [("/dev/null", "device"), ("/dev/zero", "device"), ("/etc/hostname/x.mp4", "no directory"), (f"/{'x' * 300}", "longer")],
+    [("/dev/null", "device"), ("/dev/zero", "device"), ("/etc/hostname/x.mp4", "not a directory"), (f"/{'x' * 300}", "longer")],
 )
 def test_devices_and_impossible_paths_are_refused(got: Got, text: str, complaint: str) -> None:
     with pytest.raises(InputError, match=complaint), got(text):
@@ -105,7 +105,7 @@ def test_devices_and_impossible_paths_are_refused(got: Got, text: str, complaint
 def test_an_empty_file_and_a_large_one_are_media_errors(tmp_path: Path, got: Got) -> None:
     path = tmp_path / "a.mp4"
     path.touch()
-    with pytest.raises(MediaError, match="no bytes"), got(str(path)):
+    with pytest.raises(MediaError, match="file is empty"), got(str(path)):
         pass
     path.write_bytes(b"12345")
     with pytest.raises(MediaError, match="larger than"), got(str(path), FetchLimits(max_bytes=4)):

@@ -100,7 +100,7 @@ def test_a_manifest_may_be_a_file_url(write: Callable[[str, str], str]) -> None:
         ("m.csv", 'id,input\n"a\tb",/v/a.mp4\n1,/v/b.mp4\n', 2, "unusable id"),
         ("m.csv", "id;input\n7,30123E+18;/v/a.mp4\n1;/v/b.mp4\n", 2, "rounded by a spreadsheet"),
         ("m.csv", "id,input\n7.3E+18,/v/a.mp4\n1,/v/b.mp4\n", 2, "rounded by a spreadsheet"),
-        ("m.jsonl", '{"input": "/v/a.mp4"}\n{"input": \n', 2, "no valid JSON"),
+        ("m.jsonl", '{"input": "/v/a.mp4"}\n{"input": \n', 2, "not valid JSON"),
         ("m.jsonl", '["/v/a.mp4"]\n{"input": "/v/a.mp4"}\n', 1, "a JSON list"),
         ("m.jsonl", '{"input": null}\n{"input": "/v/a.mp4"}\n', 1, "an empty input"),
         ("m.jsonl", '{"file": "/v/a.mp4"}\n{"input": "/v/a.mp4"}\n', 1, "no column with the input"),
@@ -110,7 +110,7 @@ def test_a_manifest_may_be_a_file_url(write: Callable[[str, str], str]) -> None:
         ("m.jsonl", '{"input": "/v/a.mp4", "id": "\\ud800"}\n{"input": "/v/b.mp4"}\n', 1, "unusable id"),
         ("m.txt", "/v/a.mp4\nhttp://\n", 2, "without a host"),
         ("m.txt", "/v/a.mp4\nhttp://user:secret@h/x\n", 2, "a user name or password"),
-        ("m.txt", "/v/a.mp4\nhttp://h/" + "x" * 10_000 + "\n", 2, "a URL of 10,009 characters"),
+        ("m.txt", "/v/a.mp4\nhttp://h/" + "x" * 10_000 + "\n", 2, "the URL has 10,009 characters"),
     ],
 )
 def test_a_bad_row_costs_only_itself_and_is_named_by_file_and_line(
@@ -134,7 +134,7 @@ def test_a_bad_row_costs_only_itself_and_is_named_by_file_and_line(
     ("name", "content", "complaint"),
     [
         ("m.csv", "file,tag\n/v/a.mp4,x\n", "line 2: no column with the input"),
-        ("m.csv", "input,input\n/v/a.mp4,x\n", "line 1: the column 'input' is there twice"),
+        ("m.csv", "input,input\n/v/a.mp4,x\n", "line 1: the column 'input' appears twice"),
         ("m.csv", "input,tag\n", "no rows"),
         ("m.txt", "# nothing yet\n", "no rows"),
         ("m.jsonl", "\n", "no rows"),

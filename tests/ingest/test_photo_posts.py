@@ -152,9 +152,9 @@ def _bomb(side_px: int) -> bytes:
 
 BAD: dict[str, tuple[bytes, str]] = {
     "cut": (PLAIN[0][: len(PLAIN[0]) // 2], "it cannot be decoded"),
-    "page": (b"<!DOCTYPE html><html>", "the file is no picture"),
-    "empty": (b"", "the file is no picture"),
-    "svg": (b'<svg xmlns="http://www.w3.org/2000/svg"/>', "the file is no picture"),
+    "page": (b"<!DOCTYPE html><html>", "the file is not a picture"),
+    "empty": (b"", "the file is not a picture"),
+    "svg": (b'<svg xmlns="http://www.w3.org/2000/svg"/>', "the file is not a picture"),
     "bomb": (_bomb(12_000), "12000×12000 is more than"),
 }
 
@@ -189,7 +189,7 @@ def test_an_image_without_a_valid_address_is_left_out_and_named(sites: PostSites
     images = [{"imageURL": {"urlList": [one]}} for one in (good, address)]
     sites.serve_tiktok(imagePost={"images": images}, music={"playUrl": ""})
     with got(PHOTO_POST) as video:
-        assert "photo post: image 2 is left out: no valid address" in video.metadata.notes
+        assert "photo post: image 2 is left out: its address is not valid" in video.metadata.notes
 
 
 def test_sound_that_is_gone_costs_no_image_and_is_told(sites: PostSites, got: Got, sound: bytes) -> None:
@@ -252,7 +252,10 @@ def test_an_image_that_breaks_off_is_tried_again(sites: PostSites, got: Got) -> 
 
 def test_a_post_whose_every_image_is_bad_is_refused_by_the_first_reason(sites: PostSites, got: Got, sound: bytes) -> None:
     sites.serve_photo_post([b"nothing", b"nothing either"], sound)
-    with pytest.raises(MediaError, match="none of 2 images can be decoded; image 1 is left out: the file is no picture"), got(PHOTO_POST):
+    with (
+        pytest.raises(MediaError, match="none of 2 images can be decoded; image 1 is left out: the file is not a picture"),
+        got(PHOTO_POST),
+    ):
         pass
     sites.serve(f"https://{IMAGES}/photo-1~image.webp", status=404)
     sites.serve(f"https://{IMAGES}/photo-2~image.webp", status=404)
@@ -296,11 +299,11 @@ def test_an_image_that_never_ends_is_left_out_and_named(sites: PostSites, got: G
 
 
 PROGRAMS: dict[str, tuple[str, type[RumiaiError], str]] = {
-    "counts more images than there are": ('print(\'{"kind": "joined", "shown": 7}\')', MediaError, "talks nonsense"),
-    "says nothing of images": ('print(\'{"kind": "joined"}\')', MediaError, "talks nonsense"),
+    "counts more images than there are": ('print(\'{"kind": "joined", "shown": 7}\')', MediaError, "sent an invalid message"),
+    "says nothing of images": ('print(\'{"kind": "joined"}\')', MediaError, "sent an invalid message"),
     "says that it failed": ('print(\'{"kind": "error", "what": "so there"}\')', MediaError, "a post of images: so there"),
     "dies": ("import os; os.kill(os.getpid(), 9)", TransientError, "killed with SIGKILL"),
-    "talks": ("import sys\nwhile True:\n    sys.stdout.write('x' * 4096)", MediaError, "does not stop talking"),
+    "talks": ("import sys\nwhile True:\n    sys.stdout.write('x' * 4096)", MediaError, "sent too many messages"),
 }
 
 

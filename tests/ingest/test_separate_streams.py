@@ -133,8 +133,8 @@ def test_a_page_in_the_place_of_the_sound_is_no_video(site: Site, got: Got) -> N
 @pytest.mark.parametrize(
     ("path", "what"),
     [
-        ("/media/sound.m4a", "the file of the sound is no media file"),
-        ("/media/separate.mp4", "the file of the pictures is no media file"),
+        ("/media/sound.m4a", "the file of the sound is not a media file"),
+        ("/media/separate.mp4", "the file of the pictures is not a media file"),
     ],
 )
 def test_a_part_that_is_no_media_costs_the_post_by_name(site: Site, got: Got, path: str, what: str) -> None:
@@ -182,10 +182,10 @@ def test_sound_in_a_container_that_states_no_length_is_whole_however_quietly_it_
 
 
 PROGRAMS: dict[str, tuple[str, type[RumiaiError], str]] = {
-    "talks": ("import sys\nwhile True:\n    sys.stdout.write('x' * 4096)", MediaError, "does not stop talking"),
+    "talks": ("import sys\nwhile True:\n    sys.stdout.write('x' * 4096)", MediaError, "sent too many messages"),
     "lies": ("print('{\"kind\": 7}')", MediaError, "separate files"),
     "dies": ("import os; os.kill(os.getpid(), 9)", TransientError, "killed with SIGKILL"),
-    "stays": ("import os, time; os.close(1); time.sleep(3600)", MediaError, "does not end"),
+    "stays": ("import os, time; os.close(1); time.sleep(3600)", MediaError, "did not end"),
     "crashes": ("import os; os.kill(os.getpid(), 11)", MediaError, "ended early with status -11"),
 }
 

@@ -160,7 +160,7 @@ def test_an_address_that_froze_1_746_patterns_is_refused_after_seconds_of_those_
 
     monkeypatch.setattr(network, "resolve", resolve)
     assert sites.knows(FROZE)
-    assert "cannot be matched with in time" in str(failure(got, FROZE, limits))
+    assert "took too long to recognise this address" in str(failure(got, FROZE, limits))
     assert asked == []
 
 

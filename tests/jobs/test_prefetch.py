@@ -46,8 +46,8 @@ def prefetch(manifest: Path, *options: str, node: str = "store") -> subprocess.C
 def test_every_video_is_decoded_once_and_found_by_the_next_time(manifest: Path) -> None:
     first, second = prefetch(manifest, "--at-once", "2"), prefetch(manifest)
     assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
-    assert first.stdout.startswith("3 entries: 2 decoded, 1 there already, 0 failed; 2 videos in ")
-    assert second.stdout.startswith("3 entries: 0 decoded, 3 there already, 0 failed; 2 videos in ")
+    assert first.stdout.startswith("3 entries: 2 decoded, 1 already stored, 0 failed; 2 videos in ")
+    assert second.stdout.startswith("3 entries: 0 decoded, 3 already stored, 0 failed; 2 videos in ")
 
 
 def test_other_sampling_is_another_entry(manifest: Path) -> None:
@@ -62,7 +62,7 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_stored(manifest: Path) -> 
         stream.write(f"d,{manifest.parent}/text.mp4\ne,{manifest.parent}/missing.mp4\n")
     ended = prefetch(manifest)
     assert ended.returncode == 1
-    assert ended.stdout.startswith("5 entries: 2 decoded, 1 there already, 2 failed; 2 videos in ")
+    assert ended.stdout.startswith("5 entries: 2 decoded, 1 already stored, 2 failed; 2 videos in ")
     told = ended.stderr.splitlines()
     assert [line.split(":")[0] for line in told] == ["d", "e"]
     assert "text.mp4" in told[0]
@@ -87,7 +87,7 @@ def test_a_store_too_small_for_the_manifest_is_not_called_filled(manifest: Path)
     assert "; 1 video in " in ended.stdout
     assert ended.stderr.startswith("1 video was evicted again: ")
     manifest.write_text(f"id,input\na,{manifest.parent}/one.mkv\n")
-    assert prefetch(manifest, node="another").stdout.startswith("1 entry: 1 decoded, 0 there already, 0 failed; 1 video in ")
+    assert prefetch(manifest, node="another").stdout.startswith("1 entry: 1 decoded, 0 already stored, 0 failed; 1 video in ")
 
 
 def test_one_node_fills_the_shared_store_for_all(manifest: Path) -> None:
@@ -96,8 +96,8 @@ def test_one_node_fills_the_shared_store_for_all(manifest: Path) -> None:
     alone = prefetch(manifest)
     sharing = [prefetch(manifest, "--store-remote", str(shared), node=node) for node in ("store", "another")]
     assert [ended.returncode for ended in (alone, *sharing)] == [0, 0, 0], [ended.stderr for ended in sharing]
-    assert sharing[0].stdout.startswith("3 entries: 0 decoded, 0 fetched, 3 there already, 0 failed; 2 videos in ")
-    assert sharing[1].stdout.startswith("3 entries: 0 decoded, 2 fetched, 1 there already, 0 failed; 2 videos in ")
+    assert sharing[0].stdout.startswith("3 entries: 0 decoded, 0 fetched, 3 already stored, 0 failed; 2 videos in ")
+    assert sharing[1].stdout.startswith("3 entries: 0 decoded, 2 fetched, 1 already stored, 0 failed; 2 videos in ")
     assert [ended.stdout.endswith(f", 2 in {shared}\n") for ended in sharing] == [True, True]
 
 
@@ -208,7 +208,7 @@ def test_a_host_that_asks_to_be_left_alone_is_and_the_same_command_goes_on(manif
     host.refuses, host.retry_after_s = True, 3600
     refused = prefetch(served(manifest, host, 5), "--limits-private-hosts")
     assert refused.returncode == 1
-    assert refused.stdout.startswith("8 entries: 2 decoded, 1 there already, 0 failed, 5 left undone; 2 videos in ")
+    assert refused.stdout.startswith("8 entries: 2 decoded, 1 already stored, 0 failed, 5 left undone; 2 videos in ")
     assert host.asked == ["/0.mkv"], "after its first word nobody asks again"
     (told,) = refused.stderr.splitlines()
     assert told.startswith("127.0.0.1 refuses: ")
@@ -217,7 +217,7 @@ def test_a_host_that_asks_to_be_left_alone_is_and_the_same_command_goes_on(manif
     host.refuses = False
     again = prefetch(manifest, "--limits-private-hosts")
     assert (again.returncode, again.stderr) == (0, "")
-    assert again.stdout.startswith("8 entries: 1 decoded, 7 there already, 0 failed; 3 videos in ")
+    assert again.stdout.startswith("8 entries: 1 decoded, 7 already stored, 0 failed; 3 videos in ")
 
 
 def test_a_video_that_is_always_refused_does_not_keep_its_host_from_being_asked_for_the_others(tmp_path: Path, host: Host) -> None:
@@ -238,7 +238,7 @@ def test_a_video_that_is_always_refused_does_not_keep_its_host_from_being_asked_
     host.asked.clear()
     later = prefetch(listed, "--limits-private-hosts")
     assert later.returncode == 1
-    assert later.stdout.startswith("3 entries: 1 decoded, 1 there already, 1 failed; 1 video in "), later.stdout + later.stderr
+    assert later.stdout.startswith("3 entries: 1 decoded, 1 already stored, 1 failed; 1 video in "), later.stdout + later.stderr
     assert {"/1.mkv", "/2.mkv"} < set(host.asked)
 
     host.refused_path = ""
@@ -279,7 +279,7 @@ def test_however_many_videos_are_refused_the_others_are_asked_for_first(tmp_path
     listed.write_text("\n".join([*rows, f"other,http://127.0.0.1:{host.server_port}/0.mkv"]) + "\n")
     ended = prefetch(listed, "--limits-private-hosts", "--limits-host-refusals", "2")
     assert host.asked[0] == "/0.mkv"
-    assert ended.stdout.startswith("6 entries: 1 decoded, 1 there already, 1 failed, 3 left undone; "), ended.stdout + ended.stderr
+    assert ended.stdout.startswith("6 entries: 1 decoded, 1 already stored, 1 failed, 3 left undone; "), ended.stdout + ended.stderr
 
 
 def test_a_video_that_its_host_answers_for_is_no_longer_known_as_refused(tmp_path: Path, host: Host) -> None:

@@ -213,7 +213,7 @@ def test_a_stopped_job_keeps_what_it_had_and_a_second_job_does_the_rest(client: 
     client.stop_job(job)
     status, log = ended(client, job)
     assert status == JobStatus.STOPPED, log
-    assert f"stopped; go on with: rumiai-ray runs resume {place.folder}/runs/stopped" in log
+    assert f"stopped; continue with: rumiai-ray runs resume {place.folder}/runs/stopped" in log
     assert "Traceback" not in log
     run = place.run("stopped")
     assert run.status == "incomplete"
@@ -291,7 +291,7 @@ def test_a_batch_on_its_own_ray_is_stopped_by_sigterm_with_code_3_and_goes_on_fr
     log, _ = process.communicate(timeout=WAIT_S)
     assert process.returncode == 3, log
     assert "Traceback" not in log
-    (command,) = re.findall("stopped; go on with: rumiai-ray (.*)", log)
+    (command,) = re.findall("stopped; continue with: rumiai-ray (.*)", log)
     assert place.run("own").status == "incomplete"
     assert 0 < len(place.run("own").entries()) < len(CLIPS)
 

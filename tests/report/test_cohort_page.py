@@ -75,7 +75,7 @@ def test_a_page_says_what_differs_by_how_much_how_sure_and_what_was_not_told(tmp
     assert "<summary>Nothing beyond chance: " in text
     assert "<summary>Too few to tell: " in text
     unsaid = text.partition("<h2>What this does not say</h2>")[2]
-    assert "It says what goes together, not why." in unsaid
+    assert "It shows which features occur together, not why." in unsaid
     assert "Benjamini-Hochberg" in unsaid
     assert "2 runs" in text.partition("<footer>")[2]
 

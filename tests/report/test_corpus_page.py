@@ -48,7 +48,7 @@ def test_a_page_says_what_is_in_the_corpus_what_liked_videos_have_more_of_and_na
     differs = text.partition("<h3>What differs</h3>")[2].partition("</table>")[0]
     assert re.search(r'title="Cuts in the window over its length[^"]*">cuts per minute</th><td>hook</td>', differs)
     assert 'like count</th><td class="number">98 %</td>' in text
-    assert "It says what goes together, not why." in text
+    assert "It shows which features occur together, not why." in text
     assert "posted 2026-09-07 to 2026-09-27" in text
     assert "&lt;script&gt;document.title" in text
     assert text.count("<script>") == 1, "the page's own"

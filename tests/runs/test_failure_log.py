@@ -84,7 +84,7 @@ def test_a_log_that_is_full_says_so_in_itself_and_on_stderr_once(tmp_path: Path,
         log.add("model", f"ModelError: {number}", f"traceback {number}")
     (name,) = files(store)
     assert len(store.read(name)) < 10_500
-    assert read_failures(store)[-1].error.endswith("which is enough: no more is logged")
+    assert read_failures(store)[-1].error.endswith("its limit: nothing more is logged")
     assert len(caplog.messages) == 1
 
 

@@ -373,7 +373,7 @@ def test_a_dead_letter_of_a_creator_s_bytes_goes_though_nobody_named_the_creator
     ("asked", "said"),
     [
         ({"video": "0" * 64}, "no run has a video of this key"),
-        ({"video": "0" * 12}, "no video of these runs begins so"),
+        ({"video": "0" * 12}, "no video of these runs has a key that begins like this"),
         ({"video": "clip"}, "not a video's key"),
         ({"author": "zoé"}, "no run has a video of this creator.*zoe"),
         ({"author": "\ud800\x1b[31m"}, "no run has a video of this creator"),

@@ -262,9 +262,9 @@ def test_a_frame_of_whose_boxes_none_can_be_used_rejects_no_detection(run: Run, 
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        (b"", "no JSON"),
-        (b"\xff", "no JSON"),
-        (b"[" * 100_000, "no JSON"),
+        (b"", "not JSON"),
+        (b"\xff", "not JSON"),
+        (b"[" * 100_000, "not JSON"),
         (b"{}", "neither Label Studio"),
         (b'[{"image": "a.jpg", "label": []}]', "0.data|data"),
         (
@@ -273,10 +273,10 @@ def test_a_frame_of_whose_boxes_none_can_be_used_rejects_no_detection(run: Run, 
         ),
         (b'{"images": [{"id": 1, "width": 0, "height": 1}], "annotations": [], "categories": []}', "greater than 0"),
         (b'{"samples": [{"filepath": "a"}]}', "--field"),
-        (b'{"samples": 1}', "no review"),
+        (b'{"samples": 1}', "not a readable review"),
         (b'{"samples": [{"objects": {"detections": [{"label": "a", "bounding_box": [NaN, 0, 1, 1]}]}}]}', "finite"),
-        (b'[{"data": {}, "annotations": [{"updated_at": "9999-12-31T23:59:59-05:00", "result": []}]}]', "no review"),
-        (b'[{"data": {}, "annotations": [{"result": [{"type": "rectanglelabels", "value": 1}]}]}]', "no review"),
+        (b'[{"data": {}, "annotations": [{"updated_at": "9999-12-31T23:59:59-05:00", "result": []}]}]', "not a readable review"),
+        (b'[{"data": {}, "annotations": [{"result": [{"type": "rectanglelabels", "value": 1}]}]}]', "not a readable review"),
     ],
 )
 def test_a_file_of_no_tool_is_refused_with_what_is_wrong(data: bytes, said: str) -> None:

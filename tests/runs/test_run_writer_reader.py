@@ -240,7 +240,7 @@ def test_a_run_goes_on_only_under_its_own_name(tmp_path: Path) -> None:
     write_run(tmp_path / "runs")
     before = content(str(tmp_path))
     shutil.copytree(tmp_path / "runs" / RUN_ID, tmp_path / "runs" / "copy")
-    with pytest.raises(ConfigError, match=f"runs/copy: holds the run {RUN_ID}, whose directory must have its name"):
+    with pytest.raises(ConfigError, match=f"runs/copy: holds the run {RUN_ID}, but a run's directory must be named after the run"):
         RunWriter.resume(open_run(tmp_path / "runs" / "copy"), manifest())
     assert before.items() <= content(str(tmp_path)).items()
     shutil.move(tmp_path / "runs", tmp_path / "moved")
@@ -497,7 +497,7 @@ def mode_overlooked(mode: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("driver", "said"), [(no_exclusive_mode, "cannot create a file only where there is none"), (mode_overlooked, "writes over a file")]
+    ("driver", "said"), [(no_exclusive_mode, "cannot refuse to overwrite a file"), (mode_overlooked, "overwrites a file")]
 )
 def test_a_file_system_without_exclusive_creation_holds_no_runs_and_no_leftover_of_one(
     monkeypatch: pytest.MonkeyPatch, driver: Callable[[str], str], said: str
@@ -518,7 +518,7 @@ def test_a_server_like_s3_that_overlooks_the_condition_of_a_put_holds_no_runs(
     real = s3._moto
     overlooks = lambda environ, start: real({name: environ[name] for name in environ if name != "HTTP_IF_NONE_MATCH"}, start)  # noqa: E731
     monkeypatch.setattr(s3, "_moto", overlooks)
-    with pytest.raises(ConfigError, match="writes over a file"):
+    with pytest.raises(ConfigError, match="overwrites a file"):
         RunWriter.create(bucket, manifest())
     assert list_runs(bucket) == []
 

@@ -183,11 +183,11 @@ def test_a_pipe_or_device_in_place_of_a_file_is_refused_and_not_waited_for(tmp_p
     path = tmp_path / "runs" / manifest().run_id / name
     path.unlink()
     os.mkfifo(path)
-    with pytest.raises(StorageError, match="no regular file"):
+    with pytest.raises(StorageError, match="not a regular file"):
         open_run(run.uri()).verify()
     path.unlink()
     path.symlink_to("/dev/zero")
-    with pytest.raises(StorageError, match="no regular file"):
+    with pytest.raises(StorageError, match="not a regular file"):
         open_run(run.uri()).verify()
 
 

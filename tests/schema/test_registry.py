@@ -131,4 +131,4 @@ def test_a_value_that_no_measurement_has_is_named(name: str, shaped: Any, number
 
 
 def test_a_value_outside_a_closed_list_is_named() -> None:
-    assert MEASURED.impossible(MEASURED.rows([ORDINARY | {"side": "up"}])) == "side: 'up' is none of left, right"
+    assert MEASURED.impossible(MEASURED.rows([ORDINARY | {"side": "up"}])) == "side: 'up' is not one of left, right"

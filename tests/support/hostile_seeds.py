@@ -91,7 +91,7 @@ _SEEDS: dict[str, Callable[[], list[bytes]]] = {
         b'{"kind": "unknown"}',
     ],
     "joined": lambda: [
-        b'\x00{"kind": "joined", "shown": 3, "left_out": ["image 2 is left out: the file is no picture", 5]}',
+        b'\x00{"kind": "joined", "shown": 3, "left_out": ["image 2 is left out: the file is not a picture", 5]}',
         b'\x00{"kind": "error", "what": "broken"}',
         b"\x01",
     ],

@@ -65,7 +65,7 @@ def speak(sentences: Sequence[str]) -> tuple[np.ndarray[Any, np.dtype[np.int16]]
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False, env=environment)  # noqa: S603 -- ourselves
         except subprocess.TimeoutExpired:
-            raise NoSpeechError(f"gave no speech within {TIMEOUT_S:g} s", f"speech synthesiser {LOADER}", hint) from None
+            raise NoSpeechError(f"produced no speech within {TIMEOUT_S:g} s", f"speech synthesiser {LOADER}", hint) from None
         if done.returncode:
             said = (done.stderr.strip().splitlines() or ["no message"])[-1]
             raise NoSpeechError(f"ended with {done.returncode}: {said}", f"speech synthesiser {LOADER}", hint)

@@ -54,7 +54,7 @@ def _refuse_unfit(keep: Path) -> None:
     if keep.exists():
         raise ConfigError("exists already", str(keep), "name another place for the clip")
     if not keep.parent.is_dir():
-        raise ConfigError("no such directory", str(keep.parent), "make it first")
+        raise ConfigError("no such directory", str(keep.parent), "create it first")
 
 
 def make_clip(path: Path) -> bool:

@@ -45,7 +45,7 @@ def disk_space(store: Path, out: str | Path) -> list[Finding]:
     """Room and permission for the frame store and for runs. A URI is not looked at."""
     findings = [_space("frame store", store, "--store")]
     if "://" in str(out):
-        return [*findings, Finding("runs", "ok", f"{out} is no local directory and was not looked at")]
+        return [*findings, Finding("runs", "ok", f"{out} is not a local directory and was not checked")]
     return [*findings, _space("runs", Path(out), "--out")]
 
 
@@ -55,7 +55,7 @@ def _space(check: str, path: Path, flag: str) -> Finding:
         existing = existing.parent
     elsewhere = f"`{flag} DIRECTORY` names another"
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        return Finding(check, "error", f"{path} cannot be written: {existing} is no writable directory", elsewhere)
+        return Finding(check, "error", f"{path} cannot be written: {existing} is not a writable directory", elsewhere)
     free_bytes = shutil.disk_usage(existing).free
     message = f"{path}: {free_bytes / 1e9:.1f} GB free"
     if free_bytes < NEEDED_BYTES:
@@ -70,7 +70,7 @@ def sandbox(*, required: bool) -> Finding:
     missing = missing_layers()
     if not missing:
         return Finding("sandbox", "ok", f"the decoder and yt-dlp are confined: Landlock ABI {available().landlock_abi}, seccomp")
-    message = f"strangers' bytes are not fully confined: {'; '.join(missing)}"
+    message = f"the processes that read videos are not fully confined: {'; '.join(missing)}"
     remedy = "use a kernel of 6.7 or later with Landlock among its security modules, in a container that permits it"
     if required:
         return Finding("sandbox", "error", message, f"{remedy}, or leave out --limits-require-sandbox")
@@ -90,7 +90,7 @@ def _driver() -> str:
     gpus = Path("/proc/driver/nvidia/gpus")
     if gpus.is_dir() and (count := len(list(gpus.iterdir()))):
         return f"{count} NVIDIA GPU{'s' if count > 1 else ''}"
-    return "an NVIDIA driver (nvidia-smi is there)" if shutil.which("nvidia-smi") else ""
+    return "an NVIDIA driver (nvidia-smi is installed)" if shutil.which("nvidia-smi") else ""
 
 
 def _gpu_by_torch() -> Finding:
@@ -100,7 +100,10 @@ def _gpu_by_torch() -> Finding:
         return Finding("gpu", "error", f"torch cannot be imported: {error}", "`make venv` installs what fits")
     if not torch.cuda.is_available():
         return Finding(
-            "gpu", "warning", "there is an NVIDIA driver, but torch sees no GPU", "`nvidia-smi` shows the driver; is it older than CUDA 13?"
+            "gpu",
+            "warning",
+            "an NVIDIA driver is installed, but torch finds no GPU",
+            "`nvidia-smi` shows the driver; is it older than CUDA 13?",
         )
     names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     return Finding("gpu", "ok", ", ".join(names))
@@ -121,5 +124,5 @@ def old_outputs() -> Finding:
     found = [name for name in OLD_OUTPUTS if Path(name).is_dir()]
     if not found:
         return Finding("old outputs", "ok", "none in the working directory")
-    message = f"an older system's outputs lie here, and nothing reads them any more: {', '.join(found)}"
+    message = f"this directory holds outputs of an older system, which nothing reads any more: {', '.join(found)}"
     return Finding("old outputs", "warning", message, f"keep them elsewhere, or remove them: `rm -r {' '.join(found)}`")

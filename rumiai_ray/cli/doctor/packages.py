@@ -31,7 +31,7 @@ def _requirements() -> Finding:
     try:
         unmet = [line for requirement in wanted if (line := _unmet(requirement))]
     except ModuleNotFoundError:
-        return Finding(check, "error", "the package `packaging` is missing, and surely others with it", INSTALL)
+        return Finding(check, "error", "the package `packaging` is not installed, and others probably are not either", INSTALL)
     if unmet:
         return Finding(check, "error", "; ".join(unmet), INSTALL)
     return Finding(check, "ok", f"all requirements of {DISTRIBUTION} are met")
@@ -82,7 +82,7 @@ def ytdlp_age(today: date) -> Finding:
     try:
         days = (today - date(*map(int, version.split(".")[:3]))).days
     except (ValueError, TypeError) as error:
-        return Finding(check, "warning", f"the version {version} of yt-dlp does not say of which day it is ({error})", UPDATE_YTDLP)
+        return Finding(check, "warning", f"yt-dlp's version, {version}, is not a date, so its age is unknown ({error})", UPDATE_YTDLP)
     named = f"yt-dlp {version} is {max(days, 0)} days old"
     if days > _OLD_DAYS:
         return Finding(check, "warning", f"{named}: sites that have changed since then cannot be read", UPDATE_YTDLP)

@@ -32,7 +32,10 @@ def _loopback() -> Finding:
             return Finding(check, "ok", "127.0.0.1 accepts connections")
     except OSError as error:
         return Finding(
-            check, "error", f"no connection over 127.0.0.1: {error}", "Ray needs it: is the loopback interface up, is a sandbox in the way?"
+            check,
+            "error",
+            f"no connection over 127.0.0.1: {error}",
+            "Ray needs it: check that the loopback interface is up and that no sandbox blocks it",
         )
 
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 CLUSTER = "video_key"
 """Near-duplicates are known by their bytes alone."""
-NOT_WHY = "This compares videos as they were found; it is no experiment. It says what goes together, not why."
+NOT_WHY = "This compares videos as they were found; it is not an experiment. It shows which features occur together, not why."
 _OF_ONE_AUTHOR = 0.25
 """Share of a cohort from which on one author is mentioned. A choice: at a quarter, that author's habits show in every median."""
 
@@ -110,7 +110,7 @@ class ConfounderDifference:
         said = {"followers": "their authors' followers", "posted_at": "when they were posted", "duration": "how long they are"}[self.name]
         if self.effect is None or self.value is None or self.value_rest is None:
             known = f"known of {self.n} and {self.n_rest} videos" if self.n or self.n_rest else "not known of any video"
-            return f"Whether the cohorts differ in {said} cannot be told: {self.name} is {known}."
+            return f"It is unknown whether the cohorts differ in {said}: {self.name} is {known}."
         before = ", before stratification" if self.is_stratified else ""
         medians = f"median {self.shown(self.value)} against {self.shown(self.value_rest)}, δ {self.effect:+.2f}{before}"
         if not self.noteworthy:

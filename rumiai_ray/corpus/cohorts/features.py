@@ -93,7 +93,7 @@ class FeatureRows:
         if confounder is None:
             return np.zeros(self.videos, np.intp)
         if confounder not in CONFOUNDERS:
-            raise ConfigError("nothing to stratify by", repr(confounder), f"there are: {', '.join(CONFOUNDERS)}")
+            raise ConfigError("not a confounder to stratify by", repr(confounder), f"choose from {', '.join(CONFOUNDERS)}")
         values = self.confounders[confounder]
         known = ~np.isnan(values)
         result = np.full(self.videos, -1, np.intp)
@@ -131,7 +131,7 @@ def read_features(ask: Ask, expression: str, kind: Literal["DOUBLE", "BOOLEAN"],
     wanted = ", ".join(map(identifier, dict.fromkeys((*own, *features))))
     rows = ask(f"SELECT {wanted}, {asked} FROM {SUMMARY}")  # noqa: S608 -- names, quoted, and SQL of the user's own
     if rows.column_names != [*dict.fromkeys((*own, *features)), "_asked", "_cluster"]:
-        raise ConfigError("is no single expression", f"{expression!r}, {cluster!r}", "give one value for each; its brackets must match")
+        raise ConfigError("is not a single expression", f"{expression!r}, {cluster!r}", "give one value for each; its brackets must match")
     keys: list[Any] = rows["video_key"].to_pylist()
     if len(set(keys)) < len(keys):
         raise ConfigError("gives several values for one video", expression, "give an expression with one value per row of `summary`")

@@ -112,7 +112,7 @@ class MetricOverTime:
 def over_time(ask: Ask, *, by: str, period: str = Period.WEEK, cluster: str = CLUSTER, seed: int = 0) -> MetricOverTime:
     """Follow a metric over time; see `Corpus.over_time`."""
     if period not in set(Period):
-        raise ConfigError("no such period", repr(period), f"there are: {', '.join(Period)}")
+        raise ConfigError("no such period", repr(period), f"choose from {', '.join(Period)}")
     rows = read_features(ask, by, "DOUBLE", cluster)
     return followed(rows, by, Period(period), notes=left_out(rows, by), resampling=Resampling(seed=seed))
 

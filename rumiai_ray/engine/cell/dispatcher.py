@@ -15,6 +15,7 @@ import ray
 from ray.exceptions import ActorDiedError, RayActorError, RayError, RayTaskError
 
 from rumiai_ray.engine.work.poll import Poll
+from rumiai_ray.engine.work.ray_logs import SEE_RAYS_LOGS
 from rumiai_ray.errors import ModelError, RumiaiError
 from rumiai_ray.tracebacks import keep_traceback, traceback_of
 
@@ -176,7 +177,7 @@ class Dispatcher:
             rows[0].attempts += 1
         for row in reversed(rows):
             row.suspect = True
-            self._again(row, ModelError("the front of the cell died of this row", "cell", "see Ray's logs"))
+            self._again(row, ModelError("the cell's front process died while it worked on this row", "cell", SEE_RAYS_LOGS))
 
     def _again(self, row: WorkRow, error: Exception) -> None:
         _LOG.debug("row %d of %s failed, attempt %d: %s: %s", row.row, row.block, row.attempts, type(error).__name__, error)
@@ -190,7 +191,7 @@ class Dispatcher:
     def _end_overdue(self) -> None:
         """Kill a front that has been silent for too long: its own limits have failed to end a call."""
         if self._sent and time.monotonic() - self.last_news_s > self._patience_s:
-            _LOG.warning("a front gave no answer for %g s and is restarted", self._patience_s)
+            _LOG.warning("a front has not answered for %g s and is restarted", self._patience_s)
             ray.kill(self._front, no_restart=False)
             self._news()
 
@@ -230,7 +231,7 @@ class _Revival:
             self._asked_s = time.monotonic() + _POLL_S  # the name may answer before the process is there
         # A dead actor is final, e.g. one whose constructor raised; the rest is a restart under way.
         if isinstance(error, ActorDiedError) or time.monotonic() > self._deadline_s:
-            raise ModelError(f"the front does not come back: {error or 'no answer'}", "cell", "see Ray's logs") from error
+            raise ModelError(f"the cell's front process did not restart: {error or 'no answer'}", "cell", SEE_RAYS_LOGS) from error
         return False
 
 

@@ -81,7 +81,7 @@ class Front:
         """All wanted models' rows for row `row` of a block of `WORK_SCHEMA`. Called with two returns.
 
         Raises:
-            MediaError: a stored frame does not decode (the store's checksums make that a fault of this node).
+            MediaError: a stored frame cannot be decoded (the store's checksums make that a fault of this node).
         """
         began, began_s = time.time(), time.monotonic()
         work = decode(block, row)
@@ -158,7 +158,7 @@ def rgb(jpeg: bytes, work: Work) -> NDArray[np.uint8]:
 
     image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB)
     if image is None:
-        raise MediaError("a stored frame does not decode", f"video {work.video_key[:12]}", "run `rumiai-ray frames verify`")
+        raise MediaError("a stored frame cannot be decoded", f"video {work.video_key[:12]}", "run `rumiai-ray frames verify`")
     return np.asarray(image, np.uint8)
 
 

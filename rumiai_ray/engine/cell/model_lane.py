@@ -150,8 +150,10 @@ class Lane:
             self._run()
         except BaseException as error:  # noqa: BLE001 -- the thread's boundary: waiting callers must get an ending
             text = traceback_of(error)
-            self._given_up = Failure(type(error).__name__, f"the lane of {self.name} broke: {error}", given_up=True, traceback=text)
-            _LOG.error("the lane of %s broke", self._actor_name, exc_info=error)
+            self._given_up = Failure(
+                type(error).__name__, f"the thread that calls {self.name} failed: {error}", given_up=True, traceback=text
+            )
+            _LOG.error("the thread that calls %s failed", self._actor_name, exc_info=error)
             for _, call in self._sent.values():
                 self._end(call, self._given_up)
             while True:

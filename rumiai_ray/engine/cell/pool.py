@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rumiai_ray.engine.cell.dispatcher import arrived
+from rumiai_ray.engine.work.ray_logs import SEE_RAYS_LOGS
 from rumiai_ray.errors import ModelError
 from rumiai_ray.shown import counted
 from rumiai_ray.tracebacks import keep_traceback
@@ -186,7 +187,7 @@ class CellPool:
         """Use the cells that have come."""
         for cell in self._supply.arrived(urgent=not self._members):
             self._members.append(_Member(cell, self._dispatch(cell)))
-            _LOG.info("a cell has started, %d of %d are there", len(self._members), self.wanted)
+            _LOG.info("a cell has started, %d of %d are running", len(self._members), self.wanted)
             self._last_news_s = time.monotonic()
         if self._members:
             homeless, self._homeless = self._homeless, deque()
@@ -230,7 +231,7 @@ class CellPool:
     def _too_often(self, done: Done, name: str, failure: Failure) -> ModelError:
         self._tell(done)
         error = ModelError(
-            f"{failure.error_class}: {failure.message}", name, f"{counted(self._policy.cells, 'cell')} lost the model; see Ray's logs"
+            f"{failure.error_class}: {failure.message}", name, f"{counted(self._policy.cells, 'cell')} lost the model; {SEE_RAYS_LOGS}"
         )
         keep_traceback(error, failure.traceback)
         return error

@@ -27,7 +27,7 @@ _NEWS_S = 30.0
 _URGENT_LOOK_S = 0.02
 """The same for each request while there is no cell at all."""
 
-RESUME_HINT = "`rumiai-ray runs resume` goes on"
+RESUME_HINT = "`rumiai-ray runs resume` continues the run"
 
 
 class CellSupply(Protocol):
@@ -129,7 +129,7 @@ class OwnCells:
         if self._cells:
             self._alone_since_s = time.monotonic()
         elif now - self._alone_since_s > self._place_timeout_s:
-            wanted = f"no node has {self._spec.shape.bundle} free, not within {self._place_timeout_s:g} s{self._why()}"
+            wanted = f"no node had {self._spec.shape.bundle} free within {self._place_timeout_s:g} s{self._why()}"
             raise TransientError(wanted, "cells", f"add nodes, stop other work or run fewer models; {self._hint}")
         if cells:
             self._spoken_s = now
@@ -141,7 +141,7 @@ class OwnCells:
     def _speak(self) -> None:
         """Say that cells wait and why, unless that was the last thing said."""
         count = len(self._groups)
-        goes_on = f"the run goes on with {len(self._cells)}" if self._cells else "none is there"
+        goes_on = f"the run goes on with {len(self._cells)}" if self._cells else "none is running"
         each = ", ".join(f"{amount:g} {name}" for name, amount in self._spec.shape.bundle.items())
         said = f"{count} of {count + len(self._cells)} cells wait for {each} each, {goes_on}{self._why()}"
         if said != self._spoken:

@@ -368,7 +368,7 @@ class Drive:
         self._failures.flush_if_due()
         self._history.flush_if_due()
         if state.quiet_s > self._limits.stall_s:
-            raise StalledError(f"nothing has come back for {self._limits.stall_s:g} s", f"run {self._run_id}", self._limits.hint)
+            raise StalledError(f"no result has come back for {self._limits.stall_s:g} s", f"run {self._run_id}", self._limits.hint)
 
     def _state(self) -> DriveState:
         pool = self._pool

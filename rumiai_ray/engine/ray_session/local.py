@@ -106,8 +106,8 @@ def _named(error: Exception, address: str) -> RumiaiError | None:
         return TransientError(f"did not start: {str(error).partition(chr(10))[0]}", "Ray", hint)
     said = " ".join(str(error).split())
     if isinstance(error, (RuntimeError, ValueError, AuthenticationError)):
-        hint = "use the cluster's versions of Ray and Python, and its token where it wants one"
-        return ConfigError(f"does not take this program: {said}", f"Ray at {address}", hint)
+        hint = "use the cluster's versions of Ray and Python, and its token if it requires one"
+        return ConfigError(f"refused this program: {said}", f"Ray at {address}", hint)
     return TransientError(f"cannot be reached: {said}", f"Ray at {address}", "see that the cluster is up: `ray status`")
 
 

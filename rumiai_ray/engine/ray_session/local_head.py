@@ -143,7 +143,7 @@ def start_head(cpus: int) -> Head:
             stop_head(logs=True)
             kept = f"Ray's logs are kept in {folder}/logs; " if (folder / "logs").exists() else ""
             hint = f"{kept}is the machine very busy? try again"
-            raise TransientError(f"did not come up: {said[-1] if said else 'no word'}", "Ray's head", hint)
+            raise TransientError(f"did not come up: {said[-1] if said else 'it printed nothing'}", "Ray's head", hint)
         time.sleep(0.1)
     return head
 
@@ -205,7 +205,7 @@ def _noted() -> Head | None:
         return None
     except (ValueError, KeyError, TypeError) as error:
         hint = "another version started that Ray: end Ray with that version's `down`, or end Ray's process and remove the file"
-        raise ConfigError("the note does not say which Ray was started", str(_note()), hint) from error
+        raise ConfigError("the file does not say which Ray was started", str(_note()), hint) from error
 
 
 def _note() -> Path:
@@ -224,7 +224,7 @@ def _private_folder() -> Path:
         folder.mkdir(mode=0o700)
     seen = folder.lstat()
     if not stat.S_ISDIR(seen.st_mode) or seen.st_uid != os.getuid() or seen.st_mode & 0o077:
-        raise ConfigError("is not a directory that is yours alone", str(folder), "remove it, or set TMPDIR to a directory of yours")
+        raise ConfigError("is not a directory that is yours alone", str(folder), "remove it, or set TMPDIR to a directory of your own")
     return folder
 
 

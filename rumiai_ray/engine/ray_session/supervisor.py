@@ -171,11 +171,11 @@ def last_words(words: Mapping[str, Any], status: int) -> list[str]:
     elif words.get("connected"):
         error = RayLostError("a process of Ray has ended, and Ray has ended the driver process", "Ray", hint)
     else:
-        error = DriverLostError(f"ended with status {status} and no word", "the driver process", hint)
+        error = DriverLostError(f"ended with status {status} without a message", "the driver process", hint)
     lines = [f"{type(error).__name__}: {error}"]
     if words.get("run"):
         if words.get("resumable"):
-            lines.append(f"stopped; go on with: rumiai-ray runs resume {words['run']}")
+            lines.append(f"stopped; continue with: rumiai-ray runs resume {words['run']}")
         else:
             lines.append("aborted; what was committed before stays readable")
     return lines

@@ -46,7 +46,7 @@ def attached(environment: Mapping[str, str] | None = None) -> Iterator[Head | No
     """
     head = own_head()
     if head is None and not os.environ.get("RAY_ADDRESS"):
-        raise ConfigError("there is no Ray to keep one", "warm cells", "`rumiai-ray up` starts one")
+        raise ConfigError("no Ray is running that could keep one", "warm cells", "`rumiai-ray up` starts one")
     if ray.is_initialized():
         if environment is None:
             with _watching(head):

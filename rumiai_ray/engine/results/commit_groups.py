@@ -13,6 +13,7 @@ from ray.exceptions import RayError, RayTaskError
 from rumiai_ray.engine.results.commit_task import Target, Written, endings, write_group
 from rumiai_ray.engine.results.entry_tracker import Ended, Settled
 from rumiai_ray.engine.work.counts import Tally
+from rumiai_ray.engine.work.ray_logs import SEE_RAYS_LOGS
 from rumiai_ray.errors import ModelError, StorageError
 from rumiai_ray.ingest.cleaning import message_of
 from rumiai_ray.tracebacks import keep_traceback, traceback_of
@@ -144,10 +145,10 @@ class Groups:
         if isinstance(error, RayTaskError) and group.attempt <= _RETRIES:
             return self._write([one], group.attempt + 1)
         if one.error is not None:
-            last = ModelError(f"not even a dead letter can be written: {_cause(error)}", one.header.entry.input, "see Ray's logs")
+            last = ModelError(f"not even a dead letter can be written: {_cause(error)}", one.header.entry.input, SEE_RAYS_LOGS)
             keep_traceback(last, traceback_of(error))
             raise last
-        broken = ModelError(f"assembling the video's tables crashed the task: {_cause(error)}", one.header.entry.input, "see Ray's logs")
+        broken = ModelError(f"assembling the video's tables crashed the task: {_cause(error)}", one.header.entry.input, SEE_RAYS_LOGS)
         broken.attempts = _RETRIES + 1
         keep_traceback(broken, traceback_of(error))
         return self._write([Settled(one.header, repeat=one.repeat, error=broken)])

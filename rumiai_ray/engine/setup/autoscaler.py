@@ -44,4 +44,4 @@ def news_of(status: ClusterStatus) -> list[str]:
     said = [f"{count} of node type {kind} {'are' if count > 1 else 'is'} on the way" for kind, count in sorted(coming.items())]
     failed = {launch.ray_node_type_name: launch.details for launch in sorted(status.failed_launches, key=lambda one: one.request_ts_s)}
     said += [f"node type {kind} could not be started: {details or 'no reason given'}" for kind, details in sorted(failed.items())]
-    return said or ["the autoscaler adds no node: no node type is large enough, or as many as allowed (max_workers) are there"]
+    return said or ["the autoscaler adds no node: no node type is large enough, or max_workers is reached"]

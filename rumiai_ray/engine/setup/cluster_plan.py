@@ -108,7 +108,7 @@ def _nothing_fits(refused: Sequence[ConfigError], *, growing: bool) -> ConfigErr
     return ConfigError(
         f"no node holds a cell ({why})",
         "the cluster",
-        "tell what the nodes to come are to hold: --engine-cell-cpus and --engine-cells; or start larger nodes",
+        "say what new nodes are to hold: --engine-cell-cpus and --engine-cells; or start larger nodes",
     )
 
 
@@ -148,9 +148,9 @@ def _expected(wishes: Wishes) -> Machine:
     """The machine that an autoscaler is going to start, as far as the user has told."""
     if wishes.cell_cpus is None or wishes.gpu_memory_gb is None:
         raise ConfigError(
-            "models are to run on GPUs, and no node has one yet",
+            "the models need GPUs, and no node has one yet",
             "the cluster",
-            "tell what the nodes to come can hold: --engine-cell-cpus and --engine-gpu-memory-gb; or `--device cpu`",
+            "say what new nodes can hold: --engine-cell-cpus and --engine-gpu-memory-gb; or `--device cpu`",
         )
     cpus = math.ceil(wishes.cell_cpus * wishes.cells_per_gpu / (1 - FREE_SHARE)) + 1
     return Machine(cpus, math.inf, 1, wishes.gpu_memory_gb, "a node to come")

@@ -128,7 +128,7 @@ def plan_machine(models: Sequence[ModelPlan], machine: Machine, wishes: Wishes =
     """
     uses_gpu = any(on_gpu(model) for model in models)
     if machine.cpus < 1:
-        raise ConfigError("has no CPU to give", machine.name, "start Ray there with --num-cpus")
+        raise ConfigError("has no CPU available", machine.name, "start Ray there with --num-cpus")
     if uses_gpu:
         _check_gpu_memory(models, machine, wishes.cells_per_gpu)
     free = float(max(reading_cpus(machine.cpus), wishes.extract_tasks or 1))
@@ -217,9 +217,9 @@ def _fractions(models: Sequence[ModelPlan], counts: dict[str, int], whole: float
 
 def _check_gpu_memory(models: Sequence[ModelPlan], machine: Machine, cells_per_gpu: int) -> None:
     if not machine.gpus:
-        raise ConfigError("models are to run on a GPU and the node has none", machine.name, "`--device cpu`, or a machine with a GPU")
+        raise ConfigError("the models need a GPU and the node has none", machine.name, "`--device cpu`, or a machine with a GPU")
     if machine.gpu_memory_gb is None:
-        raise ConfigError("the memory of the node's GPUs is not known", machine.name, "tell it: --engine-gpu-memory-gb")
+        raise ConfigError("the memory of the node's GPUs is not known", machine.name, "give it with --engine-gpu-memory-gb")
     sizes = {model.name: (model.settings.actors or 1) * model.gpu_memory_gb for model in models if on_gpu(model)}
     needed, room = sum(sizes.values()), machine.gpu_memory_gb * USABLE_MEMORY / cells_per_gpu
     if needed > room:

@@ -107,7 +107,7 @@ def answer(reference: Any) -> dict[str, Any]:
             told = ray.get(reference, timeout=ANSWER_S)
     except GetTimeoutError as error:
         raise TransientError(
-            f"gives no answer within {ANSWER_S:g} s", "the keeper of the warm cell", "`rumiai-ray down`, then `up`"
+            f"did not answer within {ANSWER_S:g} s", "the keeper of the warm cell", "`rumiai-ray down`, then `up`"
         ) from error
     except RayActorError:
         raise

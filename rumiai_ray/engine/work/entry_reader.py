@@ -16,6 +16,7 @@ from rumiai_ray.engine.work.host_turn import HostTurn
 from rumiai_ray.engine.work.item import Header, Stretch, Work
 from rumiai_ray.engine.work.node import node_here
 from rumiai_ray.engine.work.planner import plan_video
+from rumiai_ray.engine.work.ray_logs import SEE_RAYS_LOGS
 from rumiai_ray.errors import MediaError, StorageError
 from rumiai_ray.ingest.fetch import fetch
 from rumiai_ray.shown import shown
@@ -113,9 +114,7 @@ class Stage:
 
     def given_up(self, entry: Entry, attempts: int) -> Work:
         """The one row of an entry whose reading has ended its process so many times."""
-        error = MediaError(
-            "reading the input ended the process every time: a crash, a hang or too much memory", entry.input, "see Ray's logs"
-        )
+        error = MediaError("reading the input ended the process every time: a crash, a hang or too much memory", entry.input, SEE_RAYS_LOGS)
         error.attempts = attempts
         row = dead_letter_row(self.run_id, entry, None, "frames", error)
         return Work(entry.entry_id, "", 0, 1, {}, Header(entry, pack(row), None))

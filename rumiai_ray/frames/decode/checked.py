@@ -21,7 +21,7 @@ _BYTES_A_SAMPLE = 2
 def count(value: Any, most: int = _INT64_MAX) -> int:
     """A whole number from 0 to `most`. Raises `TypeError` or `ValueError` for anything else, as every function here does."""
     if type(value) is not int:
-        raise TypeError(f"no whole number but {type(value).__name__}")
+        raise TypeError(f"not a whole number but {type(value).__name__}")
     if not 0 <= value <= most:
         raise ValueError("a number that is out of range")
     return value
@@ -30,7 +30,7 @@ def count(value: Any, most: int = _INT64_MAX) -> int:
 def seconds(value: Any) -> float:
     """A finite number."""
     if type(value) not in (int, float):
-        raise TypeError(f"no number but {type(value).__name__}")
+        raise TypeError(f"not a number but {type(value).__name__}")
     try:
         number = float(value)
     except OverflowError as error:
@@ -43,21 +43,21 @@ def seconds(value: Any) -> float:
 def truth(value: Any) -> bool:
     """True or False."""
     if not isinstance(value, bool):
-        raise TypeError(f"no truth value but {type(value).__name__}")
+        raise TypeError(f"not a boolean but {type(value).__name__}")
     return value
 
 
 def times(value: Any) -> tuple[float, ...]:
     """A list of finite numbers."""
     if not isinstance(value, list):
-        raise TypeError(f"no list but {type(value).__name__}")
+        raise TypeError(f"not a list but {type(value).__name__}")
     return tuple(map(seconds, value))
 
 
 def text(value: Any) -> str:
     """Text that a table can hold, at most 2,000 characters of it."""
     if not isinstance(value, str):
-        raise TypeError(f"no text but {type(value).__name__}")
+        raise TypeError(f"not a text but {type(value).__name__}")
     return value[:_TEXT_CHARS].encode(errors="replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
@@ -71,13 +71,13 @@ def samples(payload: bytes | bytearray) -> bytes:
 def facts(value: Any) -> SourceFacts:
     """The facts, every one of its declared type and in range."""
     if not isinstance(value, dict):
-        raise TypeError(f"no facts but {type(value).__name__}")
+        raise TypeError(f"not facts but {type(value).__name__}")
     return SourceFacts.of({name: _READERS.get(_TYPES.get(name, ""), _unknown)(one) for name, one in value.items()})
 
 
 def _texts(value: Any) -> list[str]:
     if not isinstance(value, list) or len(value) > _LIST_ITEMS:
-        raise TypeError("no list, or a long one")
+        raise TypeError("not a list, or a list that is too long")
     return [text(one) for one in value]
 
 

@@ -167,7 +167,7 @@ def _open_container(descriptor: int) -> InputContainer:
     except MemoryError:
         raise
     except av.FFmpegError as error:
-        raise MediaError(f"no media file, or damaged beyond reading: {error.strerror}", hint="does it play in a player?") from error
+        raise MediaError(f"not a media file, or damaged beyond reading: {error.strerror}", hint="does it play in a player?") from error
 
 
 def _readable_video(container: InputContainer, moving: list[VideoStream]) -> VideoStream:

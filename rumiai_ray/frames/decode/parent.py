@@ -136,7 +136,9 @@ def _pieces(child: _Child, spec: SamplingSpec, allowance: Allowance, subject: st
             allowance.take(*message)
             pieces = list(_understood(*message, spec, subject))
         except (KeyError, TypeError, ValueError) as error:
-            raise MediaError("the decoder talks nonsense", subject, "the file may be made to take decoders over") from error
+            raise MediaError(
+                "the decoder sent an invalid message", subject, "the file may be built to take over decoders: do not trust it"
+            ) from error
         for piece in pieces:
             if isinstance(piece, SourceFacts):
                 return piece
@@ -156,7 +158,7 @@ def _opened(path: Path, subject: str) -> Iterator[int]:
     except OSError as error:
         raise InputError(f"cannot be opened: {error.strerror}", subject, "check the path and its permissions") from error
     except ValueError as error:  # a NUL in the name
-        raise InputError(f"no possible file name: {error}", subject) from error
+        raise InputError(f"not a possible file name: {error}", subject) from error
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise InputError("not a regular file", subject, "give a file that holds a video")

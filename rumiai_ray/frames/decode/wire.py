@@ -63,7 +63,7 @@ def receive(read: Callable[[int], bytes | bytearray]) -> tuple[dict[str, Any], b
     try:
         header = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise WireError(f"a header that is no JSON: {error}") from error
+        raise WireError(f"a header that is not JSON: {error}") from error
     if not isinstance(header, dict):
-        raise WireError("a header that is no JSON object")
+        raise WireError("a header that is not a JSON object")
     return header, payload

@@ -152,4 +152,4 @@ class Shelf:
 def check_key(key: str) -> None:
     """Raises `StorageError` for what is no key of an entry: 64 hexadecimal digits."""
     if not _KEY.fullmatch(key):
-        raise StorageError("no key of a frame store's entry", repr(key[:80]), "a key is 64 hexadecimal digits; `rumiai-ray frames ls`")
+        raise StorageError("not the key of a stored video", repr(key[:80]), "a key is 64 hexadecimal digits; `rumiai-ray frames ls`")

@@ -146,9 +146,7 @@ class FrameStore:
             raise StorageError("no such entry in the frame store", key)
         stored = self._try_open(key, "hit")
         if stored is None:
-            raise StorageError(
-                "the entry is damaged", str(self._shelf.directory(key)), "analyse the video again: its entry is then made anew"
-            )
+            raise StorageError("the entry is damaged", str(self._shelf.directory(key)), "analyse the video again to replace the entry")
         return stored
 
     def entries(self) -> list[StoreEntry]:

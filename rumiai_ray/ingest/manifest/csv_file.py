@@ -78,7 +78,7 @@ class Records:
             raise InputError("a header of blanks", f"{self._uri}, line {number}", "the first line names the columns, one of them `input`")
         header = [name or f"column_{place}" for place, name in enumerate(header, 1)]
         if repeated := sorted({name for name in header if header.count(name) > 1}):
-            raise InputError(f"the column {repeated[0]!r} is there twice", f"{self._uri}, line {number}", "rename one of them")
+            raise InputError(f"the column {repeated[0]!r} appears twice", f"{self._uri}, line {number}", "rename one of them")
         return header
 
     def _check_no_header(self, header: Sequence[str], title: str, wanted: Sequence[str]) -> None:

@@ -71,7 +71,7 @@ def check_folder(text: str) -> None:
     """Raises `InputError` for a folder: `files_of` found nothing in it."""
     location = locate(text) if "://" not in text else None
     if location is not None and os.path.isdir(location.address):  # noqa: PTH112 -- as above
-        raise InputError("a folder without videos, pictures or sound", text, f"endings that are taken: {', '.join(sorted(MEDIA_ENDINGS))}")
+        raise InputError("a folder without videos, pictures or sound", text, f"accepted endings: {', '.join(sorted(MEDIA_ENDINGS))}")
 
 
 def _folder(text: str, address: str) -> list[ListedFile]:

@@ -32,7 +32,7 @@ def rows(stream: IO[bytes], uri: str) -> Iterator[dict[str, str | None] | InputE
         with pq.ParquetFile(stream) as file:
             names = file.schema_arrow.names
             if repeated := sorted({name for name in names if names.count(name) > 1}):
-                raise InputError(f"the column {repeated[0]!r} is there twice", uri, "rename one of them")
+                raise InputError(f"the column {repeated[0]!r} appears twice", uri, "rename one of them")
             intervals = {column.path for column in map(file.schema.column, range(len(file.schema))) if _is_interval(column)}
             for batch in file.iter_batches(_BATCH_ROWS, use_threads=False):
                 columns = {name: _texts(batch.column(at), interval_text if name in intervals else as_text) for at, name in enumerate(names)}

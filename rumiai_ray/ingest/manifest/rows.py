@@ -125,7 +125,7 @@ def _json_row(line: str, place: str, input_name: str) -> ManifestRow:
     try:
         return _row_of(json.loads(line), place, input_name)
     except json.JSONDecodeError as error:
-        raise InputError(f"no valid JSON: {error.msg}", place, "one JSON object a line") from error
+        raise InputError(f"not valid JSON: {error.msg}", place, "one JSON object a line") from error
     except ValueError as error:  # Python refuses integers of more than 4,300 digits
         raise InputError(f"a number that cannot be read: {error}", place, "give numbers of so many digits as text") from error
     except RecursionError as error:

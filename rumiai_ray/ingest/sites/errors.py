@@ -42,7 +42,7 @@ RULES = (
     ErrorRule(
         r"unsupported url|no suitable extractor",
         NoVideoError,
-        "no post that yt-dlp takes videos from; an expired short link leads to the home page",
+        "yt-dlp finds no video at this address; an expired short link leads to the home page",
     ),
     ErrorRule(r"rate-limit reached or login required|redirected to the login page", LoginWallError, _COOKIES),
     ErrorRule(r"empty media response", PrivateError, _COOKIES),
@@ -80,7 +80,7 @@ RULES = (
         r"no video formats found|requested format is not available|no (video|media)\b.*(found|in this)|there('s| is) no video|not a video"
         r"|(photo|image|slideshow)\b.*(post|only)",
         NoVideoError,
-        "there is no video in it to analyse; images are fetched of posts on TikTok and Instagram only",
+        "there is no video in it to analyse; images are fetched only from posts on TikTok and Instagram",
     ),
     ErrorRule(r"not currently live|is live|live event|will begin in|premieres in", NoVideoError, "wait until there is a recording"),
     ErrorRule(r"\bdrm\b", NoVideoError, "protected videos cannot be analysed"),

@@ -78,7 +78,7 @@ def knows(url: str) -> bool:
     if not _site_process.site_hosts().candidates(url):
         return False
     if len(url) > MAX_POST_URL_CHARS:
-        what = f"an address of {len(url)} characters on the host of a site"
+        what = f"the address has {len(url)} characters, and its host is a site's"
         raise InputError(what, f"{url[:200]}…", f"addresses of posts have {MAX_POST_URL_CHARS} characters at most")
     return True
 

@@ -117,7 +117,7 @@ def show(
         answer = _check(*_run(task, url, remaining_s, look), "a post of images", url)
         shown = answer.get("shown")
         if not isinstance(shown, int) or not 0 < shown <= len(images):
-            raise MediaError("the process that makes a video of images talks nonsense", url, _HINT)
+            raise MediaError("the process that makes a video of the images sent an invalid message", url, _HINT)
         return shown, described_notes(answer.get("left_out"))
 
 
@@ -165,7 +165,7 @@ def _run(task: _Task, url: str, remaining_s: Callable[[], float], look: Callable
         try:
             return process.wait(_END_S), said
         except subprocess.TimeoutExpired as error:
-            raise MediaError("the process that makes one file of the post's parts does not end", url, _HINT) from error
+            raise MediaError("the process that makes one file of the post's parts did not end", url, _HINT) from error
     finally:
         if process.returncode is None:
             with suppress(ProcessLookupError):
@@ -196,7 +196,7 @@ def _answer(process: subprocess.Popen[bytes], job: str, url: str, remaining_s: C
             if not block:
                 return said
             said += block
-    raise MediaError("the process that makes one file of the post's parts does not stop talking", url, _HINT)
+    raise MediaError("the process that makes one file of the post's parts sent too many messages", url, _HINT)
 
 
 def _check(status: int, said: bytes, kind: str, url: str) -> dict[str, Any]:

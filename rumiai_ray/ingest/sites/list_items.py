@@ -47,7 +47,7 @@ def _opened(downloader: ConfinedYoutubeDL, url: str, extractor: str | None) -> A
         if not result or result.get("_type") not in _REFERENCES:
             return result
         url, extractor = result["url"], result.get("ie_key")
-    raise NoListError(f"the address leads on more than {_MAX_REDIRECTS} times", url, "open it in a browser and give the one it ends at")
+    raise NoListError(f"the address redirects more than {_MAX_REDIRECTS} times", url, "open it in a browser and give the final address")
 
 
 def _items(downloader: ConfinedYoutubeDL, result: Any, depth: int) -> Iterator[dict[str, Any]]:

@@ -148,7 +148,7 @@ class Walked:
                 self.stopped = f"--limit {wanted.limit} is reached"
             return post
         if self.items >= _MAX_ITEMS:
-            self.stopped = f"{_MAX_ITEMS:,} items of the list have been looked at, which is the most"
+            self.stopped = f"{_MAX_ITEMS:,} items of the list have been read, the maximum"
         return None
 
     def _look_back(self, day: date, at: datetime | None, wanted: Wanted) -> None:
@@ -159,7 +159,7 @@ class Walked:
         if is_old:
             self._old.append(at)
         if len(self._old) >= _OLD_IN_A_ROW:
-            self.stopped = f"{_OLD_IN_A_ROW} posts in a row were older than --since, and ever older"
+            self.stopped = f"{_OLD_IN_A_ROW} posts in a row were older than --since, each older than the one before"
 
 
 def walk(url: str, wanted: Wanted, network: Network, limits: FetchLimits, walked: Walked, folder: Path) -> Iterator[ListedPost]:
@@ -180,7 +180,7 @@ def walk(url: str, wanted: Wanted, network: Network, limits: FetchLimits, walked
     """
     address = limits.rules.checked(locate(url))
     if locate(url).kind != "web" or not sites.knows(address):
-        raise NoListError("no list on a site that yt-dlp knows", url, NO_LIST_HINT)
+        raise NoListError("not a list on a site that yt-dlp knows", url, NO_LIST_HINT)
     bounded = replace(limits, max_bytes=min(limits.max_bytes, _MAX_LIST_BYTES))
     with sites.site_process(address, folder, network, bounded, "list") as process:
         while not walked.stopped:
@@ -201,7 +201,7 @@ def _ended(answer: Mapping[str, Any], url: str, refusal: RumiaiError | None, lim
     if refusal is not None:
         return refusal
     if answer["kind"] == "unknown":
-        return NoListError("yt-dlp has nothing that walks lists of this kind", url, NO_LIST_HINT)
+        return NoListError("yt-dlp cannot walk lists of this kind", url, NO_LIST_HINT)
     error = sites.told_error(dict(answer), url)
     return NoListError(error.what, url, NO_LIST_HINT) if "Unsupported URL" in error.what else error
 

@@ -122,7 +122,7 @@ def _filled_text(info: Mapping[str, Any], cleaner: Cleaner, name: str, limit: in
 
 def _note_type(cleaner: Cleaner, name: str, value: object, wanted: str) -> None:
     if value is not None:
-        cleaner.note(name, f"a {type(value).__name__} where {wanted} belongs, left out")
+        cleaner.note(name, f"a {type(value).__name__} instead of {wanted}, left out")
 
 
 def _page(value: object, cleaner: Cleaner) -> str | None:
@@ -200,7 +200,7 @@ def _named(name: str, values: Sequence[object], cleaner: Cleaner) -> list[str]:
     """The texts in a list; the rest is noted."""
     named = [value for value in values if isinstance(value, str)]
     if len(named) < len(values):
-        cleaner.note(name, f"{len(values) - len(named):,} of {len(values):,} are no text, left out")
+        cleaner.note(name, f"{len(values) - len(named):,} of {len(values):,} are not text, left out")
     return named
 
 
@@ -235,7 +235,7 @@ def _size_px(name: str, value: object, cleaner: Cleaner) -> int | None:
     if value == 0:
         return None
     if not 1 <= value <= _INT32_MAX or int(value) != value:
-        cleaner.note(name, "no whole number of pixels, left out")
+        cleaner.note(name, "not a whole number of pixels, left out")
         return None
     return int(value)
 

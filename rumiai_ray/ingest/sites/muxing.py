@@ -115,7 +115,7 @@ def _opened(descriptor: int, what: str) -> InputContainer:
             buffer_size=_BUFFER_BYTES,
         )
     except av.FFmpegError as error:
-        raise MediaError(f"the file of the {what} is no media file, or damaged beyond reading: {error.strerror}") from error
+        raise MediaError(f"the file of the {what} is not a media file, or is damaged beyond reading: {error.strerror}") from error
 
 
 def output_for(descriptor: int, codecs: set[str]) -> OutputContainer:

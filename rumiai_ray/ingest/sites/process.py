@@ -137,7 +137,7 @@ class SiteProcess:
                 raise self._death()
             self._received += block
             if len(self._received) > MAX_ANSWER_BYTES:
-                raise ExtractorBrokenError("the process that runs yt-dlp does not stop talking", self._job.url, _UPDATE)
+                raise ExtractorBrokenError("the process that runs yt-dlp sent too many messages", self._job.url, _UPDATE)
         line, _, self._received = self._received.partition(b"\n")
         return line
 
@@ -145,9 +145,7 @@ class SiteProcess:
         """Why the process ended without an answer."""
         status, url = self._end(), self._job.url
         if status == -signal.SIGPROF:
-            return InputError(
-                "an address that yt-dlp's patterns cannot be matched with in time", url, "check the URL: no post has such a one"
-            )
+            return InputError("yt-dlp took too long to recognise this address", url, "check the URL: no post has such an address")
         if status == -signal.SIGXCPU:
             what = f"yt-dlp took more than {self._job.cpu_s:g} s of CPU"
             return ExtractorBrokenError(what, url, _UPDATE)
@@ -176,7 +174,7 @@ def message_of(line: bytes, url: str) -> dict[str, Any] | None:
         message = json.loads(line)
         kind = message["kind"]
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise ExtractorBrokenError("the process that runs yt-dlp talks nonsense", url, _UPDATE) from error
+        raise ExtractorBrokenError("the process that runs yt-dlp sent an invalid message", url, _UPDATE) from error
     if kind != "confined":
         return dict(message)
     if message.get("missing"):

@@ -121,7 +121,7 @@ class CheckingProxy:
             _reply(client, _FAILED if isinstance(error, TransientError) else _REFUSED, error.what)
             return
         except OSError as error:
-            _reply(client, _FAILED, f"nobody answers: {error.strerror or error}")
+            _reply(client, _FAILED, f"no server answers: {error.strerror or error}")
             return
         with server:
             if request.tunnel:

@@ -68,12 +68,12 @@ def parse_request(head: bytes) -> ProxyRequest:
     first, *lines = head.decode("latin-1").removesuffix("\r\n\r\n").split("\r\n")
     line = _LINE.fullmatch(first)
     if line is None:
-        raise BadRequestError("no HTTP request")
+        raise BadRequestError("not an HTTP request")
     headers = [_header(text) for text in lines]
     known = {name.lower(): value for name, value in headers}
     names = [name.lower() for name, _ in headers]
     if any(names.count(name) > 1 for name in _ONCE):
-        raise BadRequestError("a header that may be there once only")
+        raise BadRequestError("a repeated header that may occur only once")
     method, target = line[1], line[2]
     tunnel = method == "CONNECT"
     address = (_AUTHORITY if tunnel else _PLAIN).fullmatch(target)
@@ -81,7 +81,7 @@ def parse_request(head: bytes) -> ProxyRequest:
         raise BadRequestError("the proxy takes CONNECT host:port and http:// addresses only")
     host, port = address[1] or address[2], int(address[3] or _PLAIN_PORT)
     if not host.isascii() or not 0 < port <= _LAST_PORT:
-        raise BadRequestError("no valid host or port")
+        raise BadRequestError("not a valid host or port")
     length = known.get("content-length", "0")
     if "transfer-encoding" in known or not (length.isascii() and length.isdigit() and len(length) <= _LENGTH_DIGITS):
         raise BadRequestError("the body of a request needs a Content-Length")
@@ -102,7 +102,7 @@ def parse_request(head: bytes) -> ProxyRequest:
 def _header(text: str) -> tuple[str, str]:
     name, colon, value = text.partition(":")
     if not colon or not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) or re.search(r"[\x00\r\n]", value):
-        raise BadRequestError("a header line that is none")
+        raise BadRequestError("a malformed header line")
     return name, value.strip()
 
 

@@ -126,7 +126,7 @@ def _decoded(descriptor: int) -> Image.Image:
             upright.thumbnail((LONGEST_SIDE_PX, LONGEST_SIDE_PX), Image.Resampling.LANCZOS)
             return _on_white(upright)
         except UnidentifiedImageError as error:
-            raise MediaError("the file is no picture") from error
+            raise MediaError("the file is not a picture") from error
         except MediaError:
             raise
         except Exception as error:  # the boundary of one image: its decoder raises whatever a stranger's bytes make it

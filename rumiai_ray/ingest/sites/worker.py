@@ -118,7 +118,7 @@ def _refuse(info: dict[str, Any], url: str) -> None:
         raise NoVideoError("a live stream, not a video", url, "wait until there is a recording")
     # "none" is yt-dlp's word for "has none"; a missing value means that it does not know.
     if info.get("vcodec") == "none":
-        raise NoVideoError("sound only: a photo post or a slideshow", url, "images are fetched of posts on TikTok and Instagram only")
+        raise NoVideoError("sound only: a photo post or a slideshow", url, "images are fetched only from posts on TikTok and Instagram")
 
 
 def _told(error: RumiaiError) -> dict[str, Any]:

@@ -312,7 +312,7 @@ class ConfinedYoutubeDL(YoutubeDL):  # type: ignore[misc]  # no types in yt-dlp
             why = "the site names no address"
             for address in addresses:
                 if not _is_web_address(address):
-                    why = "no valid address"
+                    why = "its address is not valid"
                     continue
                 try:
                     with self.urlopen(Request(address, headers=headers)) as response:

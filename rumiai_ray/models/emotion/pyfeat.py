@@ -96,7 +96,7 @@ class PyFeat:
             raise WeightsError(f"does not load: {error}", "py-feat Detectorv2", "fetch the weights again") from error
         given = {*self._detector.multitask.emotion_names, *self._detector.multitask.au_names}
         if given != {*_EMOTIONS, *_ACTION_UNITS}:
-            hint = f"it gives {', '.join(sorted(given))}"
+            hint = f"its outputs are {', '.join(sorted(given))}"
             raise WeightsError("is not the network with 7 emotions and 20 action units", str(files["face_multitask"]), hint)
 
     def read(self, images: NDArray[np.uint8]) -> list[Expression]:

@@ -45,7 +45,7 @@ class MiniXception:
             with h5py.File(path) as file:
                 self._read(file["model_weights"])
         except (OSError, KeyError) as error:
-            raise WeightsError(f"is not the mini-XCEPTION it should be: {error}", str(path), "fetch it again") from error
+            raise WeightsError(f"does not load as mini-XCEPTION: {error}", str(path), "fetch it again") from error
 
     def __call__(self, faces: NDArray[np.float32]) -> NDArray[np.float32]:
         """Probabilities of the seven emotions, in the order of `schema.emotion.EMOTIONS`.

@@ -170,7 +170,7 @@ def verify(plan: ModelPlan) -> None:
     actual = dict(zip(plan.files, digests_of(plan.files.values()), strict=True))
     for role, path in plan.files.items():
         if actual[role] != plan.digests[role]:
-            raise WrongDigestError(f"SHA-256 is {actual[role]}, planned was {plan.digests[role]}", str(path), hint)
+            raise WrongDigestError(f"SHA-256 is {actual[role]}, but the run was planned with {plan.digests[role]}", str(path), hint)
 
 
 def locate(files: Sequence[WeightFile], directories: Sequence[Path]) -> dict[WeightFile, Path]:
@@ -196,7 +196,7 @@ def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
     except OSError as error:
-        raise WeightsError(f"cannot be looked up: {error.strerror}", str(path), "see the permissions of its directory") from error
+        raise WeightsError(f"cannot be looked up: {error.strerror}", str(path), "check the permissions of its directory") from error
 
 
 def _version(candidate: Candidate, name: str) -> str:
@@ -213,7 +213,9 @@ def nothing_complete(incomplete: Mapping[str, Sequence[Candidate]], profile: Pro
     for candidate in (candidate for candidates in incomplete.values() for candidate in candidates):
         found = locate(candidate.files, directories)
         absent = ", ".join(file.path for file in candidate.files if file not in found)
-        lines.append(f"  {candidate.backend}: no {absent}" + (" (cannot be fetched, only put there)" if candidate.only_local else ""))
+        lines.append(
+            f"  {candidate.backend}: no {absent}" + (" (cannot be fetched; put it there yourself)" if candidate.only_local else "")
+        )
     hint = f"`rumiai-ray weights fetch --profile {profile}`, or name the directory that has them in {DIRECTORY_VARIABLE}"
     if profile == "standard":
         hint += "; `--profile offline` runs without them"

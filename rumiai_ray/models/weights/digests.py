@@ -52,7 +52,7 @@ def _nobody_vouches(unvouched: Mapping[WeightFile, str], found: Mapping[WeightFi
     lines = "\n".join(f'"{file.path}" = "{digest}"' for file, digest in unvouched.items())
     # On lines of their own, so that no bracket or full stop is pasted with them.
     hint = f"if you trust them, add to {directory / PINS}:\n{lines}\n"
-    return WrongDigestError("this release knows no digest of them", ", ".join(file.path for file in unvouched), hint)
+    return WrongDigestError("this release has no digest to check them against", ", ".join(file.path for file in unvouched), hint)
 
 
 def digests_of(paths: Iterable[Path]) -> list[str]:
@@ -74,7 +74,7 @@ def _digest(path: Path) -> str:
                 digest.update(room[:count])
             return digest.hexdigest()
     except OSError as error:
-        raise WeightsError(f"cannot be read: {error.strerror}", str(path), "see its permissions and its disk") from error
+        raise WeightsError(f"cannot be read: {error.strerror}", str(path), "check its permissions and the disk") from error
 
 
 def combined(digests: Mapping[str, str]) -> str:

@@ -124,7 +124,9 @@ def _refusal(candidate: Candidate, directories: Sequence[Path], terms: Terms) ->
     if terms.accepted or not candidate.noncommercial or vouched(candidate, directories):
         return None
     licences = "; ".join(dict.fromkeys(file.licence for file in candidate.files if file.noncommercial))
-    return WeightsError(f"not fetched, for the licence was not accepted: {licences}", candidate.backend, "`--accept-noncommercial`")
+    return WeightsError(
+        f"not fetched, because its licence has not been accepted: {licences}", candidate.backend, "accept it with `--accept-noncommercial`"
+    )
 
 
 def vouched(candidate: Candidate, directories: Sequence[Path]) -> bool:
@@ -147,7 +149,7 @@ def _wanted(
         candidate = fetchable(model, settings.get(model.name) or model.settings_type(), profile)
         if candidate is None:
             what = f"nothing of the profile {profile} can be fetched"
-            failures.append(WeightsError(what, f"model {model.name}", "choose the other --profile"))
+            failures.append(WeightsError(what, f"model {model.name}", "choose another --profile"))
         else:
             candidates.append(candidate)
     return candidates, failures
@@ -214,7 +216,7 @@ class _Fetch:
         there = target.exists()
         if there and (expected is not None or not file.trusted_on_first_use):
             check({file: target} if file.sha256 else {}, ())
-            self.progress(f"{file.path}: is there")
+            self.progress(f"{file.path}: already present")
             return []
         choice = alternatives(file, self.profile)
         failures = []
@@ -257,11 +259,11 @@ class _Fetch:
         """Check `part` and move it to its name; pins a file that is trusted on first use, before it has its name."""
         (digest,) = digests_of([part])
         if expected is not None and digest != expected:
-            raise WrongDigestError(f"gave a file whose SHA-256 is {digest}, must be {expected}", _names(sources), "nothing was kept")
+            raise WrongDigestError(f"served a file whose SHA-256 is {digest}, must be {expected}", _names(sources), "nothing was kept")
         target = self.directory / file.path
         if expected is None and file.trusted_on_first_use:
             if target.exists() and digests_of([target]) != [digest]:
-                what = f"is another file than {_names(sources)} gives today, and nobody vouches for it"
+                what = f"differs from the file that {_names(sources)} serves today, and no pinned digest confirms it"
                 raise WeightsError(what, str(target), "remove it, then `rumiai-ray weights fetch`")
             self._trust(sources, file, Pin(digest, commit))
         size_bytes = part.stat().st_size
@@ -275,7 +277,7 @@ class _Fetch:
     def _trust(self, sources: tuple[WeightSource, ...], file: WeightFile, new: Pin) -> None:
         if isinstance(sources[0], HubSource) and new.commit is None:
             raise WeightsError(
-                "did not say at which commit", _names(sources), "a file is trusted on first use only together with its commit"
+                "did not name the commit of the file", _names(sources), "a file is trusted on first use only together with its commit"
             )
         at = f", commit {new.commit}" if new.commit else ""
         kept = pin(file.path, new, f"{_names(sources)}, first seen {datetime.now(UTC):%Y-%m-%d}; licence: {file.licence}")

@@ -101,7 +101,9 @@ class Download:
                 self._begin_again(out)  # the server's file ends where ours does, or before
                 self._ask(out)
                 return
-            raise WeightsError(f"the server answered {error.code} {error.reason}", self.url, "has the file moved?") from error
+            raise WeightsError(
+                f"the server answered {error.code} {error.reason}", self.url, "the file may have moved: try again later, or report it"
+            ) from error
         except urllib.error.URLError as error:
             hint = "no network, or a firewall: `--profile offline`"
             raise SilentHostError(f"cannot be reached: {error.reason}", self.url, hint) from error
@@ -122,7 +124,9 @@ class Download:
         self.bar(out.tell(), total)
         while chunk := response.read(CHUNK_BYTES):
             if out.tell() + len(chunk) > URL_LIMIT_BYTES:
-                raise WeightsError(f"sends more than {URL_LIMIT_BYTES} bytes", self.url, "no weights are that large")
+                raise WeightsError(
+                    f"sent more than {URL_LIMIT_BYTES} bytes", self.url, "no weights file is that large: check what this address serves"
+                )
             out.write(chunk)
             self.bar(out.tell(), total)
         out.flush()
@@ -133,7 +137,7 @@ class Download:
         if total is None:
             return
         if total > URL_LIMIT_BYTES:
-            raise WeightsError(f"is {total} bytes long", self.url, "no weights are that large")
+            raise WeightsError(f"is {total} bytes long", self.url, "no weights file is that large: check what this address serves")
         see_that_it_fits(total - have, self.path.parent, self.url)
 
     def _begin_again(self, out: BinaryIO) -> None:

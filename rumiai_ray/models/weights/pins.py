@@ -110,7 +110,7 @@ def _read(file: Path) -> dict[str, Pin]:
 def _pin_of(name: str, value: object, file: Path) -> Pin:
     digest, commit = (value.get("sha256"), value.get("commit")) if isinstance(value, dict) else (value, None)
     if not (isinstance(digest, str) and re.fullmatch("[0-9a-fA-F]{64}", digest)):
-        raise WeightsError(f"the pin of {name} is no SHA-256", str(file), _LINES)
+        raise WeightsError(f"the digest pinned for {name} is not a SHA-256", str(file), _LINES)
     if not (commit is None or (isinstance(commit, str) and re.fullmatch("[0-9a-fA-F]{40}", commit))):
-        raise WeightsError(f"the pin of {name} has a commit that is none", str(file), _LINES)
+        raise WeightsError(f"the commit pinned for {name} is not a commit hash of 40 hex digits", str(file), _LINES)
     return Pin(digest.lower(), commit)

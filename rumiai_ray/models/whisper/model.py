@@ -65,7 +65,7 @@ class WhisperSettings(ModelSettings):
     language: str | None = result(None, "ISO 639-1 code of the language spoken; none: detected for every 30 s of speech")
     languages: Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_at_commas)] = result(
         (),
-        "ISO 639-1 codes of the languages that may be spoken, e.g. en,de; no other one is considered, in doubt it is the first; none: all",
+        "ISO 639-1 codes of the languages that may be spoken, e.g. en,de; others are not considered, the first is the fallback; none: all",
     )
     expected_language: str | None = result(
         None,
@@ -77,7 +77,7 @@ class WhisperSettings(ModelSettings):
     compute_type: Literal["auto", "int8", "int8_float16", "int8_float32", "float16", "bfloat16", "float32"] = result(
         "auto", "number format; auto: int8 on a CPU, float16 on a GPU"
     )
-    vad: bool = result(default=True, description="decode only where a voice detector hears somebody")
+    vad: bool = result(default=True, description="decode only where a voice detector hears speech")
     vad_threshold: float = result(0.5, "probability at which the detector hears a voice", gt=0, lt=1)
     vad_min_silence_s: float = result(0.5, "silence longer than this may be cut out, in seconds", gt=0)
     vad_pad_s: float = result(

@@ -188,7 +188,7 @@ def write_pictures(folder: ExportFolder, store: FrameStore, video: LabelledVideo
         How many were written: none where the frames are no longer in the store.
 
     Raises:
-        StorageError: the disk fails, or a stored frame is no picture.
+        StorageError: the disk fails, or a stored frame is not a picture.
     """
     try:
         stored = store.open(video.frames_key)
@@ -215,7 +215,7 @@ def write_pictures(folder: ExportFolder, store: FrameStore, video: LabelledVideo
 def _enlarged(jpeg: bytes, size: tuple[int, int]) -> bytes:
     picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
     if picture is None:
-        raise StorageError("a stored frame is no picture", hint="`rumiai-ray frames verify`")
+        raise StorageError("a stored frame is not a picture", hint="`rumiai-ray frames verify`")
     done, data = cv2.imencode(".jpg", cv2.resize(picture, size, interpolation=cv2.INTER_CUBIC), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
     if not done:
         raise StorageError("a picture cannot be written as JPEG")

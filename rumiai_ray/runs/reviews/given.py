@@ -176,7 +176,7 @@ def parse_review(data: bytes, subject: str, *, field: str = FIELD, tag: str | No
         if len(frame.boxes) > _MOST_BOXES:
             name = cleaned(frame.file, NAME_CHARS)
             what = f"frame {name!r} has {len(frame.boxes):,} boxes, at most {_MOST_BOXES:,} of a frame are read"
-            raise ConfigError(what, subject, "correct the frame in the labelling tool, then export the project anew")
+            raise ConfigError(what, subject, "correct the frame in the labelling tool, then export the project again")
     return review
 
 
@@ -192,11 +192,11 @@ def _review_in(data: bytes, subject: str, field: str, tag: str | None) -> GivenR
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"]))
-        raise ConfigError(f"no review that can be read: {first['msg']} at {place}", subject, _HINT) from error
+        raise ConfigError(f"not a readable review: {first['msg']} at {place}", subject, _HINT) from error
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigError(f"no JSON: {error}", subject, _HINT) from error
+        raise ConfigError(f"not JSON: {error}", subject, _HINT) from error
     except (ValueError, OverflowError) as error:
-        raise ConfigError(f"no review that can be read: {cleaned(str(error))}", subject, _HINT) from error
+        raise ConfigError(f"not a readable review: {cleaned(str(error))}", subject, _HINT) from error
     raise ConfigError("neither Label Studio's tasks, nor COCO's images, nor FiftyOne's samples", subject, _HINT)
 
 

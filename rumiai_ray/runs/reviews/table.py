@@ -240,5 +240,5 @@ def _read(run: Store, path: str, digest: str) -> pa.Table:
         for name in ("reviewed_at", "imported_at"):
             pc.min_max(rows[name]).as_py()
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
-        raise damaged(f"no readable Parquet file: {error}") from error
+        raise damaged(f"not a readable Parquet file: {error}") from error
     return pa.Table.from_arrays(rows.columns, schema=SCHEMA)

@@ -257,7 +257,7 @@ def test_cells_that_wait_are_spoken_of_with_the_reason_once_and_again_when_it_ch
     cells.ask()
     settled(cluster, cells)
     quota = "node type cpu could not be started: quota"
-    assert caplog.messages == [f"2 of 2 cells wait for 2 CPU each, none is there; {quota}"]
+    assert caplog.messages == [f"2 of 2 cells wait for 2 CPU each, none is running; {quota}"]
     cluster.add(3)
     settled(cluster, cells)
     assert caplog.messages[1:] == [f"1 of 2 cells wait for 2 CPU each, the run goes on with 1; {quota}"]
@@ -285,10 +285,10 @@ def test_reasons_that_cannot_be_had_end_no_run(error: Exception, patch: pytest.M
     cells = supply_of(cluster, patch, Unreadable(error))
     cells.ask()
     assert settled(cluster, cells) == []
-    assert "1 of 1 cells wait for 2 CPU each, none is there" in caplog.messages
+    assert "1 of 1 cells wait for 2 CPU each, none is running" in caplog.messages
     assert f"asking why cells wait: {type(error).__name__}: {error}" in caplog.messages
     patch.setattr(cells, "_place_timeout_s", 0.0)
-    with pytest.raises(TransientError, match=r"no node has .* free, not within 0 s"):
+    with pytest.raises(TransientError, match=r"no node had .* free within 0 s"):
         settled(cluster, cells)
 
 

@@ -136,7 +136,7 @@ def test_a_front_that_is_dead_for_good_gives_its_rows_back_to_whoever_asks(front
     front.die(DIED)
     dispatcher.collect(0)
     front.ready.calls[-1].fail(ActorDiedError())
-    with pytest.raises(ModelError, match="the front does not come back"):
+    with pytest.raises(ModelError, match="the cell's front process did not restart"):
         dispatcher.collect(0)
     assert sorted(row.block for row in dispatcher.rows()) == ["a", "b", "c"]
     assert [row.attempts for row in dispatcher.rows()] == [0, 0, 0]
@@ -150,7 +150,7 @@ def test_a_front_that_does_not_come_back_in_time_is_given_up(front: FakeFront, c
     assert dispatcher.collect(0) == [], "its name may answer before its process is there"
     assert len(front.ready.calls) == 2
     clock(61)
-    with pytest.raises(ModelError, match="the front does not come back: no answer"):
+    with pytest.raises(ModelError, match="the cell's front process did not restart: no answer"):
         dispatcher.collect(0)
 
 

@@ -135,7 +135,7 @@ def test_a_batch_whose_process_group_gets_sigterm_drains_and_can_be_resumed(grou
     os.killpg(process.pid, signal.SIGTERM)
     output, _ = process.communicate(timeout=_ENDED_S)
     assert process.returncode == 3, output
-    assert f"stopped; go on with: rumiai-ray runs resume {ground.place / 'runs' / 'told-to-stop'}" in output
+    assert f"stopped; continue with: rumiai-ray runs resume {ground.place / 'runs' / 'told-to-stop'}" in output
     assert "Error" not in output
     assert gone(told["pids"])
     check_resumed(ground, "told-to-stop")
@@ -173,7 +173,7 @@ def test_a_batch_whose_ray_is_ended_says_so_and_can_be_resumed(
     output, _ = process.communicate(timeout=_ENDED_S)
     assert process.returncode == 3, output
     assert f"RayLostError: {named}: " in output
-    assert f"stopped; go on with: rumiai-ray runs resume {ground.place / 'runs' / name}" in output
+    assert f"stopped; continue with: rumiai-ray runs resume {ground.place / 'runs' / name}" in output
     assert "Traceback" not in output
     (logs,) = re.findall(r"Ray's logs are kept in (\S+?)\)", output)
     assert (Path(logs) / "gcs_server.out").exists()
@@ -190,7 +190,7 @@ def test_a_batch_whose_driver_is_killed_says_so_and_can_be_resumed(ground: Groun
     output, _ = process.communicate(timeout=_ENDED_S)
     assert process.returncode == 3, output
     assert "DriverLostError: the driver process: was ended by SIGKILL" in output
-    assert f"stopped; go on with: rumiai-ray runs resume {ground.place / 'runs' / 'killed'}" in output
+    assert f"stopped; continue with: rumiai-ray runs resume {ground.place / 'runs' / 'killed'}" in output
     assert gone(told["pids"]), "Ray's processes end with the driver"
     check_resumed(ground, "killed")
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 RUN = {"run": "runs/a", "resumable": True, "connected": True}
-RESUME = "stopped; go on with: rumiai-ray runs resume runs/a"
+RESUME = "stopped; continue with: rumiai-ray runs resume runs/a"
 
 
 def test_a_driver_that_has_ended_itself_has_the_last_word() -> None:

@@ -34,9 +34,7 @@ def test_a_node_type_that_does_not_come_is_named_with_the_last_reason() -> None:
 
 
 def test_an_autoscaler_that_does_nothing_and_none_at_all_are_told_apart() -> None:
-    assert news_of(ClusterStatus(stats=WORKS)) == [
-        "the autoscaler adds no node: no node type is large enough, or as many as allowed (max_workers) are there"
-    ]
+    assert news_of(ClusterStatus(stats=WORKS)) == ["the autoscaler adds no node: no node type is large enough, or max_workers is reached"]
     assert news_of(ClusterStatus(stats=Stats(autoscaler_version="0"))) == ["the cluster has no autoscaler that would add nodes"]
 
 

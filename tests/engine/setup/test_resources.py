@@ -91,15 +91,15 @@ def test_machines_that_differ_get_cells_of_one_shape() -> None:
     assert plan.cells == 4
     assert plan.cell == plan_machine(FIVE, small).cell
     assert [(one.machine.name, one.cells) for one in plan.machines] == [("this machine", 2), ("small", 1), ("small", 1)]
-    assert plan.without == ("head: models are to run on a GPU and the node has none",)
+    assert plan.without == ("head: the models need a GPU and the node has none",)
 
 
 def test_a_node_that_gives_no_cpu_gets_no_cell() -> None:
     head = Machine(cpus=0, memory_gb=16, name="head")
     plan = plan_cluster(ON_CPU, [head, Machine(cpus=8, memory_gb=64, name="worker")])
     assert [(one.machine.name, one.cells) for one in plan.machines] == [("worker", 4)]
-    assert plan.without == ("head: has no CPU to give",)
-    with pytest.raises(ConfigError, match="has no CPU to give"):
+    assert plan.without == ("head: has no CPU available",)
+    with pytest.raises(ConfigError, match="has no CPU available"):
         plan_cluster(ON_CPU, [head])
 
 

@@ -64,5 +64,5 @@ def test_a_manifest_fills_the_columns_that_the_platform_left_empty_and_is_named(
     row = row_of(entry, VideoMetadata(author="site"))
     assert (row["view_count"], row["like_count"], row["author"], row["title"]) == (12, None, "site", None)
     assert dict(row["metadata_source"]) == {"view_count": "manifest", "author": "source"}
-    assert row["notes"] == ["likes: 'many' is no whole number, left out of the typed columns"]
+    assert row["notes"] == ["likes: 'many' is not a whole number, left out of the typed columns"]
     assert dict(row["columns"]) == dict(entry.columns)
