@@ -12,7 +12,7 @@ import pytest
 
 from numbered_clips import numbered_clip
 from rumiai_ray.confinement.child_python import child_command, child_search_path
-from rumiai_ray.frames.decode.parent import decode
+from rumiai_ray.frames.decode.parent import _DECODER, decode
 from rumiai_ray.frames.limits import DecodeLimits
 from rumiai_ray.frames.sampling import SamplingSpec
 from rumiai_ray.frames.types import SourceFacts
@@ -39,6 +39,10 @@ def test_no_directory_comes_before_the_standard_library(tmp_path: Path, monkeypa
     ended = subprocess.run(command, env={"PYTHONPATH": child_search_path()}, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
     assert str(wrong) not in ended.stdout
+
+
+def test_the_decoder_is_started_like_every_child() -> None:
+    assert [sys.executable, *_DECODER] == child_command("rumiai_ray.frames.decode.child")
 
 
 def test_a_directory_that_is_a_package_is_not_handed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

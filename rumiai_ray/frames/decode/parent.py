@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias
 import numpy as np
 
 from rumiai_ray.confinement import protect_parent
-from rumiai_ray.confinement.child_python import child_command, child_search_path
+from rumiai_ray.confinement.child_python import child_search_path
 from rumiai_ray.errors import ConfigError, InputError, MediaError, TransientError
 from rumiai_ray.frames.decode import cage, checked
 from rumiai_ray.frames.decode.allowance import Allowance
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from rumiai_ray.frames.limits import DecodeLimits
     from rumiai_ray.frames.sampling import SamplingSpec
 
-_DECODER = tuple(child_command("rumiai_ray.frames.decode.child")[1:])
-"""What the interpreter is told to run."""
+_DECODER = ("-P", "-S", "-m", "rumiai_ray.frames.decode.child")
+"""The options are those of `child_command`."""
 _PIPE_BYTES = 2**20
 _TAKEN_OVER = ("LD_LIBRARY_PATH", "PYTHONHOME", "TMPDIR")
 """All the subprocess gets of the environment: a decoder that a video has taken over finds no credentials there."""
