@@ -56,9 +56,23 @@ def test_the_lower_edge_of_the_picture_names_the_shot(heights: tuple[float, ...]
     assert size_of(None, row) == size_of({"height_share": 0.2}, row) == size
 
 
+def test_a_body_upside_down_is_cut_by_the_upper_edge() -> None:
+    depth = seen_to(_pose(60, 10, -90, -170, -240, visible=2), AREA)
+    assert depth == pytest.approx(1.1)
+    assert size_of(None, {"seen_to": depth, "stature_share": 1.0}) == "close_up"
+
+
+def test_a_raised_leg_makes_nobody_smaller() -> None:
+    kick = _pose(15, 22, 50, 70, 88)
+    kick.landmarks[28, 1] = 40  # one ankle, above the hips
+    row = {"seen_to": seen_to(kick, AREA), "stature_share": stature_share(kick, AREA)}
+    assert row["stature_share"] == pytest.approx(73 / 0.87 / 100, abs=0.01)
+    assert size_of(None, row) == "full"
+
+
 @pytest.mark.parametrize(
     ("share", "size"),
-    [(0.9, "extreme_close_up"), (0.5, "close_up"), (0.3, "medium_close_up"), (0.2, "medium"), (0.13, "medium_full"), (0.09, "full"),
+    [(0.9, "extreme_close_up"), (0.5, "close_up"), (0.3, "medium_close_up"), (0.2, "medium"), (0.13, "medium_full"), (0.08, "full"),
      (0.03, "wide")],
 )  # fmt: skip
 def test_without_a_pose_the_head_names_the_shot(share: float, size: str) -> None:
@@ -84,8 +98,8 @@ def test_the_size_is_measured_over_time_and_dominates_seconds_and_video() -> Non
 
 
 def test_the_largest_and_most_central_person_decides() -> None:
-    large, small = face(0, 40.0, x1=30.0), face(0, 20.0, index=1, x1=75.0)
-    aside, central = face(0, 32.0, x1=0.0), face(0, 30.0, index=1, x1=35.0)
+    large, small = face(0, 36.0, x1=30.0), face(0, 18.0, index=1, x1=75.0)
+    aside, central = face(0, 29.0, x1=0.0), face(0, 27.0, index=1, x1=35.0)
     assert derived(video(0.2, faces=[large, small]))["person_framing"][0]["dominant_shot_size"] == "medium_close_up"
     assert derived(video(0.2, faces=[aside, central]))["person_framing"][0]["dominant_shot_size"] == "medium"
     assert derived(video(0.2, faces=[aside]))["person_framing"][0]["dominant_shot_size"] == "medium"
@@ -93,7 +107,7 @@ def test_the_largest_and_most_central_person_decides() -> None:
 
 def _two(moving: int | None, *, jaw: bool = True) -> list[dict[str, Any]]:
     """A larger and a smaller face beside each other for two seconds; the mouth of one of them moves."""
-    rows = [face(frame, side, index=index, x1=x1) for frame in range(10) for index, side, x1 in ((0, 40.0, 5.0), (1, 32.0, 60.0))]
+    rows = [face(frame, side, index=index, x1=x1) for frame in range(10) for index, side, x1 in ((0, 36.0, 5.0), (1, 29.0, 60.0))]
     for row in rows:
         if jaw:
             row["jaw_open"] = (0.05, 0.35)[row["frame_index"] % 2] if row["face_index"] == moving else 0.1

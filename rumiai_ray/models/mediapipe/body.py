@@ -28,8 +28,8 @@ def seen_to(pose: FoundPose, area: PixelBox) -> float:
     """How far down a body is seen: 0 head, 1 shoulders, 2 hips, 3 knees, 4 feet.
 
     Where the lower edge of the picture cuts the body, the value is its place between the levels above and below the edge; the network
-    places those below, too. Where the whole body lies in the picture and its feet are hidden, the value is half a level under the lowest
-    that is visible.
+    places those below, too. Of a body upside down it is the upper edge. Where the whole body lies in the picture and its feet are hidden,
+    the value is half a level under the lowest that is visible.
 
     Args:
         pose: in pixels of the image.
@@ -37,6 +37,8 @@ def seen_to(pose: FoundPose, area: PixelBox) -> float:
     """
     _, y1, _, y2 = area
     heights = [float(pose.landmarks[_NOSE, 1]), *(float(pose.landmarks[level, 1].mean()) for level in _LEVELS)]
+    if max(heights[2], heights[4]) < heights[0]:  # on its head, as it were: the upper edge of the picture cuts it
+        heights = [y1 + y2 - height for height in heights]
     limits = [y2] * len(_LEVELS[1:]) + [y2 - _UNDER_ANKLES * (y2 - y1)]
     cut = next((number for number, limit in enumerate(limits, 1) if heights[number] > limit), None)
     if cut is not None:
@@ -47,9 +49,9 @@ def seen_to(pose: FoundPose, area: PixelBox) -> float:
 
 
 def stature_share(pose: FoundPose, area: PixelBox) -> float:
-    """Height of the person, from nose and ankles, over that of the picture; 0 to 1."""
-    nose, ankles = pose.landmarks[_NOSE, :2], pose.landmarks[_LEVELS[-1], :2].mean(axis=0)
-    return float(min(np.hypot(*(ankles - nose)) / _NOSE_TO_ANKLES / (area[3] - area[1]), 1.0))
+    """Height of the person, from the nose to the farther ankle, since the other leg may be raised, over that of the picture; 0 to 1."""
+    reach = pose.landmarks[_LEVELS[-1], :2] - pose.landmarks[_NOSE, :2]
+    return float(min(np.hypot(*reach.T).max() / _NOSE_TO_ANKLES / (area[3] - area[1]), 1.0))
 
 
 def height_share(box: Box, area: PixelBox) -> float:
