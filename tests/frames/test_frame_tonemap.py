@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import av
 import numpy as np
 import pytest
 
@@ -76,6 +77,15 @@ def assert_shown_in_sdr(result: Decoded, transfer: int) -> None:
 )
 def test_an_hdr_clip_looks_as_in_sdr(tmp_path: Path, name: str, codec: str, pixel_format: str, transfer: int) -> None:
     assert_shown_in_sdr(decoded(make_hdr_clip(tmp_path / name, codec, pixel_format, transfer)), transfer)
+
+
+@pytest.mark.parametrize("transfer", NAMES, ids=["PQ", "HLG"])
+@pytest.mark.parametrize("pixel_format", ["yuv422p10le", "yuv444p10le"])
+def test_what_the_frames_leave_open_the_container_says(tmp_path: Path, pixel_format: str, transfer: int) -> None:
+    clip = make_hdr_clip(tmp_path / "edit.mov", "prores_ks", pixel_format, transfer, frames_say=False)
+    with av.open(str(clip)) as opened:
+        assert next(opened.decode(video=0)).color_trc not in NAMES
+    assert_shown_in_sdr(decoded(clip), transfer)
 
 
 @pytest.mark.parametrize("transfer", NAMES, ids=["PQ", "HLG"])

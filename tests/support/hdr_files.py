@@ -46,7 +46,7 @@ def _signals(transfer: int) -> NDArray[np.float64]:
     return signals(_WHITE_NITS * (quadrants(*_SIZE_PX) / 255) @ _FROM_709_TO_2020.T, transfer)
 
 
-def make_hdr_clip(path: Path, codec: str, pixel_format: str, transfer: int) -> Path:
+def make_hdr_clip(path: Path, codec: str, pixel_format: str, transfer: int, *, frames_say: bool = True) -> Path:
     """Write a clip of one picture.
 
     Args:
@@ -54,6 +54,7 @@ def make_hdr_clip(path: Path, codec: str, pixel_format: str, transfer: int) -> P
         codec: the encoder.
         pixel_format: planar YUV of 10 or 12 bits.
         transfer: `PQ` or `HLG`.
+        frames_say: the transfer stands in the frames' own headers, too, and not in the container alone.
     """
     with av.open(str(path), "w") as output:
         stream: Any = output.add_stream(codec, rate=_RATE, options=_OPTIONS.get(codec, {}))
@@ -61,7 +62,7 @@ def make_hdr_clip(path: Path, codec: str, pixel_format: str, transfer: int) -> P
         stream.pix_fmt = pixel_format
         for number in range(_FRAMES):
             frame = _frame(_signals(transfer), pixel_format)
-            for one in (frame, stream.codec_context):  # some encoders ask the one, some the other
+            for one in (stream.codec_context, *([frame] if frames_say else [])):  # some encoders ask the one, some the other
                 one.color_trc, one.color_primaries = transfer, int(ColorPrimaries.BT2020)
                 one.colorspace, one.color_range = int(Colorspace.BT2020), int(ColorRange.MPEG)
             frame.pts = number

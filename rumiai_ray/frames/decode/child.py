@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from av.audio.stream import AudioStream
     from av.packet import Packet
+    from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
     from rumiai_ray.frames.decode.container import Media
@@ -53,6 +54,8 @@ _PIXELS_FULL_DEPTH = 2560 * 1440
 _OUTLASTS_S = 0.25
 """Sound that goes on for longer than this after the last picture is no padding of an encoder's frame, which is at most 0.1 s long, but
 sound to a picture that stays. Chosen."""
+_UNSPECIFIED = 2
+"""In libav, as in ISO 23091-2, the transfer, the primaries and the matrix of a frame that does not say."""
 _WITH_TRANSPARENCY = {"apng", "gif", "png", "webp"}
 """Codecs of pictures, whose transparent parts are shown on white. Videos with transparency are made to lie on other videos; players
 show the colours under it."""
@@ -80,6 +83,8 @@ class Extraction:
         self._media = reopened(media, job.input_fd, fills_times=media.fills_times)
         # Before libav takes memory for a picture. It counts rows and columns that nobody sees, at most as many again as the others.
         self._media.video.codec_context.options = {"max_pixels": str(2 * job.limits.max_pixels)}
+        colours = self._media.video.codec_context  # some decoders, ProRes for one, forget what the container states
+        self._stated_colours = colours.color_trc, colours.color_primaries, colours.colorspace
         self._video_decoder = PacketDecoder(self._media.video)
         self._video_errors = self._video_decoder.errors
         self._audio_decoder = None if self._media.audio is None else PacketDecoder(self._media.audio)
@@ -153,10 +158,21 @@ class Extraction:
             if frame.width * frame.height > self._job.limits.max_pixels:  # by a damaged header, if other frames are smaller
                 self._video_errors.append(f"{frame.width}×{frame.height} is more than {self._job.limits.max_pixels} pixels")
                 continue
+            self._complete_colours(frame)
             picture = Picture(frame, self._views.of(frame))
             stamp_s = self._times.of(frame, self._clock, is_intact=not self._video_errors)
             for time_s, due in self._clock.push(stamp_s, float(frame.duration * self._time_base) or None, picture):
                 self._take(time_s, due)
+
+    def _complete_colours(self, frame: VideoFrame) -> None:
+        """Let the container say what the frame leaves open."""
+        transfer, primaries, matrix = self._stated_colours
+        if frame.color_trc == _UNSPECIFIED:
+            frame.color_trc = transfer
+        if frame.color_primaries == _UNSPECIFIED:
+            frame.color_primaries = primaries
+        if frame.colorspace == _UNSPECIFIED:
+            frame.colorspace = matrix
 
     def _take(self, time_s: float, picture: Picture) -> None:
         if self._pictures is None:
