@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING, Any
 
+import av
 import cv2
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from rumiai_ray.insights.shot_size import size_of
 from rumiai_ray.models.mediapipe.body import height_share, seen_to, stature_share
@@ -170,15 +173,19 @@ SKIES: dict[str, Callable[[NDArray[np.float64], np.random.Generator], NDArray[np
 """Colours of an even ground above a straight horizon, by the share of it that is above each pixel."""
 
 
-@pytest.mark.parametrize("quality", [None, 95, 75])
+ENCODINGS = [("jpeg", 90), ("jpeg", 75), ("jpeg", 60), ("x264", 18), ("x264", 23), ("x264", 28)]
+"""A JPEG's quality (Pillow's own is 75, its colours at half resolution), or the constant rate factor of x264 (its own is 23)."""
+
+
+@pytest.mark.parametrize("encoding", [("raw", 0), ("jpeg", 95), *ENCODINGS])
 @pytest.mark.parametrize("name", SKIES)
-@pytest.mark.parametrize("turns", [0, 1, 2])
-def test_a_sky_above_a_straight_horizon_is_no_bar(name: str, turns: int, quality: int | None) -> None:
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+def test_a_sky_above_a_straight_horizon_is_no_bar(name: str, turns: int, encoding: tuple[str, int]) -> None:
     rng = np.random.default_rng(3)
     down = np.repeat(np.linspace(0, 1, 140)[:, None], 240, axis=1)
     sky = np.clip(SKIES[name](down, rng), 0, 255).astype(np.uint8)
     image = np.ascontiguousarray(np.rot90(np.concatenate([sky, _textured(180, 240, 5)]), turns))
-    assert picture_area(_through_jpeg(image, quality)) == (0, 0, image.shape[1], image.shape[0])
+    assert picture_area(_encoded(image, *encoding)) == (0, 0, image.shape[1], image.shape[0])
 
 
 @pytest.mark.parametrize("quality", [None, 95])
@@ -191,6 +198,87 @@ def test_bars_are_found_in_encoded_frames_too(colour: tuple[int, int, int], abov
     x1, y1, x2, y2 = picture_area(_through_jpeg(image, quality))
     assert (x1, x2) == (0, 240)
     assert (y1, y2) == pytest.approx((above, above + 180), abs=8)
+
+
+BARRED_PX = {
+    "landscape in portrait": ((320, 180), (320, 568), (0, 194)), "landscape low in portrait": ((320, 180), (320, 568), (0, 300)),
+    "square in portrait": ((320, 320), (320, 568), (0, 124)), "portrait in landscape": ((180, 320), (568, 320), (194, 0)),
+    "square in landscape": ((320, 320), (568, 320), (124, 0)), "landscape in square": ((320, 180), (320, 320), (0, 70)),
+    "portrait in square": ((180, 320), (320, 320), (70, 0)), "bars on four sides of portrait": ((240, 136), (320, 568), (40, 216)),
+    "bars on four sides of landscape": ((301, 203), (568, 320), (133, 57)), "one bar": ((320, 300), (320, 400), (0, 100)),
+}  # fmt: skip
+"""Width and height of a picture, those of the image around it, and where in it the picture is."""
+BARS = {
+    "black": (0, 0, 0), "white": (255, 255, 255), "grey": (128, 128, 128), "pink": (255, 0, 80),
+    "green": (0, 177, 64), "blue": (0, 60, 255), "cream": (250, 246, 235),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("colour", BARS)
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_bars_of_40_px_and_more_are_found_at_any_usual_quality(encoding: tuple[str, int], colour: str) -> None:
+    wrong = {}
+    for layout, ((width, height), (canvas_width, canvas_height), (x, y)) in BARRED_PX.items():
+        for drawn in (_textured, _soft):
+            image = np.empty((canvas_height, canvas_width, 3), np.uint8)
+            image[:] = BARS[colour]
+            image[y : y + height, x : x + width] = drawn(height, width, 5)
+            wanted, found = (x, y, x + width, y + height), picture_area(_encoded(image, *encoding))
+            if found != pytest.approx(wanted, abs=2):
+                wrong[layout, drawn.__name__] = found, wanted
+    assert wrong == {}
+
+
+def _soft(height: int, width: int, seed: int) -> NDArray[np.uint8]:
+    """Slopes of colour, fine grain and a few ellipses: as smooth in places, and as uneven along its edges, as a photo is."""
+    rng = np.random.default_rng(seed)
+    slopes = cv2.resize(rng.integers(40, 216, (5, 4, 3)).astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
+    grain = cv2.GaussianBlur(rng.normal(0, 1, (height, width)).astype(np.float32), (0, 0), 1.2) * 25
+    drawn = np.ascontiguousarray(slopes + grain[..., None])
+    for _ in range(6):
+        middle = int(rng.integers(0, width)), int(rng.integers(0, height))
+        colour = [int(level) for level in rng.integers(20, 236, 3)]
+        cv2.ellipse(drawn, middle, (width // 6, height // 9), float(rng.integers(0, 180)), 0, 360, colour, -1, cv2.LINE_AA)
+    return np.asarray(np.clip(drawn, 0, 255), np.uint8)
+
+
+@pytest.mark.parametrize("colour", BARS)
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_the_ground_around_a_talking_head_is_no_bar_at_any_usual_quality(encoding: tuple[str, int], colour: str) -> None:
+    wrong = {}
+    for width, height in ((320, 568), (568, 320), (400, 400)):
+        ground = np.empty((height, width, 3), np.uint8)
+        ground[:] = BARS[colour]
+        shape = np.zeros((height, width), np.uint8)
+        cv2.ellipse(shape, (width // 2, height * 2 // 5), (height // 9, height // 7), 0, 0, 360, 255, -1)
+        cv2.ellipse(shape, (width // 2, height), (width * 2 // 5, height * 2 // 5), 0, 0, 360, 255, -1)
+        image = np.where(shape[..., None] > 0, _soft(height, width, 7), ground)
+        found = picture_area(_encoded(image, *encoding))
+        if found != (0, 0, width, height):
+            wrong[width, height] = found
+    assert wrong == {}
+
+
+def _encoded(image: NDArray[np.uint8], codec: str, quality: int) -> NDArray[np.uint8]:
+    """What is shown of the (height, width, 3) RGB image: as it is, out of a JPEG, or as the last of four frames of H.264."""
+    if codec == "raw":
+        return image
+    file = io.BytesIO()
+    if codec == "jpeg":
+        Image.fromarray(image).save(file, "JPEG", quality=quality)
+        return np.asarray(Image.open(file).convert("RGB"), np.uint8)
+    height, width = (side + side % 2 for side in image.shape[:2])
+    padded = np.pad(image, ((0, height - image.shape[0]), (0, width - image.shape[1]), (0, 0)), mode="edge")
+    with av.open(file, "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=25, options={"crf": str(quality), "preset": "veryfast"})
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for _ in range(4):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(padded, format="rgb24")))
+        container.mux(stream.encode())
+    file.seek(0)
+    with av.open(file, "r") as made:
+        *_, last = made.decode(video=0)
+    return np.asarray(last.to_ndarray(format="rgb24"), np.uint8)[: image.shape[0], : image.shape[1]]
 
 
 @pytest.mark.parametrize("darker", [1.0, 0.5])
