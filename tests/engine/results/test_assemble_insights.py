@@ -116,7 +116,7 @@ def test_the_jaw_of_a_talking_face_reaches_the_insights(moving: str | None, size
     faces, landmarks = [], []
     for frame in range(FRAMES):
         shapes = [0.1] * len(BLENDSHAPES)
-        faces.append(face(frame, 40.0, index=0, x1=5.0))
+        faces.append(face(frame, 36.0, index=0, x1=5.0))
         landmarks.append({"frame_index": frame, "face_index": 0, "blendshapes": shapes})
         if moving is not None:
             shapes = [(0.05, 0.35)[frame % 2] if name == moving else 0.1 for name in BLENDSHAPES]
