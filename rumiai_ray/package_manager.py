@@ -10,6 +10,8 @@ from pathlib import Path
 
 YTDLP = "yt-dlp[curl-cffi]"
 """As `pyproject.toml` requires it: the extra keeps curl_cffi to the versions that yt-dlp accepts, and TikTok asks for it."""
+HOW_TO_UPDATE_YTDLP = "update yt-dlp (`rumiai-ray doctor` prints the command)"
+"""For errors of videos, which go into tables: no path of a machine, and the same words on every node."""
 
 
 def has_pip() -> bool:
@@ -32,4 +34,4 @@ def update_command(requirement: str) -> str:
     if has_pip():
         # -P: a `random.py` in the user's working directory would end pip.
         return shlex.join([sys.executable, "-P", "-m", "pip", "install", "-U", requirement])
-    return shlex.join(["uv", "pip", "install", "--python", sys.executable, "-U", requirement])
+    return shlex.join([find_uv() or "uv", "pip", "install", "--python", sys.executable, "-U", requirement])

@@ -17,11 +17,12 @@ ROOT = Path(__file__).resolve().parents[1]
     ("pip", "words"),
     [
         (True, ["/a b/python", "-P", "-m", "pip", "install", "-U", "yt-dlp[curl-cffi]"]),
-        (False, ["uv", "pip", "install", "--python", "/a b/python", "-U", "yt-dlp[curl-cffi]"]),
+        (False, ["/not on the path/uv", "pip", "install", "--python", "/a b/python", "-U", "yt-dlp[curl-cffi]"]),
     ],
 )
 def test_an_update_is_of_this_interpreters_package_with_its_extra(pip: bool, words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: FBT001 -- a parameter of the test
     monkeypatch.setattr(package_manager, "has_pip", lambda: pip)
+    monkeypatch.setattr(package_manager, "find_uv", lambda: "/not on the path/uv")
     monkeypatch.setattr(sys, "executable", "/a b/python")
     assert shlex.split(update_command(YTDLP)) == words
 

@@ -66,7 +66,7 @@ class _DefaultsToAnalyze(VerbGroup):
         first = _first(args)
         if first and first not in self.commands and first not in {"-h", "--help", "-V", "--version", *_COMPLETION}:
             at = args.index(first)
-            if first.startswith("-"):
+            if first.startswith("-") and not ctx.resilient_parsing:  # else the shell completes a line that is not finished
                 self._check_first_input(ctx, args[at:])
             args = [*args[:at], DEFAULT, *args[at:]]
         return super().parse_args(ctx, args)

@@ -6,8 +6,13 @@ import os
 import sys
 import sysconfig
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 _IMPORT_ROOT = Path(__file__).resolve().parents[2]
+_OF_PACKAGES = {"site-packages", "dist-packages"}
 
 
 def child_command(module: str, *arguments: str) -> list[str]:
@@ -31,8 +36,8 @@ def child_command(module: str, *arguments: str) -> list[str]:
 def child_search_path() -> str:
     """What `PYTHONPATH` must be for a child that finds what this process finds, the standard library first.
 
-    A directory that is itself a package is left out: for as long as one thread imports `cv2`, that package's own directory is on
-    `sys.path`, and a child started by another thread at that moment would take `cv2/typing` for the standard library's `typing`.
+    The directory of a package that is found on the path is left out: for as long as one thread imports `cv2`, that package's own
+    directory is on `sys.path`, and a child started by another thread at that moment would find `cv2/typing` and `cv2/utils`.
 
     Returns:
         Directories and archives, divided by `os.pathsep`.
@@ -43,4 +48,10 @@ def child_search_path() -> str:
     """
     standard = (sysconfig.get_path("stdlib"), sysconfig.get_config_var("DESTSHARED"))
     found = dict.fromkeys(filter(None, [*standard, str(_IMPORT_ROOT), *sys.path]))
-    return os.pathsep.join(entry for entry in found if not Path(entry, "__init__.py").exists())
+    return os.pathsep.join(entry for entry in found if not _is_package_of(entry, found))
+
+
+def _is_package_of(entry: str, found: Collection[str]) -> bool:
+    """Whether a directory is a package of another one; a stray `__init__.py` in `site-packages`, as some wheels leave it, makes it none."""
+    parent, name = os.path.split(entry)
+    return parent in found and name not in _OF_PACKAGES and os.path.exists(os.path.join(entry, "__init__.py"))  # noqa: PTH110, PTH118 -- never raises

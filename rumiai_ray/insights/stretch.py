@@ -19,6 +19,7 @@ import numpy as np
 from rumiai_ray.insights.calls_to_action import called_for, joined_words
 from rumiai_ray.insights.looks import EPSILON_S, shown_between, worth
 from rumiai_ray.insights.people import parts_of
+from rumiai_ray.insights.text_spans import Words, is_caption, words_in
 from rumiai_ray.insights.video import (
     EMOTIONS,
     FACES,
@@ -102,6 +103,14 @@ class Derived:
         """Texts that are on the screen at any time between their first and last sighting, the time that these are shown included."""
         shown = [span for span in self.spans if span["first_seen_s"] < end_s - EPSILON_S and span["seen_until_s"] > start_s + EPSILON_S]
         return shown if shown or self.has_frame(TEXTS, start_s, end_s) else None
+
+    def captions(self, spans: Sequence[Row]) -> set[Words]:
+        """The texts among `spans` that are captions by what is said in the shots that show them."""
+        same: dict[Words, list[Row]] = {}
+        for span in spans:
+            same.setdefault(words_in(span), []).append(span)
+        spoken = self.video.rows("words", "word_index")
+        return {text for text, parts in same.items() if is_caption(parts, spoken, self.evidence.thresholds)}
 
     def text_coverage(self, start_s: float, end_s: float) -> float | None:
         """Share of the time with any text on the screen, of the time that frames speak for; None where there is no such time."""

@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 from itertools import accumulate, groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from rapidfuzz.fuzz import ratio
 
@@ -27,11 +27,21 @@ _LOWER = ("x1", "y1")
 _DIGIT_FOR = str.maketrans("olisb", "01158")
 """Letters, in lower case, that a reader takes for digits and digits for them."""
 _THIRDS = ("top", "middle", "bottom")
+CAPTION = "caption"
+"""What repeats the speech, as `text_spans.kind` calls it."""
+
+Words: TypeAlias = tuple[str, ...]
+"""A text as `words_of` has it: two readings that differ in case and punctuation alone are one text."""
 
 
 def words_of(text: str) -> list[str]:
     """The words of a text in lower case, without punctuation; apostrophes inside a word stay."""
     return re.findall(r"\w+(?:['’]\w+)*", text.casefold())
+
+
+def words_in(row: Row) -> Words:
+    """The words of a row's text."""
+    return tuple(words_of(row["text"]))
 
 
 @dataclass
@@ -63,9 +73,8 @@ class Texts:
     parts: list[Row]
     """The texts of each shot by itself, as rows of `text_spans` with the `span_index` of the span that they belong to.
 
-    Their `kind` and `speech_overlap` come from the words said in the shot alone. So a caption that stays over a cut in mid-sentence is
-    judged on either side of the cut by the words said there: where less than `caption_overlap` of its words are, that part is an overlay,
-    though the span is a caption.
+    They have neither `kind` nor `speech_overlap`, for these depend on how many of the shots are looked at; `heard_s` is the time whose
+    words a part is compared with (`is_caption`), within its own shot.
 
     A text is left out if its own shot lacks evidence for it: all readings there are below `text_confidence`, or one reading is below
     `single_text_confidence`, in a frame that is not held, and other frames of the shot were read.
@@ -97,8 +106,11 @@ def grow(video: AnalysedVideo, thresholds: Thresholds) -> Texts:
     for _, frames in groupby(sorted(by_frame), key=lambda at: video.shot_at(looks[at].shown_from_s)):
         for part in _grown({at: by_frame[at] for at in frames}, looks, tried, video, thresholds):
             if _counts(part, video, looks_in_shot, thresholds):
-                shot_s = video.shot_edges_s(part.looks[0].shown_from_s)
-                parts.append(row_of[id(part.sightings[0])] | _row(part, video, spoken, thresholds, shot_s))
+                row = _row(part, video, None, thresholds)
+                from_s, until_s = video.shot_edges_s(row["first_seen_s"])
+                around_s = row["start_s"] - thresholds.caption_slack_s, row["end_s"] + thresholds.caption_slack_s
+                heard_s = max(around_s[0], from_s), min(around_s[1], until_s)
+                parts.append(row_of[id(part.sightings[0])] | row | {"heard_s": heard_s})
     return Texts([row for row, _ in numbered], sorted(parts, key=lambda part: (part["span_index"], part["first_seen_s"])))
 
 
@@ -199,14 +211,13 @@ def _distance_px(one: Row, other: Row) -> float:
     return math.hypot(x, y)
 
 
-def _row(
-    span: _Span,
-    video: AnalysedVideo,
-    spoken: Sequence[Row] | None,
-    thresholds: Thresholds,
-    heard_s: tuple[float, float] = (-math.inf, math.inf),
-) -> Row:
-    """The row of a text, compared with the words of `spoken` that are said in [`heard_s`) around the time that it is shown."""
+def is_caption(parts: Sequence[Row], spoken: Sequence[Row], thresholds: Thresholds) -> bool:
+    """Whether parts with the same text, of one or several shots, are together a caption: a sentence may go on over quick cuts."""
+    overlap = _speech_overlap(parts[0]["text"], [part["heard_s"] for part in parts], spoken)
+    return _kind(overlap, thresholds) == CAPTION
+
+
+def _row(span: _Span, video: AnalysedVideo, spoken: Sequence[Row] | None, thresholds: Thresholds) -> Row:
     sightings = list(zip(span.sightings, (look.length_s for look in span.looks), strict=True))
     start_s, end_s = span.looks[0].start_s, span.looks[-1].end_s
     best: dict[str, float] = {}
@@ -217,8 +228,7 @@ def _row(
         shown_s[reading] = shown_s.get(reading, 0.0) + length_s
     text = most(shown_s, sorted(best, key=lambda reading: (best[reading], reading), reverse=True))
     box = {side: weighted_median((sighting[side], length_s) for sighting, length_s in sightings) for side in _SIDES}
-    from_s, until_s = max(start_s - thresholds.caption_slack_s, heard_s[0]), min(end_s + thresholds.caption_slack_s, heard_s[1])
-    overlap = _speech_overlap(text, from_s, until_s, spoken)
+    overlap = _speech_overlap(text, [(start_s - thresholds.caption_slack_s, end_s + thresholds.caption_slack_s)], spoken)
     middle = (box["y1"] + box["y2"]) / 2 / video.picture_px[1]
     return {
         "text": text,
@@ -239,14 +249,18 @@ def _row(
 
 
 def _kind(overlap: float | None, thresholds: Thresholds) -> str:
-    return "caption" if overlap is not None and overlap >= thresholds.caption_overlap else "overlay"
+    return CAPTION if overlap is not None and overlap >= thresholds.caption_overlap else "overlay"
 
 
-def _speech_overlap(text: str, start_s: float, end_s: float, spoken: Sequence[Row] | None) -> float | None:
-    """Share of the text's words that are spoken, each as often as it stands there, in [start_s, end_s); None where that is not known."""
+def _speech_overlap(text: str, times_s: Sequence[tuple[float, float]], spoken: Sequence[Row] | None) -> float | None:
+    """Share of the text's words that are spoken, each as often as it stands there, in times [start, end); None where that is not known."""
     wanted = Counter(words_of(text))
     if spoken is None or not wanted:
         return None
-    parts = [row["word"] for row in spoken if row["start_s"] < end_s - EPSILON_S and row["end_s"] > start_s + EPSILON_S]
+    parts = [
+        row["word"]
+        for row in spoken
+        if any(row["start_s"] < end_s - EPSILON_S and row["end_s"] > start_s + EPSILON_S for start_s, end_s in times_s)
+    ]
     heard = Counter(word for part in parts for word in words_of(part))
     return (wanted & heard).total() / wanted.total()

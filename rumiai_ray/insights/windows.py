@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rumiai_ray.insights.framing import rates
 from rumiai_ray.insights.looks import worth
 from rumiai_ray.insights.people import PERSON
-from rumiai_ray.insights.text_spans import words_of
+from rumiai_ray.insights.text_spans import Words, words_in
 from rumiai_ray.insights.video import EMOTIONS as EMOTION_MODEL
 from rumiai_ray.insights.video import FACES, OBJECTS, SPEECH, TEXTS, mean, most, share, variance, weighted_variance
 from rumiai_ray.schema.emotion import EMOTIONS
@@ -118,22 +118,18 @@ def _expression(derived: Derived, start_s: float, end_s: float) -> Row:
 
 def _text(derived: Derived, start_s: float, end_s: float) -> Row:
     spans = derived.spans_in(start_s, end_s)
-    kinds_known = spans is not None and derived.video.ran(SPEECH)
-    captions = _different(span for span in spans or () if span["kind"] == "caption")
-    # What a cut takes from a caption may hold less than half of its sentence, and is no other text
-    overlays = _different(span for span in spans or () if span["kind"] == "overlay") - captions
+    captions = derived.captions(spans) if spans is not None and derived.video.ran(SPEECH) else None
     return {
-        "overlay_unique_count": len(overlays) if kinds_known else None,
-        "has_captions": bool(captions) if kinds_known else None,
+        "overlay_unique_count": None if spans is None or captions is None else len(_different(spans) - captions),
+        "has_captions": None if captions is None else bool(captions),
         "text_coverage": derived.text_coverage(start_s, end_s),
         "text_frames": derived.frames_looked_at(TEXTS, start_s, end_s),
         "call_to_action_count": None if spans is None else len(_different(span for span in spans if span["is_call_to_action"])),
     }
 
 
-def _different(spans: Iterable[Row]) -> set[tuple[str, ...]]:
-    """The texts, as their words."""
-    return {tuple(words_of(span["text"])) for span in spans}
+def _different(spans: Iterable[Row]) -> set[Words]:
+    return {words_in(span) for span in spans}
 
 
 def _shots(derived: Derived, start_s: float, end_s: float) -> Row:

@@ -24,7 +24,7 @@ _SHOWN = (
     "a text is in the window where it is shown between its first and last sighting in one shot, and a text that is read in one frame only "
     "counts from `insights.single_text_confidence` on"
 )
-_IN_SHOT = "as `text_spans.kind`, but told for each shot by itself from the words said in it"
+_IN_SHOT = "as `text_spans.kind`, but told from the words said in those shots of the window alone that show the text"
 _NEGATIVE = "anger, disgust, fear or sadness"
 
 
@@ -124,14 +124,13 @@ WINDOWS = Table(
         # Text on the screen
         _count(
             "overlay_unique_count",
-            f"Different texts on the screen that are captions in none of its shots ({_IN_SHOT}); {_SHOWN}; {_TEXTS}, or where speech was "
-            "not analysed.",
+            f"Different texts on the screen that are no captions ({_IN_SHOT}); {_SHOWN}; {_TEXTS}, or where speech was not analysed.",
             "text_spans",
         ),
         column(
             "has_captions",
             pa.bool_(),
-            f"Whether what is said is written on the screen, in any of its shots ({_IN_SHOT}); {_TEXTS}, or where speech was not analysed.",
+            f"Whether what is said is written on the screen ({_IN_SHOT}); {_TEXTS}, or where speech was not analysed.",
             source="text_spans, words",
             nullable=True,
         ),

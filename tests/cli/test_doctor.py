@@ -260,6 +260,7 @@ def test_yt_dlp_tells_its_age(monkeypatch: pytest.MonkeyPatch, version: str, sta
     assert (finding.status, said in finding.message) == (status, True)
     assert finding.remedy.startswith(f"`{update_command(YTDLP)}`; " if status != "ok" else "")
     assert (finding.remedy != "") == (status != "ok")
+    assert update_command(YTDLP) in finding.message + finding.remedy, "errors of videos send here"
 
 
 def test_missing_weights_say_what_to_fetch_and_that_the_host_does_not_answer(

@@ -291,3 +291,13 @@ def test_an_error_of_standard_output_is_told_from_others(unbuffered: str) -> Non
             [sys.executable, "-P", "-c", program], stdout=full, stderr=subprocess.PIPE, text=True, check=False, env=environment
         )
     assert ended.stderr.splitlines()[0] == "No space left on device False"
+
+
+@pytest.mark.parametrize("line", ["rumiai-ray --profile ", "rumiai-ray --json --pro", "rumiai-ray --json foo --pro"])
+def test_the_shell_completes_behind_an_option_without_a_word_of_complaint(line: str, tmp_path: Path) -> None:
+    program = Path(sys.executable).parent / "rumiai-ray"
+    asked = {"COMP_WORDS": line, "COMP_CWORD": str(len(line.split(" ")) - 1), "_RUMIAI_RAY_COMPLETE": "complete_bash"}
+    ended = subprocess.run([program], cwd=tmp_path, env=os.environ | asked, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "rror" not in ended.stdout
+    assert ("--profile" in ended.stdout.split()) == line.endswith("--pro")

@@ -45,14 +45,21 @@ def test_the_decoder_is_started_like_every_child() -> None:
     assert [sys.executable, *_DECODER] == child_command("rumiai_ray.frames.decode.child")
 
 
-def test_a_directory_that_is_a_package_is_not_handed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_directory_that_is_a_package_of_another_one_is_not_handed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = shadowing(tmp_path / "package", ("numpy", "__init__"))
     plain = tmp_path / "plain"
     plain.mkdir()
-    monkeypatch.setattr(sys, "path", [str(package), str(plain), *sys.path])
+    monkeypatch.setattr(sys, "path", [str(package), str(plain), str(tmp_path), *sys.path])
     handed_over = child_search_path().split(":")
     assert str(package) not in handed_over
-    assert str(plain) in handed_over
+    assert {str(plain), str(tmp_path)} <= {*handed_over}
+
+
+def test_a_directory_of_packages_is_handed_over_although_a_stray_file_makes_it_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some wheels leave an `__init__.py` in `site-packages`."""
+    packages = shadowing(tmp_path / "site-packages", ("__init__",))
+    monkeypatch.setattr(sys, "path", [*sys.path, str(packages)])
+    assert str(packages) in child_search_path().split(":")
 
 
 def test_a_video_is_decoded_while_another_thread_imports_opencv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

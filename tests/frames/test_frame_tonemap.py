@@ -88,6 +88,21 @@ def test_what_the_frames_leave_open_the_container_says(tmp_path: Path, pixel_for
     assert_shown_in_sdr(decoded(clip), transfer)
 
 
+@pytest.mark.parametrize("matrix", [0, 3, 8, 10, 11, 12, 13, 14, 77, 65535])
+def test_a_matrix_that_cannot_be_converted_costs_no_frame(tmp_path: Path, matrix: int) -> None:
+    """YCgCo, ICtCp, BT.2020 with constant luminance, and numbers that libav itself does not know, stated by the container alone."""
+    clip = make_hdr_clip(tmp_path / "edit.mov", "prores_ks", "yuv422p10le", HLG, frames_say=False)
+    data = bytearray(clip.read_bytes())
+    at = data.index(b"colrnclc") + len(b"colrnclc") + 4
+    data[at : at + 2] = matrix.to_bytes(2, "big")
+    clip.write_bytes(data)
+    found = decoded(clip)
+    assert found.facts.frames_decoded == 3
+    assert [f"matrix ({matrix} in ISO 23091-2)" in problem for problem in found.facts.problems] == (
+        [True] if matrix in {3, 8, 10, 11, 12, 13, 14} else []
+    )
+
+
 @pytest.mark.parametrize("transfer", NAMES, ids=["PQ", "HLG"])
 @pytest.mark.parametrize("name", ["photo.heic", "photo.avif"])
 def test_an_hdr_picture_looks_as_in_sdr(tmp_path: Path, name: str, transfer: int) -> None:

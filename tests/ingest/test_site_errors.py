@@ -21,7 +21,7 @@ from rumiai_ray.ingest.outcomes import (
     RemovedError,
 )
 from rumiai_ray.ingest.sites.errors import outcome
-from rumiai_ray.package_manager import YTDLP, update_command
+from rumiai_ray.package_manager import HOW_TO_UPDATE_YTDLP
 
 URL = "https://www.tiktok.com/@private.login/video/6748451240264420610"
 LOGIN = " Use --cookies-from-browser or --cookies for the authentication. See https://github.com/login for how to manually pass cookies"
@@ -139,7 +139,7 @@ def test_a_full_disk_is_a_storage_error() -> None:
 def test_what_yt_dlp_did_not_expect_means_that_it_is_broken(error: Exception) -> None:
     found = outcome(error, URL)
     assert type(found) is ExtractorBrokenError
-    assert f"update yt-dlp: `{update_command(YTDLP)}`" in found.hint
+    assert HOW_TO_UPDATE_YTDLP in found.hint
 
 
 def test_what_yt_dlp_expected_but_we_do_not_know_is_the_inputs_fault() -> None:

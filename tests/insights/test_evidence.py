@@ -231,6 +231,16 @@ def test_a_caption_held_over_a_cut_in_mid_sentence_is_judged_on_either_side_by_t
     assert (most["hook"], most["middle_1"], most["video"]) == ((0, True), (1, False), (0, True))
 
 
+@pytest.mark.parametrize("cuts_s", [(), (1.0, 2.0), (0.8, 1.6, 2.4), (0.6, 1.2, 1.8, 2.4)])
+def test_a_sentence_that_stays_over_quick_cuts_is_one_caption(cuts_s: tuple[float, ...]) -> None:
+    sentence = "we bake fresh bread every day"
+    made: dict[str, Any] = {"texts": [text(frame, sentence) for frame in range(15)], "shots": shots(*cuts_s, 3.0)}
+    found = _overlays_and_captions(video(3.0, **made, **said(0.0, 3.0, sentence)))
+    assert set(found.values()) == {(0, True)}
+    silent = _overlays_and_captions(video(3.0, **made))
+    assert set(silent.values()) == {(1, False)}
+
+
 def test_speech_before_the_first_frame_and_after_the_last_is_that_of_the_outer_shots() -> None:
     made = video(3.0, texts=[text(frame, "hi") for frame in range(15)], **said(-0.4, -0.1, "hi"))
     assert _overlays_and_captions(made)["hook"] == (0, True)

@@ -11,7 +11,7 @@ from rumiai_ray.package_manager import YTDLP, update_command
 DISTRIBUTION = "rumiai-ray"
 OPENCV = ("opencv-contrib-python", "opencv-python", "opencv-python-headless")
 """Three wheels over one folder `cv2`: mediapipe wants the first, ultralytics the second, easyocr the third."""
-UPDATE_YTDLP = f"`{update_command(YTDLP)}`; a run can be resumed with another version of it"
+_UPDATE = f"`{update_command(YTDLP)}`; a run can be resumed with another version of it"
 _OLD_DAYS = 60
 """Chosen: it has a release every two or three weeks."""
 INSTALL = "`make venv`, or `pip install -c cluster/constraints.txt -e .`"
@@ -82,11 +82,11 @@ def ytdlp_age(today: date) -> Finding:
     try:
         days = (today - date(*map(int, version.split(".")[:3]))).days
     except (ValueError, TypeError) as error:
-        return Finding(check, "warning", f"yt-dlp's version, {version}, is not a date, so its age is unknown ({error})", UPDATE_YTDLP)
+        return Finding(check, "warning", f"yt-dlp's version, {version}, is not a date, so its age is unknown ({error})", _UPDATE)
     named = f"yt-dlp {version} is {max(days, 0)} days old"
     if days > _OLD_DAYS:
-        return Finding(check, "warning", f"{named}: sites that have changed since then cannot be read", UPDATE_YTDLP)
-    return Finding(check, "ok", named)
+        return Finding(check, "warning", f"{named}: sites that have changed since then cannot be read", _UPDATE)
+    return Finding(check, "ok", f"{named}; to update it: `{update_command(YTDLP)}`")
 
 
 def _version(name: str) -> str | None:

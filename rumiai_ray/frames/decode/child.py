@@ -56,6 +56,9 @@ _OUTLASTS_S = 0.25
 sound to a picture that stays. Chosen."""
 _UNSPECIFIED = 2
 """In libav, as in ISO 23091-2, the transfer, the primaries and the matrix of a frame that does not say."""
+_CONVERTIBLE = {0, 1, _UNSPECIFIED, 4, 5, 6, 7, 9}
+"""Matrices (ISO 23091-2) that swscale converts: none (RGB), BT.709, FCC, BT.470, BT.601, SMPTE 240M, BT.2020. YCgCo, ICtCp and BT.2020 with
+constant luminance end in an error."""
 _WITH_TRANSPARENCY = {"apng", "gif", "png", "webp"}
 """Codecs of pictures, whose transparent parts are shown on white. Videos with transparency are made to lie on other videos; players
 show the colours under it."""
@@ -85,6 +88,7 @@ class Extraction:
         self._media.video.codec_context.options = {"max_pixels": str(2 * job.limits.max_pixels)}
         colours = self._media.video.codec_context  # some decoders, ProRes for one, forget what the container states
         self._stated_colours = colours.color_trc, colours.color_primaries, colours.colorspace
+        self._guessed_matrix: int | None = None
         self._video_decoder = PacketDecoder(self._media.video)
         self._video_errors = self._video_decoder.errors
         self._audio_decoder = None if self._media.audio is None else PacketDecoder(self._media.audio)
@@ -165,7 +169,7 @@ class Extraction:
                 self._take(time_s, due)
 
     def _complete_colours(self, frame: VideoFrame) -> None:
-        """Let the container say what the frame leaves open."""
+        """Let the container say what the frame leaves open. A matrix that swscale cannot convert is left to its guess."""
         transfer, primaries, matrix = self._stated_colours
         if frame.color_trc == _UNSPECIFIED:
             frame.color_trc = transfer
@@ -173,6 +177,9 @@ class Extraction:
             frame.color_primaries = primaries
         if frame.colorspace == _UNSPECIFIED:
             frame.colorspace = matrix
+        if frame.colorspace not in _CONVERTIBLE:
+            self._guessed_matrix = int(frame.colorspace)
+            frame.colorspace = _UNSPECIFIED
 
     def _take(self, time_s: float, picture: Picture) -> None:
         if self._pictures is None:
@@ -213,6 +220,10 @@ class Extraction:
         if not media.audio_streams:
             lost_audio = []
         repaired = [*self._survey.stamps.notes(), *clock.notes(), *pictures.repaired(), *(track.repaired() if track else ())]
+        if self._guessed_matrix is not None:
+            repaired.append(
+                f"colours may be wrong: their matrix ({self._guessed_matrix} in ISO 23091-2) cannot be converted; export as BT.709"
+            )
         width_px, height_px = pictures.view.shown_px
         return SourceFacts(
             size_bytes=os.fstat(self._job.input_fd).st_size,

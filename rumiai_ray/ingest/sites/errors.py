@@ -19,12 +19,12 @@ from rumiai_ray.ingest.outcomes import (
 )
 from rumiai_ray.ingest.saving import storage_error
 from rumiai_ray.ingest.web import status_error
-from rumiai_ray.package_manager import YTDLP, update_command
+from rumiai_ray.package_manager import HOW_TO_UPDATE_YTDLP
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_UPDATE = f"update yt-dlp: `{update_command(YTDLP)}`; if that does not help, the site has changed again"
+_UPDATE = f"{HOW_TO_UPDATE_YTDLP}; if that does not help, the site has changed again"
 _COOKIES = "give a cookies file of an account that can see it"
 
 

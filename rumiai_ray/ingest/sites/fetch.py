@@ -39,7 +39,7 @@ from rumiai_ray.ingest.sites.metadata import metadata_from
 from rumiai_ray.ingest.sites.proxy import CheckingProxy
 from rumiai_ray.ingest.slide_show import SHOWN_S
 from rumiai_ray.ingest.sniffing import page_kind
-from rumiai_ray.package_manager import YTDLP, update_command
+from rumiai_ray.package_manager import HOW_TO_UPDATE_YTDLP
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -195,7 +195,7 @@ def _video(answer: dict[str, Any], url: str, folder: Path, network: Network, lim
         with part.open("rb") as stream:
             kind = page_kind(stream.read(_HEAD_BYTES), "")
         if kind:
-            raise NoVideoError(f"the site sent {kind}, not a video", url, f"try again later, or update yt-dlp: `{update_command(YTDLP)}`")
+            raise NoVideoError(f"the site sent {kind}, not a video", url, f"try again later, or {HOW_TO_UPDATE_YTDLP}")
     if len(parts) > 1:
         path.unlink(missing_ok=True)  # whatever else a process that was taken over has left there
         join(pictures, sound, path, url, limits, remaining_s=lambda: network.remaining_s, look=lambda: network.look(url))

