@@ -78,7 +78,7 @@ class _DefaultsToAnalyze(VerbGroup):
         inputs: Any = values.get("inputs")
         first = inputs[0] if inputs else ""
         if first in _VERBS:
-            hint = f"rumiai-ray {first} …; an input of that name is given as ./{first}"
+            hint = f"rumiai-ray {first} …; write ./{first} for an input of that name"
             raise ConfigError("a command comes before its options", repr(first), hint)
         _check_input(first)
 

@@ -52,10 +52,10 @@ def test_what_can_be_an_input_is_analysed(given: str, tmp_path: Path, monkeypatc
     [
         (["--profile", "offline", "anlyze", "x"], "'anlyze': no such command (did you mean `analyze`?)"),
         (["--profile=offline", "-v", "doctro"], "'doctro': no such command (did you mean `doctor`?)"),
-        (["--json", "zzzz"], "a file of that name is given as ./zzzz"),
-        (["-v", "--out", "there", "zzzz"], "a file of that name is given as ./zzzz"),
+        (["--json", "zzzz"], "write ./zzzz for a file of that name"),
+        (["-v", "--out", "there", "zzzz"], "write ./zzzz for a file of that name"),
         (["--", "anlyze"], "'anlyze': no such command (did you mean `analyze`?)"),
-        (["--profile", "offline", "runs", "ls"], "'runs': a command comes before its options (rumiai-ray runs …; an input of that name"),
+        (["--profile", "offline", "runs", "ls"], "'runs': a command comes before its options (rumiai-ray runs …; write ./runs for"),
     ],
 )
 def test_the_first_input_after_options_is_looked_at_as_one_before_them_is(

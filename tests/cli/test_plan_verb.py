@@ -40,9 +40,9 @@ def test_the_plan_is_a_table_for_people(tmp_path: Path) -> None:
 
 
 def test_what_does_not_fit_is_refused_with_the_sum(tmp_path: Path) -> None:
-    refused = rumiai_ray(
-        "plan", "--profile", "offline", "--cpus", "8", "--gpus", "1", "--gpu-memory", "4", "--ocr-engine", "easyocr", cwd=tmp_path
-    )
+    """Of models whose first choice and stand-in need as much: the weights need not be there."""
+    models = ("--models", "ocr,whisper", "--ocr-engine", "easyocr")
+    refused = rumiai_ray("plan", "--profile", "offline", "--cpus", "8", "--gpus", "1", "--gpu-memory", "4", *models, cwd=tmp_path)
     assert refused.code == 2
     assert "ocr 3.2 + whisper 1.3 = 4.5 GB of GPU memory, and may take 0.9 x 4 GB = 3.6 GB" in " ".join(refused.stderr.split())
 

@@ -298,7 +298,7 @@ def test_a_run_without_any_cell_ends_with_the_reason(patch: pytest.MonkeyPatch) 
     patch.setattr(cells, "_place_timeout_s", 0.0)
     cluster.add(4)
     cells.ask()
-    with pytest.raises(TransientError, match=r"no node has .* free.*; node n0 \(4 CPUs.* is too small .*; the autoscaler adds no node"):
+    with pytest.raises(TransientError, match=r"no node had .* free.*; node n0 \(4 CPUs.* is too small .*; the autoscaler adds no node"):
         settled(cluster, cells)
 
 

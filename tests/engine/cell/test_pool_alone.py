@@ -160,7 +160,7 @@ def test_a_row_goes_to_the_cell_with_least_to_do(ground: Callable[..., Ground]) 
 def test_without_room_for_a_single_cell_the_run_says_what_is_missing(ground: Callable[..., Ground]) -> None:
     here = ground(room=False, place_timeout_s=0.0)
     here.pool.submit(WorkRow("a"))
-    with pytest.raises(TransientError, match=r"no node has \{'CPU': 2\} free"):
+    with pytest.raises(TransientError, match=r"no node had \{'CPU': 2\} free"):
         here.collect()
 
 
