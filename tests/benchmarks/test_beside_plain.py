@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from program_module import program_module
+
 SCRIPT = Path(__file__).with_name("beside_plain.py")
 
 
-def _script() -> Any:
-    spec = importlib.util.spec_from_file_location("beside_plain", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["beside_plain"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-beside = _script()
+beside = program_module(SCRIPT)
 sides = st.floats(0, 1000, width=32)
 corners = st.builds(lambda x, y, width, height: (x, y, x + width, y + height), sides, sides, st.floats(1, 500), st.floats(1, 500))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import sys
 import time
@@ -14,23 +13,14 @@ import numpy as np
 import pytest
 
 import fakes
+from program_module import program_module
 from rumiai_ray.frames.types import AUDIO_RATE_HZ
 from rumiai_ray.models.base import AudioChunk
 
 HERE = Path(__file__).parent
 
 
-def _script(name: str) -> Any:
-    spec = importlib.util.spec_from_file_location(name, HERE / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-gate = _script("gate")
+gate = program_module(HERE / "gate.py")
 ROWS = {"ocr": 120, "yolo": 300}
 
 
@@ -177,7 +167,7 @@ def test_only_the_planted_model_is_run_by_the_slowed_family(monkeypatch: pytest.
 
 
 def test_a_planted_slowdown_costs_as_much_more_as_it_says_and_changes_no_row(monkeypatch: pytest.MonkeyPatch) -> None:
-    slowed = _script("slowed")
+    slowed = program_module(HERE / "slowed.py")
     monkeypatch.setattr(slowed, "model_class", lambda _: fakes.Listener)
     monkeypatch.setenv("GATE_PLANTED_FACTOR", "1.3")
     plan = fakes.plan("ears", "Listener", behave="burn")
@@ -190,4 +180,4 @@ def test_a_planted_slowdown_costs_as_much_more_as_it_says_and_changes_no_row(mon
 
 def test_a_family_that_is_not_there_cannot_be_slowed() -> None:
     with pytest.raises(AttributeError):
-        _ = _script("slowed").nobody
+        _ = program_module(HERE / "slowed.py").nobody

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import platform
 import subprocess
@@ -11,6 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from program_module import program_module
 from rumiai_ray.engine.benchmark.cpu_meter import Meter
 
 if TYPE_CHECKING:
@@ -22,18 +22,8 @@ CORES = len(os.sched_getaffinity(0))
 
 
 def bench_script() -> Any:
-    """The script as a module; it sets `sys.path[0]`, which is put back."""
-    if "bench" in sys.modules:
-        return sys.modules["bench"]
-    before = list(sys.path)
-    spec = importlib.util.spec_from_file_location("bench", BENCH)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["bench"] = module
-    spec.loader.exec_module(module)
-    sys.path[:] = before
-    return module
+    """The script as a module, loaded once."""
+    return sys.modules.get("bench") or program_module(BENCH)
 
 
 def whole(command: Sequence[str | Path], folder: Path) -> tuple[float, float, float]:
